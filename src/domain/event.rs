@@ -1,0 +1,94 @@
+//! An invalidation that was applied here: the unit of the journal, of SSE and of delivery.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Action, Demand, Scope, Selectors, Source};
+
+/// The id of an event, given by the instance that accepted it from outside (UUID version 7).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EventId(Uuid);
+
+impl EventId {
+    /// A fresh id; later ids of one process sort after earlier ones.
+    pub fn fresh() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    /// Reads the hyphenated or plain hexadecimal form.
+    pub fn parse(text: &str) -> Option<Self> {
+        Uuid::try_parse(text).ok().map(Self)
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, out)
+    }
+}
+
+impl fmt::Debug for EventId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, out)
+    }
+}
+
+/// What was applied, from where, and how far it goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its own id here. For a mirrored batch of several events, the id of the batch.
+    pub id: EventId,
+    /// Place in this instance's journal; 0 until the journal gives one.
+    #[serde(default)]
+    pub seq: u64,
+    /// The process start that wrote it; 0 until the journal gives one.
+    #[serde(default)]
+    pub epoch: u64,
+    /// Wall clock at acceptance, milliseconds since 1970. For people; nothing is decided by it.
+    pub at_ms: u64,
+    /// `instance.name` of the instance that accepted it from outside.
+    pub origin: String,
+    /// Who asked.
+    pub principal: String,
+    /// Through which door.
+    pub source: Source,
+    /// Whether it is mirrored onwards.
+    pub scope: Scope,
+    /// What the origin was given, canonical spelling.
+    pub demand: Demand,
+    /// What the graph added.
+    #[serde(default, skip_serializing_if = "Selectors::is_empty")]
+    pub cascade: Selectors,
+    /// What happened to the entity.
+    #[serde(default)]
+    pub action: Action,
+    /// Free text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Names of the fields that changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<String>,
+    /// The origin's ids of the events that a batch brought.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub covers: Vec<EventId>,
+    /// The mirror whose echo this looks like; its re-mirroring is delayed (wall 4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quenched_for: Option<String>,
+}
+
+impl Event {
+    /// Everything it clears, cascade included, both modes as one union.
+    pub fn footprint(&self) -> Selectors {
+        let mut all = self.demand.selectors();
+        all.join(&self.cascade);
+        all
+    }
+
+    /// Every id that must be recognised when it comes again.
+    pub fn known_ids(&self) -> impl Iterator<Item = EventId> + '_ {
+        std::iter::once(self.id).chain(self.covers.iter().copied())
+    }
+}

@@ -1,0 +1,43 @@
+//! A submission that passed the gate: who, how far, under which id.
+
+use super::{Action, Demand, EventId, Mode, Principal, Scope, Selectors, Source, scope::Wall};
+
+/// What the gate made of a [`super::Submission`].
+#[derive(Debug, Clone)]
+pub struct Invalidation {
+    /// Its id here.
+    pub id: EventId,
+    /// `instance.name` of the instance that accepted it from outside.
+    pub origin: String,
+    /// Who asked.
+    pub principal: Principal,
+    /// Through which door.
+    pub source: Source,
+    /// How far it goes.
+    pub scope: Scope,
+    /// Why it stays local, where it does.
+    pub wall: Option<Wall>,
+    /// What to clear, in the caller's spelling.
+    pub demand: Demand,
+    /// What a peer with another graph cascaded to.
+    pub foreign_cascade: Selectors,
+    /// What happened to the entity.
+    pub action: Action,
+    /// Free text.
+    pub reason: Option<String>,
+    /// Names of the fields that changed.
+    pub changed: Vec<String>,
+    /// The origin's ids of the events that a batch brought.
+    pub covers: Vec<EventId>,
+    /// The mirror whose echo this looks like.
+    pub quenched_for: Option<String>,
+    /// What the caller should be told.
+    pub warnings: Vec<String>,
+}
+
+impl Invalidation {
+    /// The mode to name in answers and lines: hard if anything goes hard.
+    pub fn mode(&self) -> Mode {
+        if self.demand.hard.is_empty() { Mode::Soft } else { Mode::Hard }
+    }
+}

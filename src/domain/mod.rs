@@ -1,0 +1,31 @@
+//! The nouns of cache-mirror, pure: no I/O, no clock, no async.
+//!
+//! Everything above this room speaks in these types. The two that carry the correctness of the
+//! whole product are [`selector::Selectors`] (a join-semilattice, so merging loses nothing) and
+//! [`scope::Scope`] (decided in one place, so nothing loops).
+
+pub mod applied;
+pub mod demand;
+pub mod event;
+pub mod glob;
+pub mod invalidation;
+pub mod label;
+pub mod outcome;
+pub mod plan;
+pub mod scope;
+pub mod selector;
+pub mod submission;
+pub mod type_name;
+
+pub use applied::Applied;
+pub use demand::Demand;
+pub use event::{Event, EventId};
+pub use glob::Glob;
+pub use invalidation::Invalidation;
+pub use label::Label;
+pub use outcome::Status;
+pub use plan::Plan;
+pub use scope::Scope;
+pub use selector::{Selector, Selectors};
+pub use submission::{Action, Mode, Principal, Role, Source, Submission};
+pub use type_name::TypeName;

@@ -1,0 +1,41 @@
+//! How one event stands at one destination: one vocabulary for answers, lines and metrics.
+
+use serde::Serialize;
+
+/// Where an event stands at a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Waiting for its turn.
+    Queued,
+    /// Acknowledged.
+    Delivered,
+    /// The last attempt failed; the next one is scheduled, nothing expires.
+    Failed,
+    /// Held by an operator or by refused credentials.
+    Paused,
+    /// The destination is this instance.
+    #[serde(rename = "self")]
+    Oneself,
+    /// The destination cannot be told this (a legacy peer knows types only).
+    Skipped,
+}
+
+impl Status {
+    /// The word used in answers, log lines and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::Paused => "paused",
+            Self::Oneself => "self",
+            Self::Skipped => "skipped",
+        }
+    }
+
+    /// Whether `?wait` has nothing more to wait for.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Delivered | Self::Oneself | Self::Skipped)
+    }
+}

@@ -1,0 +1,363 @@
+//! The invalidation algebra: what is to be cleared, as a join-semilattice.
+//!
+//! [`Selectors`] is a finite union of [`Selector`]s kept in normal form: nothing in it is covered by
+//! something else in it. `join` is union, `covers` is its order (`a.covers(b)` exactly when
+//! `a.join(b) == a`), and widening only goes up. Coalescing events, batching them and bounding a
+//! backlog are all joins here, and that is the whole argument why merging never loses anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Glob, Label, TypeName, label::Malformed};
+
+/// One thing to clear.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Selector {
+    /// Everything.
+    All,
+    /// Every entity of a type, and the lists of it.
+    Type(TypeName),
+    /// One entity of a type.
+    Entity(TypeName, Label),
+    /// What carries a custom tag.
+    Tag(Label),
+    /// One path.
+    Path(Label),
+    /// Every path that begins so. The empty prefix is written `/`.
+    PathPrefix(Label),
+    /// One cache key.
+    Key(Label),
+    /// Every cache key that matches.
+    Pattern(Glob),
+}
+
+impl Selector {
+    /// A path as users write it: a trailing `*` makes it a prefix.
+    ///
+    /// # Errors
+    /// [`Malformed`] where it is no label or does not begin with `/`.
+    pub fn path(text: &str) -> Result<Self, Malformed> {
+        let (body, is_prefix) = match text.strip_suffix('*') {
+            Some(body) => (body, true),
+            None => (text, false),
+        };
+        if !body.starts_with('/') {
+            return Err(Malformed::PathStart(text.chars().take(64).collect()));
+        }
+        let label = Label::parse(body)?;
+        Ok(if is_prefix { Self::PathPrefix(label) } else { Self::Path(label) })
+    }
+
+    /// The order on single selectors: whether clearing `self` clears all that `other` would.
+    pub fn covers(&self, other: &Selector) -> bool {
+        match (self, other) {
+            (Self::All, _) => true,
+            (Self::Type(a), Self::Type(b) | Self::Entity(b, _)) => a == b,
+            (Self::PathPrefix(a), Self::Path(b) | Self::PathPrefix(b)) => {
+                b.as_str().starts_with(a.as_str())
+            }
+            (Self::Pattern(a), Self::Key(b)) => a.matches(b.as_str()),
+            (Self::Pattern(a), Self::Pattern(b)) => a.covers(b),
+            (a, b) => a == b,
+        }
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => out.write_str("all"),
+            Self::Type(name) => write!(out, "{name}"),
+            Self::Entity(name, id) => write!(out, "{name}/{id}"),
+            Self::Tag(tag) => write!(out, "tag:{tag}"),
+            Self::Path(path) => write!(out, "path:{path}"),
+            Self::PathPrefix(path) => write!(out, "path:{path}*"),
+            Self::Key(key) => write!(out, "key:{key}"),
+            Self::Pattern(glob) => write!(out, "pattern:{glob}"),
+        }
+    }
+}
+
+/// A union of selectors in normal form.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Selectors {
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    all: bool,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    types: BTreeSet<TypeName>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    ids: BTreeMap<TypeName, BTreeSet<Label>>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    tags: BTreeSet<Label>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    paths: BTreeSet<Label>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    prefixes: BTreeSet<Label>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    keys: BTreeSet<Label>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    patterns: BTreeSet<Glob>,
+}
+
+impl Selectors {
+    /// Everything: the top of the lattice.
+    pub fn all() -> Self {
+        Self { all: true, ..Self::default() }
+    }
+
+    /// The union of one.
+    pub fn one(selector: Selector) -> Self {
+        Self::from_iter([selector])
+    }
+
+    /// Whether nothing is selected: the bottom of the lattice.
+    pub fn is_empty(&self) -> bool {
+        !self.all && self.members() == 0
+    }
+
+    /// Whether everything is selected.
+    pub fn is_all(&self) -> bool {
+        self.all
+    }
+
+    /// How many single selectors the normal form holds (`all` counts as one).
+    pub fn members(&self) -> usize {
+        usize::from(self.all)
+            + self.types.len()
+            + self.ids.values().map(BTreeSet::len).sum::<usize>()
+            + self.tags.len()
+            + self.paths.len()
+            + self.prefixes.len()
+            + self.keys.len()
+            + self.patterns.len()
+    }
+
+    /// The single selectors, in a fixed order.
+    pub fn iter(&self) -> impl Iterator<Item = Selector> + '_ {
+        let ids = self.ids.iter().flat_map(|(name, ids)| {
+            ids.iter().map(move |id| Selector::Entity(name.clone(), id.clone()))
+        });
+        self.all
+            .then_some(Selector::All)
+            .into_iter()
+            .chain(self.types.iter().cloned().map(Selector::Type))
+            .chain(ids)
+            .chain(self.tags.iter().cloned().map(Selector::Tag))
+            .chain(self.paths.iter().cloned().map(Selector::Path))
+            .chain(self.prefixes.iter().cloned().map(Selector::PathPrefix))
+            .chain(self.keys.iter().cloned().map(Selector::Key))
+            .chain(self.patterns.iter().cloned().map(Selector::Pattern))
+    }
+
+    /// Types selected as a whole.
+    pub fn types(&self) -> &BTreeSet<TypeName> {
+        &self.types
+    }
+
+    /// Entities selected one by one; never of a type that is selected as a whole.
+    pub fn ids(&self) -> &BTreeMap<TypeName, BTreeSet<Label>> {
+        &self.ids
+    }
+
+    /// Custom tags.
+    pub fn tags(&self) -> &BTreeSet<Label> {
+        &self.tags
+    }
+
+    /// Single paths.
+    pub fn paths(&self) -> &BTreeSet<Label> {
+        &self.paths
+    }
+
+    /// Path prefixes, without the star.
+    pub fn prefixes(&self) -> &BTreeSet<Label> {
+        &self.prefixes
+    }
+
+    /// Single keys.
+    pub fn keys(&self) -> &BTreeSet<Label> {
+        &self.keys
+    }
+
+    /// Patterns over keys.
+    pub fn patterns(&self) -> &BTreeSet<Glob> {
+        &self.patterns
+    }
+
+    /// Every type named, as a whole or by an id.
+    pub fn named_types(&self) -> impl Iterator<Item = &TypeName> {
+        self.types.iter().chain(self.ids.keys())
+    }
+
+    /// Adds one selector and restores the normal form.
+    pub fn insert(&mut self, selector: Selector) {
+        if self.all {
+            return;
+        }
+        match selector {
+            Selector::All => *self = Self::all(),
+            Selector::Type(name) => {
+                self.ids.remove(&name);
+                self.types.insert(name);
+            }
+            Selector::Entity(name, id) => {
+                if !self.types.contains(&name) {
+                    self.ids.entry(name).or_default().insert(id);
+                }
+            }
+            Selector::Tag(tag) => drop(self.tags.insert(tag)),
+            Selector::Path(path) => {
+                if !self.has_prefix_of(&path) {
+                    self.paths.insert(path);
+                }
+            }
+            Selector::PathPrefix(prefix) => {
+                if !self.has_prefix_of(&prefix) {
+                    self.paths.retain(|path| !path.as_str().starts_with(prefix.as_str()));
+                    self.prefixes.retain(|path| !path.as_str().starts_with(prefix.as_str()));
+                    self.prefixes.insert(prefix);
+                }
+            }
+            Selector::Key(key) => {
+                if !self.patterns.iter().any(|glob| glob.matches(key.as_str())) {
+                    self.keys.insert(key);
+                }
+            }
+            Selector::Pattern(glob) => {
+                if !self.patterns.iter().any(|wider| wider.covers(&glob)) {
+                    self.keys.retain(|key| !glob.matches(key.as_str()));
+                    self.patterns.retain(|narrower| !glob.covers(narrower));
+                    self.patterns.insert(glob);
+                }
+            }
+        }
+    }
+
+    fn has_prefix_of(&self, path: &Label) -> bool {
+        self.prefixes.iter().any(|prefix| path.as_str().starts_with(prefix.as_str()))
+    }
+
+    /// The least upper bound, in place: the union of both.
+    pub fn join(&mut self, other: &Selectors) {
+        other.iter().for_each(|selector| self.insert(selector));
+    }
+
+    /// The order of the lattice: whether clearing `self` clears all that `other` would.
+    pub fn covers(&self, other: &Selectors) -> bool {
+        self.all || other.iter().all(|selector| self.covers_one(&selector))
+    }
+
+    /// Whether clearing `self` clears all that one selector would.
+    pub fn covers_one(&self, selector: &Selector) -> bool {
+        if self.all {
+            return true;
+        }
+        match selector {
+            Selector::All => false,
+            Selector::Type(name) => self.types.contains(name),
+            Selector::Entity(name, id) => {
+                self.types.contains(name) || self.ids.get(name).is_some_and(|ids| ids.contains(id))
+            }
+            Selector::Tag(tag) => self.tags.contains(tag),
+            Selector::Path(path) => self.paths.contains(path) || self.has_prefix_of(path),
+            Selector::PathPrefix(prefix) => self.has_prefix_of(prefix),
+            Selector::Key(key) => {
+                self.keys.contains(key)
+                    || self.patterns.iter().any(|glob| glob.matches(key.as_str()))
+            }
+            Selector::Pattern(glob) => self.patterns.iter().any(|wider| wider.covers(glob)),
+        }
+    }
+
+    /// Widens every id to its type: one step up.
+    pub fn widen_ids(&mut self) {
+        for name in std::mem::take(&mut self.ids).into_keys() {
+            self.types.insert(name);
+        }
+    }
+
+    /// Goes up until at most `members_max` selectors are left: ids become their types, and where
+    /// that is not enough the whole becomes `all`. Says whether anything was widened.
+    pub fn widen_to(&mut self, members_max: usize) -> bool {
+        if self.members() <= members_max {
+            return false;
+        }
+        self.widen_ids();
+        if self.members() > members_max {
+            *self = Self::all();
+        }
+        true
+    }
+
+    /// The same union with every type name replaced.
+    #[must_use]
+    pub fn map_types(&self, mut to: impl FnMut(&TypeName) -> TypeName) -> Self {
+        self.iter()
+            .map(|selector| match selector {
+                Selector::Type(name) => Selector::Type(to(&name)),
+                Selector::Entity(name, id) => Selector::Entity(to(&name), id),
+                other => other,
+            })
+            .collect()
+    }
+}
+
+impl FromIterator<Selector> for Selectors {
+    fn from_iter<I: IntoIterator<Item = Selector>>(selectors: I) -> Self {
+        let mut union = Self::default();
+        selectors.into_iter().for_each(|selector| union.insert(selector));
+        union
+    }
+}
+
+impl fmt::Display for Selectors {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, selector) in self.iter().enumerate() {
+            let comma = if at == 0 { "" } else { "," };
+            write!(out, "{comma}{selector}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Reading is lenient upwards: a kind of selector that this version does not know becomes `all`,
+/// because it comes from a newer peer or journal, and ignoring it would leave something stale.
+impl<'de> Deserialize<'de> for Selectors {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(default)]
+        #[derive(Default)]
+        struct Wire {
+            all: bool,
+            types: Vec<TypeName>,
+            ids: BTreeMap<TypeName, Vec<Label>>,
+            tags: Vec<Label>,
+            paths: Vec<Label>,
+            prefixes: Vec<Label>,
+            keys: Vec<Label>,
+            patterns: Vec<Glob>,
+            #[serde(flatten)]
+            unknown: BTreeMap<String, serde::de::IgnoredAny>,
+        }
+        let wire = Wire::deserialize(from)?;
+        if wire.all || !wire.unknown.is_empty() {
+            return Ok(Self::all());
+        }
+        let entities = wire.ids.into_iter().flat_map(|(name, ids)| {
+            ids.into_iter().map(move |id| Selector::Entity(name.clone(), id))
+        });
+        Ok(entities
+            .chain(wire.types.into_iter().map(Selector::Type))
+            .chain(wire.tags.into_iter().map(Selector::Tag))
+            .chain(wire.paths.into_iter().map(Selector::Path))
+            .chain(wire.prefixes.into_iter().map(Selector::PathPrefix))
+            .chain(wire.keys.into_iter().map(Selector::Key))
+            .chain(wire.patterns.into_iter().map(Selector::Pattern))
+            .collect())
+    }
+}
+
+#[cfg(test)]
+mod laws;
