@@ -1,75 +1,232 @@
-//! To servers, at least once.
+//! To servers, at least once: one worker, limiter, breaker and account for each mirror.
+//!
+//! Deliveries read the journal and never the request: an event's way out is the cursor of its
+//! destination. Invariants: a cursor moves only on an acknowledgement; no mirror delays another; what
+//! is ourselves is skipped only on proof; nothing is dropped by a limit, a back-off or a pause.
+
+mod addresses;
+mod config;
+mod credentials;
+mod echo;
+pub mod identity;
+mod limiter;
+pub mod mirror;
+mod peer;
+mod tell;
+pub mod transport;
+mod verdict;
+mod view;
+mod worker;
+
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use url::Url;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use crate::domain::Mode;
-use crate::support::{Secret, backoff::Backoff};
+pub use addresses::is_forbidden;
+pub use config::{Config, Credentials, Login, PeerConfig};
+pub use peer::destination;
+pub use view::PeerView;
+pub use worker::{INVALIDATE_PATH, VIA};
 
-/// How deliveries behave, and to whom.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// The peers, in the order they were named, without doubles.
-    pub peers: Vec<PeerConfig>,
-    /// One request, connect to last byte.
-    pub timeout: Duration,
-    /// The connect part of it.
-    pub connect_time_max: Duration,
-    /// Events in one batch.
-    pub batch_events_max: usize,
-    /// Bytes of one batch.
-    pub batch_bytes_max: usize,
-    /// Waits after failures.
-    pub backoff: Backoff,
-    /// Failures in a row that open the breaker.
-    pub breaker_failures: u32,
-    /// Between two identity probes.
-    pub probe_every: Duration,
-    /// Bytes of an answer that are read.
-    pub answer_bytes_max: usize,
-    /// How an `all` that came from widening is applied.
-    pub widened_all: Mode,
-    /// How long a sent selector that comes back counts as an echo.
-    pub echo_window: Duration,
-    /// Waits before an echo is mirrored again.
-    pub echo: Backoff,
+use crate::domain::{Event, Principal, Role, Selectors, Status};
+use crate::journal::Journal;
+use echo::Echo;
+use identity::BootNonce;
+use mirror::{Sender, legacy_form};
+use peer::{Kind, Peer};
+use transport::Transport;
+use worker::Worker;
+
+/// Where every instance logs others in.
+pub const LOGIN_PATH: &str = "/api/auth/login";
+
+/// What all workers share.
+struct Shared {
+    config: Config,
+    journal: Journal,
+    transport: Arc<dyn Transport>,
+    sender: Sender,
+    own: Arc<BootNonce>,
+    echo: Echo,
 }
 
-/// One peer.
-#[derive(Debug, Clone)]
-pub struct PeerConfig {
-    /// `host[:port]`, or the configured name: what operators call it.
-    pub name: String,
-    /// Scheme, host, port and base path, ending in `/`.
-    pub base: Url,
-    /// Requests a second.
-    pub rate_per_second: f64,
-    /// Requests at once after a pause.
-    pub burst: u32,
-    /// How we log in there.
-    pub login: Login,
+/// Where one event stands at one mirror.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Outcome {
+    /// The mirror's name.
+    pub peer: String,
+    /// Where it stands.
+    pub status: Status,
+    /// Why, where that needs words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Failures in a row at this mirror, while the event waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    /// The last failure at this mirror, while the event waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
 }
 
-/// How a token is got from a peer.
-#[derive(Debug, Clone)]
-pub struct Login {
-    /// The account; `None` where none is configured.
-    pub credentials: Option<Credentials>,
-    /// A path below the peer's base, or a whole URL.
-    pub url: String,
-    /// JSON with `{email}` and `{password}`.
-    pub body: String,
-    /// JSON pointer to the token.
-    pub token_pointer: String,
-    /// JSON pointer to its life in seconds.
-    pub expires_pointer: String,
+/// All mirrors.
+#[derive(Clone)]
+pub struct Delivery {
+    shared: Arc<Shared>,
+    peers: Arc<[Arc<Peer>]>,
 }
 
-/// A service account at a peer.
-#[derive(Debug, Clone)]
-pub struct Credentials {
-    /// Its name.
-    pub email: String,
-    /// Its password.
-    pub password: Secret,
+impl Delivery {
+    /// Prepares every mirror; nothing is sent before [`Delivery::start`].
+    pub fn new(
+        config: Config,
+        journal: Journal,
+        transport: Arc<dyn Transport>,
+        sender: Sender,
+        own: Arc<BootNonce>,
+    ) -> Self {
+        let peers: Vec<_> =
+            config.peers.iter().map(|peer| Arc::new(Peer::new(peer.clone(), &config))).collect();
+        let echo = Echo::new(config.echo_window, config.echo);
+        let shared = Shared { config, journal, transport, sender, own, echo };
+        let delivery = Self { shared: Arc::new(shared), peers: peers.into() };
+        // What was held back when the last process ended is mirrored soon, not forgotten.
+        for name in delivery.shared.journal.quenched().into_keys() {
+            delivery.shared.echo.quench(&name);
+        }
+        delivery
+    }
+
+    /// Starts the workers on `tasks`; each ends after `stop`, its send in flight finished.
+    pub fn start(&self, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
+        for peer in self.peers.iter() {
+            let worker = Worker {
+                peer: Arc::clone(peer),
+                shared: Arc::clone(&self.shared),
+                stop: stop.clone(),
+            };
+            tasks.spawn(worker.run());
+        }
+    }
+
+    /// Where an event stands at every mirror. `None` for an event that is not mirrored.
+    pub fn outcomes(&self, event: &Event) -> Vec<Outcome> {
+        self.peers.iter().map(|peer| self.outcome(peer, event)).collect()
+    }
+
+    fn outcome(&self, peer: &Peer, event: &Event) -> Outcome {
+        let is_done = self.shared.journal.is_acknowledged(&peer.destination, event.seq);
+        peer.with(|state| {
+            let is_legacy = matches!(state.kind, Kind::Legacy);
+            let (status, reason) = match &state.kind {
+                Kind::Oneself => (Status::Oneself, None),
+                _ if is_done && is_legacy && !self.is_speakable(event) => {
+                    (Status::Skipped, Some("unsupported".to_owned()))
+                }
+                _ if is_done => (Status::Delivered, None),
+                _ => match state.pause {
+                    Some(pause) => (Status::Paused, Some(pause.as_str().to_owned())),
+                    None if state.failures > 0 => (Status::Failed, None),
+                    None => (Status::Queued, None),
+                },
+            };
+            let waits = matches!(status, Status::Failed | Status::Paused | Status::Queued);
+            Outcome {
+                peer: peer.config.name.clone(),
+                status,
+                reason,
+                attempts: (waits && state.failures > 0).then_some(state.failures),
+                last_error: state.last_error.clone().filter(|_| waits),
+            }
+        })
+    }
+
+    fn is_speakable(&self, event: &Event) -> bool {
+        let types = self.shared.sender.known_types();
+        !legacy_form(&event.demand.selectors(), &types).bodies.is_empty()
+    }
+
+    /// Every mirror as an operator sees it.
+    pub fn view(&self) -> Vec<PeerView> {
+        self.peers.iter().map(|peer| PeerView::of(peer, &self.shared.journal)).collect()
+    }
+
+    /// Every mirror's name.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.peers.iter().map(|peer| peer.config.name.as_str())
+    }
+
+    fn find(&self, name: &str) -> Option<&Arc<Peer>> {
+        self.peers.iter().find(|peer| peer.config.name == name)
+    }
+
+    /// Holds a mirror back; false where there is none of that name.
+    pub fn pause(&self, name: &str) -> bool {
+        self.find(name).map(|peer| peer.pause()).is_some()
+    }
+
+    /// Lets a mirror go on at once.
+    pub fn resume(&self, name: &str) -> bool {
+        self.find(name).map(|peer| peer.resume()).is_some()
+    }
+
+    /// Tries a mirror now.
+    pub fn retry(&self, name: &str) -> bool {
+        self.find(name).map(|peer| peer.retry()).is_some()
+    }
+
+    /// Changes a mirror's limit until the next restart; what is not given stays. Gives the limit
+    /// now in force.
+    pub fn limit(&self, name: &str, rate: Option<f64>, burst: Option<u32>) -> Option<(f64, u32)> {
+        let peer = self.find(name)?;
+        let (old_rate, old_burst) = peer.limiter.limit();
+        peer.limiter.change(rate.unwrap_or(old_rate), burst.unwrap_or(old_burst));
+        Some(peer.limiter.limit())
+    }
+
+    /// The mirror that these selectors look like an echo of, if they do: told to it within the
+    /// window, and back unmarked from its address or under the account we use there.
+    pub fn echo_of(
+        &self,
+        who: &Principal,
+        address: Option<IpAddr>,
+        selectors: &Selectors,
+    ) -> Option<String> {
+        if who.role == Role::AdminToken {
+            return None;
+        }
+        let comes_from = |peer: &Peer| {
+            peer.account.email() == Some(&who.name)
+                || address.is_some_and(|address| {
+                    peer.with(|state| state.addresses.contains(&address.to_canonical()))
+                })
+        };
+        self.peers
+            .iter()
+            .filter(|peer| comes_from(peer))
+            .map(|peer| &peer.config.name)
+            .find(|name| self.shared.echo.is_echo(name, selectors))
+            .cloned()
+    }
+
+    /// Holds an echo back; says for how long.
+    pub fn quench(&self, name: &str) -> Duration {
+        let wait = self.shared.echo.quench(name);
+        if let Some(peer) = self.find(name) {
+            let until = Instant::now() + wait + self.shared.config.echo_window;
+            peer.with(|state| state.echoing_until = Some(until));
+        }
+        wait
+    }
+
+    /// Waits for the next mirror whose held-back events may go.
+    pub async fn next_release(&self) -> String {
+        self.shared.echo.next_release().await
+    }
 }
+
+#[cfg(test)]
+mod tests;

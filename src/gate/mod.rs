@@ -1,75 +1,278 @@
-//! Who may, how often, seen before.
+//! The gate: who may, how often, seen before. A submission goes in, an invalidation comes out.
+//!
+//! Invariants: no credential but a verified one decides anything; the scope is decided by
+//! `domain::scope` alone; an event id that had its effect has no second one. The gate knows nothing of
+//! HTTP beyond the text of a header, and announces nothing.
+
+mod accounts;
+mod config;
+mod limit;
+mod seen;
+mod token;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use accounts::{Accounts, HashError, hash_password};
+pub use config::{Config, Password, ServiceAccount};
+pub use limit::{KeyedLimit, address_key};
+pub use seen::{Answer, Answers, Lanes, SeenEvents};
+pub use token::{BadToken, Claims, Tokens};
+
+use crate::domain::scope::{self, Wall};
+use crate::domain::submission::PeerBatch;
+use crate::domain::{
+    Action, Demand, EventId, Invalidation, Principal, Role, Scope, Selectors, Submission,
+};
 use crate::support::Secret;
 
-/// Who may do what, and how often.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Tokens that may do everything: the present one first, then one in rotation. Never empty.
-    pub admin_tokens: Vec<Secret>,
-    /// HS256 keys, the signing one first; each at least 32 bytes. Never empty.
-    pub jwt_secrets: Vec<Secret>,
-    /// `iss` of tokens.
-    pub issuer: String,
-    /// `aud` of tokens.
-    pub audience: String,
-    /// JSON pointer to the role claim.
-    pub role_claim: String,
-    /// Roles that may do everything.
-    pub admin_roles: Vec<String>,
-    /// Roles that may invalidate and read.
-    pub editor_roles: Vec<String>,
-    /// Life of the tokens we issue.
-    pub token_life: Duration,
-    /// Tolerated clock difference.
-    pub leeway: Duration,
-    /// Who may connect; empty: everybody.
-    pub allow: Vec<IpNet>,
-    /// Proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpNet>,
-    /// Failed logins a minute before failures answer 429.
-    pub login_failures_per_minute: u32,
-    /// Failed tokens a minute before failures answer 429.
-    pub token_failures_per_minute: u32,
-    /// Accounts that may log in.
-    pub service_accounts: Vec<ServiceAccount>,
-    /// Emails that mark a verified token as a peer's, beside the accounts (our own SERVICE_EMAIL).
-    pub service_emails: Vec<String>,
-    /// Requests a second for each principal.
-    pub requests_per_second: u32,
-    /// Burst of the same.
-    pub burst: u32,
-    /// Selectors in one request.
-    pub selectors_max: usize,
-    /// Nesting of a JSON body.
-    pub json_depth_max: usize,
-    /// Answers remembered for `Idempotency-Key`.
-    pub idempotency_keys_max: usize,
-    /// Event ids remembered.
-    pub event_ids_max: usize,
+/// Why somebody may not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// No credential, or one of a kind that is not taken here.
+    #[error("a bearer token is needed")]
+    Missing,
+    /// A credential that does not hold.
+    #[error("the credentials are not valid")]
+    Invalid,
+    /// A valid credential that may not do this.
+    #[error("this needs {0}")]
+    Forbidden(&'static str),
+    /// An address outside `auth.allow`.
+    #[error("this address is not allowed")]
+    Address,
+    /// Too many requests, or too many failures.
+    #[error("too many requests; try again in {} s", .0.as_secs().max(1))]
+    TooMany(Duration),
 }
 
-/// An account that peers log in with.
-#[derive(Debug, Clone)]
-pub struct ServiceAccount {
-    /// Its name.
-    pub email: String,
-    /// How its password is checked.
-    pub password: Password,
+/// What became of a submission.
+#[derive(Debug)]
+pub enum Admission {
+    /// To be applied.
+    Fresh(Box<Invalidation>),
+    /// Every event in it had its effect before.
+    Duplicate,
 }
 
-/// A password to compare with.
-#[derive(Debug, Clone)]
-pub enum Password {
-    /// An argon2id hash in PHC form.
-    Hash(String),
-    /// The plain text, where only the environment gives it (`SERVICE_PASSWORD`).
-    Plain(Secret),
+/// The gate: who may, how often, seen before.
+pub struct Gate {
+    config: Config,
+    tokens: Tokens,
+    accounts: Accounts,
+    requests: KeyedLimit,
+    login_failures: KeyedLimit,
+    token_failures: KeyedLimit,
+    /// Event ids that had their effect here.
+    pub seen: SeenEvents,
+    /// Answers by idempotency key.
+    pub answers: Answers,
+    /// One at a time for one identity.
+    pub lanes: Lanes,
+}
+
+impl Gate {
+    /// Builds the gate; `known` are the event ids that the journal remembers.
+    pub fn new(config: Config, known: impl IntoIterator<Item = EventId>) -> Self {
+        Self {
+            tokens: Tokens::new(&config),
+            accounts: Accounts::new(config.service_accounts.clone()),
+            requests: KeyedLimit::per_second(config.requests_per_second, config.burst),
+            login_failures: KeyedLimit::per_minute(config.login_failures_per_minute),
+            token_failures: KeyedLimit::per_minute(config.token_failures_per_minute),
+            seen: SeenEvents::new(config.event_ids_max, known),
+            answers: Answers::new(config.idempotency_keys_max),
+            lanes: Lanes::default(),
+            config,
+        }
+    }
+
+    /// The limits that parsing needs.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The address to judge by: the socket's, unless a trusted proxy says whom it speaks for. Then
+    /// it is the rightmost address of `X-Forwarded-For` that is no trusted proxy itself.
+    pub fn client_address(&self, socket: IpAddr, forwarded_for: &[&str]) -> IpAddr {
+        let mut address = socket.to_canonical();
+        let hops = forwarded_for.iter().flat_map(|line| line.split(',')).map(str::trim);
+        for hop in hops.rev() {
+            if !is_within(address, &self.config.trusted_proxies) {
+                break;
+            }
+            match hop.parse::<IpAddr>() {
+                Ok(next) => address = next.to_canonical(),
+                Err(_) => break,
+            }
+        }
+        address
+    }
+
+    /// Whether the address may talk to us at all.
+    ///
+    /// # Errors
+    /// [`Rejected::Address`].
+    pub fn check_address(&self, address: IpAddr) -> Result<(), Rejected> {
+        if self.config.allow.is_empty() || is_within(address, &self.config.allow) {
+            Ok(())
+        } else {
+            Err(Rejected::Address)
+        }
+    }
+
+    /// Who a request comes from.
+    ///
+    /// # Errors
+    /// [`Rejected::Missing`], [`Rejected::Invalid`], or [`Rejected::TooMany`] once failures from this
+    /// address have passed their limit.
+    pub fn authenticate(
+        &self,
+        authorization: Option<&str>,
+        address: IpAddr,
+    ) -> Result<Principal, Rejected> {
+        let Some(token) = authorization.and_then(bearer) else {
+            return Err(Rejected::Missing);
+        };
+        if self.config.admin_tokens.iter().any(|admin| admin.matches(token)) {
+            return Ok(Principal { name: "admin".into(), role: Role::AdminToken });
+        }
+        match self.tokens.verify(token) {
+            Ok(claims) => self.principal(&claims),
+            Err(_) => {
+                let key = limit::address_key(address);
+                self.token_failures.check(&key).map_err(Rejected::TooMany)?;
+                Err(Rejected::Invalid)
+            }
+        }
+    }
+
+    /// The role is decided by the verified name first: a peer's account stays a peer's account
+    /// whatever else its token claims.
+    fn principal(&self, claims: &Claims) -> Result<Principal, Rejected> {
+        let name = claims.email.as_ref().unwrap_or(&claims.subject).clone();
+        let is_service =
+            |email: &String| self.accounts.has(email) || self.config.service_emails.contains(email);
+        let has = |roles: &[String]| roles.iter().any(|role| claims.roles.contains(role));
+        let role = if is_service(&name)
+            || is_service(&claims.subject)
+            || claims.roles.iter().any(|role| role == "service")
+        {
+            Role::Service
+        } else if has(&self.config.admin_roles) {
+            Role::Admin
+        } else if has(&self.config.editor_roles) {
+            Role::Editor
+        } else {
+            return Err(Rejected::Forbidden("a role that this instance knows"));
+        };
+        Ok(Principal { name, role })
+    }
+
+    /// Counts a request against its principal; the admin token is exempt.
+    ///
+    /// # Errors
+    /// [`Rejected::TooMany`].
+    pub fn check_rate(&self, who: &Principal) -> Result<(), Rejected> {
+        if who.role == Role::AdminToken {
+            return Ok(());
+        }
+        self.requests.check(&who.name).map_err(Rejected::TooMany)
+    }
+
+    /// Checks email and password and issues a token.
+    ///
+    /// # Errors
+    /// [`Rejected::Invalid`], or [`Rejected::TooMany`] once failures for the account or the address
+    /// have passed their limit. Valid credentials always pass.
+    pub async fn login(
+        &self,
+        email: &str,
+        password: Secret,
+        address: IpAddr,
+    ) -> Result<(String, u64), Rejected> {
+        if self.accounts.verify(email, password).await {
+            return Ok(self.tokens.issue(email));
+        }
+        let account: String = email.chars().take(128).collect();
+        self.login_failures.check(&limit::address_key(address)).map_err(Rejected::TooMany)?;
+        self.login_failures.check(&format!("@{account}")).map_err(Rejected::TooMany)?;
+        Err(Rejected::Invalid)
+    }
+
+    /// Judges a submission: scope, identity, what of a batch is new.
+    pub fn admit(
+        &self,
+        submission: Submission,
+        principal: Principal,
+        instance: &str,
+        echo_of: Option<String>,
+    ) -> Admission {
+        let is_marked = submission.is_marked || submission.peer.is_some();
+        let (scope, wall) = scope::decide(&principal, is_marked, submission.mirror);
+        let mut invalidation = Invalidation {
+            id: EventId::fresh(),
+            origin: instance.to_owned(),
+            source: submission.source,
+            scope,
+            wall,
+            demand: Demand::new(submission.mode, submission.selectors),
+            foreign_cascade: Selectors::default(),
+            action: submission.action,
+            reason: submission.reason,
+            changed: submission.changed,
+            covers: vec![],
+            quenched_for: echo_of.filter(|_| scope == Scope::Mirrored),
+            warnings: vec![],
+            principal,
+        };
+        if wall.is_some_and(|wall| wall != Wall::Asked) && submission.mirror == Some(true) {
+            invalidation.warnings.push(
+                "mirror: true was ignored: what a peer sends is never mirrored onwards".into(),
+            );
+        }
+        let Some(batch) = submission.peer else {
+            return Admission::Fresh(Box::new(invalidation));
+        };
+        self.take_batch(&mut invalidation, batch);
+        if invalidation.demand.is_empty() {
+            return Admission::Duplicate;
+        }
+        Admission::Fresh(Box::new(invalidation))
+    }
+
+    /// Joins what is new in a peer's batch into one invalidation.
+    fn take_batch(&self, invalidation: &mut Invalidation, batch: PeerBatch) {
+        let mut actions: Vec<Action> = vec![];
+        let is_named_whole = batch.merged.is_empty();
+        let mut demand = batch.merged;
+        for told in batch.events {
+            if self.seen.contains(told.id) {
+                continue;
+            }
+            demand.join(&Demand::new(told.mode, told.selectors));
+            invalidation.covers.push(told.id);
+            actions.push(told.action);
+        }
+        // One event keeps its name everywhere; of a merged batch the parts are named in `covers`.
+        if let ([only], true) = (&invalidation.covers[..], is_named_whole) {
+            invalidation.id = *only;
+        }
+        actions.dedup();
+        invalidation.action = if let [one] = actions[..] { one } else { Action::Update };
+        invalidation.origin = batch.origin;
+        invalidation.foreign_cascade = batch.cascade;
+        invalidation.demand = demand;
+    }
+}
+
+/// The token of an `Authorization: Bearer` header (RFC 6750 section 2.1).
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("Bearer") && !token.is_empty()).then_some(token)
 }
 
 /// Whether an address is in one of the networks, v4-mapped addresses unwrapped.
@@ -77,3 +280,6 @@ pub fn is_within(address: IpAddr, networks: &[IpNet]) -> bool {
     let address = address.to_canonical();
     networks.iter().any(|network| network.contains(&address))
 }
+
+#[cfg(test)]
+mod tests;

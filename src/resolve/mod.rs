@@ -1,6 +1,18 @@
 //! Pure resolution: an invalidation and the rules give a plan. It cannot fail, only warn.
+//!
+//! Names are folded here (aliases, singular and plural, the graph's spelling) and the cascade is
+//! walked here. Nothing in this room knows a store, a peer or a clock, so its laws can be tested as
+//! laws: no selector outside the cascade's cover is ever added.
+
+mod aliases;
+mod graph;
 
 use std::collections::BTreeMap;
+
+pub use aliases::Aliases;
+pub use graph::Graph;
+
+use crate::domain::{Demand, Invalidation, Plan, Selectors, TypeName};
 
 /// The rules as configured.
 #[derive(Debug, Clone, Default)]
@@ -12,3 +24,106 @@ pub struct Config {
     /// Whether unknown types are refused.
     pub is_strict: bool,
 }
+
+/// Why a configured rule cannot stand.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key} = {value:?}: {problem}")]
+pub struct BadRule {
+    /// The configuration key.
+    pub key: String,
+    /// What it held.
+    pub value: String,
+    /// What was expected instead.
+    pub problem: String,
+}
+
+/// Everything resolution needs, checked.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    aliases: Aliases,
+    graph: Graph,
+    is_strict: bool,
+}
+
+impl Rules {
+    /// Checks names and alias chains and builds the graph.
+    ///
+    /// # Errors
+    /// [`BadRule`] naming the key for a name outside the alphabet or aliases in a circle.
+    pub fn new(config: &Config) -> Result<Self, BadRule> {
+        let aliases = Aliases::new(config)?;
+        let graph = Graph::new(config, &aliases)?;
+        Ok(Self { aliases, graph, is_strict: config.is_strict })
+    }
+
+    /// The graph.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The one spelling of a name: aliases first, then the graph's, then as given.
+    pub fn canonical(&self, name: &TypeName) -> TypeName {
+        self.aliases.canonical(name)
+    }
+
+    /// Whether unknown types are to be refused, and the ones there are, each with the nearest known
+    /// name.
+    pub fn unknown_types(&self, selectors: &Selectors) -> Vec<(TypeName, Option<TypeName>)> {
+        selectors
+            .named_types()
+            .map(|name| self.canonical(name))
+            .filter(|name| !self.graph.knows(name))
+            .map(|name| {
+                let nearest = self.graph.nearest(&name);
+                (name, nearest)
+            })
+            .collect()
+    }
+
+    /// Whether a type outside the graph is a 422 rather than a warning.
+    pub fn is_strict(&self) -> bool {
+        self.is_strict
+    }
+
+    /// The plan of an invalidation: canonical names, cascade, warnings.
+    pub fn resolve(&self, mut invalidation: Invalidation) -> Plan {
+        let canonical = |selectors: &Selectors| selectors.map_types(|name| self.canonical(name));
+        let mut demand = Demand { hard: canonical(&invalidation.demand.hard), ..Demand::default() };
+        demand.join(&Demand {
+            soft: canonical(&invalidation.demand.soft),
+            hard: Selectors::default(),
+        });
+        self.warn_of_unknown(&mut invalidation, &demand);
+        let mut cascade_hard = self.graph.cascade(&demand.hard);
+        let mut cascade_soft = self.graph.cascade(&demand.soft);
+        let foreign = canonical(&invalidation.foreign_cascade);
+        // A peer's cascade follows the mode of what it sent; of a mixed batch, the stronger one.
+        if demand.hard.is_empty() { &mut cascade_soft } else { &mut cascade_hard }.join(&foreign);
+        invalidation.demand = demand;
+        Plan { invalidation, cascade_hard, cascade_soft }
+    }
+
+    fn warn_of_unknown(&self, invalidation: &mut Invalidation, demand: &Demand) {
+        if self.graph.is_empty() {
+            return;
+        }
+        for (name, nearest) in self.unknown_types(&demand.selectors()).into_iter().take(8) {
+            let hint = nearest.map(|n| format!("; did you mean {n}?")).unwrap_or_default();
+            invalidation
+                .warnings
+                .push(format!("{name} is not in the graph: only itself was cleared{hint}"));
+        }
+    }
+}
+
+impl Plan {
+    /// All that the store has to clear, cascade included.
+    pub fn total(&self) -> Demand {
+        let mut total = self.invalidation.demand.clone();
+        total.join(&Demand { hard: self.cascade_hard.clone(), soft: self.cascade_soft.clone() });
+        total
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! The service account at one peer: log in, keep the token to 80 % of its life, log in again.
+//!
+//! One login at a time: whoever else needs the token waits for that login's result. The token is
+//! never shown; failures carry the peer's status and never its words, which might echo the password.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::Method;
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use serde_json::Value;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use url::Url;
+
+use super::transport::{Failure, Outgoing, Transport};
+use super::{Credentials, Login};
+use crate::support::Secret;
+
+/// Life assumed where the answer names none: short, because a 401 costs only one more login.
+const LIFE_UNKNOWN: Duration = Duration::from_secs(300);
+/// Longest life believed.
+const LIFE_MAX: Duration = Duration::from_secs(86_400);
+
+/// Why there is no token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LoginFailure {
+    /// No account is configured for this peer.
+    #[error("no credentials: set SERVICE_EMAIL and SERVICE_PASSWORD")]
+    NoCredentials,
+    /// The peer said no.
+    #[error("login refused with http {0}")]
+    Refused(u16),
+    /// The peer asked to wait.
+    #[error("login throttled")]
+    Throttled(Option<Duration>),
+    /// The peer answered, but not with a token.
+    #[error("login answered {0}")]
+    NoToken(String),
+    /// The peer did not answer.
+    #[error("login failed: {0}")]
+    Unreachable(#[from] Failure),
+}
+
+/// A token at one peer.
+pub struct Account {
+    login: Login,
+    timeout: Duration,
+    token: Mutex<Option<Kept>>,
+}
+
+struct Kept {
+    token: Secret,
+    refresh_at: Instant,
+}
+
+/// A token and whether this call had to log in for it.
+pub struct Obtained {
+    /// The bearer token.
+    pub token: Secret,
+    /// Whether a login was made.
+    pub is_fresh: bool,
+}
+
+impl Account {
+    /// An account; nothing is sent yet.
+    pub fn new(login: Login, timeout: Duration) -> Self {
+        Self { login, timeout, token: Mutex::new(None) }
+    }
+
+    /// The email we log in with there.
+    pub fn email(&self) -> Option<&str> {
+        self.login.credentials.as_ref().map(|credentials| credentials.email.as_str())
+    }
+
+    /// The token, logging in where there is none or it is past 80 % of its life.
+    ///
+    /// # Errors
+    /// [`LoginFailure`].
+    pub async fn token(
+        &self,
+        base: &Url,
+        login_path: Option<&str>,
+        over: &dyn Transport,
+    ) -> Result<Obtained, LoginFailure> {
+        let mut kept = self.token.lock().await;
+        if let Some(kept) = kept.as_ref().filter(|kept| Instant::now() < kept.refresh_at) {
+            return Ok(Obtained { token: kept.token.clone(), is_fresh: false });
+        }
+        *kept = None;
+        let credentials = self.login.credentials.as_ref().ok_or(LoginFailure::NoCredentials)?;
+        let asked_at = Instant::now();
+        let request = self.request(base, login_path, credentials)?;
+        let (token, life) = self.read(over.send(request).await?)?;
+        let obtained = Obtained { token: token.clone(), is_fresh: true };
+        *kept = Some(Kept { token, refresh_at: asked_at + life.mul_f64(0.8) });
+        Ok(obtained)
+    }
+
+    /// Forgets the token after a 401, unless a newer one has taken its place.
+    pub async fn forget(&self, token: &Secret) {
+        let mut kept = self.token.lock().await;
+        if kept.as_ref().is_some_and(|kept| kept.token.matches(token.expose())) {
+            *kept = None;
+        }
+    }
+
+    fn request(
+        &self,
+        base: &Url,
+        login_path: Option<&str>,
+        credentials: &Credentials,
+    ) -> Result<Outgoing, LoginFailure> {
+        let url = below(base, login_path.unwrap_or(&self.login.url))
+            .ok_or_else(|| LoginFailure::NoToken("no usable login URL".into()))?;
+        let as_json = |text: &str| Value::String(text.to_owned()).to_string();
+        let body = self
+            .login
+            .body
+            .replace("{email}", &as_json(&credentials.email))
+            .replace("{password}", &as_json(credentials.password.expose()));
+        Ok(Outgoing {
+            method: Method::POST,
+            url,
+            headers: vec![
+                (CONTENT_TYPE, "application/json".into()),
+                (ACCEPT, "application/json".into()),
+            ],
+            body: Bytes::from(body),
+            timeout: self.timeout,
+        })
+    }
+
+    fn read(
+        &self,
+        answer: super::transport::Answer,
+    ) -> Result<(Secret, Duration), LoginFailure> {
+        match answer.status {
+            200..=299 => {}
+            429 => return Err(LoginFailure::Throttled(answer.retry_after)),
+            500..=599 | 300..=399 | 408 => {
+                return Err(LoginFailure::NoToken(format!("http {}", answer.status)));
+            }
+            status => return Err(LoginFailure::Refused(status)),
+        }
+        let body: Value = serde_json::from_slice(&answer.body)
+            .map_err(|_| LoginFailure::NoToken("no JSON".into()))?;
+        let token = body
+            .pointer(&self.login.token_pointer)
+            .and_then(Value::as_str)
+            .filter(|token| !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic()))
+            .ok_or_else(|| {
+                LoginFailure::NoToken(format!("no token at {}", self.login.token_pointer))
+            })?;
+        let life = body
+            .pointer(&self.login.expires_pointer)
+            .and_then(Value::as_f64)
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            .map_or(LIFE_UNKNOWN, |life| life.min(LIFE_MAX));
+        Ok((Secret::new(token), life))
+    }
+}
+
+/// A path below a peer's base, or a whole URL as it is. `/a` stays below the base's prefix.
+pub fn below(base: &Url, path_or_url: &str) -> Option<Url> {
+    if path_or_url.starts_with("http://") || path_or_url.starts_with("https://") {
+        return Url::parse(path_or_url).ok();
+    }
+    base.join(path_or_url.trim_start_matches('/')).ok()
+}

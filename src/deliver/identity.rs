@@ -1,0 +1,152 @@
+//! Who is at the other end: another cache-mirror, a legacy server, or ourselves.
+//!
+//! An address or a stored id cannot tell (names move, disks are cloned), so each process start draws
+//! a random *boot nonce* and proves itself by an HMAC over the asker's nonce. Only this process can
+//! compute our proof; where an answer holds it, the peer is ourselves. In doubt an event is delivered
+//! twice, never skipped.
+
+use std::time::Duration;
+
+use aws_lc_rs::{hmac, rand};
+use bytes::Bytes;
+use reqwest::Method;
+use reqwest::header::ACCEPT;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::credentials::below;
+use super::transport::{Failure, Outgoing, Transport};
+
+/// Where every instance answers.
+pub const PATH: &str = "/_cache-mirror/identity";
+/// The protocol this version speaks; N and N-1 understand each other.
+pub const PROTOCOL: u32 = 1;
+/// Longest nonce answered.
+pub const NONCE_BYTES_MAX: usize = 128;
+
+/// This process start.
+pub struct BootNonce {
+    key: hmac::Key,
+}
+
+impl Default for BootNonce {
+    fn default() -> Self {
+        Self::draw()
+    }
+}
+
+impl BootNonce {
+    /// Draws one. It is kept in memory only.
+    pub fn draw() -> Self {
+        let mut nonce = [0_u8; 32];
+        rand::fill(&mut nonce).expect("the system's random generator answers");
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, &nonce) }
+    }
+
+    /// `HMAC-SHA256(boot nonce, nonce)` in hexadecimal.
+    pub fn proof(&self, nonce: &str) -> String {
+        let tag = hmac::sign(&self.key, nonce.as_bytes());
+        tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether a proof is ours, in constant time.
+    pub fn is_ours(&self, nonce: &str, proof: &str) -> bool {
+        let bytes: Option<Vec<u8>> = (0..proof.len())
+            .step_by(2)
+            .map(|at| proof.get(at..at + 2).and_then(|hex| u8::from_str_radix(hex, 16).ok()))
+            .collect();
+        bytes.is_some_and(|bytes| hmac::verify(&self.key, nonce.as_bytes(), &bytes).is_ok())
+    }
+}
+
+/// What an instance says of itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Identity {
+    /// `instance.name`.
+    pub instance: String,
+    /// Product version.
+    pub version: String,
+    /// Protocol number.
+    pub protocol: u32,
+    /// What it understands beyond the legacy form.
+    #[serde(default)]
+    pub features: Vec<String>,
+    /// Where to log in and to invalidate, relative to the peer's base.
+    pub paths: Paths,
+    /// Hash of its graph.
+    #[serde(default)]
+    pub graph: String,
+    /// The proof over the asker's nonce.
+    pub proof: String,
+}
+
+/// Paths of an instance.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Paths {
+    /// Login.
+    pub login: String,
+    /// Invalidate.
+    pub invalidate: String,
+}
+
+/// Who answered a probe.
+#[derive(Debug, Clone)]
+pub enum Answered {
+    /// This very process.
+    Oneself,
+    /// Another cache-mirror.
+    CacheMirror(Box<Identity>),
+    /// Something else that speaks HTTP.
+    Legacy,
+}
+
+/// Asks once, over a connection of its own.
+///
+/// # Errors
+/// [`Failure`] where nothing answered: then nothing is known.
+pub async fn probe(
+    base: &Url,
+    own: &BootNonce,
+    timeout: Duration,
+    over: &dyn Transport,
+) -> Result<Answered, Failure> {
+    let mut bytes = [0_u8; 16];
+    rand::fill(&mut bytes).expect("the system's random generator answers");
+    let nonce: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let Some(mut url) = below(base, PATH) else { return Ok(Answered::Legacy) };
+    url.set_query(Some(&format!("nonce={nonce}")));
+    let request = Outgoing {
+        method: Method::GET,
+        url,
+        headers: vec![(ACCEPT, "application/json".into())],
+        body: Bytes::new(),
+        timeout,
+    };
+    let answer = over.send_alone(request).await?;
+    let identity = (answer.status == 200)
+        .then(|| serde_json::from_slice::<Identity>(&answer.body).ok())
+        .flatten();
+    Ok(match identity {
+        Some(identity) if own.is_ours(&nonce, &identity.proof) => Answered::Oneself,
+        Some(identity) if identity.proof.len() == 64 && identity.protocol >= 1 => {
+            Answered::CacheMirror(Box::new(identity))
+        }
+        _ => Answered::Legacy,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_process_can_prove_itself() {
+        let (own, other) = (BootNonce::draw(), BootNonce::draw());
+        assert!(own.is_ours("n", &own.proof("n")));
+        assert!(!own.is_ours("m", &own.proof("n")));
+        assert!(!own.is_ours("n", &other.proof("n")));
+        for garbage in ["", "zz", "é", &own.proof("n")[1..]] {
+            assert!(!own.is_ours("n", garbage), "{garbage:?}");
+        }
+    }
+}

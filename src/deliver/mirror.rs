@@ -1,0 +1,216 @@
+//! What is said to a mirror: a batch to a cache-mirror, exactly the old JSON to a legacy peer.
+//!
+//! The wire form of batches is `docs/PROTOCOL.md`. A legacy peer knows types only, in the plural, with
+//! at most one id; what cannot be said to it is named, so that it can be logged as skipped.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::identity::PROTOCOL;
+use crate::domain::submission::{PeerBatch, Told};
+use crate::domain::{Action, Demand, Event, EventId, Mode, Selector, Selectors, TypeName};
+use crate::resolve::Rules;
+
+/// A batch on the wire.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Batch {
+    /// Protocol of the sender.
+    pub protocol: u32,
+    /// `instance.name` of the sender, whose events these are.
+    pub origin: String,
+    /// The sender's epoch.
+    pub epoch: u64,
+    /// The sender's graph hash.
+    pub graph: String,
+    /// The sender's newest seq that this batch settles.
+    pub watermark: u64,
+    /// Events one by one.
+    #[serde(default)]
+    pub events: Vec<WireEvent>,
+    /// What was merged past naming.
+    #[serde(default, skip_serializing_if = "Demand::is_empty")]
+    pub merged: Demand,
+    /// What the sender's graph added.
+    #[serde(default, skip_serializing_if = "Selectors::is_empty")]
+    pub cascade: Selectors,
+}
+
+/// One event on the wire.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WireEvent {
+    /// Its id.
+    pub id: EventId,
+    /// Its place in the sender's journal.
+    pub seq: u64,
+    /// What it clears, in the sender's canonical spelling.
+    pub selectors: Selectors,
+    /// How. One event of both modes travels as hard.
+    #[serde(default)]
+    pub mode: Mode,
+    /// What happened.
+    #[serde(default)]
+    pub action: Action,
+}
+
+impl From<Batch> for PeerBatch {
+    fn from(batch: Batch) -> Self {
+        let told = |event: WireEvent| Told {
+            id: event.id,
+            selectors: event.selectors,
+            mode: event.mode,
+            action: event.action,
+        };
+        Self {
+            origin: batch.origin,
+            events: batch.events.into_iter().map(told).collect(),
+            merged: batch.merged,
+            cascade: batch.cascade,
+            graph: batch.graph,
+        }
+    }
+}
+
+/// Who sends.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    /// `instance.name`.
+    pub instance: String,
+    /// The epoch of its journal.
+    pub epoch: u64,
+    /// Its rules: the graph's hash, its types, and the cascade of what was merged past naming.
+    pub rules: Arc<Rules>,
+}
+
+impl Sender {
+    /// The graph's types, for telling legacy peers to clear all.
+    pub fn known_types(&self) -> Vec<TypeName> {
+        self.rules.graph().types().cloned().collect()
+    }
+}
+
+/// A batch as a request body.
+pub fn batch_body<'a>(
+    sender: &Sender,
+    watermark: u64,
+    events: impl Iterator<Item = &'a Event>,
+    merged: Demand,
+) -> Bytes {
+    let graph = sender.rules.graph();
+    let mut cascade = graph.cascade(&merged.selectors());
+    let events = events
+        .map(|event| {
+            cascade.join(&event.cascade);
+            WireEvent {
+                id: event.id,
+                seq: event.seq,
+                selectors: event.demand.selectors(),
+                mode: if event.demand.hard.is_empty() { Mode::Soft } else { Mode::Hard },
+                action: event.action,
+            }
+        })
+        .collect();
+    let batch = Batch {
+        protocol: PROTOCOL,
+        origin: sender.instance.clone(),
+        epoch: sender.epoch,
+        graph: graph.hash().to_owned(),
+        watermark,
+        events,
+        merged,
+        cascade,
+    };
+    let body = json!({ "mirror": false, "batch": batch });
+    Bytes::from(body.to_string())
+}
+
+/// What a legacy peer is told, and what it cannot be told.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct LegacyForm {
+    /// One request body each.
+    pub bodies: Vec<String>,
+    /// Selectors it has no words for.
+    pub unsupported: Vec<Selector>,
+}
+
+/// The legacy form of some selectors: `{"type":"posts","mirror":false}`, with `"id"` where there is
+/// exactly one; several ids of one type go as the type.
+pub fn legacy_form(selectors: &Selectors, known_types: &[TypeName]) -> LegacyForm {
+    let mut form = LegacyForm::default();
+    let mut whole: BTreeSet<&TypeName> = selectors.types().iter().collect();
+    if selectors.is_all() {
+        whole.extend(known_types);
+        if known_types.is_empty() {
+            form.unsupported.push(Selector::All);
+        }
+    }
+    for (name, ids) in selectors.ids() {
+        match ids.iter().next() {
+            Some(id) if ids.len() == 1 => {
+                form.bodies.push(legacy_body(name, Some(id.as_str())));
+            }
+            _ => {
+                whole.insert(name);
+            }
+        }
+    }
+    form.bodies.extend(whole.into_iter().map(|name| legacy_body(name, None)));
+    let speechless = |one: &Selector| {
+        !matches!(one, Selector::All | Selector::Type(_) | Selector::Entity(..))
+    };
+    form.unsupported.extend(selectors.iter().filter(speechless));
+    form
+}
+
+/// Written by hand, because the order of the members is part of what old peers were tested with.
+fn legacy_body(name: &TypeName, id: Option<&str>) -> String {
+    let name = json!(name.as_str());
+    match id {
+        Some(id) => format!(r#"{{"type":{name},"id":{},"mirror":false}}"#, json!(id)),
+        None => format!(r#"{{"type":{name},"mirror":false}}"#),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Label;
+
+    fn name(text: &str) -> TypeName {
+        TypeName::parse(text).expect("type")
+    }
+
+    fn entity(of: &str, id: &str) -> Selector {
+        Selector::Entity(name(of), Label::parse(id).expect("id"))
+    }
+
+    /// Acceptance 3.5: exactly the old JSON.
+    #[test]
+    fn a_legacy_peer_gets_exactly_the_old_json() {
+        let one = Selectors::one(Selector::Type(name("posts")));
+        assert_eq!(legacy_form(&one, &[]).bodies, [r#"{"type":"posts","mirror":false}"#]);
+        let id = Selectors::one(entity("posts", "4\"2"));
+        assert_eq!(
+            legacy_form(&id, &[]).bodies,
+            [r#"{"type":"posts","id":"4\"2","mirror":false}"#]
+        );
+        let two: Selectors = [entity("posts", "1"), entity("posts", "2")].into_iter().collect();
+        assert_eq!(legacy_form(&two, &[]).bodies, [r#"{"type":"posts","mirror":false}"#]);
+    }
+
+    #[test]
+    fn all_is_one_post_per_known_type_and_tags_are_unsupported() {
+        let form = legacy_form(&Selectors::all(), &[name("feed"), name("posts")]);
+        assert_eq!(
+            form.bodies,
+            [r#"{"type":"feed","mirror":false}"#, r#"{"type":"posts","mirror":false}"#]
+        );
+        assert_eq!(legacy_form(&Selectors::all(), &[]).unsupported, [Selector::All]);
+        let tag = Selector::Tag(Label::parse("x").expect("tag"));
+        let form = legacy_form(&Selectors::one(tag.clone()), &[]);
+        assert_eq!((form.bodies.len(), form.unsupported), (0, vec![tag]));
+    }
+}

@@ -1,0 +1,166 @@
+//! The log lines of delivery, one function for each thing that can happen.
+
+use std::time::Duration;
+
+use super::peer::Peer;
+use crate::activity::{Activity, Kind, Level, Touched, joined};
+use crate::domain::{Selector, Status};
+use crate::journal::Backlog;
+
+/// Ids of a backlog as one field.
+fn ids(backlog: &Backlog) -> String {
+    joined(backlog.events.iter().map(|event| event.id))
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn count(backlog: &Backlog) -> u64 {
+    backlog.events.len() as u64 + backlog.merged_count
+}
+
+/// Writes a line about a backlog; `event_id` is filled where it is about one event only.
+fn about(peer: &Peer, backlog: &Backlog, mut line: Activity<'_>) {
+    let list = ids(backlog);
+    let single = backlog.events.len() == 1 && backlog.merged_count == 0;
+    let list = list.as_str();
+    let mut union = backlog.merged.selectors();
+    backlog.events.iter().for_each(|event| union.join(&event.demand.selectors()));
+    let touched = Touched::of(&union);
+    line.peer = Some(&peer.config.name);
+    line.events = Some(count(backlog));
+    line.event_id = single.then_some(list);
+    line.event_ids = (!single && !list.is_empty()).then_some(list);
+    touched.name_in(line).emit();
+}
+
+pub(super) fn delivered(
+    peer: &Peer,
+    backlog: &Backlog,
+    attempt: u32,
+    http_status: Option<u64>,
+    took: Duration,
+) {
+    let line = Activity {
+        event: Kind::Mirror,
+        msg: "mirrored",
+        status: Some(Status::Delivered.as_str()),
+        attempt: Some(u64::from(attempt)),
+        http_status,
+        duration_ms: Some(took.as_secs_f64() * 1e3),
+        ..Activity::default()
+    };
+    about(peer, backlog, line);
+}
+
+pub(super) fn failed(
+    peer: &Peer,
+    backlog: &Backlog,
+    attempt: u32,
+    http_status: Option<u64>,
+    error: &str,
+    wait: Duration,
+) {
+    let line = Activity {
+        level: Level::Warn,
+        event: Kind::Mirror,
+        msg: "mirror failed, will be tried again",
+        status: Some(Status::Failed.as_str()),
+        attempt: Some(u64::from(attempt)),
+        http_status,
+        error: Some(error),
+        wait_ms: Some(millis(wait)),
+        ..Activity::default()
+    };
+    about(peer, backlog, line);
+}
+
+pub(super) fn skipped(peer: &Peer, backlog: &Backlog, unsupported: &[Selector]) {
+    let what = joined(unsupported.iter());
+    let line = Activity {
+        level: Level::Warn,
+        event: Kind::Mirror,
+        msg: "a legacy peer has no words for these selectors",
+        status: Some(Status::Skipped.as_str()),
+        reason: Some("unsupported"),
+        error: Some(&what),
+        ..Activity::default()
+    };
+    about(peer, backlog, line);
+}
+
+pub(super) fn paused(peer: &Peer, backlog: &Backlog, error: &str) {
+    let line = Activity {
+        level: Level::Error,
+        event: Kind::Mirror,
+        msg: "mirror paused: its credentials do not work; nothing is lost",
+        status: Some(Status::Paused.as_str()),
+        reason: Some("auth"),
+        error: Some(error),
+        ..Activity::default()
+    };
+    about(peer, backlog, line);
+}
+
+pub(super) fn throttled(peer: &Peer, backlog: &Backlog, wait: Duration) {
+    let line = Activity {
+        event: Kind::Limit,
+        msg: "the peer asked for a pause",
+        status: Some(Status::Queued.as_str()),
+        http_status: Some(429),
+        wait_ms: Some(millis(wait)),
+        ..Activity::default()
+    };
+    about(peer, backlog, line);
+}
+
+pub(super) fn limited(peer: &Peer, backlog: &Backlog, waited: Duration) {
+    let line = Activity {
+        event: Kind::Limit,
+        msg: "held by the rate limit and merged",
+        status: Some(Status::Queued.as_str()),
+        wait_ms: Some(millis(waited)),
+        ..Activity::default()
+    };
+    about(peer, backlog, line);
+}
+
+pub(super) fn breaker(peer: &Peer, state: &str) {
+    let is_open = state == "open";
+    Activity {
+        level: if is_open { Level::Error } else { Level::Info },
+        event: Kind::Breaker,
+        msg: if is_open { "too many failures in a row" } else { "the peer answers again" },
+        peer: Some(&peer.config.name),
+        status: Some(state),
+        ..Activity::default()
+    }
+    .emit();
+}
+
+pub(super) fn logged_in(peer: &Peer, took: Duration) {
+    Activity {
+        event: Kind::Token,
+        msg: "logged in",
+        peer: Some(&peer.config.name),
+        principal: peer.account.email(),
+        duration_ms: Some(took.as_secs_f64() * 1e3),
+        ..Activity::default()
+    }
+    .emit();
+}
+
+pub(super) fn identified(peer: &Peer) {
+    let kind = peer.kind();
+    let is_oneself = kind.as_str() == "self";
+    Activity {
+        event: if is_oneself { Kind::Loop } else { Kind::Identity },
+        msg: if is_oneself { "this mirror is ourselves: skipped" } else { "peer identified" },
+        peer: Some(&peer.config.name),
+        status: Some(kind.as_str()),
+        reason: is_oneself.then_some("self"),
+        ..Activity::default()
+    }
+    .emit();
+}

@@ -1,0 +1,252 @@
+//! One outgoing HTTP exchange, behind a trait so that a simulated network can stand in for it.
+//!
+//! The real one keeps what an outgoing request of this product promises: no redirect is followed, no
+//! proxy of the environment is used, nothing is decompressed, an answer is read up to its limit and
+//! no further, and every address is checked when it is connected to.
+
+use std::error::Error as _;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Method};
+use url::Url;
+
+use super::Config;
+use super::addresses::{CheckedResolver, is_forbidden};
+
+/// A request to send.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// `GET` or `POST`.
+    pub method: Method,
+    /// Where to.
+    pub url: Url,
+    /// Header names and values.
+    pub headers: Vec<(HeaderName, String)>,
+    /// JSON, or nothing.
+    pub body: Bytes,
+    /// From connect to the last byte of the answer.
+    pub timeout: Duration,
+}
+
+/// What came back, whatever its status.
+#[derive(Debug, Clone, Default)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// `Content-Type`, lower-cased, without parameters.
+    pub content_type: Option<String>,
+    /// `Retry-After` in seconds, or as a date, counted from now.
+    pub retry_after: Option<Duration>,
+    /// The body, whole.
+    pub body: Bytes,
+    /// Who answered.
+    pub address: Option<IpAddr>,
+}
+
+/// Why nothing that can be judged came back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}: {cause}", kind = .kind.as_str())]
+pub struct Failure {
+    /// The class, for log lines.
+    pub kind: FailureKind,
+    /// The library's words.
+    pub cause: String,
+}
+
+/// Classes of failures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the documentation")]
+pub enum FailureKind {
+    Connect,
+    Timeout,
+    Truncated,
+    TooLarge,
+    Address,
+    Other,
+}
+
+impl FailureKind {
+    /// The word used in log lines.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Timeout => "timeout",
+            Self::Truncated => "truncated",
+            Self::TooLarge => "too_large",
+            Self::Address => "address",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl Failure {
+    fn new(kind: FailureKind, cause: impl Into<String>) -> Self {
+        Self { kind, cause: cause.into() }
+    }
+}
+
+/// Sends one request.
+pub trait Transport: Send + Sync {
+    /// Gives the answer, or says why there is none.
+    fn send(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, Failure>>;
+    /// The same over a connection of its own, so that a balancer may choose another backend.
+    fn send_alone(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, Failure>>;
+}
+
+/// The real network.
+pub struct Network {
+    pooled: Client,
+    alone: Client,
+    answer_bytes_max: usize,
+}
+
+/// Why no client could be built.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot build the HTTP client: {0}")]
+pub struct ClientError(String);
+
+impl Network {
+    /// Builds the clients.
+    ///
+    /// # Errors
+    /// [`ClientError`] where the TLS library refuses its configuration.
+    pub fn new(config: &Config) -> Result<Self, ClientError> {
+        let build = |idle_max: usize| {
+            Client::builder()
+                .tls_backend_preconfigured(tls()?)
+                .redirect(reqwest::redirect::Policy::none())
+                .no_proxy()
+                .dns_resolver(CheckedResolver)
+                .connect_timeout(config.connect_time_max)
+                .timeout(config.timeout)
+                .tcp_nodelay(true)
+                .pool_max_idle_per_host(idle_max)
+                // Our own retry must be the only one: it knows what was acknowledged.
+                .retry(reqwest::retry::never())
+                .user_agent(concat!("cache-mirror/", env!("CARGO_PKG_VERSION")))
+                .build()
+                .map_err(|error| ClientError(error.to_string()))
+        };
+        Ok(Self {
+            pooled: build(2)?,
+            alone: build(0)?,
+            answer_bytes_max: config.answer_bytes_max,
+        })
+    }
+
+    async fn exchange(&self, client: &Client, request: Outgoing) -> Result<Answer, Failure> {
+        if let Some(address) = literal_address(&request.url) {
+            if is_forbidden(address) {
+                return Err(Failure::new(FailureKind::Address, "an address never connected to"));
+            }
+        }
+        let mut headers = HeaderMap::with_capacity(request.headers.len());
+        for (name, value) in request.headers {
+            let value = HeaderValue::from_str(&value)
+                .map_err(|_| Failure::new(FailureKind::Other, format!("{name} holds no text")))?;
+            headers.insert(name, value);
+        }
+        let mut response = client
+            .request(request.method, request.url)
+            .headers(headers)
+            .timeout(request.timeout)
+            .body(request.body)
+            .send()
+            .await
+            .map_err(|error| classify(&error))?;
+        let mut answer = Answer {
+            status: response.status().as_u16(),
+            content_type: media_type(response.headers()),
+            retry_after: retry_after(response.headers()),
+            body: Bytes::new(),
+            address: response.remote_addr().map(|address| address.ip()),
+        };
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
+            if body.len() + chunk.len() > self.answer_bytes_max {
+                let cause = format!("more than {} bytes", self.answer_bytes_max);
+                return Err(Failure::new(FailureKind::TooLarge, cause));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        answer.body = body.freeze();
+        Ok(answer)
+    }
+}
+
+impl Transport for Network {
+    fn send(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, Failure>> {
+        Box::pin(self.exchange(&self.pooled, request))
+    }
+
+    fn send_alone(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, Failure>> {
+        Box::pin(self.exchange(&self.alone, request))
+    }
+}
+
+/// TLS 1.2 and 1.3 with the system's roots, or the bundled ones where the system has none (a scratch
+/// image).
+fn tls() -> Result<rustls::ClientConfig, ClientError> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ClientError(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn literal_address(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
+        url::Host::Ipv4(address) => Some(address.into()),
+        url::Host::Ipv6(address) => Some(address.into()),
+        url::Host::Domain(_) => None,
+    }
+}
+
+fn classify(error: &reqwest::Error) -> Failure {
+    let mut cause = error.to_string();
+    let mut inner = error.source();
+    // The outermost text names only the URL; the cause worth reading is the innermost.
+    while let Some(next) = inner {
+        cause = next.to_string();
+        inner = next.source();
+    }
+    let kind = if error.is_timeout() {
+        FailureKind::Timeout
+    } else if error.is_connect() {
+        FailureKind::Connect
+    } else if error.is_body() || error.is_decode() {
+        FailureKind::Truncated
+    } else {
+        FailureKind::Other
+    };
+    Failure::new(kind, cause)
+}
+
+fn media_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(reqwest::header::CONTENT_TYPE)?.to_str().ok()?;
+    value.split(';').next().map(|media| media.trim().to_ascii_lowercase())
+}
+
+/// RFC 9110 section 10.2.3: seconds, or an HTTP date.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(reqwest::header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(value).ok()?;
+    let wait = date.timestamp().as_second() - jiff::Timestamp::now().as_second();
+    Some(Duration::from_secs(u64::try_from(wait).unwrap_or(0)))
+}

@@ -1,0 +1,114 @@
+//! What an answer means. Only an acknowledgement moves a cursor, so doubt is never one: HTML from a
+//! captive portal, a redirect, a body that says `"success": false` with 200, all are tried again.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::transport::Answer;
+
+/// Longest `Retry-After` honoured: past an hour a forgotten header would look like a lost event.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+
+/// The judgement on one answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It holds: the event has arrived.
+    Acknowledged,
+    /// 401: the token is no longer good.
+    Unauthorized,
+    /// 429: wait; this is no failed attempt.
+    Throttled(Option<Duration>),
+    /// Anything else, in words for the log; with the least time to wait, where it said one.
+    Refused(String, Option<Duration>),
+}
+
+/// Judges an answer to an invalidation.
+pub fn judge(answer: &Answer) -> Verdict {
+    let wait = answer.retry_after.map(|wait| wait.min(RETRY_AFTER_MAX));
+    match answer.status {
+        401 => Verdict::Unauthorized,
+        429 => Verdict::Throttled(wait),
+        200..=299 => match reason_against(answer) {
+            None => Verdict::Acknowledged,
+            Some(reason) => Verdict::Refused(reason, wait),
+        },
+        300..=399 => Verdict::Refused("redirect".into(), wait),
+        _ => Verdict::Refused(format!("http {}", answer.status), wait),
+    }
+}
+
+/// Why a 2xx is no acknowledgement, if it is none.
+fn reason_against(answer: &Answer) -> Option<String> {
+    if answer.body.iter().all(u8::is_ascii_whitespace) {
+        return None;
+    }
+    match answer.content_type.as_deref() {
+        Some("text/plain") => None,
+        Some(media) if media == "application/json" || media.ends_with("+json") => {
+            reason_in_json(&answer.body)
+        }
+        // Nobody said what it is: JSON speaks for itself, anything else stays in doubt.
+        None => reason_in_json(&answer.body),
+        Some(media) => Some(format!("an answer of type {media}")),
+    }
+}
+
+fn reason_in_json(body: &[u8]) -> Option<String> {
+    let Ok(body) = serde_json::from_slice::<Value>(body) else {
+        return Some("an answer that is no JSON".into());
+    };
+    ["success", "ok", "revalidated"]
+        .into_iter()
+        .find(|field| body.get(field) == Some(&Value::Bool(false)))
+        .map(|field| format!("the answer says {field}: false"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, media: &str, body: &'static str) -> Answer {
+        Answer {
+            status,
+            content_type: (!media.is_empty()).then(|| media.to_owned()),
+            body: body.into(),
+            ..Answer::default()
+        }
+    }
+
+    /// Acceptance "unclear" (10): any 2xx that does not deny it counts.
+    #[test]
+    fn doubt_is_no_acknowledgement() {
+        for (status, media, body, is_ack) in [
+            (200, "application/json", r#"{"success":true}"#, true),
+            (200, "application/json", r#"{"anything":1}"#, true),
+            (200, "application/json", "[]", true),
+            (204, "", "", true),
+            (200, "text/html", "  \n", true),
+            (200, "text/plain", "OK", true),
+            (202, "application/problem+json", "{}", true),
+            (200, "", r#"{"ok":true}"#, true),
+            (200, "application/json", r#"{"success":false}"#, false),
+            (200, "application/json", r#"{"ok":false}"#, false),
+            (200, "application/json", r#"{"revalidated":false}"#, false),
+            (200, "application/json", r#"{"succ"#, false),
+            (200, "text/html", "<h1>Welcome</h1>", false),
+            (200, "", "<h1>Welcome</h1>", false),
+            (302, "", "", false),
+            (404, "application/json", "{}", false),
+            (500, "", "", false),
+        ] {
+            let verdict = judge(&answer(status, media, body));
+            assert_eq!(verdict == Verdict::Acknowledged, is_ack, "{status} {media} {body}");
+        }
+        assert_eq!(judge(&answer(401, "", "")), Verdict::Unauthorized);
+    }
+
+    #[test]
+    fn retry_after_is_bounded() {
+        let mut slow = answer(429, "", "");
+        slow.retry_after = Some(Duration::from_secs(1_000_000));
+        assert_eq!(judge(&slow), Verdict::Throttled(Some(RETRY_AFTER_MAX)));
+    }
+}

@@ -1,0 +1,91 @@
+//! A mirror as an operator sees it: `GET /api/mirrors`, `status`, `mirrors`.
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::peer::{Kind, Peer};
+use crate::journal::Journal;
+
+/// One mirror. Every text is safe to show: no token, no password.
+#[derive(Debug, Clone, Serialize)]
+pub struct PeerView {
+    /// What operators call it.
+    pub name: String,
+    /// Where it is.
+    pub url: String,
+    /// `unknown`, `legacy`, `cache-mirror` or `self`.
+    pub kind: &'static str,
+    /// `ok`, `failing`, `paused` or `self`.
+    pub state: &'static str,
+    /// `operator` or `auth`, where it is paused.
+    pub paused: Option<&'static str>,
+    /// Its `instance.name`, where it said one.
+    pub instance: Option<String>,
+    /// Whether its graph is ours, where it said.
+    pub graph: Option<String>,
+    /// Requests a second.
+    pub rate_per_second: f64,
+    /// Requests at once after a pause.
+    pub burst: u32,
+    /// `closed` or `open`.
+    pub breaker: &'static str,
+    /// Failures in a row.
+    pub failures: u32,
+    /// The last failure, until the next success.
+    pub last_error: Option<String>,
+    /// Milliseconds until the next attempt, where one is scheduled.
+    pub next_attempt_ms: Option<u64>,
+    /// Whether its echoes are held back.
+    pub echoing: bool,
+    /// Events waiting.
+    pub backlog_events: u64,
+    /// Acceptance of the oldest of them, milliseconds since 1970.
+    pub backlog_oldest_ms: Option<u64>,
+    /// Whether the backlog had to be widened.
+    pub backlog_widened: bool,
+    /// Requests made since the start.
+    pub requests: u64,
+    /// Events acknowledged since the start.
+    pub delivered: u64,
+}
+
+impl PeerView {
+    pub(super) fn of(peer: &Peer, journal: &Journal) -> Self {
+        let backlog = journal.backlog_size(&peer.destination);
+        let (rate_per_second, burst) = peer.limiter.limit();
+        let now = Instant::now();
+        peer.with(|state| {
+            let identity = match &state.kind {
+                Kind::CacheMirror(identity) => Some(identity),
+                _ => None,
+            };
+            let wait = state.not_before.filter(|at| *at > now).map(|at| at - now);
+            Self {
+                name: peer.config.name.clone(),
+                url: peer.config.base.to_string(),
+                kind: state.kind.as_str(),
+                state: match (&state.kind, state.pause, state.failures) {
+                    (Kind::Oneself, ..) => "self",
+                    (_, Some(_), _) => "paused",
+                    (_, None, 1..) => "failing",
+                    (_, None, 0) => "ok",
+                },
+                paused: state.pause.map(super::peer::Pause::as_str),
+                instance: identity.map(|identity| identity.instance.clone()),
+                graph: identity.map(|identity| identity.graph.clone()),
+                rate_per_second,
+                burst,
+                breaker: if state.is_broken { "open" } else { "closed" },
+                failures: state.failures,
+                last_error: state.last_error.clone(),
+                next_attempt_ms: wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(0)),
+                echoing: state.echoing_until.is_some_and(|until| until > now),
+                backlog_events: backlog.events,
+                backlog_oldest_ms: backlog.oldest_at_ms,
+                backlog_widened: backlog.widened,
+                requests: state.requests,
+                delivered: state.delivered,
+            }
+        })
+    }
+}

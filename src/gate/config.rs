@@ -1,0 +1,72 @@
+//! What the gate is told: true values only, checked before anything binds.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::support::Secret;
+
+/// Who may do what, and how often.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Tokens that may do everything: the present one first, then one in rotation. Never empty.
+    pub admin_tokens: Vec<Secret>,
+    /// HS256 keys, the signing one first; each at least 32 bytes. Never empty.
+    pub jwt_secrets: Vec<Secret>,
+    /// `iss` of tokens.
+    pub issuer: String,
+    /// `aud` of tokens.
+    pub audience: String,
+    /// JSON pointer to the role claim.
+    pub role_claim: String,
+    /// Roles that may do everything.
+    pub admin_roles: Vec<String>,
+    /// Roles that may invalidate and read.
+    pub editor_roles: Vec<String>,
+    /// Life of the tokens we issue.
+    pub token_life: Duration,
+    /// Tolerated clock difference.
+    pub leeway: Duration,
+    /// Who may connect; empty: everybody.
+    pub allow: Vec<IpNet>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Failed logins a minute before failures answer 429.
+    pub login_failures_per_minute: u32,
+    /// Failed tokens a minute before failures answer 429.
+    pub token_failures_per_minute: u32,
+    /// Accounts that may log in.
+    pub service_accounts: Vec<ServiceAccount>,
+    /// Emails that mark a verified token as a peer's, beside the accounts (our own SERVICE_EMAIL).
+    pub service_emails: Vec<String>,
+    /// Requests a second for each principal.
+    pub requests_per_second: u32,
+    /// Burst of the same.
+    pub burst: u32,
+    /// Selectors in one request.
+    pub selectors_max: usize,
+    /// Nesting of a JSON body.
+    pub json_depth_max: usize,
+    /// Answers remembered for `Idempotency-Key`.
+    pub idempotency_keys_max: usize,
+    /// Event ids remembered.
+    pub event_ids_max: usize,
+}
+
+/// An account that peers log in with.
+#[derive(Debug, Clone)]
+pub struct ServiceAccount {
+    /// Its name.
+    pub email: String,
+    /// How its password is checked.
+    pub password: Password,
+}
+
+/// A password to compare with.
+#[derive(Debug, Clone)]
+pub enum Password {
+    /// An argon2id hash in PHC form.
+    Hash(String),
+    /// The plain text, where only the environment gives it (`SERVICE_PASSWORD`).
+    Plain(Secret),
+}

@@ -1,0 +1,120 @@
+//! What was seen before: event ids of other instances, and idempotency keys of callers.
+//!
+//! Both need one thing beside a memory: while the first copy is still being made durable, a second
+//! must wait for it, because answering "known" would acknowledge what may yet be lost. So work with
+//! one identity goes through one *lane*, a lock picked by the identity's hash.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::MutexGuard;
+
+use crate::domain::EventId;
+
+/// Lanes: enough that two identities seldom meet, few enough to cost nothing.
+const LANES: usize = 64;
+
+/// Serialises work that has the same identity.
+pub struct Lanes {
+    locks: Vec<tokio::sync::Mutex<()>>,
+    hasher: RandomState,
+}
+
+impl Default for Lanes {
+    fn default() -> Self {
+        let locks = (0..LANES).map(|_| tokio::sync::Mutex::new(())).collect();
+        Self { locks, hasher: RandomState::new() }
+    }
+}
+
+impl Lanes {
+    /// Waits until nobody else with this identity is at work.
+    pub async fn enter(&self, identity: &str) -> MutexGuard<'_, ()> {
+        let hash = self.hasher.hash_one(identity);
+        let lane = usize::try_from(hash % LANES as u64).expect("below the number of lanes");
+        self.locks[lane].lock().await
+    }
+}
+
+/// Event ids that had their effect here; the oldest are forgotten past the bound, and an id that
+/// comes after that is applied again, which only costs misses.
+pub struct SeenEvents {
+    ids: Mutex<(HashSet<EventId>, VecDeque<EventId>)>,
+    ids_max: usize,
+}
+
+impl SeenEvents {
+    /// Starts with what the journal remembers.
+    pub fn new(ids_max: usize, known: impl IntoIterator<Item = EventId>) -> Self {
+        let seen = Self { ids: Mutex::default(), ids_max: ids_max.max(1) };
+        seen.remember(known);
+        seen
+    }
+
+    /// Whether this id had its effect.
+    pub fn contains(&self, id: EventId) -> bool {
+        self.ids.lock().0.contains(&id)
+    }
+
+    /// Notes that these had their effect; only once that is durable.
+    pub fn remember(&self, ids: impl IntoIterator<Item = EventId>) {
+        let mut guard = self.ids.lock();
+        let (set, order) = &mut *guard;
+        for id in ids {
+            if set.insert(id) {
+                order.push_back(id);
+            }
+        }
+        while order.len() > self.ids_max {
+            if let Some(oldest) = order.pop_front() {
+                set.remove(&oldest);
+            }
+        }
+    }
+}
+
+/// An answer given before.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// SHA-256 of the request body it belongs to.
+    pub fingerprint: [u8; 32],
+    /// HTTP status.
+    pub status: u16,
+    /// JSON body.
+    pub body: Bytes,
+}
+
+/// Answers by principal and `Idempotency-Key`.
+pub struct Answers {
+    kept: Mutex<(HashMap<String, Arc<Answer>>, VecDeque<String>)>,
+    keys_max: usize,
+}
+
+impl Answers {
+    /// Keeps so many; the oldest go first.
+    pub fn new(keys_max: usize) -> Self {
+        Self { kept: Mutex::default(), keys_max: keys_max.max(1) }
+    }
+
+    /// The answer given to this key before.
+    pub fn get(&self, key: &str) -> Option<Arc<Answer>> {
+        self.kept.lock().0.get(key).cloned()
+    }
+
+    /// Keeps an answer.
+    pub fn put(&self, key: String, answer: Answer) {
+        let mut guard = self.kept.lock();
+        let (map, order) = &mut *guard;
+        if map.insert(key.clone(), Arc::new(answer)).is_none() {
+            order.push_back(key);
+        }
+        while order.len() > self.keys_max {
+            if let Some(oldest) = order.pop_front() {
+                map.remove(&oldest);
+            }
+        }
+    }
+}

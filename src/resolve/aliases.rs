@@ -1,0 +1,73 @@
+//! Other names of types. What is configured wins over the rule of singular and plural, and the
+//! graph's spelling is the one shown and sent.
+
+use std::collections::BTreeMap;
+
+use super::{BadRule, Config};
+use crate::domain::TypeName;
+
+/// Longest chain of aliases followed; more is a mistake, a circle is one too.
+const CHAIN_MAX: usize = 8;
+
+/// The folding of names.
+#[derive(Debug, Clone, Default)]
+pub struct Aliases {
+    /// Exact spelling → canonical name.
+    explicit: BTreeMap<String, TypeName>,
+    /// The graph's spelling of each stem.
+    spelling: BTreeMap<TypeName, TypeName>,
+}
+
+impl Aliases {
+    pub(super) fn new(config: &Config) -> Result<Self, BadRule> {
+        let mut aliases = Self::default();
+        for from in config.aliases.keys() {
+            aliases.explicit.insert(from.clone(), target(config, from)?);
+        }
+        let nodes = config
+            .dependencies
+            .iter()
+            .flat_map(|(name, on)| std::iter::once(name).chain(on).map(move |n| (name, n)));
+        for (key, node) in nodes {
+            let name = parse(&format!("dependencies.{key}"), node)?;
+            // The first spelling met stays: keys of the table come before what they depend on.
+            aliases.spelling.entry(name.clone()).or_insert(name);
+        }
+        for name in config.dependencies.keys() {
+            let name = parse(&format!("dependencies.{name}"), name)?;
+            aliases.spelling.insert(name.clone(), name);
+        }
+        Ok(aliases)
+    }
+
+    /// The one spelling of a name.
+    pub fn canonical(&self, name: &TypeName) -> TypeName {
+        let target = self.explicit.get(name.as_str()).unwrap_or(name);
+        self.spelling.get(target).unwrap_or(target).clone()
+    }
+}
+
+/// Follows a chain of aliases to its end.
+fn target(config: &Config, from: &str) -> Result<TypeName, BadRule> {
+    let key = format!("aliases.{from}");
+    parse(&key, from)?;
+    let mut at = from;
+    for _ in 0..CHAIN_MAX {
+        match config.aliases.get(at) {
+            Some(next) if next == at => {
+                return TypeName::exact(at).map_err(|problem| bad(&key, at, &problem.to_string()));
+            }
+            Some(next) => at = next,
+            None => return parse(&key, at),
+        }
+    }
+    Err(bad(&key, at, "aliases go round in a circle, or the chain is longer than 8"))
+}
+
+pub(super) fn parse(key: &str, text: &str) -> Result<TypeName, BadRule> {
+    TypeName::parse(text).map_err(|problem| bad(key, text, &problem.to_string()))
+}
+
+fn bad(key: &str, value: &str, problem: &str) -> BadRule {
+    BadRule { key: key.to_owned(), value: value.to_owned(), problem: problem.to_owned() }
+}

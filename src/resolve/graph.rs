@@ -1,0 +1,107 @@
+//! Who depends on whom, and what a change therefore clears.
+//!
+//! An edge `posts = ["pictures"]` says that a change of `pictures` clears `posts`; never the other
+//! way round. Cycles are allowed and end, because a type is visited once.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use aws_lc_rs::digest;
+
+use super::{Aliases, BadRule, Config, aliases};
+use crate::domain::{Selector, Selectors, TypeName};
+
+/// How many letters may differ before a name is no longer called "nearest".
+const NEAREST_DISTANCE_MAX: usize = 3;
+
+/// The dependency graph, edges turned round: from what changes to what it clears.
+#[derive(Debug, Clone, Default)]
+pub struct Graph {
+    dependents: BTreeMap<TypeName, BTreeSet<TypeName>>,
+    hash: String,
+}
+
+impl Graph {
+    pub(super) fn new(config: &Config, names: &Aliases) -> Result<Self, BadRule> {
+        let mut graph = Self::default();
+        for (name, depends_on) in &config.dependencies {
+            let key = format!("dependencies.{name}");
+            let dependent = names.canonical(&aliases::parse(&key, name)?);
+            graph.dependents.entry(dependent.clone()).or_default();
+            for one in depends_on {
+                let one = names.canonical(&aliases::parse(&key, one)?);
+                graph.dependents.entry(one).or_default().insert(dependent.clone());
+            }
+        }
+        graph.hash = graph.digest();
+        Ok(graph)
+    }
+
+    /// Whether there are no rules at all.
+    pub fn is_empty(&self) -> bool {
+        self.dependents.is_empty()
+    }
+
+    /// Whether the graph names this type.
+    pub fn knows(&self, name: &TypeName) -> bool {
+        self.dependents.contains_key(name)
+    }
+
+    /// Every type it names, in its spelling.
+    pub fn types(&self) -> impl Iterator<Item = &TypeName> {
+        self.dependents.keys()
+    }
+
+    /// What a change of each type clears, for showing.
+    pub fn edges(&self) -> impl Iterator<Item = (&TypeName, &BTreeSet<TypeName>)> {
+        self.dependents.iter()
+    }
+
+    /// SHA-256 over the edges, in hexadecimal: equal graphs on two instances have equal hashes,
+    /// whatever the order in their files.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// The dependents that a change of these selectors clears too: whole types, transitively. What
+    /// was selected as a whole already is not repeated.
+    pub fn cascade(&self, selectors: &Selectors) -> Selectors {
+        let mut visited: BTreeSet<&TypeName> = BTreeSet::new();
+        let mut queue: VecDeque<&TypeName> = selectors.named_types().collect();
+        while let Some(changed) = queue.pop_front() {
+            for dependent in self.dependents.get(changed).into_iter().flatten() {
+                if visited.insert(dependent) {
+                    queue.push_back(dependent);
+                }
+            }
+        }
+        visited
+            .into_iter()
+            .filter(|name| !selectors.types().contains(name))
+            .map(|name| Selector::Type(name.clone()))
+            .collect()
+    }
+
+    /// The known name most like this one, if any is.
+    pub fn nearest(&self, name: &TypeName) -> Option<TypeName> {
+        self.dependents
+            .keys()
+            .map(|known| (strsim::damerau_levenshtein(known.as_str(), name.as_str()), known))
+            .filter(|(distance, _)| *distance <= NEAREST_DISTANCE_MAX)
+            .min_by_key(|(distance, _)| *distance)
+            .map(|(_, known)| known.clone())
+    }
+
+    fn digest(&self) -> String {
+        let mut text = String::new();
+        for (name, dependents) in &self.dependents {
+            text.push_str(name.stem());
+            for dependent in dependents {
+                text.push('<');
+                text.push_str(dependent.stem());
+            }
+            text.push('\n');
+        }
+        let digest = digest::digest(&digest::SHA256, text.as_bytes());
+        digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+}

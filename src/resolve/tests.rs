@@ -1,0 +1,194 @@
+//! The rules, as tables and as laws (acceptance 3.2, 3.8, 3.9).
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::{
+    Action, EventId, Label, Mode, Principal, Role, Scope, Selector, Source, TypeName,
+};
+
+fn config(dependencies: &[(&str, &[&str])], aliases: &[(&str, &str)]) -> Config {
+    Config {
+        dependencies: dependencies
+            .iter()
+            .map(|(name, on)| ((*name).to_owned(), on.iter().map(|s| (*s).to_owned()).collect()))
+            .collect(),
+        aliases: aliases.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect(),
+        is_strict: false,
+    }
+}
+
+fn polymech() -> Config {
+    config(
+        &[
+            ("posts", &["categories", "pictures"]),
+            ("pages", &["categories", "pictures", "translations"]),
+            ("categories", &["types"]),
+            ("translations", &[]),
+            ("feed", &["posts", "pages", "categories"]),
+            ("auth", &[]),
+        ],
+        &[("article", "posts"), ("news", "news")],
+    )
+}
+
+fn rules(config: &Config) -> Rules {
+    Rules::new(config).expect("valid rules")
+}
+
+fn name(text: &str) -> TypeName {
+    TypeName::parse(text).expect("type")
+}
+
+fn of(selectors: Selectors) -> Invalidation {
+    Invalidation {
+        id: EventId::fresh(),
+        origin: "here".into(),
+        principal: Principal { name: "admin".into(), role: Role::AdminToken },
+        source: Source::Api,
+        scope: Scope::Mirrored,
+        wall: None,
+        demand: Demand::new(Mode::Hard, selectors),
+        foreign_cascade: Selectors::default(),
+        action: Action::Update,
+        reason: None,
+        changed: vec![],
+        covers: vec![],
+        quenched_for: None,
+        warnings: vec![],
+    }
+}
+
+fn cascade_of(rules: &Rules, text: &str) -> Vec<String> {
+    let plan = rules.resolve(of(Selectors::one(Selector::Type(name(text)))));
+    plan.cascade().types().iter().map(ToString::to_string).collect()
+}
+
+/// Acceptance 3.8: the preset's graph, transitively, and never backwards.
+#[test]
+fn the_polymech_graph_cascades_one_way() {
+    let rules = rules(&polymech());
+    assert_eq!(cascade_of(&rules, "types"), ["categories", "feed", "pages", "posts"]);
+    assert_eq!(cascade_of(&rules, "picture"), ["feed", "pages", "posts"]);
+    assert_eq!(cascade_of(&rules, "posts"), ["feed"]);
+    assert_eq!(cascade_of(&rules, "feed"), [""; 0]);
+    assert_eq!(cascade_of(&rules, "auth"), [""; 0]);
+    assert_eq!(cascade_of(&rules, "nobody"), [""; 0]);
+}
+
+/// Acceptance 3.2, 3.9: singular, plural and configured aliases meet in the graph's spelling.
+#[test]
+fn names_fold_to_the_graphs_spelling() {
+    let rules = rules(&polymech());
+    for text in ["post", "posts", "article"] {
+        assert_eq!(rules.canonical(&name(text)).as_str(), "posts", "{text}");
+    }
+    assert_eq!(rules.canonical(&name("widget")).as_str(), "widget");
+    assert_ne!(rules.canonical(&name("news")), rules.canonical(&name("new")));
+}
+
+#[test]
+fn an_unknown_type_clears_itself_and_names_the_nearest() {
+    let rules = rules(&polymech());
+    let plan = rules.resolve(of(Selectors::one(Selector::Type(name("psots")))));
+    assert_eq!(plan.total().hard.types().len(), 1);
+    assert_eq!(
+        plan.invalidation.warnings,
+        ["psots is not in the graph: only itself was cleared; did you mean posts?"]
+    );
+}
+
+#[test]
+fn cycles_end_and_widen_what_they_come_back_to() {
+    let rules = rules(&config(&[("a", &["b"]), ("b", &["c"]), ("c", &["a"])], &[]));
+    assert_eq!(cascade_of(&rules, "a"), ["b", "c"]);
+    let id = Label::parse("1").expect("label");
+    let plan = rules.resolve(of(Selectors::one(Selector::Entity(name("a"), id))));
+    assert_eq!(plan.cascade().types().len(), 3, "one id comes back as the whole type");
+    assert_eq!(plan.total().hard.members(), 3);
+}
+
+#[test]
+fn aliases_in_a_circle_are_refused_by_name() {
+    let bad = Rules::new(&config(&[], &[("x", "y"), ("y", "x")])).expect_err("a circle");
+    assert!(bad.to_string().contains("aliases.x"), "{bad}");
+    let bad = Rules::new(&config(&[("po sts", &[])], &[])).expect_err("no type");
+    assert!(bad.to_string().contains("dependencies.po sts"), "{bad}");
+}
+
+#[test]
+fn the_hash_sees_edges_and_not_their_order() {
+    let one = rules(&config(&[("a", &["b", "c"])], &[]));
+    let same = rules(&config(&[("a", &["c", "b"])], &[("x", "a")]));
+    let other = rules(&config(&[("b", &["a"]), ("a", &["c"])], &[]));
+    assert_eq!(one.graph().hash(), same.graph().hash());
+    assert_ne!(one.graph().hash(), other.graph().hash());
+}
+
+fn graphs() -> impl Strategy<Value = Config> {
+    let node = || prop::sample::select(vec!["a", "b", "c", "d", "f", "g"]);
+    prop::collection::btree_map(node(), prop::collection::vec(node(), 0..3), 0..6).prop_map(|map| {
+        Config {
+            dependencies: map
+                .into_iter()
+                .map(|(k, v)| (k.to_owned(), v.into_iter().map(ToOwned::to_owned).collect()))
+                .collect(),
+            ..Config::default()
+        }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    /// What the cascade holds is exactly what edges reach: computed the slow way, by fixpoint.
+    #[test]
+    fn the_cascade_is_the_transitive_closure(
+        config in graphs(),
+        start in prop::sample::select(vec!["a", "b", "c", "zz"]),
+        by_id in any::<bool>(),
+    ) {
+        let rules = rules(&config);
+        let start_name = name(start);
+        let selector = if by_id {
+            Selector::Entity(start_name.clone(), Label::parse("1").expect("label"))
+        } else {
+            Selector::Type(start_name.clone())
+        };
+        let plan = rules.resolve(of(Selectors::one(selector.clone())));
+        let mut reached: std::collections::BTreeSet<&str> = [start].into();
+        let mut cleared: std::collections::BTreeSet<&str> = std::collections::BTreeSet::new();
+        loop {
+            let more: Vec<&str> = config
+                .dependencies
+                .iter()
+                .filter(|(_, on)| on.iter().any(|n| reached.contains(n.as_str())))
+                .map(|(dependent, _)| dependent.as_str())
+                .filter(|dependent| cleared.insert(dependent))
+                .collect();
+            if more.is_empty() { break; }
+            reached.extend(more);
+        }
+        if !by_id { cleared.remove(start); }
+        let expected: Vec<String> = cleared.into_iter().map(ToOwned::to_owned).collect();
+        let found: Vec<String> = plan.cascade().types().iter().map(ToString::to_string).collect();
+        prop_assert_eq!(found, expected);
+        prop_assert!(plan.total().hard.covers_one(&selector));
+    }
+
+    /// Resolving a union clears what resolving its parts clears: merging before or after is one.
+    #[test]
+    fn resolution_commutes_with_join(
+        config in graphs(),
+        a in prop::sample::select(vec!["a", "b", "c", "zz"]),
+        b in prop::sample::select(vec!["a", "d", "f", "zz"]),
+    ) {
+        let rules = rules(&config);
+        let one = |text: &str| Selectors::one(Selector::Type(name(text)));
+        let mut both = one(a);
+        both.join(&one(b));
+        let mut parts = rules.resolve(of(one(a))).total();
+        parts.join(&rules.resolve(of(one(b))).total());
+        prop_assert_eq!(rules.resolve(of(both)).total(), parts);
+    }
+}
