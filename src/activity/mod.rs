@@ -1,1 +1,193 @@
-//! What happened.
+//! What happened: one value per thing, which becomes a log line and a count, so that the two cannot
+//! disagree.
+//!
+//! Callers build an [`Activity`] with struct update syntax and emit it; they never pass a secret.
+//! Lines are flat (lists are comma-joined by [`joined`]) and are emitted outside any span, because
+//! that is the form in which `tracing-bunyan-formatter` writes clean ones. Nothing here waits for the
+//! disk: see [`log`] for where lines go.
+
+pub mod counters;
+mod file;
+mod kind;
+pub mod log;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use counters::counters;
+pub use kind::{Kind, Level};
+
+/// Bytes of one text field; a line stays readable and a hostile value cannot fill the disk.
+pub const FIELD_BYTES_MAX: usize = 1024;
+
+/// Room that [`joined`] keeps for `…+N more`.
+const MORE_BYTES: usize = 32;
+
+/// The `tracing` target of our lines; the log takes no other.
+const TARGET: &str = "cache";
+
+/// One thing that happened. Fields that are `None` do not appear in the line.
+///
+/// ```
+/// use cache_mirror::activity::{Activity, Kind, Level};
+///
+/// Activity {
+///     level: Level::Warn,
+///     event: Kind::Mirror,
+///     msg: "mirror failed",
+///     peer: Some("eu.example.org"),
+///     status: Some("retrying"),
+///     http_status: Some(503),
+///     ..Activity::default()
+/// }
+/// .emit();
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Activity<'a> {
+    /// How much it matters.
+    pub level: Level,
+    /// What kind of thing.
+    pub event: Kind,
+    /// The sentence for people.
+    pub msg: &'a str,
+    /// The event it belongs to.
+    pub event_id: Option<&'a str>,
+    /// The events it belongs to, joined.
+    pub event_ids: Option<&'a str>,
+    /// The instance where it began.
+    pub origin: Option<&'a str>,
+    /// Who asked.
+    pub principal: Option<&'a str>,
+    /// The door it came in by.
+    pub source: Option<&'a str>,
+    /// `mirrored` or `local`.
+    pub scope: Option<&'a str>,
+    /// `hard` or `soft`.
+    pub mode: Option<&'a str>,
+    /// What was done to the entity.
+    pub action: Option<&'a str>,
+    /// Types, joined.
+    pub types: Option<&'a str>,
+    /// `type/id` pairs, joined.
+    pub ids: Option<&'a str>,
+    /// Tags, joined.
+    pub tags: Option<&'a str>,
+    /// Paths, joined.
+    pub paths: Option<&'a str>,
+    /// Keys, joined.
+    pub keys: Option<&'a str>,
+    /// Types that were cleared with them, joined.
+    pub cascade: Option<&'a str>,
+    /// The peer's name.
+    pub peer: Option<&'a str>,
+    /// The outcome word.
+    pub status: Option<&'a str>,
+    /// The status of an HTTP answer.
+    pub http_status: Option<u64>,
+    /// Which try it was, from 1.
+    pub attempt: Option<u64>,
+    /// How long it took, in milliseconds; written to the microsecond.
+    pub duration_ms: Option<f64>,
+    /// Cache entries.
+    pub entries: Option<u64>,
+    /// How many events (or lines).
+    pub events: Option<u64>,
+    /// Position in the journal.
+    pub seq: Option<u64>,
+    /// Version counter.
+    pub version: Option<u64>,
+    /// How long until the next try, in milliseconds.
+    pub wait_ms: Option<u64>,
+    /// Why; for [`Kind::Loop`] the wall that held ([`counters::WALLS`]).
+    pub reason: Option<&'a str>,
+    /// What went wrong.
+    pub error: Option<&'a str>,
+    /// The address at the other end.
+    pub address: Option<&'a str>,
+}
+
+/// One `tracing` event with all fields: the level of an event is part of its static metadata, so
+/// each level needs a place in the code of its own.
+macro_rules! line {
+    ($it:ident, $level:ident) => {
+        tracing::event!(
+            target: TARGET,
+            tracing::Level::$level,
+            message = bound($it.msg),
+            event = $it.event.as_str(),
+            event_id = $it.event_id.map(bound),
+            event_ids = $it.event_ids.map(bound),
+            origin = $it.origin.map(bound),
+            principal = $it.principal.map(bound),
+            source = $it.source.map(bound),
+            scope = $it.scope.map(bound),
+            mode = $it.mode.map(bound),
+            action = $it.action.map(bound),
+            types = $it.types.map(bound),
+            ids = $it.ids.map(bound),
+            tags = $it.tags.map(bound),
+            paths = $it.paths.map(bound),
+            keys = $it.keys.map(bound),
+            cascade = $it.cascade.map(bound),
+            peer = $it.peer.map(bound),
+            status = $it.status.map(bound),
+            http_status = $it.http_status,
+            attempt = $it.attempt,
+            duration_ms = $it.duration_ms.map(to_microseconds),
+            entries = $it.entries,
+            events = $it.events,
+            seq = $it.seq,
+            version = $it.version,
+            wait_ms = $it.wait_ms,
+            reason = $it.reason.map(bound),
+            error = $it.error.map(bound),
+            address = $it.address.map(bound),
+        )
+    };
+}
+
+impl Activity<'_> {
+    /// Counts it and hands the line to the log. Never blocks, never fails.
+    pub fn emit(self) {
+        counters().note(self.event, self.reason);
+        match self.level {
+            Level::Trace => line!(self, TRACE),
+            Level::Debug => line!(self, DEBUG),
+            Level::Info => line!(self, INFO),
+            Level::Warn => line!(self, WARN),
+            Level::Error => line!(self, ERROR),
+        }
+    }
+}
+
+/// A list as one field: comma-joined, at most [`FIELD_BYTES_MAX`] bytes, saying how many did not fit.
+pub fn joined<T: AsRef<str>>(items: impl IntoIterator<Item = T>) -> String {
+    let mut out = String::new();
+    let mut left_out = 0_usize;
+    for item in items {
+        let item = item.as_ref();
+        let separator = usize::from(!out.is_empty());
+        let room = (FIELD_BYTES_MAX - MORE_BYTES).saturating_sub(out.len() + separator);
+        if left_out > 0 || (item.len() > room && !out.is_empty()) {
+            left_out += 1;
+            continue;
+        }
+        out.push_str(if separator == 1 { "," } else { "" });
+        out.push_str(&item[..item.floor_char_boundary(room)]);
+        if item.len() > room {
+            left_out += 1;
+        }
+    }
+    if left_out > 0 {
+        out.push_str(&format!("…+{left_out} more"));
+    }
+    out
+}
+
+fn bound(text: &str) -> &str {
+    &text[..text.floor_char_boundary(FIELD_BYTES_MAX)]
+}
+
+fn to_microseconds(ms: f64) -> f64 {
+    (ms * 1000.0).round() / 1000.0
+}

@@ -1,0 +1,130 @@
+//! The two closed vocabularies of a log line: what happened, and how bad it is.
+//!
+//! The same words name the log field, the metric label and the filter of `cache-mirror logs`; a kind
+//! is never renamed without a line in docs/LOG.md.
+
+use std::fmt;
+
+/// What happened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the words are those of docs/LOG.md, where each is explained")]
+pub enum Kind {
+    Invalidate,
+    Cascade,
+    Mirror,
+    Token,
+    Revalidate,
+    Announce,
+    Limit,
+    Loop,
+    Breaker,
+    Gap,
+    Schedule,
+    Config,
+    Journal,
+    Login,
+    Identity,
+    #[default]
+    Server,
+    Store,
+}
+
+impl Kind {
+    /// Every kind, in the order of declaration.
+    pub const ALL: [Self; 17] = [
+        Self::Invalidate,
+        Self::Cascade,
+        Self::Mirror,
+        Self::Token,
+        Self::Revalidate,
+        Self::Announce,
+        Self::Limit,
+        Self::Loop,
+        Self::Breaker,
+        Self::Gap,
+        Self::Schedule,
+        Self::Config,
+        Self::Journal,
+        Self::Login,
+        Self::Identity,
+        Self::Server,
+        Self::Store,
+    ];
+
+    /// The word in the `event` field.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Invalidate => "invalidate",
+            Self::Cascade => "cascade",
+            Self::Mirror => "mirror",
+            Self::Token => "token",
+            Self::Revalidate => "revalidate",
+            Self::Announce => "announce",
+            Self::Limit => "limit",
+            Self::Loop => "loop",
+            Self::Breaker => "breaker",
+            Self::Gap => "gap",
+            Self::Schedule => "schedule",
+            Self::Config => "config",
+            Self::Journal => "journal",
+            Self::Login => "login",
+            Self::Identity => "identity",
+            Self::Server => "server",
+            Self::Store => "store",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.as_str())
+    }
+}
+
+/// How much a line matters; the order is the order of severity.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Every step.
+    Trace,
+    /// What helps to explain one case.
+    Debug,
+    /// What an operator reads later.
+    #[default]
+    Info,
+    /// It works, but somebody should look.
+    Warn,
+    /// Something did not work.
+    Error,
+}
+
+impl Level {
+    /// From the least to the most severe.
+    pub const ALL: [Self; 5] = [Self::Trace, Self::Debug, Self::Info, Self::Warn, Self::Error];
+
+    /// The word in configuration and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+
+    /// The level of that name, in any case.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(word))
+    }
+
+    /// The level of one of tracing's.
+    pub(super) fn of(level: tracing::Level) -> Self {
+        match level {
+            tracing::Level::TRACE => Self::Trace,
+            tracing::Level::DEBUG => Self::Debug,
+            tracing::Level::INFO => Self::Info,
+            tracing::Level::WARN => Self::Warn,
+            tracing::Level::ERROR => Self::Error,
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Where lines go: `logs/cache.json`, one bunyan object a line.
+//!
+//! `tracing-bunyan-formatter` makes the lines; this file takes them from it. The gateway never waits
+//! for a disk: a line is put into a bounded queue or, when that is full, dropped and counted. A
+//! thread of its own ([`super::writer`]) does the writing. A [`Log`] installs nothing global unless
+//! asked, so tests may run many. It does not read lines back.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use parking_lot::Mutex;
+use tracing::dispatcher::{self, SetGlobalDefaultError};
+use tracing::subscriber::Interest;
+use tracing::{Dispatch, Metadata, Subscriber};
+use tracing_bunyan_formatter::BunyanFormattingLayer;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::Registry;
+
+use super::file::LogFile;
+use super::kind::Level;
+use super::writer::{Control, Writer};
+use super::{TARGET, counters};
+
+/// Memory that queued lines may hold while the disk does not answer.
+const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How long [`Log::flush`] and [`Log::shutdown`] wait for a disk that does not answer.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Orders to the writer that may wait for it.
+const CONTROLS_MAX: usize = 16;
+
+/// Where and how much to log.
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    /// The file; its directory is created.
+    pub file: PathBuf,
+    /// The least severe level that is written.
+    pub level: Level,
+    /// Size in bytes at which the file is rotated; 0 never.
+    pub rotate_bytes: u64,
+    /// Rotated files that are kept; 0 truncates instead.
+    pub rotate_count: usize,
+    /// Lines that may wait for the disk.
+    pub queue_lines_max: usize,
+    /// The `name` field.
+    pub name: String,
+}
+
+/// The running log.
+pub struct Log {
+    shared: Arc<Shared>,
+    dispatch: Dispatch,
+    control: Sender<Control>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the gateway's side and the writer both know.
+#[derive(Default)]
+pub(super) struct Shared {
+    pub(super) dropped: AtomicU64,
+    pub(super) write_errors: AtomicU64,
+    pub(super) queued_bytes: AtomicUsize,
+    level: Arc<AtomicU8>,
+}
+
+impl Log {
+    /// Opens the file and starts the writer.
+    ///
+    /// # Errors
+    /// The directory or the file cannot be created, or the thread cannot be started.
+    pub fn start(config: LogConfig) -> Result<Self, io::Error> {
+        let file = LogFile::open(config.file, config.rotate_bytes, config.rotate_count)?;
+        let shared = Arc::new(Shared::default());
+        shared.level.store(config.level as u8, Relaxed);
+        let (lines, queued) = bounded(config.queue_lines_max.max(1));
+        let (control, orders) = bounded(CONTROLS_MAX);
+        let queue = Queue { lines, shared: Arc::clone(&shared) };
+        let dispatch = subscriber(&config.name, queue, Arc::clone(&shared.level));
+        let writer = Writer::new(queued, orders, file, Arc::clone(&shared), &config.name);
+        let thread = thread::Builder::new().name("log".into()).spawn(|| writer.run())?;
+        Ok(Self { shared, dispatch, control, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Makes it the log of the process.
+    ///
+    /// # Errors
+    /// The process has one already.
+    pub fn install(&self) -> Result<(), SetGlobalDefaultError> {
+        dispatcher::set_global_default(self.dispatch.clone())
+    }
+
+    /// For `tracing::dispatcher::with_default`, where several logs run in one process.
+    pub fn dispatch(&self) -> Dispatch {
+        self.dispatch.clone()
+    }
+
+    /// Changes the least severe level that is written, from the next line on.
+    pub fn set_level(&self, level: Level) {
+        self.shared.level.store(level as u8, Relaxed);
+    }
+
+    /// Closes the file and opens its path anew: somebody moved it away.
+    pub fn reopen(&self) {
+        // A full order queue already holds something that makes the writer look at the path.
+        let _ = self.control.try_send(Control::Reopen);
+    }
+
+    /// Lines that were lost so far.
+    pub fn dropped(&self) -> u64 {
+        self.shared.dropped.load(Relaxed)
+    }
+
+    /// Writes, opens and rotations that failed so far.
+    pub fn write_errors(&self) -> u64 {
+        self.shared.write_errors.load(Relaxed)
+    }
+
+    /// Waits until every line emitted before this call was tried; whether all of them are written.
+    pub fn flush(&self) -> bool {
+        self.order(Control::Flush).unwrap_or(false)
+    }
+
+    /// Writes what is queued and ends the writer; later lines count as dropped. Whether everything
+    /// was written. A disk that does not answer is given up after ten seconds.
+    pub fn shutdown(&self) -> bool {
+        let Some(thread) = self.thread.lock().take() else { return true };
+        let Some(is_written) = self.order(Control::Stop) else { return false };
+        thread.join().is_ok() && is_written
+    }
+
+    fn order(&self, order: impl FnOnce(Sender<bool>) -> Control) -> Option<bool> {
+        let (answer, answered): (_, Receiver<bool>) = bounded(1);
+        self.control.send_timeout(order(answer), ANSWER_TIME_MAX).ok()?;
+        answered.recv_timeout(ANSWER_TIME_MAX).ok()
+    }
+}
+
+/// The formatter over a place to write to, behind the level.
+pub(super) fn subscriber<W>(name: &str, to: W, level: Arc<AtomicU8>) -> Dispatch
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let format = BunyanFormattingLayer::new(name.to_owned(), to);
+    Dispatch::new(Registry::default().with(Filter { level }).with(format))
+}
+
+/// Takes our events at or above a level that may change at any time, and nothing else: spans and
+/// other crates' events would spoil the lines.
+struct Filter {
+    level: Arc<AtomicU8>,
+}
+
+impl<S: Subscriber> Layer<S> for Filter {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if metadata.is_event() && metadata.target() == TARGET {
+            Interest::sometimes()
+        } else {
+            Interest::never()
+        }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        metadata.is_event()
+            && metadata.target() == TARGET
+            && Level::of(*metadata.level()) as u8 >= self.level.load(Relaxed)
+    }
+}
+
+/// The near end of the queue. The formatter writes each line by one call.
+struct Queue {
+    lines: Sender<Vec<u8>>,
+    shared: Arc<Shared>,
+}
+
+impl<'a> MakeWriter<'a> for Queue {
+    type Writer = &'a Self;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        self
+    }
+}
+
+impl io::Write for &Queue {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let queued = self.shared.queued_bytes.fetch_add(line.len(), Relaxed);
+        if queued > QUEUE_BYTES_MAX || self.lines.try_send(line.to_vec()).is_err() {
+            self.shared.queued_bytes.fetch_sub(line.len(), Relaxed);
+            self.shared.drop_lines(1);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Shared {
+    pub(super) fn drop_lines(&self, lines: u64) {
+        self.dropped.fetch_add(lines, Relaxed);
+        counters::counters().note_log_dropped(lines);
+    }
+}

@@ -1,0 +1,242 @@
+//! The thread that writes the log.
+//!
+//! It gathers queued lines into one write, follows the file when it is moved, rotates it, and tells
+//! in the log itself how many lines were lost. While the disk refuses, it keeps what it has and tries
+//! again every quarter of a second; the queue fills behind it and the gateway goes on. It never
+//! panics over the disk: every failure is a count.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
+use parking_lot::Mutex;
+use tracing::{Dispatch, dispatcher};
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::Activity;
+use super::file::{LogFile, Pending};
+use super::kind::{Kind, Level};
+use super::log::{Shared, subscriber};
+
+/// Bytes gathered for one write: far past where a larger one is any cheaper.
+const BATCH_BYTES_MAX: usize = 64 * 1024;
+
+/// Between two looks at whether the path still leads to our file, and between two notices.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Between two attempts while the disk refuses.
+const RETRY_EVERY: Duration = Duration::from_millis(250);
+
+/// Orders beside the lines, so that a full queue cannot hold them up.
+pub(super) enum Control {
+    /// Open the path anew.
+    Reopen,
+    /// Try everything that is queued now, then answer whether it is written.
+    Flush(Sender<bool>),
+    /// The same, and end.
+    Stop(Sender<bool>),
+}
+
+/// The far end of the queue.
+pub(super) struct Writer {
+    lines: Receiver<Vec<u8>>,
+    control: Receiver<Control>,
+    file: LogFile,
+    pending: Pending,
+    is_stuck: bool,
+    looked: Instant,
+    shared: Arc<Shared>,
+    /// Drops that the log has told of.
+    told: u64,
+    notice: Notice,
+}
+
+impl Writer {
+    pub(super) fn new(
+        lines: Receiver<Vec<u8>>,
+        control: Receiver<Control>,
+        file: LogFile,
+        shared: Arc<Shared>,
+        name: &str,
+    ) -> Self {
+        Self {
+            lines,
+            control,
+            file,
+            pending: Pending::default(),
+            is_stuck: false,
+            looked: Instant::now(),
+            shared,
+            told: 0,
+            notice: Notice::new(name),
+        }
+    }
+
+    /// Runs until told to stop, or until the [`super::log::Log`] is gone.
+    pub(super) fn run(mut self) {
+        loop {
+            self.wait();
+            match self.control.try_recv() {
+                Ok(Control::Reopen) => self.reopen(),
+                Ok(Control::Flush(answer)) => {
+                    let _ = answer.send(self.write_queued());
+                }
+                Ok(Control::Stop(answer)) => {
+                    let _ = answer.send(self.finish());
+                    return;
+                }
+                Err(TryRecvError::Empty) => self.write_some(),
+                Err(TryRecvError::Disconnected) => {
+                    self.finish();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn wait(&self) {
+        let mut ready = Select::new();
+        ready.recv(&self.control);
+        if !self.is_stuck {
+            ready.recv(&self.lines);
+        }
+        let longest = if self.is_stuck { RETRY_EVERY } else { LOOK_EVERY };
+        let _ = ready.ready_timeout(longest);
+    }
+
+    fn write_some(&mut self) {
+        if self.looked.elapsed() >= LOOK_EVERY {
+            self.look();
+            self.tell_drops();
+        }
+        while !self.is_stuck && self.pending.len() < BATCH_BYTES_MAX && self.take() {}
+        self.write_out();
+    }
+
+    /// Writes what was queued when it was called; whether all of it went through.
+    fn write_queued(&mut self) -> bool {
+        let queued = self.lines.len();
+        self.look();
+        self.write_out();
+        for _ in 0..queued {
+            if self.is_stuck || !self.take() {
+                break;
+            }
+            if self.pending.len() >= BATCH_BYTES_MAX {
+                self.write_out();
+            }
+        }
+        self.write_out();
+        self.tell_drops();
+        !self.is_stuck
+    }
+
+    fn finish(&mut self) -> bool {
+        let is_written = self.write_queued();
+        let unwritten = self.pending.lines() + self.lines.try_iter().count() as u64;
+        self.shared.drop_lines(unwritten);
+        is_written && unwritten == 0
+    }
+
+    /// Moves one line from the queue to the pending ones, into the next file if this one is full.
+    fn take(&mut self) -> bool {
+        let Ok(line) = self.lines.try_recv() else { return false };
+        self.shared.queued_bytes.fetch_sub(line.len(), Relaxed);
+        if self.file.is_full(self.pending.len(), line.len()) {
+            self.write_out();
+            if !self.is_stuck {
+                let outcome = self.file.rotate(&mut self.pending);
+                self.count_failure(&outcome);
+            }
+        }
+        self.pending.push(&line);
+        true
+    }
+
+    fn look(&mut self) {
+        self.looked = Instant::now();
+        if self.file.is_moved() {
+            self.reopen();
+        }
+    }
+
+    fn reopen(&mut self) {
+        let outcome = self.file.reopen(&mut self.pending);
+        self.count_failure(&outcome);
+    }
+
+    fn write_out(&mut self) {
+        let outcome = self.file.append(&mut self.pending);
+        self.is_stuck = outcome.is_err();
+        self.count_failure(&outcome);
+    }
+
+    fn count_failure(&self, outcome: &io::Result<()>) {
+        self.shared.write_errors.fetch_add(u64::from(outcome.is_err()), Relaxed);
+    }
+
+    /// Says in the log how many lines it has lost since it last said so.
+    fn tell_drops(&mut self) {
+        let dropped = self.shared.dropped.load(Relaxed);
+        if self.is_stuck || dropped == self.told {
+            return;
+        }
+        self.pending.push(&self.notice.line(dropped - self.told));
+        self.told = dropped;
+        self.write_out();
+    }
+}
+
+/// Formats the one line that the log writes about itself, past the queue that was too full.
+struct Notice {
+    dispatch: Dispatch,
+    lines: Captured,
+}
+
+impl Notice {
+    fn new(name: &str) -> Self {
+        let lines = Captured::default();
+        let level = Arc::new(AtomicU8::new(Level::Trace as u8));
+        Self { dispatch: subscriber(name, lines.clone(), level), lines }
+    }
+
+    fn line(&self, dropped: u64) -> Vec<u8> {
+        dispatcher::with_default(&self.dispatch, || {
+            Activity {
+                level: Level::Warn,
+                event: Kind::Server,
+                msg: "log lines were dropped",
+                events: Some(dropped),
+                reason: Some("the disk did not take them in time"),
+                ..Activity::default()
+            }
+            .emit();
+        });
+        std::mem::take(&mut *self.lines.0.lock())
+    }
+}
+
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl<'a> MakeWriter<'a> for Captured {
+    type Writer = &'a Self;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        self
+    }
+}
+
+impl io::Write for &Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
