@@ -12,10 +12,12 @@ mod kind;
 pub mod log;
 #[cfg(test)]
 mod tests;
+mod touched;
 mod writer;
 
 pub use counters::counters;
 pub use kind::{Kind, Level};
+pub use touched::Touched;
 
 /// Bytes of one text field; a line stays readable and a hostile value cannot fill the disk.
 pub const FIELD_BYTES_MAX: usize = 1024;
@@ -161,11 +163,11 @@ impl Activity<'_> {
 }
 
 /// A list as one field: comma-joined, at most [`FIELD_BYTES_MAX`] bytes, saying how many did not fit.
-pub fn joined<T: AsRef<str>>(items: impl IntoIterator<Item = T>) -> String {
+pub fn joined<T: std::fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
     let mut out = String::new();
     let mut left_out = 0_usize;
     for item in items {
-        let item = item.as_ref();
+        let item = item.to_string();
         let separator = usize::from(!out.is_empty());
         let room = (FIELD_BYTES_MAX - MORE_BYTES).saturating_sub(out.len() + separator);
         if left_out > 0 || (item.len() > room && !out.is_empty()) {

@@ -1,19 +1,14 @@
-//! To listeners, best effort.
-use std::time::Duration;
+//! To listeners, best effort: server-sent events.
+//!
+//! The hub reads the journal like any destination, so that listeners hear of events in the journal's
+//! order and only after they are applied. A reader that is too slow is cut off, never waited for: it
+//! comes back with its last id and is replayed from the journal.
 
-/// How the stream behaves.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Whether it is open without credentials.
-    pub is_public: bool,
-    /// Origins a browser may read it from; `*` for any.
-    pub origins: Vec<String>,
-    /// Readers at once.
-    pub clients_max: usize,
-    /// Between two pings.
-    pub ping_every: Duration,
-    /// Events that may wait for one reader.
-    pub queue_events_max: usize,
-    /// Reconnect hint.
-    pub retry: Duration,
-}
+mod config;
+mod frame;
+mod hub;
+mod tickets;
+
+pub use config::Config;
+pub use hub::{Hub, Refused, Subscription};
+pub use tickets::Tickets;

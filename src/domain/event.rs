@@ -47,6 +47,9 @@ pub struct Event {
     /// The process start that wrote it; 0 until the journal gives one.
     #[serde(default)]
     pub epoch: u64,
+    /// Events applied here up to this one, itself included; 0 until the journal gives it.
+    #[serde(default)]
+    pub version: u64,
     /// Wall clock at acceptance, milliseconds since 1970. For people; nothing is decided by it.
     pub at_ms: u64,
     /// `instance.name` of the instance that accepted it from outside.

@@ -1,22 +1,39 @@
-//! The listeners.
-use std::net::SocketAddr;
-use std::time::Duration;
+//! The control listener: from a connection to an answer.
+//!
+//! `listen` accepts and drains, `guard` refuses what hyper lets through, `routes` is the one readable
+//! table of who may call what, `respond` the only place where errors become HTTP. The handlers in
+//! `api` translate and decide nothing.
 
-/// The control listener.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Where to listen.
-    pub listen: SocketAddr,
-    /// Connections at once.
-    pub connections_max: usize,
-    /// Time for a request head.
-    pub header_time_max: Duration,
-    /// Time for a request body.
-    pub body_time_max: Duration,
-    /// Bytes of a request body.
-    pub body_bytes_max: usize,
-    /// Time a stop waits for what is running.
-    pub drain_time_max: Duration,
-    /// Longest `?wait`.
-    pub wait_time_max: Duration,
+mod api;
+mod body;
+mod call;
+mod config;
+mod guard;
+mod listen;
+mod respond;
+mod routes;
+mod sse;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+pub use config::Config;
+pub use listen::Listener;
+
+use crate::announce::Tickets;
+use crate::deliver::identity::BootNonce;
+use crate::pipeline::Pipeline;
+
+/// What the handlers work with.
+pub struct Control {
+    /// The listener's settings.
+    pub config: Config,
+    /// The invalidation path, and all it leads through.
+    pub pipeline: Arc<Pipeline>,
+    /// This process start.
+    pub own: Arc<BootNonce>,
+    /// Tickets for the stream.
+    pub tickets: Tickets,
+    /// For the uptime.
+    pub started: Instant,
 }

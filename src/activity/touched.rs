@@ -1,0 +1,46 @@
+//! Selectors as log fields: what a line is about, in the words of `docs/LOG.md`.
+
+use super::{Activity, joined};
+use crate::domain::Selectors;
+
+/// Selectors, each kind as one joined text; kinds that are not there stay out of the line.
+#[derive(Debug, Default)]
+pub struct Touched {
+    types: Option<String>,
+    ids: Option<String>,
+    tags: Option<String>,
+    paths: Option<String>,
+    keys: Option<String>,
+}
+
+impl Touched {
+    /// The fields of some selectors. `all` is shown as the type `*`.
+    pub fn of(selectors: &Selectors) -> Self {
+        let list = |items: &mut dyn Iterator<Item = String>| {
+            let text = joined(items);
+            (!text.is_empty()).then_some(text)
+        };
+        let all = selectors.is_all().then(|| "*".to_owned());
+        let prefixes = selectors.prefixes().iter().map(|prefix| format!("{prefix}*"));
+        let patterns = selectors.patterns().iter().map(ToString::to_string);
+        Self {
+            types: list(&mut all.into_iter().chain(selectors.named_types().map(|t| t.to_string()))),
+            ids: list(&mut selectors.ids().values().flatten().map(ToString::to_string)),
+            tags: list(&mut selectors.tags().iter().map(ToString::to_string)),
+            paths: list(&mut selectors.paths().iter().map(ToString::to_string).chain(prefixes)),
+            keys: list(&mut selectors.keys().iter().map(ToString::to_string).chain(patterns)),
+        }
+    }
+
+    /// The line with these fields filled in.
+    pub fn name_in<'a>(&'a self, line: Activity<'a>) -> Activity<'a> {
+        Activity {
+            types: self.types.as_deref(),
+            ids: self.ids.as_deref(),
+            tags: self.tags.as_deref(),
+            paths: self.paths.as_deref(),
+            keys: self.keys.as_deref(),
+            ..line
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! What announcing is told.
+
+use std::time::Duration;
+
+/// How the stream behaves.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Whether it is open without credentials.
+    pub is_public: bool,
+    /// Origins a browser may read it from; `*` for any.
+    pub origins: Vec<String>,
+    /// Readers at once.
+    pub clients_max: usize,
+    /// Between two pings.
+    pub ping_every: Duration,
+    /// Events that may wait for one reader.
+    pub queue_events_max: usize,
+    /// Reconnect hint.
+    pub retry: Duration,
+}

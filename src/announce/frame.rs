@@ -1,0 +1,140 @@
+//! The text of server-sent events (WHATWG HTML section 9.2).
+//!
+//! An event of the journal becomes one `app-update` for each type it names or cascades to, or one of
+//! type null for tags, paths, keys and all. The last frame of an event has the id `epoch-seq`, the
+//! ones before it `epoch-seq.1`, `epoch-seq.2`, ...: a reader that was cut off between two of them
+//! gets just the rest.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::domain::{Event, Selectors, TypeName};
+
+/// Where a reader stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The process start that wrote the event.
+    pub epoch: u64,
+    /// The event's seq.
+    pub seq: u64,
+    /// Frames of it already seen; `None` for all.
+    pub frames: Option<usize>,
+}
+
+impl Position {
+    /// Reads `epoch-seq` or `epoch-seq.frames`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (epoch, rest) = text.split_once('-')?;
+        let (seq, frames) = match rest.split_once('.') {
+            Some((seq, frames)) => (seq, Some(frames.parse().ok()?)),
+            None => (rest, None),
+        };
+        Some(Self { epoch: epoch.parse().ok()?, seq: seq.parse().ok()?, frames })
+    }
+}
+
+/// The frames of one event, in order.
+pub fn app_updates(event: &Event) -> Vec<Bytes> {
+    let updates = updates(event);
+    let last = updates.len();
+    updates
+        .into_iter()
+        .enumerate()
+        .map(|(at, data)| {
+            let part = if at + 1 == last { String::new() } else { format!(".{}", at + 1) };
+            let id = format!("{}-{}{part}", event.epoch, event.seq);
+            frame("app-update", Some(&id), &data)
+        })
+        .collect()
+}
+
+fn updates(event: &Event) -> Vec<Value> {
+    let selectors = event.demand.selectors();
+    let mut updates: Vec<Value> = vec![];
+    let update = |name: Option<&TypeName>, ids: Vec<&str>, cause: &[String]| {
+        json!({
+            "type": name.map(TypeName::as_str),
+            "id": if let [one] = ids[..] { Some(one) } else { None },
+            "ids": ids,
+            "action": event.action.as_str(),
+            "tags": [],
+            "paths": [],
+            "cause": cause,
+            "version": event.version,
+            "origin": event.origin,
+        })
+    };
+    for name in selectors.types() {
+        updates.push(update(Some(name), vec![], &[]));
+    }
+    for (name, ids) in selectors.ids() {
+        let ids = ids.iter().map(crate::domain::Label::as_str).collect();
+        updates.push(update(Some(name), ids, &[]));
+    }
+    if let Some(untyped) = untyped(&selectors, update(None, vec![], &[])) {
+        updates.push(untyped);
+    }
+    let cause: Vec<String> = selectors.named_types().map(ToString::to_string).collect();
+    for name in event.cascade.types() {
+        updates.push(update(Some(name), vec![], &cause));
+    }
+    if event.cascade.is_all() && !selectors.is_all() {
+        updates.extend(untyped(&Selectors::all(), update(None, vec![], &cause)));
+    }
+    updates
+}
+
+/// The update of what names no type, if there is any.
+fn untyped(selectors: &Selectors, mut update: Value) -> Option<Value> {
+    let prefixes = selectors.prefixes().iter().map(|prefix| format!("{prefix}*"));
+    let paths: Vec<String> =
+        selectors.paths().iter().map(ToString::to_string).chain(prefixes).collect();
+    let patterns = selectors.patterns().iter().map(ToString::to_string);
+    let keys: Vec<String> =
+        selectors.keys().iter().map(ToString::to_string).chain(patterns).collect();
+    if !selectors.is_all() && selectors.tags().is_empty() && paths.is_empty() && keys.is_empty() {
+        return None;
+    }
+    update["tags"] = json!(selectors.tags());
+    update["paths"] = json!(paths);
+    update["keys"] = json!(keys);
+    update["all"] = json!(selectors.is_all());
+    Some(update)
+}
+
+/// The first frame of every stream.
+pub fn hello(instance: &str, version: u64, replayed: usize, gap: bool, retry_ms: u128) -> Bytes {
+    let data = json!({
+        "instance": instance, "version": version, "replayed": replayed, "gap": gap,
+    });
+    let mut text = format!("retry: {retry_ms}\n").into_bytes();
+    text.extend_from_slice(&frame("hello", None, &data));
+    Bytes::from(text)
+}
+
+/// Tells a reader to fetch everything anew.
+pub fn resync(id: Option<&str>, reason: &str) -> Bytes {
+    frame("resync", id, &json!({ "reason": reason }))
+}
+
+/// Keeps the line open, visibly to scripts.
+pub fn ping() -> Bytes {
+    frame("ping", None, &json!({}))
+}
+
+/// A parting word: when to come back.
+pub fn goodbye(retry_ms: u64) -> Bytes {
+    Bytes::from(format!("retry: {retry_ms}\nevent: goodbye\ndata: {{}}\n\n"))
+}
+
+/// JSON holds no raw line break, so one `data` line always suffices.
+fn frame(event: &str, id: Option<&str>, data: &Value) -> Bytes {
+    let mut text = String::with_capacity(256);
+    if let Some(id) = id {
+        let _ = writeln!(text, "id: {id}");
+    }
+    let _ = write!(text, "event: {event}\ndata: {data}\n\n");
+    Bytes::from(text)
+}

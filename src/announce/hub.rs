@@ -1,0 +1,235 @@
+//! The hub: one task that reads the journal and hands each frame to every reader.
+//!
+//! A subscription is made under the same lock as a broadcast, so that replay and live frames meet
+//! without a gap or a double. Frames are shared, not copied; a reader costs its queue of pointers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::Config;
+use super::frame::{self, Position};
+use crate::activity::{Activity, Kind, Level};
+use crate::domain::{Event, Source};
+use crate::journal::Journal;
+use crate::support::backoff::chance;
+
+/// Events read from the journal at a time.
+const PAGE_EVENTS: usize = 512;
+/// Readers told to go come back within this, each at its own moment: no storm after a restart.
+const COMEBACK_MS_MAX: f64 = 10_000.0;
+
+/// Why there is no stream to be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// `stream.clients_max` readers are connected.
+    #[error("too many readers")]
+    Full,
+    /// The instance is stopping.
+    #[error("the instance is stopping")]
+    Closed,
+}
+
+/// What a reader gets.
+pub struct Subscription {
+    /// Frames to send at once: hello, and what was missed.
+    pub first: Vec<Bytes>,
+    /// Frames to come. It ends when the reader was cut off or the instance stops.
+    pub live: mpsc::Receiver<Bytes>,
+    /// Fires when the reader is cut off for its slowness.
+    pub cut: CancellationToken,
+}
+
+struct Reader {
+    queue: mpsc::Sender<Bytes>,
+    cut: CancellationToken,
+}
+
+#[derive(Default)]
+struct Readers {
+    list: Vec<Reader>,
+    /// The last seq broadcast.
+    at: u64,
+    is_closed: bool,
+}
+
+/// The hub.
+#[derive(Clone)]
+pub struct Hub {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Config,
+    instance: String,
+    journal: Journal,
+    readers: Mutex<Readers>,
+}
+
+impl Hub {
+    /// A hub at the journal's head.
+    pub fn new(config: Config, instance: String, journal: Journal) -> Self {
+        let at = *journal.head().borrow();
+        let readers = Mutex::new(Readers { at, ..Readers::default() });
+        Self { inner: Arc::new(Inner { config, instance, journal, readers }) }
+    }
+
+    /// The stream's settings.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// Readers connected.
+    pub fn readers(&self) -> usize {
+        self.inner.readers.lock().list.len()
+    }
+
+    /// Reads the journal and broadcasts until told to stop; then says goodbye.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut head = self.inner.journal.head();
+        let mut ping = tokio::time::interval(self.inner.config.ping_every);
+        ping.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        ping.tick().await;
+        loop {
+            head.borrow_and_update();
+            self.catch_up();
+            tokio::select! {
+                () = stop.cancelled() => return self.close(),
+                _ = ping.tick() => {
+                    let mut readers = self.inner.readers.lock();
+                    broadcast(&mut readers, &[frame::ping()]);
+                }
+                changed = head.changed() => {
+                    if changed.is_err() {
+                        return self.close();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Broadcasts everything between the last broadcast and the head.
+    fn catch_up(&self) {
+        loop {
+            let mut readers = self.inner.readers.lock();
+            let page = self.inner.journal.after(readers.at, PAGE_EVENTS);
+            if page.gap {
+                let id = page.events.first().map(|event| {
+                    format!("{}-{}", event.epoch, event.seq.saturating_sub(1))
+                });
+                broadcast(&mut readers, &[frame::resync(id.as_deref(), "gap")]);
+            }
+            let Some(last) = page.events.last() else { return };
+            readers.at = last.seq;
+            for event in &page.events {
+                if is_told(event) {
+                    broadcast(&mut readers, &frame::app_updates(event));
+                }
+            }
+        }
+    }
+
+    /// A new reader, with what it missed since `last_id`.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub fn subscribe(&self, last_id: Option<&str>) -> Result<Subscription, Refused> {
+        let inner = &*self.inner;
+        let mut readers = inner.readers.lock();
+        if readers.is_closed {
+            return Err(Refused::Closed);
+        }
+        readers.list.retain(|reader| !reader.queue.is_closed());
+        if readers.list.len() >= inner.config.clients_max {
+            return Err(Refused::Full);
+        }
+        let missed = last_id.map(|id| self.missed(id, readers.at));
+        let gap = matches!(missed, Some(None));
+        let mut frames = missed.flatten().unwrap_or_default();
+        let version = inner.journal.versions().version;
+        let retry = inner.config.retry.as_millis();
+        let mut first = vec![frame::hello(&inner.instance, version, frames.len(), gap, retry)];
+        if gap {
+            let id = format!("{}-{}", inner.journal.epoch(), readers.at);
+            first.push(frame::resync(Some(&id), "unknown id"));
+        }
+        first.append(&mut frames);
+        let (queue, live) = mpsc::channel(inner.config.queue_events_max.max(1));
+        let cut = CancellationToken::new();
+        readers.list.push(Reader { queue, cut: cut.clone() });
+        Ok(Subscription { first, live, cut })
+    }
+
+    /// The frames after an id up to the last broadcast; `None` where the id is unknown here, so
+    /// that what was missed cannot be told.
+    fn missed(&self, last_id: &str, until: u64) -> Option<Vec<Bytes>> {
+        let position = Position::parse(last_id)?;
+        let page = self.inner.journal.after(position.seq.saturating_sub(1), usize::MAX);
+        let at = page.events.first().filter(|event| event.seq == position.seq);
+        // An id of this epoch may also stand on an older event, or on none: `resync` gave it out.
+        let is_ours = position.epoch == self.inner.journal.epoch() && position.seq <= until;
+        let is_known = at.map_or(is_ours, |event| is_ours || event.epoch == position.epoch);
+        if page.gap || !is_known {
+            return None;
+        }
+        let seen = position.frames.unwrap_or(usize::MAX);
+        let rest = at.into_iter().flat_map(|event| frame::app_updates(event).into_iter().skip(seen));
+        let is_later = |event: &&Arc<Event>| event.seq > position.seq && event.seq <= until;
+        let later = page.events.iter().filter(is_later).filter(|event| is_told(event));
+        Some(rest.chain(later.flat_map(|event| frame::app_updates(event))).collect())
+    }
+
+    /// Tells every reader to fetch everything anew: something could not be told one by one.
+    pub fn resync(&self, reason: &str) {
+        broadcast(&mut self.inner.readers.lock(), &[frame::resync(None, reason)]);
+    }
+
+    fn close(&self) {
+        let mut readers = self.inner.readers.lock();
+        readers.is_closed = true;
+        for reader in readers.list.drain(..) {
+            let wait = Duration::from_secs_f64((1_000.0 + chance() * COMEBACK_MS_MAX) / 1e3);
+            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(1_000);
+            drop(reader.queue.try_send(frame::goodbye(wait_ms)));
+        }
+    }
+}
+
+/// What the quench mirrors again was told to listeners when it was applied.
+fn is_told(event: &Event) -> bool {
+    event.source != Source::Quench
+}
+
+fn broadcast(readers: &mut Readers, frames: &[Bytes]) {
+    let before = readers.list.len();
+    readers.list.retain(|reader| {
+        let takes = |frame: &Bytes| reader.queue.try_send(frame.clone());
+        match frames.iter().try_for_each(takes) {
+            Ok(()) => true,
+            Err(mpsc::error::TrySendError::Closed(_)) => false,
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                reader.cut.cancel();
+                tell_slow();
+                false
+            }
+        }
+    });
+    if before > 0 && readers.list.capacity() > 64 && readers.list.len() < before / 4 {
+        readers.list.shrink_to_fit();
+    }
+}
+
+fn tell_slow() {
+    Activity {
+        level: Level::Warn,
+        event: Kind::Announce,
+        msg: "a slow reader was cut off; it can come back with its last id",
+        status: Some("cut"),
+        ..Activity::default()
+    }
+    .emit();
+}

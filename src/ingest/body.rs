@@ -1,0 +1,427 @@
+//! The body of `POST /api/cache/invalidate`, from users and from peers.
+//!
+//! From users everything is checked: an unknown field is refused by name, because `Mirror` must never
+//! pass for "mirror not given". From peers nothing is ignored: a field that this version does not know
+//! widens to `all`.
+
+use serde::de::{self, Deserializer, Unexpected};
+use serde::{Deserialize, Serialize};
+
+use crate::deliver::mirror::Batch;
+use crate::domain::label::Malformed;
+use crate::domain::{Action, Glob, Label, Mode, Selector, Selectors, TypeName};
+
+/// Why a body cannot be taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadBody {
+    /// No JSON, or JSON of another shape: 400.
+    #[error("{message}")]
+    Shape {
+        /// What is wrong.
+        message: String,
+        /// JSON pointer to where, when known.
+        pointer: Option<String>,
+    },
+    /// The right shape with a value that cannot be: 422.
+    #[error("{message}")]
+    Value {
+        /// What is wrong.
+        message: String,
+        /// JSON pointer to where.
+        pointer: String,
+    },
+}
+
+/// One selector, as users write it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SelectorBody {
+    r#type: Option<String>,
+    id: Option<Id>,
+    ids: Vec<Id>,
+    tag: Option<String>,
+    tags: Vec<String>,
+    path: Option<String>,
+    paths: Vec<String>,
+    key: Option<String>,
+    keys: Vec<String>,
+    pattern: Option<String>,
+    patterns: Vec<String>,
+    #[serde(deserialize_with = "given")]
+    all: Option<bool>,
+}
+
+/// The whole request, as users write it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InvalidateBody {
+    // serde's `flatten` and `deny_unknown_fields` exclude each other, so the fields stand twice.
+    r#type: Option<String>,
+    id: Option<Id>,
+    ids: Vec<Id>,
+    tag: Option<String>,
+    tags: Vec<String>,
+    path: Option<String>,
+    paths: Vec<String>,
+    key: Option<String>,
+    keys: Vec<String>,
+    pattern: Option<String>,
+    patterns: Vec<String>,
+    #[serde(deserialize_with = "given")]
+    all: Option<bool>,
+    items: Vec<SelectorBody>,
+    /// How.
+    pub mode: Mode,
+    /// Whether to mirror, where it was said.
+    #[serde(deserialize_with = "given")]
+    pub mirror: Option<bool>,
+    /// What happened.
+    pub action: Action,
+    /// Free text.
+    pub reason: Option<String>,
+    /// Names of changed fields.
+    pub changed: Vec<String>,
+    /// Only tell what would happen.
+    pub dry_run: bool,
+    /// A peer's batch.
+    pub batch: Option<Batch>,
+}
+
+/// The selector fields of both forms, for the "nearest known field" of an error.
+const FIELDS: &[&str] = &[
+    "type", "id", "ids", "tag", "tags", "path", "paths", "key", "keys", "pattern", "patterns", "all",
+    "items", "mode", "mirror", "action", "reason", "changed", "dry_run",
+];
+
+/// Longest `reason`, and longest name in `changed`, in bytes.
+const TEXT_BYTES_MAX: usize = 1024;
+
+/// An id: text, or a whole number read as its decimal text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Id(String);
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = Id;
+            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str("an id: text or a whole number")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Id, E> {
+                Ok(Id(text.to_owned()))
+            }
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Id, E> {
+                Ok(Id(number.to_string()))
+            }
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Id, E> {
+                Ok(Id(number.to_string()))
+            }
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Id, E> {
+                Err(E::invalid_type(Unexpected::Float(number), &self))
+            }
+        }
+        from.deserialize_any(Visitor)
+    }
+}
+
+/// A flag that may be left out but not be `null`: `"mirror": null` is no way of saying false.
+fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
+    bool::deserialize(from).map(Some)
+}
+
+impl InvalidateBody {
+    /// Reads a user's body.
+    ///
+    /// # Errors
+    /// [`BadBody::Shape`] naming the place and, for an unknown field, the nearest known one.
+    pub fn read(json: &[u8]) -> Result<Self, BadBody> {
+        let mut from = serde_json::Deserializer::from_slice(json);
+        let body: Self = serde_path_to_error::deserialize(&mut from).map_err(|error| {
+            let pointer = pointer(error.path());
+            BadBody::Shape { message: with_nearest(&error.inner().to_string()), pointer }
+        })?;
+        from.end().map_err(|error| BadBody::Shape { message: error.to_string(), pointer: None })?;
+        Ok(body)
+    }
+
+    /// Reads a peer's body. Fields that this version does not know make it clear everything.
+    ///
+    /// # Errors
+    /// [`BadBody::Shape`] where it is no JSON object, or a known field has another type.
+    pub fn read_from_peer(json: &[u8]) -> Result<Self, BadBody> {
+        let shape = |error: serde_json::Error| BadBody::Shape {
+            message: error.to_string(),
+            pointer: None,
+        };
+        let mut object: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_slice(json).map_err(shape)?;
+        let before = object.len();
+        object.retain(|field, value| {
+            (FIELDS.contains(&field.as_str()) || field == "batch") && !value.is_null()
+        });
+        let dropped = before != object.len();
+        let mut body: Self =
+            serde_json::from_value(serde_json::Value::Object(object)).map_err(shape)?;
+        if dropped && body.batch.is_none() {
+            body.all = Some(true);
+        }
+        Ok(body)
+    }
+
+    /// The union of everything it selects.
+    ///
+    /// # Errors
+    /// [`BadBody::Value`] naming the place of a value that cannot be, of too many selectors, or of
+    /// none at all.
+    pub fn selectors(&self, selectors_max: usize) -> Result<Selectors, BadBody> {
+        let mut union = Selectors::default();
+        let fields = Fields {
+            r#type: self.r#type.as_deref(),
+            ids: (self.id.as_ref(), &self.ids),
+            tags: (self.tag.as_deref(), &self.tags),
+            paths: (self.path.as_deref(), &self.paths),
+            keys: (self.key.as_deref(), &self.keys),
+            patterns: (self.pattern.as_deref(), &self.patterns),
+            all: self.all,
+        };
+        let mut count = fields.collect("", &mut union)?;
+        for (at, item) in self.items.iter().enumerate() {
+            let before = count;
+            count += item.fields().collect(&format!("/items/{at}"), &mut union)?;
+            if count == before {
+                return Err(empty(&format!("/items/{at}")));
+            }
+        }
+        if count > selectors_max {
+            let message = format!("{count} selectors; at most {selectors_max} are allowed");
+            return Err(BadBody::Value { message, pointer: String::new() });
+        }
+        if union.is_empty() && self.batch.is_none() {
+            return Err(empty(""));
+        }
+        self.check_texts()?;
+        Ok(union)
+    }
+
+    fn check_texts(&self) -> Result<(), BadBody> {
+        let too_long = |text: &String| text.len() > TEXT_BYTES_MAX;
+        let bad = |pointer: &str| BadBody::Value {
+            message: format!("is longer than {TEXT_BYTES_MAX} bytes, or there are over 1000 of it"),
+            pointer: pointer.to_owned(),
+        };
+        if self.reason.as_ref().is_some_and(too_long) {
+            return Err(bad("/reason"));
+        }
+        if self.changed.len() > 1000 || self.changed.iter().any(too_long) {
+            return Err(bad("/changed"));
+        }
+        Ok(())
+    }
+}
+
+impl SelectorBody {
+    fn fields(&self) -> Fields<'_> {
+        Fields {
+            r#type: self.r#type.as_deref(),
+            ids: (self.id.as_ref(), &self.ids),
+            tags: (self.tag.as_deref(), &self.tags),
+            paths: (self.path.as_deref(), &self.paths),
+            keys: (self.key.as_deref(), &self.keys),
+            patterns: (self.pattern.as_deref(), &self.patterns),
+            all: self.all,
+        }
+    }
+}
+
+/// The selector fields of either form.
+struct Fields<'a> {
+    r#type: Option<&'a str>,
+    ids: (Option<&'a Id>, &'a [Id]),
+    tags: (Option<&'a str>, &'a [String]),
+    paths: (Option<&'a str>, &'a [String]),
+    keys: (Option<&'a str>, &'a [String]),
+    patterns: (Option<&'a str>, &'a [String]),
+    all: Option<bool>,
+}
+
+impl Fields<'_> {
+    /// Adds what is selected to the union and counts it.
+    fn collect(&self, at: &str, union: &mut Selectors) -> Result<usize, BadBody> {
+        let mut count = 0;
+        let mut add = |selector: Selector| {
+            union.insert(selector);
+            count += 1;
+        };
+        let label = |text: &str| Label::parse(text);
+        if self.all == Some(true) {
+            add(Selector::All);
+        }
+        self.collect_type(at, &mut add)?;
+        for (text, place) in both(self.tags, at, "tag") {
+            add(Selector::Tag(label(text).map_err(|e| bad_value(&e, &place))?));
+        }
+        for (text, place) in both(self.paths, at, "path") {
+            add(Selector::path(text).map_err(|e| bad_value(&e, &place))?);
+        }
+        for (text, place) in both(self.keys, at, "key") {
+            add(Selector::Key(label(text).map_err(|e| bad_value(&e, &place))?));
+        }
+        for (text, place) in both(self.patterns, at, "pattern") {
+            add(Selector::Pattern(Glob::parse(text).map_err(|e| bad_value(&e, &place))?));
+        }
+        Ok(count)
+    }
+
+    fn collect_type(&self, at: &str, add: &mut impl FnMut(Selector)) -> Result<(), BadBody> {
+        let (one, many) = self.ids;
+        let ids: Vec<&Id> = one.into_iter().chain(many).collect();
+        let Some(name) = self.r#type else {
+            if ids.is_empty() {
+                return Ok(());
+            }
+            let message = "an id needs a \"type\" beside it".to_owned();
+            return Err(BadBody::Value { message, pointer: format!("{at}/id") });
+        };
+        let name = TypeName::parse(name).map_err(|e| bad_value(&e, &format!("{at}/type")))?;
+        if ids.is_empty() {
+            add(Selector::Type(name));
+            return Ok(());
+        }
+        for id in ids {
+            let id = Label::parse(&id.0).map_err(|e| bad_value(&e, &format!("{at}/ids")))?;
+            add(Selector::Entity(name.clone(), id));
+        }
+        Ok(())
+    }
+}
+
+/// The singular and the plural field of one kind, each text with its place.
+fn both<'a>(
+    (one, many): (Option<&'a str>, &'a [String]),
+    at: &str,
+    field: &str,
+) -> impl Iterator<Item = (&'a str, String)> {
+    let (singular, plural) = (format!("{at}/{field}"), format!("{at}/{field}s"));
+    let many = many.iter().enumerate().map(move |(i, text)| (text.as_str(), format!("{plural}/{i}")));
+    one.map(move |text| (text, singular)).into_iter().chain(many)
+}
+
+fn bad_value(problem: &Malformed, pointer: &str) -> BadBody {
+    BadBody::Value { message: problem.to_string(), pointer: pointer.to_owned() }
+}
+
+fn empty(pointer: &str) -> BadBody {
+    let message = "selects nothing: name a type, tag, path, key or pattern; clearing everything \
+                   needs \"all\": true"
+        .to_owned();
+    BadBody::Value { message, pointer: pointer.to_owned() }
+}
+
+/// `a.b[0]` as a JSON pointer (RFC 6901).
+fn pointer(path: &serde_path_to_error::Path) -> Option<String> {
+    use serde_path_to_error::Segment;
+    let parts = path.iter().map(|segment| match segment {
+        Segment::Seq { index } => format!("/{index}"),
+        Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+        Segment::Enum { variant } => format!("/{variant}"),
+        Segment::Unknown => String::new(),
+    });
+    let text: String = parts.collect();
+    (!text.is_empty()).then_some(text)
+}
+
+/// serde names all known fields; people need the nearest.
+fn with_nearest(message: &str) -> String {
+    let Some(rest) = message.strip_prefix("unknown field `") else { return message.to_owned() };
+    let Some((field, _)) = rest.split_once('`') else { return message.to_owned() };
+    let distance = |known: &&&str| strsim::damerau_levenshtein(known, &field.to_lowercase());
+    match FIELDS.iter().min_by_key(distance) {
+        Some(nearest) if distance(&nearest) <= 3 => {
+            format!("unknown field {field:?}; did you mean {nearest:?}?")
+        }
+        _ => format!("unknown field {field:?}; known are {}", FIELDS.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<Selectors, BadBody> {
+        InvalidateBody::read(json.as_bytes())?.selectors(1000)
+    }
+
+    #[test]
+    fn every_form_of_selector_is_read() {
+        for (json, expected) in [
+            (r#"{"type":"posts"}"#, "posts"),
+            (r#"{"type":"posts","id":"42"}"#, "posts/42"),
+            (r#"{"type":"posts","id":42,"ids":["a",-1]}"#, "posts/-1,posts/42,posts/a"),
+            (r#"{"type":"posts","id":null}"#, "posts"),
+            (r#"{"tag":"x","tags":["y"]}"#, "tag:x,tag:y"),
+            (r#"{"path":"/a","paths":["/b/*"]}"#, "path:/a,path:/b/*"),
+            (r#"{"key":"k","keys":["l"]}"#, "key:k,key:l"),
+            (r#"{"pattern":"posts:*"}"#, "pattern:posts:*"),
+            (r#"{"all":true}"#, "all"),
+            (r#"{"type":"a","tag":"x","key":"k"}"#, "a,tag:x,key:k"),
+            (r#"{"items":[{"type":"a"},{"tag":"x"}]}"#, "a,tag:x"),
+        ] {
+            assert_eq!(read(json).map(|s| s.to_string()), Ok(expected.to_owned()), "{json}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_named() {
+        for (json, needle) in [
+            (r#"{"Mirror":false,"type":"a"}"#, "did you mean \"mirror\"?"),
+            (r#"{"mirrors":false,"type":"a"}"#, "did you mean \"mirror\"?"),
+            (r#"{"typ":"a"}"#, "did you mean \"type\"?"),
+            (r#"{"zzzzzzzzzz":1}"#, "known are type"),
+            (r#"{"items":[{"type":"a","mirror":true}]}"#, "unknown field"),
+            (r#"{"type":"a","mirror":null}"#, "null"),
+            (r#"{"type":"a","mirror":"false"}"#, "boolean"),
+            (r#"{"type":"a","mirror":0}"#, "boolean"),
+            (r#"{"type":"a","type":"b"}"#, "duplicate field"),
+            (r#"{"type":"a","id":1.5}"#, "whole number"),
+            (r#"{"type":"a"} x"#, "trailing"),
+            ("\u{feff}{}", "expected value"),
+            (r#"{"tag":"\ud800"}"#, "surrogate"),
+            ("[]", "length 0"),
+            ("{}", "\"all\": true"),
+            (r#"{"all":false}"#, "\"all\": true"),
+            (r#"{"items":[{}]}"#, "\"all\": true"),
+            (r#"{"id":"1"}"#, "needs a \"type\""),
+            (r#"{"type":"a b"}"#, "is not a type"),
+            (r#"{"tag":"x\r\ny"}"#, "control"),
+            (r#"{"path":"a"}"#, "must begin with"),
+            (r#"{"mode":"gentle","type":"a"}"#, "unknown variant"),
+        ] {
+            let error = read(json).expect_err(json).to_string();
+            assert!(error.contains(needle), "{json}: {error}");
+        }
+    }
+
+    #[test]
+    fn too_many_selectors_are_refused_and_the_place_is_told() {
+        let ids: Vec<String> = (0..1001).map(|n| n.to_string()).collect();
+        let json = serde_json::json!({ "type": "a", "ids": ids }).to_string();
+        assert!(matches!(read(&json), Err(BadBody::Value { .. })));
+        let error = read(r#"{"items":[{"type":"a"},{"tag":""}]}"#).expect_err("empty tag");
+        assert_eq!(
+            error,
+            BadBody::Value { message: "must not be empty".into(), pointer: "/items/1/tag".into() }
+        );
+    }
+
+    /// Invariant I14: from a peer an unknown kind of selector widens, it is never ignored.
+    #[test]
+    fn a_peers_unknown_field_widens() {
+        let read = |json: &str| InvalidateBody::read_from_peer(json.as_bytes());
+        let body = read(r#"{"type":"posts","host":"x","mirror":false}"#).expect("read");
+        assert!(body.selectors(1000).expect("selectors").is_all());
+        let body = read(r#"{"type":"posts","mirror":false}"#).expect("read");
+        assert_eq!(body.selectors(1000).expect("selectors").to_string(), "posts");
+        assert!(read("{").is_err());
+    }
+}

@@ -1,0 +1,346 @@
+//! THE invalidation path. It reads like the specification:
+//!
+//! submission -> gate -> invalidation -> resolve -> plan -> store.apply -> applied -> journal.append
+//! -> receipt, the answer. Announcing and delivering read the journal at their own pace; nothing here
+//! waits for a listener or a peer.
+//!
+//! A submission that was begun is finished even where its caller hangs up, so that store, journal and
+//! log never disagree.
+
+use std::sync::Arc;
+
+use crate::activity::{Activity, Kind, Level, Touched, joined};
+use crate::announce::Hub;
+use crate::deliver::{Delivery, Outcome};
+use crate::domain::scope::Wall;
+use crate::domain::{
+    Action, Applied, Demand, Event, EventId, Plan, Principal, Scope, Selectors, Source, Submission,
+    TypeName,
+};
+use crate::gate::{Admission, Gate};
+use crate::journal::{Journal, Receipt, Refused};
+use crate::resolve::Rules;
+use crate::store::Memory;
+use crate::support::clock;
+
+/// Everything an invalidation passes through.
+pub struct Pipeline {
+    /// `instance.name`.
+    pub instance: String,
+    /// Names and graph.
+    pub rules: Arc<Rules>,
+    /// Who may, how often, seen before.
+    pub gate: Arc<Gate>,
+    /// The cache.
+    pub store: Memory,
+    /// The durable log.
+    pub journal: Journal,
+    /// To mirrors.
+    pub delivery: Delivery,
+    /// To listeners.
+    pub hub: Hub,
+}
+
+/// What became of a submission.
+#[derive(Debug)]
+pub enum Done {
+    /// It had its effect.
+    Applied(Box<Report>),
+    /// All of it had its effect before.
+    Duplicate,
+}
+
+/// The facts of one application.
+#[derive(Debug)]
+pub struct Report {
+    /// The event as the journal has it.
+    pub event: Event,
+    /// What the store did.
+    pub applied: Applied,
+    /// What the caller should be told.
+    pub warnings: Vec<String>,
+    /// Where it stands at each mirror; empty for local scope.
+    pub mirrors: Vec<Outcome>,
+    /// True where the disk refused the event and only the preallocated slot holds it, as `all`.
+    pub is_degraded: bool,
+}
+
+/// Why a submission had no durable effect.
+#[derive(Debug, thiserror::Error)]
+pub enum Rejected {
+    /// `graph.strict_types`, and these types are not in the graph.
+    #[error("{}", unknown_text(.0))]
+    UnknownTypes(Vec<(TypeName, Option<TypeName>)>),
+    /// The store was cleared, but no disk holds the event.
+    #[error("the local cache was cleared, but the disk refuses to hold the event for the mirrors")]
+    NotDurable,
+    /// The instance is stopping.
+    #[error("the instance is stopping")]
+    Stopping,
+}
+
+fn unknown_text(unknown: &[(TypeName, Option<TypeName>)]) -> String {
+    let hint = |(name, nearest): &(TypeName, Option<TypeName>)| match nearest {
+        Some(nearest) => format!("{name} (did you mean {nearest}?)"),
+        None => name.to_string(),
+    };
+    let list: Vec<String> = unknown.iter().map(hint).collect();
+    format!("not in the graph: {}", list.join(", "))
+}
+
+impl Pipeline {
+    /// Takes a submission all the way; finished even if the caller stops waiting.
+    ///
+    /// # Errors
+    /// [`Rejected`].
+    pub async fn submit(
+        self: &Arc<Self>,
+        who: Principal,
+        submission: Submission,
+    ) -> Result<Done, Rejected> {
+        let pipeline = Arc::clone(self);
+        tokio::spawn(async move { pipeline.run(who, submission).await })
+            .await
+            .unwrap_or(Err(Rejected::Stopping))
+    }
+
+    async fn run(&self, who: Principal, mut submission: Submission) -> Result<Done, Rejected> {
+        // A second copy of a batch must wait for the first one's disk before it is called known.
+        let lane = submission.peer.as_ref().map(|batch| batch.origin.clone());
+        let _turn = match &lane {
+            Some(origin) => Some(self.gate.lanes.enter(origin).await),
+            None => None,
+        };
+        self.refuse_unknown(&submission)?;
+        self.compare_graphs(&mut submission);
+        let echo_of = self.echo_of(&who, &submission);
+        let Admission::Fresh(invalidation) =
+            self.gate.admit(submission, who, &self.instance, echo_of)
+        else {
+            return Ok(Done::Duplicate);
+        };
+        let plan = self.rules.resolve(*invalidation);
+        let applied = self.store.apply(&plan.total());
+        let (event, is_degraded) = self.record(&plan).await?;
+        self.gate.seen.remember(event.known_ids());
+        self.tell(&plan, &event, &applied, is_degraded);
+        if let Some(peer) = &event.quenched_for {
+            self.tell_quench(&event, peer);
+        }
+        Ok(Done::Applied(Box::new(self.report(plan, event, applied, is_degraded))))
+    }
+
+    /// What a submission would do: the same steps, stopped after the plan.
+    ///
+    /// # Errors
+    /// [`Rejected::UnknownTypes`].
+    pub fn preview(&self, who: Principal, submission: Submission) -> Result<Report, Rejected> {
+        self.refuse_unknown(&submission)?;
+        let echo_of = self.echo_of(&who, &submission);
+        let plan = match self.gate.admit(submission, who, &self.instance, echo_of) {
+            Admission::Fresh(invalidation) => self.rules.resolve(*invalidation),
+            Admission::Duplicate => return Err(Rejected::Stopping),
+        };
+        let applied = self.store.estimate(&plan.total());
+        let event = event_of(&plan);
+        Ok(self.report(plan, event, applied, false))
+    }
+
+    fn refuse_unknown(&self, submission: &Submission) -> Result<(), Rejected> {
+        if !self.rules.is_strict() || submission.peer.is_some() {
+            return Ok(());
+        }
+        let unknown = self.rules.unknown_types(&submission.selectors);
+        if unknown.is_empty() { Ok(()) } else { Err(Rejected::UnknownTypes(unknown)) }
+    }
+
+    /// Where a peer's graph is ours, its cascade is ours too and need not be joined.
+    fn compare_graphs(&self, submission: &mut Submission) {
+        let Some(batch) = &mut submission.peer else { return };
+        if batch.graph == self.rules.graph().hash() {
+            batch.cascade = Selectors::default();
+            return;
+        }
+        Activity {
+            level: Level::Warn,
+            event: Kind::Cascade,
+            msg: "the sender has another graph: its cascade is joined to ours",
+            origin: Some(&batch.origin),
+            status: Some("graph_differs"),
+            ..Activity::default()
+        }
+        .emit();
+    }
+
+    fn echo_of(&self, who: &Principal, submission: &Submission) -> Option<String> {
+        if submission.is_marked || submission.peer.is_some() || submission.mirror == Some(false) {
+            return None;
+        }
+        let canonical = submission.selectors.map_types(|name| self.rules.canonical(name));
+        self.delivery.echo_of(who, submission.address, &canonical)
+    }
+
+    /// Makes the event durable. The flag says whether only the slot holds it.
+    async fn record(&self, plan: &Plan) -> Result<(Event, bool), Rejected> {
+        let mut event = event_of(plan);
+        let (receipt, is_degraded) = match self.journal.append(event.clone()).await {
+            Ok(receipt) => (receipt, false),
+            Err(Refused::Degraded(receipt)) => (receipt, true),
+            Err(Refused::Lost(_)) => {
+                self.tell_disk("the disk refuses everything: the event is not durable");
+                self.hub.resync("lost");
+                return Err(Rejected::NotDurable);
+            }
+            Err(Refused::Closed) => return Err(Rejected::Stopping),
+        };
+        if is_degraded {
+            self.tell_disk("the disk refuses events: every mirror will be told to clear all");
+        }
+        let Receipt { seq, epoch, version, .. } = receipt;
+        (event.seq, event.epoch, event.version) = (seq, epoch, version);
+        Ok((event, is_degraded))
+    }
+
+    fn report(&self, plan: Plan, event: Event, applied: Applied, is_degraded: bool) -> Report {
+        let mirrors = match event.scope {
+            Scope::Mirrored => self.delivery.outcomes(&event),
+            Scope::Local => vec![],
+        };
+        Report { event, applied, warnings: plan.invalidation.warnings, mirrors, is_degraded }
+    }
+
+    /// Holds the re-mirroring of an echo back; [`Pipeline::run_quench`] lets it go.
+    fn tell_quench(&self, event: &Event, peer: &str) {
+        let wait = self.delivery.quench(peer);
+        let id = event.id.to_string();
+        Activity {
+            level: Level::Warn,
+            event: Kind::Loop,
+            msg: "looks like an echo of what this mirror was told: applied, mirrored again later",
+            event_id: Some(&id),
+            peer: Some(peer),
+            reason: Some("echo"),
+            wait_ms: Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+            ..Activity::default()
+        }
+        .emit();
+    }
+
+    /// Mirrors what the quench held back, when its time has come, for ever.
+    pub async fn run_quench(self: Arc<Self>) {
+        loop {
+            let peer = self.delivery.next_release().await;
+            let Some(demand) = self.journal.quenched().remove(&peer) else { continue };
+            let event = Event { quenched_for: Some(peer.clone()), ..self.own_event(demand) };
+            if self.journal.append(event).await.is_err() {
+                // Still held: it goes with the next echo, or after a restart.
+                self.delivery.quench(&peer);
+            }
+        }
+    }
+
+    fn own_event(&self, demand: Demand) -> Event {
+        let cascade = self.rules.graph().cascade(&demand.selectors());
+        Event {
+            id: EventId::fresh(),
+            seq: 0,
+            epoch: 0,
+            version: 0,
+            at_ms: clock::wall_ms(),
+            origin: self.instance.clone(),
+            principal: self.instance.clone(),
+            source: Source::Quench,
+            scope: Scope::Mirrored,
+            demand,
+            cascade,
+            action: Action::Update,
+            reason: None,
+            changed: vec![],
+            covers: vec![],
+            quenched_for: None,
+        }
+    }
+
+    fn tell(&self, plan: &Plan, event: &Event, applied: &Applied, is_degraded: bool) {
+        let touched = Touched::of(&event.demand.selectors());
+        let id = event.id.to_string();
+        let covers = joined(&event.covers);
+        let cascade = joined(event.cascade.types());
+        let wall = plan.invalidation.wall.filter(|wall| *wall != Wall::Asked);
+        let line = Activity {
+            level: if is_degraded { Level::Error } else { Level::Info },
+            event: Kind::Invalidate,
+            msg: "invalidated",
+            event_id: Some(&id),
+            event_ids: (event.covers.len() > 1).then_some(&covers),
+            events: (event.covers.len() > 1).then_some(event.covers.len() as u64),
+            origin: Some(&event.origin),
+            principal: Some(&event.principal),
+            source: Some(event.source.as_str()),
+            scope: Some(event.scope.as_str()),
+            mode: Some(plan.invalidation.mode().as_str()),
+            action: Some(event.action.as_str()),
+            cascade: (!cascade.is_empty()).then_some(&cascade),
+            entries: Some(applied.entries),
+            seq: Some(event.seq),
+            version: Some(event.version),
+            reason: event.reason.as_deref(),
+            status: is_degraded.then_some("degraded"),
+            ..Activity::default()
+        };
+        touched.name_in(line).emit();
+        if let Some(wall) = wall
+            && event.source != Source::Mirror
+        {
+            tell_wall(&id, &event.principal, wall);
+        }
+    }
+
+    fn tell_disk(&self, msg: &str) {
+        let health = self.journal.health();
+        Activity {
+            level: Level::Error,
+            event: Kind::Journal,
+            msg,
+            status: Some("degraded"),
+            error: health.last_error.as_deref(),
+            ..Activity::default()
+        }
+        .emit();
+    }
+}
+
+/// A wall against loops that held: a peer's call without a batch, or a mark.
+fn tell_wall(event_id: &str, principal: &str, wall: Wall) {
+    Activity {
+        event: Kind::Loop,
+        msg: "from a peer: applied here, not mirrored onwards",
+        event_id: Some(event_id),
+        principal: Some(principal),
+        reason: Some(wall.as_str()),
+        ..Activity::default()
+    }
+    .emit();
+}
+
+fn event_of(plan: &Plan) -> Event {
+    let asked = &plan.invalidation;
+    Event {
+        id: asked.id,
+        seq: 0,
+        epoch: 0,
+        version: 0,
+        at_ms: clock::wall_ms(),
+        origin: asked.origin.clone(),
+        principal: asked.principal.name.clone(),
+        source: asked.source,
+        scope: asked.scope,
+        demand: asked.demand.clone(),
+        cascade: plan.cascade(),
+        action: asked.action,
+        reason: asked.reason.clone(),
+        changed: asked.changed.clone(),
+        covers: asked.covers.clone(),
+        quenched_for: asked.quenched_for.clone(),
+    }
+}

@@ -1,0 +1,176 @@
+//! `/api/cache/entries`: the cache as a look-aside store with fenced fills.
+//!
+//! A miss gives a ticket; the fill that brings it back is refused where an invalidation has overtaken
+//! it. So a slow read of the origin can never put back what was just cleared.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::header::{AGE, HeaderName, HeaderValue};
+use hyper::StatusCode;
+use serde_json::json;
+
+use crate::domain::{Label, TypeName, label::Malformed};
+use crate::server::Control;
+use crate::server::call::Call;
+use crate::server::respond::{Answer, Handled, Problem, bytes, json_answer};
+use crate::store::{Fill, Filter, Found, Lookup};
+
+const TICKET: HeaderName = HeaderName::from_static("cache-mirror-ticket");
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+/// Tags of one entry.
+const TAGS_MAX: usize = 128;
+/// Entries in one listing.
+const LIST_MAX: usize = 1000;
+
+/// `GET` and `HEAD /api/cache/entries/{key}` (hyper leaves the body of a `HEAD` away). `?wait_ms=500`
+/// waits for a fill that another caller has under way.
+pub async fn get(control: Arc<Control>, call: Call) -> Handled {
+    let key = key(&call)?;
+    let store = &control.pipeline.store;
+    let lookup = match call.query("wait_ms") {
+        None => store.lookup(key.as_str()),
+        Some(text) => {
+            let wait = Duration::from_millis(number(&text, "wait_ms")?);
+            store.lookup_or_wait(key.as_str(), wait.min(control.config.wait_time_max)).await
+        }
+    };
+    Ok(match lookup {
+        Lookup::Hit(found) => hit(&found, "hit", None),
+        Lookup::Stale { found, refresh } => {
+            hit(&found, "hit; detail=stale", refresh.map(|ticket| ticket.to_string()))
+        }
+        Lookup::Miss { ticket } => {
+            let status = "cache-mirror; fwd=miss";
+            return Err(Problem::not_found("no such entry; fill it with the ticket")
+                .with(TICKET, &ticket.to_string())
+                .with(CACHE_STATUS, status));
+        }
+    })
+}
+
+fn hit(found: &Found, status: &str, ticket: Option<String>) -> Answer {
+    let media = found.content_type.as_deref().unwrap_or("application/octet-stream");
+    let mut answer = bytes(StatusCode::OK, media, found.body.clone());
+    let headers = answer.headers_mut();
+    headers.insert(AGE, HeaderValue::from(found.age.as_secs()));
+    let status = format!("cache-mirror; {status}; ttl={}", found.ttl_left);
+    if let Ok(status) = HeaderValue::from_str(&status) {
+        headers.insert(CACHE_STATUS, status);
+    }
+    if let Some(Ok(ticket)) = ticket.map(|ticket| HeaderValue::from_str(&ticket)) {
+        headers.insert(TICKET, ticket);
+    }
+    answer
+}
+
+/// `PUT /api/cache/entries/{key}`.
+pub async fn put(control: Arc<Control>, mut call: Call) -> Handled {
+    let store = &control.pipeline.store;
+    // Without a ticket the fill counts from here: before its body has even arrived.
+    let ticket = match call.header("cache-mirror-ticket") {
+        Some(text) => store.parse_ticket(text)?,
+        None => store.ticket(),
+    };
+    let key = key(&call)?;
+    let mut fill = Fill {
+        body: bytes::Bytes::new(),
+        content_type: call.header("content-type").map(ToOwned::to_owned),
+        type_name: None,
+        id: None,
+        tags: vec![],
+        path: None,
+        ttl: None,
+        swr: None,
+        key,
+    };
+    describe(&control, &call, &mut fill)?;
+    fill.body = call.read(&control.config).await?;
+    let key = fill.key.clone();
+    let admitted = store.admit(fill, ticket)?;
+    let status = if admitted.replaced { StatusCode::OK } else { StatusCode::CREATED };
+    let body = json!({ "success": true, "key": key, "ttl": admitted.ttl.as_secs() });
+    Ok(json_answer(status, &body))
+}
+
+/// Reads type, id, tags, path and lives from the query.
+fn describe(control: &Control, call: &Call, fill: &mut Fill) -> Result<(), Problem> {
+    for (name, value) in call.pairs() {
+        match name.as_str() {
+            "type" => {
+                let given = TypeName::parse(&value).map_err(|e| bad(&name, &e))?;
+                fill.type_name = Some(control.pipeline.rules.canonical(&given));
+            }
+            "id" => fill.id = Some(Label::parse(&value).map_err(|e| bad(&name, &e))?),
+            "tag" | "tags" => {
+                for tag in value.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
+                    fill.tags.push(Label::parse(tag).map_err(|e| bad(&name, &e))?);
+                }
+            }
+            "path" => fill.path = Some(Label::parse(&value).map_err(|e| bad(&name, &e))?),
+            "ttl" => fill.ttl = Some(seconds(&value, &name)?),
+            "swr" => fill.swr = Some(seconds(&value, &name)?),
+            _ => {
+                let detail = format!("{name:?}: known are type, id, tags, path, ttl and swr");
+                return Err(Problem::bad_request("unknown_parameter", detail));
+            }
+        }
+    }
+    if fill.tags.len() > TAGS_MAX {
+        let detail = format!("at most {TAGS_MAX} tags");
+        return Err(Problem::unprocessable("too_many_tags", detail));
+    }
+    if fill.id.is_some() && fill.type_name.is_none() {
+        return Err(Problem::unprocessable("bad_value", "an id needs a type beside it"));
+    }
+    Ok(())
+}
+
+/// `DELETE /api/cache/entries/{key}`: here only, never mirrored.
+pub async fn delete(control: Arc<Control>, call: Call) -> Handled {
+    let key = key(&call)?;
+    let applied = control.pipeline.store.remove(key.as_str());
+    let body = json!({ "success": true, "invalidated_entries": applied.entries });
+    Ok(json_answer(StatusCode::OK, &body))
+}
+
+/// `GET /api/cache/entries?type=&tag=&prefix=&limit=`.
+pub async fn list(control: Arc<Control>, call: Call) -> Handled {
+    let mut filter = Filter::default();
+    let mut limit = 100;
+    for (name, value) in call.pairs() {
+        match name.as_str() {
+            "type" => {
+                let given = TypeName::parse(&value).map_err(|e| bad(&name, &e))?;
+                filter.type_name = Some(control.pipeline.rules.canonical(&given));
+            }
+            "tag" => filter.tag = Some(Label::parse(&value).map_err(|e| bad(&name, &e))?),
+            "prefix" => filter.prefix = Some(value),
+            "limit" => {
+                limit = usize::try_from(number(&value, &name)?).unwrap_or(LIST_MAX).min(LIST_MAX);
+            }
+            _ => {
+                let detail = format!("{name:?}: known are type, tag, prefix and limit");
+                return Err(Problem::bad_request("unknown_parameter", detail));
+            }
+        }
+    }
+    let entries = control.pipeline.store.list(&filter, limit);
+    Ok(json_answer(StatusCode::OK, &json!({ "entries": entries })))
+}
+
+fn key(call: &Call) -> Result<Label, Problem> {
+    Label::parse(&call.param).map_err(|e| bad("key", &e))
+}
+
+fn bad(name: &str, problem: &Malformed) -> Problem {
+    Problem::unprocessable("bad_value", format!("{name} {problem}"))
+}
+
+fn number(text: &str, name: &str) -> Result<u64, Problem> {
+    text.parse().map_err(|_| Problem::unprocessable("bad_value", format!("{name}: a whole number")))
+}
+
+fn seconds(text: &str, name: &str) -> Result<Duration, Problem> {
+    number(text, name).map(Duration::from_secs)
+}

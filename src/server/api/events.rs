@@ -1,0 +1,76 @@
+//! `GET /api/cache/events/{id}` and `GET /api/cache/journal`: what happened, and how far it got.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use crate::domain::{Event, EventId, Scope};
+use crate::server::Control;
+use crate::server::call::Call;
+use crate::server::respond::{Handled, Problem, json_answer};
+use crate::support::clock;
+
+/// Events in one page of the journal.
+const PAGE_MAX: usize = 1000;
+
+/// One event with its outcome at every mirror.
+pub async fn get(control: Arc<Control>, call: Call) -> Handled {
+    let id = EventId::parse(&call.param)
+        .ok_or_else(|| Problem::bad_request("bad_id", "an event id is a UUID"))?;
+    let event = control
+        .pipeline
+        .journal
+        .event(id)
+        .ok_or_else(|| Problem::not_found("no such event, or no longer kept"))?;
+    let mut body = told(&event);
+    let outcomes = match event.scope {
+        Scope::Mirrored => control.pipeline.delivery.outcomes(&event),
+        Scope::Local => vec![],
+    };
+    body["mirrors"] = json!(outcomes);
+    Ok(json_answer(StatusCode::OK, &body))
+}
+
+/// A page of the journal after a seq.
+pub async fn journal(control: Arc<Control>, call: Call) -> Handled {
+    let number = |name: &str, default: u64| match call.query(name) {
+        None => Ok(default),
+        Some(text) => text.parse::<u64>().map_err(|_| {
+            Problem::unprocessable("bad_value", format!("{name}: a whole number"))
+        }),
+    };
+    let after = number("after", 0)?;
+    let limit = usize::try_from(number("limit", 100)?).unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
+    let page = control.pipeline.journal.after(after, limit);
+    let events: Vec<Value> = page.events.iter().map(|event| told(event)).collect();
+    let head = *control.pipeline.journal.head().borrow();
+    let body = json!({
+        "epoch": control.pipeline.journal.epoch(),
+        "head": head,
+        "gap": page.gap,
+        "events": events,
+    });
+    Ok(json_answer(StatusCode::OK, &body))
+}
+
+fn told(event: &Event) -> Value {
+    let selectors: Vec<String> = event.demand.selectors().iter().map(|s| s.to_string()).collect();
+    json!({
+        "id": event.id,
+        "seq": event.seq,
+        "epoch": event.epoch,
+        "version": event.version,
+        "at": clock::rfc3339(event.at_ms),
+        "origin": event.origin,
+        "principal": event.principal,
+        "source": event.source,
+        "scope": event.scope,
+        "action": event.action,
+        "selectors": selectors,
+        "cascade": event.cascade.types(),
+        "covers": event.covers,
+        "reason": event.reason,
+        "changed": event.changed,
+    })
+}

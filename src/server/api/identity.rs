@@ -1,0 +1,50 @@
+//! Who we are, and whether we are well.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use serde_json::json;
+
+use crate::deliver::identity::{Identity, NONCE_BYTES_MAX, PROTOCOL, Paths};
+use crate::deliver::{INVALIDATE_PATH, LOGIN_PATH};
+use crate::server::Control;
+use crate::server::call::Call;
+use crate::server::respond::{Handled, Problem, json_answer};
+
+/// What this version understands beyond the legacy form.
+const FEATURES: &[&str] = &["batch", "cascade", "soft", "tags", "paths", "keys", "patterns"];
+
+/// `GET /_cache-mirror/identity?nonce=…`: who we are, and the proof that it is this process.
+pub async fn get(control: Arc<Control>, call: Call) -> Handled {
+    let nonce = call.query("nonce").unwrap_or_default();
+    if nonce.is_empty() || nonce.len() > NONCE_BYTES_MAX {
+        let detail = format!("nonce: 1 to {NONCE_BYTES_MAX} bytes");
+        return Err(Problem::bad_request("bad_nonce", detail));
+    }
+    let identity = Identity {
+        instance: control.pipeline.instance.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        protocol: PROTOCOL,
+        features: FEATURES.iter().map(|feature| (*feature).to_owned()).collect(),
+        paths: Paths { login: LOGIN_PATH.into(), invalidate: INVALIDATE_PATH.into() },
+        graph: control.pipeline.rules.graph().hash().to_owned(),
+        proof: control.own.proof(&nonce),
+    };
+    Ok(json_answer(StatusCode::OK, &identity))
+}
+
+/// `GET /healthz`: this process answers.
+pub async fn healthy(_control: Arc<Control>, _call: Call) -> Handled {
+    Ok(json_answer(StatusCode::OK, &json!({ "status": "ok" })))
+}
+
+/// `GET /readyz`: it can take invalidations. Peers do not matter here.
+pub async fn ready(control: Arc<Control>, _call: Call) -> Handled {
+    let is_degraded = control.pipeline.journal.health().is_degraded;
+    let (status, word) = if is_degraded {
+        (StatusCode::SERVICE_UNAVAILABLE, "degraded")
+    } else {
+        (StatusCode::OK, "ok")
+    };
+    Ok(json_answer(status, &json!({ "status": word })))
+}

@@ -1,0 +1,169 @@
+//! `POST /api/cache/invalidate` and `POST /api/cache/clear`.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use bytes::Bytes;
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use super::wait::Wait;
+use crate::deliver::VIA;
+use crate::domain::submission::PeerBatch;
+use crate::domain::{Role, Scope, Source, Submission};
+use crate::gate::Answer as KeptAnswer;
+use crate::ingest::body::InvalidateBody;
+use crate::pipeline::{Done, Report};
+use crate::server::Control;
+use crate::server::call::Call;
+use crate::server::respond::{Handled, Problem, bytes, json_answer};
+
+/// Longest `Idempotency-Key` in bytes.
+const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
+
+/// `POST /api/cache/invalidate`.
+pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
+    let depth_max = control.pipeline.gate.config().json_depth_max;
+    let json = call.read_json(&control.config, depth_max).await?;
+    take(control, call, json).await
+}
+
+/// `POST /api/cache/clear`: the same with `all` filled in.
+pub async fn clear(control: Arc<Control>, mut call: Call) -> Handled {
+    let depth_max = control.pipeline.gate.config().json_depth_max;
+    let json = call.read_json(&control.config, depth_max).await?;
+    let mut body: Value = serde_json::from_slice(&json)
+        .map_err(|error| Problem::bad_request("bad_json", error.to_string()))?;
+    let Some(object) = body.as_object_mut() else {
+        return Err(Problem::bad_request("bad_json", "an object is expected"));
+    };
+    object.insert("all".into(), Value::Bool(true));
+    take(control, call, body.to_string().into()).await
+}
+
+/// Honours the idempotency key around the work.
+async fn take(control: Arc<Control>, call: Call, json: Bytes) -> Handled {
+    let Some(key) = call.header("idempotency-key") else {
+        return work(&control, &call, &json).await;
+    };
+    if key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
+        let detail = format!("Idempotency-Key: 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes");
+        return Err(Problem::bad_request("bad_idempotency_key", detail));
+    }
+    let identity = format!("{} {key}", call.principal().name);
+    let gate = &control.pipeline.gate;
+    let digest = digest::digest(&digest::SHA256, &json);
+    let fingerprint: [u8; 32] = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
+    let _turn = gate.lanes.enter(&identity).await;
+    if let Some(kept) = gate.answers.get(&identity) {
+        if kept.fingerprint != fingerprint {
+            let detail = "this Idempotency-Key came with another body before";
+            return Err(Problem::unprocessable("idempotency_key_reused", detail));
+        }
+        let status = StatusCode::from_u16(kept.status).unwrap_or(StatusCode::OK);
+        return Ok(bytes(status, "application/json", kept.body.clone()));
+    }
+    let (status, body) = effect(&control, &call, &json).await?;
+    let kept = Bytes::from(body.to_string());
+    if body["degraded"] != Value::Bool(true) && body["dry_run"] != Value::Bool(true) {
+        let status = status.as_u16();
+        gate.answers.put(identity, KeptAnswer { fingerprint, status, body: kept.clone() });
+    }
+    Ok(bytes(status, "application/json", kept))
+}
+
+async fn work(control: &Control, call: &Call, json: &[u8]) -> Handled {
+    let (status, body) = effect(control, call, json).await?;
+    Ok(json_answer(status, &body))
+}
+
+async fn effect(
+    control: &Control,
+    call: &Call,
+    json: &[u8],
+) -> Result<(StatusCode, Value), Problem> {
+    let pipeline = &control.pipeline;
+    let who = call.principal();
+    let wait = Wait::read(call, control.config.wait_time_max)?;
+    let body = if who.role == Role::Service {
+        InvalidateBody::read_from_peer(json)?
+    } else {
+        InvalidateBody::read(json)?
+    };
+    let is_dry_run = body.dry_run;
+    let submission = submission(call, body, pipeline.gate.config().selectors_max)?;
+    if is_dry_run {
+        let report = pipeline.preview(who, submission)?;
+        return Ok((StatusCode::OK, answer(control, &report, true)));
+    }
+    match pipeline.submit(who, submission).await? {
+        Done::Duplicate => {
+            let body = json!({
+                "success": true,
+                "duplicate": true,
+                "instance": pipeline.instance,
+                "version": pipeline.journal.versions().version,
+                "invalidated_entries": 0,
+            });
+            Ok((StatusCode::OK, body))
+        }
+        Done::Applied(mut report) => {
+            let is_in_time = wait.until(control, &mut report).await;
+            let status = if is_in_time { StatusCode::OK } else { StatusCode::ACCEPTED };
+            Ok((status, answer(control, &report, false)))
+        }
+    }
+}
+
+fn submission(
+    call: &Call,
+    body: InvalidateBody,
+    selectors_max: usize,
+) -> Result<Submission, Problem> {
+    let selectors = body.selectors(selectors_max)?;
+    let peer: Option<PeerBatch> = body.batch.map(PeerBatch::from);
+    Ok(Submission {
+        selectors,
+        mode: body.mode,
+        action: body.action,
+        reason: body.reason,
+        changed: body.changed,
+        mirror: body.mirror,
+        source: if peer.is_some() { Source::Mirror } else { Source::Api },
+        is_marked: call.headers.contains_key(VIA),
+        address: Some(call.address),
+        peer,
+    })
+}
+
+/// The answer of the contract.
+fn answer(control: &Control, report: &Report, is_dry_run: bool) -> Value {
+    let event = &report.event;
+    let mirrors: Vec<Value> = match event.scope {
+        Scope::Mirrored => report.mirrors.iter().map(|outcome| json!(outcome)).collect(),
+        Scope::Local => vec![],
+    };
+    let mut body = json!({
+        "success": true,
+        "id": event.id,
+        "instance": control.pipeline.instance,
+        "seq": event.seq,
+        "version": event.version,
+        "invalidated_entries": report.applied.entries,
+        "count_complete": report.applied.count_complete,
+        "types": report.applied.types,
+        "cascade": event.cascade.types(),
+        "warnings": report.warnings,
+        "mirrors": mirrors,
+    });
+    if report.is_degraded {
+        body["degraded"] = Value::Bool(true);
+    }
+    if is_dry_run {
+        body["dry_run"] = Value::Bool(true);
+        for field in ["id", "seq", "version"] {
+            body[field] = Value::Null;
+        }
+    }
+    body
+}

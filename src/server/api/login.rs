@@ -1,0 +1,55 @@
+//! `POST /api/auth/login`: a service account's email and password for a token.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::activity::{Activity, Kind, Level};
+use crate::gate::Rejected;
+use crate::server::Control;
+use crate::server::call::Call;
+use crate::server::respond::{Handled, Problem, json_answer};
+use crate::support::Secret;
+
+/// Longest email and password looked at, in bytes.
+const TEXT_BYTES_MAX: usize = 1024;
+
+/// What is read; further fields are ignored here, as the contract says.
+#[derive(Deserialize)]
+struct Login {
+    email: String,
+    password: Secret,
+}
+
+/// Logs in.
+pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
+    let gate = &control.pipeline.gate;
+    let json = call.read_json(&control.config, gate.config().json_depth_max).await?;
+    let login: Login = serde_json::from_slice(&json)
+        .map_err(|_| Problem::bad_request("bad_json", "email and password are expected"))?;
+    if login.email.len() > TEXT_BYTES_MAX || login.password.expose().len() > TEXT_BYTES_MAX {
+        return Err(Problem::from(Rejected::Invalid));
+    }
+    let outcome = gate.login(&login.email, login.password, call.address).await;
+    tell(&login.email, &call.address.to_string(), outcome.as_ref().err());
+    let (token, life) = outcome?;
+    let body = json!({ "access_token": token, "token_type": "bearer", "expires_in": life });
+    Ok(json_answer(StatusCode::OK, &body))
+}
+
+fn tell(email: &str, address: &str, rejected: Option<&Rejected>) {
+    let error = rejected.map(ToString::to_string);
+    Activity {
+        level: if error.is_some() { Level::Warn } else { Level::Debug },
+        event: Kind::Login,
+        msg: if error.is_some() { "login refused" } else { "login" },
+        principal: Some(email),
+        address: Some(address),
+        status: Some(if error.is_some() { "refused" } else { "ok" }),
+        error: error.as_deref(),
+        ..Activity::default()
+    }
+    .emit();
+}

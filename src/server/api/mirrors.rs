@@ -1,0 +1,97 @@
+//! `/api/mirrors`: what mirrors there are, how they do, and an operator's hand on them.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::activity::{Activity, Kind};
+use crate::server::Control;
+use crate::server::call::Call;
+use crate::server::respond::{Handled, Problem, json_answer};
+
+/// Highest rate that may be set: past it a limit is none.
+const RATE_MAX: f64 = 1_000_000.0;
+
+/// Every mirror.
+pub async fn list(control: Arc<Control>, _call: Call) -> Handled {
+    let mirrors = control.pipeline.delivery.view();
+    Ok(json_answer(StatusCode::OK, &json!({ "mirrors": mirrors })))
+}
+
+/// Holds one back.
+pub async fn pause(control: Arc<Control>, call: Call) -> Handled {
+    let found = control.pipeline.delivery.pause(&call.param);
+    operated(&control, &call, found, "paused")
+}
+
+/// Lets one go on.
+pub async fn resume(control: Arc<Control>, call: Call) -> Handled {
+    let found = control.pipeline.delivery.resume(&call.param);
+    operated(&control, &call, found, "resumed")
+}
+
+/// Tries one now.
+pub async fn retry(control: Arc<Control>, call: Call) -> Handled {
+    let found = control.pipeline.delivery.retry(&call.param);
+    operated(&control, &call, found, "retried")
+}
+
+/// Changes a limit until the next restart.
+pub async fn limit(control: Arc<Control>, mut call: Call) -> Handled {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Limit {
+        #[serde(default)]
+        rate_per_second: Option<f64>,
+        #[serde(default)]
+        burst: Option<u32>,
+    }
+    let depth_max = control.pipeline.gate.config().json_depth_max;
+    let json = call.read_json(&control.config, depth_max).await?;
+    let wanted: Limit = serde_json::from_slice(&json)
+        .map_err(|error| Problem::bad_request("bad_json", error.to_string()))?;
+    let is_rate = |rate: &f64| rate.is_finite() && *rate > 0.0 && *rate <= RATE_MAX;
+    if wanted.rate_per_second.is_some_and(|rate| !is_rate(&rate)) || wanted.burst == Some(0) {
+        let detail = "rate_per_second: above 0, at most 1000000; burst: at least 1";
+        return Err(Problem::unprocessable("bad_value", detail));
+    }
+    let delivery = &control.pipeline.delivery;
+    let Some((rate, burst)) = delivery.limit(&call.param, wanted.rate_per_second, wanted.burst)
+    else {
+        return Err(unknown(&control, &call.param));
+    };
+    tell(&call, &format!("limit set to {rate}/s, burst {burst}"));
+    let body = json!({
+        "success": true, "name": call.param, "rate_per_second": rate, "burst": burst,
+    });
+    Ok(json_answer(StatusCode::OK, &body))
+}
+
+fn operated(control: &Control, call: &Call, found: bool, what: &str) -> Handled {
+    if !found {
+        return Err(unknown(control, &call.param));
+    }
+    tell(call, what);
+    let view = control.pipeline.delivery.view();
+    let mirror = view.into_iter().find(|mirror| mirror.name == call.param);
+    Ok(json_answer(StatusCode::OK, &json!({ "success": true, "mirror": mirror })))
+}
+
+fn tell(call: &Call, what: &str) {
+    Activity {
+        event: Kind::Mirror,
+        msg: "changed by an operator",
+        peer: Some(&call.param),
+        principal: Some(&call.principal().name),
+        status: Some(what),
+        ..Activity::default()
+    }
+    .emit();
+}
+
+fn unknown(control: &Control, name: &str) -> Problem {
+    let names: Vec<&str> = control.pipeline.delivery.names().collect();
+    Problem::not_found(format!("no mirror {name:?}; there are: {}", names.join(", ")))
+}

@@ -1,0 +1,12 @@
+//! The handlers, one file for each resource. They translate between HTTP and the rooms below and
+//! decide nothing themselves.
+
+pub mod entries;
+pub mod events;
+pub mod identity;
+pub mod invalidate;
+pub mod login;
+pub mod mirrors;
+pub mod stats;
+pub mod stream;
+mod wait;

@@ -1,0 +1,68 @@
+//! `GET /api/cache/stats` and `GET /api/cache/versions`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use serde_json::json;
+
+use crate::activity::counters;
+use crate::domain::TypeName;
+use crate::server::Control;
+use crate::server::call::Call;
+use crate::server::respond::{Handled, Problem, json_answer};
+use crate::support::clock;
+
+/// Types that may be asked for by name.
+const TYPES_MAX: usize = 1000;
+
+/// Numbers of the store, the journal, the stream and the log.
+pub async fn stats(control: Arc<Control>, _call: Call) -> Handled {
+    let pipeline = &control.pipeline;
+    let health = pipeline.journal.health();
+    let body = json!({
+        "instance": pipeline.instance,
+        "uptime_s": control.started.elapsed().as_secs(),
+        "version": pipeline.journal.versions().version,
+        "graph": pipeline.rules.graph().hash(),
+        "store": pipeline.store.stats(),
+        "journal": {
+            "epoch": pipeline.journal.epoch(),
+            "head": *pipeline.journal.head().borrow(),
+            "degraded": health.is_degraded,
+            "last_error": health.last_error,
+            "segments": health.segments,
+            "bytes": health.bytes,
+        },
+        "stream": { "clients": pipeline.hub.readers() },
+        "log": { "dropped": counters().log_dropped() },
+        "loops_prevented": counters().loops().collect::<BTreeMap<_, _>>(),
+    });
+    Ok(json_answer(StatusCode::OK, &body))
+}
+
+/// Versions, durable. `?types=posts,feed` names which; one never cleared reads 0.
+pub async fn versions(control: Arc<Control>, call: Call) -> Handled {
+    let versions = control.pipeline.journal.versions();
+    let mut types: BTreeMap<String, u64> = BTreeMap::new();
+    match call.query("types") {
+        None => {
+            let all = versions.types.iter();
+            types.extend(all.map(|(name, version)| (name.to_string(), *version)));
+        }
+        Some(list) => {
+            for text in list.split(',').map(str::trim).take(TYPES_MAX) {
+                let name = TypeName::parse(text)
+                    .map_err(|e| Problem::unprocessable("bad_value", format!("types {e}")))?;
+                let name = control.pipeline.rules.canonical(&name);
+                types.insert(text.to_owned(), versions.types.get(&name).copied().unwrap_or(0));
+            }
+        }
+    }
+    let body = json!({
+        "version": versions.version,
+        "last_cache_clear": versions.last_clear_ms.map(clock::rfc3339),
+        "types": types,
+    });
+    Ok(json_answer(StatusCode::OK, &body))
+}

@@ -1,0 +1,110 @@
+//! `GET /api/stream`: server-sent events, and the tickets for it.
+
+use std::sync::Arc;
+
+use http_body_util::Either;
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL,
+    CONTENT_TYPE, HeaderName, HeaderValue, VARY,
+};
+use hyper::{Response, StatusCode};
+use serde_json::json;
+
+use crate::announce::Refused;
+use crate::domain::Role;
+use crate::gate::Rejected;
+use crate::server::Control;
+use crate::server::call::Call;
+use crate::server::respond::{Answer, Handled, Problem, bytes, json_answer};
+use crate::server::sse::SseBody;
+
+const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// Opens a stream.
+pub async fn get(control: Arc<Control>, call: Call) -> Handled {
+    let origin = check_origin(&control, &call)?;
+    admit(&control, &call)?;
+    let last_id = call
+        .header("last-event-id")
+        .map(ToOwned::to_owned)
+        .or_else(|| call.query("last_event_id"))
+        .filter(|id| !id.is_empty());
+    let subscription = control.pipeline.hub.subscribe(last_id.as_deref()).map_err(|refused| {
+        let code = match refused {
+            Refused::Full => "too_many_readers",
+            Refused::Closed => "stopping",
+        };
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, refused.to_string())
+    })?;
+    // A reader that does not read blocks its connection in a write: only ending that frees it.
+    let (cut, connection) = (subscription.cut.clone(), call.connection.clone());
+    let stream = SseBody::from(subscription);
+    tokio::spawn(async move {
+        tokio::select! {
+            () = cut.cancelled() => connection.cancel(),
+            () = connection.cancelled() => {}
+        }
+    });
+    let mut answer = Response::new(Either::Right(stream));
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert(NO_BUFFERING, HeaderValue::from_static("no"));
+    allow_origin(&mut answer, origin);
+    Ok(answer)
+}
+
+/// The answer to a browser's question before it sends `Authorization`.
+pub async fn preflight(control: Arc<Control>, call: Call) -> Handled {
+    let origin = check_origin(&control, &call)?;
+    let mut answer = bytes(StatusCode::NO_CONTENT, "text/plain", bytes::Bytes::new());
+    let allowed = HeaderValue::from_static("authorization, last-event-id, cache-control");
+    answer.headers_mut().insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed);
+    allow_origin(&mut answer, origin);
+    Ok(answer)
+}
+
+/// A one-use ticket for `?ticket=`.
+pub async fn ticket(control: Arc<Control>, _call: Call) -> Handled {
+    let (ticket, life) = control.tickets.issue();
+    Ok(json_answer(StatusCode::OK, &json!({ "ticket": ticket, "expires_in": life })))
+}
+
+/// A bearer token that may read, a ticket, or nothing where the stream is public.
+fn admit(control: &Control, call: &Call) -> Result<(), Problem> {
+    if control.pipeline.hub.config().is_public {
+        return Ok(());
+    }
+    if let Some(ticket) = call.query("ticket") {
+        return match control.tickets.redeem(&ticket) {
+            true => Ok(()),
+            false => Err(Problem::from(Rejected::Invalid)),
+        };
+    }
+    let gate = &control.pipeline.gate;
+    let who = gate.authenticate(call.header(AUTHORIZATION.as_str()), call.address)?;
+    if who.role < Role::Editor {
+        return Err(Problem::from(Rejected::Forbidden("a role that may read")));
+    }
+    gate.check_rate(&who)?;
+    Ok(())
+}
+
+/// A browser says where its page is from; pages from elsewhere are refused.
+fn check_origin(control: &Control, call: &Call) -> Result<Option<HeaderValue>, Problem> {
+    let Some(origin) = call.headers.get("origin") else { return Ok(None) };
+    let text = origin.to_str().unwrap_or_default();
+    let origins = &control.pipeline.hub.config().origins;
+    if origins.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(text)) {
+        return Ok(Some(origin.clone()));
+    }
+    let detail = "this origin is not in stream.origins";
+    Err(Problem::new(StatusCode::FORBIDDEN, "origin_not_allowed", detail))
+}
+
+fn allow_origin(answer: &mut Answer, origin: Option<HeaderValue>) {
+    if let Some(origin) = origin {
+        answer.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        answer.headers_mut().insert(VARY, HeaderValue::from_static("origin"));
+    }
+}

@@ -1,0 +1,109 @@
+//! `?wait=local|any|all|N` with `&timeout=5s`: how many mirrors must acknowledge before the answer.
+
+use std::time::Duration;
+
+use crate::domain::Scope;
+use crate::pipeline::Report;
+use crate::server::Control;
+use crate::server::call::Call;
+use crate::server::respond::Problem;
+
+/// Wait where `timeout` is not given.
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Until {
+    Local,
+    Any,
+    All,
+    Count(usize),
+}
+
+/// What the caller waits for.
+#[derive(Debug, Clone, Copy)]
+pub struct Wait {
+    until: Until,
+    timeout: Duration,
+}
+
+impl Wait {
+    /// Reads `wait` and `timeout` from the query.
+    pub fn read(call: &Call, timeout_max: Duration) -> Result<Self, Problem> {
+        let until = match call.query("wait").as_deref() {
+            None | Some("local") => Until::Local,
+            Some("any") => Until::Any,
+            Some("all") => Until::All,
+            Some(number) => Until::Count(number.parse().map_err(|_| {
+                Problem::bad_request("bad_wait", "wait: local, any, all or a number of mirrors")
+            })?),
+        };
+        let timeout = match call.query("timeout") {
+            None => TIMEOUT_DEFAULT,
+            Some(text) => duration(&text).ok_or_else(|| {
+                Problem::bad_request("bad_timeout", "timeout: like 5s, 500ms or 1.5")
+            })?,
+        };
+        Ok(Self { until, timeout: timeout.min(timeout_max) })
+    }
+
+    /// Waits, renewing the outcomes in the report; says whether it came in time.
+    pub async fn until(self, control: &Control, report: &mut Report) -> bool {
+        if self.until == Until::Local || report.event.scope == Scope::Local {
+            return true;
+        }
+        let pipeline = &control.pipeline;
+        let mut acks = pipeline.journal.acks();
+        let deadline = tokio::time::Instant::now() + self.timeout;
+        loop {
+            acks.borrow_and_update();
+            report.mirrors = pipeline.delivery.outcomes(&report.event);
+            if self.is_met(report) {
+                return true;
+            }
+            tokio::select! {
+                changed = acks.changed() => if changed.is_err() { return false },
+                () = tokio::time::sleep_until(deadline) => return false,
+            }
+        }
+    }
+
+    /// `self` and `skipped` neither count nor are waited for.
+    fn is_met(self, report: &Report) -> bool {
+        use crate::domain::Status;
+        let has = |status: Status| report.mirrors.iter().filter(|m| m.status == status).count();
+        let delivered = has(Status::Delivered);
+        let expected = report.mirrors.len() - has(Status::Oneself) - has(Status::Skipped);
+        match self.until {
+            Until::Local => true,
+            Until::Any => delivered >= expected.min(1),
+            Until::All => delivered >= expected,
+            Until::Count(count) => delivered >= count.min(expected),
+        }
+    }
+}
+
+/// `5s`, `500ms`, or seconds as a plain number.
+fn duration(text: &str) -> Option<Duration> {
+    let (number, scale) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+        (Some(number), _) => (number, 1e-3),
+        (None, Some(number)) => (number, 1.0),
+        (None, None) => (text, 1.0),
+    };
+    let seconds: f64 = number.parse().ok()?;
+    Duration::try_from_secs_f64(seconds * scale).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration("5s"), Some(Duration::from_secs(5)));
+        assert_eq!(duration("500ms"), Some(Duration::from_millis(500)));
+        assert_eq!(duration("1.5"), Some(Duration::from_millis(1500)));
+        for text in ["", "-1s", "x", "1e300", "NaN"] {
+            assert_eq!(duration(text), None, "{text}");
+        }
+    }
+}

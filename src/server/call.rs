@@ -1,0 +1,51 @@
+//! One request on its way to a handler.
+
+use std::net::IpAddr;
+
+use hyper::HeaderMap;
+use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::{Principal, Role};
+
+/// A request that passed the guard and the table.
+pub struct Call {
+    /// The raw query, where there is one.
+    pub query: Option<String>,
+    /// The value captured by the route's `{...}`, percent-decoded once.
+    pub param: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, unread.
+    pub body: Incoming,
+    /// Whom to judge by.
+    pub address: IpAddr,
+    /// Who asks; `None` on open routes without credentials.
+    pub who: Option<Principal>,
+    /// Cancelling it ends the connection at once.
+    pub connection: CancellationToken,
+}
+
+impl Call {
+    /// The principal of a route that needs one. Open routes ask as nobody, who may do nothing.
+    pub fn principal(&self) -> Principal {
+        self.who.clone().unwrap_or(Principal { name: "anonymous".into(), role: Role::Service })
+    }
+
+    /// The first value of a query parameter, decoded.
+    pub fn query(&self, name: &str) -> Option<String> {
+        self.pairs().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// Every query parameter, decoded, in order.
+    pub fn pairs(&self) -> impl Iterator<Item = (String, String)> {
+        let query = self.query.as_deref().unwrap_or_default();
+        let pairs: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        pairs.into_iter()
+    }
+
+    /// A header as text; one that is no text counts as absent.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}

@@ -1,0 +1,23 @@
+//! What the control listener is told.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The control listener.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Connections at once.
+    pub connections_max: usize,
+    /// Time for a request head.
+    pub header_time_max: Duration,
+    /// Time for a request body.
+    pub body_time_max: Duration,
+    /// Bytes of a request body.
+    pub body_bytes_max: usize,
+    /// Time a stop waits for what is running.
+    pub drain_time_max: Duration,
+    /// Longest `?wait`.
+    pub wait_time_max: Duration,
+}

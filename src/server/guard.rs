@@ -1,0 +1,106 @@
+//! What hyper lets through and we do not (RFC 9110, RFC 9112): a missing or double Host, targets in
+//! other forms than a path, TRACE and CONNECT, unknown methods and transfer codings, odd `Expect`.
+
+use hyper::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
+use hyper::{Method, Request, StatusCode, Version};
+
+use super::respond::Problem;
+
+/// Longest request target in bytes: a key of 1,024 bytes, every byte escaped, and a query.
+const TARGET_BYTES_MAX: usize = 8 * 1024;
+
+/// Refuses what must not reach a route.
+///
+/// # Errors
+/// The answer to give; the connection closes after it.
+pub fn check<B>(request: &Request<B>) -> Result<(), Problem> {
+    check_method(request.method())?;
+    check_target(request)?;
+    check_host(request)?;
+    check_framing(request)
+}
+
+fn check_method(method: &Method) -> Result<(), Problem> {
+    match *method {
+        Method::GET
+        | Method::HEAD
+        | Method::POST
+        | Method::PUT
+        | Method::PATCH
+        | Method::DELETE
+        | Method::OPTIONS => Ok(()),
+        Method::TRACE | Method::CONNECT => {
+            Err(Problem::method_not_allowed("GET, HEAD, POST, PUT, PATCH, DELETE").closing())
+        }
+        _ => {
+            let detail = "this method is not known here";
+            Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "unknown_method", detail).closing())
+        }
+    }
+}
+
+fn check_target<B>(request: &Request<B>) -> Result<(), Problem> {
+    let uri = request.uri();
+    let target = uri.path_and_query().map_or("", |target| target.as_str());
+    if uri.scheme().is_some() || uri.authority().is_some() || !target.starts_with('/') {
+        return Err(Problem::bad_request("bad_target", "the target must be a path").closing());
+    }
+    if target.len() > TARGET_BYTES_MAX {
+        let detail = format!("at most {TARGET_BYTES_MAX} bytes");
+        return Err(Problem::new(StatusCode::URI_TOO_LONG, "target_too_long", detail).closing());
+    }
+    Ok(())
+}
+
+fn check_host<B>(request: &Request<B>) -> Result<(), Problem> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let bad = |detail: &str| Err(Problem::bad_request("bad_host", detail).closing());
+    match (hosts.next(), hosts.next()) {
+        (None, _) if request.version() == Version::HTTP_10 => Ok(()),
+        (None, _) => bad("a Host header is needed"),
+        (Some(_), Some(_)) => bad("more than one Host header"),
+        (Some(host), None) => {
+            let plain = |b: &u8| b.is_ascii_alphanumeric() || b".-:[]_%".contains(b);
+            if host.as_bytes().iter().all(plain) { Ok(()) } else { bad("this is no host") }
+        }
+    }
+}
+
+fn check_framing<B>(request: &Request<B>) -> Result<(), Problem> {
+    let headers = request.headers();
+    let codings: Vec<_> = headers.get_all(TRANSFER_ENCODING).iter().collect();
+    let is_chunked = |value: &hyper::header::HeaderValue| {
+        value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")
+    };
+    match codings[..] {
+        [] => {}
+        [one] if is_chunked(one) => {
+            if headers.contains_key(CONTENT_LENGTH) {
+                let detail = "both Content-Length and Transfer-Encoding";
+                return Err(Problem::bad_request("bad_framing", detail).closing());
+            }
+        }
+        [_] => {
+            let detail = "only chunked is understood";
+            let status = StatusCode::NOT_IMPLEMENTED;
+            return Err(Problem::new(status, "unknown_coding", detail).closing());
+        }
+        _ => {
+            let detail = "more than one Transfer-Encoding";
+            return Err(Problem::bad_request("bad_framing", detail).closing());
+        }
+    }
+    if headers.contains_key(UPGRADE)
+        && (headers.contains_key(TRANSFER_ENCODING) || headers.contains_key(CONTENT_LENGTH))
+    {
+        return Err(Problem::bad_request("bad_upgrade", "an upgrade with a body").closing());
+    }
+    match headers.get(EXPECT) {
+        Some(expect) if !expect.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
+            let detail = "only 100-continue is understood";
+            let status = StatusCode::EXPECTATION_FAILED;
+            Err(Problem::new(status, "unknown_expect", detail).closing())
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,146 @@
+//! Accepting, serving and draining connections.
+//!
+//! A permit is taken before a connection is accepted, so the limit is back-pressure and not an error.
+//! A stop ends accepting first, asks every connection to finish its request, and after the deadline
+//! cuts what is left. Header and idle time are limited by hyper's timer.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::Control;
+use super::routes::Table;
+use crate::activity::{Activity, Kind, Level};
+
+/// Bytes of a request head: a bearer token of 8 KiB and its company.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Header fields of a request.
+const HEADERS_MAX: usize = 100;
+/// Pause after a failed accept (out of file descriptors): trying at once would only spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A bound listener that does not accept yet.
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Binds; port 0 picks a free one.
+    ///
+    /// # Errors
+    /// The system's, as it is.
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = TcpListener::bind(address).await?;
+        let address = socket.local_addr()?;
+        Ok(Self { socket, address })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop`, then drains until all is done or the drain time is over.
+    pub async fn serve(self, control: Arc<Control>, stop: CancellationToken) {
+        let table = Arc::new(Table::new(Arc::clone(&control)));
+        let permits = Arc::new(Semaphore::new(control.config.connections_max));
+        let mut connections = JoinSet::new();
+        loop {
+            let (stream, from, permit) = tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = accept(&self.socket, &permits) => accepted,
+                Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+            };
+            let connection = Connection {
+                table: Arc::clone(&table),
+                from,
+                stop: stop.clone(),
+                header_time_max: control.config.header_time_max,
+            };
+            connections.spawn(async move {
+                connection.serve(stream).await;
+                drop(permit);
+            });
+        }
+        drop(self.socket);
+        let drained = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(control.config.drain_time_max, drained).await.is_err() {
+            connections.shutdown().await;
+        }
+    }
+}
+
+async fn accept(
+    socket: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit) {
+    loop {
+        let permit = Arc::clone(permits).acquire_owned().await.expect("it is never closed");
+        match socket.accept().await {
+            Ok((stream, from)) => return (stream, from, permit),
+            Err(error) => {
+                Activity {
+                    level: Level::Warn,
+                    event: Kind::Server,
+                    msg: "cannot accept a connection",
+                    error: Some(&error.to_string()),
+                    ..Activity::default()
+                }
+                .emit();
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+struct Connection {
+    table: Arc<Table>,
+    from: SocketAddr,
+    stop: CancellationToken,
+    header_time_max: Duration,
+}
+
+impl Connection {
+    async fn serve(self, stream: TcpStream) {
+        drop(stream.set_nodelay(true));
+        let cut = CancellationToken::new();
+        // Whoever watches this connection learns of its end, however it comes.
+        let _ended = cut.clone().drop_guard();
+        let service = service_fn(|request: Request<Incoming>| {
+            let (table, cut) = (Arc::clone(&self.table), cut.clone());
+            let from = self.from.ip();
+            async move { Ok::<_, Infallible>(table.answer(request, from, cut).await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.header_time_max)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .max_headers(HEADERS_MAX)
+            .keep_alive(true)
+            .serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+        // A client's protocol errors are its own affair: there is nobody to tell.
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = cut.cancelled() => return,
+            () = self.stop.cancelled() => connection.as_mut().graceful_shutdown(),
+        }
+        tokio::select! {
+            _ = connection => {}
+            () = cut.cancelled() => {}
+        }
+    }
+}

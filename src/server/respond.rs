@@ -1,0 +1,196 @@
+//! Answers. The only place where an error becomes HTTP: RFC 9457 problem documents, with a stable
+//! `code` to branch on and nothing secret in `detail`.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{Either, Full};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+    WWW_AUTHENTICATE,
+};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::sse::SseBody;
+use crate::gate::Rejected;
+use crate::ingest::body::BadBody;
+use crate::pipeline;
+use crate::store::Refused;
+
+/// Any answer's body.
+pub type Body = Either<Full<Bytes>, SseBody>;
+/// Any answer.
+pub type Answer = Response<Body>;
+/// What a handler gives.
+pub type Handled = Result<Answer, Problem>;
+
+const NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
+
+/// An error on its way out.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    pointer: Option<String>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    /// A problem with a stable code and a sentence for people.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), pointer: None, headers: vec![] }
+    }
+
+    /// 400.
+    pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// 422.
+    pub fn unprocessable(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
+    }
+
+    /// 404.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
+    /// 405 with what would be allowed.
+    pub fn method_not_allowed(allow: &str) -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", format!("use {allow}"))
+            .with(ALLOW, allow)
+    }
+
+    /// The same with one more header.
+    #[must_use]
+    pub fn with(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.push((name, value));
+        }
+        self
+    }
+
+    /// The same, and the connection ends after it: the request's body was not read.
+    #[must_use]
+    pub fn closing(self) -> Self {
+        self.with(CONNECTION, "close")
+    }
+
+    fn at(mut self, pointer: Option<String>) -> Self {
+        self.pointer = pointer;
+        self
+    }
+
+    fn wait(self, wait: Duration) -> Self {
+        let seconds = wait.as_secs_f64().ceil().max(1.0);
+        self.with(RETRY_AFTER, &format!("{seconds:.0}"))
+    }
+
+    /// The answer.
+    pub fn into_answer(self) -> Answer {
+        let mut body = json!({
+            "type": format!("urn:cache-mirror:problem:{}", self.code),
+            "title": self.status.canonical_reason().unwrap_or("Error"),
+            "status": self.status.as_u16(),
+            "code": self.code,
+            "detail": self.detail,
+        });
+        if let Some(pointer) = self.pointer {
+            body["pointer"] = Value::String(pointer);
+        }
+        let mut answer = bytes(self.status, "application/problem+json", body.to_string().into());
+        answer.headers_mut().extend(self.headers.into_iter().map(|(n, v)| (Some(n), v)));
+        answer
+    }
+}
+
+/// A JSON answer.
+pub fn json_answer(status: StatusCode, body: &impl Serialize) -> Answer {
+    match serde_json::to_vec(body) {
+        Ok(body) => bytes(status, "application/json", body.into()),
+        Err(error) => {
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string())
+                .into_answer()
+        }
+    }
+}
+
+/// An answer of bytes.
+pub fn bytes(status: StatusCode, media: &str, body: Bytes) -> Answer {
+    let mut answer = Response::new(Either::Left(Full::new(body)));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    let media = HeaderValue::from_str(media);
+    headers.insert(
+        CONTENT_TYPE,
+        media.unwrap_or(HeaderValue::from_static("application/octet-stream")),
+    );
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(NOSNIFF, HeaderValue::from_static("nosniff"));
+    answer
+}
+
+impl From<Rejected> for Problem {
+    fn from(rejected: Rejected) -> Self {
+        let detail = rejected.to_string();
+        let challenge = r#"Bearer realm="cache-mirror""#;
+        match rejected {
+            Rejected::Missing => Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+                .with(WWW_AUTHENTICATE, challenge),
+            Rejected::Invalid => {
+                Self::new(StatusCode::UNAUTHORIZED, "invalid_credentials", detail)
+                    .with(WWW_AUTHENTICATE, &format!(r#"{challenge}, error="invalid_token""#))
+            }
+            Rejected::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "forbidden", detail),
+            Rejected::Address => Self::new(StatusCode::FORBIDDEN, "address_not_allowed", detail),
+            Rejected::TooMany(wait) => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).wait(wait)
+            }
+        }
+    }
+}
+
+impl From<BadBody> for Problem {
+    fn from(bad: BadBody) -> Self {
+        match bad {
+            BadBody::Shape { message, pointer } => {
+                Self::bad_request("bad_json", message).at(pointer)
+            }
+            BadBody::Value { message, pointer } => {
+                Self::unprocessable("bad_value", message).at(Some(pointer))
+            }
+        }
+    }
+}
+
+impl From<pipeline::Rejected> for Problem {
+    fn from(rejected: pipeline::Rejected) -> Self {
+        let detail = rejected.to_string();
+        match rejected {
+            pipeline::Rejected::UnknownTypes(_) => Self::unprocessable("unknown_type", detail),
+            pipeline::Rejected::NotDurable => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_durable", detail)
+                    .wait(Duration::from_secs(1))
+            }
+            pipeline::Rejected::Stopping => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", detail)
+                    .wait(Duration::from_secs(1))
+            }
+        }
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let status = match refused {
+            Refused::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::CONFLICT,
+        };
+        Self::new(status, refused.as_str(), refused.to_string())
+    }
+}

@@ -1,0 +1,210 @@
+//! The one readable table: what is served, and who may call it.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use hyper::{Method, Request, StatusCode};
+use matchit::Router;
+use tokio_util::sync::CancellationToken;
+
+use super::call::Call;
+use super::respond::{Answer, Handled, Problem};
+use super::{Control, api, guard};
+use crate::domain::{Principal, Role};
+use crate::gate::Rejected;
+
+/// What a caller must be allowed to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing; the route answers anybody, or checks what it needs itself.
+    Nothing,
+    /// To send invalidations: also what a peer's service account may do.
+    Invalidate,
+    /// To read, and everything editors may.
+    Read,
+    /// To change entries and mirrors.
+    Admin,
+}
+
+type Handler = fn(Arc<Control>, Call) -> BoxFuture<'static, Handled>;
+
+/// One line of the table.
+pub struct Route {
+    method: Method,
+    path: &'static str,
+    needs: Needs,
+    handler: Handler,
+}
+
+macro_rules! routes {
+    ($($method:ident $path:literal $needs:ident $handler:path;)+) => {
+        vec![$(Route {
+            method: Method::$method,
+            path: $path,
+            needs: Needs::$needs,
+            handler: |control, call| Box::pin($handler(control, call)),
+        }),+]
+    };
+}
+
+fn routes() -> Vec<Route> {
+    routes! {
+        POST   "/api/cache/invalidate"             Invalidate api::invalidate::post;
+        POST   "/api/cache/clear"                  Read       api::invalidate::clear;
+        GET    "/api/cache/events/{id}"            Read       api::events::get;
+        GET    "/api/cache/journal"                Read       api::events::journal;
+        GET    "/api/cache/entries"                Read       api::entries::list;
+        GET    "/api/cache/entries/{*key}"         Read       api::entries::get;
+        HEAD   "/api/cache/entries/{*key}"         Read       api::entries::get;
+        PUT    "/api/cache/entries/{*key}"         Admin      api::entries::put;
+        DELETE "/api/cache/entries/{*key}"         Read       api::entries::delete;
+        GET    "/api/cache/stats"                  Read       api::stats::stats;
+        GET    "/api/cache/versions"               Read       api::stats::versions;
+        GET    "/api/mirrors"                      Read       api::mirrors::list;
+        PATCH  "/api/mirrors/{name}"               Admin      api::mirrors::limit;
+        POST   "/api/mirrors/{name}/pause"         Admin      api::mirrors::pause;
+        POST   "/api/mirrors/{name}/resume"        Admin      api::mirrors::resume;
+        POST   "/api/mirrors/{name}/retry"         Admin      api::mirrors::retry;
+        POST   "/api/auth/login"                   Nothing    api::login::post;
+        GET    "/api/stream"                       Nothing    api::stream::get;
+        OPTIONS "/api/stream"                      Nothing    api::stream::preflight;
+        POST   "/api/stream/ticket"                Read       api::stream::ticket;
+        GET    "/_cache-mirror/identity"           Nothing    api::identity::get;
+        GET    "/healthz"                          Nothing    api::identity::healthy;
+        HEAD   "/healthz"                          Nothing    api::identity::healthy;
+        GET    "/readyz"                           Nothing    api::identity::ready;
+        HEAD   "/readyz"                           Nothing    api::identity::ready;
+    }
+}
+
+/// The table, ready to be looked up.
+pub struct Table {
+    control: Arc<Control>,
+    router: Router<HashMap<Method, Route>>,
+}
+
+impl Table {
+    /// Builds the table.
+    pub fn new(control: Arc<Control>) -> Self {
+        let mut by_path: HashMap<&'static str, HashMap<Method, Route>> = HashMap::new();
+        for route in routes() {
+            by_path.entry(route.path).or_default().insert(route.method.clone(), route);
+        }
+        let mut router = Router::new();
+        for (path, methods) in by_path {
+            router.insert(path, methods).expect("the paths of the table do not overlap");
+        }
+        Self { control, router }
+    }
+
+    /// Answers one request, whatever it is.
+    pub async fn answer(
+        &self,
+        request: Request<Incoming>,
+        socket: IpAddr,
+        connection: CancellationToken,
+    ) -> Answer {
+        self.handle(request, socket, connection).await.unwrap_or_else(Problem::into_answer)
+    }
+
+    async fn handle(
+        &self,
+        request: Request<Incoming>,
+        socket: IpAddr,
+        connection: CancellationToken,
+    ) -> Handled {
+        guard::check(&request)?;
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path();
+        let found = self.router.at(path).ok();
+        let found = found.ok_or_else(|| Problem::not_found("nothing is served here"))?;
+        let Some(route) = found.value.get(&parts.method) else {
+            let mut allow: Vec<&str> = found.value.keys().map(Method::as_str).collect();
+            allow.sort_unstable();
+            return Err(Problem::method_not_allowed(&allow.join(", ")));
+        };
+        let param = found.params.iter().next().map(|(_, value)| decode(value)).transpose()?;
+        let gate = &self.control.pipeline.gate;
+        let forwarded: Vec<&str> = parts
+            .headers
+            .get_all("x-forwarded-for")
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .collect();
+        let address = gate.client_address(socket, &forwarded);
+        gate.check_address(address)?;
+        let who = match authorization(&parts.headers)? {
+            // An open route stays open to a caller with a bad token: a probe must not fail on it.
+            _ if route.needs == Needs::Nothing => None,
+            header => Some(gate.authenticate(header, address)?),
+        };
+        if let Some(who) = &who {
+            check_role(who, route.needs)?;
+            gate.check_rate(who)?;
+        }
+        let length = parts.headers.get(CONTENT_LENGTH);
+        let has_body = parts.headers.contains_key(TRANSFER_ENCODING)
+            || length.is_some_and(|length| length.as_bytes() != b"0");
+        if matches!(parts.method, Method::GET | Method::HEAD) && has_body {
+            let detail = "a body has no meaning here";
+            return Err(Problem::bad_request("unexpected_body", detail).closing());
+        }
+        let call = Call {
+            query: parts.uri.query().map(ToOwned::to_owned),
+            param: param.unwrap_or_default(),
+            headers: parts.headers,
+            body,
+            address,
+            who,
+            connection,
+        };
+        (route.handler)(Arc::clone(&self.control), call).await
+    }
+}
+
+/// The one `Authorization` header, if there is one.
+fn authorization(headers: &hyper::HeaderMap) -> Result<Option<&str>, Problem> {
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    match (all.next(), all.next()) {
+        (_, Some(_)) => Err(Problem::from(Rejected::Invalid)),
+        (Some(one), None) => Ok(one.to_str().ok()),
+        (None, None) => Ok(None),
+    }
+}
+
+fn check_role(who: &Principal, needs: Needs) -> Result<(), Rejected> {
+    let may = match needs {
+        Needs::Nothing | Needs::Invalidate => true,
+        Needs::Read => who.role >= Role::Editor,
+        Needs::Admin => who.role >= Role::Admin,
+    };
+    match (may, needs) {
+        (true, _) => Ok(()),
+        (false, Needs::Admin) => Err(Rejected::Forbidden("an administrator's credentials")),
+        (false, _) => Err(Rejected::Forbidden("a role that may read; a service account may not")),
+    }
+}
+
+/// Percent-decodes one path parameter, once.
+fn decode(raw: &str) -> Result<String, Problem> {
+    let bad = |detail: &str| Problem::new(StatusCode::BAD_REQUEST, "bad_path", detail);
+    let bytes = raw.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        if bytes[at] == b'%' {
+            let hex = raw.get(at + 1..at + 3).filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+            let hex = hex.ok_or_else(|| bad("a broken escape"))?;
+            out.push(u8::from_str_radix(hex, 16).map_err(|_| bad("a broken escape"))?);
+            at += 3;
+        } else {
+            out.push(bytes[at]);
+            at += 1;
+        }
+    }
+    String::from_utf8(out).map_err(|_| bad("not UTF-8 after decoding"))
+}
