@@ -1,5 +1,44 @@
-//! The cache.
+//! The cache: entries in memory, cleared by generations and tickets.
+//!
+//! One mechanism serves every kind of invalidation. An entry carries tags; clearing a tag stamps it
+//! with the store's next generation, whatever the number of its entries; an entry is valid while
+//! nothing of it is newer than its *ticket*, the generation read before its fill began. So what an
+//! invalidation has overtaken is neither stored nor served, to waiters neither.
+//!
+//! The store returns facts. It logs nothing, announces nothing and knows no graph.
+
 use std::time::Duration;
+
+mod bans;
+mod cells;
+mod clear;
+mod clock;
+mod entry;
+mod fill;
+mod flight;
+mod found;
+mod generation;
+mod map;
+mod memory;
+mod stats;
+mod sweep;
+mod ticket;
+
+#[cfg(test)]
+mod tests;
+
+/// Where [`generation`] takes its atomics from; `tests/loom/` puts loom's in this place.
+mod atomic {
+    pub(super) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+}
+
+pub use clock::{MonotonicClock, ProcessClock};
+pub use fill::{Admitted, Fill, Refused};
+pub use found::{Filter, Found, Listed, Lookup};
+pub use memory::Memory;
+pub use stats::Stats;
+pub use sweep::Swept;
+pub use ticket::Ticket;
 
 /// Limits and lives of the memory store.
 #[derive(Debug, Clone)]

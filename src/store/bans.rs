@@ -1,0 +1,133 @@
+//! Bans: invalidations by pattern and path prefix, which no cell stands for.
+//!
+//! A *live* ban is not yet enforced on every entry, so lookups test it. Once a walk over the map has
+//! enforced it, it only *fences* fills that began before it, until the floor has passed it. More
+//! live bans than allowed become one stamp on everything; more fences raise the floor. Neither ever
+//! loses an invalidation.
+
+use std::collections::VecDeque;
+
+use super::entry::Entry;
+use super::generation::Verdict;
+use crate::domain::{Glob, Label, Mode};
+
+/// What a ban is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum What {
+    /// Paths that begin so.
+    Prefix(Label),
+    /// Keys that match.
+    Pattern(Glob),
+}
+
+impl What {
+    /// Whether an entry with this key and path is meant.
+    pub fn matches(&self, key: &str, path: Option<&str>) -> bool {
+        match self {
+            Self::Pattern(glob) => glob.matches(key),
+            // A prefix begins with a slash, so a key that matches is its own path.
+            Self::Prefix(prefix) => {
+                key.starts_with(prefix.as_str())
+                    || path.is_some_and(|path| path.starts_with(prefix.as_str()))
+            }
+        }
+    }
+
+    /// The same for an entry.
+    pub fn matches_entry(&self, entry: &Entry) -> bool {
+        self.matches(entry.key.as_str(), entry.path.as_ref().map(Label::as_str))
+    }
+}
+
+/// One ban.
+#[derive(Debug, Clone)]
+pub(super) struct Ban {
+    pub generation: u64,
+    pub mode: Mode,
+    pub at_ms: u64,
+    pub what: What,
+}
+
+/// Every ban that still matters.
+#[derive(Default)]
+pub(super) struct Bans {
+    live: Vec<Ban>,
+    fences: VecDeque<Ban>,
+}
+
+impl Bans {
+    /// Adds a live one; it takes the place of an older equal one.
+    pub fn add(&mut self, ban: Ban) {
+        let is_other = |old: &Ban| old.what != ban.what || old.mode != ban.mode;
+        self.live.retain(is_other);
+        self.fences.retain(is_other);
+        self.live.push(ban);
+    }
+
+    /// How many are live.
+    pub fn live(&self) -> usize {
+        self.live.len()
+    }
+
+    /// How many there are in all.
+    pub fn len(&self) -> usize {
+        self.live.len() + self.fences.len()
+    }
+
+    /// The newest live generation, 0 where none is.
+    pub fn newest_live(&self) -> u64 {
+        self.live.iter().map(|ban| ban.generation).max().unwrap_or(0)
+    }
+
+    /// Forgets all of them, because everything is stamped instead. Says how hard they were.
+    pub fn collapse(&mut self) -> Mode {
+        let is_hard = self.live.iter().any(|ban| ban.mode == Mode::Hard);
+        self.live.clear();
+        self.fences.clear();
+        if is_hard { Mode::Hard } else { Mode::Soft }
+    }
+
+    /// What the live ones say of an entry that was fresh at its `checked` generation.
+    pub fn verdict(&self, entry: &Entry) -> Verdict {
+        let since = entry.watch.ticket().max(entry.watch.checked());
+        self.live.iter().filter(|ban| ban.generation > since && ban.what.matches_entry(entry)).fold(
+            Verdict::Fresh,
+            |sum, ban| {
+                sum.worse(match ban.mode {
+                    Mode::Hard => Verdict::Gone,
+                    Mode::Soft => Verdict::Stale { since_ms: ban.at_ms },
+                })
+            },
+        )
+    }
+
+    /// Whether a fill begun at `ticket` was overtaken.
+    pub fn overtook(&self, ticket: u64, key: &str, path: Option<&str>) -> bool {
+        self.live
+            .iter()
+            .chain(&self.fences)
+            .any(|ban| ban.generation > ticket && ban.what.matches(key, path))
+    }
+
+    /// Turns live ones that a walk has enforced into fences. Returns a generation to raise the
+    /// floor to where there are more than `fences_max`; those below it are forgotten only by
+    /// [`Bans::forget`].
+    pub fn retire(&mut self, is_enforced: impl Fn(&Ban) -> bool, fences_max: usize) -> Option<u64> {
+        let (enforced, live) = std::mem::take(&mut self.live).into_iter().partition(is_enforced);
+        self.live = live;
+        self.fences.extend::<Vec<Ban>>(enforced);
+        if self.fences.len() <= fences_max {
+            return None;
+        }
+        let mut generations: Vec<u64> = self.fences.iter().map(|ban| ban.generation).collect();
+        let middle = generations.len() / 2;
+        Some(*generations.select_nth_unstable(middle).1)
+    }
+
+    /// Forgets fences that the floor has passed; says how many.
+    pub fn forget(&mut self, floor: u64) -> usize {
+        let before = self.fences.len();
+        self.fences.retain(|ban| ban.generation > floor);
+        before - self.fences.len()
+    }
+}

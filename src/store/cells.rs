@@ -1,0 +1,242 @@
+//! Tags: what entries have in common, each with its stamps and the entries that carry it.
+//!
+//! A cell is shared by its entries as a pointer, so a validation hashes nothing. The table only
+//! finds cells by name. A stamped cell is remembered without any entry as long as a ticket older
+//! than its stamp may come: tickets below the *floor* are refused, so what is stamped at or below
+//! it may be forgotten. The floor is raised before anything is dropped, never after.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+
+use super::entry::Entry;
+use super::generation::Stamps;
+use crate::domain::{Label, TypeName};
+
+/// Locks of the table: enough that fills on every core rarely meet.
+const SHARDS: usize = 64;
+
+/// A shard is first searched for forgettable cells at this size; then whenever it has doubled.
+const SHARD_CELLS_MIN: usize = 1024;
+
+/// Members looked at for dead ones with every new one: more than one leaves dead entries in the
+/// minority however fast entries are evicted, and no push ever pays for the whole list.
+const PRUNED_PER_PUSH: usize = 4;
+
+/// Members handled under one lock, so that nobody waits for a list of a million.
+pub(super) const SLICE: usize = 256;
+
+/// A tag.
+pub(super) struct Cell {
+    pub stamps: Stamps,
+    members: Mutex<Members>,
+}
+
+#[derive(Default)]
+struct Members {
+    list: Vec<Weak<Entry>>,
+    cursor: usize,
+}
+
+impl Members {
+    /// Looks at `count` members, going round, and drops the dead ones.
+    fn prune(&mut self, count: usize) {
+        for _ in 0..count.min(self.list.len()) {
+            if self.cursor >= self.list.len() {
+                self.cursor = 0;
+            }
+            if self.list[self.cursor].strong_count() == 0 {
+                self.list.swap_remove(self.cursor);
+            } else {
+                self.cursor += 1;
+            }
+        }
+    }
+}
+
+impl Cell {
+    fn new() -> Self {
+        Self { stamps: Stamps::new(), members: Mutex::default() }
+    }
+
+    /// Enters a member.
+    pub fn push(&self, entry: Weak<Entry>) {
+        let mut members = self.members.lock();
+        members.prune(PRUNED_PER_PUSH);
+        members.list.push(entry);
+    }
+
+    /// All members at once, leaving none: O(1).
+    pub fn take(&self) -> Vec<Weak<Entry>> {
+        std::mem::take(&mut *self.members.lock()).list
+    }
+
+    /// The living among the `SLICE` members from `from` on; none past the end. Entries that come
+    /// or go meanwhile may be missed.
+    pub fn slice(&self, from: usize) -> Option<Vec<Arc<Entry>>> {
+        let members = self.members.lock();
+        let end = members.list.len().min(from + SLICE);
+        let slice = members.list.get(from..end).filter(|slice| !slice.is_empty())?;
+        Some(slice.iter().filter_map(Weak::upgrade).collect())
+    }
+
+    /// How many members are listed, dead ones included.
+    pub fn len(&self) -> usize {
+        self.members.lock().list.len()
+    }
+
+    /// Drops the dead members, slice by slice.
+    fn prune(&self) {
+        for _ in 0..self.len().div_ceil(SLICE) {
+            self.members.lock().prune(SLICE);
+        }
+    }
+}
+
+/// The names of cells: a letter for the kind, so that a tag and a type never meet.
+pub(super) mod name {
+    use super::{Label, TypeName};
+
+    pub fn of_type(name: &TypeName) -> String {
+        format!("t{}", name.stem())
+    }
+
+    /// A stem holds no control character, so nothing else reads the same.
+    pub fn of_entity(name: &TypeName, id: &Label) -> String {
+        format!("e{}\0{id}", name.stem())
+    }
+
+    pub fn of_tag(tag: &Label) -> String {
+        format!("c{tag}")
+    }
+
+    pub fn of_path(path: &str) -> String {
+        format!("p{path}")
+    }
+
+    pub fn of_key(key: &str) -> String {
+        format!("k{key}")
+    }
+}
+
+/// All cells by name.
+pub(super) struct Cells {
+    shards: Box<[Mutex<Shard>]>,
+    hasher: RandomState,
+    floor: AtomicU64,
+    idle_max: usize,
+}
+
+struct Shard {
+    cells: HashMap<Box<str>, Arc<Cell>>,
+    collect_at: usize,
+}
+
+impl Cells {
+    /// At most about `stamps_max` cells without an entry are remembered.
+    pub fn new(stamps_max: usize) -> Self {
+        let shard = || Mutex::new(Shard { cells: HashMap::new(), collect_at: SHARD_CELLS_MIN });
+        Self {
+            shards: (0..SHARDS).map(|_| shard()).collect(),
+            hasher: RandomState::new(),
+            floor: AtomicU64::new(0),
+            idle_max: stamps_max.div_ceil(SHARDS),
+        }
+    }
+
+    /// The cell of a name, made where there is none.
+    pub fn intern(&self, name: &str) -> Arc<Cell> {
+        let mut shard = self.shard(name).lock();
+        if let Some(cell) = shard.cells.get(name) {
+            return Arc::clone(cell);
+        }
+        if shard.cells.len() >= shard.collect_at {
+            self.collect(&mut shard);
+        }
+        let cell = Arc::new(Cell::new());
+        shard.cells.insert(Box::from(name), Arc::clone(&cell));
+        cell
+    }
+
+    /// The cell of a name, if there is one.
+    pub fn get(&self, name: &str) -> Option<Arc<Cell>> {
+        self.shard(name).lock().cells.get(name).map(Arc::clone)
+    }
+
+    /// Whether a name was stamped after `ticket`, as far as the floor lets one know.
+    pub fn is_stamped_after(&self, name: &str, ticket: u64) -> bool {
+        self.get(name).is_some_and(|cell| cell.stamps.newest() > ticket)
+    }
+
+    /// The oldest ticket that can still be checked.
+    pub fn floor(&self) -> u64 {
+        self.floor.load(Ordering::Acquire)
+    }
+
+    /// Refuses tickets below `generation` from now on.
+    pub fn raise_floor(&self, generation: u64) {
+        self.floor.fetch_max(generation, Ordering::AcqRel);
+    }
+
+    /// How many cells there are.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().cells.len()).sum()
+    }
+
+    /// How many shards [`Cells::sweep`] may be asked for.
+    pub const fn shards() -> usize {
+        SHARDS
+    }
+
+    /// Forgets what may be forgotten in one shard, and dead members of the rest. Says how many
+    /// cells went.
+    pub fn sweep(&self, shard: usize) -> usize {
+        let (dropped, long) = {
+            let mut shard = self.shards[shard].lock();
+            let before = shard.cells.len();
+            self.collect(&mut shard);
+            let is_long = |cell: &&Arc<Cell>| cell.len() > SLICE;
+            let long: Vec<_> = shard.cells.values().filter(is_long).cloned().collect();
+            (before - shard.cells.len(), long)
+        };
+        long.iter().for_each(|cell| cell.prune());
+        dropped
+    }
+
+    fn collect(&self, shard: &mut Shard) {
+        self.drop_idle(shard);
+        // What is left idle fences fills under way. Too many of them: give up on the oldest half
+        // of those fills instead.
+        let mut stamps: Vec<u64> = shard.cells.values_mut().filter_map(idle_stamp).collect();
+        if stamps.len() > self.idle_max {
+            let middle = stamps.len() / 2;
+            let (_, median, _) = stamps.select_nth_unstable(middle);
+            self.raise_floor(*median);
+            self.drop_idle(shard);
+        }
+        shard.collect_at = SHARD_CELLS_MIN.max(shard.cells.len().saturating_mul(2));
+        if shard.cells.capacity() > shard.collect_at * 2 {
+            shard.cells.shrink_to(shard.collect_at);
+        }
+    }
+
+    fn drop_idle(&self, shard: &mut Shard) {
+        let floor = self.floor();
+        shard.cells.retain(|_, cell| idle_stamp(cell).is_none_or(|stamp| stamp > floor));
+    }
+
+    fn shard(&self, name: &str) -> &Mutex<Shard> {
+        let hash = self.hasher.hash_one(name);
+        // The high bits: the map inside the shard uses the same hash function on other state.
+        &self.shards[(hash >> 32) as usize % SHARDS]
+    }
+}
+
+/// The newest stamp of a cell that nobody else holds. `get_mut` is the check that also orders
+/// memory: a stamp made before the last other holder let go is seen.
+fn idle_stamp(cell: &mut Arc<Cell>) -> Option<u64> {
+    Arc::get_mut(cell).map(|idle| idle.stamps.newest())
+}

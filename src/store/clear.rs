@@ -1,0 +1,390 @@
+//! Invalidations: first the stamp, whose cost is the number of selectors; then the counting, which
+//! also frees memory and stops at its time limit.
+//!
+//! The invariant: when [`Memory::apply`] returns, no later lookup serves what it cleared, counted or
+//! not. Each entry is counted by the one application that condemned it first. A single key needs no
+//! cell, because the map finds its entry: it is marked under the fence before the generation is
+//! published, and only a stamp for fills under way stays behind.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use super::Memory;
+use super::bans::{Ban, What};
+use super::cells::{Cell, Cells, name};
+use super::entry::Entry;
+use super::generation::{Stamps, Verdict};
+use super::memory::{Inner, members};
+use crate::domain::{Applied, Demand, Label, Mode, Selector, Selectors};
+
+/// Entries handled between two looks at the time: some 10 microseconds' worth.
+const STRIDE: usize = 64;
+
+/// Members of hard-stamped cells that are still to be taken out of the map. Bounded by the
+/// memberships that existed, as each list was taken out of its cell.
+#[derive(Default)]
+pub(super) struct Reclaim {
+    pub lists: Vec<Vec<Weak<Entry>>>,
+}
+
+/// The selectors of one mode, as the store sees them.
+#[derive(Default)]
+struct Target {
+    all: bool,
+    cells: Vec<Arc<Cell>>,
+    keys: Vec<Label>,
+    bans: Vec<What>,
+}
+
+impl Target {
+    fn new(selectors: &Selectors, find: impl Fn(&str) -> Option<Arc<Cell>>) -> Self {
+        let mut target = Self::default();
+        for selector in selectors.iter() {
+            let found = match selector {
+                Selector::All => {
+                    target.all = true;
+                    continue;
+                }
+                Selector::PathPrefix(prefix) => {
+                    target.bans.push(What::Prefix(prefix));
+                    continue;
+                }
+                Selector::Pattern(glob) => {
+                    target.bans.push(What::Pattern(glob));
+                    continue;
+                }
+                Selector::Type(type_name) => find(&name::of_type(&type_name)),
+                Selector::Entity(type_name, id) => find(&name::of_entity(&type_name, &id)),
+                Selector::Tag(tag) => find(&name::of_tag(&tag)),
+                // A key that is a path is found by the map, as any key.
+                Selector::Path(path) => {
+                    let found = find(&name::of_path(path.as_str()));
+                    target.keys.push(path);
+                    found
+                }
+                Selector::Key(key) => {
+                    let found = find(&name::of_key(key.as_str()));
+                    target.keys.push(key);
+                    found
+                }
+            };
+            target.cells.extend(found);
+        }
+        target
+    }
+
+    /// Whether the map has to be walked for it.
+    fn is_wide(&self) -> bool {
+        self.all || !self.bans.is_empty()
+    }
+
+    /// Whether it means an entry by what only a walk finds.
+    fn sweeps(&self, entry: &Entry) -> bool {
+        self.all || self.bans.iter().any(|what| what.matches_entry(entry))
+    }
+}
+
+struct Aim {
+    hard: Target,
+    soft: Target,
+}
+
+impl Aim {
+    fn new(demand: &Demand, find: impl Fn(&str) -> Option<Arc<Cell>>) -> Self {
+        Self { hard: Target::new(&demand.hard, &find), soft: Target::new(&demand.soft, &find) }
+    }
+
+    fn modes(&self) -> [(Mode, &Target); 2] {
+        [(Mode::Hard, &self.hard), (Mode::Soft, &self.soft)]
+    }
+}
+
+/// What the stamp leaves to be counted.
+struct Struck {
+    generation: u64,
+    at_ms: u64,
+    /// Entries cleared by key, and whether they count.
+    keyed: Vec<(Arc<Entry>, bool)>,
+    /// Entries made stale by key.
+    softened: Vec<Arc<Entry>>,
+    /// Members of hard-stamped cells.
+    lists: Vec<Vec<Weak<Entry>>>,
+    is_collapsed: bool,
+}
+
+/// Counts while time is left.
+struct Tally {
+    entries: u64,
+    types: BTreeMap<String, u64>,
+    begun: Instant,
+    limit: Duration,
+    steps: usize,
+    is_over: bool,
+}
+
+impl Tally {
+    fn new(limit: Duration) -> Self {
+        let begun = Instant::now();
+        Self { entries: 0, types: BTreeMap::new(), begun, limit, steps: 0, is_over: false }
+    }
+
+    fn add(&mut self, entry: &Entry) {
+        self.entries += 1;
+        let Some(name) = entry.type_name.as_ref().map(|name| name.as_str()) else { return };
+        match self.types.get_mut(name) {
+            Some(count) => *count += 1,
+            None => drop(self.types.insert(name.to_owned(), 1)),
+        }
+    }
+
+    /// Whether time is left for one more entry.
+    fn goes_on(&mut self) -> bool {
+        if self.steps.is_multiple_of(STRIDE) && self.begun.elapsed() >= self.limit {
+            self.is_over = true;
+        }
+        self.steps += 1;
+        !self.is_over
+    }
+
+    fn applied(self, generation: u64) -> Applied {
+        Applied {
+            generation,
+            entries: self.entries,
+            types: self.types,
+            count_complete: !self.is_over,
+        }
+    }
+}
+
+impl Memory {
+    /// Clears what is demanded and counts it within the configured time. From the return on, no
+    /// lookup serves what was cleared hard, and no fill begun before is stored.
+    pub fn apply(&self, demand: &Demand) -> Applied {
+        if demand.is_empty() {
+            return Tally::new(Duration::MAX).applied(self.inner.generation.current());
+        }
+        let aim = Aim::new(demand, |name| Some(self.inner.cells.intern(name)));
+        let struck = self.inner.stamp(&aim);
+        let applied = self.inner.count(&aim, struck);
+        self.inner.counts.clears.one();
+        self.inner.counts.entries_cleared.add(applied.entries);
+        applied
+    }
+
+    /// What [`Memory::apply`] would count now; nothing is touched.
+    pub fn estimate(&self, demand: &Demand) -> Applied {
+        let cells: &Cells = &self.inner.cells;
+        let aim = Aim::new(demand, |name| cells.get(name));
+        let mut tally = Tally::new(self.inner.config.count_time_max);
+        let mut seen = HashSet::new();
+        let now_ms = self.inner.now_ms();
+        for (mode, target) in aim.modes() {
+            let keyed = target.keys.iter().filter_map(|key| self.inner.map.peek(key.as_str()));
+            let tagged = target.cells.iter().flat_map(|cell| members(cell));
+            let wide = target.is_wide().then(|| self.inner.map.iter()).into_iter().flatten();
+            let swept = wide.filter(|entry| target.sweeps(entry));
+            for entry in keyed.chain(tagged).chain(swept) {
+                if !tally.goes_on() {
+                    break;
+                }
+                if self.inner.would_count(&entry, mode, now_ms) && seen.insert(Arc::as_ptr(&entry))
+                {
+                    tally.add(&entry);
+                }
+            }
+        }
+        tally.applied(self.inner.generation.current())
+    }
+
+    /// Clears one key here, hard.
+    pub fn remove(&self, key: &str) -> Applied {
+        let one = Label::parse(key).map(|key| Selectors::one(Selector::Key(key)));
+        // What is no label is no key either: nothing is demanded.
+        self.apply(&Demand::new(Mode::Hard, one.unwrap_or_default()))
+    }
+}
+
+impl Inner {
+    fn would_count(&self, entry: &Entry, mode: Mode, now_ms: u64) -> bool {
+        let verdict = self.verdict(entry, now_ms).worse(entry.watch.own_verdict());
+        match mode {
+            Mode::Hard => verdict != Verdict::Gone,
+            Mode::Soft => verdict == Verdict::Fresh,
+        }
+    }
+
+    /// Stamps, bans, and only then publishes.
+    fn stamp(&self, aim: &Aim) -> Struck {
+        let mut bans = self.fence.write();
+        let generation = self.generation.current() + 1;
+        let at_ms = self.now_ms();
+        self.counting.fetch_add(1, Ordering::AcqRel);
+        let mut struck = Struck {
+            generation,
+            at_ms,
+            keyed: Vec::new(),
+            softened: Vec::new(),
+            lists: Vec::new(),
+            is_collapsed: false,
+        };
+        for (mode, target) in aim.modes() {
+            if target.all {
+                mark(&self.all, mode, generation, at_ms);
+            }
+            for cell in &target.cells {
+                mark(&cell.stamps, mode, generation, at_ms);
+                if mode == Mode::Hard {
+                    struck.lists.push(cell.take());
+                }
+            }
+            self.strike_keys(target, mode, &mut struck);
+            for what in &target.bans {
+                bans.add(Ban { generation, mode, at_ms, what: what.clone() });
+            }
+        }
+        if bans.live() > self.config.bans_max {
+            mark(&self.all, bans.collapse(), generation, at_ms);
+            self.counts.bans_collapsed.one();
+            struck.is_collapsed = true;
+        }
+        self.newest_ban.set(bans.newest_live());
+        self.generation.publish(generation);
+        struck
+    }
+
+    /// Marks the entries of single keys. Whether there was something to clear is asked first.
+    fn strike_keys(&self, target: &Target, mode: Mode, struck: &mut Struck) {
+        for key in &target.keys {
+            let Some(entry) = self.map.peek(key.as_str()) else { continue };
+            let is_alive = self.is_alive(&entry, mode, struck.at_ms);
+            match mode {
+                Mode::Hard => {
+                    let counts = entry.watch.clear() && is_alive;
+                    struck.keyed.push((entry, counts));
+                }
+                Mode::Soft if entry.watch.mark_stale(struck.at_ms) && is_alive => {
+                    struck.softened.push(entry);
+                }
+                Mode::Soft => {}
+            }
+        }
+    }
+
+    /// Whether time and its own marks leave something to clear: for `soft`, something fresh.
+    fn is_alive(&self, entry: &Entry, mode: Mode, now_ms: u64) -> bool {
+        let soft_ms_max = super::clock::millis(self.config.soft_time_max);
+        match entry.temper(entry.watch.own_verdict(), now_ms, soft_ms_max) {
+            Verdict::Fresh => true,
+            Verdict::Stale { .. } => mode == Mode::Hard,
+            Verdict::Gone => false,
+        }
+    }
+
+    fn count(&self, aim: &Aim, mut struck: Struck) -> Applied {
+        let mut tally = Tally::new(self.config.count_time_max);
+        for (entry, counts) in std::mem::take(&mut struck.keyed) {
+            self.map.remove(&entry);
+            if counts {
+                tally.add(&entry);
+            }
+        }
+        self.count_lists(&mut struck, &mut tally);
+        if aim.hard.is_wide() || aim.soft.is_wide() {
+            self.count_wide(aim, &struck, &mut tally);
+        }
+        self.count_soft(aim, &struck, &mut tally);
+        if tally.is_over || struck.is_collapsed {
+            self.is_walk_due.store(true, Ordering::Release);
+            self.wake.notify_one();
+        }
+        self.counting.fetch_sub(1, Ordering::AcqRel);
+        tally.applied(struck.generation)
+    }
+
+    /// The members of hard-stamped cells; what time does not suffice for goes to the sweep.
+    fn count_lists(&self, struck: &mut Struck, tally: &mut Tally) {
+        let mut left = Vec::new();
+        for mut list in std::mem::take(&mut struck.lists) {
+            while !list.is_empty() && tally.goes_on() {
+                if let Some(entry) = list.pop().and_then(|weak| weak.upgrade()) {
+                    self.take_out(&entry, struck.at_ms, tally);
+                }
+            }
+            if !list.is_empty() {
+                left.push(list);
+            }
+        }
+        if !left.is_empty() {
+            self.reclaim.lock().lists.append(&mut left);
+        }
+    }
+
+    fn take_out(&self, entry: &Arc<Entry>, now_ms: u64, tally: &mut Tally) {
+        let is_alive = self.is_alive(entry, Mode::Hard, now_ms);
+        if entry.watch.clear() {
+            self.map.remove(entry);
+            if is_alive {
+                tally.add(entry);
+            }
+        }
+    }
+
+    fn make_stale(&self, entry: &Entry, now_ms: u64, tally: &mut Tally) {
+        let is_alive = self.is_alive(entry, Mode::Soft, now_ms);
+        if entry.watch.mark_stale(now_ms) && is_alive {
+            tally.add(entry);
+        }
+    }
+
+    /// Walks the map for `all`, patterns and prefixes; a walk that ends has enforced its bans.
+    fn count_wide(&self, aim: &Aim, struck: &Struck, tally: &mut Tally) {
+        for entry in self.map.iter() {
+            if !tally.goes_on() {
+                return;
+            }
+            if entry.watch.ticket() >= struck.generation {
+                continue;
+            }
+            if aim.hard.sweeps(&entry) {
+                self.take_out(&entry, struck.at_ms, tally);
+            } else if aim.soft.sweeps(&entry) {
+                self.make_stale(&entry, struck.at_ms, tally);
+            }
+        }
+        self.retire(|ban| ban.generation == struck.generation);
+    }
+
+    /// Last, because what went hard is not counted as soft too.
+    fn count_soft(&self, aim: &Aim, struck: &Struck, tally: &mut Tally) {
+        let is_left = |entry: &&Arc<Entry>| entry.watch.own_verdict() != Verdict::Gone;
+        struck.softened.iter().filter(is_left).for_each(|entry| tally.add(entry));
+        for entry in aim.soft.cells.iter().flat_map(|cell| members(cell)) {
+            if !tally.goes_on() {
+                return;
+            }
+            if entry.watch.ticket() < struck.generation {
+                self.make_stale(&entry, struck.at_ms, tally);
+            }
+        }
+    }
+
+    /// Turns enforced bans into fences; says how many live ones are left.
+    pub fn retire(&self, is_enforced: impl Fn(&Ban) -> bool) -> usize {
+        let mut bans = self.fence.write();
+        if let Some(floor) = bans.retire(is_enforced, self.config.bans_max) {
+            self.cells.raise_floor(floor);
+            bans.forget(self.cells.floor());
+        }
+        self.newest_ban.set(bans.newest_live());
+        bans.live()
+    }
+}
+
+fn mark(stamps: &Stamps, mode: Mode, generation: u64, at_ms: u64) {
+    match mode {
+        Mode::Hard => stamps.stamp_hard(generation),
+        Mode::Soft => stamps.stamp_soft(generation, at_ms),
+    }
+}

@@ -1,0 +1,200 @@
+//! One cached body, what it may be cleared by, and how long it lives.
+//!
+//! Apart from its [`Watch`] and the refresh lease an entry never changes; a refresh replaces it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::cells::Cell;
+use super::clock::millis;
+use super::generation::{Verdict, Watch};
+use super::{Config, Fill, Found, Listed};
+use crate::domain::{Label, TypeName};
+
+/// What an entry costs besides its texts and body: the struct with its two counts (about 300
+/// bytes), its place in the map with hash and list links (about 100), allocator rounding.
+pub(super) const ENTRY_BYTES: u64 = 512;
+
+/// What one tag of an entry costs at most: the cell, its name in the table, the membership. Shared
+/// tags are counted with every entry, so the sum errs on the safe side.
+pub(super) const TAG_BYTES: u64 = 192;
+
+/// How long the one who was asked to refresh may take before another is asked: longer than a slow
+/// page, short against the soft window of 60 s.
+pub(super) const LEASE_MS: u64 = 10_000;
+
+/// A cached body.
+pub(super) struct Entry {
+    pub key: Label,
+    body: Bytes,
+    content_type: Option<String>,
+    pub type_name: Option<TypeName>,
+    id: Option<Label>,
+    tags: Box<[Label]>,
+    pub path: Option<Label>,
+    pub cells: Box<[Arc<Cell>]>,
+    pub watch: Watch,
+    life: Life,
+    lease_until_ms: AtomicU64,
+}
+
+/// The times of an entry, on the store's clock.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Life {
+    born_ms: u64,
+    fresh_until_ms: u64,
+    stale_until_ms: u64,
+}
+
+impl Life {
+    /// Begins now.
+    pub fn new(fill: &Fill, config: &Config, now_ms: u64) -> Self {
+        let ttl = fill.ttl.filter(|ttl| !ttl.is_zero()).unwrap_or(config.ttl).min(config.ttl_max);
+        let swr = fill.swr.unwrap_or_default().min(config.ttl_max);
+        // Below the clock's resolution is not zero, or such a fill would be over before it began.
+        let fresh_until_ms = now_ms.saturating_add(millis(ttl).max(1));
+        let stale_until_ms = fresh_until_ms.saturating_add(millis(swr));
+        Self { born_ms: now_ms, fresh_until_ms, stale_until_ms }
+    }
+
+    /// The life from birth.
+    pub fn ttl(&self) -> Duration {
+        Duration::from_millis(self.fresh_until_ms - self.born_ms)
+    }
+
+    /// The stale time after it.
+    pub fn swr(&self) -> Duration {
+        Duration::from_millis(self.stale_until_ms - self.fresh_until_ms)
+    }
+
+    /// What time adds to the verdict of the invalidations.
+    fn temper(&self, verdict: Verdict, now_ms: u64, soft_ms_max: u64) -> Verdict {
+        if now_ms >= self.stale_until_ms {
+            return Verdict::Gone;
+        }
+        match verdict {
+            Verdict::Stale { since_ms } if now_ms >= since_ms.saturating_add(soft_ms_max) => {
+                Verdict::Gone
+            }
+            Verdict::Fresh if now_ms >= self.fresh_until_ms => {
+                Verdict::Stale { since_ms: self.fresh_until_ms }
+            }
+            other => other,
+        }
+    }
+}
+
+impl Entry {
+    /// Takes a fill. The body is copied: it may be a slice of a far larger network buffer, which
+    /// it would keep alive uncounted.
+    pub fn new(fill: Fill, cells: Box<[Arc<Cell>]>, watch: Watch, life: Life) -> Self {
+        Self {
+            key: fill.key,
+            body: Bytes::copy_from_slice(&fill.body),
+            content_type: fill.content_type,
+            type_name: fill.type_name,
+            id: fill.id,
+            tags: fill.tags.into_boxed_slice(),
+            path: fill.path,
+            cells,
+            watch,
+            life,
+            lease_until_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// Bytes it is charged with.
+    pub fn weight(&self) -> u64 {
+        let label = |label: &Label| label.as_str().len();
+        let texts = label(&self.key)
+            + self.content_type.as_ref().map_or(0, String::len)
+            + self.type_name.as_ref().map_or(0, |name| name.as_str().len())
+            + self.id.as_ref().map_or(0, label)
+            + self.path.as_ref().map_or(0, label)
+            + self.tags.iter().map(label).sum::<usize>();
+        let bytes = (self.body.len() + texts) as u64;
+        bytes + ENTRY_BYTES + self.cells.len() as u64 * TAG_BYTES
+    }
+
+    /// The verdict of invalidations and time together.
+    pub fn temper(&self, verdict: Verdict, now_ms: u64, soft_ms_max: u64) -> Verdict {
+        self.life.temper(verdict, now_ms, soft_ms_max)
+    }
+
+    /// Elects the caller to refresh, unless somebody was within the lease.
+    pub fn elect(&self, now_ms: u64) -> bool {
+        let until = self.lease_until_ms.load(Ordering::Relaxed);
+        now_ms >= until
+            && self
+                .lease_until_ms
+                .compare_exchange(
+                    until,
+                    now_ms.saturating_add(LEASE_MS),
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                )
+                .is_ok()
+    }
+
+    /// Ends the lease, because the refresh came to nothing.
+    pub fn end_lease(&self) {
+        self.lease_until_ms.store(0, Ordering::Relaxed);
+    }
+
+    /// As it is served now.
+    pub fn found(&self, verdict: Verdict, now_ms: u64) -> Found {
+        Found {
+            body: self.body.clone(),
+            content_type: self.content_type.clone(),
+            age: self.age(now_ms),
+            ttl_left: self.ttl_left(verdict, now_ms),
+        }
+    }
+
+    /// As it is listed now.
+    pub fn listed(&self, verdict: Verdict, now_ms: u64) -> Listed {
+        Listed {
+            key: self.key.clone(),
+            type_name: self.type_name.clone(),
+            id: self.id.clone(),
+            tags: self.tags.to_vec(),
+            path: self.path.clone(),
+            body_bytes: self.body.len(),
+            age: self.age(now_ms),
+            ttl_left: self.ttl_left(verdict, now_ms),
+        }
+    }
+
+    /// Whether it carries a custom tag.
+    pub fn has_tag(&self, tag: &Label) -> bool {
+        self.tags.contains(tag)
+    }
+
+    fn age(&self, now_ms: u64) -> Duration {
+        Duration::from_millis(now_ms.saturating_sub(self.life.born_ms))
+    }
+
+    fn ttl_left(&self, verdict: Verdict, now_ms: u64) -> i64 {
+        let end = match verdict {
+            Verdict::Stale { since_ms } => since_ms.min(self.life.fresh_until_ms),
+            Verdict::Fresh | Verdict::Gone => self.life.fresh_until_ms,
+        };
+        let seconds = |ms: u64| i64::try_from(ms / 1000).unwrap_or(i64::MAX);
+        if end > now_ms { seconds(end - now_ms) } else { -seconds(now_ms - end) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_charged_overhead_covers_the_structs() {
+        // Two reference counts, then the map's slot; for a tag its slot and name in the table.
+        assert!(size_of::<Entry>() as u64 + 16 + 100 <= ENTRY_BYTES, "{}", size_of::<Entry>());
+        assert!(size_of::<Cell>() as u64 + 16 + 8 + 64 <= TAG_BYTES, "{}", size_of::<Cell>());
+    }
+}

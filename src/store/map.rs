@@ -1,0 +1,164 @@
+//! Key to entry, bounded in bytes, the least useful going first (`quick_cache`: S3-FIFO with ghosts).
+//!
+//! `quick_cache` divides its capacity among shards and silently drops what exceeds the hot part of
+//! one. So the shard count is chosen such that a body of [`BODY_FITS_BYTES`] fits wherever the whole
+//! allows it, and [`Map::entry_bytes_max`] says beforehand what would be dropped.
+
+use std::borrow::Borrow;
+use std::hash::{Hash, Hasher, RandomState};
+use std::sync::Arc;
+
+use quick_cache::sync::Cache;
+use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
+
+use super::entry::Entry;
+use crate::domain::Label;
+
+/// A body as long as the control API takes (1 MiB), with room for its names and tags.
+const BODY_FITS_BYTES: u64 = (1 << 20) + (64 << 10);
+
+/// Part of a shard for entries that were used again; `quick_cache` admits nothing heavier.
+const HOT_PART: f64 = 0.97;
+
+/// Mean weight assumed for sizing the ghost list; an order of magnitude off does no harm.
+const ENTRY_BYTES_MEAN: u64 = 2048;
+
+/// Shards for each core: lookups rarely meet, and fills lock one of them for microseconds.
+const SHARDS_PER_CORE: usize = 4;
+
+/// A key that can be looked up by its text.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Key(Label);
+
+impl Borrow<str> for Key {
+    fn borrow(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.as_str().hash(state);
+    }
+}
+
+#[derive(Clone)]
+struct ByWeight;
+
+impl Weighter<Key, Arc<Entry>> for ByWeight {
+    fn weight(&self, _: &Key, entry: &Arc<Entry>) -> u64 {
+        entry.weight()
+    }
+}
+
+/// Hands over what an insertion pushed out, a replaced entry included.
+#[derive(Clone)]
+struct HandOver;
+
+impl Lifecycle<Key, Arc<Entry>> for HandOver {
+    type RequestState = Vec<Arc<Entry>>;
+
+    fn on_evict(&self, out: &mut Self::RequestState, _: Key, entry: Arc<Entry>) {
+        out.push(entry);
+    }
+}
+
+/// The map.
+pub(super) struct Map {
+    cache: Cache<Key, Arc<Entry>, ByWeight, RandomState, HandOver>,
+}
+
+/// What an insertion pushed out.
+pub(super) struct Inserted {
+    /// Whether another entry was under the key.
+    pub replaced: bool,
+    /// How many other entries had to go.
+    pub evicted: u64,
+}
+
+impl Map {
+    /// Holds at most about `bytes_max`.
+    pub fn new(bytes_max: u64) -> Self {
+        let shards = shards_for(bytes_max);
+        let items = bytes_max / ENTRY_BYTES_MEAN;
+        // quick_cache halves the shards until each expects 32 items; it need not.
+        let items = usize::try_from(items).unwrap_or(usize::MAX).max(shards * 32);
+        let options = OptionsBuilder::new()
+            .shards(shards)
+            .estimated_items_capacity(items)
+            .weight_capacity(bytes_max)
+            .hot_allocation(HOT_PART)
+            .build()
+            .expect("both capacities are set");
+        Self { cache: Cache::with_options(options, ByWeight, RandomState::new(), HandOver) }
+    }
+
+    /// The heaviest entry that is kept.
+    pub fn entry_bytes_max(&self) -> u64 {
+        hot_bytes(self.cache.shard_capacity())
+    }
+
+    /// The entry of a key; counts as a use.
+    pub fn get(&self, key: &str) -> Option<Arc<Entry>> {
+        self.cache.get(key)
+    }
+
+    /// The entry of a key; does not count as a use.
+    pub fn peek(&self, key: &str) -> Option<Arc<Entry>> {
+        self.cache.peek(key)
+    }
+
+    /// Puts an entry in. What had to go is condemned, so that nobody counts it as cleared later.
+    pub fn insert(&self, entry: Arc<Entry>) -> Inserted {
+        let mut out = Vec::new();
+        let key = entry.key.clone();
+        self.cache.insert_with_lifecycle(Key(key.clone()), entry, &mut out);
+        let mut inserted = Inserted { replaced: false, evicted: 0 };
+        for gone in &out {
+            gone.watch.clear();
+            if gone.key == key {
+                inserted.replaced = true;
+            } else {
+                inserted.evicted += 1;
+            }
+        }
+        inserted
+    }
+
+    /// Takes out this very entry, not one that has taken its place.
+    pub fn remove(&self, entry: &Arc<Entry>) -> bool {
+        self.cache.remove_if(entry.key.as_str(), |held| Arc::ptr_eq(held, entry)).is_some()
+    }
+
+    /// All entries that stay throughout; those that come or go meanwhile may be missed.
+    pub fn iter(&self) -> impl Iterator<Item = Arc<Entry>> + '_ {
+        self.cache.iter().map(|(_, entry)| entry)
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.cache.len()
+    }
+
+    /// What they weigh.
+    pub fn bytes(&self) -> u64 {
+        self.cache.weight()
+    }
+}
+
+fn hot_bytes(shard_bytes: u64) -> u64 {
+    // Exactly quick_cache's own rounding; a test holds us to it.
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let hot = (shard_bytes as f64 * HOT_PART) as u64;
+    hot
+}
+
+/// The most shards, a power of two, of which each takes a body of [`BODY_FITS_BYTES`].
+fn shards_for(bytes_max: u64) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut shards = (cores * SHARDS_PER_CORE).next_power_of_two();
+    while shards > 1 && hot_bytes(bytes_max / shards as u64) < BODY_FITS_BYTES {
+        shards /= 2;
+    }
+    shards
+}

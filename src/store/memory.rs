@@ -1,0 +1,331 @@
+//! The store as others see it: lookups, fills, listings, figures.
+//!
+//! Locks, outermost first: `fence`, a cell's members, a shard of the map or of the cells. Fills hold
+//! `fence` for reading from their check to their insertion, invalidations for writing while they
+//! stamp; so every fill either is in the map when an invalidation stamps, or sees the stamp. Lookups
+//! take it only while a pattern or prefix waits to be enforced.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::bans::Bans;
+use super::cells::{Cell, Cells, name};
+use super::clear::Reclaim;
+use super::clock::{MonotonicClock, ProcessClock, millis};
+use super::entry::{Entry, Life};
+use super::flight::{Flights, Turn};
+use super::generation::{Generation, NewestBan, Stamps, Verdict, Watch};
+use super::map::Map;
+use super::stats::Counts;
+use super::sweep::Sweeper;
+use super::ticket::{self, Ticket};
+use super::{Admitted, Config, Fill, Filter, Listed, Lookup, Refused, Stats};
+use crate::domain::Label;
+
+/// The cache; clones are the same one.
+#[derive(Clone)]
+pub struct Memory {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub config: Config,
+    clock: Arc<dyn MonotonicClock>,
+    nonce: u64,
+    pub generation: Generation,
+    /// Stands for every entry.
+    pub all: Stamps,
+    pub cells: Cells,
+    pub fence: RwLock<Bans>,
+    pub newest_ban: NewestBan,
+    pub map: Map,
+    pub flights: Flights,
+    pub reclaim: Mutex<Reclaim>,
+    /// Invalidations between their stamp and the end of their counting. While there are any, the
+    /// sweep leaves to them what they have yet to count.
+    pub counting: AtomicUsize,
+    /// Something invalid may be left in the map.
+    pub is_walk_due: AtomicBool,
+    pub wake: Notify,
+    pub sweeper: Mutex<Sweeper>,
+    pub counts: Counts,
+}
+
+impl Memory {
+    /// An empty store on the process clock.
+    pub fn new(config: Config) -> Self {
+        Self::with_clock(config, Arc::new(ProcessClock::default()))
+    }
+
+    /// An empty store on a clock of the caller's.
+    pub fn with_clock(config: Config, clock: Arc<dyn MonotonicClock>) -> Self {
+        let inner = Inner {
+            clock,
+            nonce: ticket::nonce(),
+            generation: Generation::new(),
+            all: Stamps::new(),
+            cells: Cells::new(config.stamps_max),
+            fence: RwLock::default(),
+            newest_ban: NewestBan::new(),
+            map: Map::new(config.bytes_max),
+            flights: Flights::new(),
+            reclaim: Mutex::default(),
+            counting: AtomicUsize::new(0),
+            is_walk_due: AtomicBool::new(false),
+            wake: Notify::new(),
+            sweeper: Mutex::default(),
+            counts: Counts::default(),
+            config,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The ticket of a fill that begins now.
+    pub fn ticket(&self) -> Ticket {
+        self.inner.ticket()
+    }
+
+    /// Reads the text form of a ticket.
+    ///
+    /// # Errors
+    /// [`Refused::ForeignTicket`] for one of another process start, or for any other text.
+    pub fn parse_ticket(&self, text: &str) -> Result<Ticket, Refused> {
+        Ticket::parse(text, self.inner.nonce)
+    }
+
+    /// Looks a key up.
+    pub fn lookup(&self, key: &str) -> Lookup {
+        self.inner.counted(self.inner.look(key))
+    }
+
+    /// Looks a key up; where another caller of this function is already filling it, waits for that
+    /// fill at most `timeout` and looks again. A miss means: the caller is to fill, or to say by
+    /// [`Memory::withdraw`] that it will not.
+    pub async fn lookup_or_wait(&self, key: &str, timeout: Duration) -> Lookup {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let answer = self.inner.look(key);
+            if answer.found().is_some() {
+                return self.inner.counted(answer);
+            }
+            match self.inner.flights.join(key) {
+                Turn::Lead => return self.inner.counted(self.lead(key)),
+                Turn::Wait(_) if Instant::now() >= deadline => return self.inner.counted(answer),
+                Turn::Wait(wait) => wait.over(deadline).await,
+            }
+        }
+    }
+
+    /// The fill that was waited for may have landed between the lookup and taking the lead.
+    fn lead(&self, key: &str) -> Lookup {
+        let again = self.inner.look(key);
+        if again.found().is_some() {
+            self.inner.flights.finish(key);
+        }
+        again
+    }
+
+    /// Says that no fill will come for the last miss or refresh of `key`, so that somebody else is
+    /// asked at once.
+    pub fn withdraw(&self, key: &str) {
+        if let Some(entry) = self.inner.map.peek(key) {
+            entry.end_lease();
+        }
+        self.inner.flights.finish(key);
+    }
+
+    /// Stores a fill unless an invalidation has overtaken it since its ticket.
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing was changed then.
+    pub fn admit(&self, fill: Fill, ticket: Ticket) -> Result<Admitted, Refused> {
+        let key = fill.key.clone();
+        let result = self.inner.admit(fill, ticket);
+        if result.is_ok() {
+            self.inner.counts.fills.one();
+            self.inner.flights.finish(key.as_str());
+        } else {
+            self.inner.counts.fills_refused.one();
+            self.withdraw(key.as_str());
+        }
+        result
+    }
+
+    /// At most `limit` servable entries that pass the filter, in no order.
+    pub fn list(&self, filter: &Filter, limit: usize) -> Vec<Listed> {
+        let named = match (&filter.tag, &filter.type_name) {
+            (Some(tag), _) => Some(name::of_tag(tag)),
+            (None, Some(type_name)) => Some(name::of_type(type_name)),
+            (None, None) => None,
+        };
+        let now_ms = self.inner.now_ms();
+        let list = |entry: Arc<Entry>| {
+            // The members of a cell include entries that were evicted a moment ago.
+            let verdict = self.inner.verdict(&entry, now_ms).worse(entry.watch.own_verdict());
+            let is_listed = verdict != Verdict::Gone && filter.passes(&entry);
+            is_listed.then(|| entry.listed(verdict, now_ms))
+        };
+        match named {
+            None => self.inner.map.iter().filter_map(list).take(limit).collect(),
+            Some(name) => match self.inner.cells.get(&name) {
+                Some(cell) => members(&cell).filter_map(list).take(limit).collect(),
+                None => Vec::new(),
+            },
+        }
+    }
+
+    /// Figures, each true of about now.
+    pub fn stats(&self) -> Stats {
+        let inner = &self.inner;
+        let counts = &inner.counts;
+        Stats {
+            entries: inner.map.len() as u64,
+            expired_entries: counts.expired_entries.get(),
+            bytes: inner.map.bytes(),
+            bytes_max: inner.config.bytes_max,
+            generation: inner.generation.current(),
+            floor: inner.cells.floor(),
+            hits: counts.hits.get(),
+            stale_hits: counts.stale_hits.get(),
+            misses: counts.misses.get(),
+            fills: counts.fills.get(),
+            fills_refused: counts.fills_refused.get(),
+            evictions: counts.evictions.get(),
+            clears: counts.clears.get(),
+            entries_cleared: counts.entries_cleared.get(),
+            bans: inner.fence.read().len() as u64,
+            bans_collapsed: counts.bans_collapsed.get(),
+            stamps: inner.cells.len() as u64,
+        }
+    }
+}
+
+impl Inner {
+    pub fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
+    fn ticket(&self) -> Ticket {
+        Ticket { store: self.nonce, generation: self.generation.current() }
+    }
+
+    /// What invalidations and time say of an entry now.
+    pub fn verdict(&self, entry: &Entry, now_ms: u64) -> Verdict {
+        let verdict = self.invalidated(entry);
+        entry.temper(verdict, now_ms, millis(self.config.soft_time_max))
+    }
+
+    /// What invalidations alone say of an entry.
+    pub fn invalidated(&self, entry: &Entry) -> Verdict {
+        let bans = || {
+            if self.newest_ban.get() <= entry.watch.checked() {
+                return Verdict::Fresh;
+            }
+            self.fence.read().verdict(entry)
+        };
+        let stamps = entry.cells.iter().map(|cell| &cell.stamps).chain([&self.all]);
+        entry.watch.judge(&self.generation, bans, stamps)
+    }
+
+    fn look(&self, key: &str) -> Lookup {
+        let now_ms = self.now_ms();
+        if let Some(entry) = self.map.get(key) {
+            let verdict = self.verdict(&entry, now_ms);
+            let found = || entry.found(verdict, now_ms);
+            match verdict {
+                Verdict::Fresh => return Lookup::Hit(found()),
+                Verdict::Stale { .. } => {
+                    let refresh = entry.elect(now_ms).then(|| self.ticket());
+                    return Lookup::Stale { found: found(), refresh };
+                }
+                Verdict::Gone => {}
+            }
+        }
+        Lookup::Miss { ticket: self.ticket() }
+    }
+
+    fn counted(&self, answer: Lookup) -> Lookup {
+        match answer {
+            Lookup::Hit(_) => self.counts.hits.one(),
+            Lookup::Stale { .. } => self.counts.stale_hits.one(),
+            Lookup::Miss { .. } => self.counts.misses.one(),
+        }
+        answer
+    }
+
+    fn admit(&self, fill: Fill, ticket: Ticket) -> Result<Admitted, Refused> {
+        // A generation that was never published is a forgery that would pass every check.
+        if ticket.store != self.nonce || ticket.generation > self.generation.current() {
+            return Err(Refused::ForeignTicket);
+        }
+        self.fits(fill.body.len() as u64)?;
+        let life = Life::new(&fill, &self.config, self.now_ms());
+        let cells = self.cells_of(&fill);
+        let entry = Arc::new(Entry::new(fill, cells, Watch::new(ticket.generation), life));
+        self.fits(entry.weight())?;
+        let bans = self.fence.read();
+        self.check(&entry, &bans)?;
+        for cell in &entry.cells {
+            cell.push(Arc::downgrade(&entry));
+        }
+        // No generation is published while the fence is held for reading.
+        entry.watch.confirm(self.generation.current());
+        let inserted = self.map.insert(entry);
+        drop(bans);
+        self.counts.evictions.add(inserted.evicted);
+        Ok(Admitted { replaced: inserted.replaced, ttl: life.ttl(), swr: life.swr() })
+    }
+
+    fn fits(&self, bytes: u64) -> Result<(), Refused> {
+        let bytes_max = self.map.entry_bytes_max();
+        if bytes > bytes_max { Err(Refused::TooLarge { bytes, bytes_max }) } else { Ok(()) }
+    }
+
+    /// The cells an entry is a member of. Its key is none of them: the map finds it by that.
+    fn cells_of(&self, fill: &Fill) -> Box<[Arc<Cell>]> {
+        let mut names: Vec<String> = fill.tags.iter().map(name::of_tag).collect();
+        if let Some(type_name) = &fill.type_name {
+            names.push(name::of_type(type_name));
+            names.extend(fill.id.iter().map(|id| name::of_entity(type_name, id)));
+        }
+        names.extend(fill.path.iter().map(|path| name::of_path(path.as_str())));
+        names.sort_unstable();
+        names.dedup();
+        names.iter().map(|name| self.cells.intern(name)).collect()
+    }
+
+    /// Whether nothing has overtaken the fill since its ticket.
+    fn check(&self, entry: &Entry, bans: &Bans) -> Result<(), Refused> {
+        let ticket = entry.watch.ticket();
+        let key = entry.key.as_str();
+        let path = entry.path.as_ref().map(Label::as_str);
+        let is_overtaken = self.all.newest() > ticket
+            || entry.cells.iter().any(|cell| cell.stamps.newest() > ticket)
+            || self.cells.is_stamped_after(&name::of_key(key), ticket)
+            || (key.starts_with('/') && self.cells.is_stamped_after(&name::of_path(key), ticket))
+            || bans.overtook(ticket, key, path);
+        // Last: a stamp that was forgotten before it was looked for has raised the floor before.
+        if ticket < self.cells.floor() {
+            return Err(Refused::TicketExpired);
+        }
+        if is_overtaken { Err(Refused::Overtaken) } else { Ok(()) }
+    }
+}
+
+impl Filter {
+    fn passes(&self, entry: &Entry) -> bool {
+        self.type_name.as_ref().is_none_or(|name| entry.type_name.as_ref() == Some(name))
+            && self.tag.as_ref().is_none_or(|tag| entry.has_tag(tag))
+            && self.prefix.as_ref().is_none_or(|prefix| entry.key.as_str().starts_with(prefix))
+    }
+}
+
+/// The living members of a cell, a slice at a time.
+pub(super) fn members(cell: &Cell) -> impl Iterator<Item = Arc<Entry>> + '_ {
+    (0..).step_by(super::cells::SLICE).map_while(|from| cell.slice(from)).flatten()
+}

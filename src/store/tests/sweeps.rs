@@ -1,0 +1,190 @@
+//! Background work: what was cleared, banned, stamped or expired does not stay for ever.
+
+use super::*;
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn sweep_all(store: &Memory) {
+    while store.sweep(LONG).more {}
+}
+
+#[test]
+fn a_tag_of_a_hundred_thousand_is_counted_exactly_and_its_memory_comes_back() {
+    let (store, clock) = store_of(Config { bytes_max: 1 << 30, ..config() });
+    for n in 0..100_000 {
+        let one = Fill { type_name: Some(type_name("posts")), ..tagged(&format!("k:{n}"), "t") };
+        put(&store, Fill { path: Some(label(&format!("/{n}"))), ..one });
+    }
+    put(&store, fill("other"));
+    let applied = store.apply(&hard(tag("t")));
+    assert_eq!((applied.entries, applied.types["posts"]), (100_000, 100_000));
+    assert_eq!(store.stats().entries, 1);
+    clock.advance(secs(1));
+    sweep_all(&store);
+    for _ in 0..16 {
+        store.sweep(LONG);
+    }
+    assert_eq!(store.stats().stamps, 1, "only the stamp itself is remembered");
+}
+
+#[test]
+fn what_counting_had_no_time_for_is_gone_at_once_and_reclaimed_later() {
+    for selector in [tag("t"), Selector::All, pattern("k*"), Selector::PathPrefix(label("/"))] {
+        let (store, _) = store_of(Config { count_time_max: Duration::ZERO, ..config() });
+        for n in 0..2_000 {
+            put(&store, Fill { path: Some(label("/p")), ..tagged(&format!("k{n}"), "t") });
+        }
+        let applied = store.apply(&hard(selector.clone()));
+        assert!(!applied.count_complete);
+        assert!((0..2_000).all(|n| is_miss(&store, &format!("k{n}"))), "{selector}");
+        let step = store.sweep(Duration::from_nanos(1));
+        assert!(step.more || store.stats().entries == 0);
+        sweep_all(&store);
+        let stats = store.stats();
+        assert_eq!((stats.entries, stats.bytes), (0, 0), "{selector}");
+        put(&store, Fill { path: Some(label("/p")), ..tagged("k1", "t") });
+        sweep_all(&store);
+        assert!(!is_miss(&store, "k1"), "a new fill is not taken for an old one");
+    }
+}
+
+#[test]
+fn expired_entries_leave() {
+    let (store, clock) = store();
+    put(&store, Fill { ttl: Some(secs(1)), ..fill("a") });
+    put(&store, Fill { ttl: Some(secs(1)), swr: Some(secs(100)), ..fill("b") });
+    put(&store, fill("c"));
+    clock.advance(secs(20));
+    assert_eq!(store.sweep(LONG).removed, 1);
+    let stats = store.stats();
+    assert_eq!((stats.entries, stats.expired_entries), (2, 1));
+}
+
+#[test]
+fn an_enforced_ban_still_fences_fills_until_the_floor_passes_it() {
+    let (store, clock) = store_of(Config { count_time_max: Duration::ZERO, ..config() });
+    let old = store.ticket();
+    put(&store, fill("k1"));
+    store.sweep(LONG);
+    store.apply(&hard(pattern("k*")));
+    assert_eq!((store.inner.fence.read().live(), store.stats().bans), (1, 1));
+    sweep_all(&store);
+    assert_eq!((store.inner.fence.read().live(), store.stats().bans), (0, 1));
+    assert_eq!(store.admit(fill("k2"), old), Err(Refused::Overtaken));
+    clock.advance(secs(10));
+    store.sweep(LONG);
+    clock.advance(secs(600));
+    sweep_all(&store);
+    assert_eq!(store.stats().bans, 0);
+    assert_eq!(store.admit(fill("k2"), old), Err(Refused::TicketExpired));
+    put(&store, fill("k2"));
+}
+
+#[test]
+fn a_soft_ban_that_was_swept_keeps_its_window() {
+    let (store, clock) = store_of(Config { count_time_max: Duration::ZERO, ..config() });
+    put(&store, fill("k1"));
+    store.apply(&soft(pattern("k*")));
+    clock.advance(secs(30));
+    sweep_all(&store);
+    assert_eq!(store.inner.fence.read().live(), 0);
+    assert_eq!(store.lookup("k1").as_str(), "stale");
+    clock.advance(secs(30));
+    assert!(is_miss(&store, "k1"), "counted from the invalidation, not from the sweep");
+}
+
+#[test]
+fn too_many_live_bans_become_one_stamp_on_everything() {
+    let tight = Config { count_time_max: Duration::ZERO, bans_max: 2, ..config() };
+    for (mode, expected) in [(Mode::Hard, "miss"), (Mode::Soft, "stale")] {
+        let (store, _) = store_of(tight.clone());
+        put(&store, fill("a"));
+        put(&store, fill("bystander"));
+        let old = store.ticket();
+        for text in ["a*", "x*", "a*", "y*"] {
+            let demand = Demand::new(mode, Selectors::one(pattern(text)));
+            store.apply(&demand);
+        }
+        assert_eq!(store.stats().bans_collapsed, 1, "equal bans count once");
+        assert_eq!(store.lookup("a").as_str(), expected);
+        assert_eq!(store.lookup("bystander").as_str(), expected, "too much, never too little");
+        assert_eq!(store.admit(fill("a"), old), Err(Refused::Overtaken));
+        put(&store, fill("a"));
+        assert_eq!(store.lookup("a").as_str(), "hit");
+    }
+}
+
+#[test]
+fn too_many_fences_give_up_the_oldest_fills_and_clear_nothing() {
+    let (store, _) = store_of(Config { bans_max: 4, ..config() });
+    put(&store, fill("bystander"));
+    let old = store.ticket();
+    for n in 0..100 {
+        store.apply(&hard(pattern(&format!("x{n}"))));
+    }
+    assert!(store.stats().bans <= 4);
+    assert_eq!(store.stats().bans_collapsed, 0);
+    assert!(!is_miss(&store, "bystander"));
+    assert_eq!(store.admit(fill("x0"), old), Err(Refused::TicketExpired));
+}
+
+#[test]
+fn stamps_without_entries_are_remembered_as_long_as_a_ticket_may_come() {
+    let (store, clock) = store();
+    let old = store.ticket();
+    store.sweep(LONG);
+    for n in 0..5_000 {
+        store.apply(&hard(tag(&format!("t{n}"))));
+    }
+    sweep_all(&store);
+    assert_eq!(store.stats().stamps, 5_000);
+    assert_eq!(store.admit(tagged("a", "t17"), old), Err(Refused::Overtaken));
+    clock.advance(secs(10));
+    store.sweep(LONG);
+    clock.advance(secs(600));
+    for _ in 0..16 {
+        store.sweep(LONG);
+    }
+    let stats = store.stats();
+    assert_eq!((stats.stamps, stats.floor), (0, stats.generation));
+    assert_eq!(store.admit(tagged("a", "t17"), old), Err(Refused::TicketExpired));
+    put(&store, tagged("a", "t17"));
+}
+
+#[test]
+fn too_many_stamps_give_up_old_tickets_instead_of_memory() {
+    let (store, _) = store_of(Config { stamps_max: 640, ..config() });
+    let old = store.ticket();
+    put(&store, tagged("kept", "t0"));
+    for n in 0..200_000 {
+        store.apply(&hard(tag(&format!("x{n}"))));
+    }
+    let stats = store.stats();
+    assert!(stats.stamps < 80_000, "{stats:?}");
+    for _ in 0..16 {
+        store.sweep(LONG);
+    }
+    assert!(store.stats().stamps <= 640 + 64, "{:?}", store.stats());
+    assert_eq!(store.admit(tagged("a", "x1"), old), Err(Refused::TicketExpired));
+    assert!(!is_miss(&store, "kept"));
+    assert_eq!(store.apply(&hard(tag("t0"))).entries, 1);
+}
+
+#[tokio::test]
+async fn the_sweeper_is_woken_by_an_invalidation_and_stops_when_told() {
+    let store = Memory::new(Config { count_time_max: Duration::ZERO, ..config() });
+    let stop = tokio_util::sync::CancellationToken::new();
+    let running = tokio::spawn(store.clone().run_sweeper(stop.clone()));
+    for n in 0..1_000 {
+        put(&store, tagged(&format!("k{n}"), "t"));
+    }
+    store.apply(&hard(tag("t")));
+    let emptied = async {
+        while store.stats().entries > 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(secs(30), emptied).await.expect("swept");
+    stop.cancel();
+    tokio::time::timeout(secs(30), running).await.expect("stops").expect("no panic");
+}

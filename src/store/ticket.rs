@@ -1,0 +1,43 @@
+//! The ticket: which invalidations a fill has surely seen.
+//!
+//! It is the generation read before the fill began, bound to this process start by a random nonce,
+//! because generations begin anew with every start. Opaque to whoever carries it.
+
+use std::fmt;
+
+use super::Refused;
+
+/// The generation read before a fill began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ticket {
+    pub(super) store: u64,
+    pub(super) generation: u64,
+}
+
+impl Ticket {
+    /// Reads the text form and checks that it is of `store`.
+    pub(super) fn parse(text: &str, store: u64) -> Result<Self, Refused> {
+        let (nonce, generation) = text.split_once('-').ok_or(Refused::ForeignTicket)?;
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
+        if !digits(nonce) || !digits(generation) {
+            return Err(Refused::ForeignTicket);
+        }
+        let nonce = u64::from_str_radix(nonce, 16).map_err(|_| Refused::ForeignTicket)?;
+        let generation = generation.parse().map_err(|_| Refused::ForeignTicket)?;
+        if nonce == store { Ok(Self { store, generation }) } else { Err(Refused::ForeignTicket) }
+    }
+}
+
+/// `{nonce in hexadecimal}-{generation}`.
+impl fmt::Display for Ticket {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:016x}-{}", self.store, self.generation)
+    }
+}
+
+/// A random name for one process start's store.
+pub(super) fn nonce() -> u64 {
+    let mut bytes = [0_u8; 8];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the system's random generator answers");
+    u64::from_le_bytes(bytes)
+}
