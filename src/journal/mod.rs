@@ -1,5 +1,36 @@
-//! The durable log.
+//! The durable, append-only log of applied invalidations, with a cursor for each destination.
+//!
+//! Promise: an append that was answered `Ok` survives `kill -9` and power loss, and every destination
+//! is owed it, by name or inside something wider, until that destination has acknowledged it. What
+//! cannot be kept exactly (a full disk, damage, an outage longer than memory) is widened, never
+//! dropped, and never in silence.
+//!
+//! Rooms: [`disk`] is the world, `record` the bytes, `segment` one file, `slot` the last resort;
+//! `state` is the fold of the records, `ring` the recent events, `book` both together; `recovery`
+//! reads, `writer` writes, `handle` is what callers hold. It sends nothing: `deliver` does.
+
 use std::path::PathBuf;
+
+mod backlog;
+mod book;
+pub mod disk;
+mod error;
+mod handle;
+mod layout;
+mod record;
+mod recovery;
+mod ring;
+mod segment;
+pub mod sim;
+mod slot;
+mod state;
+mod writer;
+
+pub use backlog::{Backlog, BacklogSize, Limits, Page, Versions};
+pub use disk::{Disk, FileDisk};
+pub use error::{OpenError, Refused};
+pub use handle::{Health, Journal, Receipt};
+pub use recovery::Recovered;
 
 /// Where the journal lives and how much it keeps.
 #[derive(Debug, Clone)]
@@ -15,3 +46,6 @@ pub struct Config {
     /// Selectors in one destination's backlog before it is widened.
     pub backlog_members_max: usize,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! State and ring together, behind the journal's one lock.
+//!
+//! Whatever leaves the ring is folded into the state first, so that what a destination is owed is
+//! always `held` joined with the due events of the ring after it: no backlog is ever read from disk
+//! once recovery is done, and memory is bounded however long an outage lasts.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::domain::Event;
+
+use super::Config;
+use super::backlog::{BacklogSize, Limits, Taken};
+use super::ring::{Ring, is_due};
+use super::state::State;
+
+pub(super) struct Book {
+    pub state: State,
+    pub ring: Ring,
+    events_kept: usize,
+    bytes_kept: usize,
+    members_max: usize,
+    /// Destinations whose cursor on disk is behind the one here.
+    unwritten: BTreeSet<String>,
+}
+
+impl Book {
+    /// A book that goes on after `state`, whose older events, in order, are `kept`.
+    pub(super) fn new(config: &Config, state: State, kept: Vec<(Arc<Event>, usize)>) -> Self {
+        let floor = kept.first().map_or(state.head, |(event, _)| event.seq - 1);
+        let mut book = Self {
+            state,
+            ring: Ring::after(floor),
+            // The newest event is always kept: who is told of a head must find it.
+            events_kept: config.events_kept.max(1),
+            bytes_kept: config.bytes_kept,
+            members_max: config.backlog_members_max,
+            unwritten: BTreeSet::new(),
+        };
+        kept.into_iter().for_each(|(event, bytes)| book.ring.push(event, bytes));
+        book.trim();
+        book
+    }
+
+    /// Takes the next event in; answers the version it made.
+    pub(super) fn apply(&mut self, event: Arc<Event>, bytes: usize) -> u64 {
+        let version = self.state.count(&event, self.members_max);
+        let seq = event.seq;
+        if !is_due(&event) {
+            // Nobody waits for it: who has everything so far has it too.
+            for cursor in self.state.destinations.values_mut() {
+                if cursor.held.is_none() && cursor.through + 1 == seq {
+                    cursor.through = seq;
+                }
+            }
+        }
+        self.ring.push(event, bytes);
+        self.trim();
+        version
+    }
+
+    fn trim(&mut self) {
+        while self.ring.len() > self.events_kept
+            || (self.ring.bytes() > self.bytes_kept && self.ring.len() > 1)
+        {
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(event) = self.ring.pop() {
+            if is_due(&event) {
+                self.state.fold(&event, self.members_max);
+            }
+            self.state.folded_through = event.seq;
+        }
+    }
+
+    /// Folds the ring up to `seq`, so that no older segment is needed.
+    pub(super) fn drop_through(&mut self, seq: u64) {
+        while self.ring.floor() < seq && self.ring.len() > 0 {
+            self.drop_oldest();
+        }
+    }
+
+    /// Everything at or below `through` was acknowledged. Says whether that is news.
+    pub(super) fn ack(&mut self, destination: &str, through: u64) -> bool {
+        let head = self.state.head;
+        let Some(cursor) = self.state.destinations.get_mut(destination) else { return false };
+        let mut is_news = cursor.ack(through.min(head));
+        if cursor.held.is_none() && self.ring.due_between(cursor.through, head) == 0 {
+            is_news |= cursor.ack(head);
+        }
+        if is_news {
+            self.unwritten.insert(destination.to_owned());
+        }
+        is_news
+    }
+
+    /// The cursors that are not on disk yet, as (destination, through).
+    pub(super) fn take_unwritten(&mut self) -> Vec<(String, u64)> {
+        std::mem::take(&mut self.unwritten)
+            .into_iter()
+            .filter_map(|name| {
+                let through = self.state.destinations.get(&name)?.through;
+                Some((name, through))
+            })
+            .collect()
+    }
+
+    /// Gives back what could not be written.
+    pub(super) fn restore_unwritten(&mut self, acks: Vec<(String, u64)>) {
+        self.unwritten.extend(acks.into_iter().map(|(name, _)| name));
+    }
+
+    /// What one send to a destination is to cover; `None` where nothing is due.
+    pub(super) fn take(&self, destination: &str, limits: Limits) -> Option<Taken> {
+        let cursor = self.state.destinations.get(destination)?;
+        // Where nothing due is left out, the local events up to the head are settled as well.
+        let mut through = self.state.head;
+        let mut events: Vec<Arc<Event>> = Vec::new();
+        let mut room = limits.bytes_max;
+        for (event, bytes) in self.ring.due_after(cursor.base()) {
+            if let Some(last) = events.last()
+                && (events.len() >= limits.events_max || bytes > room)
+            {
+                through = last.seq;
+                break;
+            }
+            room = room.saturating_sub(bytes);
+            events.push(Arc::clone(event));
+        }
+        let held = cursor.held.clone();
+        (held.is_some() || !events.is_empty()).then_some(Taken { held, events, through })
+    }
+
+    pub(super) fn backlog_size(&self, destination: &str) -> BacklogSize {
+        let Some(cursor) = self.state.destinations.get(destination) else {
+            return BacklogSize::default();
+        };
+        let held = cursor.held.as_ref();
+        let base = cursor.base();
+        let named = self.ring.due_between(base, self.state.head);
+        let first_named = || self.ring.due_after(base).next().map(|(event, _)| event.at_ms);
+        BacklogSize {
+            events: named + held.map_or(0, |held| held.count.max(1)),
+            oldest_at_ms: held.map(|held| held.oldest_at_ms).or_else(first_named),
+            widened: held.is_some_and(|held| held.widened),
+        }
+    }
+
+    pub(super) fn is_acknowledged(&self, destination: &str, seq: u64) -> bool {
+        let Some(cursor) = self.state.destinations.get(destination) else { return false };
+        if cursor.held.as_ref().is_some_and(|held| held.first_seq <= seq) {
+            return false;
+        }
+        seq <= self.state.head && self.ring.due_between(cursor.base(), seq) == 0
+    }
+}
+
+/// The state with all of these events folded in: a checkpoint that needs no older record.
+pub(super) fn folded(mut state: State, events: &[Arc<Event>], members_max: usize) -> State {
+    for event in events.iter().filter(|event| is_due(event)) {
+        state.fold(event, members_max);
+    }
+    state.folded_through = state.head;
+    state
+}

@@ -1,0 +1,130 @@
+//! The disk as the journal sees it, so that tests can take it away.
+//!
+//! The contract of [`Disk`] is POSIX at its least: what was written is durable after `sync_data` of
+//! the file, a name is durable after `sync_dir` of its directory, and after a failed sync nothing is
+//! known about what it should have made durable. Creates private files (0600) and directories (0700).
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+/// A directory tree with files that are written in place.
+pub trait Disk: Send + Sync {
+    /// Makes a directory and its parents; one that is there is fine.
+    ///
+    /// # Errors
+    /// Whatever the file system says; the same for all below.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
+    /// The names in a directory, in no order.
+    ///
+    /// # Errors
+    /// See [`Disk::create_dir`].
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// A whole file; `None` where there is none.
+    ///
+    /// # Errors
+    /// See [`Disk::create_dir`].
+    fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>>;
+    /// A new file; one that is there is an error.
+    ///
+    /// # Errors
+    /// See [`Disk::create_dir`].
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// A file that is there, to be overwritten in place.
+    ///
+    /// # Errors
+    /// See [`Disk::create_dir`].
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Takes a file away.
+    ///
+    /// # Errors
+    /// See [`Disk::create_dir`].
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes creations and removals in a directory durable.
+    ///
+    /// # Errors
+    /// See [`Disk::create_dir`].
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Takes the lock until the answer is dropped; `None` where another process has it.
+    ///
+    /// # Errors
+    /// See [`Disk::create_dir`].
+    fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send>>>;
+}
+
+/// One open file.
+pub trait DiskFile: Send {
+    /// Writes all bytes at an offset; the file grows where needed.
+    ///
+    /// # Errors
+    /// Whatever the file system says; part of the bytes may have been written.
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Makes what was written durable, the length included.
+    ///
+    /// # Errors
+    /// Whatever the file system says. It must not be repeated on this file: see the module's text.
+    fn sync_data(&mut self) -> io::Result<()>;
+}
+
+/// The real one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FileDisk;
+
+impl Disk for FileDisk {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        fs::read_dir(dir)?
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect()
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
+        match fs::read(path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        Ok(Box::new(file))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(OpenOptions::new().write(true).open(path)?))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+
+    fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send>>> {
+        // Never truncated: the lock is on the file, not on what it says.
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+impl DiskFile for File {
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+
+    fn sync_data(&mut self) -> io::Result<()> {
+        File::sync_data(self)
+    }
+}

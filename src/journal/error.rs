@@ -1,0 +1,56 @@
+//! How the journal says no. Two enums because two callers branch: start-up, and the pipeline.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Receipt;
+
+/// Why a data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process holds the lock.
+    #[error("{} is in use by another cache-mirror process", dir.display())]
+    Locked {
+        /// The data directory.
+        dir: PathBuf,
+    },
+    /// Written by a version that this one cannot read.
+    #[error(
+        "the data directory has the format {found:?}, which this version does not know; use the version that wrote it, or an empty directory"
+    )]
+    UnknownFormat {
+        /// What the format file says, shortened.
+        found: String,
+    },
+    /// The file system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// What was being used.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl OpenError {
+    /// For `map_err`: names the path an error is about.
+    pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Io { path, source }
+    }
+}
+
+/// Why an append is not durable as itself. The event counts and is delivered while this process
+/// lives in both of the first cases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The disk refused the record, and the slot has it on disk that everybody needs `all`.
+    #[error("the disk refused the record; every destination is marked for `all` instead")]
+    Degraded(Receipt),
+    /// The disk refused the record and the slot: a crash now would lose it.
+    #[error("the disk refused the record and the overflow slot")]
+    Lost(Receipt),
+    /// The journal was closed before the event was taken.
+    #[error("the journal is closed")]
+    Closed,
+}

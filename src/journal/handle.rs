@@ -1,0 +1,258 @@
+//! What callers hold: one clonable handle to the book and the writer.
+//!
+//! Reads take one short lock and no disk. `append` is the only thing that waits for the disk, and
+//! the bounded queue in front of the writer is the only thing that makes a caller wait for others.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread;
+
+use crossbeam_channel::Sender;
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, oneshot, watch};
+
+use crate::domain::{Demand, Event, EventId};
+
+use super::backlog::{Backlog, BacklogSize, Limits, Page, Versions};
+use super::book::Book;
+use super::layout::Layout;
+use super::recovery::{self, Opened};
+use super::slot::{self, Found, Slot};
+use super::writer::{Append, Command, Writer};
+use super::{Config, Disk, OpenError, Recovered, Refused};
+
+/// Events that may wait for the writer. Four full commits: more would only be more latency.
+const QUEUE_EVENTS_MAX: usize = 2048;
+
+/// What an append was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// Place in this instance's journal; never given twice.
+    pub seq: u64,
+    /// The process start that wrote it.
+    pub epoch: u64,
+    /// `version` right after it.
+    pub version: u64,
+}
+
+/// How the writing goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Whether the disk refuses records at present.
+    pub is_degraded: bool,
+    /// What the disk last complained of, since the start.
+    pub last_error: Option<String>,
+    /// Segment files.
+    pub segments: usize,
+    /// Bytes of them.
+    pub bytes: u64,
+}
+
+/// What handles and writer share.
+pub(super) struct Shared {
+    pub book: Mutex<Book>,
+    pub health: Mutex<Health>,
+    pub head: watch::Sender<u64>,
+    pub acks: watch::Sender<u64>,
+    pub epoch: u64,
+}
+
+/// The journal of one instance. The last handle that goes stops the writer, as `close` does.
+#[derive(Clone)]
+pub struct Journal {
+    shared: Arc<Shared>,
+    commands: Sender<Command>,
+    queue: Arc<Semaphore>,
+}
+
+impl Journal {
+    /// Takes the data directory, reads what is there and starts the writer. Blocks on the disk.
+    ///
+    /// Destinations that are new start at the head; ones no longer named are dropped.
+    ///
+    /// # Errors
+    /// [`OpenError`]. Damage is none: it is reported in [`Recovered`] and widened. A disk too full
+    /// for a new segment is none either: the journal then begins degraded.
+    pub fn open(
+        config: Config,
+        disk: Arc<dyn Disk>,
+        destinations: &[String],
+    ) -> Result<(Self, Recovered), OpenError> {
+        let layout = Layout::new(&config.dir);
+        let lock = layout.lock(&*disk)?;
+        let has_format = layout.has_format(&*disk)?;
+        let opened = recovery::recover(&config, &*disk, &layout, has_format, destinations)?;
+        prepare(&*disk, &layout, has_format, &opened)?;
+        let Opened { book, recovered, epoch, files, next_number, .. } = opened;
+        let shared = Arc::new(Shared {
+            head: watch::Sender::new(recovered.head),
+            acks: watch::Sender::new(0),
+            health: Mutex::default(),
+            book: Mutex::new(book),
+            epoch,
+        });
+        let mut writer = Writer::new(config, disk, Arc::clone(&shared), files, next_number);
+        writer.start();
+        let (commands, inbox) = crossbeam_channel::unbounded();
+        thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || writer.run(&inbox, lock))
+            .map_err(OpenError::at(layout.dir()))?;
+        let queue = Arc::new(Semaphore::new(QUEUE_EVENTS_MAX));
+        Ok((Self { shared, commands, queue }, recovered))
+    }
+
+    /// Makes an event durable and gives it its place; `seq` and `epoch` of the argument are ignored.
+    /// Once it has been polled the event may be journalled even if the future is dropped.
+    ///
+    /// # Errors
+    /// [`Refused`], which tells how much of the promise holds.
+    pub async fn append(&self, event: Event) -> Result<Receipt, Refused> {
+        let permit = Arc::clone(&self.queue).acquire_owned().await.map_err(|_| Refused::Closed)?;
+        let json = serde_json::to_vec(&event).expect("an event is plain data with text keys");
+        let (reply, answer) = oneshot::channel();
+        let append = Append { event, json, reply, permit };
+        self.commands.send(Command::Append(Box::new(append))).map_err(|_| Refused::Closed)?;
+        answer.await.unwrap_or(Err(Refused::Closed))
+    }
+
+    /// What [`Journal::pending`] gave was acknowledged. Durable soon; losing it only sends again.
+    pub fn ack(&self, destination: &str, backlog: &Backlog) {
+        self.acknowledge(destination, |_| backlog.through);
+    }
+
+    /// Nothing is owed to this destination up to now: it is ourselves.
+    pub fn skip_to_head(&self, destination: &str) {
+        self.acknowledge(destination, |book| book.state.head);
+    }
+
+    fn acknowledge(&self, destination: &str, through: impl FnOnce(&Book) -> u64) {
+        let is_news = {
+            let mut book = self.shared.book.lock();
+            let through = through(&book);
+            book.ack(destination, through)
+        };
+        if is_news {
+            self.shared.acks.send_modify(|ticks| *ticks += 1);
+            // A writer that has stopped needs no waking.
+            let _ = self.commands.send(Command::Acked);
+        }
+    }
+
+    /// What one send is to cover; `None` where nothing is due. At least one event, whatever the
+    /// limits; what is past naming comes first and is not limited.
+    pub fn pending(&self, destination: &str, limits: Limits) -> Option<Backlog> {
+        let taken = self.shared.book.lock().take(destination, limits);
+        taken.map(Backlog::new)
+    }
+
+    /// How much a destination is owed; nothing for an unknown one.
+    pub fn backlog_size(&self, destination: &str) -> BacklogSize {
+        self.shared.book.lock().backlog_size(destination)
+    }
+
+    /// How far a destination has acknowledged; `None` for an unknown one.
+    pub fn cursor(&self, destination: &str) -> Option<u64> {
+        let book = self.shared.book.lock();
+        book.state.destinations.get(destination).map(|cursor| cursor.through)
+    }
+
+    /// Whether nothing at or below `seq` is owed to a destination any more; false for an unknown
+    /// one and for a number that was not given yet.
+    pub fn is_acknowledged(&self, destination: &str, seq: u64) -> bool {
+        self.shared.book.lock().is_acknowledged(destination, seq)
+    }
+
+    /// The newest event that readers can see.
+    pub fn head(&self) -> watch::Receiver<u64> {
+        self.shared.head.subscribe()
+    }
+
+    /// Ticks whenever a destination acknowledged something.
+    pub fn acks(&self) -> watch::Receiver<u64> {
+        self.shared.acks.subscribe()
+    }
+
+    /// Up to `limit` events after a place, oldest first.
+    pub fn after(&self, seq: u64, limit: usize) -> Page {
+        let book = self.shared.book.lock();
+        let gap = seq < book.ring.floor() || seq > book.state.head;
+        let events = book.ring.events_after(seq).take(limit).cloned().collect();
+        Page { events, gap }
+    }
+
+    /// A recent event by its own id or one it covers.
+    pub fn event(&self, id: EventId) -> Option<Arc<Event>> {
+        self.shared.book.lock().ring.event(id).cloned()
+    }
+
+    /// The ids of the recent events, oldest first.
+    pub fn known_ids(&self) -> Vec<EventId> {
+        self.shared.book.lock().ring.ids()
+    }
+
+    /// The version counters.
+    pub fn versions(&self) -> Versions {
+        let book = self.shared.book.lock();
+        let state = &book.state;
+        Versions {
+            version: state.version,
+            last_clear_ms: state.last_clear_ms,
+            types: state.types.clone(),
+        }
+    }
+
+    /// This process start; higher than that of every earlier one.
+    pub fn epoch(&self) -> u64 {
+        self.shared.epoch
+    }
+
+    /// What the echo quench holds back, by mirror.
+    pub fn quenched(&self) -> BTreeMap<String, Demand> {
+        self.shared.book.lock().state.quenched.clone()
+    }
+
+    /// How the writing goes.
+    pub fn health(&self) -> Health {
+        self.shared.health.lock().clone()
+    }
+
+    /// Events that wait for the disk.
+    pub fn queued(&self) -> usize {
+        QUEUE_EVENTS_MAX - self.queue.available_permits()
+    }
+
+    /// Waits until everything so far, acknowledgements included, was given to the disk.
+    pub async fn flush(&self) {
+        let (reply, done) = oneshot::channel();
+        if self.commands.send(Command::Flush(reply)).is_ok() {
+            let _ = done.await;
+        }
+    }
+
+    /// Flushes, stops the writer and gives the lock back. Later appends answer [`Refused::Closed`].
+    pub async fn close(&self) {
+        let (reply, done) = oneshot::channel();
+        if self.commands.send(Command::Close(reply)).is_ok() {
+            let _ = done.await;
+        }
+    }
+}
+
+/// Makes slot and format whole before anything is accepted. After damage the slot says so until the
+/// first checkpoint that carries it is sound.
+fn prepare(
+    disk: &dyn Disk,
+    layout: &Layout,
+    has_format: bool,
+    opened: &Opened,
+) -> Result<(), OpenError> {
+    let Opened { slot, recovered, epoch, .. } = opened;
+    let (is_damaged, seq) = (recovered.damaged.is_some(), recovered.head);
+    let segment = if let Found::Whole(slot) = slot { slot.segment } else { 0 };
+    if is_damaged || !matches!(slot, Found::Whole(_)) {
+        slot::create(disk, layout, Slot { all: is_damaged, segment, epoch: *epoch, seq })
+            .map_err(OpenError::at(&layout.slot()))?;
+    }
+    if has_format { Ok(()) } else { layout.write_format(disk) }
+}

@@ -1,0 +1,141 @@
+//! The bytes of one record: length, CRC-32C, kind, sequence number, payload.
+//!
+//! All numbers are little-endian; the checksum covers everything but itself, so a length or a kind
+//! cannot be damaged unseen. A record never has the kind 0: zeros mean "nothing written yet", which
+//! is what preallocated space looks like. The payload is JSON; this file does not look into it.
+
+/// Bytes in front of a payload: u32 length, u32 checksum, u8 kind, u64 seq.
+pub(super) const FRAME_BYTES: usize = 17;
+
+/// What a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The first of a segment.
+    Header,
+    /// The second of a segment: the whole state.
+    Checkpoint,
+    /// An event.
+    Event,
+    /// A destination's cursor moved.
+    Ack,
+    /// The content of the overflow slot.
+    Slot,
+}
+
+impl Kind {
+    const ALL: [Self; 5] = [Self::Header, Self::Checkpoint, Self::Event, Self::Ack, Self::Slot];
+
+    fn code(self) -> u8 {
+        match self {
+            Self::Header => 1,
+            Self::Checkpoint => 2,
+            Self::Event => 3,
+            Self::Ack => 4,
+            Self::Slot => 5,
+        }
+    }
+}
+
+/// A record that was read and is whole.
+#[derive(Debug)]
+pub(super) struct Record<'a> {
+    pub kind: Kind,
+    pub seq: u64,
+    pub payload: &'a [u8],
+    /// Where the next one begins.
+    pub end: usize,
+}
+
+/// Appends one record.
+pub(super) fn write(out: &mut Vec<u8>, kind: Kind, seq: u64, payload: &[u8]) {
+    let length = u32::try_from(payload.len()).expect("payloads are far below 4 GiB by the limits");
+    let [length, seq] = [&length.to_le_bytes()[..], &seq.to_le_bytes()[..]];
+    let kind = [kind.code()];
+    out.extend_from_slice(length);
+    out.extend_from_slice(&checksum(length, &kind, seq, payload).to_le_bytes());
+    out.extend_from_slice(&kind);
+    out.extend_from_slice(seq);
+    out.extend_from_slice(payload);
+}
+
+/// Reads the record at an offset; `None` where only zeros follow.
+///
+/// # Errors
+/// What is wrong there: a record cut or changed, or of a kind that this version does not know.
+pub(super) fn read(bytes: &[u8], at: usize) -> Result<Option<Record<'_>>, String> {
+    let rest = bytes.get(at..).unwrap_or_default();
+    let Some((frame, after)) = rest.split_at_checked(FRAME_BYTES) else {
+        return if rest.iter().all(|byte| *byte == 0) {
+            Ok(None)
+        } else {
+            Err(format!("a record is cut at byte {at}"))
+        };
+    };
+    let word = |from: usize| -> [u8; 4] {
+        frame[from..from + 4].try_into().expect("four bytes of a whole frame")
+    };
+    if frame.iter().all(|byte| *byte == 0) {
+        return if after.iter().all(|byte| *byte == 0) {
+            Ok(None)
+        } else {
+            Err(format!("bytes after the end of the records at byte {at}"))
+        };
+    }
+    let length = usize::try_from(u32::from_le_bytes(word(0))).unwrap_or(usize::MAX);
+    let payload = after.get(..length).ok_or_else(|| format!("a record is cut at byte {at}"))?;
+    let seq = &frame[9..FRAME_BYTES];
+    if checksum(&frame[..4], &frame[8..9], seq, payload) != u32::from_le_bytes(word(4)) {
+        return Err(format!("the checksum is wrong at byte {at}"));
+    }
+    let kind = Kind::ALL
+        .into_iter()
+        .find(|kind| kind.code() == frame[8])
+        .ok_or_else(|| format!("a record of unknown kind {} at byte {at}", frame[8]))?;
+    let seq = u64::from_le_bytes(seq.try_into().expect("eight bytes of a whole frame"));
+    Ok(Some(Record { kind, seq, payload, end: at + FRAME_BYTES + length }))
+}
+
+fn checksum(length: &[u8], kind: &[u8], seq: &[u8], payload: &[u8]) -> u32 {
+    [length, kind, seq, payload].iter().fold(0, |sum, part| crc32c::crc32c_append(sum, part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_reads_back_and_zeros_end_it() {
+        let mut bytes = Vec::new();
+        write(&mut bytes, Kind::Event, 7, b"{}");
+        write(&mut bytes, Kind::Ack, 8, b"");
+        bytes.extend([0; 40]);
+        let first = read(&bytes, 0).expect("whole").expect("there");
+        assert_eq!((first.kind, first.seq, first.payload), (Kind::Event, 7, &b"{}"[..]));
+        let second = read(&bytes, first.end).expect("whole").expect("there");
+        assert_eq!((second.kind, second.seq, second.payload), (Kind::Ack, 8, &b""[..]));
+        assert!(read(&bytes, second.end).expect("zeros").is_none());
+        let end = second.end;
+        bytes.push(1);
+        assert!(read(&bytes, end).is_err());
+    }
+
+    #[test]
+    fn every_changed_bit_is_seen() {
+        let mut bytes = Vec::new();
+        write(&mut bytes, Kind::Event, 7, b"{\"a\":1}");
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert!(read(&changed, 0).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_kind_is_an_error_though_it_is_whole() {
+        let mut bytes = vec![0; FRAME_BYTES];
+        bytes[8] = 200;
+        let sum = checksum(&bytes[..4], &bytes[8..9], &bytes[9..], b"");
+        bytes[4..8].copy_from_slice(&sum.to_le_bytes());
+        assert!(read(&bytes, 0).expect_err("unknown").contains("unknown kind 200"));
+    }
+}

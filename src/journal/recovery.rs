@@ -1,0 +1,231 @@
+//! From files to a book: what was accepted, or the certainty that something is missing.
+//!
+//! The newest sound checkpoint is the state; older segments only give back events that it does not
+//! hold folded. They must be there without a hole. A file may be broken where nothing is missed for
+//! it (a segment that failed while it was being made); any other breach is damage, and damage means
+//! `all` for every destination and counters that jump past whatever was given. Writes nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::domain::Event;
+use crate::support::clock;
+
+use super::book::Book;
+use super::layout::Layout;
+use super::segment::{self, Entry, Scan};
+use super::slot::{self, Found, Slot};
+use super::state::{Cursor, State};
+use super::{Config, Disk, OpenError};
+
+/// How far sequence numbers and versions jump over a gap: more than any number of events that can
+/// have been given between two things that survive (a segment holds far fewer).
+const JUMP: u64 = 1_000_000;
+
+/// What an opening found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// What is wrong with what was found. Every destination was given `all` for it.
+    pub damaged: Option<String>,
+    /// Events that are there for replay.
+    pub events: usize,
+    /// The newest sequence number.
+    pub head: u64,
+    /// Destinations that are new: they start at the head.
+    pub added: Vec<String>,
+    /// Destinations no longer configured; what they were owed is dropped.
+    pub dropped: Vec<String>,
+}
+
+/// What the writer goes on from.
+pub(super) struct Opened {
+    pub book: Book,
+    pub recovered: Recovered,
+    pub slot: Found,
+    pub epoch: u64,
+    /// Segment files as found: number, last event in it, bytes.
+    pub files: BTreeMap<u64, (u64, u64)>,
+    /// The number for the next one.
+    pub next_number: u64,
+}
+
+/// What is gathered from the segments.
+#[derive(Default)]
+struct Gathered {
+    state: Option<State>,
+    /// Acknowledgements and events after the newest checkpoint are replayed; older events are kept.
+    older: Vec<Kept>,
+    replay: Vec<Step>,
+    files: BTreeMap<u64, (u64, u64)>,
+    epoch: u64,
+    damage: Option<String>,
+}
+
+type Kept = (Arc<Event>, usize);
+
+enum Step {
+    Event(Kept),
+    Ack(segment::Ack),
+}
+
+/// Reads everything and makes the book.
+pub(super) fn recover(
+    config: &Config,
+    disk: &dyn Disk,
+    layout: &Layout,
+    has_format: bool,
+    destinations: &[String],
+) -> Result<Opened, OpenError> {
+    let found = slot::read(disk, layout).map_err(OpenError::at(&layout.slot()))?;
+    let numbers = layout.numbers(disk)?;
+    let slot = match &found {
+        Found::Whole(slot) => *slot,
+        Found::Missing | Found::Damaged => Slot::default(),
+    };
+    let mut gathered = Gathered { epoch: slot.epoch, ..Gathered::default() };
+    gathered.read_segments(disk, layout, &numbers, slot.segment)?;
+    let had_journal = has_format || !numbers.is_empty();
+    if had_journal && !matches!(found, Found::Whole(_)) {
+        gathered.damage("the overflow slot is missing or damaged".to_owned());
+    }
+    if slot.all {
+        gathered.damage("the disk refused records before the last stop".to_owned());
+    }
+    let next_number = numbers.last().copied().unwrap_or(0).max(slot.segment) + 1;
+    let (epoch, files) = (gathered.epoch, std::mem::take(&mut gathered.files));
+    let (book, recovered) = gathered.into_book(config, slot.seq, destinations);
+    let epoch = clock::wall_ms().max(epoch + 1);
+    Ok(Opened { book, recovered, slot: found, epoch, files, next_number })
+}
+
+impl Gathered {
+    /// The first damage is the one to tell.
+    fn damage(&mut self, what: String) {
+        self.damage.get_or_insert(what);
+    }
+
+    fn read_segments(
+        &mut self,
+        disk: &dyn Disk,
+        layout: &Layout,
+        numbers: &[u64],
+        newest: u64,
+    ) -> Result<(), OpenError> {
+        // Of the newest sound segment: its number, and what is wrong with its end.
+        let mut last = (0, None);
+        for &number in numbers {
+            let path = layout.segment(number);
+            let bytes = disk.read(&path).map_err(OpenError::at(&path))?.unwrap_or_default();
+            let size = bytes.len() as u64;
+            match segment::scan(number, &bytes) {
+                Ok(scan) => {
+                    let (events_through, broken) = self.take(scan);
+                    self.files.insert(number, (events_through, size));
+                    last = (number, broken);
+                }
+                // A segment that the slot does not name was never accepted into.
+                Err(_) => drop(self.files.insert(number, (0, size))),
+            }
+        }
+        let (number, broken) = last;
+        if number < newest {
+            self.damage(format!("segment {newest} is missing or cannot be read"));
+        }
+        if let Some(reason) = broken {
+            self.damage(format!("segment {number}: {reason}"));
+        }
+        self.check_older();
+        Ok(())
+    }
+
+    /// Goes on to the next segment; answers its last event, and what is wrong with its end.
+    fn take(&mut self, scan: Scan<'_>) -> (u64, Option<String>) {
+        let Scan { header, state, entries, mut broken } = scan;
+        self.epoch = self.epoch.max(header.epoch);
+        let earlier = std::mem::take(&mut self.replay).into_iter().filter_map(|step| match step {
+            Step::Event(kept) => Some(kept),
+            Step::Ack(_) => None,
+        });
+        self.older.extend(earlier);
+        self.older.retain(|(event, _)| {
+            event.seq > state.folded_through && event.seq <= header.previous_seq
+        });
+        self.state = Some(state);
+        let mut through = 0;
+        for entry in entries {
+            match entry {
+                Entry::Ack(ack) => self.replay.push(Step::Ack(ack)),
+                Entry::Event(seq, json) => match serde_json::from_slice::<Event>(json) {
+                    Ok(event) => {
+                        let event = Event { seq, epoch: header.epoch, ..event };
+                        self.replay.push(Step::Event((Arc::new(event), json.len())));
+                        through = seq;
+                    }
+                    Err(error) => {
+                        broken = Some(format!("event {seq} does not parse: {error}"));
+                        break;
+                    }
+                },
+            }
+        }
+        (through, broken)
+    }
+
+    /// What the newest checkpoint does not hold folded must be here whole.
+    fn check_older(&mut self) {
+        let Some(state) = &self.state else { return };
+        let needed = state.folded_through + 1..=state.head;
+        if !self.older.iter().map(|(event, _)| event.seq).eq(needed.clone()) {
+            self.damage(format!("events of {} to {} are missing", needed.start(), needed.end()));
+        }
+    }
+
+    fn into_book(
+        self,
+        config: &Config,
+        slot_seq: u64,
+        destinations: &[String],
+    ) -> (Book, Recovered) {
+        let Self { state, older, replay, damage, .. } = self;
+        let is_sound = damage.is_none();
+        let older = if is_sound { older } else { Vec::new() };
+        let mut book = Book::new(config, state.unwrap_or_default(), older);
+        for step in replay {
+            match step {
+                Step::Event((event, bytes)) => drop(book.apply(event, bytes)),
+                Step::Ack(ack) => drop(book.ack(&ack.destination, ack.through)),
+            }
+        }
+        let Reconciled { added, dropped } = reconcile(&mut book.state, destinations);
+        if !is_sound {
+            let head = book.state.head.max(slot_seq);
+            book.state.widen_all(head, JUMP, clock::wall_ms());
+            book = Book::new(config, book.state, Vec::new());
+        }
+        let (events, head) = (book.ring.len(), book.state.head);
+        (book, Recovered { damaged: damage, events, head, added, dropped })
+    }
+}
+
+struct Reconciled {
+    added: Vec<String>,
+    dropped: Vec<String>,
+}
+
+/// Makes the state's destinations the configured ones.
+fn reconcile(state: &mut State, destinations: &[String]) -> Reconciled {
+    let through = state.head;
+    let mut added = Vec::new();
+    for name in destinations {
+        state.destinations.entry(name.clone()).or_insert_with(|| {
+            added.push(name.clone());
+            Cursor { through, held: None }
+        });
+    }
+    let dropped = state
+        .destinations
+        .extract_if(.., |name, _| !destinations.contains(name))
+        .map(|(name, _)| name)
+        .collect();
+    Reconciled { added, dropped }
+}

@@ -1,0 +1,126 @@
+//! The recent events in memory: for replay to streams, for `events/{id}`, for naming a backlog.
+//!
+//! Sequence numbers in the ring have no holes, so a place is found by subtraction; each entry counts
+//! the due events up to itself, so the size of a backlog is one subtraction too. The ring does not
+//! know destinations: what leaves it is handed back to be folded.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::domain::{Event, EventId, Scope, Source};
+
+/// Whether destinations are owed an event. One that the echo quench holds back is not due: the
+/// release that follows carries its demand.
+pub(super) fn is_due(event: &Event) -> bool {
+    let is_held_back = event.quenched_for.is_some() && event.source != Source::Quench;
+    event.scope == Scope::Mirrored && !is_held_back
+}
+
+struct Entry {
+    event: Arc<Event>,
+    bytes: usize,
+    /// Due events up to and including this one, since the ring was made.
+    due: u64,
+}
+
+/// Events `floor + 1 ..= head`.
+#[derive(Default)]
+pub(super) struct Ring {
+    entries: VecDeque<Entry>,
+    floor: u64,
+    due_at_floor: u64,
+    bytes: usize,
+    places: HashMap<EventId, u64>,
+}
+
+impl Ring {
+    /// An empty ring that goes on after `floor`.
+    pub(super) fn after(floor: u64) -> Self {
+        Self { floor, ..Self::default() }
+    }
+
+    /// The newest event that is no longer in it.
+    pub(super) fn floor(&self) -> u64 {
+        self.floor
+    }
+
+    pub(super) fn head(&self) -> u64 {
+        self.floor + self.entries.len() as u64
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Size of the events as records.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds the next event.
+    pub(super) fn push(&mut self, event: Arc<Event>, bytes: usize) {
+        debug_assert_eq!(event.seq, self.head() + 1, "sequence numbers have no holes");
+        let due = self.due_through(self.head()) + u64::from(is_due(&event));
+        self.bytes += bytes;
+        self.places.extend(event.known_ids().map(|id| (id, event.seq)));
+        self.entries.push_back(Entry { event, bytes, due });
+    }
+
+    /// Takes the oldest event out.
+    pub(super) fn pop(&mut self) -> Option<Arc<Event>> {
+        let Entry { event, bytes, due } = self.entries.pop_front()?;
+        self.floor = event.seq;
+        self.due_at_floor = due;
+        self.bytes -= bytes;
+        for id in event.known_ids() {
+            // The same id may have come again since; that place stays.
+            if self.places.get(&id) == Some(&event.seq) {
+                self.places.remove(&id);
+            }
+        }
+        Some(event)
+    }
+
+    /// The index of the first event after `seq`.
+    fn place(&self, seq: u64) -> usize {
+        let offset = seq.saturating_sub(self.floor);
+        usize::try_from(offset).unwrap_or(usize::MAX).min(self.entries.len())
+    }
+
+    fn due_through(&self, seq: u64) -> u64 {
+        match self.place(seq) {
+            0 => self.due_at_floor,
+            place => self.entries[place - 1].due,
+        }
+    }
+
+    /// How many due events lie in `after + 1 ..= through`.
+    pub(super) fn due_between(&self, after: u64, through: u64) -> u64 {
+        self.due_through(through).saturating_sub(self.due_through(after))
+    }
+
+    /// The due events after `seq`, with their sizes.
+    pub(super) fn due_after(&self, seq: u64) -> impl Iterator<Item = (&Arc<Event>, usize)> {
+        let mut seen = self.due_through(seq);
+        std::iter::from_fn(move || {
+            // By search, not by walking: thousands of local events may lie between two due ones.
+            let place = self.entries.partition_point(|entry| entry.due <= seen);
+            let entry = self.entries.get(place)?;
+            seen = entry.due;
+            Some((&entry.event, entry.bytes))
+        })
+    }
+
+    pub(super) fn events_after(&self, seq: u64) -> impl Iterator<Item = &Arc<Event>> {
+        self.entries.range(self.place(seq)..).map(|entry| &entry.event)
+    }
+
+    pub(super) fn event(&self, id: EventId) -> Option<&Arc<Event>> {
+        let seq = *self.places.get(&id)?;
+        self.entries.get(self.place(seq.checked_sub(1)?)).map(|entry| &entry.event)
+    }
+
+    pub(super) fn ids(&self) -> Vec<EventId> {
+        self.events_after(0).flat_map(|event| event.known_ids()).collect()
+    }
+}

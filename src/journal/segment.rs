@@ -1,0 +1,183 @@
+//! One segment file: header, checkpoint, then records, in space that was zeroed ahead.
+//!
+//! A segment is written by one process start only and never appended to again. After the first
+//! failed write or sync it must be dropped: nobody knows what such a sync left on the disk. At least
+//! one frame of zeros always follows the last record, so that a cut at a record's end shows.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use super::Disk;
+use super::disk::DiskFile;
+use super::layout::Layout;
+use super::record::{self, FRAME_BYTES, Kind};
+use super::state::State;
+
+/// Step in which a file grows. Between two steps a sync changes no metadata, which is what makes it
+/// cheap; 256 KiB are a thousand events and cost a small instance nothing.
+const STEP_BYTES: u64 = 256 * 1024;
+
+/// Version of the records. A higher one is not read, and so treated as damage.
+const FORMAT: u32 = 1;
+
+/// The first record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Header {
+    format: u32,
+    /// Its own number, as in the file's name.
+    pub number: u64,
+    /// The process start that writes it.
+    pub epoch: u64,
+    /// The first sequence number that may come in it.
+    pub first_seq: u64,
+    /// The last event in older segments that counts; what they hold after it was never accepted.
+    pub previous_seq: u64,
+    /// The file's length is a multiple of this.
+    step: u64,
+}
+
+/// A destination's cursor moved.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Ack {
+    pub destination: String,
+    pub through: u64,
+}
+
+/// A segment that is being written.
+pub(super) struct Segment {
+    file: Box<dyn DiskFile>,
+    pub number: u64,
+    /// Where the first record after the checkpoint begins: a large checkpoint makes none full.
+    begin: u64,
+    end: u64,
+    pub length: u64,
+    step: u64,
+}
+
+impl Segment {
+    /// Makes the file with header and checkpoint, durable on `Ok`.
+    pub(super) fn create(
+        disk: &dyn Disk,
+        layout: &Layout,
+        (number, epoch, previous_seq): (u64, u64, u64),
+        segment_bytes: u64,
+        state: &State,
+    ) -> io::Result<Self> {
+        let step = STEP_BYTES.min(segment_bytes).max(FRAME_BYTES as u64);
+        let first_seq = state.head + 1;
+        let header = Header { format: FORMAT, number, epoch, first_seq, previous_seq, step };
+        let mut bytes = Vec::new();
+        record::write(&mut bytes, Kind::Header, state.head, &json(&header));
+        record::write(&mut bytes, Kind::Checkpoint, state.head, &json(state));
+        let file = disk.create(&layout.segment(number))?;
+        let mut segment = Self { file, number, begin: 0, end: 0, length: 0, step };
+        segment.write(&bytes)?;
+        segment.begin = segment.end;
+        disk.sync_dir(&layout.segments())?;
+        Ok(segment)
+    }
+
+    /// Whether records of so many bytes belong into the next segment.
+    pub(super) fn is_full(&self, bytes: usize, segment_bytes: u64) -> bool {
+        let written = self.end - self.begin;
+        written > 0 && written + bytes as u64 > segment_bytes
+    }
+
+    /// Appends records with one write and one sync; durable on `Ok`, to be dropped on an error.
+    pub(super) fn write(&mut self, records: &[u8]) -> io::Result<()> {
+        let end = self.end + records.len() as u64;
+        let needed = (end + FRAME_BYTES as u64).next_multiple_of(self.step);
+        if needed > self.length {
+            let zeros = vec![0; usize::try_from(needed - self.length).unwrap_or(usize::MAX)];
+            self.file.write_at(self.length, &zeros)?;
+            self.length = needed;
+        }
+        self.file.write_at(self.end, records)?;
+        self.file.sync_data()?;
+        self.end = end;
+        Ok(())
+    }
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("plain structs with text keys serialise")
+}
+
+/// Appends the records of some acknowledgements.
+pub(super) fn encode_acks(out: &mut Vec<u8>, head: u64, acks: &[(String, u64)]) {
+    for (destination, through) in acks {
+        let ack = Ack { destination: destination.clone(), through: *through };
+        record::write(out, Kind::Ack, head, &json(&ack));
+    }
+}
+
+/// A segment as it was found.
+pub(super) struct Scan<'a> {
+    pub header: Header,
+    pub state: State,
+    /// Events and acknowledgements.
+    pub entries: Vec<Entry<'a>>,
+    /// What is wrong after them, where something is.
+    pub broken: Option<String>,
+}
+
+/// One record of interest.
+pub(super) enum Entry<'a> {
+    /// Sequence number, and the event's JSON.
+    Event(u64, &'a [u8]),
+    Ack(Ack),
+}
+
+/// Reads as much of a segment as is sound.
+///
+/// # Errors
+/// What is wrong with its header or checkpoint: then nothing of it can be used.
+pub(super) fn scan(number: u64, bytes: &[u8]) -> Result<Scan<'_>, String> {
+    let first = expect(bytes, 0, Kind::Header)?;
+    let header: Header = parse(first.payload)?;
+    if header.format != FORMAT || header.number != number || header.step == 0 {
+        return Err("the header is of another file or version".to_owned());
+    }
+    let second = expect(bytes, first.end, Kind::Checkpoint)?;
+    let state: State = parse(second.payload)?;
+    let mut scan = Scan { header, state, entries: Vec::new(), broken: None };
+    if let Err(reason) = scan.read_entries(bytes, second.end) {
+        scan.broken = Some(reason);
+    }
+    Ok(scan)
+}
+
+impl<'a> Scan<'a> {
+    fn read_entries(&mut self, bytes: &'a [u8], mut at: usize) -> Result<(), String> {
+        let mut next_seq = self.header.first_seq;
+        while let Some(record) = record::read(bytes, at)? {
+            let entry = match record.kind {
+                Kind::Event if record.seq == next_seq => {
+                    next_seq += 1;
+                    Entry::Event(record.seq, record.payload)
+                }
+                Kind::Ack => Entry::Ack(parse(record.payload)?),
+                _ => return Err(format!("a record out of place at byte {at}")),
+            };
+            self.entries.push(entry);
+            at = record.end;
+        }
+        let is_terminated = bytes.len() >= at + FRAME_BYTES;
+        if is_terminated && (bytes.len() as u64).is_multiple_of(self.header.step) {
+            Ok(())
+        } else {
+            Err(format!("the file is cut at byte {}", bytes.len()))
+        }
+    }
+}
+
+fn expect(bytes: &[u8], at: usize, kind: Kind) -> Result<record::Record<'_>, String> {
+    record::read(bytes, at)?
+        .filter(|record| record.kind == kind)
+        .ok_or_else(|| format!("no {kind:?} at byte {at}"))
+}
+
+fn parse<T: for<'de> Deserialize<'de>>(payload: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(payload).map_err(|error| format!("a record does not parse: {error}"))
+}

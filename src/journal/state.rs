@@ -1,0 +1,207 @@
+//! The state: a deterministic fold of the records, which a checkpoint is the JSON of.
+//!
+//! The live process and recovery run the same code here. Kept invariant, for every destination and
+//! every due event: it is at or below the cursor, or folded into `held`, or still in the ring.
+//! Folding is a join in the lattice of demands, so the order of folding does not matter, and past
+//! its bound a demand only goes up. Nothing here does I/O or knows the time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Demand, Event, Selectors, Source, TypeName};
+
+/// Types that are given a counter of their own. Far above any real schema; past it (somebody
+/// invents names) only the whole `version` moves, so that a checkpoint stays below a few MiB.
+const TYPES_MAX: usize = 16_384;
+
+/// Everything but the ring. An unknown field is refused: a newer version may owe something by it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct State {
+    /// The newest event that was applied.
+    pub head: u64,
+    /// Events at or below are in `held` where they are owed, and are not needed from older segments.
+    pub folded_through: u64,
+    /// One more for every event.
+    pub version: u64,
+    /// The same by type.
+    pub types: BTreeMap<TypeName, u64>,
+    /// When everything was last cleared, wall clock.
+    pub last_clear_ms: Option<u64>,
+    pub destinations: BTreeMap<String, Cursor>,
+    /// Mirror to what the echo quench holds back because of it.
+    pub quenched: BTreeMap<String, Demand>,
+}
+
+/// How far one destination is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cursor {
+    /// Everything at or below was acknowledged, except what `held` holds.
+    pub through: u64,
+    pub held: Option<Held>,
+}
+
+/// What is owed and can no longer be named event by event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Held {
+    /// Shared, so that taking a checkpoint or a backlog copies nothing under the lock.
+    pub demand: Arc<Demand>,
+    pub cascade: Arc<Selectors>,
+    /// Events folded in.
+    pub count: u64,
+    /// Whether it became `all` by widening, not because somebody asked for `all`.
+    pub widened: bool,
+    pub first_seq: u64,
+    /// Nothing in it is newer: an acknowledgement through here settles it.
+    pub last_seq: u64,
+    /// When the oldest was accepted, wall clock.
+    pub oldest_at_ms: u64,
+}
+
+impl State {
+    /// Counts one event; the ring is somebody else's. Answers the version it made.
+    pub(super) fn count(&mut self, event: &Event, members_max: usize) -> u64 {
+        self.head = event.seq;
+        self.version += 1;
+        let footprint = event.footprint();
+        if footprint.is_all() {
+            self.last_clear_ms = self.last_clear_ms.max(Some(event.at_ms));
+            self.types.values_mut().for_each(|version| *version += 1);
+        }
+        for name in footprint.named_types() {
+            if let Some(version) = self.types.get_mut(name) {
+                *version += 1;
+            } else if self.types.len() < TYPES_MAX {
+                self.types.insert(name.clone(), 1);
+            }
+        }
+        self.quench(event, members_max);
+        self.version
+    }
+
+    fn quench(&mut self, event: &Event, members_max: usize) {
+        let Some(mirror) = &event.quenched_for else { return };
+        if event.source != Source::Quench {
+            let demand = self.quenched.entry(mirror.clone()).or_default();
+            demand.join(&event.demand);
+            demand.widen_to(members_max);
+        } else if let Some(demand) = self.quenched.get_mut(mirror) {
+            // What joined after the release was drawn up is not in it and stays held back.
+            let rest = without(demand, &event.demand);
+            if rest.is_empty() {
+                self.quenched.remove(mirror);
+            } else {
+                *demand = rest;
+            }
+        }
+    }
+
+    /// Folds a due event that leaves the ring into what every destination that lacks it is owed.
+    pub(super) fn fold(&mut self, event: &Event, members_max: usize) {
+        self.destinations.values_mut().for_each(|cursor| cursor.fold(event, members_max));
+    }
+
+    /// After a gap: every destination needs `all`, and the counters move past whatever was given.
+    pub(super) fn widen_all(&mut self, head: u64, jump: u64, now_ms: u64) {
+        // The version never exceeds the sequence number, so the head bounds what was lost of it.
+        self.version = self.version.max(head) + jump;
+        self.types.values_mut().for_each(|version| *version += jump);
+        self.head = head + jump;
+        self.folded_through = self.head;
+        for cursor in self.destinations.values_mut() {
+            *cursor = Cursor { through: self.head, held: Some(Held::all(self.head, now_ms)) };
+        }
+    }
+}
+
+/// What of `demand` the other does not cover.
+fn without(demand: &Demand, other: &Demand) -> Demand {
+    let soft =
+        demand.soft.iter().filter(|one| !other.hard.covers_one(one) && !other.soft.covers_one(one));
+    Demand {
+        hard: demand.hard.iter().filter(|one| !other.hard.covers_one(one)).collect(),
+        soft: soft.collect(),
+    }
+}
+
+impl Cursor {
+    /// Where naming starts: below, everything is acknowledged or held.
+    pub(super) fn base(&self) -> u64 {
+        self.held.as_ref().map_or(self.through, |held| held.last_seq.max(self.through))
+    }
+
+    fn fold(&mut self, event: &Event, members_max: usize) {
+        if event.seq <= self.base() {
+            return;
+        }
+        match &mut self.held {
+            Some(held) => held.join(event, members_max),
+            None => self.held = Some(Held::new(event, members_max)),
+        }
+    }
+
+    /// Everything at or below `through` was acknowledged. Says whether that is news.
+    pub(super) fn ack(&mut self, through: u64) -> bool {
+        let settles = self.held.as_ref().is_some_and(|held| held.last_seq <= through);
+        if settles {
+            self.held = None;
+        }
+        let moves = through > self.through;
+        self.through = self.through.max(through);
+        settles || moves
+    }
+}
+
+impl Held {
+    fn new(event: &Event, members_max: usize) -> Self {
+        let mut held = Self {
+            demand: Arc::default(),
+            cascade: Arc::default(),
+            count: 0,
+            widened: false,
+            first_seq: event.seq,
+            last_seq: event.seq,
+            oldest_at_ms: event.at_ms,
+        };
+        held.join(event, members_max);
+        held
+    }
+
+    fn all(seq: u64, now_ms: u64) -> Self {
+        Self {
+            demand: Arc::new(Demand { hard: Selectors::all(), soft: Selectors::default() }),
+            cascade: Arc::default(),
+            count: 0,
+            widened: true,
+            first_seq: 0,
+            last_seq: seq,
+            oldest_at_ms: now_ms,
+        }
+    }
+
+    fn join(&mut self, event: &Event, members_max: usize) {
+        self.count += 1;
+        self.last_seq = event.seq;
+        let was_asked = event.demand.hard.is_all();
+        let demand = Arc::make_mut(&mut self.demand);
+        if was_asked {
+            self.widened = false;
+        }
+        demand.join(&event.demand);
+        if demand.widen_to(members_max) && (demand.hard.is_all() || demand.soft.is_all()) {
+            self.widened = true;
+        }
+        // Everything is demanded already: the cascade adds nothing to it.
+        if demand.hard.is_all() {
+            self.cascade = Arc::default();
+        } else if !event.cascade.is_empty() {
+            let cascade = Arc::make_mut(&mut self.cascade);
+            cascade.join(&event.cascade);
+            cascade.widen_to(members_max);
+        }
+    }
+}

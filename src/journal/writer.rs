@@ -1,0 +1,370 @@
+//! The one thread that writes: group commit, and what to do when the disk says no.
+//!
+//! It takes one command, drains what else is there, and makes all of it durable with one write and
+//! one sync; only then do readers see it. After a failed write or sync the segment is dropped for
+//! ever and the batch is written once into a new one; failing that, the slot marks `all`. The book
+//! goes on in memory either way, and a later checkpoint makes it durable exactly.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::domain::Event;
+
+use super::handle::{Receipt, Shared};
+use super::layout::Layout;
+use super::record::{self, Kind};
+use super::segment::{self, Segment};
+use super::slot::{self, Slot};
+use super::state::State;
+use super::{Config, Disk, Refused, book};
+
+/// Events in one commit: past it a sync is shared widely enough, and waiting longer helps nobody.
+const BATCH_EVENTS_MAX: usize = 512;
+/// Bytes in one commit, so that one write stays in the range of milliseconds.
+const BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// How long an acknowledgement may wait for a commit to ride on. Losing it only sends again.
+const ACK_DELAY: Duration = Duration::from_millis(50);
+/// Between two attempts to write again after a refusal.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+/// Segment files at most. Idle restarts leave none behind, so this many hold events; past it the
+/// oldest are folded. Even at one preallocation step each they are 64 MiB.
+const SEGMENTS_MAX: usize = 256;
+
+/// An event on its way to the disk.
+pub(super) struct Append {
+    pub event: Event,
+    /// Its JSON, made by the caller so that the writer need not.
+    pub json: Vec<u8>,
+    pub reply: oneshot::Sender<Result<Receipt, Refused>>,
+    /// Its place in the queue, given back when it is dropped.
+    pub permit: OwnedSemaphorePermit,
+}
+
+pub(super) enum Command {
+    Append(Box<Append>),
+    /// An acknowledgement waits to be written.
+    Acked,
+    Flush(oneshot::Sender<()>),
+    Close(oneshot::Sender<()>),
+}
+
+pub(super) struct Writer {
+    config: Config,
+    disk: Arc<dyn Disk>,
+    layout: Layout,
+    shared: Arc<Shared>,
+    epoch: u64,
+    segment: Option<Segment>,
+    next_number: u64,
+    /// Segment files: number to last event in it (0 for none) and bytes.
+    files: BTreeMap<u64, (u64, u64)>,
+    /// The newest event in a segment; behind the head after refusals.
+    durable: u64,
+    /// Whether the slot is known to say `all`.
+    is_marked: bool,
+    retry_at: Option<Instant>,
+    buffer: Vec<u8>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        config: Config,
+        disk: Arc<dyn Disk>,
+        shared: Arc<Shared>,
+        files: BTreeMap<u64, (u64, u64)>,
+        next_number: u64,
+    ) -> Self {
+        let layout = Layout::new(&config.dir);
+        let (durable, epoch) = (shared.book.lock().state.head, shared.epoch);
+        Self {
+            config,
+            disk,
+            layout,
+            shared,
+            epoch,
+            segment: None,
+            next_number,
+            files,
+            durable,
+            is_marked: false,
+            retry_at: None,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// The first segment of this start. A disk that refuses it leaves a journal that says so.
+    pub(super) fn start(&mut self) {
+        if let Err(error) = self.open_segment() {
+            self.fail(&error);
+        }
+        self.tell();
+    }
+
+    /// Until it is closed or every handle is gone.
+    pub(super) fn run(mut self, commands: &Receiver<Command>, lock: Box<dyn Send>) {
+        let closed = self.serve(commands);
+        self.commit(Vec::new());
+        drop(lock);
+        if let Some(closed) = closed {
+            let _ = closed.send(());
+        }
+    }
+
+    fn serve(&mut self, commands: &Receiver<Command>) -> Option<oneshot::Sender<()>> {
+        let mut wake: Option<Instant> = None;
+        loop {
+            let first = match wake.or(self.retry_at) {
+                Some(at) => commands.recv_deadline(at),
+                None => commands.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            let mut gathered = Gathered::default();
+            match first {
+                Ok(command) => gathered.take(command),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+            if gathered.is_acked_only
+                && Instant::now() < *wake.get_or_insert_with(|| Instant::now() + ACK_DELAY)
+            {
+                continue;
+            }
+            while gathered.has_room()
+                && let Ok(command) = commands.try_recv()
+            {
+                gathered.take(command);
+            }
+            wake = None;
+            self.commit(gathered.appends);
+            for reply in gathered.flushed {
+                let _ = reply.send(());
+            }
+            if gathered.closed.is_some() {
+                return gathered.closed;
+            }
+        }
+    }
+
+    /// Makes a batch, and every acknowledgement so far, durable as well as the disk lets it.
+    fn commit(&mut self, mut batch: Vec<Append>) {
+        let (head, acks) = {
+            let mut book = self.shared.book.lock();
+            (book.state.head, book.take_unwritten())
+        };
+        for (append, seq) in batch.iter_mut().zip(head + 1..) {
+            append.event.seq = seq;
+            append.event.epoch = self.epoch;
+        }
+        if batch.is_empty() && acks.is_empty() && self.segment.is_some() {
+            return;
+        }
+        let mut records = std::mem::take(&mut self.buffer);
+        records.clear();
+        for Append { event, json, .. } in &batch {
+            record::write(&mut records, Kind::Event, event.seq, json);
+        }
+        let last = head + batch.len() as u64;
+        segment::encode_acks(&mut records, last, &acks);
+        let refusal = self.persist(&records, last);
+        self.buffer = records;
+        if refusal.is_some() {
+            self.shared.book.lock().restore_unwritten(acks);
+        }
+        self.publish(batch, refusal);
+        self.tell();
+    }
+
+    /// `None` where the records are durable, else how bad it is.
+    fn persist(&mut self, records: &[u8], last: u64) -> Option<fn(Receipt) -> Refused> {
+        let attempts = match (&self.segment, self.retry_at) {
+            (Some(_), _) => 2,
+            (None, Some(at)) if Instant::now() < at => 0,
+            (None, _) => 1,
+        };
+        for _ in 0..attempts {
+            match self.write(records) {
+                Ok(()) => {
+                    self.durable = last;
+                    self.retry_at = None;
+                    return None;
+                }
+                Err(error) => self.fail(&error),
+            }
+        }
+        // Acknowledgements alone need no mark: losing them only sends again.
+        if !self.is_marked && last > self.durable {
+            let newest = self.files.keys().next_back().copied().unwrap_or(0);
+            let marked = self.write_slot(newest, true, last);
+            self.is_marked = marked.is_ok();
+            if let Err(error) = marked {
+                self.shared.health.lock().last_error = Some(error.to_string());
+            }
+        }
+        Some(if self.is_marked { Refused::Degraded } else { Refused::Lost })
+    }
+
+    /// One attempt: into the segment there is, else into a new one.
+    fn write(&mut self, records: &[u8]) -> io::Result<()> {
+        let limit = self.config.segment_bytes;
+        if self.segment.as_ref().is_none_or(|segment| segment.is_full(records.len(), limit)) {
+            self.open_segment()?;
+        }
+        let segment = self.segment.as_mut().expect("one was opened above");
+        if !records.is_empty() {
+            segment.write(records)?;
+        }
+        Ok(())
+    }
+
+    /// A new segment with a checkpoint of now; the slot names it, and what it replaces goes.
+    fn open_segment(&mut self) -> io::Result<()> {
+        self.retire();
+        let state = self.checkpoint();
+        let number = self.next_number;
+        self.next_number += 1;
+        match self.create_segment(number, &state) {
+            Ok(segment) => {
+                self.durable = state.head;
+                self.files.insert(number, (0, segment.length));
+                self.segment = Some(segment);
+                self.compact(state.folded_through);
+                Ok(())
+            }
+            Err(error) => {
+                // Nothing was accepted into it. Left behind, one a second would fill the disk.
+                let removed = self.disk.remove(&self.layout.segment(number));
+                if removed.is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
+                    self.files.insert(number, (0, 0));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn create_segment(&mut self, number: u64, state: &State) -> io::Result<Segment> {
+        let place = (number, self.epoch, self.durable.min(state.head));
+        let bytes = self.config.segment_bytes;
+        let segment = Segment::create(&*self.disk, &self.layout, place, bytes, state)?;
+        // The same write takes the mark away: the checkpoint holds what it stood for.
+        self.is_marked = false;
+        self.write_slot(number, false, state.head)?;
+        Ok(segment)
+    }
+
+    /// The segment is written no more; what is known of it is kept.
+    fn retire(&mut self) {
+        if let Some(segment) = self.segment.take() {
+            self.files.insert(segment.number, (self.durable, segment.length));
+        }
+    }
+
+    fn checkpoint(&mut self) -> State {
+        let mut book = self.shared.book.lock();
+        let excess = (self.files.len() + 1).saturating_sub(SEGMENTS_MAX);
+        let oldest = self.files.values().take(excess).map(|(through, _)| *through).max();
+        book.drop_through(oldest.unwrap_or(0));
+        let state = book.state.clone();
+        if self.durable >= state.head {
+            return state;
+        }
+        // Events that no segment holds: the checkpoint has to hold them all itself.
+        let events: Vec<_> = book.ring.events_after(0).cloned().collect();
+        drop(book);
+        book::folded(state, &events, self.config.backlog_members_max)
+    }
+
+    /// Takes away the segments that hold nothing that is still needed. What cannot be removed now
+    /// is tried again with the next segment.
+    fn compact(&mut self, folded_through: u64) {
+        let (disk, layout) = (&self.disk, &self.layout);
+        let current = self.segment.as_ref().map_or(0, |segment| segment.number);
+        let before = self.files.len();
+        self.files.retain(|number, (through, _)| {
+            let is_needed = *number == current || *through > folded_through;
+            is_needed || disk.remove(&layout.segment(*number)).is_err()
+        });
+        if self.files.len() < before {
+            // A removal that comes undone only brings back what nobody needs.
+            let _ = disk.sync_dir(&layout.segments());
+        }
+    }
+
+    fn write_slot(&self, segment: u64, all: bool, seq: u64) -> io::Result<()> {
+        let slot = Slot { all, segment, epoch: self.epoch, seq };
+        slot::write(&*self.disk, &self.layout, slot)
+    }
+
+    /// Nothing is acknowledged from the segment any more.
+    fn fail(&mut self, error: &io::Error) {
+        self.retire();
+        self.retry_at = Some(Instant::now() + RETRY_EVERY);
+        self.shared.health.lock().last_error = Some(error.to_string());
+    }
+
+    /// Readers see the batch, callers get their answers.
+    fn publish(&mut self, batch: Vec<Append>, refusal: Option<fn(Receipt) -> Refused>) {
+        let mut replies = Vec::with_capacity(batch.len());
+        let mut permits = Vec::with_capacity(batch.len());
+        let mut book = self.shared.book.lock();
+        for Append { event, json, reply, permit } in batch {
+            let (seq, epoch) = (event.seq, event.epoch);
+            let version = book.apply(Arc::new(event), json.len());
+            replies.push((reply, Receipt { seq, epoch, version }));
+            permits.push(permit);
+        }
+        let head = book.state.head;
+        drop(book);
+        self.shared.head.send_if_modified(|seen| std::mem::replace(seen, head) != head);
+        for (reply, receipt) in replies {
+            let answer = refusal.map_or(Ok(receipt), |refused| Err(refused(receipt)));
+            // A caller that went away has its event journalled all the same.
+            let _ = reply.send(answer);
+        }
+    }
+
+    fn tell(&mut self) {
+        let current = self.segment.as_ref().map(|segment| (segment.number, segment.length));
+        let sealed =
+            self.files.iter().filter(|(number, _)| current.is_none_or(|c| c.0 != **number));
+        let bytes: u64 = sealed.map(|(_, (_, bytes))| bytes).sum();
+        let mut health = self.shared.health.lock();
+        health.is_degraded = self.segment.is_none();
+        health.segments = self.files.len();
+        health.bytes = bytes + current.map_or(0, |(_, length)| length);
+    }
+}
+
+/// What one commit takes together.
+#[derive(Default)]
+struct Gathered {
+    appends: Vec<Append>,
+    bytes: usize,
+    is_acked_only: bool,
+    flushed: Vec<oneshot::Sender<()>>,
+    closed: Option<oneshot::Sender<()>>,
+}
+
+impl Gathered {
+    fn take(&mut self, command: Command) {
+        self.is_acked_only = matches!(command, Command::Acked) && self.appends.is_empty();
+        match command {
+            Command::Append(append) => {
+                self.bytes += append.json.len();
+                self.appends.push(*append);
+            }
+            Command::Acked => {}
+            Command::Flush(reply) => self.flushed.push(reply),
+            Command::Close(reply) => self.closed = Some(reply),
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.closed.is_none()
+            && self.appends.len() < BATCH_EVENTS_MAX
+            && self.bytes < BATCH_BYTES_MAX
+    }
+}
