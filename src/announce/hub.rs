@@ -118,9 +118,10 @@ impl Hub {
             let mut readers = self.inner.readers.lock();
             let page = self.inner.journal.after(readers.at, PAGE_EVENTS);
             if page.gap {
-                let id = page.events.first().map(|event| {
-                    format!("{}-{}", event.epoch, event.seq.saturating_sub(1))
-                });
+                let id = page
+                    .events
+                    .first()
+                    .map(|event| format!("{}-{}", event.epoch, event.seq.saturating_sub(1)));
                 broadcast(&mut readers, &[frame::resync(id.as_deref(), "gap")]);
             }
             let Some(last) = page.events.last() else { return };
@@ -177,7 +178,8 @@ impl Hub {
             return None;
         }
         let seen = position.frames.unwrap_or(usize::MAX);
-        let rest = at.into_iter().flat_map(|event| frame::app_updates(event).into_iter().skip(seen));
+        let rest =
+            at.into_iter().flat_map(|event| frame::app_updates(event).into_iter().skip(seen));
         let is_later = |event: &&Arc<Event>| event.seq > position.seq && event.seq <= until;
         let later = page.events.iter().filter(is_later).filter(|event| is_told(event));
         Some(rest.chain(later.flat_map(|event| frame::app_updates(event))).collect())

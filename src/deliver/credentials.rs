@@ -131,10 +131,7 @@ impl Account {
         })
     }
 
-    fn read(
-        &self,
-        answer: super::transport::Answer,
-    ) -> Result<(Secret, Duration), LoginFailure> {
+    fn read(&self, answer: super::transport::Answer) -> Result<(Secret, Duration), LoginFailure> {
         match answer.status {
             200..=299 => {}
             429 => return Err(LoginFailure::Throttled(answer.retry_after)),

@@ -98,9 +98,11 @@ pub fn batch_body<'a>(
     watermark: u64,
     events: impl Iterator<Item = &'a Event>,
     merged: Demand,
+    merged_cascade: &Selectors,
 ) -> Bytes {
     let graph = sender.rules.graph();
     let mut cascade = graph.cascade(&merged.selectors());
+    cascade.join(merged_cascade);
     let events = events
         .map(|event| {
             cascade.join(&event.cascade);
@@ -158,9 +160,8 @@ pub fn legacy_form(selectors: &Selectors, known_types: &[TypeName]) -> LegacyFor
         }
     }
     form.bodies.extend(whole.into_iter().map(|name| legacy_body(name, None)));
-    let speechless = |one: &Selector| {
-        !matches!(one, Selector::All | Selector::Type(_) | Selector::Entity(..))
-    };
+    let speechless =
+        |one: &Selector| !matches!(one, Selector::All | Selector::Type(_) | Selector::Entity(..));
     form.unsupported.extend(selectors.iter().filter(speechless));
     form
 }

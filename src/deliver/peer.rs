@@ -291,8 +291,7 @@ mod tests {
             expires_pointer: "/expires_in".into(),
         };
         let base = url::Url::parse("http://127.0.0.1:1/").expect("url");
-        let peer =
-            PeerConfig { name: "p".into(), base, rate_per_second: 1.0, burst: 1, login };
+        let peer = PeerConfig { name: "p".into(), base, rate_per_second: 1.0, burst: 1, login };
         Peer::new(peer, &config(vec![]))
     }
 

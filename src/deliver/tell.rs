@@ -21,17 +21,19 @@ fn count(backlog: &Backlog) -> u64 {
 }
 
 /// Writes a line about a backlog; `event_id` is filled where it is about one event only.
-fn about(peer: &Peer, backlog: &Backlog, mut line: Activity<'_>) {
+fn about(peer: &Peer, backlog: &Backlog, line: Activity<'_>) {
     let list = ids(backlog);
-    let single = backlog.events.len() == 1 && backlog.merged_count == 0;
-    let list = list.as_str();
+    let is_single = backlog.events.len() == 1 && backlog.merged_count == 0;
     let mut union = backlog.merged.selectors();
     backlog.events.iter().for_each(|event| union.join(&event.demand.selectors()));
     let touched = Touched::of(&union);
-    line.peer = Some(&peer.config.name);
-    line.events = Some(count(backlog));
-    line.event_id = single.then_some(list);
-    line.event_ids = (!single && !list.is_empty()).then_some(list);
+    let line = Activity {
+        peer: Some(&peer.config.name),
+        events: Some(count(backlog)),
+        event_id: is_single.then_some(&list),
+        event_ids: (!is_single && !list.is_empty()).then_some(&list),
+        ..line
+    };
     touched.name_in(line).emit();
 }
 

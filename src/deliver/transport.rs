@@ -132,11 +132,7 @@ impl Network {
                 .build()
                 .map_err(|error| ClientError(error.to_string()))
         };
-        Ok(Self {
-            pooled: build(2)?,
-            alone: build(0)?,
-            answer_bytes_max: config.answer_bytes_max,
-        })
+        Ok(Self { pooled: build(2)?, alone: build(0)?, answer_bytes_max: config.answer_bytes_max })
     }
 
     async fn exchange(&self, client: &Client, request: Outgoing) -> Result<Answer, Failure> {

@@ -91,7 +91,8 @@ impl Worker {
             let (pause, not_before) = self.peer.with(|state| (state.pause, state.not_before));
             let is_held = matches!(pause, Some(Pause::Operator | Pause::NoCredentials));
             let until = not_before.filter(|at| *at > now);
-            if self.peer.is_probe_due(self.shared.config.probe_every) && until.is_none() && !is_held {
+            if self.peer.is_probe_due(self.shared.config.probe_every) && until.is_none() && !is_held
+            {
                 drop(self.probe().await);
                 continue;
             }
@@ -174,10 +175,13 @@ impl Worker {
             }
             merged.hard.widen_ids();
             merged.soft.widen_ids();
-            return batch_body(&self.shared.sender, backlog.through, std::iter::empty(), merged);
+            let nothing = std::iter::empty();
+            let cascade = &backlog.merged_cascade;
+            return batch_body(&self.shared.sender, backlog.through, nothing, merged, cascade);
         }
         let events = backlog.events.iter().map(|event| &**event);
-        batch_body(&self.shared.sender, backlog.through, events, merged)
+        let cascade = &backlog.merged_cascade;
+        batch_body(&self.shared.sender, backlog.through, events, merged, cascade)
     }
 
     /// The old form, one request per type. What the peer has no words for is skipped once it is
@@ -320,7 +324,8 @@ impl Worker {
         let path = login_path.filter(|_| configured == super::LOGIN_PATH);
         let started = Instant::now();
         let over = &*self.shared.transport;
-        let obtained = self.peer.account.token(&self.peer.config.base, path.as_deref(), over).await?;
+        let obtained =
+            self.peer.account.token(&self.peer.config.base, path.as_deref(), over).await?;
         if obtained.is_fresh {
             tell::logged_in(&self.peer, started.elapsed());
         }

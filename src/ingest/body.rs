@@ -89,8 +89,8 @@ pub struct InvalidateBody {
 
 /// The selector fields of both forms, for the "nearest known field" of an error.
 const FIELDS: &[&str] = &[
-    "type", "id", "ids", "tag", "tags", "path", "paths", "key", "keys", "pattern", "patterns", "all",
-    "items", "mode", "mirror", "action", "reason", "changed", "dry_run",
+    "type", "id", "ids", "tag", "tags", "path", "paths", "key", "keys", "pattern", "patterns",
+    "all", "items", "mode", "mirror", "action", "reason", "changed", "dry_run",
 ];
 
 /// Longest `reason`, and longest name in `changed`, in bytes.
@@ -150,10 +150,8 @@ impl InvalidateBody {
     /// # Errors
     /// [`BadBody::Shape`] where it is no JSON object, or a known field has another type.
     pub fn read_from_peer(json: &[u8]) -> Result<Self, BadBody> {
-        let shape = |error: serde_json::Error| BadBody::Shape {
-            message: error.to_string(),
-            pointer: None,
-        };
+        let shape =
+            |error: serde_json::Error| BadBody::Shape { message: error.to_string(), pointer: None };
         let mut object: serde_json::Map<String, serde_json::Value> =
             serde_json::from_slice(json).map_err(shape)?;
         let before = object.len();
@@ -303,7 +301,8 @@ fn both<'a>(
     field: &str,
 ) -> impl Iterator<Item = (&'a str, String)> {
     let (singular, plural) = (format!("{at}/{field}"), format!("{at}/{field}s"));
-    let many = many.iter().enumerate().map(move |(i, text)| (text.as_str(), format!("{plural}/{i}")));
+    let many =
+        many.iter().enumerate().map(move |(i, text)| (text.as_str(), format!("{plural}/{i}")));
     one.map(move |text| (text, singular)).into_iter().chain(many)
 }
 

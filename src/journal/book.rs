@@ -43,8 +43,10 @@ impl Book {
     }
 
     /// Takes the next event in; answers the version it made.
-    pub(super) fn apply(&mut self, event: Arc<Event>, bytes: usize) -> u64 {
+    pub(super) fn apply(&mut self, mut event: Event, bytes: usize) -> u64 {
         let version = self.state.count(&event, self.members_max);
+        event.version = version;
+        let event = Arc::new(event);
         let seq = event.seq;
         if !is_due(&event) {
             // Nobody waits for it: who has everything so far has it too.

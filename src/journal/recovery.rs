@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::domain::Event;
+use crate::domain::{Event, Source};
 use crate::support::clock;
 
 use super::book::Book;
@@ -61,7 +61,7 @@ struct Gathered {
     damage: Option<String>,
 }
 
-type Kept = (Arc<Event>, usize);
+type Kept = (Event, usize);
 
 enum Step {
     Event(Kept),
@@ -158,7 +158,7 @@ impl Gathered {
                 Entry::Event(seq, json) => match serde_json::from_slice::<Event>(json) {
                     Ok(event) => {
                         let event = Event { seq, epoch: header.epoch, ..event };
-                        self.replay.push(Step::Event((Arc::new(event), json.len())));
+                        self.replay.push(Step::Event((event, json.len())));
                         through = seq;
                     }
                     Err(error) => {
@@ -189,7 +189,9 @@ impl Gathered {
         let Self { state, older, replay, damage, .. } = self;
         let is_sound = damage.is_none();
         let older = if is_sound { older } else { Vec::new() };
-        let mut book = Book::new(config, state.unwrap_or_default(), older);
+        let state = state.unwrap_or_default();
+        let older = with_versions(older, state.version);
+        let mut book = Book::new(config, state, older);
         for step in replay {
             match step {
                 Step::Event((event, bytes)) => drop(book.apply(event, bytes)),
@@ -205,6 +207,21 @@ impl Gathered {
         let (events, head) = (book.ring.len(), book.state.head);
         (book, Recovered { damaged: damage, events, head, added, dropped })
     }
+}
+
+/// The version each of these events made, counted back from the one after the last of them.
+fn with_versions(older: Vec<Kept>, mut version: u64) -> Vec<(Arc<Event>, usize)> {
+    let mut kept: Vec<_> = older
+        .into_iter()
+        .rev()
+        .map(|(mut event, bytes)| {
+            event.version = version;
+            version = version.saturating_sub(u64::from(event.source != Source::Quench));
+            (Arc::new(event), bytes)
+        })
+        .collect();
+    kept.reverse();
+    kept
 }
 
 struct Reconciled {

@@ -66,6 +66,11 @@ impl State {
     /// Counts one event; the ring is somebody else's. Answers the version it made.
     pub(super) fn count(&mut self, event: &Event, members_max: usize) -> u64 {
         self.head = event.seq;
+        // What the quench mirrors again was applied, and counted, when it came in.
+        if event.source == Source::Quench {
+            self.quench(event, members_max);
+            return self.version;
+        }
         self.version += 1;
         let footprint = event.footprint();
         if footprint.is_all() {

@@ -312,7 +312,7 @@ impl Writer {
         let mut book = self.shared.book.lock();
         for Append { event, json, reply, permit } in batch {
             let (seq, epoch) = (event.seq, event.epoch);
-            let version = book.apply(Arc::new(event), json.len());
+            let version = book.apply(event, json.len());
             replies.push((reply, Receipt { seq, epoch, version }));
             permits.push(permit);
         }

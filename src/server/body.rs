@@ -7,9 +7,9 @@ use http_body_util::BodyExt;
 use hyper::StatusCode;
 use hyper::body::{Body as _, Incoming};
 
+use super::Config;
 use super::call::Call;
 use super::respond::Problem;
-use super::Config;
 use crate::ingest::depth;
 
 /// What is read and thrown away after a 413, so that the client gets to see it.
@@ -67,8 +67,8 @@ async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, Problem> {
     }
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame =
-            frame.map_err(|_| Problem::bad_request("broken_body", "the body broke off").closing())?;
+        let frame = frame
+            .map_err(|_| Problem::bad_request("broken_body", "the body broke off").closing())?;
         let Ok(data) = frame.into_data() else { continue };
         if whole.len() + data.len() > limit {
             return Err(too_large(body, limit).await);

@@ -1,7 +1,6 @@
 //! Answers. The only place where an error becomes HTTP: RFC 9457 problem documents, with a stable
 //! `code` to branch on and nothing secret in `detail`.
 
-use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -142,10 +141,8 @@ impl From<Rejected> for Problem {
         match rejected {
             Rejected::Missing => Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
                 .with(WWW_AUTHENTICATE, challenge),
-            Rejected::Invalid => {
-                Self::new(StatusCode::UNAUTHORIZED, "invalid_credentials", detail)
-                    .with(WWW_AUTHENTICATE, &format!(r#"{challenge}, error="invalid_token""#))
-            }
+            Rejected::Invalid => Self::new(StatusCode::UNAUTHORIZED, "invalid_credentials", detail)
+                .with(WWW_AUTHENTICATE, &format!(r#"{challenge}, error="invalid_token""#)),
             Rejected::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "forbidden", detail),
             Rejected::Address => Self::new(StatusCode::FORBIDDEN, "address_not_allowed", detail),
             Rejected::TooMany(wait) => {

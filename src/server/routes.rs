@@ -197,7 +197,8 @@ fn decode(raw: &str) -> Result<String, Problem> {
     let mut at = 0;
     while at < bytes.len() {
         if bytes[at] == b'%' {
-            let hex = raw.get(at + 1..at + 3).filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+            let hex =
+                raw.get(at + 1..at + 3).filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
             let hex = hex.ok_or_else(|| bad("a broken escape"))?;
             out.push(u8::from_str_radix(hex, 16).map_err(|_| bad("a broken escape"))?);
             at += 3;

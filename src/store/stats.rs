@@ -44,7 +44,7 @@ pub(super) struct Counts {
 }
 
 /// The store at a glance.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Stats {
     /// Entries held.
     pub entries: u64,

@@ -6,15 +6,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::header::{AGE, HeaderName, HeaderValue};
 use hyper::StatusCode;
-use serde_json::json;
+use hyper::header::{AGE, HeaderName, HeaderValue};
+use serde_json::{Value, json};
 
 use crate::domain::{Label, TypeName, label::Malformed};
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Answer, Handled, Problem, bytes, json_answer};
-use crate::store::{Fill, Filter, Found, Lookup};
+use crate::store::{Fill, Filter, Found, Listed, Lookup};
 
 const TICKET: HeaderName = HeaderName::from_static("cache-mirror-ticket");
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -155,8 +155,22 @@ pub async fn list(control: Arc<Control>, call: Call) -> Handled {
             }
         }
     }
-    let entries = control.pipeline.store.list(&filter, limit);
+    let listed = control.pipeline.store.list(&filter, limit);
+    let entries: Vec<Value> = listed.iter().map(told).collect();
     Ok(json_answer(StatusCode::OK, &json!({ "entries": entries })))
+}
+
+fn told(entry: &Listed) -> Value {
+    json!({
+        "key": entry.key,
+        "type": entry.type_name.as_ref().map(TypeName::as_str),
+        "id": entry.id,
+        "tags": entry.tags,
+        "path": entry.path,
+        "bytes": entry.body_bytes,
+        "age": entry.age.as_secs(),
+        "ttl": entry.ttl_left,
+    })
 }
 
 fn key(call: &Call) -> Result<Label, Problem> {

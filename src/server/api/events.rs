@@ -36,9 +36,9 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
 pub async fn journal(control: Arc<Control>, call: Call) -> Handled {
     let number = |name: &str, default: u64| match call.query(name) {
         None => Ok(default),
-        Some(text) => text.parse::<u64>().map_err(|_| {
-            Problem::unprocessable("bad_value", format!("{name}: a whole number"))
-        }),
+        Some(text) => text
+            .parse::<u64>()
+            .map_err(|_| Problem::unprocessable("bad_value", format!("{name}: a whole number"))),
     };
     let after = number("after", 0)?;
     let limit = usize::try_from(number("limit", 100)?).unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);

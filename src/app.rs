@@ -1,0 +1,196 @@
+//! Assembly, and the order of start and stop.
+//!
+//! Start: settings are valid before anything binds; log, journal, rooms from the ground up, listener
+//! last. Stop: accepting ends first, streams are told goodbye, running requests are finished, then
+//! the sends in flight, then the journal and the log are flushed. What has no end by the deadline is
+//! cut off; the journal's cursors make that harmless.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::activity::log::Log;
+use crate::activity::{Activity, Kind, Level};
+use crate::announce::{Hub, Tickets};
+use crate::config::Settings;
+use crate::deliver::identity::BootNonce;
+use crate::deliver::mirror::Sender;
+use crate::deliver::transport::Network;
+use crate::deliver::{Delivery, destination};
+use crate::gate::Gate;
+use crate::journal::{FileDisk, Journal, Recovered};
+use crate::pipeline::Pipeline;
+use crate::resolve::Rules;
+use crate::server::{Control, Listener};
+use crate::store::Memory;
+
+/// A running instance.
+pub struct Instance {
+    log: Log,
+    control: Arc<Control>,
+    address: SocketAddr,
+    server: tokio::task::JoinHandle<()>,
+    hub: tokio::task::JoinHandle<()>,
+    workers: JoinSet<()>,
+    stop: Stop,
+}
+
+/// The two steps of stopping.
+struct Stop {
+    listening: CancellationToken,
+    working: CancellationToken,
+}
+
+impl Instance {
+    /// Starts everything; on return every listener accepts.
+    ///
+    /// # Errors
+    /// What could not be opened, built or bound, in words for stderr. Nothing is left running.
+    pub async fn start(settings: Settings) -> anyhow::Result<Self> {
+        let log_file = settings.log.file.display().to_string();
+        let log = Log::start(settings.log.clone()).with_context(|| format!("log {log_file}"))?;
+        // A second instance in one process (tests) shares the first one's log.
+        drop(log.install());
+        let rules = Arc::new(Rules::new(&settings.resolve)?);
+        let (journal, recovered) = open_journal(&settings).await?;
+        let own = Arc::new(BootNonce::draw());
+        let pipeline = assemble(&settings, rules, journal, Arc::clone(&own))?;
+        let listener = Listener::bind(settings.server.listen)
+            .await
+            .with_context(|| format!("control.listen = {}", settings.server.listen))?;
+        let address = listener.address();
+        let control = Arc::new(Control {
+            config: settings.server.clone(),
+            pipeline: Arc::clone(&pipeline),
+            own,
+            tickets: Tickets::default(),
+            started: Instant::now(),
+        });
+        let stop =
+            Stop { listening: CancellationToken::new(), working: CancellationToken::new() };
+        tell_start(&settings, &pipeline, &recovered, address);
+        let mut workers = JoinSet::new();
+        pipeline.delivery.start(&mut workers, &stop.working);
+        workers.spawn(pipeline.store.clone().run_sweeper(stop.working.clone()));
+        let (quench, working) = (Arc::clone(&pipeline), stop.working.clone());
+        workers.spawn(async move {
+            tokio::select! {
+                () = quench.run_quench() => {}
+                () = working.cancelled() => {}
+            }
+        });
+        let hub = tokio::spawn(pipeline.hub.clone().run(stop.listening.clone()));
+        let server = tokio::spawn(listener.serve(Arc::clone(&control), stop.listening.clone()));
+        Ok(Self { log, control, address, server, hub, workers, stop })
+    }
+
+    /// Where the control API listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Reopens the log file, for rotation from outside.
+    pub fn reopen_log(&self) {
+        self.log.reopen();
+    }
+
+    /// Stops in order, within `control.drain_ms_max` for requests and the same again for sends.
+    pub async fn stop(mut self) {
+        tell_stop("stopping");
+        self.stop.listening.cancel();
+        let deadline = self.control.config.drain_time_max + Duration::from_secs(1);
+        drop(tokio::time::timeout(deadline, self.hub).await);
+        drop(tokio::time::timeout(deadline, self.server).await);
+        self.stop.working.cancel();
+        let finished = async { while self.workers.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.control.config.drain_time_max, finished).await.is_err() {
+            self.workers.shutdown().await;
+        }
+        self.control.pipeline.journal.close().await;
+        tell_stop("stopped");
+        self.log.shutdown();
+    }
+}
+
+async fn open_journal(settings: &Settings) -> anyhow::Result<(Journal, Recovered)> {
+    let config = settings.journal.clone();
+    let names: Vec<String> =
+        settings.deliver.peers.iter().map(|peer| destination(&peer.name)).collect();
+    let opening = tokio::task::spawn_blocking(move || {
+        Journal::open(config, Arc::new(FileDisk), &names)
+    });
+    opening.await?.with_context(|| format!("data directory {}", settings.journal.dir.display()))
+}
+
+fn assemble(
+    settings: &Settings,
+    rules: Arc<Rules>,
+    journal: Journal,
+    own: Arc<BootNonce>,
+) -> anyhow::Result<Arc<Pipeline>> {
+    let instance = settings.instance.name.clone();
+    let network = Arc::new(Network::new(&settings.deliver)?);
+    let sender = Sender {
+        instance: instance.clone(),
+        epoch: journal.epoch(),
+        rules: Arc::clone(&rules),
+    };
+    let delivery =
+        Delivery::new(settings.deliver.clone(), journal.clone(), network, sender, own);
+    Ok(Arc::new(Pipeline {
+        gate: Arc::new(Gate::new(settings.gate.clone(), journal.known_ids())),
+        store: Memory::new(settings.store.clone()),
+        hub: Hub::new(settings.announce.clone(), instance.clone(), journal.clone()),
+        rules,
+        journal,
+        delivery,
+        instance,
+    }))
+}
+
+fn tell_start(
+    settings: &Settings,
+    pipeline: &Pipeline,
+    recovered: &Recovered,
+    address: SocketAddr,
+) {
+    for warning in &settings.warnings {
+        Activity {
+            level: Level::Warn,
+            event: Kind::Config,
+            msg: warning,
+            ..Activity::default()
+        }
+        .emit();
+    }
+    if let Some(damage) = &recovered.damaged {
+        Activity {
+            level: Level::Error,
+            event: Kind::Gap,
+            msg: "the journal is damaged: every mirror will be told to clear all",
+            error: Some(damage),
+            ..Activity::default()
+        }
+        .emit();
+    }
+    Activity {
+        event: Kind::Server,
+        msg: "started",
+        status: Some("started"),
+        origin: Some(&pipeline.instance),
+        address: Some(&address.to_string()),
+        seq: Some(recovered.head),
+        events: Some(recovered.events as u64),
+        ..Activity::default()
+    }
+    .emit();
+}
+
+fn tell_stop(status: &str) {
+    Activity { event: Kind::Server, msg: status, status: Some(status), ..Activity::default() }
+        .emit();
+}
