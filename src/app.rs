@@ -70,8 +70,7 @@ impl Instance {
             tickets: Tickets::default(),
             started: Instant::now(),
         });
-        let stop =
-            Stop { listening: CancellationToken::new(), working: CancellationToken::new() };
+        let stop = Stop { listening: CancellationToken::new(), working: CancellationToken::new() };
         tell_start(&settings, &pipeline, &recovered, address);
         let mut workers = JoinSet::new();
         pipeline.delivery.start(&mut workers, &stop.working);
@@ -120,9 +119,8 @@ async fn open_journal(settings: &Settings) -> anyhow::Result<(Journal, Recovered
     let config = settings.journal.clone();
     let names: Vec<String> =
         settings.deliver.peers.iter().map(|peer| destination(&peer.name)).collect();
-    let opening = tokio::task::spawn_blocking(move || {
-        Journal::open(config, Arc::new(FileDisk), &names)
-    });
+    let opening =
+        tokio::task::spawn_blocking(move || Journal::open(config, Arc::new(FileDisk), &names));
     opening.await?.with_context(|| format!("data directory {}", settings.journal.dir.display()))
 }
 
@@ -134,13 +132,9 @@ fn assemble(
 ) -> anyhow::Result<Arc<Pipeline>> {
     let instance = settings.instance.name.clone();
     let network = Arc::new(Network::new(&settings.deliver)?);
-    let sender = Sender {
-        instance: instance.clone(),
-        epoch: journal.epoch(),
-        rules: Arc::clone(&rules),
-    };
-    let delivery =
-        Delivery::new(settings.deliver.clone(), journal.clone(), network, sender, own);
+    let sender =
+        Sender { instance: instance.clone(), epoch: journal.epoch(), rules: Arc::clone(&rules) };
+    let delivery = Delivery::new(settings.deliver.clone(), journal.clone(), network, sender, own);
     Ok(Arc::new(Pipeline {
         gate: Arc::new(Gate::new(settings.gate.clone(), journal.known_ids())),
         store: Memory::new(settings.store.clone()),
@@ -159,13 +153,8 @@ fn tell_start(
     address: SocketAddr,
 ) {
     for warning in &settings.warnings {
-        Activity {
-            level: Level::Warn,
-            event: Kind::Config,
-            msg: warning,
-            ..Activity::default()
-        }
-        .emit();
+        Activity { level: Level::Warn, event: Kind::Config, msg: warning, ..Activity::default() }
+            .emit();
     }
     if let Some(damage) = &recovered.damaged {
         Activity {

@@ -7,11 +7,15 @@
 //! - [`store`]: the cache, cleared by generations; [`journal`]: the durable log and its cursors.
 //! - [`gate`]: who may; [`announce`]: to listeners; [`deliver`]: to mirrors.
 //! - [`pipeline`]: THE invalidation path; [`ingest`]: what leads into it.
-//! - [`server`]: the control listener.
+//! - [`server`]: the control listener; [`config`]: from what is written to what is true.
+//! - [`app`]: assembly, start and stop; [`cli`]: the commands.
 #![warn(missing_docs)]
 
 pub mod activity;
 pub mod announce;
+pub mod app;
+pub mod cli;
+pub mod config;
 pub mod deliver;
 pub mod domain;
 pub mod gate;
