@@ -1,0 +1,173 @@
+//! Who may do what: `[auth]` and `[limits]`.
+//!
+//! Weak secrets are refused, not warned about: a gateway that anybody can command is worse than one
+//! that does not start. Secrets that are not given stay away here; [`super::generated`] makes them.
+
+use std::net::IpAddr;
+
+use argon2::password_hash::PasswordHash;
+use ipnet::{IpNet, Ipv4Net};
+use toml::Value;
+
+use super::Instance;
+use super::generated::Needs;
+use super::reader::Reader;
+use crate::gate::{Config, Password, ServiceAccount};
+use crate::support::Secret;
+
+/// HS256 keys shorter than its output are refused (RFC 7518, 3.2).
+pub(super) const JWT_SECRET_BYTES_MIN: usize = 32;
+
+/// Shorter ones can be guessed over a network within reach of patience.
+pub(super) const ADMIN_TOKEN_BYTES_MIN: usize = 16;
+
+pub(super) fn gate(from: &mut Reader, instance: &Instance) -> Config {
+    let issuer = Some(from.text("auth.issuer")).filter(|issuer| !issuer.is_empty());
+    let service_accounts = service_accounts(from);
+    Config {
+        admin_tokens: secrets(from, "auth.admin_token", ADMIN_TOKEN_BYTES_MIN),
+        jwt_secrets: secrets(from, "auth.jwt_secret", JWT_SECRET_BYTES_MIN),
+        issuer: issuer.unwrap_or_else(|| instance.name.clone()),
+        audience: given(from, "auth.audience"),
+        role_claim: pointer(from, "auth.role_claim"),
+        admin_roles: from.list("auth.admin_roles"),
+        editor_roles: from.list("auth.editor_roles"),
+        token_life: from.seconds("auth.token_s"),
+        leeway: from.seconds("auth.leeway_s"),
+        allow: networks(from, "auth.allow"),
+        trusted_proxies: networks(from, "control.trusted_proxies"),
+        login_failures_per_minute: from.count("auth.login_failures_per_minute"),
+        token_failures_per_minute: from.count("auth.token_failures_per_minute"),
+        service_emails: service_emails(from, &service_accounts),
+        service_accounts,
+        requests_per_second: from.count("limits.requests_per_second"),
+        burst: from.count("limits.burst"),
+        selectors_max: from.count("limits.selectors_max"),
+        json_depth_max: from.count("limits.json_depth_max"),
+        idempotency_keys_max: from.count("limits.idempotency_keys_max"),
+        event_ids_max: from.count("journal.events_kept"),
+    }
+}
+
+/// Which secrets of ours nobody gave.
+pub(super) fn needs(from: &Reader) -> Needs {
+    Needs {
+        admin_token: from.secret("auth.admin_token").is_empty(),
+        jwt_secret: from.secret("auth.jwt_secret").is_empty(),
+    }
+}
+
+/// The present secret and the one in rotation, as far as they are given.
+fn secrets(from: &mut Reader, key: &str, bytes_min: usize) -> Vec<Secret> {
+    let mut secrets = Vec::new();
+    for key in [key.to_owned(), format!("{key}_previous")] {
+        let secret = from.secret(&key);
+        if secret.is_empty() {
+            continue;
+        }
+        if secret.expose().len() < bytes_min {
+            from.refuse(&key, format!("expected at least {bytes_min} bytes"));
+        }
+        if secret.expose().chars().any(char::is_control) {
+            from.refuse(&key, "expected a text without control characters");
+        }
+        secrets.push(secret);
+    }
+    secrets
+}
+
+fn given(from: &mut Reader, key: &str) -> String {
+    let text = from.text(key);
+    if text.is_empty() {
+        from.refuse(key, "expected a text that is not empty");
+    }
+    text
+}
+
+/// A JSON pointer (RFC 6901) that leads into an object.
+pub(super) fn pointer(from: &mut Reader, key: &str) -> String {
+    let text = from.text(key);
+    if !text.starts_with('/') {
+        from.refuse(key, "expected a JSON pointer, such as /role");
+    }
+    text
+}
+
+fn networks(from: &mut Reader, key: &str) -> Vec<IpNet> {
+    let mut networks = Vec::new();
+    for text in from.list(key) {
+        match network(&text) {
+            Some(network) => networks.push(network),
+            None => from.refuse(key, "expected networks or addresses, such as 10.0.0.0/8 or ::1"),
+        }
+    }
+    networks
+}
+
+/// A network, or an address as a network of one. Mapped IPv4 networks become plain ones, for that is
+/// the form in which addresses are compared.
+fn network(text: &str) -> Option<IpNet> {
+    let network = match text.parse::<IpAddr>() {
+        Ok(address) => IpNet::from(address),
+        Err(_) => text.parse().ok()?,
+    };
+    match network {
+        IpNet::V6(six) if six.prefix_len() >= 96 => match six.addr().to_ipv4_mapped() {
+            Some(four) => Ipv4Net::new(four, six.prefix_len() - 96).ok().map(IpNet::V4),
+            None => Some(network),
+        },
+        _ => Some(network),
+    }
+}
+
+/// The accounts that are configured; else the one that we ourselves log in with, so that one `.env`
+/// serves every instance. A person's account never becomes one.
+fn service_accounts(from: &mut Reader) -> Vec<ServiceAccount> {
+    let mut accounts: Vec<ServiceAccount> = Vec::new();
+    for (index, table) in from.tables("auth.service_accounts").iter().enumerate() {
+        let key = |field: &str| format!("auth.service_accounts[{index}].{field}");
+        let text = |field: &str| table.get(field).and_then(Value::as_str).unwrap_or_default();
+        let (email, hash) = (text("email").to_owned(), text("password_hash").to_owned());
+        let unset = Value::String(String::new());
+        if email.is_empty() {
+            from.refuse_value(&key("email"), &unset, "expected an account name");
+        } else if accounts.iter().any(|other| other.email.eq_ignore_ascii_case(&email)) {
+            from.refuse_value(&key("email"), &Value::String(email.clone()), "given twice");
+        }
+        if let Err(expected) = check_hash(&hash) {
+            from.refuse_value(&key("password_hash"), &Value::String(hash.clone()), expected);
+        }
+        accounts.push(ServiceAccount { email, password: Password::Hash(hash) });
+    }
+    let (email, password) = (own_email(from), from.secret("mirrors.login.password"));
+    if accounts.is_empty() && !email.is_empty() && !password.is_empty() {
+        accounts.push(ServiceAccount { email, password: Password::Plain(password) });
+    }
+    accounts
+}
+
+fn check_hash(hash: &str) -> Result<(), &'static str> {
+    const EXPECTED: &str =
+        "expected an argon2id hash, as `cache-mirror hash-password --stdin` prints one";
+    let parsed = PasswordHash::new(hash).map_err(|_| EXPECTED)?;
+    let is_whole = parsed.salt.is_some() && parsed.hash.is_some();
+    let is_usable = argon2::Params::try_from(&parsed).is_ok();
+    let is_argon2id = parsed.algorithm == argon2::ARGON2ID_IDENT;
+    if is_argon2id && is_whole && is_usable { Ok(()) } else { Err(EXPECTED) }
+}
+
+/// The service account that we log in with; empty where it is a person's or none.
+fn own_email(from: &Reader) -> String {
+    if from.is_test_login() { String::new() } else { from.text("mirrors.login.email") }
+}
+
+fn service_emails(from: &Reader, accounts: &[ServiceAccount]) -> Vec<String> {
+    let own = Some(own_email(from)).filter(|email| !email.is_empty());
+    let mut emails: Vec<String> = Vec::new();
+    for email in own.into_iter().chain(accounts.iter().map(|account| account.email.clone())) {
+        if !emails.contains(&email) {
+            emails.push(email);
+        }
+    }
+    emails
+}

@@ -1,0 +1,160 @@
+//! Settings from variables: the process's own and those in `.env`, which only differ in rank.
+//!
+//! `CACHE_MIRROR__SECTION__KEY` reaches every key; a handful of plain names is what applications have
+//! set already. With one underscore after the prefix a name is none of ours: container platforms
+//! inject such (`CACHE_MIRROR_PORT=tcp://…`). Nothing here changes the process's environment.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::path::Path;
+use std::rc::Rc;
+
+use toml::Value;
+
+use super::invalid::Invalid;
+use super::layer::{Layer, Origin, invalid, read_secret};
+use super::{read_text, schema};
+
+type Variables = BTreeMap<String, String>;
+
+const PREFIX: &str = "CACHE_MIRROR__";
+
+/// Bytes of `.env`.
+const DOT_ENV_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Names without the prefix, and their keys. `CACHE_MIRROR_URL` is the client commands' own;
+/// `REVALIDATE_SECRET_TOKEN`, `REVALIDATE_SECRET`, `NEXT_REVALIDATE_URL`, `NEXT_REVALIDATE_SECRET`,
+/// `NEXT_PUBLIC_SITE_URL`, `REDIS_URL` and `DATABASE_URL` switch nothing on yet.
+const PLAIN: [(&str, &str); 4] = [
+    ("CACHE_MIRRORS", "mirrors.urls"),
+    ("CACHE_MIRROR_TOKEN", "auth.admin_token"),
+    ("SERVICE_EMAIL", "mirrors.login.email"),
+    ("SERVICE_PASSWORD", "mirrors.login.password"),
+];
+
+/// Which of the two it is.
+pub(super) type Rank = fn(String) -> Origin;
+
+/// What the variables set. An empty one counts as unset.
+pub(super) fn layer(variables: &Variables, rank: Rank, workdir: &Path) -> Layer {
+    let mut plain = Layer::new(workdir);
+    let mut explicit = Layer::new(workdir);
+    for (name, text) in variables.iter().filter(|(_, text)| !text.is_empty()) {
+        let origin = rank(name.clone());
+        if let Some(key) = name.strip_prefix(PREFIX) {
+            explicit.add_text(key.to_lowercase().replace("__", "."), text, &origin);
+        } else if let Some(key) = plain_key(name) {
+            add_plain(&mut plain, key, text, &origin);
+        } else if name == "PORT" {
+            add_port(&mut plain, text, origin);
+        }
+    }
+    plain.leaves.extend(explicit.leaves);
+    plain.problems.extend(explicit.problems);
+    plain
+}
+
+fn plain_key(name: &str) -> Option<String> {
+    let key_of = |name| PLAIN.iter().find(|(plain, _)| *plain == name).map(|(_, key)| *key);
+    let of_file = || {
+        let key = format!("{}_file", key_of(name.strip_suffix("_FILE")?)?);
+        schema::secret_of(&key).is_some().then_some(key)
+    };
+    key_of(name).map(str::to_owned).or_else(of_file)
+}
+
+fn add_plain(layer: &mut Layer, key: String, text: &str, origin: &Origin) {
+    if key == "mirrors.urls" {
+        let urls = schema::list(text.split(|c: char| c == ',' || c.is_whitespace()));
+        layer.add(key, urls, origin);
+    } else {
+        layer.add_text(key, text, origin);
+    }
+}
+
+fn add_port(layer: &mut Layer, text: &str, origin: Origin) {
+    match text.trim().parse() {
+        Ok(port) => layer.port = Some((port, origin)),
+        Err(_) => {
+            let given = Value::String(text.to_owned());
+            layer.refuse("control.listen", &given, &origin, "expected a port, 0 to 65535");
+        }
+    }
+}
+
+/// A person's account, used where no service account is named anywhere.
+pub(super) struct TestLogin {
+    pub(super) email: String,
+    pub(super) password: String,
+    pub(super) origin: Origin,
+}
+
+/// `TEST_EMAIL` with `TEST_PASSWORD` or `TEST_PASSWORD_FILE`.
+///
+/// # Errors
+/// The password's file is of no use.
+pub(super) fn test_login(
+    variables: &Variables,
+    rank: Rank,
+    workdir: &Path,
+) -> Result<Option<TestLogin>, Invalid> {
+    let given = |name| variables.get(name).filter(|text| !text.is_empty());
+    let Some(email) = given("TEST_EMAIL") else { return Ok(None) };
+    let password = match (given("TEST_PASSWORD"), given("TEST_PASSWORD_FILE")) {
+        (Some(password), _) => password.clone(),
+        (None, Some(path)) => read_secret(workdir, path).map_err(|expected| {
+            let origin = rank("TEST_PASSWORD_FILE".into());
+            invalid("mirrors.login.password", format!("{path:?}"), &origin, expected)
+        })?,
+        (None, None) => String::new(),
+    };
+    Ok(Some(TestLogin { email: email.clone(), password, origin: rank("TEST_EMAIL".into()) }))
+}
+
+/// The variables in the working directory's `.env`, if there is one; the last of two wins.
+pub(super) fn dot_env(workdir: &Path, problems: &mut Vec<Invalid>) -> Variables {
+    let mut variables = Variables::new();
+    let text = match read_text(&workdir.join(".env"), DOT_ENV_BYTES_MAX) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return variables,
+        Err(error) => {
+            problems.push(invalid(".env", String::new(), &"file", error.to_string()));
+            return variables;
+        }
+    };
+    let read = Rc::new(Cell::new(0));
+    // Without a newline at its end dotenvy takes blanks after the last value for an error.
+    let text = text.trim_start_matches('\u{feff}');
+    let text = format!("{}\n", text.strip_suffix('\n').unwrap_or(text));
+    for item in dotenvy::Iter::new(Lines { rest: text.as_bytes(), read: Rc::clone(&read) }) {
+        match item {
+            Ok((name, value)) => drop(variables.insert(name, value)),
+            // Its own message would show the line, and with it a secret.
+            Err(_) => problems.push(invalid(
+                &format!("line {}", read.get()),
+                String::new(),
+                &".env",
+                "expected NAME=value, with quotes closed",
+            )),
+        }
+    }
+    variables
+}
+
+/// Hands out one line at a time, so that the number of the line that was read last is known.
+struct Lines<'a> {
+    rest: &'a [u8],
+    read: Rc<Cell<usize>>,
+}
+
+impl Read for Lines<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let line = self.rest.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let taken = line.min(into.len());
+        into[..taken].copy_from_slice(&self.rest[..taken]);
+        self.rest = &self.rest[taken..];
+        self.read.set(self.read.get() + usize::from(taken == line && taken > 0));
+        Ok(taken)
+    }
+}

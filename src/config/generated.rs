@@ -1,0 +1,111 @@
+//! Secrets that nobody configured: made once, kept in the data directory, reused ever after.
+//!
+//! A file appears whole or not at all and is readable by its owner only; of two processes that start
+//! at once both end up with the same secret. `config check` never comes here, so it writes nothing.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::rand;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::auth::{ADMIN_TOKEN_BYTES_MIN, JWT_SECRET_BYTES_MIN};
+use super::invalid::Invalid;
+use super::layer::{invalid, read_secret};
+use super::{Instance, Settings};
+use crate::support::Secret;
+
+/// The generated admin token, in the data directory.
+pub const ADMIN_TOKEN: &str = "admin.token";
+
+/// The generated signing key, in the data directory.
+pub const JWT_SECRET: &str = "jwt.secret";
+
+/// 256 bits: as strong as anything they are used with.
+const RANDOM_BYTES: usize = 32;
+
+impl Instance {
+    /// Where a generated admin token is kept, for client commands on this host.
+    pub fn admin_token_file(&self) -> PathBuf {
+        self.data_dir.join(ADMIN_TOKEN)
+    }
+}
+
+impl Settings {
+    /// Puts in the secrets that were not configured, making them on the first start. Run it once,
+    /// before anything uses [`Settings::gate`].
+    ///
+    /// # Errors
+    /// The data directory cannot be written to, or holds a file that is no such secret.
+    pub fn complete(&mut self) -> Result<(), Invalid> {
+        let dir = &self.instance.data_dir;
+        if self.needs.admin_token {
+            let token = secret(dir, ADMIN_TOKEN, "auth.admin_token", ADMIN_TOKEN_BYTES_MIN)?;
+            self.gate.admin_tokens.insert(0, token);
+        }
+        if self.needs.jwt_secret {
+            let key = secret(dir, JWT_SECRET, "auth.jwt_secret", JWT_SECRET_BYTES_MIN)?;
+            self.gate.jwt_secrets.insert(0, key);
+        }
+        self.needs = Needs::default();
+        Ok(())
+    }
+}
+
+/// Which secrets are still to come.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Needs {
+    pub(super) admin_token: bool,
+    pub(super) jwt_secret: bool,
+}
+
+fn secret(dir: &Path, file: &str, key: &str, bytes_min: usize) -> Result<Secret, Invalid> {
+    let path = dir.join(file);
+    let wrong = |expected: String| {
+        let origin = path.display().to_string();
+        invalid(key, String::new(), &origin, expected)
+    };
+    if !path.try_exists().unwrap_or(false) {
+        create(dir, file).map_err(|error| {
+            wrong(format!("cannot be generated into the data directory: {error}"))
+        })?;
+    }
+    let text = read_secret(dir, file).map_err(wrong)?;
+    if text.len() < bytes_min {
+        return Err(wrong(format!("expected at least {bytes_min} bytes; delete it for a new one")));
+    }
+    Ok(Secret::new(text))
+}
+
+/// Writes a new secret beside the file and links it into place, which fails if another process was
+/// first: then theirs is the one.
+fn create(dir: &Path, file: &str) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let new = dir.join(format!(".{file}.{}", random_text(8)?));
+    let written = write_new(&new).and_then(|()| match fs::hard_link(&new, dir.join(file)) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            // A file system without links: at worst the later of two starts wins.
+            fs::rename(&new, dir.join(file))
+        }
+        _ => Ok(()),
+    });
+    let _ = fs::remove_file(&new);
+    written?;
+    File::open(dir)?.sync_all()
+}
+
+fn write_new(path: &Path) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(random_text(RANDOM_BYTES)?.as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()
+}
+
+fn random_text(bytes: usize) -> io::Result<String> {
+    let mut random = vec![0_u8; bytes];
+    rand::fill(&mut random).map_err(|_| io::Error::other("no random bytes to be had"))?;
+    Ok(URL_SAFE_NO_PAD.encode(random))
+}

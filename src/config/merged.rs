@@ -1,0 +1,138 @@
+//! All layers in one, each value with its origin: default < preset < file < `.env` < environment <
+//! flags. The map of a higher layer adds to that of a lower one, entry by entry; lists and tables in
+//! arrays replace. `TEST_EMAIL` stands apart: a person's account must not displace a service account
+//! that any layer names, so it comes in last and only where none does.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use toml::Value;
+
+use super::environment::{self, Rank, TestLogin};
+use super::invalid::Invalid;
+use super::layer::{Layer, Leaf, Origin, invalid};
+use super::{FILE, Sources, presets, read_text, schema};
+
+/// Bytes of a settings file; it bounds every list and map in it too.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// What was given, by key.
+pub(super) struct Merged {
+    pub(super) leaves: BTreeMap<String, Leaf>,
+    pub(super) problems: Vec<Invalid>,
+    /// Whether we log in as a person, not as a service account.
+    pub(super) is_test_login: bool,
+    /// Relative paths start here.
+    pub(super) workdir: PathBuf,
+}
+
+impl Merged {
+    /// Reads every source.
+    pub(super) fn collect(sources: &Sources) -> Self {
+        let workdir = sources.workdir.as_path();
+        let mut merged = Self {
+            leaves: BTreeMap::new(),
+            problems: Vec::new(),
+            is_test_login: false,
+            workdir: workdir.to_owned(),
+        };
+        let dot_env = match sources.is_isolated {
+            true => BTreeMap::new(),
+            false => environment::dot_env(workdir, &mut merged.problems),
+        };
+        let ranked: [(&BTreeMap<String, String>, Rank); 2] =
+            [(&sources.env, Origin::Environment), (&dot_env, Origin::DotEnv)];
+        let mut layers = vec![Layer::of_toml(schema::REFERENCE, &Origin::Default, workdir)];
+        layers.extend(file(sources, &mut merged.problems));
+        let variables = ranked.iter().rev();
+        layers.extend(variables.map(|(vars, rank)| environment::layer(vars, *rank, workdir)));
+        layers.push(flags(sources));
+        let preset = preset(&layers, workdir, &mut merged.problems);
+        layers.splice(1..1, preset);
+        layers.into_iter().for_each(|layer| merged.put(layer));
+        for (variables, rank) in ranked {
+            let login = environment::test_login(variables, rank, workdir);
+            merged.put_test_login(login);
+        }
+        merged
+    }
+
+    fn put(&mut self, layer: Layer) {
+        self.problems.extend(layer.problems);
+        if let Some((port, origin)) = layer.port {
+            self.put_port(port, origin);
+        }
+        self.leaves.extend(layer.leaves);
+    }
+
+    fn put_port(&mut self, port: u16, origin: Origin) {
+        let listen = self.text("control.listen");
+        let host = listen.rsplit_once(':').map_or(listen, |(host, _)| host);
+        let value = Value::String(format!("{host}:{port}"));
+        self.leaves.insert("control.listen".into(), Leaf { value, origin });
+    }
+
+    fn put_test_login(&mut self, login: Result<Option<TestLogin>, Invalid>) {
+        if !self.text("mirrors.login.email").is_empty() {
+            return;
+        }
+        match login {
+            Err(problem) => self.problems.push(problem),
+            Ok(None) => {}
+            Ok(Some(TestLogin { email, password, origin })) => {
+                self.is_test_login = true;
+                for (key, text) in [("email", email), ("password", password)] {
+                    let leaf = Leaf { value: Value::String(text), origin: origin.clone() };
+                    self.leaves.insert(format!("mirrors.login.{key}"), leaf);
+                }
+            }
+        }
+    }
+
+    fn text(&self, key: &str) -> &str {
+        self.leaves.get(key).and_then(|leaf| leaf.value.as_str()).unwrap_or_default()
+    }
+}
+
+/// The file that was named, else the usual one if it is there.
+fn file(sources: &Sources, problems: &mut Vec<Invalid>) -> Option<Layer> {
+    let named = sources.file.as_deref();
+    if sources.is_isolated {
+        return None;
+    }
+    let path = named.unwrap_or(Path::new(FILE));
+    match read_text(&sources.workdir.join(path), FILE_BYTES_MAX) {
+        Ok(text) => {
+            let origin = Origin::File(path.display().to_string());
+            Some(Layer::of_toml(&text, &origin, &sources.workdir))
+        }
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => {
+            let origin = if named.is_some() { "flag" } else { "default" };
+            let expected = format!("expected a readable file: {error}");
+            problems.push(invalid("--config", format!("{path:?}"), &origin, expected));
+            None
+        }
+    }
+}
+
+fn flags(sources: &Sources) -> Layer {
+    let mut layer = Layer::new(&sources.workdir);
+    for (key, text) in &sources.overrides {
+        layer.add_text(key.clone(), text, &Origin::Flag);
+    }
+    layer
+}
+
+/// The preset that the highest layer names.
+fn preset(layers: &[Layer], workdir: &Path, problems: &mut Vec<Invalid>) -> Option<Layer> {
+    let leaf = layers.iter().rev().find_map(|layer| layer.leaves.get("graph.preset"))?;
+    let name = leaf.value.as_str().filter(|name| !name.is_empty())?;
+    if let Some(text) = presets::text(name) {
+        return Some(Layer::of_toml(text, &Origin::Preset(name.to_owned()), workdir));
+    }
+    let known: Vec<&str> = presets::names().collect();
+    let expected = format!("unknown preset; known: {}", known.join(", "));
+    problems.push(invalid("graph.preset", format!("{name:?}"), &leaf.origin, expected));
+    None
+}

@@ -1,0 +1,231 @@
+//! To whom we mirror and how: `[mirrors]`. The addresses themselves are judged in [`super::peers`].
+//!
+//! A peer named twice is one peer; two peers under one name would share a cursor in the journal, and
+//! are refused.
+
+use std::time::Duration;
+
+use toml::{Table, Value};
+
+use super::peers;
+use super::reader::Reader;
+use super::{auth, mask};
+use crate::deliver::{Config, Credentials, Login, PeerConfig};
+use crate::domain::Mode;
+use crate::support::Secret;
+use crate::support::backoff::Backoff;
+
+/// Each peer has a worker, a connection and a cursor; a mesh of more wants another topology.
+const PEERS_MAX: usize = 200;
+
+pub(super) fn deliver(from: &mut Reader) -> Config {
+    let timeout = from.ms("mirrors.timeout_ms");
+    Config {
+        peers: peer_list(from),
+        timeout,
+        connect_time_max: from.ms("mirrors.connect_ms_max").min(timeout),
+        batch_events_max: from.count("mirrors.batch_events_max"),
+        batch_bytes_max: from.count("mirrors.batch_bytes_max"),
+        backoff: backoff(from, "mirrors.backoff_ms_min", "mirrors.backoff_ms_max"),
+        breaker_failures: from.count("mirrors.breaker_failures"),
+        probe_every: from.seconds("mirrors.probe_s"),
+        answer_bytes_max: from.count("mirrors.answer_bytes_max"),
+        widened_all: widened_all(from),
+        echo_window: from.seconds("mirrors.echo_window_s"),
+        echo: backoff(from, "mirrors.echo_ms_min", "mirrors.echo_ms_max"),
+    }
+}
+
+fn backoff(from: &mut Reader, min: &str, max: &str) -> Backoff {
+    let (shortest, longest): (Duration, Duration) = (from.ms(min), from.ms(max));
+    if shortest > longest {
+        from.refuse(min, format!("expected no more than {max}"));
+    }
+    Backoff { min: shortest, max: longest }
+}
+
+fn widened_all(from: &mut Reader) -> Mode {
+    match from.text("mirrors.widened_all").as_str() {
+        "soft" => Mode::Soft,
+        "hard" => Mode::Hard,
+        _ => {
+            from.refuse("mirrors.widened_all", "expected soft or hard");
+            Mode::Soft
+        }
+    }
+}
+
+/// How we log in where a peer has nothing of its own.
+fn login(from: &mut Reader) -> Login {
+    let (email, password) =
+        (from.text("mirrors.login.email"), from.secret("mirrors.login.password"));
+    if email.is_empty() != password.is_empty() {
+        from.warn("mirrors.login has an email or a password but not both: it is not used");
+    }
+    let expires_pointer = from.text("mirrors.login.expires_pointer");
+    if !expires_pointer.is_empty() {
+        auth::pointer(from, "mirrors.login.expires_pointer");
+    }
+    Login {
+        credentials: credentials(email, password),
+        url: login_url(from),
+        body: login_body(from),
+        token_pointer: auth::pointer(from, "mirrors.login.token_pointer"),
+        expires_pointer,
+    }
+}
+
+fn credentials(email: String, password: Secret) -> Option<Credentials> {
+    let is_whole = !email.is_empty() && !password.is_empty();
+    is_whole.then_some(Credentials { email, password })
+}
+
+/// A path at each peer, or one URL for all, which must be as trustworthy as a peer's.
+fn login_url(from: &mut Reader) -> String {
+    let text = from.text("mirrors.login.url");
+    let is_odd = |c: char| c.is_control() || c.is_whitespace() || c == '\\';
+    if text.contains("://") {
+        let without_query = text.split('?').next().unwrap_or_default();
+        if let Err(expected) = peers::base(without_query, from.flag("mirrors.allow_http")) {
+            from.refuse("mirrors.login.url", expected);
+        }
+    } else if !text.starts_with('/') || text.starts_with("//") || text.contains(is_odd) {
+        from.refuse("mirrors.login.url", "expected a path that begins with /, or a whole URL");
+    }
+    text
+}
+
+fn login_body(from: &mut Reader) -> String {
+    let body = from.text("mirrors.login.body");
+    let filled = body.replace("{email}", "\"e\"").replace("{password}", "\"p\"");
+    if serde_json::from_str::<serde_json::Value>(&filled).is_err() {
+        from.refuse("mirrors.login.body", "expected JSON once {email} and {password} are strings");
+    }
+    body
+}
+
+/// The peers in the order they were named.
+fn peer_list(from: &mut Reader) -> Vec<PeerConfig> {
+    let login = login(from);
+    let mut named: Vec<Named> = Vec::new();
+    for (index, url) in from.list("mirrors.urls").into_iter().enumerate() {
+        let table = Table::from_iter([("url".to_owned(), Value::String(url))]);
+        let peer = peer(from, "mirrors.urls", &table, &login);
+        named.extend(peer.map(|peer| Named { peer, key: format!("mirrors.urls[{index}]") }));
+    }
+    for (index, table) in from.tables("mirrors.peers").iter().enumerate() {
+        let key = format!("mirrors.peers[{index}]");
+        let peer = peer(from, &format!("{key}."), table, &login);
+        named.extend(peer.map(|peer| Named { peer, key }));
+    }
+    let peers = fold(from, named);
+    if peers.len() > PEERS_MAX {
+        let found = Value::Integer(i64::try_from(peers.len()).unwrap_or(i64::MAX));
+        from.refuse_value("mirrors.peers", &found, format!("expected at most {PEERS_MAX} peers"));
+    }
+    peers
+}
+
+/// A peer and the place that names it.
+struct Named {
+    peer: PeerConfig,
+    key: String,
+}
+
+/// One entry; `prefix` ends in `.` where it is a table with fields.
+fn peer(from: &mut Reader, prefix: &str, table: &Table, login: &Login) -> Option<PeerConfig> {
+    let key = |field: &str| match prefix.ends_with('.') {
+        true => format!("{prefix}{field}"),
+        false => prefix.to_owned(),
+    };
+    let text = |field: &str| table.get(field).and_then(Value::as_str).unwrap_or_default();
+    let url = text("url");
+    let base = match peers::base(url, from.flag("mirrors.allow_http")) {
+        Ok(base) => base,
+        Err(expected) => {
+            from.refuse_value(&key("url"), &Value::String(url.to_owned()), expected);
+            return None;
+        }
+    };
+    let mut name = text("name").to_owned();
+    if name.is_empty() {
+        name = peers::name(&base);
+    } else if !super::sections::is_name(&name) {
+        let given = Value::String(name.clone());
+        from.refuse_value(&key("name"), &given, "expected 1 to 64 of A-Z a-z 0-9 _ . -");
+    }
+    let rate = table.get("rate_per_second").and_then(as_float);
+    let rate_per_second = match rate {
+        Some(rate) => from.checked_rate(&key("rate_per_second"), rate),
+        None => from.float("mirrors.rate_per_second"),
+    };
+    let burst = burst(from, &key("burst"), table);
+    let own = own_credentials(from, &key, table);
+    let login = Login { credentials: own.or_else(|| login.credentials.clone()), ..login.clone() };
+    Some(PeerConfig { name, base, rate_per_second, burst, login })
+}
+
+fn as_float(value: &Value) -> Option<f64> {
+    value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64))
+}
+
+fn burst(from: &mut Reader, key: &str, table: &Table) -> u32 {
+    let Some(given) = table.get("burst").and_then(Value::as_integer) else {
+        return from.count("mirrors.burst");
+    };
+    let (min, max) = super::bounds::of("mirrors.burst").unwrap_or((1, i64::from(u32::MAX)));
+    if !(min..=max).contains(&given) {
+        let expected = format!("expected an integer from {min} to {max}");
+        from.refuse_value(key, &Value::Integer(given), expected);
+    }
+    u32::try_from(given).unwrap_or(1)
+}
+
+/// The account that one peer wants; half of one is a mistake.
+fn own_credentials(
+    from: &mut Reader,
+    key: &impl Fn(&str) -> String,
+    table: &Table,
+) -> Option<Credentials> {
+    let text = |field: &str| table.get(field).and_then(Value::as_str).unwrap_or_default();
+    let (email, path) = (text("email").to_owned(), text("password_file"));
+    let password = match (text("password"), path) {
+        (password, "") => Secret::new(password),
+        ("", path) => from.secret_file(&key("password_file"), path),
+        (_, path) => {
+            let given = Value::String(path.to_owned());
+            from.refuse_value(&key("password_file"), &given, "password is set as well");
+            return None;
+        }
+    };
+    if email.is_empty() != password.is_empty() {
+        let given = Value::String(email);
+        from.refuse_value(&key("email"), &given, "email and password belong together");
+        return None;
+    }
+    credentials(email, password)
+}
+
+/// One peer for each base URL: the entry with settings of its own before the bare one.
+fn fold(from: &mut Reader, named: Vec<Named>) -> Vec<PeerConfig> {
+    let mut kept: Vec<Named> = Vec::new();
+    for next in named {
+        let Some(same) = kept.iter_mut().find(|kept| kept.peer.base == next.peer.base) else {
+            kept.push(next);
+            continue;
+        };
+        let url = mask::url(next.peer.base.as_str());
+        from.warn(format!("{} and {} are one mirror: {url}", same.key, next.key));
+        if same.key.starts_with("mirrors.urls") && !next.key.starts_with("mirrors.urls") {
+            *same = next;
+        }
+    }
+    for (at, one) in kept.iter().enumerate() {
+        if let Some(other) = kept[..at].iter().find(|other| other.peer.name == one.peer.name) {
+            let given = Value::String(one.peer.name.clone());
+            let expected = format!("{} has the same name: give one of them another", other.key);
+            from.refuse_value(&format!("{}.name", one.key), &given, expected);
+        }
+    }
+    kept.into_iter().map(|named| named.peer).collect()
+}

@@ -1,0 +1,149 @@
+//! Settings: from what people write (a file, variables, flags) to what the modules need.
+//!
+//! Two stages. First *typed*: every source is read whole and checked against the reference file, so
+//! that an unknown key or a wrong type is an error wherever it stands ([`layer`], [`environment`],
+//! [`merged`]). Then *true*: each concern builds its module's `Config` out of durations, bounded
+//! counts and parsed addresses. All problems are reported at once, and nothing binds before there are
+//! none. Loading writes nothing and changes no environment; [`Settings::complete`] does write, and is
+//! a step of its own. No module imports this one.
+
+mod auth;
+mod bounds;
+mod environment;
+pub mod generated;
+mod invalid;
+mod layer;
+mod mask;
+mod merged;
+mod mirrors;
+mod peers;
+pub mod presets;
+mod reader;
+mod schema;
+mod sections;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::activity::log::LogConfig;
+use crate::{announce, deliver, gate, journal, resolve, server, store};
+
+pub use invalid::Invalid;
+pub use schema::REFERENCE;
+
+use merged::Merged;
+use reader::Reader;
+
+/// Where settings are looked for when no file is named, from the working directory.
+pub const FILE: &str = "config/cache-mirror.toml";
+
+/// What settings are read from. It holds secrets and therefore has no `Debug`.
+#[derive(Clone, Default)]
+pub struct Sources {
+    /// `--config`.
+    pub file: Option<PathBuf>,
+    /// Where [`FILE`] and `.env` are looked for, and where relative paths start.
+    pub workdir: PathBuf,
+    /// The process's variables.
+    pub env: BTreeMap<String, String>,
+    /// Flags: dotted key and value, spelt as in the environment.
+    pub overrides: Vec<(String, String)>,
+    /// Reads no file and no `.env`.
+    pub is_isolated: bool,
+}
+
+/// Everything that was decided before anything runs.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Who we are.
+    pub instance: Instance,
+    /// The control listener.
+    pub server: server::Config,
+    /// The cache.
+    pub store: store::Config,
+    /// The durable log.
+    pub journal: journal::Config,
+    /// The graph.
+    pub resolve: resolve::Config,
+    /// Who may do what. Without secrets of ours until [`Settings::complete`].
+    pub gate: gate::Config,
+    /// The stream.
+    pub announce: announce::Config,
+    /// The mirrors.
+    pub deliver: deliver::Config,
+    /// The log file.
+    pub log: LogConfig,
+    /// What works but may not be meant, for people.
+    pub warnings: Vec<String>,
+    needs: generated::Needs,
+}
+
+/// Who we are and where we keep things.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    /// Shown in answers, lines and tokens; no identity.
+    pub name: String,
+    /// Journal, generated secrets and the lock.
+    pub data_dir: PathBuf,
+}
+
+/// Reads and checks every source.
+///
+/// # Errors
+/// All that is wrong, in the order of the sources.
+pub fn load(sources: &Sources) -> Result<Settings, Vec<Invalid>> {
+    let mut from = Reader::new(Merged::collect(sources));
+    let instance = sections::instance(&mut from);
+    let mut settings = Settings {
+        server: sections::server(&mut from),
+        store: sections::store(&mut from),
+        journal: sections::journal(&mut from, &instance),
+        resolve: sections::resolve(&mut from),
+        gate: auth::gate(&mut from, &instance),
+        announce: sections::announce(&mut from),
+        deliver: mirrors::deliver(&mut from),
+        log: sections::log(&mut from),
+        warnings: Vec::new(),
+        needs: auth::needs(&from),
+        instance,
+    };
+    sections::refuse_unbuilt(&mut from);
+    sections::warn(&settings, &mut from);
+    settings.warnings = from.warnings;
+    if from.problems.is_empty() { Ok(settings) } else { Err(from.problems) }
+}
+
+/// Every key with its value, secrets masked, and where the value came from. Shows what it can read,
+/// however wrong the rest is.
+pub fn show(sources: &Sources) -> Vec<(String, String, String)> {
+    let merged = Merged::collect(sources);
+    let shown = merged
+        .leaves
+        .iter()
+        .map(|(key, leaf)| (key.clone(), mask::value(key, &leaf.value), leaf.origin.to_string()));
+    shown.collect()
+}
+
+/// A file to begin with: the reference with every setting commented out, so that a default that
+/// changes in a later version changes here too.
+pub fn starter() -> String {
+    let is_setting = |line: &str| line.starts_with(|c: char| c.is_ascii_lowercase());
+    REFERENCE
+        .lines()
+        .map(|line| if is_setting(line) { format!("# {line}\n") } else { format!("{line}\n") })
+        .collect()
+}
+
+/// A text file of at most so many bytes.
+fn read_text(path: &Path, bytes_max: u64) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(bytes_max + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > bytes_max {
+        return Err(io::Error::other(format!("larger than {bytes_max} bytes")));
+    }
+    Ok(text)
+}

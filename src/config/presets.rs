@@ -1,0 +1,15 @@
+//! Ready-made settings for known platforms, embedded. A preset lies between the defaults and the
+//! user's file; a test loads each.
+
+const PRESETS: &[(&str, &str)] =
+    &[("polymech", include_str!("../../config/presets/polymech.toml"))];
+
+/// What `graph.preset` may name.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    PRESETS.iter().map(|(name, _)| *name)
+}
+
+/// The text of one.
+pub(super) fn text(name: &str) -> Option<&'static str> {
+    PRESETS.iter().find(|(preset, _)| *preset == name).map(|(_, text)| *text)
+}
