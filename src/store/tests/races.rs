@@ -182,3 +182,13 @@ fn an_invalidation_of_something_else_overtakes_nobody() {
     }
     store.admit(page(1), ticket).expect("nothing of it was invalidated");
 }
+
+#[test]
+fn a_key_that_is_a_path_is_fenced_as_one() {
+    for selector in [Selector::Path(label("/k")), Selector::PathPrefix(label("/"))] {
+        let (store, _) = store();
+        let ticket = store.ticket();
+        assert_eq!(store.apply(&hard(selector)).entries, 0);
+        assert_eq!(store.admit(fill("/k"), ticket), Err(Refused::Overtaken));
+    }
+}

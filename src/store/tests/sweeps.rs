@@ -188,3 +188,13 @@ async fn the_sweeper_is_woken_by_an_invalidation_and_stops_when_told() {
     stop.cancel();
     tokio::time::timeout(secs(30), running).await.expect("stops").expect("no panic");
 }
+
+#[test]
+fn an_entry_that_was_replaced_while_somebody_read_it_is_not_counted() {
+    let (store, _) = store();
+    put(&store, tagged("a", "t"));
+    let _reader = store.inner.map.peek("a").expect("held");
+    put(&store, tagged("a", "t"));
+    assert_eq!(store.estimate(&hard(tag("t"))).entries, 1);
+    assert_eq!(store.apply(&hard(tag("t"))).entries, 1);
+}
