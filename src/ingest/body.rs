@@ -385,7 +385,7 @@ mod tests {
             (r#"{"type":"a","id":1.5}"#, "whole number"),
             (r#"{"type":"a"} x"#, "trailing"),
             ("\u{feff}{}", "expected value"),
-            (r#"{"tag":"\ud800"}"#, "surrogate"),
+            (r#"{"tag":"\ud800"}"#, "hex escape"),
             ("[]", "length 0"),
             ("{}", "\"all\": true"),
             (r#"{"all":false}"#, "\"all\": true"),

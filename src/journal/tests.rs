@@ -57,6 +57,7 @@ fn mirrored(selectors: Selectors) -> Event {
         id: EventId::fresh(),
         seq: 0,
         epoch: 0,
+        version: 0,
         at_ms: 1_000,
         origin: "here".to_owned(),
         principal: "admin".to_owned(),
