@@ -110,11 +110,6 @@ impl Book {
             .collect()
     }
 
-    /// Gives back what could not be written.
-    pub(super) fn restore_unwritten(&mut self, acks: Vec<(String, u64)>) {
-        self.unwritten.extend(acks.into_iter().map(|(name, _)| name));
-    }
-
     /// What one send to a destination is to cover; `None` where nothing is due.
     pub(super) fn take(&self, destination: &str, limits: Limits) -> Option<Taken> {
         let cursor = self.state.destinations.get(destination)?;

@@ -169,11 +169,9 @@ impl Writer {
         }
         let last = head + batch.len() as u64;
         segment::encode_acks(&mut records, last, &acks);
+        // Acknowledgements that are refused here are in the next segment's checkpoint.
         let refusal = self.persist(&records, last);
         self.buffer = records;
-        if refusal.is_some() {
-            self.shared.book.lock().restore_unwritten(acks);
-        }
         self.publish(batch, refusal);
         self.tell();
     }

@@ -89,6 +89,25 @@ async fn every_cut_is_seen_or_harmless() {
 }
 
 #[tokio::test]
+async fn a_record_that_just_fits_its_space_is_no_damage() {
+    const STEP: usize = 4096;
+    let settings = Config { segment_bytes: STEP as u64, ..config() };
+    let reopen_with = async |padding: usize| {
+        let disk = SimDisk::new();
+        let (journal, _) = open_with(&settings, &disk, &["a"]);
+        let event = Event { reason: Some("x".repeat(padding)), ..mirrored(whole("posts")) };
+        journal.append(event).await.expect("durable");
+        journal.close().await;
+        let (_, recovered) = open_with(&settings, &disk.kill(), &["a"]);
+        assert_eq!(recovered.damaged, None, "padding {padding}");
+    };
+    // The record ends at the end of the step, and 1 to 17 bytes before it, somewhere in here.
+    for padding in 3_000..STEP {
+        reopen_with(padding).await;
+    }
+}
+
+#[tokio::test]
 async fn a_missing_file_is_seen() {
     let (files, owed) = written().await;
     let slot = PathBuf::from("/data/overflow.slot");
