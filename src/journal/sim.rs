@@ -25,6 +25,8 @@ pub struct Faults {
     pub is_full: bool,
     /// Writing the overflow slot fails.
     pub slot_fails: bool,
+    /// After so many changes nothing happens any more: the machine is about to lose its power.
+    pub stops_after: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -44,6 +46,7 @@ struct World {
     faults: Faults,
     syncs: u64,
     syncs_before_faults: u64,
+    changes_since_faults: u64,
 }
 
 /// One life's handle to a simulated disk.
@@ -101,6 +104,7 @@ impl SimDisk {
         let mut world = self.world.lock();
         world.faults = faults;
         world.syncs_before_faults = world.syncs;
+        world.changes_since_faults = 0;
     }
 
     /// Syncs since the disk was made.
@@ -137,6 +141,16 @@ impl SimDisk {
     fn enter(&self) -> io::Result<MutexGuard<'_, World>> {
         let world = self.world.lock();
         if world.life == self.life { Ok(world) } else { Err(io::Error::other("another life")) }
+    }
+
+    /// For what changes the disk.
+    fn change(&self) -> io::Result<MutexGuard<'_, World>> {
+        let mut world = self.enter()?;
+        world.changes_since_faults += 1;
+        match world.faults.stops_after {
+            Some(after) if world.changes_since_faults > after => Err(io::Error::other("stopped")),
+            _ => Ok(world),
+        }
     }
 }
 
@@ -239,7 +253,7 @@ impl Disk for SimDisk {
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let mut world = self.enter()?;
+        let mut world = self.change()?;
         if world.files.contains_key(path) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -253,7 +267,7 @@ impl Disk for SimDisk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        let mut world = self.enter()?;
+        let mut world = self.change()?;
         let file = world.files.remove(path).ok_or(io::ErrorKind::NotFound)?;
         if file.is_named {
             world.removed.insert(path.to_owned(), file);
@@ -262,7 +276,7 @@ impl Disk for SimDisk {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        let mut world = self.enter()?;
+        let mut world = self.change()?;
         if world.sync_fails() {
             return Err(io::Error::other("simulated EIO"));
         }
@@ -296,7 +310,7 @@ impl SimHandle {
 
 impl DiskFile for SimHandle {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut world = self.disk.enter()?;
+        let mut world = self.disk.change()?;
         if self.slot_refuses(&world) {
             return Err(io::Error::other("simulated EIO"));
         }
@@ -313,7 +327,7 @@ impl DiskFile for SimHandle {
     }
 
     fn sync_data(&mut self) -> io::Result<()> {
-        let mut world = self.disk.enter()?;
+        let mut world = self.disk.change()?;
         let seed = world.syncs;
         let fails = world.sync_fails() || self.slot_refuses(&world);
         let file = world.file(&self.path)?;
