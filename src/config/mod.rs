@@ -111,6 +111,7 @@ pub fn load(sources: &Sources) -> Result<Settings, Vec<Invalid>> {
         needs: auth::needs(&from),
         instance,
     };
+    sections::check_rules(&settings.resolve, &mut from);
     sections::refuse_unbuilt(&mut from);
     sections::warn(&settings, &mut from);
     settings.warnings = from.warnings;

@@ -162,6 +162,13 @@ pub(super) fn log(from: &mut Reader) -> LogConfig {
     }
 }
 
+/// Names and alias chains that no graph can be built of.
+pub(super) fn check_rules(rules: &resolve::Config, from: &mut Reader) {
+    if let Err(bad) = resolve::Rules::new(rules) {
+        from.refuse(&bad.key, bad.problem);
+    }
+}
+
 pub(super) fn refuse_unbuilt(from: &mut Reader) {
     if !from.text("gateway.upstream").is_empty() {
         from.refuse("gateway.upstream", "not built yet: this version has no caching gateway");

@@ -299,11 +299,11 @@ mod tests {
     #[test]
     fn oneself_only_while_nobody_else_ever_answered() {
         let only_self = peer();
-        (0..ONESELF_AFTER).for_each(|_| drop(only_self.identified(Answered::Oneself)));
+        (0..ONESELF_AFTER).for_each(|_| _ = only_self.identified(Answered::Oneself));
         assert_eq!(only_self.kind().as_str(), "self");
 
         only_self.identified(Answered::Legacy);
-        (0..10).for_each(|_| drop(only_self.identified(Answered::Oneself)));
+        (0..10).for_each(|_| _ = only_self.identified(Answered::Oneself));
         assert_eq!(only_self.kind().as_str(), "legacy");
     }
 

@@ -105,7 +105,7 @@ pub struct Page {
 pub struct Versions {
     /// One more for every event applied here.
     pub version: u64,
-    /// When everything was last cleared, milliseconds since 1970.
+    /// When anything was last cleared, milliseconds since 1970.
     pub last_clear_ms: Option<u64>,
     /// One more for every event that touches the type. A type that is not in it counts as 0.
     pub types: BTreeMap<TypeName, u64>,

@@ -28,7 +28,7 @@ pub(super) struct State {
     pub version: u64,
     /// The same by type.
     pub types: BTreeMap<TypeName, u64>,
-    /// When everything was last cleared, wall clock.
+    /// When the newest event was accepted, wall clock.
     pub last_clear_ms: Option<u64>,
     pub destinations: BTreeMap<String, Cursor>,
     /// Mirror to what the echo quench holds back because of it.
@@ -72,9 +72,9 @@ impl State {
             return self.version;
         }
         self.version += 1;
+        self.last_clear_ms = self.last_clear_ms.max(Some(event.at_ms));
         let footprint = event.footprint();
         if footprint.is_all() {
-            self.last_clear_ms = self.last_clear_ms.max(Some(event.at_ms));
             self.types.values_mut().for_each(|version| *version += 1);
         }
         for name in footprint.named_types() {
