@@ -24,7 +24,11 @@ impl Touched {
         let prefixes = selectors.prefixes().iter().map(|prefix| format!("{prefix}*"));
         let patterns = selectors.patterns().iter().map(ToString::to_string);
         Self {
-            types: list(&mut all.into_iter().chain(selectors.named_types().map(|t| t.to_string()))),
+            types: list(
+                &mut all
+                    .into_iter()
+                    .chain(selectors.named_types().map(std::string::ToString::to_string)),
+            ),
             ids: list(&mut selectors.ids().values().flatten().map(ToString::to_string)),
             tags: list(&mut selectors.tags().iter().map(ToString::to_string)),
             paths: list(&mut selectors.paths().iter().map(ToString::to_string).chain(prefixes)),

@@ -35,7 +35,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let result = match cli.command {
+    let result = match &cli.command {
         Command::Serve(args) => serve::run(args),
     };
     exit::code(result)

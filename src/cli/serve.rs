@@ -58,7 +58,7 @@ impl Args {
 }
 
 /// Runs the instance.
-pub fn run(args: Args) -> Result<(), Exit> {
+pub fn run(args: &Args) -> Result<(), Exit> {
     let mut settings = args.settings()?;
     settings.complete().map_err(|problem| Exit::Config(vec![problem.to_string()]))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -123,7 +123,7 @@ pub(super) fn announce(from: &mut Reader) -> announce::Config {
         match origin(&text) {
             Some(origin) => origins.push(origin),
             None => {
-                from.refuse("stream.origins", "expected * or https://host[:port] without a path")
+                from.refuse("stream.origins", "expected * or https://host[:port] without a path");
             }
         }
     }

@@ -91,7 +91,7 @@ impl Account {
         let credentials = self.login.credentials.as_ref().ok_or(LoginFailure::NoCredentials)?;
         let asked_at = Instant::now();
         let request = self.request(base, login_path, credentials)?;
-        let (token, life) = self.read(over.send(request).await?)?;
+        let (token, life) = self.read(&over.send(request).await?)?;
         let obtained = Obtained { token: token.clone(), is_fresh: true };
         *kept = Some(Kept { token, refresh_at: asked_at + life.mul_f64(0.8) });
         Ok(obtained)
@@ -131,7 +131,7 @@ impl Account {
         })
     }
 
-    fn read(&self, answer: super::transport::Answer) -> Result<(Secret, Duration), LoginFailure> {
+    fn read(&self, answer: &super::transport::Answer) -> Result<(Secret, Duration), LoginFailure> {
         match answer.status {
             200..=299 => {}
             429 => return Err(LoginFailure::Throttled(answer.retry_after)),

@@ -136,10 +136,10 @@ impl Network {
     }
 
     async fn exchange(&self, client: &Client, request: Outgoing) -> Result<Answer, Failure> {
-        if let Some(address) = literal_address(&request.url) {
-            if is_forbidden(address) {
-                return Err(Failure::new(FailureKind::Address, "an address never connected to"));
-            }
+        if let Some(address) = literal_address(&request.url)
+            && is_forbidden(address)
+        {
+            return Err(Failure::new(FailureKind::Address, "an address never connected to"));
         }
         let mut headers = HeaderMap::with_capacity(request.headers.len());
         for (name, value) in request.headers {

@@ -89,9 +89,12 @@ pub struct Answer {
 
 /// Answers by principal and `Idempotency-Key`.
 pub struct Answers {
-    kept: Mutex<(HashMap<String, Arc<Answer>>, VecDeque<String>)>,
+    kept: Mutex<KeptAnswers>,
     keys_max: usize,
 }
+
+/// By key, and the keys in the order they came.
+type KeptAnswers = (HashMap<String, Arc<Answer>>, VecDeque<String>);
 
 impl Answers {
     /// Keeps so many; the oldest go first.

@@ -64,7 +64,7 @@ struct Gathered {
 type Kept = (Event, usize);
 
 enum Step {
-    Event(Kept),
+    Event(Box<Kept>),
     Ack(segment::Ack),
 }
 
@@ -143,7 +143,7 @@ impl Gathered {
         let Scan { header, state, entries, mut broken } = scan;
         self.epoch = self.epoch.max(header.epoch);
         let earlier = std::mem::take(&mut self.replay).into_iter().filter_map(|step| match step {
-            Step::Event(kept) => Some(kept),
+            Step::Event(kept) => Some(*kept),
             Step::Ack(_) => None,
         });
         self.older.extend(earlier);
@@ -158,7 +158,7 @@ impl Gathered {
                 Entry::Event(seq, json) => match serde_json::from_slice::<Event>(json) {
                     Ok(event) => {
                         let event = Event { seq, epoch: header.epoch, ..event };
-                        self.replay.push(Step::Event((event, json.len())));
+                        self.replay.push(Step::Event(Box::new((event, json.len()))));
                         through = seq;
                     }
                     Err(error) => {
@@ -194,7 +194,7 @@ impl Gathered {
         let mut book = Book::new(config, state, older);
         for step in replay {
             match step {
-                Step::Event((event, bytes)) => drop(book.apply(event, bytes)),
+                Step::Event(kept) => _ = book.apply(kept.0, kept.1),
                 Step::Ack(ack) => drop(book.ack(&ack.destination, ack.through)),
             }
         }

@@ -132,7 +132,11 @@ impl Tally {
 
     fn add(&mut self, entry: &Entry) {
         self.entries += 1;
-        let Some(name) = entry.type_name.as_ref().map(|name| name.as_str()) else { return };
+        let Some(name) =
+            entry.type_name.as_ref().map(super::super::domain::type_name::TypeName::as_str)
+        else {
+            return;
+        };
         match self.types.get_mut(name) {
             Some(count) => *count += 1,
             None => drop(self.types.insert(name.to_owned(), 1)),

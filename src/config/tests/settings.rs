@@ -12,7 +12,7 @@ const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQxMjM0NTY$\
 
 #[test]
 fn every_number_has_a_range_that_holds_its_default() {
-    let is_integer = |key: &&str| schema::default(key).is_some_and(|it| it.is_integer());
+    let is_integer = |key: &&str| schema::default(key).is_some_and(toml::Value::is_integer);
     let integers: Vec<&str> = schema::keys().filter(is_integer).collect();
     let bounded: Vec<&str> = bounds::INTEGERS.iter().map(|(key, ..)| *key).collect();
     for key in &integers {
@@ -253,7 +253,8 @@ fn what_is_configured_is_not_made() {
     ]);
     let mut settings = scene.good();
     settings.complete().unwrap();
-    let tokens: Vec<&str> = settings.gate.admin_tokens.iter().map(|it| it.expose()).collect();
+    let tokens: Vec<&str> =
+        settings.gate.admin_tokens.iter().map(crate::support::secret::Secret::expose).collect();
     assert_eq!(tokens, ["configured-configured", "previous-previous"]);
     assert!(!settings.instance.admin_token_file().exists());
     assert_eq!(

@@ -161,7 +161,8 @@ fn secrets_may_lie_in_files() {
         ]);
     let settings = scene.good();
     assert_eq!(settings.gate.admin_tokens[0].expose(), "t-t-t-t-t-t-t-t-t");
-    let keys: Vec<&str> = settings.gate.jwt_secrets.iter().map(|key| key.expose()).collect();
+    let keys: Vec<&str> =
+        settings.gate.jwt_secrets.iter().map(crate::support::secret::Secret::expose).collect();
     assert_eq!(keys, ["j".repeat(32), "p".repeat(32)]);
     let login = settings.deliver.peers[0].login.credentials.clone().unwrap();
     assert_eq!(login.password.expose(), "two words ");
