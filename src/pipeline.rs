@@ -188,7 +188,6 @@ impl Pipeline {
             Err(Refused::Degraded(receipt)) => (receipt, true),
             Err(Refused::Lost(_)) => {
                 self.tell_disk("the disk refuses everything: the event is not durable");
-                self.hub.resync("lost");
                 return Err(Rejected::NotDurable);
             }
             Err(Refused::Closed) => return Err(Rejected::Stopping),

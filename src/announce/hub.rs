@@ -185,11 +185,6 @@ impl Hub {
         Some(rest.chain(later.flat_map(|event| frame::app_updates(event))).collect())
     }
 
-    /// Tells every reader to fetch everything anew: something could not be told one by one.
-    pub fn resync(&self, reason: &str) {
-        broadcast(&mut self.inner.readers.lock(), &[frame::resync(None, reason)]);
-    }
-
     fn close(&self) {
         let mut readers = self.inner.readers.lock();
         readers.is_closed = true;

@@ -1,5 +1,6 @@
 //! What delivery is told: true values only, checked before anything binds.
 
+use std::fmt;
 use std::time::Duration;
 
 use url::Url;
@@ -51,8 +52,8 @@ pub struct PeerConfig {
     pub login: Login,
 }
 
-/// How a token is got from a peer.
-#[derive(Debug, Clone)]
+/// How a token is got from a peer. Its `Debug` leaves the body out: it may hold a key.
+#[derive(Clone)]
 pub struct Login {
     /// The account; `None` where none is configured.
     pub credentials: Option<Credentials>,
@@ -64,6 +65,17 @@ pub struct Login {
     pub token_pointer: String,
     /// JSON pointer to its life in seconds.
     pub expires_pointer: String,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Login")
+            .field("credentials", &self.credentials)
+            .field("url", &self.url)
+            .field("token_pointer", &self.token_pointer)
+            .field("expires_pointer", &self.expires_pointer)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A service account at a peer.
