@@ -32,30 +32,11 @@ pub enum BadBody {
     },
 }
 
-/// One selector, as users write it.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SelectorBody {
-    r#type: Option<String>,
-    id: Option<Id>,
-    ids: Vec<Id>,
-    tag: Option<String>,
-    tags: Vec<String>,
-    path: Option<String>,
-    paths: Vec<String>,
-    key: Option<String>,
-    keys: Vec<String>,
-    pattern: Option<String>,
-    patterns: Vec<String>,
-    #[serde(deserialize_with = "given")]
-    all: Option<bool>,
-}
-
-/// The whole request, as users write it.
+/// A request, or one of its `items`, as users write it. What belongs to the whole request is refused
+/// in an item.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InvalidateBody {
-    // serde's `flatten` and `deny_unknown_fields` exclude each other, so the fields stand twice.
     r#type: Option<String>,
     id: Option<Id>,
     ids: Vec<Id>,
@@ -69,14 +50,12 @@ pub struct InvalidateBody {
     patterns: Vec<String>,
     #[serde(deserialize_with = "given")]
     all: Option<bool>,
-    items: Vec<SelectorBody>,
-    /// How.
-    pub mode: Mode,
+    items: Vec<Object>,
+    mode: Option<Mode>,
     /// Whether to mirror, where it was said.
     #[serde(deserialize_with = "given")]
     pub mirror: Option<bool>,
-    /// What happened.
-    pub action: Action,
+    action: Option<Action>,
     /// Free text.
     pub reason: Option<String>,
     /// Names of changed fields.
@@ -87,7 +66,7 @@ pub struct InvalidateBody {
     pub batch: Option<Batch>,
 }
 
-/// The selector fields of both forms, for the "nearest known field" of an error.
+/// What users may write, for the "nearest known field" of an error.
 const FIELDS: &[&str] = &[
     "type", "id", "ids", "tag", "tags", "path", "paths", "key", "keys", "pattern", "patterns",
     "all", "items", "mode", "mirror", "action", "reason", "changed", "dry_run",
@@ -125,6 +104,27 @@ impl<'de> Deserialize<'de> for Id {
     }
 }
 
+/// A body that is an object: serde would take a list of the fields' values in order as well.
+#[derive(Debug)]
+struct Object(InvalidateBody);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Object;
+            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str("an object")
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Object, A::Error> {
+                let from = de::value::MapAccessDeserializer::new(map);
+                InvalidateBody::deserialize(from).map(Object)
+            }
+        }
+        from.deserialize_map(Visitor)
+    }
+}
+
 /// A flag that may be left out but not be `null`: `"mirror": null` is no way of saying false.
 fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
     bool::deserialize(from).map(Some)
@@ -137,12 +137,12 @@ impl InvalidateBody {
     /// [`BadBody::Shape`] naming the place and, for an unknown field, the nearest known one.
     pub fn read(json: &[u8]) -> Result<Self, BadBody> {
         let mut from = serde_json::Deserializer::from_slice(json);
-        let body: Self = serde_path_to_error::deserialize(&mut from).map_err(|error| {
+        let body: Object = serde_path_to_error::deserialize(&mut from).map_err(|error| {
             let pointer = pointer(error.path());
             BadBody::Shape { message: with_nearest(&error.inner().to_string()), pointer }
         })?;
         from.end().map_err(|error| BadBody::Shape { message: error.to_string(), pointer: None })?;
-        Ok(body)
+        Ok(body.0)
     }
 
     /// Reads a peer's body. Fields that this version does not know make it clear everything.
@@ -174,21 +174,14 @@ impl InvalidateBody {
     /// none at all.
     pub fn selectors(&self, selectors_max: usize) -> Result<Selectors, BadBody> {
         let mut union = Selectors::default();
-        let fields = Fields {
-            r#type: self.r#type.as_deref(),
-            ids: (self.id.as_ref(), &self.ids),
-            tags: (self.tag.as_deref(), &self.tags),
-            paths: (self.path.as_deref(), &self.paths),
-            keys: (self.key.as_deref(), &self.keys),
-            patterns: (self.pattern.as_deref(), &self.patterns),
-            all: self.all,
-        };
-        let mut count = fields.collect("", &mut union)?;
-        for (at, item) in self.items.iter().enumerate() {
+        let mut count = self.collect("", &mut union)?;
+        for (at, Object(item)) in self.items.iter().enumerate() {
+            let at = format!("/items/{at}");
+            item.refuse_options(&at)?;
             let before = count;
-            count += item.fields().collect(&format!("/items/{at}"), &mut union)?;
+            count += item.collect(&at, &mut union)?;
             if count == before {
-                return Err(empty(&format!("/items/{at}")));
+                return Err(empty(&at));
             }
         }
         if count > selectors_max {
@@ -200,6 +193,37 @@ impl InvalidateBody {
         }
         self.check_texts()?;
         Ok(union)
+    }
+
+    /// How.
+    pub fn mode(&self) -> Mode {
+        self.mode.unwrap_or_default()
+    }
+
+    /// What happened.
+    pub fn action(&self) -> Action {
+        self.action.unwrap_or_default()
+    }
+
+    /// Refuses in an item what belongs to the whole request.
+    fn refuse_options(&self, at: &str) -> Result<(), BadBody> {
+        let given = [
+            ("items", !self.items.is_empty()),
+            ("mode", self.mode.is_some()),
+            ("mirror", self.mirror.is_some()),
+            ("action", self.action.is_some()),
+            ("reason", self.reason.is_some()),
+            ("changed", !self.changed.is_empty()),
+            ("dry_run", self.dry_run),
+            ("batch", self.batch.is_some()),
+        ];
+        match given.into_iter().find(|(_, is_given)| *is_given) {
+            None => Ok(()),
+            Some((field, _)) => Err(BadBody::Shape {
+                message: format!("{field:?} belongs to the whole request, not to one of its items"),
+                pointer: Some(format!("{at}/{field}")),
+            }),
+        }
     }
 
     fn check_texts(&self) -> Result<(), BadBody> {
@@ -216,34 +240,7 @@ impl InvalidateBody {
         }
         Ok(())
     }
-}
 
-impl SelectorBody {
-    fn fields(&self) -> Fields<'_> {
-        Fields {
-            r#type: self.r#type.as_deref(),
-            ids: (self.id.as_ref(), &self.ids),
-            tags: (self.tag.as_deref(), &self.tags),
-            paths: (self.path.as_deref(), &self.paths),
-            keys: (self.key.as_deref(), &self.keys),
-            patterns: (self.pattern.as_deref(), &self.patterns),
-            all: self.all,
-        }
-    }
-}
-
-/// The selector fields of either form.
-struct Fields<'a> {
-    r#type: Option<&'a str>,
-    ids: (Option<&'a Id>, &'a [Id]),
-    tags: (Option<&'a str>, &'a [String]),
-    paths: (Option<&'a str>, &'a [String]),
-    keys: (Option<&'a str>, &'a [String]),
-    patterns: (Option<&'a str>, &'a [String]),
-    all: Option<bool>,
-}
-
-impl Fields<'_> {
     /// Adds what is selected to the union and counts it.
     fn collect(&self, at: &str, union: &mut Selectors) -> Result<usize, BadBody> {
         let mut count = 0;
@@ -256,25 +253,24 @@ impl Fields<'_> {
             add(Selector::All);
         }
         self.collect_type(at, &mut add)?;
-        for (text, place) in both(self.tags, at, "tag") {
+        for (text, place) in both(self.tag.as_deref(), &self.tags, at, "tag") {
             add(Selector::Tag(label(text).map_err(|e| bad_value(&e, &place))?));
         }
-        for (text, place) in both(self.paths, at, "path") {
+        for (text, place) in both(self.path.as_deref(), &self.paths, at, "path") {
             add(Selector::path(text).map_err(|e| bad_value(&e, &place))?);
         }
-        for (text, place) in both(self.keys, at, "key") {
+        for (text, place) in both(self.key.as_deref(), &self.keys, at, "key") {
             add(Selector::Key(label(text).map_err(|e| bad_value(&e, &place))?));
         }
-        for (text, place) in both(self.patterns, at, "pattern") {
+        for (text, place) in both(self.pattern.as_deref(), &self.patterns, at, "pattern") {
             add(Selector::Pattern(Glob::parse(text).map_err(|e| bad_value(&e, &place))?));
         }
         Ok(count)
     }
 
     fn collect_type(&self, at: &str, add: &mut impl FnMut(Selector)) -> Result<(), BadBody> {
-        let (one, many) = self.ids;
-        let ids: Vec<&Id> = one.into_iter().chain(many).collect();
-        let Some(name) = self.r#type else {
+        let ids: Vec<&Id> = self.id.iter().chain(&self.ids).collect();
+        let Some(name) = &self.r#type else {
             if ids.is_empty() {
                 return Ok(());
             }
@@ -296,7 +292,8 @@ impl Fields<'_> {
 
 /// The singular and the plural field of one kind, each text with its place.
 fn both<'a>(
-    (one, many): (Option<&'a str>, &'a [String]),
+    one: Option<&'a str>,
+    many: &'a [String],
     at: &str,
     field: &str,
 ) -> impl Iterator<Item = (&'a str, String)> {
@@ -377,7 +374,9 @@ mod tests {
             (r#"{"mirrors":false,"type":"a"}"#, "did you mean \"mirror\"?"),
             (r#"{"typ":"a"}"#, "did you mean \"type\"?"),
             (r#"{"zzzzzzzzzz":1}"#, "known are type"),
-            (r#"{"items":[{"type":"a","mirror":true}]}"#, "unknown field"),
+            (r#"{"items":[{"type":"a","mirror":true}]}"#, "belongs to the whole request"),
+            (r#"{"items":[{"items":[{"type":"a"}]}]}"#, "belongs to the whole request"),
+            (r#"{"items":[{"typ":"a"}]}"#, "did you mean \"type\"?"),
             (r#"{"type":"a","mirror":null}"#, "null"),
             (r#"{"type":"a","mirror":"false"}"#, "boolean"),
             (r#"{"type":"a","mirror":0}"#, "boolean"),
@@ -386,7 +385,9 @@ mod tests {
             (r#"{"type":"a"} x"#, "trailing"),
             ("\u{feff}{}", "expected value"),
             (r#"{"tag":"\ud800"}"#, "hex escape"),
-            ("[]", "length 0"),
+            ("[]", "expected an object"),
+            (r#"["posts"]"#, "expected an object"),
+            (r#"{"items":[["posts"]]}"#, "expected an object"),
             ("{}", "\"all\": true"),
             (r#"{"all":false}"#, "\"all\": true"),
             (r#"{"items":[{}]}"#, "\"all\": true"),

@@ -121,11 +121,12 @@ fn submission(
     selectors_max: usize,
 ) -> Result<Submission, Problem> {
     let selectors = body.selectors(selectors_max)?;
+    let (mode, action) = (body.mode(), body.action());
     let peer: Option<PeerBatch> = body.batch.map(PeerBatch::from);
     Ok(Submission {
         selectors,
-        mode: body.mode,
-        action: body.action,
+        mode,
+        action,
         reason: body.reason,
         changed: body.changed,
         mirror: body.mirror,
