@@ -1,9 +1,22 @@
 //! Scenes with real processes and real sockets: what this product promises, shown from outside.
 //!
 //! One binary, a file for each feature. Every scene starts its own instances on free loopback ports
-//! in temporary directories, waits for what it expects to see and never for time to pass, and leaves
-//! no process behind.
+//! in temporary directories, waits for what it expects to see and never for time to pass (a proof
+//! that something does not come needs a window, and says so), and leaves no process behind.
 
 mod support;
 
+mod crash;
+mod data;
+mod doubt;
 mod harness;
+mod legacy;
+mod loops;
+mod mesh;
+mod names;
+mod operate;
+mod pace;
+mod shutdown;
+mod stream;
+mod trust;
+mod wait;

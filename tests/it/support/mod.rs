@@ -17,11 +17,11 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-pub use node::{Answer, Node, Spec};
+pub use node::{Answer, Node, Spec, client};
 pub use ports::free_port;
 pub use scene::Scene;
 pub use sse::{Frame, Sse};
-pub use stub::{INVALIDATE, LOGIN, Reply, Seen, StubPeer};
+pub use stub::{IDENTITY, INVALIDATE, LOGIN, Reply, Seen, StubPeer};
 pub use tokens::mint;
 
 /// How long a scene waits for what must come; far more than it takes, for a busy machine.
@@ -53,6 +53,11 @@ pub async fn eventually_within(
 /// Waits until `condition` holds, as long as a scene waits for anything.
 pub async fn eventually(what: &str, condition: impl AsyncFnMut() -> bool) {
     eventually_within(PATIENCE, what, condition).await;
+}
+
+/// The id of an acknowledged event.
+pub fn id_of(answer: &Value) -> String {
+    answer["id"].as_str().expect("an acknowledged event has an id").to_owned()
 }
 
 /// How often each event id took effect, by the journal that [`Node::journal`] gave.

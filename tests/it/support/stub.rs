@@ -23,15 +23,20 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
 
 /// Where invalidations arrive.
 pub const INVALIDATE: &str = "/api/cache/invalidate";
+/// Where a peer is asked who it is.
+pub const IDENTITY: &str = "/_cache-mirror/identity";
 /// Where logins arrive.
 pub const LOGIN: &str = "/api/auth/login";
 
 /// One request as it arrived.
 #[derive(Debug, Clone)]
 pub struct Seen {
+    /// When it was there as a whole.
+    pub at: Instant,
     /// `POST`.
     pub method: String,
     /// Path and query.
@@ -156,6 +161,21 @@ impl StubPeer {
         self.state.scripts.lock().entry(path.to_owned()).or_default().then = Some(reply);
     }
 
+    /// Speaks the batches of a cache-mirror from now on, but is none of ours.
+    pub fn pose_as_cache_mirror(&self) {
+        let identity = json!({
+            "instance": "stub", "version": "0.0.0", "protocol": 1, "features": ["batch"],
+            "paths": { "login": LOGIN, "invalidate": INVALIDATE },
+            "graph": "", "proof": "0".repeat(64),
+        });
+        self.always(IDENTITY, Reply::Json(200, identity));
+    }
+
+    /// Never answers anything from now on.
+    pub fn hang(&self) {
+        [IDENTITY, LOGIN, INVALIDATE].iter().for_each(|path| self.always(path, Reply::Hang));
+    }
+
     /// Forgets all scripts: well-behaved from now on.
     pub fn repair(&self) {
         self.state.scripts.lock().clear();
@@ -204,7 +224,8 @@ async fn answer(
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let path = parts.uri.to_string();
-    let seen = Seen { method: parts.method.to_string(), path, headers: parts.headers, body };
+    let (at, method) = (Instant::now(), parts.method.to_string());
+    let seen = Seen { at, method, path, headers: parts.headers, body };
     if let Some(hook) = &*state.hook.lock() {
         hook(&seen);
     }

@@ -1,0 +1,129 @@
+//! Peers that send back what they are told, with and without our marks.
+
+use std::time::Duration;
+
+use reqwest::header::HeaderName;
+use serde_json::{Value, json};
+
+use crate::support::{
+    INVALIDATE, Node, SERVICE_EMAIL, Seen, Spec, StubPeer, client, effects, eventually, id_of, mint,
+};
+
+const VIA: HeaderName = HeaderName::from_static("cache-mirror-via");
+
+/// A loop without a wall goes round hundreds of times in this window.
+const WINDOW: Duration = Duration::from_millis(600);
+
+/// Sends every invalidation that the stub gets back to where it came from, as `token`.
+fn echo(stub: &StubPeer, node: &Node, token: String, change: fn(&Seen) -> Option<(String, bool)>) {
+    let (client, url) = (client(), format!("{}{INVALIDATE}", node.base));
+    stub.on_request(move |seen| {
+        if seen.path != INVALIDATE {
+            return;
+        }
+        let Some((body, is_marked)) = change(seen) else { return };
+        let mut request = client.post(&url).bearer_auth(&token).body(body);
+        request = request.header("content-type", "application/json");
+        if is_marked {
+            request = request.header(VIA, seen.header("cache-mirror-via"));
+        }
+        tokio::spawn(async move { drop(request.send().await) });
+    });
+}
+
+/// Forgets `mirror: false` and every mark.
+fn stripped(seen: &Seen) -> Option<(String, bool)> {
+    let mut body: Value = serde_json::from_slice(&seen.body).ok()?;
+    body.as_object_mut()?.remove("mirror");
+    Some((body.to_string(), false))
+}
+
+/// No loop 4: applied at once, mirrored again ever more seldom, never dropped.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_strips_the_mark_and_echoes_as_a_person_makes_no_storm() {
+    let stub = StubPeer::start().await;
+    let node = Spec::new("a")
+        .mirrors([stub.name()])
+        .set("mirrors.echo_ms_min", 200)
+        .set("mirrors.echo_ms_max", 60_000)
+        .start()
+        .await;
+    echo(&stub, &node, mint("a", "editor@example.test", "ADMIN"), stripped);
+    node.invalidate(json!({ "type": "posts" })).await;
+    let line = node.logged("the quench", |line| line["reason"] == "echo").await;
+    assert_eq!((&line["event"], line["peer"].as_str()), (&json!("loop"), Some(&*stub.name())));
+    assert_eq!(node.mirror(&stub.name()).await["echoing"], true);
+    eventually("echoes are mirrored again, later", async || stub.bodies().len() >= 3).await;
+    tokio::time::sleep(WINDOW).await;
+    let (sends, journal) = (stub.seen_at(INVALIDATE), node.journal().await);
+    // Waits of 0.2, 0.4, 0.8 s and so on: the n-th comes no sooner than 0.2 (2^n - 1) s.
+    let (first, last) = (&sends[0], &sends[sends.len() - 1]);
+    let most = 2.0 + ((last.at - first.at).as_secs_f64() / 0.2 + 1.0).log2();
+    assert!(sends.len() as f64 <= most, "{} sends, at most {most}", sends.len());
+    assert!(sends[2].at - sends[1].at >= Duration::from_millis(350), "the second wait has doubled");
+    let applied =
+        journal.iter().filter(|event| event["principal"] == "editor@example.test").count();
+    assert!(applied + 1 >= sends.len(), "each echo was applied at once");
+}
+
+/// No loop 1: a service account's word is never mirrored, whatever role it claims.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_echo_under_our_own_service_account_ends_here() {
+    let stub = StubPeer::start().await;
+    let node = Spec::new("a").mirrors([stub.name()]).start().await;
+    echo(&stub, &node, mint("a", SERVICE_EMAIL, "ADMIN"), stripped);
+    node.invalidate(json!({ "type": "posts" })).await;
+    eventually("the echo is applied", async || node.journal().await.len() >= 2).await;
+    tokio::time::sleep(WINDOW).await;
+    assert_eq!(stub.bodies().len(), 1);
+    let journal = node.journal().await;
+    assert_eq!((journal.len(), &journal[1]["scope"]), (2, &json!("local")));
+    node.logged("the wall", |line| line["reason"] == "credential").await;
+}
+
+/// No loop 2: a forwarder that keeps our mark, like a revalidate hook that leads back to us.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forwarder_that_keeps_the_mark_does_not_loop() {
+    let stub = StubPeer::start().await;
+    let node = Spec::new("a").mirrors([stub.name()]).start().await;
+    let with_mark = |seen: &Seen| stripped(seen).map(|(body, _)| (body, true));
+    echo(&stub, &node, mint("a", "editor@example.test", "ADMIN"), with_mark);
+    node.invalidate(json!({ "type": "posts" })).await;
+    eventually("it came back", async || node.journal().await.len() >= 2).await;
+    tokio::time::sleep(WINDOW).await;
+    assert_eq!(stub.bodies().len(), 1);
+    assert_eq!(node.journal().await[1]["scope"], "local");
+    node.logged("the wall", |line| line["reason"] == "mark").await;
+}
+
+/// No loop 2: an event id that comes back has no second effect, even without the header.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_comes_back_has_no_second_effect() {
+    let stub = StubPeer::start().await;
+    stub.pose_as_cache_mirror();
+    let node = Spec::new("a").mirrors([stub.name()]).start().await;
+    let unmarked = |seen: &Seen| Some((seen.text(), false));
+    echo(&stub, &node, mint("a", "editor@example.test", "ADMIN"), unmarked);
+    let id = id_of(&node.invalidate(json!({ "type": "posts" })).await);
+    eventually("it went out", async || stub.bodies().len() == 1).await;
+    tokio::time::sleep(WINDOW).await;
+    assert_eq!(stub.bodies().len(), 1);
+    assert_eq!(node.journal().await.len(), 1);
+    assert_eq!(effects(&node.journal().await).get(&id), Some(&1));
+}
+
+/// No loop 2: whoever carries a gateway's mark is not mirrored, the admin included.
+#[tokio::test]
+async fn a_request_with_the_mark_is_local() {
+    let stub = StubPeer::start().await;
+    let node = Spec::new("a").mirrors([stub.name()]).start().await;
+    let body = json!({ "type": "posts", "mirror": true });
+    let request = node.request(reqwest::Method::POST, INVALIDATE).header(VIA, "b").json(&body);
+    let answer: Value = request.send().await.expect("answers").json().await.expect("JSON");
+    assert_eq!(answer["mirrors"], json!([]));
+    assert!(answer["warnings"][0].as_str().is_some_and(|text| text.contains("mirror")), "{answer}");
+    node.invalidate(json!({ "type": "pages" })).await;
+    eventually("the unmarked one is told", async || !stub.bodies().is_empty()).await;
+    assert_eq!(stub.bodies(), [r#"{"type":"pages","mirror":false}"#]);
+    assert_eq!(node.journal().await[0]["scope"], "local");
+}

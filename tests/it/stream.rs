@@ -1,0 +1,124 @@
+//! Server-sent events of a real process: each once, in order, over reconnects and restarts.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::{Frame, Node, Spec, Sse, eventually};
+
+async fn clear(node: &Node, ids: std::ops::Range<u32>) {
+    for id in ids {
+        // A type that nothing depends on: one frame for each event.
+        node.invalidate(json!({ "type": "auth", "id": id })).await;
+    }
+}
+
+/// Reads this many updates and gives what they are about, and the last id.
+async fn read(stream: &mut Sse, count: usize) -> (Vec<String>, String) {
+    let mut frames: Vec<Frame> = vec![];
+    while frames.len() < count {
+        frames.push(stream.next_of("app-update").await.expect("the stream goes on"));
+    }
+    let last = frames.last().and_then(|frame| frame.id.clone()).expect("updates have ids");
+    let ids = frames.iter().map(|frame| frame.data["id"].as_str().unwrap_or_default().to_owned());
+    (ids.collect(), last)
+}
+
+fn names(ids: std::ops::Range<u32>) -> Vec<String> {
+    ids.map(|id| id.to_string()).collect()
+}
+
+/// S3 3.3: payload and name of the event.
+#[tokio::test]
+async fn an_update_tells_type_id_action_and_cause() {
+    let node = Spec::new("a").start().await;
+    let mut stream = Sse::open(&node, None).await;
+    let hello = stream.next().await.expect("the stream begins");
+    assert_eq!((hello.event.as_str(), &hello.data["instance"]), ("hello", &json!("a")));
+    let body = json!({ "type": "post", "id": 7, "action": "delete" });
+    node.invalidate(body).await;
+    let update = stream.next_of("app-update").await.expect("an update");
+    let told = |field: &str| update.data[field].clone();
+    assert_eq!((told("type"), told("id")), (json!("posts"), json!("7")));
+    assert_eq!((told("action"), told("cause")), (json!("delete"), json!([])));
+    let cascade = stream.next_of("app-update").await.expect("the cascade");
+    assert_eq!(cascade.data["type"], "feed");
+    assert_eq!(cascade.data["cause"], json!(["posts"]));
+}
+
+/// Each event once and in order, over a reconnect and over two kinds of restart.
+#[tokio::test]
+async fn a_reader_misses_nothing_and_sees_nothing_twice() {
+    let mut node = Spec::new("a").start().await;
+    let mut stream = Sse::open(&node, None).await;
+    clear(&node, 0..5).await;
+    let (seen, last) = read(&mut stream, 5).await;
+    assert_eq!(seen, names(0..5));
+
+    drop(stream);
+    clear(&node, 5..8).await;
+    let mut stream = Sse::open(&node, Some(&last)).await;
+    clear(&node, 8..10).await;
+    let (seen, last) = read(&mut stream, 5).await;
+    assert_eq!(seen, names(5..10), "what was missed, then what comes");
+
+    clear(&node, 10..12).await;
+    node.stop().await;
+    node.restart().await;
+    let mut stream = Sse::open(&node, Some(&last)).await;
+    clear(&node, 12..14).await;
+    let (seen, last) = read(&mut stream, 4).await;
+    assert_eq!(seen, names(10..14), "over a stop");
+
+    clear(&node, 14..15).await;
+    node.restart().await;
+    clear(&node, 15..16).await;
+    let mut stream = Sse::open(&node, Some(&last)).await;
+    assert_eq!(read(&mut stream, 2).await.0, names(14..16), "over a kill");
+    assert!(stream.is_quiet(Duration::from_millis(300)).await, "nothing comes twice");
+}
+
+#[tokio::test]
+async fn an_unknown_id_gets_a_resync() {
+    let node = Spec::new("a").start().await;
+    clear(&node, 0..2).await;
+    for unknown in ["77-1", "no id at all", "1-999999"] {
+        let mut stream = Sse::open(&node, Some(unknown)).await;
+        assert_eq!(stream.next().await.expect("hello").data["gap"], true, "{unknown}");
+        let resync = stream.next().await.expect("what follows");
+        assert_eq!(resync.event, "resync", "{unknown}");
+        let id = resync.id.expect("an id to go on from");
+        let mut again = Sse::open(&node, Some(&id)).await;
+        assert_eq!(again.next().await.expect("hello").data["gap"], false);
+    }
+}
+
+/// A reader that does not read is cut off; nobody waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_reader_is_cut_off_and_others_are_not() {
+    let node = Spec::new("a").set("stream.queue_events_max", 16).start().await;
+    let _slow = Sse::open(&node, None).await;
+    let mut well = Sse::open(&node, None).await;
+    eventually("both are there", async || node.stats().await["stream"]["clients"] == 2).await;
+    let reading = tokio::spawn(async move {
+        let mut seen = 0_u64;
+        while let Some(frame) = well.next_of("app-update").await {
+            seen += 1;
+            if frame.data["type"] == "auth" {
+                break;
+            }
+        }
+        seen
+    });
+    let tags: Vec<String> = (0..900).map(|at| format!("{at}-{}", "x".repeat(900))).collect();
+    let mut sent = 0_u64;
+    eventually("the slow one is cut off", async || {
+        node.invalidate(json!({ "tags": tags })).await;
+        sent += 1;
+        node.stats().await["stream"]["clients"] == 1
+    })
+    .await;
+    node.invalidate(json!({ "type": "auth" })).await;
+    assert_eq!(reading.await.expect("it reads to the end"), sent + 1, "the other one got all");
+    node.logged("the cut", |line| line["event"] == "announce" && line["status"] == "cut").await;
+}
