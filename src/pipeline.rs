@@ -121,6 +121,7 @@ impl Pipeline {
         };
         let plan = self.rules.resolve(*invalidation);
         let applied = self.store.apply(&plan.total());
+        self.expect_back(plan.invalidation.id, &plan.invalidation.covers);
         let (event, is_degraded) = self.record(&plan).await?;
         self.gate.seen.remember(event.known_ids());
         self.tell(&plan, &event, &applied, is_degraded);
@@ -180,6 +181,14 @@ impl Pipeline {
         self.delivery.echo_of(who, submission.address, &canonical)
     }
 
+    /// Knows an event of our own before the journal has it: a mirror may be told, and send it back,
+    /// before the caller has its answer. What a mirror brought is known only once it is durable.
+    fn expect_back(&self, id: EventId, covers: &[EventId]) {
+        if covers.is_empty() {
+            self.gate.seen.remember([id]);
+        }
+    }
+
     /// Makes the event durable. The flag says whether only the slot holds it.
     async fn record(&self, plan: &Plan) -> Result<(Event, bool), Rejected> {
         let mut event = event_of(plan);
@@ -231,6 +240,7 @@ impl Pipeline {
             let peer = self.delivery.next_release().await;
             let Some(demand) = self.journal.quenched().remove(&peer) else { continue };
             let event = Event { quenched_for: Some(peer.clone()), ..self.own_event(demand) };
+            self.expect_back(event.id, &[]);
             if self.journal.append(event).await.is_err() {
                 // Still held: it goes with the next echo, or after a restart.
                 self.delivery.quench(&peer);
