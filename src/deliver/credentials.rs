@@ -3,6 +3,7 @@
 //! One login at a time: whoever else needs the token waits for that login's result. The token is
 //! never shown; failures carry the peer's status and never its words, which might echo the password.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -60,6 +61,8 @@ pub struct Obtained {
     pub token: Secret,
     /// Whether a login was made.
     pub is_fresh: bool,
+    /// Who answered that login.
+    pub address: Option<IpAddr>,
 }
 
 impl Account {
@@ -85,14 +88,16 @@ impl Account {
     ) -> Result<Obtained, LoginFailure> {
         let mut kept = self.token.lock().await;
         if let Some(kept) = kept.as_ref().filter(|kept| Instant::now() < kept.refresh_at) {
-            return Ok(Obtained { token: kept.token.clone(), is_fresh: false });
+            return Ok(Obtained { token: kept.token.clone(), is_fresh: false, address: None });
         }
         *kept = None;
         let credentials = self.login.credentials.as_ref().ok_or(LoginFailure::NoCredentials)?;
         let asked_at = Instant::now();
         let request = self.request(base, login_path, credentials)?;
-        let (token, life) = self.read(&over.send(request).await?)?;
-        let obtained = Obtained { token: token.clone(), is_fresh: true };
+        let answer = over.send(request).await?;
+        let (token, life) = self.read(&answer)?;
+        let address = answer.address;
+        let obtained = Obtained { token: token.clone(), is_fresh: true, address };
         *kept = Some(Kept { token, refresh_at: asked_at + life.mul_f64(0.8) });
         Ok(obtained)
     }

@@ -5,6 +5,7 @@
 //! compute our proof; where an answer holds it, the peer is ourselves. In doubt an event is delivered
 //! twice, never skipped.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use aws_lc_rs::{hmac, rand};
@@ -100,7 +101,7 @@ pub enum Answered {
     Legacy,
 }
 
-/// Asks once, over a connection of its own.
+/// Asks once, over a connection of its own; gives also the address that answered.
 ///
 /// # Errors
 /// [`Failure`] where nothing answered: then nothing is known.
@@ -109,11 +110,11 @@ pub async fn probe(
     own: &BootNonce,
     timeout: Duration,
     over: &dyn Transport,
-) -> Result<Answered, Failure> {
+) -> Result<(Answered, Option<IpAddr>), Failure> {
     let mut bytes = [0_u8; 16];
     rand::fill(&mut bytes).expect("the system's random generator answers");
     let nonce: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let Some(mut url) = below(base, PATH) else { return Ok(Answered::Legacy) };
+    let Some(mut url) = below(base, PATH) else { return Ok((Answered::Legacy, None)) };
     url.set_query(Some(&format!("nonce={nonce}")));
     let request = Outgoing {
         method: Method::GET,
@@ -126,13 +127,14 @@ pub async fn probe(
     let identity = (answer.status == 200)
         .then(|| serde_json::from_slice::<Identity>(&answer.body).ok())
         .flatten();
-    Ok(match identity {
+    let answered = match identity {
         Some(identity) if own.is_ours(&nonce, &identity.proof) => Answered::Oneself,
         Some(identity) if identity.proof.len() == 64 && identity.protocol >= 1 => {
             Answered::CacheMirror(Box::new(identity))
         }
         _ => Answered::Legacy,
-    })
+    };
+    Ok((answered, answer.address))
 }
 
 #[cfg(test)]

@@ -327,6 +327,8 @@ impl Worker {
         let obtained =
             self.peer.account.token(&self.peer.config.base, path.as_deref(), over).await?;
         if obtained.is_fresh {
+            // Whom we meet here may echo the first event before it has acknowledged it.
+            self.peer.met(obtained.address);
             tell::logged_in(&self.peer, started.elapsed());
         }
         Ok(obtained.token)
@@ -377,15 +379,17 @@ impl Worker {
             let timeout = self.shared.config.timeout.min(PROBE_TIME_MAX);
             let base = &self.peer.config.base;
             let over = &*self.shared.transport;
-            let answered = match identity::probe(base, &self.shared.own, timeout, over).await {
-                Ok(answered) => answered,
+            let probed = identity::probe(base, &self.shared.own, timeout, over).await;
+            let (answered, address) = match probed {
+                Ok(probed) => probed,
                 // An endless answer is an answer, and not a cache-mirror's.
-                Err(failure) if failure.kind == FailureKind::TooLarge => Answered::Legacy,
+                Err(failure) if failure.kind == FailureKind::TooLarge => (Answered::Legacy, None),
                 Err(failure) => {
                     self.peer.with(|state| state.probed_at = Some(Instant::now()));
                     return Err(failure);
                 }
             };
+            self.peer.met(address);
             let is_oneself = matches!(answered, Answered::Oneself);
             if self.peer.identified(answered) {
                 tell::identified(&self.peer);
