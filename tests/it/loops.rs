@@ -14,20 +14,19 @@ const VIA: HeaderName = HeaderName::from_static("cache-mirror-via");
 /// A loop without a wall goes round hundreds of times in this window.
 const WINDOW: Duration = Duration::from_millis(600);
 
-/// Sends every invalidation that the stub gets back to where it came from, as `token`.
+/// Sends every invalidation that the stub gets back to where it came from, as `token`, and only then
+/// acknowledges it: the hardest order, because the sender knows nothing of its success yet.
 fn echo(stub: &StubPeer, node: &Node, token: String, change: fn(&Seen) -> Option<(String, bool)>) {
     let (client, url) = (client(), format!("{}{INVALIDATE}", node.base));
     stub.on_request(move |seen| {
-        if seen.path != INVALIDATE {
-            return;
-        }
-        let Some((body, is_marked)) = change(seen) else { return };
+        let back = (seen.path == INVALIDATE).then(|| change(seen)).flatten();
+        let Some((body, is_marked)) = back else { return Box::pin(async {}) };
         let mut request = client.post(&url).bearer_auth(&token).body(body);
         request = request.header("content-type", "application/json");
         if is_marked {
             request = request.header(VIA, seen.header("cache-mirror-via"));
         }
-        tokio::spawn(async move { drop(request.send().await) });
+        Box::pin(async move { drop(request.send().await) })
     });
 }
 

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::stream;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -106,7 +107,7 @@ impl Reply {
     }
 }
 
-type Hook = Box<dyn Fn(&Seen) + Send + Sync>;
+type Hook = Box<dyn Fn(&Seen) -> BoxFuture<'static, ()> + Send + Sync>;
 
 #[derive(Default)]
 struct Script {
@@ -182,7 +183,10 @@ impl StubPeer {
     }
 
     /// Does something with every request, before it is answered.
-    pub fn on_request(&self, hook: impl Fn(&Seen) + Send + Sync + 'static) {
+    pub fn on_request(
+        &self,
+        hook: impl Fn(&Seen) -> BoxFuture<'static, ()> + Send + Sync + 'static,
+    ) {
         *self.state.hook.lock() = Some(Box::new(hook));
     }
 
@@ -226,11 +230,12 @@ async fn answer(
     let path = parts.uri.to_string();
     let (at, method) = (Instant::now(), parts.method.to_string());
     let seen = Seen { at, method, path, headers: parts.headers, body };
-    if let Some(hook) = &*state.hook.lock() {
-        hook(&seen);
-    }
+    let done_first = state.hook.lock().as_ref().map(|hook| hook(&seen));
     let path = parts.uri.path().to_owned();
     state.seen.lock().push(seen);
+    if let Some(done_first) = done_first {
+        done_first.await;
+    }
     let reply = scripted(&state, &path).unwrap_or_else(|| well_behaved(&state, &path));
     Ok(response(reply).await)
 }
