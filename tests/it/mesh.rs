@@ -83,3 +83,44 @@ async fn a_receiver_walks_the_graph_and_tells_it() {
     assert_eq!(b.get_entry("pages").await, None);
     assert_eq!(b.get_entry("translations").await.as_deref(), Some("old"), "it depends on nothing");
 }
+
+/// Never stale: what was read before an event elsewhere is not stored here after it.
+#[tokio::test]
+async fn a_fill_is_fenced_by_an_event_of_another_instance() {
+    let scene = Scene::mesh(2).await;
+    let [a, b] = &scene.nodes[..] else { unreachable!("two were asked for") };
+    let miss = b.get("/api/cache/entries/p1").await;
+    let ticket = miss.header("cache-mirror-ticket").expect("a miss gives a ticket").to_owned();
+    let path = "/api/cache/invalidate?wait=all&timeout=20s";
+    a.post(path, json!({ "type": "posts", "id": 1 })).await.expect(200);
+    let fill = b.request(reqwest::Method::PUT, "/api/cache/entries/p1?type=posts&id=1");
+    let fill = fill.header("cache-mirror-ticket", ticket).body("read before the change");
+    assert_eq!(fill.send().await.expect("answers").status(), 409);
+    assert_eq!(b.get_entry("p1").await, None);
+}
+
+/// Past what is kept by name events are merged and widened, and the merger clears all of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backlog_past_every_bound_still_clears_what_it_should() {
+    let scene = Scene::mesh_with(2, |spec| {
+        spec.set("journal.events_kept", 10).set("journal.backlog_members_max", 20)
+    })
+    .await;
+    let [a, b] = &scene.nodes[..] else { unreachable!("two were asked for") };
+    let pause = |what: &str| format!("/api/mirrors/{}/{what}", b.address());
+    a.post(&pause("pause"), json!({})).await.expect(200);
+    for at in [0, 99] {
+        assert!(b.put_entry(&format!("p{at}"), &format!("type=posts&id={at}"), "old").await);
+    }
+    assert!(b.put_entry("auth", "type=auth", "old").await);
+    join_all((0..100).map(|at| a.invalidate(json!({ "type": "posts", "id": at })))).await;
+    assert_eq!(a.mirror(b.address()).await["backlog_events"], 100);
+    a.post(&pause("resume"), json!({})).await.expect(200);
+    eventually("nothing is owed", async || {
+        let mirror = a.mirror(b.address()).await;
+        mirror["backlog_events"] == 0 && mirror["delivered"] == 100
+    })
+    .await;
+    assert_eq!((b.get_entry("p0").await, b.get_entry("p99").await), (None, None));
+    assert_eq!(b.get_entry("auth").await.as_deref(), Some("old"), "widened to posts, not to all");
+}

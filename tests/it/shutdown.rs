@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use serde_json::json;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{INVALIDATE, Spec, Sse, StubPeer, effects, eventually};
 
@@ -35,7 +36,31 @@ async fn sigterm_finishes_what_was_begun() {
     }
 }
 
-/// A send in flight is finished before the end.
+/// What a peer is being told when the signal comes is told to its end, and not told again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_finishes_the_send_in_flight() {
+    let (stub, answers) = (StubPeer::start().await, CancellationToken::new());
+    let wait = answers.clone();
+    stub.on_request(move |seen| {
+        let (wait, is_told) = (wait.clone(), seen.path == INVALIDATE);
+        Box::pin(async move {
+            if is_told {
+                wait.cancelled().await;
+            }
+        })
+    });
+    let mut node = Spec::new("a").mirrors([stub.name()]).start().await;
+    node.invalidate(json!({ "type": "posts" })).await;
+    eventually("it is being told", async || stub.bodies().len() == 1).await;
+    node.signal("TERM").await;
+    node.logged("the stop", |line| line["status"] == "stopping").await;
+    answers.cancel();
+    assert_eq!(node.ended().await.code(), Some(0));
+    node.restart().await;
+    assert_eq!(node.mirror(&stub.name()).await["backlog_events"], 0);
+    assert_eq!(stub.bodies().len(), 1);
+}
+
 #[tokio::test]
 async fn sigterm_without_work_ends_soon() {
     let stub = StubPeer::start().await;
@@ -67,4 +92,20 @@ async fn a_second_signal_ends_it_at_once() {
     waiting.abort();
     node.restart().await;
     assert_eq!(node.journal().await.len(), 1, "durable all the same");
+}
+
+/// For rotation from outside: after SIGHUP lines go to a new file under the old name.
+#[tokio::test]
+async fn sighup_reopens_the_log() {
+    let node = Spec::new("a").start().await;
+    node.invalidate(json!({ "type": "posts" })).await;
+    node.logged("the first event", |line| line["event"] == "invalidate").await;
+    let (file, away) = (node.dir.join("logs/cache.json"), node.dir.join("logs/away"));
+    std::fs::rename(&file, &away).expect("the log can be moved");
+    node.signal("HUP").await;
+    eventually("the file is there again", async || file.exists()).await;
+    node.invalidate(json!({ "type": "pages" })).await;
+    node.logged("the second event", |line| line["types"] == "pages").await;
+    let before = std::fs::read_to_string(away).expect("the old file is whole");
+    assert!(before.contains("posts") && !before.contains("pages"), "{before}");
 }
