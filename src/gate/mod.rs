@@ -246,8 +246,10 @@ impl Gate {
     /// Joins what is new in a peer's batch into one invalidation.
     fn take_batch(&self, invalidation: &mut Invalidation, batch: PeerBatch) {
         let mut actions: Vec<Action> = vec![];
-        let is_named_whole = batch.merged.is_empty();
         let mut demand = batch.merged;
+        // What stands beside the batch is asked for like what was merged past naming.
+        demand.join(&invalidation.demand);
+        let is_named_whole = demand.is_empty();
         for told in batch.events {
             if self.seen.contains(told.id) {
                 continue;
