@@ -190,8 +190,12 @@ fn check_header(token: &str) -> Result<Option<String>, BadToken> {
         typ: Option<String>,
         #[serde(default)]
         kid: Option<String>,
-        #[serde(default)]
+        // `null` is a value too: an absent `crit` is the only one that asks for nothing.
+        #[serde(default, deserialize_with = "present")]
         crit: Option<Value>,
+    }
+    fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
+        Value::deserialize(from).map(Some)
     }
     let head = token.split('.').next().unwrap_or_default();
     let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
