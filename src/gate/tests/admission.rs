@@ -1,0 +1,165 @@
+//! What of a submission is new, under which id it goes, and how far.
+
+use super::*;
+use crate::domain::submission::Told;
+
+fn submission(selectors: Selectors) -> Submission {
+    Submission {
+        selectors,
+        mode: Mode::Hard,
+        action: Action::Delete,
+        reason: Some("why".into()),
+        changed: vec!["title".into()],
+        mirror: None,
+        source: Source::Api,
+        is_marked: false,
+        address: Some(somebody()),
+        peer: None,
+    }
+}
+
+fn told(name: &str) -> Told {
+    Told { id: EventId::fresh(), selectors: whole(name), mode: Mode::Hard, action: Action::Delete }
+}
+
+fn batch(events: Vec<Told>) -> PeerBatch {
+    PeerBatch {
+        origin: "b".into(),
+        events,
+        merged: Demand::default(),
+        cascade: whole("feed"),
+        graph: "other".into(),
+    }
+}
+
+fn from_peer(batch: PeerBatch) -> Submission {
+    Submission { source: Source::Mirror, peer: Some(batch), ..submission(Selectors::default()) }
+}
+
+fn fresh(gate: &Gate, role: Role, submission: Submission) -> Invalidation {
+    match gate.admit(submission, who(role), "here", None) {
+        Admission::Fresh(invalidation) => *invalidation,
+        Admission::Duplicate => panic!("it is new"),
+    }
+}
+
+fn is_duplicate(gate: &Gate, submission: Submission) -> bool {
+    matches!(gate.admit(submission, who(Role::Service), "here", None), Admission::Duplicate)
+}
+
+/// Wall 1 and 2: credential first, mark second, body last; S3 3.4.
+#[test]
+fn the_scope_is_decided_by_credential_then_mark_then_body() {
+    use Scope::{Local, Mirrored};
+    for (role, is_marked, mirror, expected, is_warned) in [
+        (Role::Service, false, None, Local, false),
+        (Role::Service, false, Some(true), Local, true),
+        (Role::Service, false, Some(false), Local, false),
+        (Role::Admin, true, Some(true), Local, true),
+        (Role::AdminToken, true, None, Local, false),
+        (Role::Editor, false, Some(false), Local, false),
+        (Role::Editor, false, None, Mirrored, false),
+        (Role::AdminToken, false, Some(true), Mirrored, false),
+    ] {
+        let asked = Submission { is_marked, mirror, ..submission(whole("posts")) };
+        let admitted = fresh(&gate(), role, asked);
+        let case = format!("{role:?} marked={is_marked} mirror={mirror:?}");
+        assert_eq!(admitted.scope, expected, "{case}");
+        assert_eq!(!admitted.warnings.is_empty(), is_warned, "{case}: {:?}", admitted.warnings);
+    }
+}
+
+#[test]
+fn a_users_invalidation_keeps_all_that_was_said() {
+    let admitted = fresh(&gate(), Role::Editor, submission(whole("posts")));
+    assert_eq!(admitted.demand, Demand::new(Mode::Hard, whole("posts")));
+    assert_eq!((admitted.origin.as_str(), admitted.action), ("here", Action::Delete));
+    assert_eq!(admitted.reason.as_deref(), Some("why"));
+    assert_eq!(admitted.changed, ["title"]);
+    assert!(admitted.covers.is_empty() && admitted.foreign_cascade.is_empty());
+}
+
+/// A batch is local whoever sends it, keeps its origin, and one event keeps its id.
+#[test]
+fn one_event_keeps_its_name_everywhere() {
+    let event = told("posts");
+    let id = event.id;
+    let admitted = fresh(&gate(), Role::AdminToken, from_peer(batch(vec![event])));
+    assert_eq!(admitted.id, id);
+    assert_eq!((admitted.scope, admitted.origin.as_str()), (Scope::Local, "b"));
+    assert_eq!((admitted.covers, admitted.action), (vec![id], Action::Delete));
+    assert_eq!(admitted.foreign_cascade, whole("feed"));
+}
+
+#[test]
+fn several_events_become_one_that_names_them() {
+    let soft = Told { mode: Mode::Soft, action: Action::Create, ..told("pages") };
+    let events = vec![told("posts"), soft];
+    let ids: Vec<EventId> = events.iter().map(|event| event.id).collect();
+    let admitted = fresh(&gate(), Role::Service, from_peer(batch(events)));
+    assert!(!ids.contains(&admitted.id));
+    assert_eq!(admitted.covers, ids);
+    assert_eq!(admitted.demand, Demand { hard: whole("posts"), soft: whole("pages") });
+    assert_eq!(admitted.action, Action::Update, "there is no one action");
+}
+
+/// S3 3.4, invariant I12: what had its effect is left out, the rest has it.
+#[test]
+fn known_events_of_a_batch_are_left_out() {
+    let gate = gate();
+    let (old, new) = (told("posts"), told("pages"));
+    gate.seen.remember([old.id]);
+    let admitted = fresh(&gate, Role::Service, from_peer(batch(vec![old.clone(), new.clone()])));
+    assert_eq!(admitted.covers, [new.id]);
+    assert_eq!(admitted.demand.hard, whole("pages"));
+    gate.seen.remember([new.id]);
+    assert!(is_duplicate(&gate, from_peer(batch(vec![old, new]))));
+    assert!(is_duplicate(&gate, from_peer(batch(vec![]))));
+}
+
+/// What was merged past naming cannot be recognised, so it always has its effect.
+#[test]
+fn the_merged_part_is_never_a_duplicate() {
+    let gate = gate();
+    let event = told("posts");
+    gate.seen.remember([event.id]);
+    let merged = Demand::new(Mode::Soft, Selectors::all());
+    let both = PeerBatch { merged: merged.clone(), ..batch(vec![event.clone()]) };
+    let admitted = fresh(&gate, Role::Service, from_peer(both));
+    assert_eq!(admitted.demand, merged);
+    let new = told("pages");
+    let both = PeerBatch { merged, ..batch(vec![new.clone()]) };
+    let admitted = fresh(&gate, Role::Service, from_peer(both));
+    assert_ne!(admitted.id, new.id, "the name of a part is not the name of the whole");
+}
+
+/// A selector beside a batch is asked for like any other.
+#[test]
+fn selectors_beside_a_batch_are_not_lost() {
+    let gate = gate();
+    let event = told("posts");
+    let beside =
+        |event: Told| Submission { selectors: whole("pages"), ..from_peer(batch(vec![event])) };
+    let admitted = fresh(&gate, Role::AdminToken, beside(event.clone()));
+    assert!(admitted.demand.hard.covers(&whole("pages")));
+    assert!(admitted.demand.hard.covers(&whole("posts")));
+    assert_ne!(admitted.id, event.id, "it is more than that event");
+    gate.seen.remember([event.id]);
+    let admitted = fresh(&gate, Role::AdminToken, beside(event));
+    assert_eq!(admitted.demand.hard, whole("pages"));
+}
+
+/// Wall 4 holds back only what would be mirrored onwards.
+#[test]
+fn an_echo_is_held_back_only_where_it_would_go_on() {
+    let quenched = |role, mirror| {
+        let asked = Submission { mirror, ..submission(whole("posts")) };
+        match gate().admit(asked, who(role), "here", Some("b".into())) {
+            Admission::Fresh(invalidation) => invalidation.quenched_for,
+            Admission::Duplicate => panic!("it is new"),
+        }
+    };
+    assert_eq!(quenched(Role::Admin, None).as_deref(), Some("b"));
+    assert_eq!(quenched(Role::Admin, Some(false)), None);
+    assert_eq!(quenched(Role::Service, None), None);
+}
