@@ -101,10 +101,12 @@ impl Worker {
             }
             let probe_at = self.peer.with(|state| state.probed_at).unwrap_or(now)
                 + self.shared.config.probe_every;
+            // A peer that is held is not probed, so the time of its next probe wakes nobody.
+            let wake_at = until.or((!is_held).then_some(probe_at));
             tokio::select! {
                 () = self.stop.cancelled() => return false,
                 () = self.peer.wake.notified() => {}
-                () = tokio::time::sleep_until(until.unwrap_or(probe_at).max(now)) => {}
+                () = tokio::time::sleep_until(wake_at.unwrap_or(now)), if wake_at.is_some() => {}
                 _ = head.changed(), if !is_held && until.is_none() => {}
             }
         }
@@ -128,6 +130,9 @@ impl Worker {
             () = self.stop.cancelled() => return,
             waited = self.peer.limiter.turn() => waited,
         };
+        if self.peer.with(|state| state.pause == Some(Pause::Operator)) {
+            return;
+        }
         let Some(backlog) = self.take() else { return };
         if waited >= Duration::from_millis(100) {
             tell::limited(&self.peer, &backlog, waited);
