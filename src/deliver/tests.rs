@@ -1,10 +1,26 @@
-//! What several tests of this room share.
+//! Scenes of delivery: a journal on a simulated disk, peers that follow a script, and a clock that
+//! runs only while everybody waits.
+//!
+//! The rate limiter has a clock of its own, which does not pause; its rates are high here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
 use crate::domain::Mode;
 use crate::support::backoff::Backoff;
+
+mod accounts;
+mod acknowledgements;
+mod batches;
+mod identities;
+mod legacy;
+mod operators;
+mod scene;
+mod stub;
+
+use scene::{Scene, mirrored, peer, tag, whole};
+use stub::{Asked, Reaction, What, answer, identity, ok, token};
 
 /// A configuration with the documented defaults and these peers.
 pub(super) fn config(peers: Vec<PeerConfig>) -> Config {

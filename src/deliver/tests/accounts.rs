@@ -1,0 +1,145 @@
+//! Logging in at a peer, and what happens when it refuses (reliability F14).
+
+use super::stub::good_mirror;
+use super::*;
+use crate::domain::Status;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// S3 3.2: one 401, one more login, and the same batch goes again.
+#[tokio::test(start_paused = true)]
+async fn a_401_costs_one_login() {
+    let scene = Scene::with(|asked| match (asked.what, asked.bearer.as_deref()) {
+        (What::Login, _) => token(&format!("t{}", asked.count), 3600),
+        (What::Invalidate, Some("Bearer t1")) => Reaction::Answer(answer(401, "", "")),
+        _ => good_mirror(asked),
+    });
+    let event = scene.tell(whole("posts")).await;
+    scene.delivered().await;
+    let [refused, taken] = &scene.sends()[..] else { panic!("two sends") };
+    assert_eq!(refused.text, taken.text);
+    assert_eq!(taken.bearer.as_deref(), Some("Bearer t2"));
+    assert_eq!(scene.logins(), 2, "one at the start and one for the 401");
+    assert_eq!(scene.status(&event), Status::Delivered);
+    assert_eq!(scene.view().failures, 0);
+}
+
+/// A peer that never likes our tokens is paused, asked once a minute, and loses nothing.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_refuses_fresh_tokens_is_paused() {
+    let scene = Scene::with(|asked| match (asked.what, asked.count) {
+        (What::Invalidate, 1..=4) => Reaction::Answer(answer(401, "", "")),
+        _ => good_mirror(asked),
+    });
+    let event = scene.tell(whole("posts")).await;
+    scene.until("the pause", |scene| scene.view().paused == Some("auth")).await;
+    assert_eq!((scene.sends().len(), scene.status(&event)), (2, Status::Paused));
+    tokio::time::sleep(MINUTE - Duration::from_secs(1)).await;
+    assert_eq!(scene.sends().len(), 2, "not before a minute is over");
+    scene.delivered().await;
+    let sends = scene.sends();
+    assert_eq!(sends.len(), 5, "two, two a minute later, and one that was taken");
+    assert!(sends[2].at - sends[1].at >= MINUTE && sends[4].at - sends[3].at >= MINUTE);
+    assert_eq!((scene.view().paused, scene.view().failures), (None, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_login_is_tried_once_a_minute() {
+    for status in [400, 401, 403, 404, 422] {
+        let scene = Scene::with(move |asked| match (asked.what, asked.count) {
+            (What::Login, 1..=3) => Reaction::Answer(answer(status, "text/html", "no")),
+            _ => good_mirror(asked),
+        });
+        // The first refusal was the worker's introduction, before there was anything to say.
+        scene.until("the introduction", |scene| scene.logins() == 1).await;
+        let event = scene.tell(whole("posts")).await;
+        scene.until("the pause", |scene| scene.status(&event) == Status::Paused).await;
+        let outcome = scene.delivery.outcomes(&event).remove(0);
+        assert_eq!(outcome.reason.as_deref(), Some("auth"));
+        assert_eq!(outcome.last_error, Some(format!("login refused with http {status}")));
+        scene.delivered().await;
+        let logins = scene.peers.asked("b", What::Login);
+        assert_eq!(logins.len(), 4, "{status}");
+        assert!(logins[3].at - logins[1].at >= 2 * MINUTE, "{status}");
+        assert_eq!(scene.sends().len(), 1, "{status}");
+    }
+}
+
+/// Without an account nothing is sent and nothing is lost; said once, not at every event.
+#[tokio::test(start_paused = true)]
+async fn without_credentials_a_peer_is_paused() {
+    let mut nobody = peer("b");
+    nobody.login.credentials = None;
+    let scene = Scene::of(config(vec![nobody]), good_mirror);
+    let event = scene.tell(whole("posts")).await;
+    scene.until("the pause", |scene| scene.view().paused == Some("auth")).await;
+    for _ in 0..5 {
+        scene.tell(whole("posts")).await;
+    }
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    let outcome = scene.delivery.outcomes(&event).remove(0);
+    assert_eq!(outcome.status, Status::Paused);
+    let error = outcome.last_error.expect("an error");
+    assert!(error.contains("SERVICE_EMAIL"), "it says what to set: {error}");
+    assert_eq!((scene.logins(), scene.sends().len()), (0, 0));
+    assert_eq!(scene.view().backlog_events, 6);
+    let paused_again = scene.delivery.peers[0].refused_credentials(
+        crate::deliver::peer::Pause::NoCredentials,
+        "again",
+        None,
+    );
+    assert!(!paused_again, "the second time is no news");
+}
+
+/// Invariant I13: a token is renewed at 80 % of its life, before anybody refuses it.
+#[tokio::test(start_paused = true)]
+async fn a_token_is_kept_to_most_of_its_life() {
+    let scene = Scene::with(|asked| match asked.what {
+        What::Login => token(&format!("t{}", asked.count), 1000),
+        _ => good_mirror(asked),
+    });
+    for (at_s, expected) in [(0, "Bearer t1"), (790, "Bearer t1"), (20, "Bearer t2")] {
+        tokio::time::sleep(Duration::from_secs(at_s)).await;
+        scene.tell(whole("posts")).await;
+        scene.delivered().await;
+        let last = scene.sends().pop().expect("a send");
+        assert_eq!(last.bearer.as_deref(), Some(expected));
+    }
+    assert_eq!(scene.logins(), 2);
+}
+
+/// A login server that is down is one that is tried again, not one that refuses us.
+#[tokio::test(start_paused = true)]
+async fn a_login_that_fails_is_tried_again() {
+    for status in [500, 503, 302, 200] {
+        let scene = Scene::with(move |asked| match (asked.what, asked.count) {
+            (What::Login, 1..=3) => Reaction::Answer(answer(status, "text/html", "<h1>hm</h1>")),
+            _ => good_mirror(asked),
+        });
+        scene.tell(whole("posts")).await;
+        let told_at = tokio::time::Instant::now();
+        scene.delivered().await;
+        assert!(told_at.elapsed() < MINUTE, "{status}: not paused");
+        assert_eq!((scene.logins(), scene.sends().len()), (4, 1), "{status}");
+    }
+}
+
+/// A login server that asks for a pause gets it, and no failure is counted.
+#[tokio::test(start_paused = true)]
+async fn a_throttled_login_waits() {
+    let scene = Scene::with(|asked| match (asked.what, asked.count) {
+        (What::Login, 1..=2) => {
+            let wait = Some(Duration::from_secs(30));
+            Reaction::Answer(transport::Answer { retry_after: wait, ..answer(429, "", "") })
+        }
+        _ => good_mirror(asked),
+    });
+    scene.until("the introduction", |scene| scene.logins() == 1).await;
+    scene.tell(whole("posts")).await;
+    scene.until("the second login", |scene| scene.logins() == 2).await;
+    assert_eq!((scene.view().failures, scene.view().paused), (0, None));
+    scene.delivered().await;
+    let logins = scene.peers.asked("b", What::Login);
+    assert!(logins[2].at - logins[1].at >= Duration::from_secs(30));
+    assert_eq!(scene.sends().len(), 1);
+}

@@ -1,0 +1,163 @@
+//! What moves a cursor, and what happens when nothing does (reliability I2, F13-F18).
+
+use super::scene::entity;
+use super::stub::{good_legacy, good_mirror, unwell};
+use super::*;
+use crate::deliver::transport::FailureKind;
+use crate::domain::Status;
+
+/// S3 3.4 and 3.5: `mirror: false`, a bearer token and our mark on every call; then it is done.
+#[tokio::test(start_paused = true)]
+async fn an_acknowledgement_moves_the_cursor() {
+    let scene = Scene::with(good_mirror);
+    let event = scene.tell(whole("posts")).await;
+    scene.delivered().await;
+    assert_eq!(scene.status(&event), Status::Delivered);
+    let [send] = &scene.sends()[..] else { panic!("one send") };
+    assert_eq!(send.json()["mirror"], false);
+    assert_eq!(send.ids(), [event.id.to_string()]);
+    assert_eq!(send.bearer.as_deref(), Some("Bearer t"));
+    assert_eq!(send.via.as_deref(), Some("here"));
+    assert_eq!(scene.logins(), 1);
+}
+
+/// The same events go again, and what gathered meanwhile goes with them.
+#[tokio::test(start_paused = true)]
+async fn a_failed_send_is_repeated_with_what_gathered() {
+    let scene = Scene::with(|asked| match (asked.what, asked.count) {
+        (What::Invalidate, 1) => unwell(),
+        _ => good_mirror(asked),
+    });
+    let first = scene.tell(whole("posts")).await;
+    scene.until("the failure", |scene| scene.view().failures == 1).await;
+    assert_eq!(scene.status(&first), Status::Failed);
+    assert_eq!(scene.view().last_error.as_deref(), Some("http 503"));
+    let second = scene.tell(whole("pages")).await;
+    scene.delivered().await;
+    let [one, two] = &scene.sends()[..] else { panic!("two sends") };
+    assert_eq!(one.ids(), [first.id.to_string()]);
+    assert_eq!(two.ids(), [first.id.to_string(), second.id.to_string()]);
+    assert!(two.at - one.at >= Duration::from_secs(30), "Retry-After is honoured");
+    let view = scene.view();
+    assert_eq!((view.failures, view.last_error, view.delivered), (0, None, 2));
+}
+
+/// Invariant I6: what is in flight is closed; what comes meanwhile is another send's.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_merged_into_what_is_in_flight() {
+    let scene = Scene::with(|asked| match (asked.what, asked.count) {
+        (What::Invalidate, 1) => Reaction::Hang,
+        _ => good_mirror(asked),
+    });
+    let first = scene.tell(whole("posts")).await;
+    scene.until("the first send", |scene| scene.sends().len() == 1).await;
+    let second = scene.tell(whole("pages")).await;
+    scene.delivered().await;
+    let sends = scene.sends();
+    assert_eq!(sends[0].ids(), [first.id.to_string()]);
+    assert_eq!(sends[1].ids(), [first.id.to_string(), second.id.to_string()]);
+}
+
+/// F17: doubt is no acknowledgement. Each of these is answered once, then all is well.
+#[tokio::test(start_paused = true)]
+async fn what_is_no_acknowledgement_is_tried_again() {
+    let doubtful: Vec<fn() -> Reaction> = vec![
+        || Reaction::Answer(answer(200, "text/html", "<h1>Welcome</h1>")),
+        || Reaction::Answer(answer(200, "application/json", r#"{"success":false}"#)),
+        || Reaction::Answer(answer(200, "application/json", r#"{"success":tr"#)),
+        || Reaction::Answer(answer(302, "", "")),
+        || Reaction::Answer(answer(500, "application/json", "{}")),
+        || Reaction::Answer(answer(404, "", "")),
+        || Reaction::Answer(answer(410, "", "")),
+        || Reaction::Fail(FailureKind::Connect),
+        || Reaction::Fail(FailureKind::Truncated),
+        || Reaction::Fail(FailureKind::TooLarge),
+        || Reaction::Hang,
+    ];
+    for (at, doubt) in doubtful.into_iter().enumerate() {
+        let scene = Scene::with(move |asked| match (asked.what, asked.count) {
+            (What::Invalidate, 1) => doubt(),
+            _ => good_mirror(asked),
+        });
+        scene.tell(whole("posts")).await;
+        scene.delivered().await;
+        assert_eq!(scene.sends().len(), 2, "case {at}");
+    }
+}
+
+/// F15: a peer that asks for a pause has not failed.
+#[tokio::test(start_paused = true)]
+async fn a_throttle_is_waited_for_and_no_failure() {
+    for (said, least) in [(Some(Duration::from_secs(70)), 70), (None, 1)] {
+        let scene = Scene::with(move |asked| match (asked.what, asked.count) {
+            (What::Invalidate, 1..=9) => {
+                let throttled = transport::Answer { retry_after: said, ..answer(429, "", "") };
+                Reaction::Answer(throttled)
+            }
+            _ => good_mirror(asked),
+        });
+        let event = scene.tell(whole("posts")).await;
+        scene.until("the ninth pause", |scene| scene.sends().len() == 9).await;
+        let view = scene.view();
+        assert_eq!((view.failures, view.state, view.breaker), (0, "ok", "closed"));
+        assert_eq!(scene.status(&event), Status::Queued);
+        scene.delivered().await;
+        let sends = scene.sends();
+        for pair in sends.windows(2) {
+            assert!(pair[1].at - pair[0].at >= Duration::from_secs(least), "{said:?}");
+        }
+    }
+}
+
+/// F15: what a peer cannot take as it is goes more simply the next time, never away.
+#[tokio::test(start_paused = true)]
+async fn a_refused_batch_is_said_more_simply() {
+    let scene = Scene::with(|asked| match (asked.what, asked.count) {
+        (What::Invalidate, 1) => Reaction::Answer(answer(422, "application/json", "{}")),
+        _ => good_mirror(asked),
+    });
+    scene.tell(entity("posts", "42")).await;
+    scene.delivered().await;
+    let [one, two] = &scene.sends()[..] else { panic!("two sends") };
+    assert_eq!(one.json()["batch"]["events"].as_array().map(Vec::len), Some(1));
+    let wide = two.json();
+    assert_eq!(wide["batch"]["events"], serde_json::json!([]));
+    assert_eq!(wide["batch"]["merged"]["hard"]["types"], serde_json::json!(["posts"]));
+    scene.tell(entity("posts", "43")).await;
+    scene.delivered().await;
+    assert_eq!(scene.sends()[2].ids().len(), 1, "the next batch is an ordinary one");
+}
+
+/// The breaker opens after five failures and closes with the first success.
+#[tokio::test(start_paused = true)]
+async fn the_breaker_tells_of_a_dead_peer() {
+    let scene = Scene::with(|asked| match (asked.what, asked.count) {
+        (What::Invalidate, 1..=6) => unwell(),
+        _ => good_mirror(asked),
+    });
+    scene.tell(whole("posts")).await;
+    for (failures, breaker) in [(4, "closed"), (5, "open"), (6, "open")] {
+        scene.until("a failure", |scene| scene.view().failures == failures).await;
+        assert_eq!(scene.view().breaker, breaker);
+    }
+    scene.delivered().await;
+    assert_eq!(scene.view().breaker, "closed");
+}
+
+/// A peer that hangs holds its own worker only.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_hangs_delays_nobody() {
+    let peers = ["b", "c", "d"].map(peer).to_vec();
+    let scene = Scene::of(config(peers), |asked| match asked.host.as_str() {
+        "c" => Reaction::Hang,
+        "d" => good_legacy(asked),
+        _ => good_mirror(asked),
+    });
+    let started = tokio::time::Instant::now();
+    for _ in 0..10 {
+        scene.tell(whole("posts")).await;
+        scene.until("b and d", |s| s.is_delivered("b") && s.is_delivered("d")).await;
+    }
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    assert!(!scene.is_delivered("c"));
+}

@@ -1,0 +1,124 @@
+//! What goes together, what a restart goes on with, and what widening does to it.
+
+use serde_json::json;
+
+use super::scene::journal_config;
+use super::stub::{Stub, good_mirror};
+use super::*;
+use crate::domain::{Status, TypeName};
+
+/// What gathered goes as one batch, up to the batch's bound.
+#[tokio::test(start_paused = true)]
+async fn what_gathered_goes_together() {
+    for (batch_events_max, expected) in [(1000, &[50][..]), (20, &[20, 20, 10])] {
+        let config = Config { batch_events_max, ..config(vec![peer("b")]) };
+        let scene = Scene::of(config, good_mirror);
+        assert!(scene.delivery.pause("b"));
+        for _ in 0..50 {
+            scene.tell(whole("posts")).await;
+        }
+        assert!(scene.delivery.resume("b"));
+        scene.delivered().await;
+        let sizes: Vec<usize> = scene.sends().iter().map(|send| send.ids().len()).collect();
+        assert_eq!(sizes, expected);
+    }
+}
+
+/// Invariant I2: a restart goes on from the cursor, whatever it was doing.
+#[tokio::test(start_paused = true)]
+async fn a_restart_goes_on_from_the_cursor() {
+    let scene = Scene::with(|asked| match (asked.what, asked.count) {
+        (What::Invalidate, 2..) => Reaction::Hang,
+        _ => good_mirror(asked),
+    });
+    let first = scene.tell(whole("posts")).await;
+    scene.delivered().await;
+    // Acknowledgements become durable in their own time; losing one would only send again.
+    let journal = scene.journal.clone();
+    let runtime = tokio::runtime::Handle::current();
+    tokio::task::spawn_blocking(move || runtime.block_on(journal.flush())).await.expect("flushed");
+    let second = scene.tell(whole("pages")).await;
+    scene.until("the send in flight", |scene| scene.sends().len() == 2).await;
+    let scene = scene.restart(Stub::new(good_mirror)).await;
+    scene.delivered().await;
+    let [send] = &scene.sends()[..] else { panic!("one send") };
+    assert_eq!(send.ids(), [second.id.to_string()]);
+    assert_eq!(scene.status(&first), Status::Delivered);
+}
+
+/// A peer that was never there starts at the head: it has nothing stale of ours.
+#[tokio::test(start_paused = true)]
+async fn a_new_peer_starts_at_the_head() {
+    let scene = Scene::with(good_mirror);
+    scene.tell(whole("posts")).await;
+    scene.delivered().await;
+    let disk = scene.disk.kill();
+    let peers = Arc::new(Stub::new(good_mirror));
+    let both = config(vec![peer("b"), peer("c")]);
+    let scene = Scene::new(both, journal_config(), &disk, peers);
+    let event = scene.tell(whole("pages")).await;
+    scene.until("both", |scene| scene.is_delivered("b") && scene.is_delivered("c")).await;
+    let at_c = scene.peers.asked("c", What::Invalidate);
+    assert_eq!(at_c.len(), 1);
+    assert_eq!(at_c[0].ids(), [event.id.to_string()]);
+}
+
+/// A backlog past its bound.
+async fn widened(config: Config) -> Scene {
+    let scene = Scene::with_small_journal(config, 3);
+    assert!(scene.delivery.pause("b"));
+    for n in 0..20 {
+        scene.tell(whole(&format!("kind{n}"))).await;
+    }
+    assert!(scene.delivery.view()[0].backlog_widened);
+    assert!(scene.delivery.resume("b"));
+    scene.delivered().await;
+    scene
+}
+
+/// Invariant I5: past its bound a backlog is one `all`, which goes soft unless told otherwise.
+#[tokio::test(start_paused = true)]
+async fn an_all_that_nobody_asked_for_goes_soft() {
+    for (widened_all, mode) in [(Mode::Soft, "soft"), (Mode::Hard, "hard")] {
+        let scene = widened(Config { widened_all, ..config(vec![peer("b")]) }).await;
+        let [send] = &scene.sends()[..] else { panic!("one send") };
+        let merged = send.json()["batch"]["merged"].clone();
+        assert_eq!(merged, json!({ mode: { "all": true } }));
+    }
+}
+
+/// An `all` that somebody asked for is not softened, though it was merged past naming.
+#[tokio::test(start_paused = true)]
+async fn an_all_that_was_asked_for_stays_hard() {
+    let scene = Scene::with_small_journal(config(vec![peer("b")]), 100);
+    assert!(scene.delivery.pause("b"));
+    for _ in 0..10 {
+        scene.tell(Selectors::all()).await;
+    }
+    assert!(scene.delivery.resume("b"));
+    scene.delivered().await;
+    let merged = scene.sends()[0].json()["batch"]["merged"].clone();
+    assert_eq!(merged, json!({ "hard": { "all": true } }));
+}
+
+/// Merged past naming, everything told is still covered.
+#[tokio::test(start_paused = true)]
+async fn what_is_past_naming_is_covered() {
+    let scene = Scene::with_small_journal(config(vec![peer("b")]), 100);
+    assert!(scene.delivery.pause("b"));
+    let names: Vec<String> = (0..10).map(|n| format!("kind{n}")).collect();
+    for name in &names {
+        scene.tell(whole(name)).await;
+    }
+    assert!(scene.delivery.resume("b"));
+    scene.delivered().await;
+    let body = scene.sends()[0].json();
+    let batch: mirror::Batch = serde_json::from_value(body["batch"].clone()).expect("batch");
+    let mut covered = batch.merged.selectors();
+    batch.events.iter().for_each(|event| covered.join(&event.selectors));
+    for name in &names {
+        let name = TypeName::parse(name).expect("type");
+        assert!(covered.covers(&whole(name.as_str())), "{name}");
+    }
+    assert!(!covered.is_all());
+}

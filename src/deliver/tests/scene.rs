@@ -1,0 +1,206 @@
+//! A journal, some peers and their workers, in one hand.
+
+use std::path::PathBuf;
+
+use super::stub::{Stub, good_mirror};
+use super::*;
+use crate::domain::{
+    Action, Demand, Event, EventId, Label, Scope, Selector, Source, Status, TypeName,
+};
+use crate::journal::{self, sim::SimDisk};
+use crate::resolve::{self, Rules};
+use crate::support::Secret;
+
+/// How long a scene waits for what must come, on the paused clock.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+/// A peer that is logged in at, as it is configured by default.
+pub fn peer(name: &str) -> PeerConfig {
+    PeerConfig {
+        name: name.into(),
+        base: url::Url::parse(&format!("http://{name}/")).expect("url"),
+        rate_per_second: 1e6,
+        burst: 1_000_000,
+        login: Login {
+            credentials: Some(Credentials {
+                email: "mirror@here.example".into(),
+                password: Secret::new("secret"),
+            }),
+            url: LOGIN_PATH.into(),
+            body: r#"{"email":{email},"password":{password}}"#.into(),
+            token_pointer: "/access_token".into(),
+            expires_pointer: "/expires_in".into(),
+        },
+    }
+}
+
+pub fn whole(name: &str) -> Selectors {
+    Selectors::one(Selector::Type(TypeName::parse(name).expect("type")))
+}
+
+pub fn entity(name: &str, id: &str) -> Selectors {
+    let name = TypeName::parse(name).expect("type");
+    Selectors::one(Selector::Entity(name, Label::parse(id).expect("id")))
+}
+
+pub fn tag(name: &str) -> Selectors {
+    Selectors::one(Selector::Tag(Label::parse(name).expect("tag")))
+}
+
+pub fn mirrored(selectors: Selectors) -> Event {
+    Event {
+        id: EventId::fresh(),
+        seq: 0,
+        epoch: 0,
+        version: 0,
+        at_ms: 1_000,
+        origin: "here".into(),
+        principal: "admin".into(),
+        source: Source::Api,
+        scope: Scope::Mirrored,
+        demand: Demand::new(Mode::Hard, selectors),
+        cascade: Selectors::default(),
+        action: Action::Update,
+        reason: None,
+        changed: vec![],
+        covers: vec![],
+        quenched_for: None,
+    }
+}
+
+/// Workers of one process life.
+pub struct Scene {
+    pub disk: SimDisk,
+    pub journal: Journal,
+    pub delivery: Delivery,
+    pub peers: Arc<Stub>,
+    pub own: Arc<BootNonce>,
+    config: Config,
+    tasks: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+/// How the journal of a scene is bounded.
+pub fn journal_config() -> journal::Config {
+    journal::Config {
+        dir: PathBuf::from("/data"),
+        segment_bytes: 1 << 20,
+        events_kept: 10_000,
+        bytes_kept: 1 << 24,
+        backlog_members_max: 10_000,
+    }
+}
+
+impl Scene {
+    /// One peer `b`, with this script.
+    pub fn with(script: impl Fn(&Asked) -> Reaction + Send + Sync + 'static) -> Self {
+        Self::of(config(vec![peer("b")]), script)
+    }
+
+    pub fn of(config: Config, script: impl Fn(&Asked) -> Reaction + Send + Sync + 'static) -> Self {
+        Self::new(config, journal_config(), &SimDisk::new(), Arc::new(Stub::new(script)))
+    }
+
+    /// One peer `b` that takes everything; the journal keeps little.
+    pub fn with_small_journal(config: Config, members_max: usize) -> Self {
+        let small = journal::Config {
+            events_kept: 2,
+            backlog_members_max: members_max,
+            ..journal_config()
+        };
+        Self::new(config, small, &SimDisk::new(), Arc::new(Stub::new(good_mirror)))
+    }
+
+    pub fn new(config: Config, kept: journal::Config, disk: &SimDisk, peers: Arc<Stub>) -> Self {
+        let own = Arc::new(BootNonce::draw());
+        Self::owned(config, kept, disk, peers, own)
+    }
+
+    /// With a boot nonce that the script knows.
+    pub fn owned(
+        config: Config,
+        kept: journal::Config,
+        disk: &SimDisk,
+        peers: Arc<Stub>,
+        own: Arc<BootNonce>,
+    ) -> Self {
+        let names: Vec<_> = config.peers.iter().map(|peer| destination(&peer.name)).collect();
+        let (journal, _) = Journal::open(kept, Arc::new(disk.clone()), &names).expect("opens");
+        let dependencies =
+            [("feed".into(), vec!["posts".into()]), ("posts".into(), vec!["pictures".into()])];
+        let rules = resolve::Config {
+            dependencies: dependencies.into_iter().collect(),
+            ..resolve::Config::default()
+        };
+        let rules = Arc::new(Rules::new(&rules).expect("rules"));
+        let sender = Sender { instance: "here".into(), epoch: journal.epoch(), rules };
+        let transport: Arc<dyn Transport> = Arc::<Stub>::clone(&peers);
+        let delivery =
+            Delivery::new(config.clone(), journal.clone(), transport, sender, Arc::clone(&own));
+        let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
+        delivery.start(&mut tasks, &stop);
+        Self { disk: disk.clone(), journal, delivery, peers, own, config, tasks, stop }
+    }
+
+    /// Makes an event durable. On a blocking thread, for the clock must not run on meanwhile.
+    pub async fn tell(&self, selectors: Selectors) -> Event {
+        self.append(mirrored(selectors)).await
+    }
+
+    pub async fn append(&self, mut event: Event) -> Event {
+        let (journal, copy) = (self.journal.clone(), event.clone());
+        let runtime = tokio::runtime::Handle::current();
+        let receipt = tokio::task::spawn_blocking(move || runtime.block_on(journal.append(copy)))
+            .await
+            .expect("no panic")
+            .expect("durable");
+        (event.seq, event.epoch) = (receipt.seq, receipt.epoch);
+        event
+    }
+
+    /// Waits until something holds.
+    pub async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let waiting = async {
+            while !holds(self) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        let view = &self.delivery.view();
+        assert!(waited.is_ok(), "{what} never came: {view:#?}");
+    }
+
+    /// Waits until `b` has acknowledged everything.
+    pub async fn delivered(&self) {
+        self.until("the acknowledgement", |scene| scene.is_delivered("b")).await;
+    }
+
+    pub fn is_delivered(&self, name: &str) -> bool {
+        let head = *self.journal.head().borrow();
+        self.journal.is_acknowledged(&destination(name), head)
+    }
+
+    pub fn sends(&self) -> Vec<Asked> {
+        self.peers.asked("b", What::Invalidate)
+    }
+
+    pub fn logins(&self) -> usize {
+        self.peers.asked("b", What::Login).len()
+    }
+
+    pub fn view(&self) -> PeerView {
+        self.delivery.view().remove(0)
+    }
+
+    pub fn status(&self, event: &Event) -> Status {
+        self.delivery.outcomes(event)[0].status
+    }
+
+    /// The process dies and starts again, with other peers' scripts.
+    pub async fn restart(mut self, peers: Stub) -> Self {
+        self.stop.cancel();
+        self.tasks.shutdown().await;
+        let disk = self.disk.kill();
+        Self::new(self.config, journal_config(), &disk, Arc::new(peers))
+    }
+}
