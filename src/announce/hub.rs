@@ -96,7 +96,7 @@ impl Hub {
         ping.tick().await;
         loop {
             head.borrow_and_update();
-            self.catch_up();
+            self.catch_up().await;
             tokio::select! {
                 () = stop.cancelled() => return self.close(),
                 _ = ping.tick() => {
@@ -112,26 +112,34 @@ impl Hub {
         }
     }
 
-    /// Broadcasts everything between the last broadcast and the head.
-    fn catch_up(&self) {
-        loop {
-            let mut readers = self.inner.readers.lock();
-            let page = self.inner.journal.after(readers.at, PAGE_EVENTS);
-            if page.gap {
-                let id = page
-                    .events
-                    .first()
-                    .map(|event| format!("{}-{}", event.epoch, event.seq.saturating_sub(1)));
-                broadcast(&mut readers, &[frame::resync(id.as_deref(), "gap")]);
-            }
-            let Some(last) = page.events.last() else { return };
-            readers.at = last.seq;
-            for event in &page.events {
-                if is_told(event) {
-                    broadcast(&mut readers, &frame::app_updates(event));
-                }
-            }
+    /// Broadcasts everything between the last broadcast and the head, a page at a time: one commit of
+    /// the journal may bring more events than a reader's queue holds, and between two pages those
+    /// who read get to do so.
+    async fn catch_up(&self) {
+        let page_events = (self.inner.config.queue_events_max / 2).clamp(1, PAGE_EVENTS);
+        while self.broadcast_page(page_events) {
+            tokio::task::yield_now().await;
         }
+    }
+
+    /// Broadcasts one page; false where there was nothing left.
+    fn broadcast_page(&self, events_max: usize) -> bool {
+        let mut readers = self.inner.readers.lock();
+        let page = self.inner.journal.after(readers.at, events_max);
+        if page.gap {
+            let id = page
+                .events
+                .first()
+                .map(|event| format!("{}-{}", event.epoch, event.seq.saturating_sub(1)));
+            broadcast(&mut readers, &[frame::resync(id.as_deref(), "gap")]);
+        }
+        let Some(last) = page.events.last() else { return false };
+        readers.at = last.seq;
+        for event in page.events.iter().filter(|event| is_told(event)) {
+            // One event is one piece in a reader's queue, however many types it names.
+            broadcast(&mut readers, &[frame::app_updates(event).concat().into()]);
+        }
+        true
     }
 
     /// A new reader, with what it missed since `last_id`.
