@@ -12,3 +12,6 @@ mod tickets;
 pub use config::Config;
 pub use hub::{Hub, Refused, Subscription};
 pub use tickets::Tickets;
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ mod scene;
 mod stub;
 
 use scene::{Scene, mirrored, peer, tag, whole};
-use stub::{Asked, Reaction, What, answer, identity, ok, token};
+use stub::{Asked, Reaction, What, answer, token};
 
 /// A configuration with the documented defaults and these peers.
 pub(super) fn config(peers: Vec<PeerConfig>) -> Config {

@@ -81,9 +81,9 @@ fn claims_with(name: &str, value: Value) -> Value {
     let mut claims = good_claims();
     let object = claims.as_object_mut().expect("object");
     match value {
-        Value::Null => drop(object.remove(name)),
-        value => drop(object.insert(name.into(), value)),
-    }
+        Value::Null => object.remove(name),
+        value => object.insert(name.into(), value),
+    };
     claims
 }
 

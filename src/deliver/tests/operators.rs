@@ -46,7 +46,7 @@ fn a_peer_that_is_held_for_hours_costs_nothing() {
                 }
                 scene.tell(whole("posts")).await;
                 tokio::time::sleep(Duration::from_secs(4 * 3600)).await;
-                drop(told.send(scene.sends().len()));
+                let _ = told.send(scene.sends().len());
             });
         });
     }

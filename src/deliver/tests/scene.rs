@@ -74,7 +74,6 @@ pub struct Scene {
     pub journal: Journal,
     pub delivery: Delivery,
     pub peers: Arc<Stub>,
-    pub own: Arc<BootNonce>,
     config: Config,
     tasks: JoinSet<()>,
     stop: CancellationToken,
@@ -135,11 +134,10 @@ impl Scene {
         let rules = Arc::new(Rules::new(&rules).expect("rules"));
         let sender = Sender { instance: "here".into(), epoch: journal.epoch(), rules };
         let transport: Arc<dyn Transport> = Arc::<Stub>::clone(&peers);
-        let delivery =
-            Delivery::new(config.clone(), journal.clone(), transport, sender, Arc::clone(&own));
+        let delivery = Delivery::new(config.clone(), journal.clone(), transport, sender, own);
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
         delivery.start(&mut tasks, &stop);
-        Self { disk: disk.clone(), journal, delivery, peers, own, config, tasks, stop }
+        Self { disk: disk.clone(), journal, delivery, peers, config, tasks, stop }
     }
 
     /// Makes an event durable. On a blocking thread, for the clock must not run on meanwhile.
