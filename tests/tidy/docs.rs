@@ -1,0 +1,40 @@
+//! Paths that documents quote are there.
+//!
+//! A document that names a file which was moved misleads whoever follows it. Only what stands in
+//! backticks and begins with a directory of the tree is looked at; stars and braces are patterns.
+
+use crate::Finding;
+
+const ROOTS: [&str; 5] = ["src/", "tests/", "benches/", "docs/", "deploy/"];
+
+/// Quoted paths that are not there.
+pub fn paths(document: &str, text: &str, exists: impl Fn(&str) -> bool) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        for path in line.split('`').skip(1).step_by(2).filter_map(quoted) {
+            if !exists(path) {
+                let rule = format!("{path} is not there");
+                found.push(Finding::new(document, at + 1, rule, "name the file that is"));
+            }
+        }
+    }
+    found
+}
+
+/// The path in a piece of quoted text, without `:line` and a closing slash.
+fn quoted(text: &str) -> Option<&str> {
+    let is_path = ROOTS.iter().any(|root| text.starts_with(root))
+        && !text.contains(['*', '{', '<', '…', ' ', '$']);
+    let path = text.split([':', '#']).next()?;
+    is_path.then(|| path.trim_end_matches('/'))
+}
+
+#[test]
+fn a_path_that_is_not_there_is_found() {
+    let exists = |path: &str| path == "src/a.rs" || path == "src/b";
+    let text =
+        "See `src/a.rs`, `src/b/`, `src/a.rs:12`, `src/*.rs`, src/prose.rs.\nAnd `src/c.rs`.";
+    let found = paths("docs/X.md", text, exists);
+    let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(lines, ["docs/X.md:2: src/c.rs is not there; name the file that is"]);
+}
