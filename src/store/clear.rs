@@ -1,9 +1,9 @@
 //! Invalidations: first the stamp, whose cost is the number of selectors; then the counting, which
 //! also frees memory and stops at its time limit.
 //!
-//! The invariant: when [`Memory::apply`] returns, no later lookup serves what it cleared, counted or
-//! not. Each entry is counted by the one application that condemned it first. A single key needs no
-//! cell, because the map finds its entry: it is marked under the fence before the generation is
+//! The invariant: when [`Memory::apply`] returns, no later lookup serves what it cleared, counted
+//! or not. Each entry is counted by the one application that condemned it first. A single key needs
+//! no cell, because the map finds its entry: it is marked under the fence before the generation is
 //! published, and only a stamp for fills under way stays behind.
 
 use std::collections::{BTreeMap, HashSet};
@@ -17,7 +17,7 @@ use super::cells::{Cell, Cells, name};
 use super::entry::Entry;
 use super::generation::{Stamps, Verdict};
 use super::memory::{Inner, members};
-use crate::domain::{Applied, Demand, Label, Mode, Selector, Selectors};
+use crate::domain::{Applied, Demand, Label, Mode, Selector, Selectors, TypeName};
 
 /// Entries handled between two looks at the time: some 10 microseconds' worth.
 const STRIDE: usize = 64;
@@ -132,11 +132,7 @@ impl Tally {
 
     fn add(&mut self, entry: &Entry) {
         self.entries += 1;
-        let Some(name) =
-            entry.type_name.as_ref().map(super::super::domain::type_name::TypeName::as_str)
-        else {
-            return;
-        };
+        let Some(name) = entry.type_name.as_ref().map(TypeName::as_str) else { return };
         match self.types.get_mut(name) {
             Some(count) => *count += 1,
             None => drop(self.types.insert(name.to_owned(), 1)),
