@@ -1,9 +1,9 @@
 //! Assembly, and the order of start and stop.
 //!
-//! Start: settings are valid before anything binds; log, journal, rooms from the ground up, listener
-//! last. Stop: accepting ends first, streams are told goodbye, running requests are finished, then
-//! the sends in flight, then the journal and the log are flushed. What has no end by the deadline is
-//! cut off; the journal's cursors make that harmless.
+//! Start: settings are valid before anything binds; log, journal, rooms from the ground up,
+//! listener last. Stop: accepting ends first, streams are told goodbye, running requests are
+//! finished, then the sends in flight, then the journal and the log are flushed. What has no end by
+//! the deadline is cut off; the journal's cursors make that harmless.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,11 +1,11 @@
 //! THE invalidation path. It reads like the specification:
 //!
-//! submission -> gate -> invalidation -> resolve -> plan -> store.apply -> applied -> journal.append
-//! -> receipt, the answer. Announcing and delivering read the journal at their own pace; nothing here
-//! waits for a listener or a peer.
+//! submission -> gate -> invalidation -> resolve -> plan -> store.apply -> applied ->
+//! journal.append -> receipt, the answer. Announcing and delivering read the journal at their own
+//! pace; nothing here waits for a listener or a peer.
 //!
-//! A submission that was begun is finished even where its caller hangs up, so that store, journal and
-//! log never disagree.
+//! A submission that was begun is finished even where its caller hangs up, so that store, journal
+//! and log never disagree.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! What has been counted since the process started, for `/metrics` and `status`.
 //!
 //! An [`super::Activity`] counts itself as it is emitted, whatever the log level, so a metric and
-//! the log cannot tell two stories. Relaxed atomics: the figures are read by people, and no decision
-//! hangs on the order in which two of them change.
+//! the log cannot tell two stories. Relaxed atomics: the figures are read by people, and no
+//! decision hangs on the order in which two of them change.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

@@ -1,7 +1,7 @@
 //! The two closed vocabularies of a log line: what happened, and how bad it is.
 //!
-//! The same words name the log field, the metric label and the filter of `cache-mirror logs`; a kind
-//! is never renamed without a line in docs/LOG.md.
+//! The same words name the log field, the metric label and the filter of `cache-mirror logs`; a
+//! kind is never renamed without a line in docs/LOG.md.
 
 use std::fmt;
 

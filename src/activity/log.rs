@@ -1,8 +1,8 @@
 //! Where lines go: `logs/cache.json`, one bunyan object a line.
 //!
-//! `tracing-bunyan-formatter` makes the lines; this file takes them from it. The gateway never waits
-//! for a disk: a line is put into a bounded queue or, when that is full, dropped and counted. A
-//! thread of its own (`writer.rs`) does the writing. A [`Log`] installs nothing global unless
+//! `tracing-bunyan-formatter` makes the lines; this file takes them from it. The gateway never
+//! waits for a disk: a line is put into a bounded queue or, when that is full, dropped and counted.
+//! A thread of its own (`writer.rs`) does the writing. A [`Log`] installs nothing global unless
 //! asked, so tests may run many. It does not read lines back.
 
 use std::io;

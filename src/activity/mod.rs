@@ -3,8 +3,8 @@
 //!
 //! Callers build an [`Activity`] with struct update syntax and emit it; they never pass a secret.
 //! Lines are flat (lists are comma-joined by [`joined`]) and are emitted outside any span, because
-//! that is the form in which `tracing-bunyan-formatter` writes clean ones. Nothing here waits for the
-//! disk: see [`log`] for where lines go.
+//! that is the form in which `tracing-bunyan-formatter` writes clean ones. Nothing here waits for
+//! the disk: see [`log`] for where lines go.
 
 pub mod counters;
 mod file;
@@ -162,7 +162,8 @@ impl Activity<'_> {
     }
 }
 
-/// A list as one field: comma-joined, at most [`FIELD_BYTES_MAX`] bytes, saying how many did not fit.
+/// A list as one field: comma-joined, at most [`FIELD_BYTES_MAX`] bytes, saying how many did not
+/// fit.
 pub fn joined<T: std::fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
     let mut out = String::new();
     let mut left_out = 0_usize;

@@ -1,3 +1,6 @@
+//! Log lines as a reader of the file gets them (`docs/LOG.md`), down to the bytes.
+//! Real files in a temporary directory: rotation, a full queue, a reopened file.
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -73,7 +76,10 @@ fn the_head_of_a_line_is_bunyans() {
     let text = fs::read_to_string(scene.path("cache.json")).unwrap();
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     let head = format!(
-        r#"{{"v":0,"name":"cache-mirror","msg":"hello","level":40,"hostname":"{}","pid":{},"time":"{}","target":"cache","#,
+        concat!(
+            r#"{{"v":0,"name":"cache-mirror","msg":"hello","level":40,"#,
+            r#""hostname":"{}","pid":{},"time":"{}","target":"cache","#,
+        ),
         host.trim(),
         std::process::id(),
         line["time"].as_str().unwrap(),

@@ -1,4 +1,5 @@
 //! Selectors as log fields: what a line is about, in the words of `docs/LOG.md`.
+//! Lists are joined with commas and cut to a length, because a log field is a flat scalar.
 
 use super::{Activity, joined};
 use crate::domain::Selectors;

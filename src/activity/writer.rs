@@ -1,9 +1,9 @@
 //! The thread that writes the log.
 //!
 //! It gathers queued lines into one write, follows the file when it is moved, rotates it, and tells
-//! in the log itself how many lines were lost. While the disk refuses, it keeps what it has and tries
-//! again every quarter of a second; the queue fills behind it and the gateway goes on. It never
-//! panics over the disk: every failure is a count.
+//! in the log itself how many lines were lost. While the disk refuses, it keeps what it has and
+//! tries again every quarter of a second; the queue fills behind it and the gateway goes on. It
+//! never panics over the disk: every failure is a count.
 
 use std::io;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
 //! What announcing is told.
+//! True values only: origins are in the form browsers send, and every limit is at least one.
 
 use std::time::Duration;
 

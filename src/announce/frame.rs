@@ -1,9 +1,9 @@
 //! The text of server-sent events (WHATWG HTML section 9.2).
 //!
-//! An event of the journal becomes one `app-update` for each type it names or cascades to, or one of
-//! type null for tags, paths, keys and all. The last frame of an event has the id `epoch-seq`, the
-//! ones before it `epoch-seq.1`, `epoch-seq.2`, ...: a reader that was cut off between two of them
-//! gets just the rest.
+//! An event of the journal becomes one `app-update` for each type it names or cascades to, or one
+//! of type null for tags, paths, keys and all. The last frame of an event has the id `epoch-seq`,
+//! the ones before it `epoch-seq.1`, `epoch-seq.2`, ...: a reader that was cut off between two of
+//! them gets just the rest.
 
 use std::fmt::Write as _;
 

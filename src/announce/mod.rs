@@ -1,8 +1,8 @@
 //! To listeners, best effort: server-sent events.
 //!
-//! The hub reads the journal like any destination, so that listeners hear of events in the journal's
-//! order and only after they are applied. A reader that is too slow is cut off, never waited for: it
-//! comes back with its last id and is replayed from the journal.
+//! The hub reads the journal like any destination, so that listeners hear of events in the
+//! journal's order and only after they are applied. A reader that is too slow is cut off, never
+//! waited for: it comes back with its last id and is replayed from the journal.
 
 mod config;
 mod frame;

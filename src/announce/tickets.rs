@@ -1,5 +1,5 @@
-//! One-use tickets for the stream, because `EventSource` can send no header and a long-lived token has
-//! no business in a URL.
+//! One-use tickets for the stream, because `EventSource` can send no header and a long-lived token
+//! has no business in a URL.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;

@@ -1,4 +1,5 @@
 //! Exit codes: 0 ok, 1 failed, 2 usage, 3 partial, 4 unreachable, 5 denied, 78 bad configuration.
+//! Scripts branch on them, so a number never changes its meaning; stderr says the rest in words.
 
 use std::fmt;
 use std::process::ExitCode;

@@ -1,4 +1,6 @@
 //! `serve`: run an instance until it is told to stop.
+//! One line on stdout says when everything accepts; whatever happens after that is in the log. It
+//! assembles nothing: `app` does.
 
 use std::path::PathBuf;
 
@@ -27,7 +29,8 @@ impl Args {
     /// Where settings come from, with these flags on top.
     ///
     /// # Errors
-    /// [`Exit::Usage`] for a `--set` without `=`, [`Exit::Failed`] where there is no working directory.
+    /// [`Exit::Usage`] for a `--set` without `=`, [`Exit::Failed`] where there is no working
+    /// directory.
     pub fn sources(&self) -> Result<Sources, Exit> {
         let pair = |text: &String| match text.split_once('=') {
             Some((key, value)) => Ok((key.trim().to_owned(), value.to_owned())),

@@ -104,8 +104,8 @@ fn networks(from: &mut Reader, key: &str) -> Vec<IpNet> {
     networks
 }
 
-/// A network, or an address as a network of one. Mapped IPv4 networks become plain ones, for that is
-/// the form in which addresses are compared.
+/// A network, or an address as a network of one. Mapped IPv4 networks become plain ones, for that
+/// is the form in which addresses are compared.
 fn network(text: &str) -> Option<IpNet> {
     let network = match text.parse::<IpAddr>() {
         Ok(address) => IpNet::from(address),

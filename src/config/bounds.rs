@@ -1,6 +1,6 @@
-//! The range of every number. A value out of its range is an error that names the range; the rest of
-//! the code may rely on what it gets. Each bound is either what the code below can do, or what nobody
-//! can want; none is a matter of taste.
+//! The range of every number. A value out of its range is an error that names the range; the rest
+//! of the code may rely on what it gets. Each bound is either what the code below can do, or what
+//! nobody can want; none is a matter of taste.
 
 /// Milliseconds in ten minutes, an hour; seconds in a day, a year.
 const TEN_MINUTES_MS: i64 = 600_000;

@@ -1,8 +1,9 @@
 //! Settings from variables: the process's own and those in `.env`, which only differ in rank.
 //!
-//! `CACHE_MIRROR__SECTION__KEY` reaches every key; a handful of plain names is what applications have
-//! set already. With one underscore after the prefix a name is none of ours: container platforms
-//! inject such (`CACHE_MIRROR_PORT=tcp://…`). Nothing here changes the process's environment.
+//! `CACHE_MIRROR__SECTION__KEY` reaches every key; a handful of plain names is what applications
+//! have set already. With one underscore after the prefix a name is none of ours: container
+//! platforms inject such (`CACHE_MIRROR_PORT=tcp://…`). Nothing here changes the process's
+//! environment.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;

@@ -1,7 +1,8 @@
 //! Secrets that nobody configured: made once, kept in the data directory, reused ever after.
 //!
-//! A file appears whole or not at all and is readable by its owner only; of two processes that start
-//! at once both end up with the same secret. `config check` never comes here, so it writes nothing.
+//! A file appears whole or not at all and is readable by its owner only; of two processes that
+//! start at once both end up with the same secret. `config check` never comes here, so it writes
+//! nothing.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};

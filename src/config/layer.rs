@@ -1,7 +1,7 @@
 //! One source of settings, as checked keys with their origin.
 //!
-//! Every layer is checked whole, also where a higher one overrides it: a file with a misspelt key is
-//! wrong today, not on the day when the override goes. Nothing is interpreted here beyond types.
+//! Every layer is checked whole, also where a higher one overrides it: a file with a misspelt key
+//! is wrong today, not on the day when the override goes. Nothing is interpreted here beyond types.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,7 +1,8 @@
-//! How a value is shown in errors and by `config show`: shortened, on one line, and without secrets.
+//! How a value is shown in errors and by `config show`: shortened, on one line, and without
+//! secrets.
 //!
-//! An unknown key may be a secret's key misspelt, and a URL may carry a password where none belongs;
-//! so what is not known to be harmless is masked.
+//! An unknown key may be a secret's key misspelt, and a URL may carry a password where none
+//! belongs; so what is not known to be harmless is masked.
 
 use toml::Value;
 

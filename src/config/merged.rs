@@ -1,7 +1,7 @@
 //! All layers in one, each value with its origin: default < preset < file < `.env` < environment <
-//! flags. The map of a higher layer adds to that of a lower one, entry by entry; lists and tables in
-//! arrays replace. `TEST_EMAIL` stands apart: a person's account must not displace a service account
-//! that any layer names, so it comes in last and only where none does.
+//! flags. The map of a higher layer adds to that of a lower one, entry by entry; lists and tables
+//! in arrays replace. `TEST_EMAIL` stands apart: a person's account must not displace a service
+//! account that any layer names, so it comes in last and only where none does.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

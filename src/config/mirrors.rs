@@ -1,7 +1,7 @@
 //! To whom we mirror and how: `[mirrors]`. The addresses themselves are judged in [`super::peers`].
 //!
-//! A peer named twice is one peer; two peers under one name would share a cursor in the journal, and
-//! are refused.
+//! A peer named twice is one peer; two peers under one name would share a cursor in the journal,
+//! and are refused.
 
 use std::time::Duration;
 

@@ -3,9 +3,9 @@
 //! Two stages. First *typed*: every source is read whole and checked against the reference file, so
 //! that an unknown key or a wrong type is an error wherever it stands (`layer`, `environment`,
 //! `merged`). Then *true*: each concern builds its module's `Config` out of durations, bounded
-//! counts and parsed addresses. All problems are reported at once, and nothing binds before there are
-//! none. Loading writes nothing and changes no environment; [`Settings::complete`] does write, and is
-//! a step of its own. No module imports this one.
+//! counts and parsed addresses. All problems are reported at once, and nothing binds before there
+//! are none. Loading writes nothing and changes no environment; [`Settings::complete`] does write,
+//! and is a step of its own. No module imports this one.
 
 mod auth;
 mod bounds;

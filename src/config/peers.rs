@@ -1,8 +1,8 @@
 //! Which addresses a peer may have.
 //!
 //! A peer gets passwords and tokens, and its URL may come from an environment that others can write
-//! to; so the text is judged raw, before the URL parser smooths it (it drops CR, LF and TAB without a
-//! word, and reads `\` as `/`), and the host afterwards, in the one form that all spellings of an
+//! to; so the text is judged raw, before the URL parser smooths it (it drops CR, LF and TAB without
+//! a word, and reads `\` as `/`), and the host afterwards, in the one form that all spellings of an
 //! address come down to. What a name resolves to is not judged here: that is only known when
 //! connecting.
 
@@ -13,8 +13,8 @@ use url::{Host, Url};
 /// Longest peer URL in bytes.
 const URL_BYTES_MAX: usize = 2048;
 
-/// Instance metadata services outside the link-local networks: Alibaba, Oracle, Azure's wire server,
-/// AWS and Google by IPv6.
+/// Instance metadata services outside the link-local networks: Alibaba, Oracle, Azure's wire
+/// server, AWS and Google by IPv6.
 const METADATA: [IpAddr; 5] = [
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
     IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),

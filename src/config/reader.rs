@@ -1,6 +1,6 @@
-//! From typed to true: hands each concern its values as durations, counts and lists, and gathers what
-//! is wrong. A value out of its range is refused and replaced by the nearest bound, so that reading
-//! goes on and all problems are found at once; nobody sees the settings that come of it.
+//! From typed to true: hands each concern its values as durations, counts and lists, and gathers
+//! what is wrong. A value out of its range is refused and replaced by the nearest bound, so that
+//! reading goes on and all problems are found at once; nobody sees the settings that come of it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! The concerns that need little more than their own keys: instance, listener, store, journal, graph,
-//! stream and log; and the warnings, which look at all of them together.
+//! The concerns that need little more than their own keys: instance, listener, store, journal,
+//! graph, stream and log; and the warnings, which look at all of them together.
 
 use std::net::SocketAddr;
 

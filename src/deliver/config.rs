@@ -1,4 +1,5 @@
 //! What delivery is told: true values only, checked before anything binds.
+//! One part holds for every peer, one is per peer; who fills them in is not this room's business.
 
 use std::fmt;
 use std::time::Duration;

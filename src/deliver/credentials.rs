@@ -1,7 +1,8 @@
 //! The service account at one peer: log in, keep the token to 80 % of its life, log in again.
 //!
 //! One login at a time: whoever else needs the token waits for that login's result. The token is
-//! never shown; failures carry the peer's status and never its words, which might echo the password.
+//! never shown; failures carry the peer's status and never its words, which might echo the
+//! password.
 
 use std::net::IpAddr;
 use std::time::Duration;

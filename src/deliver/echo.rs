@@ -1,9 +1,10 @@
 //! The fourth wall: a mirror that strips every mark and sends our own words back.
 //!
-//! What was sent to a mirror is remembered for a while. Where the same comes back unmarked from that
-//! mirror's address or under its account, it is applied at once like anything else, but mirrored
-//! onwards only after a wait that doubles from a second to a minute, merged with whatever else came
-//! back meanwhile. So a hostile link carries at most one event a minute, and nothing is ever dropped.
+//! What was sent to a mirror is remembered for a while. Where the same comes back unmarked from
+//! that mirror's address or under its account, it is applied at once like anything else, but
+//! mirrored onwards only after a wait that doubles from a second to a minute, merged with whatever
+//! else came back meanwhile. So a hostile link carries at most one event a minute, and nothing is
+//! ever dropped.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -1,9 +1,9 @@
 //! Who is at the other end: another cache-mirror, a legacy server, or ourselves.
 //!
-//! An address or a stored id cannot tell (names move, disks are cloned), so each process start draws
-//! a random *boot nonce* and proves itself by an HMAC over the asker's nonce. Only this process can
-//! compute our proof; where an answer holds it, the peer is ourselves. In doubt an event is delivered
-//! twice, never skipped.
+//! An address or a stored id cannot tell (names move, disks are cloned), so each process start
+//! draws a random *boot nonce* and proves itself by an HMAC over the asker's nonce. Only this
+//! process can compute our proof; where an answer holds it, the peer is ourselves. In doubt an
+//! event is delivered twice, never skipped.
 
 use std::net::IpAddr;
 use std::time::Duration;

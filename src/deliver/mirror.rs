@@ -1,7 +1,7 @@
 //! What is said to a mirror: a batch to a cache-mirror, exactly the old JSON to a legacy peer.
 //!
-//! The wire form of batches is `docs/PROTOCOL.md`. A legacy peer knows types only, in the plural, with
-//! at most one id; what cannot be said to it is named, so that it can be logged as skipped.
+//! The wire form of batches is `docs/PROTOCOL.md`. A legacy peer knows types only, in the plural,
+//! with at most one id; what cannot be said to it is named, so that it can be logged as skipped.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! What is known of one peer, shared by its worker and by those who ask and operate.
 //!
-//! Only the worker moves the delivery part; operators pause, resume, retry and change the limit. The
-//! lock is never held over an await.
+//! Only the worker moves the delivery part; operators pause, resume, retry and change the limit.
+//! The lock is never held over an await.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

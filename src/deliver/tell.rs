@@ -1,4 +1,6 @@
 //! The log lines of delivery, one function for each thing that can happen.
+//! The words are chosen here and nowhere else, so that the worker reads as steps and a log reader
+//! finds one form of each line.
 
 use std::time::Duration;
 

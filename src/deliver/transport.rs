@@ -1,8 +1,8 @@
 //! One outgoing HTTP exchange, behind a trait so that a simulated network can stand in for it.
 //!
-//! The real one keeps what an outgoing request of this product promises: no redirect is followed, no
-//! proxy of the environment is used, nothing is decompressed, an answer is read up to its limit and
-//! no further, and every address is checked when it is connected to.
+//! The real one keeps what an outgoing request of this product promises: no redirect is followed,
+//! no proxy of the environment is used, nothing is decompressed, an answer is read up to its limit
+//! and no further, and every address is checked when it is connected to.
 
 use std::error::Error as _;
 use std::net::IpAddr;
@@ -185,8 +185,8 @@ impl Transport for Network {
     }
 }
 
-/// TLS 1.2 and 1.3 with the system's roots, or the bundled ones where the system has none (a scratch
-/// image).
+/// TLS 1.2 and 1.3 with the system's roots, or the bundled ones where the system has none (a
+/// scratch image).
 fn tls() -> Result<rustls::ClientConfig, ClientError> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

@@ -1,4 +1,5 @@
 //! A mirror as an operator sees it: `GET /api/mirrors`, `status`, `mirrors`.
+//! A snapshot: it holds no lock and promises nothing about the next moment.
 
 use serde::Serialize;
 use tokio::time::Instant;

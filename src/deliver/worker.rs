@@ -1,9 +1,9 @@
 //! One worker for one mirror: take what gathered, send it, move the cursor, or wait and try again.
 //!
-//! Nothing is given up: an attempt ends in an acknowledgement or in a later attempt. Nothing is waited
-//! for in order to merge: events are sent at once, and what gathers while the limiter, a back-off or
-//! a send in flight holds the worker goes out together next. What is in flight is closed. A worker
-//! touches its own peer only, so a dead mirror delays nobody.
+//! Nothing is given up: an attempt ends in an acknowledgement or in a later attempt. Nothing is
+//! waited for in order to merge: events are sent at once, and what gathers while the limiter, a
+//! back-off or a send in flight holds the worker goes out together next. What is in flight is
+//! closed. A worker touches its own peer only, so a dead mirror delays nobody.
 
 use std::sync::Arc;
 use std::time::Duration;

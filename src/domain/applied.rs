@@ -1,4 +1,5 @@
 //! What the store did.
+//! Facts, not judgements: what is told to whom is decided above.
 
 use std::collections::BTreeMap;
 

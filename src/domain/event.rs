@@ -1,4 +1,6 @@
 //! An invalidation that was applied here: the unit of the journal, of SSE and of delivery.
+//! Its JSON is what journals hold for years: fields are added with a default, and never change
+//! their meaning.
 
 use std::fmt;
 

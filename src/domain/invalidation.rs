@@ -1,4 +1,5 @@
 //! A submission that passed the gate: who, how far, under which id.
+//! Only the gate makes one, and only `resolve` takes it further.
 
 use super::{Action, Demand, EventId, Mode, Principal, Scope, Selectors, Source, scope::Wall};
 

@@ -1,4 +1,5 @@
 //! How one event stands at one destination: one vocabulary for answers, lines and metrics.
+//! Nothing expires: `Failed` is the last attempt, and the next one is scheduled.
 
 use serde::Serialize;
 

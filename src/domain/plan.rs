@@ -1,4 +1,5 @@
 //! What an invalidation means under this instance's graph.
+//! The step between deciding and doing; a dry run stops here.
 
 use super::{Invalidation, Selectors};
 

@@ -1,8 +1,8 @@
 //! The one place that decides whether an invalidation may leave this instance again.
 //!
 //! Every wall against loops that can be read off a request meets here: the credential decides
-//! first, a gateway's mark second, the body's `mirror` flag last. A plan of local scope has no mirror
-//! destination, so what this function calls local cannot loop, whatever else goes wrong.
+//! first, a gateway's mark second, the body's `mirror` flag last. A plan of local scope has no
+//! mirror destination, so what this function calls local cannot loop, whatever else goes wrong.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! The invalidation algebra: what is to be cleared, as a join-semilattice.
 //!
-//! [`Selectors`] is a finite union of [`Selector`]s kept in normal form: nothing in it is covered by
-//! something else in it. `join` is union, `covers` is its order (`a.covers(b)` exactly when
+//! [`Selectors`] is a finite union of [`Selector`]s kept in normal form: nothing in it is covered
+//! by something else in it. `join` is union, `covers` is its order (`a.covers(b)` exactly when
 //! `a.join(b) == a`), and widening only goes up. Coalescing events, batching them and bounding a
 //! backlog are all joins here, and that is the whole argument why merging never loses anything.
 

@@ -1,4 +1,6 @@
 //! What somebody asked for, before anything is decided about it.
+//! It carries claims as they were made (`mirror`, a peer's batch); only the gate decides what they
+//! are worth.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,5 @@
 //! What the gate is told: true values only, checked before anything binds.
+//! Secrets stay masked in `Debug`; what must not be empty was refused by `config`.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! The gate: who may, how often, seen before. A submission goes in, an invalidation comes out.
 //!
 //! Invariants: no credential but a verified one decides anything; the scope is decided by
-//! `domain::scope` alone; an event id that had its effect has no second one. The gate knows nothing of
-//! HTTP beyond the text of a header, and announces nothing.
+//! `domain::scope` alone; an event id that had its effect has no second one. The gate knows nothing
+//! of HTTP beyond the text of a header, and announces nothing.
 
 mod accounts;
 mod config;
@@ -126,8 +126,8 @@ impl Gate {
     /// Who a request comes from.
     ///
     /// # Errors
-    /// [`Rejected::Missing`], [`Rejected::Invalid`], or [`Rejected::TooMany`] once failures from this
-    /// address have passed their limit.
+    /// [`Rejected::Missing`], [`Rejected::Invalid`], or [`Rejected::TooMany`] once failures from
+    /// this address have passed their limit.
     pub fn authenticate(
         &self,
         authorization: Option<&str>,

@@ -1,9 +1,9 @@
 //! JWTs: issued for service accounts, verified strictly.
 //!
-//! The library's defaults are too kind for a gate (an unknown `crit`, a future `nbf`, a token without
-//! `aud` would pass), so the header is checked here first and every claim that matters is required
-//! and typed. The algorithm is pinned by configuration, never taken from the token; `kid` only
-//! chooses among our own keys (RFC 8725).
+//! The library's defaults are too kind for a gate (an unknown `crit`, a future `nbf`, a token
+//! without `aud` would pass), so the header is checked here first and every claim that matters is
+//! required and typed. The algorithm is pinned by configuration, never taken from the token; `kid`
+//! only chooses among our own keys (RFC 8725).
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! The body of `POST /api/cache/invalidate`, from users and from peers.
 //!
-//! From users everything is checked: an unknown field is refused by name, because `Mirror` must never
-//! pass for "mirror not given". From peers nothing is ignored: a field that this version does not know
-//! widens to `all`.
+//! From users everything is checked: an unknown field is refused by name, because `Mirror` must
+//! never pass for "mirror not given". From peers nothing is ignored: a field that this version does
+//! not know widens to `all`.
 
 use serde::de::{self, Deserializer, Unexpected};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,5 @@
 //! Sources of invalidations. Every one of them ends in [`crate::pipeline::Pipeline::submit`].
+//! A door only reads what its callers say; it decides nothing.
 
 pub mod body;
 pub mod depth;

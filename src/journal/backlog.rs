@@ -1,4 +1,5 @@
 //! What callers are shown: what a destination is owed, a page of the ring, the version counters.
+//! Copies, made for the caller: nothing here keeps the book locked.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,8 +1,9 @@
 //! The disk as the journal sees it, so that tests can take it away.
 //!
 //! The contract of [`Disk`] is POSIX at its least: what was written is durable after `sync_data` of
-//! the file, a name is durable after `sync_dir` of its directory, and after a failed sync nothing is
-//! known about what it should have made durable. Creates private files (0600) and directories (0700).
+//! the file, a name is durable after `sync_dir` of its directory, and after a failed sync nothing
+//! is known about what it should have made durable. Creates private files (0600) and directories
+//! (0700).
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;

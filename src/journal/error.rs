@@ -1,4 +1,5 @@
 //! How the journal says no. Two enums because two callers branch: start-up, and the pipeline.
+//! Each variant names what holds nevertheless, so that the caller can say it too.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,8 @@ pub enum OpenError {
     },
     /// Written by a version that this one cannot read.
     #[error(
-        "the data directory has the format {found:?}, which this version does not know; use the version that wrote it, or an empty directory"
+        "the data directory has the format {found:?}, which this version does not know; \
+         use the version that wrote it, or an empty directory"
     )]
     UnknownFormat {
         /// What the format file says, shortened.

@@ -102,8 +102,8 @@ impl Journal {
         Ok((Self { shared, commands, queue }, recovered))
     }
 
-    /// Makes an event durable and gives it its place; `seq` and `epoch` of the argument are ignored.
-    /// Once it has been polled the event may be journalled even if the future is dropped.
+    /// Makes an event durable and gives it its place; `seq` and `epoch` of the argument are
+    /// ignored. Once it has been polled the event may be journalled even if the future is dropped.
     ///
     /// # Errors
     /// [`Refused`], which tells how much of the promise holds.

@@ -1,9 +1,9 @@
 //! The durable, append-only log of applied invalidations, with a cursor for each destination.
 //!
-//! Promise: an append that was answered `Ok` survives `kill -9` and power loss, and every destination
-//! is owed it, by name or inside something wider, until that destination has acknowledged it. What
-//! cannot be kept exactly (a full disk, damage, an outage longer than memory) is widened, never
-//! dropped, and never in silence.
+//! Promise: an append that was answered `Ok` survives `kill -9` and power loss, and every
+//! destination is owed it, by name or inside something wider, until that destination has
+//! acknowledged it. What cannot be kept exactly (a full disk, damage, an outage longer than memory)
+//! is widened, never dropped, and never in silence.
 //!
 //! Rooms: [`disk`] is the world, `record` the bytes, `segment` one file, `slot` the last resort;
 //! `state` is the fold of the records, `ring` the recent events, `book` both together; `recovery`

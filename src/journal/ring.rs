@@ -1,8 +1,8 @@
 //! The recent events in memory: for replay to streams, for `events/{id}`, for naming a backlog.
 //!
-//! Sequence numbers in the ring have no holes, so a place is found by subtraction; each entry counts
-//! the due events up to itself, so the size of a backlog is one subtraction too. The ring does not
-//! know destinations: what leaves it is handed back to be folded.
+//! Sequence numbers in the ring have no holes, so a place is found by subtraction; each entry
+//! counts the due events up to itself, so the size of a backlog is one subtraction too. The ring
+//! does not know destinations: what leaves it is handed back to be folded.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! One segment file: header, checkpoint, then records, in space that was zeroed ahead.
 //!
 //! A segment is written by one process start only and never appended to again. After the first
-//! failed write or sync it must be dropped: nobody knows what such a sync left on the disk. At least
-//! one frame of zeros always follows the last record, so that a cut at a record's end shows.
+//! failed write or sync it must be dropped: nobody knows what such a sync left on the disk. At
+//! least one frame of zeros always follows the last record, so that a cut at a record's end shows.
 
 use std::io;
 

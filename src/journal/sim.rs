@@ -2,8 +2,8 @@
 //!
 //! [`SimDisk::cut_power`] decides for every un-synced write, creation and removal by a seeded
 //! generator whether it is kept, lost or torn; [`SimDisk::kill`] keeps all of it, as the page cache
-//! does. Both give the handle of the next life and make every older handle fail. After a failed sync
-//! the writes it was for are decided at once and never become durable later, as on Linux.
+//! does. Both give the handle of the next life and make every older handle fail. After a failed
+//! sync the writes it was for are decided at once and never become durable later, as on Linux.
 
 use std::collections::BTreeMap;
 use std::io;

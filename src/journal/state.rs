@@ -22,7 +22,8 @@ const TYPES_MAX: usize = 16_384;
 pub(super) struct State {
     /// The newest event that was applied.
     pub head: u64,
-    /// Events at or below are in `held` where they are owed, and are not needed from older segments.
+    /// Events at or below are in `held` where they are owed, and are not needed from older
+    /// segments.
     pub folded_through: u64,
     /// One more for every event.
     pub version: u64,

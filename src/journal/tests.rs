@@ -1,4 +1,5 @@
 //! Scenes of the journal on a simulated disk; a real one is in `files`.
+//! The simulated one loses whatever was not synced, and fails where it is told to.
 
 use std::path::PathBuf;
 use std::sync::Arc;

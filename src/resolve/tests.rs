@@ -1,4 +1,5 @@
 //! The rules, as tables and as laws (acceptance 3.2, 3.8, 3.9).
+//! The polymech graph is the example that users know, so it is the one tried here.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,6 @@
 //! Reading request bodies: whole, within a size and a time, and never decompressed.
+//! A body that is too large is drained within bounds, so that the client reads its 413 instead of a
+//! reset.
 
 use std::time::Duration;
 
@@ -21,8 +23,8 @@ impl Call {
     /// The whole body.
     ///
     /// # Errors
-    /// 413 past `control.body_bytes_max`, 408 past `control.body_ms_max`, 415 where it is encoded, 400
-    /// where the client broke off.
+    /// 413 past `control.body_bytes_max`, 408 past `control.body_ms_max`, 415 where it is encoded,
+    /// 400 where the client broke off.
     pub async fn read(&mut self, config: &Config) -> Result<Bytes, Problem> {
         let encoding = self.header("content-encoding").unwrap_or("identity").trim();
         if !encoding.eq_ignore_ascii_case("identity") {

@@ -1,4 +1,5 @@
 //! One request on its way to a handler.
+//! What a handler may know of it; connection, guard and table are behind it already.
 
 use std::net::IpAddr;
 

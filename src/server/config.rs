@@ -1,4 +1,5 @@
 //! What the control listener is told.
+//! Every limit of a connection and of a request has its name here.
 
 use std::net::SocketAddr;
 use std::time::Duration;

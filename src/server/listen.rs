@@ -1,8 +1,8 @@
 //! Accepting, serving and draining connections.
 //!
-//! A permit is taken before a connection is accepted, so the limit is back-pressure and not an error.
-//! A stop ends accepting first, asks every connection to finish its request, and after the deadline
-//! cuts what is left. Header and idle time are limited by hyper's timer.
+//! A permit is taken before a connection is accepted, so the limit is back-pressure and not an
+//! error. A stop ends accepting first, asks every connection to finish its request, and after the
+//! deadline cuts what is left. Header and idle time are limited by hyper's timer.
 
 use std::convert::Infallible;
 use std::io;

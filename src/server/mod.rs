@@ -1,8 +1,8 @@
 //! The control listener: from a connection to an answer.
 //!
-//! `listen` accepts and drains, `guard` refuses what hyper lets through, `routes` is the one readable
-//! table of who may call what, `respond` the only place where errors become HTTP. The handlers in
-//! `api` translate and decide nothing.
+//! `listen` accepts and drains, `guard` refuses what hyper lets through, `routes` is the one
+//! readable table of who may call what, `respond` the only place where errors become HTTP. The
+//! handlers in `api` translate and decide nothing.
 
 mod api;
 mod body;

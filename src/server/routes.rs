@@ -1,4 +1,6 @@
 //! The one readable table: what is served, and who may call it.
+//! Paths are decoded once, credentials and roles are checked before any handler runs; a handler
+//! that is not in the table cannot be reached.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

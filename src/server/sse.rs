@@ -1,5 +1,5 @@
-//! The body of an event stream: what was missed, then what comes, until the reader goes, is cut off,
-//! or the instance stops. Each frame is one chunk; nothing is buffered beyond the hub's queue.
+//! The body of an event stream: what was missed, then what comes, until the reader goes, is cut
+//! off, or the instance stops. Each frame is one chunk; nothing is buffered beyond the hub's queue.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

@@ -1,9 +1,9 @@
 //! Bans: invalidations by pattern and path prefix, which no cell stands for.
 //!
-//! A *live* ban is not yet enforced on every entry, so lookups test it. Once a walk over the map has
-//! enforced it, it only *fences* fills that began before it, until the floor has passed it. More
-//! live bans than allowed become one stamp on everything; more fences raise the floor. Neither ever
-//! loses an invalidation.
+//! A *live* ban is not yet enforced on every entry, so lookups test it. Once a walk over the map
+//! has enforced it, it only *fences* fills that began before it, until the floor has passed it.
+//! More live bans than allowed become one stamp on everything; more fences raise the floor. Neither
+//! ever loses an invalidation.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,5 @@
 //! What goes into the store, and how the store may refuse it.
+//! Only plain data: the check against invalidations is in `memory`, under the fence.
 
 use std::time::Duration;
 

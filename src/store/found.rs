@@ -1,4 +1,5 @@
 //! What comes out of the store.
+//! Owned values: they stay true for the reader whatever happens to the entry afterwards.
 
 use std::time::Duration;
 

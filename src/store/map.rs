@@ -1,8 +1,9 @@
-//! Key to entry, bounded in bytes, the least useful going first (`quick_cache`: S3-FIFO with ghosts).
+//! Key to entry, bounded in bytes, the least useful going first (`quick_cache`: S3-FIFO with
+//! ghosts).
 //!
 //! `quick_cache` divides its capacity among shards and silently drops what exceeds the hot part of
-//! one. So the shard count is chosen such that a body of [`BODY_FITS_BYTES`] fits wherever the whole
-//! allows it, and [`Map::entry_bytes_max`] says beforehand what would be dropped.
+//! one. So the shard count is chosen such that a body of [`BODY_FITS_BYTES`] fits wherever the
+//! whole allows it, and [`Map::entry_bytes_max`] says beforehand what would be dropped.
 
 use std::borrow::Borrow;
 use std::hash::{Hash, Hasher, RandomState};

@@ -1,9 +1,9 @@
 //! The store as others see it: lookups, fills, listings, figures.
 //!
-//! Locks, outermost first: `fence`, a cell's members, a shard of the map or of the cells. Fills hold
-//! `fence` for reading from their check to their insertion, invalidations for writing while they
-//! stamp; so every fill either is in the map when an invalidation stamps, or sees the stamp. Lookups
-//! take it only while a pattern or prefix waits to be enforced.
+//! Locks, outermost first: `fence`, a cell's members, a shard of the map or of the cells. Fills
+//! hold `fence` for reading from their check to their insertion, invalidations for writing while
+//! they stamp; so every fill either is in the map when an invalidation stamps, or sees the stamp.
+//! Lookups take it only while a pattern or prefix waits to be enforced.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};

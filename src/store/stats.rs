@@ -1,4 +1,5 @@
 //! Counters of the store: relaxed atomics that order nothing.
+//! They are for people; no decision of the store reads one.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

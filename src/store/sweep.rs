@@ -1,8 +1,8 @@
 //! The background work: memory of what was cleared, expired entries, bans, forgotten tags.
 //!
-//! Nothing here is needed for correctness, lookups judge for themselves; without it memory grows and
-//! old tickets stay valid. One step works within a budget, except that a walk over the map is done
-//! whole (some 0.1 s for a million entries): run it off the async threads.
+//! Nothing here is needed for correctness, lookups judge for themselves; without it memory grows
+//! and old tickets stay valid. One step works within a budget, except that a walk over the map is
+//! done whole (some 0.1 s for a million entries): run it off the async threads.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
 //! Small things that know nothing of caches.
+//! Each is a subject with a name; what fits nowhere does not fit here either.
 
 pub mod backoff;
 pub mod clock;

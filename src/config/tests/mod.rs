@@ -1,3 +1,7 @@
+//! Settings as users write them, and the errors they read.
+//! A scene is a working directory with what is given in it; the process's own environment is not
+//! read.
+
 mod peers;
 mod settings;
 mod sources;

@@ -1,3 +1,6 @@
+//! Addresses and credentials of peers: one form for every spelling, and refusals without secrets.
+//! What such a name resolves to is tried where connections are made.
+
 use super::super::peers::{base, name};
 use super::Scene;
 

@@ -1,3 +1,6 @@
+//! From what is written to what is true: ranges, forms, defaults, generated secrets.
+//! Tables where a rule holds for many keys; scenes where a start changes the data directory.
+
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;

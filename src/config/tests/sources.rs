@@ -1,3 +1,6 @@
+//! Where settings come from, and which of them wins.
+//! Each layer is tried against the one below it; a wrong value must be named with its source.
+
 use super::super::{mask, schema};
 use super::*;
 
@@ -184,7 +187,8 @@ fn secrets_may_lie_in_files() {
 #[test]
 fn dot_env_is_read_only_where_we_stand_and_its_errors_show_no_line() {
     let scene = Scene::new().and_dot_env(
-        "\u{feff}# ours\nexport CACHE_MIRRORS='a.org b.org'\n\nPORT=81  \nSERVICE_EMAIL=m@x.org # me",
+        "\u{feff}# ours\nexport CACHE_MIRRORS='a.org b.org'\n\nPORT=81  \n\
+         SERVICE_EMAIL=m@x.org # me",
     );
     let settings = scene.good();
     assert_eq!(settings.deliver.peers.len(), 2);

@@ -1,4 +1,5 @@
 //! The laws of the algebra, as property tests (acceptance 3.2, 3.8; invariants I5, I12).
+//! Merging, batching and bounding a backlog lose nothing as long as these hold.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,5 @@
 //! Files that are not what was written: seen, and answered with `all`; never a panic.
+//! Each scene spoils one byte, one length or one file of a sound journal.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
 //! On the real file system.
+//! What the simulated disk cannot show: the lock, the modes, real names and real directories.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,4 +1,5 @@
 //! A destination that never answers.
+//! What it is owed stays bounded in memory and on disk, by widening and never by forgetting.
 
 use super::*;
 

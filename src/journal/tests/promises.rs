@@ -1,4 +1,5 @@
 //! Random lives on a random disk: what was accepted is owed until it is acknowledged.
+//! Seeded, with the power cut anywhere, so that each life can be lived again.
 
 use super::*;
 use crate::journal::sim::{Chance, Faults};

@@ -1,4 +1,5 @@
 //! One journal, one story each.
+//! They read as the promises of `journal` do, in the same order.
 
 use super::*;
 use crate::journal::Refused;
@@ -138,7 +139,8 @@ async fn concurrent_appends_share_their_syncs() {
     let disk = SimDisk::new();
     let (journal, _) = open(&disk);
     let before = disk.syncs();
-    // The writer cannot publish while the book is locked, so all the others gather behind the first.
+    // The writer cannot publish while the book is locked, so all the others gather behind the
+    // first.
     let held = disk.hold();
     let tasks: Vec<_> = (0..APPENDS)
         .map(|id| {

@@ -1,7 +1,7 @@
 //! `/api/cache/entries`: the cache as a look-aside store with fenced fills.
 //!
-//! A miss gives a ticket; the fill that brings it back is refused where an invalidation has overtaken
-//! it. So a slow read of the origin can never put back what was just cleared.
+//! A miss gives a ticket; the fill that brings it back is refused where an invalidation has
+//! overtaken it. So a slow read of the origin can never put back what was just cleared.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +23,8 @@ const TAGS_MAX: usize = 128;
 /// Entries in one listing.
 const LIST_MAX: usize = 1000;
 
-/// `GET` and `HEAD /api/cache/entries/{key}` (hyper leaves the body of a `HEAD` away). `?wait_ms=500`
-/// waits for a fill that another caller has under way.
+/// `GET` and `HEAD /api/cache/entries/{key}` (hyper leaves the body of a `HEAD` away).
+/// `?wait_ms=500` waits for a fill that another caller has under way.
 pub async fn get(control: Arc<Control>, call: Call) -> Handled {
     let key = key(&call)?;
     let store = &control.pipeline.store;

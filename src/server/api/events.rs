@@ -1,4 +1,5 @@
 //! `GET /api/cache/events/{id}` and `GET /api/cache/journal`: what happened, and how far it got.
+//! Read from what the journal keeps in memory; what has left it is 404 or a gap, never a guess.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
 //! Who we are, and whether we are well.
+//! Open without credentials: it tells nothing that an operator would hide, and asks no peer.
 
 use std::sync::Arc;
 

@@ -1,4 +1,6 @@
 //! `POST /api/cache/invalidate` and `POST /api/cache/clear`.
+//! From HTTP to a submission, and from a report to the answer of the contract; the path between
+//! them is `pipeline`. One `Idempotency-Key` has one effect.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
 //! `POST /api/auth/login`: a service account's email and password for a token.
+//! Success and failure are both logged, with the address and without the password.
 
 use std::sync::Arc;
 

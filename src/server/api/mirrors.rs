@@ -1,4 +1,5 @@
 //! `/api/mirrors`: what mirrors there are, how they do, and an operator's hand on them.
+//! Each operation is logged under the operator's name. Limits set here are lost at a restart.
 
 use std::sync::Arc;
 

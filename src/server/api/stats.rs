@@ -1,4 +1,5 @@
 //! `GET /api/cache/stats` and `GET /api/cache/versions`.
+//! Figures, each true of about now; they are not taken under one lock.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
 //! `GET /api/stream`: server-sent events, and the tickets for it.
+//! Who may read is decided here; what is said, and when a slow reader is cut off, in `announce`.
 
 use std::sync::Arc;
 

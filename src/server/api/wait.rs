@@ -1,4 +1,6 @@
 //! `?wait=local|any|all|N` with `&timeout=5s`: how many mirrors must acknowledge before the answer.
+//! It waits for acknowledgements only. The local effect is there before, and a time-out takes
+//! nothing back.
 
 use std::time::Duration;
 

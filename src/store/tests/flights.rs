@@ -1,4 +1,5 @@
 //! Waiters: who waits for another's fill looks again, and never gets what was overtaken.
+//! The fills are gated, so that each interleaving that matters is played on purpose.
 
 use std::pin::pin;
 

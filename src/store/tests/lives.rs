@@ -1,4 +1,5 @@
 //! Lives: ttl, swr, soft windows, the election of one refresh, what is refused.
+//! Every life is finite, and no window is prolonged by asking again.
 
 use super::*;
 

@@ -1,4 +1,5 @@
 //! Scenes of the store, on a clock that is moved by hand.
+//! What several files of this room share stands here.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

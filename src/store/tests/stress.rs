@@ -1,4 +1,5 @@
 //! Real threads for a second: fills, invalidations of every kind, lookups and sweeps at once.
+//! What no scene thought of; the readers check each value against what was acknowledged before.
 
 use std::sync::atomic::AtomicBool;
 use std::thread;

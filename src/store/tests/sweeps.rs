@@ -1,4 +1,5 @@
 //! Background work: what was cleared, banned, stamped or expired does not stay for ever.
+//! The sweep frees memory; correctness never waits for it.
 
 use super::*;
 

@@ -1,4 +1,5 @@
 //! Small programs over the core, each run in every order.
+//! The ones called `*_is_caught` hold a mistake on purpose and must fail.
 
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, Ordering};
