@@ -5,6 +5,7 @@
 //! measured against a stand-in for a hand-made mirror (`node_peer.mjs`), both by this one process
 //! and its one clock, in turns: only the ratios within a round mean anything on a machine that
 //! others share. What stands in the table is the median of the rounds, with the least and the most.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints")]
 
 mod processes;
 mod report;
@@ -58,7 +59,8 @@ async fn run() -> anyhow::Result<()> {
 }
 
 async fn gateways() -> anyhow::Result<(Pair, Option<tempfile::TempDir>)> {
-    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let root = std::env::var_os("BENCH_DIR").unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into());
+    let dir = tempfile::tempdir_in(root)?;
     Ok((Pair::gateways(dir.path()).await?, Some(dir)))
 }
 

@@ -82,8 +82,9 @@ pub fn words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 
         let after = bytes.get(at + word.len()).copied();
         let first = word.as_bytes()[0];
         let last = word.as_bytes()[word.len() - 1];
-        !(is_part(first) && before.is_some_and(is_part))
-            && !(is_part(last) && after.is_some_and(is_part))
+        let goes_on_before = is_part(first) && before.is_some_and(is_part);
+        let goes_on_after = is_part(last) && after.is_some_and(is_part);
+        !(goes_on_before || goes_on_after)
     })
 }
 

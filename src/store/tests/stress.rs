@@ -77,7 +77,7 @@ fn no_thread_ever_reads_behind_an_acknowledged_invalidation() {
                     let version = origin.versions[n].fetch_add(1, Ordering::SeqCst) + 1;
                     store.apply(&hard(selector(n, round)));
                     origin.acknowledged[n].fetch_max(version, Ordering::SeqCst);
-                    // Leaves room for fills to land and be hit.
+                    #[expect(clippy::disallowed_methods, reason = "room for fills to land")]
                     thread::sleep(Duration::from_micros(200));
                 }
             });
