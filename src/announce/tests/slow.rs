@@ -76,18 +76,6 @@ async fn a_stop_says_goodbye() {
     assert_eq!(scene.hub.subscribe(None).err(), Some(Refused::Closed));
 }
 
-/// What could be told to nobody one by one is told to everybody at once.
-#[tokio::test]
-async fn a_resync_reaches_every_reader() {
-    let scene = Scene::new();
-    let mut readers = [scene.open(None), scene.open(None)];
-    scene.hub.resync("lost");
-    for reader in &mut readers {
-        reader.expect("hello").await;
-        assert_eq!(reader.expect("resync").await.data["reason"], "lost");
-    }
-}
-
 /// The line is kept open by something scripts can see.
 #[tokio::test(start_paused = true)]
 async fn a_quiet_stream_pings() {
