@@ -112,9 +112,9 @@ impl Hub {
         }
     }
 
-    /// Broadcasts everything between the last broadcast and the head, a page at a time: one commit of
-    /// the journal may bring more events than a reader's queue holds, and between two pages those
-    /// who read get to do so.
+    /// Broadcasts everything between the last broadcast and the head, a page at a time: one commit
+    /// of the journal may bring more events than a reader's queue holds, and between two pages
+    /// those who read get to do so.
     async fn catch_up(&self) {
         let page_events = (self.inner.config.queue_events_max / 2).clamp(1, PAGE_EVENTS);
         while self.broadcast_page(page_events) {

@@ -32,8 +32,8 @@ pub enum BadBody {
     },
 }
 
-/// A request, or one of its `items`, as users write it. What belongs to the whole request is refused
-/// in an item.
+/// A request, or one of its `items`, as users write it. What belongs to the whole request is
+/// refused in an item.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InvalidateBody {

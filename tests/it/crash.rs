@@ -10,8 +10,8 @@ use crate::support::{Node, Spec, effects, eventually, id_of};
 
 const EVENTS: usize = 300;
 
-/// Sends events to `node`, several at once, and kills `victim` in the middle; the second half is sent
-/// after that. Gives the acknowledged ids.
+/// Sends events to `node`, several at once, and kills `victim` in the middle; the second half is
+/// sent after that. Gives the acknowledged ids.
 async fn burst(node: &Node, victim: &Node) -> Vec<String> {
     let (acknowledged, killed) = (AtomicUsize::new(0), CancellationToken::new());
     let sends = stream::iter(0..EVENTS).map(async |at| {

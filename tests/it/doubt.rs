@@ -5,7 +5,8 @@ use serde_json::json;
 
 use crate::support::{INVALIDATE, LOGIN, Node, Reply, Spec, StubPeer, eventually, id_of, outcomes};
 
-/// Sends one event to a peer that gives this answer twice before it behaves; gives what it was sent.
+/// Sends one event to a peer that gives this answer twice before it behaves; gives what it was
+/// sent.
 async fn told_again_after(reply: Reply) -> (Node, StubPeer) {
     let stub = StubPeer::start().await;
     stub.script(INVALIDATE, [reply.clone(), reply]);

@@ -14,8 +14,8 @@ const VIA: HeaderName = HeaderName::from_static("cache-mirror-via");
 /// A loop without a wall goes round hundreds of times in this window.
 const WINDOW: Duration = Duration::from_millis(600);
 
-/// Sends every invalidation that the stub gets back to where it came from, as `token`, and only then
-/// acknowledges it: the hardest order, because the sender knows nothing of its success yet.
+/// Sends every invalidation that the stub gets back to where it came from, as `token`, and only
+/// then acknowledges it: the hardest order, because the sender knows nothing of its success yet.
 fn echo(stub: &StubPeer, node: &Node, token: String, change: fn(&Seen) -> Option<(String, bool)>) {
     let (client, url) = (client(), format!("{}{INVALIDATE}", node.base));
     stub.on_request(move |seen| {
@@ -53,6 +53,7 @@ async fn a_peer_that_strips_the_mark_and_echoes_as_a_person_makes_no_storm() {
     assert_eq!((&line["event"], line["peer"].as_str()), (&json!("loop"), Some(&*stub.name())));
     assert_eq!(node.mirror(&stub.name()).await["echoing"], true);
     eventually("echoes are mirrored again, later", async || stub.bodies().len() >= 3).await;
+    // That nothing comes can only be shown by waiting for it.
     tokio::time::sleep(WINDOW).await;
     let (sends, journal) = (stub.seen_at(INVALIDATE), node.journal().await);
     // Waits of 0.2, 0.4, 0.8 s and so on: the n-th comes no sooner than 0.2 (2^n - 1) s.
@@ -73,6 +74,7 @@ async fn an_echo_under_our_own_service_account_ends_here() {
     echo(&stub, &node, mint("a", SERVICE_EMAIL, "ADMIN"), stripped);
     node.invalidate(json!({ "type": "posts" })).await;
     eventually("the echo is applied", async || node.journal().await.len() >= 2).await;
+    // That nothing comes can only be shown by waiting for it.
     tokio::time::sleep(WINDOW).await;
     assert_eq!(stub.bodies().len(), 1);
     let journal = node.journal().await;
@@ -89,6 +91,7 @@ async fn a_forwarder_that_keeps_the_mark_does_not_loop() {
     echo(&stub, &node, mint("a", "editor@example.test", "ADMIN"), with_mark);
     node.invalidate(json!({ "type": "posts" })).await;
     eventually("it came back", async || node.journal().await.len() >= 2).await;
+    // That nothing comes can only be shown by waiting for it.
     tokio::time::sleep(WINDOW).await;
     assert_eq!(stub.bodies().len(), 1);
     assert_eq!(node.journal().await[1]["scope"], "local");
@@ -105,6 +108,7 @@ async fn a_batch_that_comes_back_has_no_second_effect() {
     echo(&stub, &node, mint("a", "editor@example.test", "ADMIN"), unmarked);
     let id = id_of(&node.invalidate(json!({ "type": "posts" })).await);
     eventually("it went out", async || stub.bodies().len() == 1).await;
+    // That nothing comes can only be shown by waiting for it.
     tokio::time::sleep(WINDOW).await;
     assert_eq!(stub.bodies().len(), 1);
     assert_eq!(node.journal().await.len(), 1);

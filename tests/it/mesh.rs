@@ -32,8 +32,8 @@ async fn brought_by_mirrors(node: &Node) -> usize {
     brought.map(|event| event["covers"].as_array().map_or(0, Vec::len)).sum()
 }
 
-/// S3 3.5, 3.6, 3.7: every event takes effect once at each instance, is sent to each other one once,
-/// and then all is quiet.
+/// S3 3.5, 3.6, 3.7: every event takes effect once at each instance, is sent to each other one
+/// once, and then all is quiet.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn four_instances_writing_at_once_tell_each_event_to_each_other_once() {
     let scene = Scene::mesh(NODES).await;
@@ -65,6 +65,7 @@ async fn stays_quiet(scene: &Scene) {
         (join_all(scene.nodes.iter().map(sums)).await, lengths.await)
     };
     let before = look().await;
+    // That nothing moves can only be shown by waiting.
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert_eq!(look().await, before, "something still moves");
 }

@@ -1,4 +1,5 @@
-//! Tokens and limits at a peer: what is refused is asked again in the right way, and nothing is lost.
+//! Tokens and limits at a peer: what is refused is asked again in the right way, and nothing is
+//! lost.
 
 use std::time::Duration;
 

@@ -37,8 +37,8 @@ fn roles_are_the_configured_ones() {
     }
 }
 
-/// The first wall: a peer's account is a peer's account by any of its names, whatever role its token
-/// claims beside.
+/// The first wall: a peer's account is a peer's account by any of its names, whatever role its
+/// token claims beside.
 #[test]
 fn a_service_account_is_never_more_than_one() {
     for (sub, email, role) in [

@@ -46,6 +46,7 @@ pub async fn eventually_within(
     let until = Instant::now() + deadline;
     while !condition().await {
         assert!(Instant::now() < until, "not within {deadline:?}: {what}");
+        // Between two looks at another process, which cannot ring.
         tokio::time::sleep(Duration::from_millis(15)).await;
     }
 }

@@ -297,6 +297,7 @@ impl Node {
                 return line;
             }
             assert!(Instant::now() < until, "no line in the log: {what}\n{}", self.log_text());
+            // Between two looks at another process, which cannot ring.
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
@@ -379,6 +380,7 @@ impl Node {
                 return Err(self.output().1);
             }
             assert!(Instant::now() < until, "it neither listens nor ends: {:?}", self.output());
+            // Between two looks at another process, which cannot ring.
             tokio::time::sleep(LOOK_EVERY).await;
         }
         Ok(())
