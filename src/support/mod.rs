@@ -3,6 +3,7 @@
 
 pub mod backoff;
 pub mod clock;
+pub mod duration;
 pub mod secret;
 
 pub use secret::Secret;

@@ -9,6 +9,7 @@ use crate::pipeline::Report;
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::Problem;
+use crate::support::duration;
 
 /// Wait where `timeout` is not given.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
@@ -41,7 +42,7 @@ impl Wait {
         };
         let timeout = match call.query("timeout") {
             None => TIMEOUT_DEFAULT,
-            Some(text) => duration(&text).ok_or_else(|| {
+            Some(text) => duration::parse(&text).ok_or_else(|| {
                 Problem::bad_request("bad_timeout", "timeout: like 5s, 500ms or 1.5")
             })?,
         };
@@ -80,32 +81,6 @@ impl Wait {
             Until::Any => delivered >= expected.min(1),
             Until::All => delivered >= expected,
             Until::Count(count) => delivered >= count.min(expected),
-        }
-    }
-}
-
-/// `5s`, `500ms`, or seconds as a plain number.
-fn duration(text: &str) -> Option<Duration> {
-    let (number, scale) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
-        (Some(number), _) => (number, 1e-3),
-        (None, Some(number)) => (number, 1.0),
-        (None, None) => (text, 1.0),
-    };
-    let seconds: f64 = number.parse().ok()?;
-    Duration::try_from_secs_f64(seconds * scale).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations() {
-        assert_eq!(duration("5s"), Some(Duration::from_secs(5)));
-        assert_eq!(duration("500ms"), Some(Duration::from_millis(500)));
-        assert_eq!(duration("1.5"), Some(Duration::from_millis(1500)));
-        for text in ["", "-1s", "x", "1e300", "NaN"] {
-            assert_eq!(duration(text), None, "{text}");
         }
     }
 }
