@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Method};
+use reqwest::{Client, ClientBuilder, Method};
 use url::Url;
 
 use super::Config;
@@ -117,18 +117,11 @@ impl Network {
     /// [`ClientError`] where the TLS library refuses its configuration.
     pub fn new(config: &Config) -> Result<Self, ClientError> {
         let build = |idle_max: usize| {
-            Client::builder()
-                .tls_backend_preconfigured(tls()?)
-                .redirect(reqwest::redirect::Policy::none())
-                .no_proxy()
+            builder()?
                 .dns_resolver(CheckedResolver)
                 .connect_timeout(config.connect_time_max)
                 .timeout(config.timeout)
-                .tcp_nodelay(true)
                 .pool_max_idle_per_host(idle_max)
-                // Our own retry must be the only one: it knows what was acknowledged.
-                .retry(reqwest::retry::never())
-                .user_agent(concat!("cache-mirror/", env!("CARGO_PKG_VERSION")))
                 .build()
                 .map_err(|error| ClientError(error.to_string()))
         };
@@ -183,6 +176,22 @@ impl Transport for Network {
     fn send_alone(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, Failure>> {
         Box::pin(self.exchange(&self.alone, request))
     }
+}
+
+/// What every client of this product is built from: no redirect is followed, no proxy of the
+/// environment is used, nothing is tried twice.
+///
+/// # Errors
+/// [`ClientError`] where the TLS library refuses its configuration.
+pub fn builder() -> Result<ClientBuilder, ClientError> {
+    Ok(Client::builder()
+        .tls_backend_preconfigured(tls()?)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .tcp_nodelay(true)
+        // Our own retry must be the only one: it knows what was acknowledged.
+        .retry(reqwest::retry::never())
+        .user_agent(concat!("cache-mirror/", env!("CARGO_PKG_VERSION"))))
 }
 
 /// TLS 1.2 and 1.3 with the system's roots, or the bundled ones where the system has none (a
