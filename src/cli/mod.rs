@@ -3,26 +3,85 @@
 //! Data goes to stdout, talk to stderr; exit codes are a contract. Commands for a running instance
 //! talk to its control API like any other client.
 
+mod client;
+mod config;
+mod connect;
 mod exit;
+mod hash_password;
+mod invalidate;
+mod logs;
+mod mirrors;
+mod print;
+mod secret;
 mod serve;
+mod settings;
+mod status;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use std::process::ExitCode;
 
 pub use exit::Exit;
 
+/// Help leads with examples: they are what most people came for.
+const HELP: &str = "\
+{about-with-newline}
+{before-help}{usage-heading} {usage}
+
+{all-args}{after-help}";
+
+const EXAMPLES: &str = "\
+Examples:
+  cache-mirror serve                           run an instance
+  cache-mirror invalidate posts/42             clear a post, here and at every mirror
+  cache-mirror status                          what this instance is and how its mirrors do
+  cache-mirror logs -f --event mirror          follow what is mirrored";
+
 /// One invalidation, everywhere, once.
 #[derive(Debug, Parser)]
-#[command(name = "cache-mirror", version, about, propagate_version = true)]
+#[command(
+    name = "cache-mirror",
+    version,
+    about,
+    propagate_version = true,
+    help_template = HELP,
+    before_help = EXAMPLES,
+    arg_required_else_help = true
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Answer in JSON: one document, or one a line where there is no end
+    #[arg(long, global = true)]
+    json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run an instance.
+    /// Run an instance
+    #[command(help_template = HELP, before_help = serve::EXAMPLES)]
     Serve(serve::Args),
+    /// Clear what changed, here and at every mirror
+    #[command(help_template = HELP, before_help = invalidate::EXAMPLES)]
+    Invalidate(invalidate::Args),
+    /// Tell what the instance is, what it holds and how its mirrors do
+    #[command(help_template = HELP, before_help = status::EXAMPLES)]
+    Status(status::Args),
+    /// List the mirrors, or pause, resume, retry or limit one
+    #[command(help_template = HELP, before_help = mirrors::EXAMPLES)]
+    Mirrors(mirrors::Args),
+    /// Read the log, filtered, as people read it
+    #[command(help_template = HELP, before_help = logs::EXAMPLES)]
+    Logs(logs::Args),
+    /// Show, check or begin the configuration
+    #[command(help_template = HELP, before_help = config::EXAMPLES)]
+    Config(config::Args),
+    /// Hash a service account's password for auth.service_accounts
+    #[command(help_template = HELP, before_help = hash_password::EXAMPLES)]
+    HashPassword(hash_password::Args),
+    /// Make secrets
+    #[command(help_template = HELP, before_help = secret::EXAMPLES)]
+    Secret(secret::Args),
 }
 
 /// Parses the arguments, runs the command, and turns its end into an exit code.
@@ -35,8 +94,43 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
+    let is_json = cli.json;
     let result = match &cli.command {
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(args, is_json),
+        Command::Invalidate(args) => wait(invalidate::run(args, is_json)),
+        Command::Status(args) => wait(status::run(args, is_json)),
+        Command::Mirrors(args) => wait(mirrors::run(args, is_json)),
+        Command::Logs(args) => wait(logs::run(args, is_json)),
+        Command::Config(args) => config::run(args, is_json),
+        Command::HashPassword(args) => hash_password::run(args, is_json),
+        Command::Secret(args) => secret::run(args, is_json),
     };
     exit::code(result)
+}
+
+/// Runs a command that waits for the network or a file.
+fn wait(command: impl Future<Output = Result<(), Exit>>) -> Result<(), Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Exit::Failed(format!("cannot start the runtime: {error}")))?;
+    runtime.block_on(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_contradict_nothing_and_every_help_leads_with_examples() {
+        let mut command = Cli::command();
+        command.clone().debug_assert();
+        for sub in command.get_subcommands_mut() {
+            let name = sub.get_name().to_owned();
+            let help = sub.render_long_help().to_string();
+            let (examples, usage) = (help.find("Examples:"), help.find("Usage:"));
+            assert!(examples.is_some() && examples < usage, "{name}:\n{help}");
+        }
+    }
 }

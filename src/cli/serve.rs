@@ -1,86 +1,80 @@
 //! `serve`: run an instance until it is told to stop.
-//! One line on stdout says when everything accepts; whatever happens after that is in the log. It
-//! assembles nothing: `app` does.
+//!
+//! Once everything accepts, one line on stdout says where; scripts wait for it. A second signal ends
+//! the process at once.
 
-use std::path::PathBuf;
+use std::io::Read;
 
 use clap::Args as ClapArgs;
+use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
-use super::Exit;
+use super::settings::SettingsArgs;
+use super::{Exit, print};
 use crate::app::Instance;
-use crate::config::{self, Settings, Sources};
+use crate::config::Settings;
 
-/// Arguments of `serve`, shared by every command that reads the configuration.
+pub const EXAMPLES: &str = "\
+Examples:
+  cache-mirror serve
+  CACHE_MIRRORS=https://eu.example.org,https://us.example.org cache-mirror serve
+  cache-mirror serve --set control.listen=127.0.0.1:0 --set graph.preset=polymech";
+
+/// Arguments of `serve`.
 #[derive(Debug, ClapArgs)]
 pub struct Args {
-    /// Configuration file [default: config/cache-mirror.toml, if there]
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// One setting, over everything else; may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-    /// Read no file and no .env: defaults, environment and flags only
-    #[arg(long)]
-    pub isolated: bool,
-}
-
-impl Args {
-    /// Where settings come from, with these flags on top.
-    ///
-    /// # Errors
-    /// [`Exit::Usage`] for a `--set` without `=`, [`Exit::Failed`] where there is no working
-    /// directory.
-    pub fn sources(&self) -> Result<Sources, Exit> {
-        let pair = |text: &String| match text.split_once('=') {
-            Some((key, value)) => Ok((key.trim().to_owned(), value.to_owned())),
-            None => Err(Exit::Usage(format!("--set {text}: expected KEY=VALUE"))),
-        };
-        Ok(Sources {
-            file: self.config.clone(),
-            workdir: std::env::current_dir().map_err(|e| Exit::Failed(e.to_string()))?,
-            // A variable that is no text is nobody's setting.
-            env: std::env::vars_os()
-                .filter_map(|(name, value)| {
-                    Some((name.into_string().ok()?, value.into_string().ok()?))
-                })
-                .collect(),
-            overrides: self.set.iter().map(pair).collect::<Result<_, _>>()?,
-            is_isolated: self.isolated,
-        })
-    }
-
-    /// The checked settings.
-    ///
-    /// # Errors
-    /// [`Exit::Config`] with one line for each problem.
-    pub fn settings(&self) -> Result<Settings, Exit> {
-        config::load(&self.sources()?)
-            .map_err(|problems| Exit::Config(problems.iter().map(ToString::to_string).collect()))
-    }
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Stop when stdin ends: with it dies whoever holds its other end
+    #[arg(long, hide = true)]
+    stop_with_stdin: bool,
 }
 
 /// Runs the instance.
-pub fn run(args: &Args) -> Result<(), Exit> {
-    let mut settings = args.settings()?;
+pub fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
+    let mut settings = args.settings.settings()?;
     settings.complete().map_err(|problem| Exit::Config(vec![problem.to_string()]))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Exit::Failed(format!("cannot start the runtime: {error}")))?;
-    runtime.block_on(serve(settings))
+    runtime.block_on(serve(settings, args.stop_with_stdin, is_json))
 }
 
-async fn serve(settings: Settings) -> Result<(), Exit> {
+async fn serve(settings: Settings, stop_with_stdin: bool, is_json: bool) -> Result<(), Exit> {
     let mut signals = Signals::new().map_err(|error| Exit::Failed(error.to_string()))?;
     let instance = Instance::start(settings).await?;
-    anstream::println!("listening control=http://{}", instance.address());
-    signals.until_stop(|| instance.reopen_log()).await;
+    let control = format!("http://{}", instance.address());
+    // Nobody may be left to read it; that is no reason to stop.
+    drop(match is_json {
+        true => print::json_line(&json!({ "listening": { "control": control } })),
+        false => print::line(format_args!("listening control={control}")),
+    });
+    tokio::select! {
+        () = signals.until_stop(|| instance.reopen_log()) => {}
+        () = end_of_stdin(stop_with_stdin) => {}
+    }
     tokio::select! {
         () = instance.stop() => Ok(()),
         // Whoever asks twice means it.
         () = signals.until_stop(|| ()) => Err(Exit::Failed("stopped at once".into())),
     }
+}
+
+/// Resolves when stdin ends, or never where nobody asked. A thread of its own reads it: the runtime
+/// would wait for one of its own at shutdown, for as long as stdin stays open.
+async fn end_of_stdin(is_wanted: bool) {
+    let (ended, end) = oneshot::channel::<()>();
+    let watch = move || {
+        let mut ignored = [0; 256];
+        while matches!(std::io::stdin().read(&mut ignored), Ok(1..)) {}
+        drop(ended);
+    };
+    if !is_wanted || std::thread::Builder::new().name("stdin".into()).spawn(watch).is_err() {
+        std::future::pending::<()>().await;
+    }
+    drop(end.await);
 }
 
 struct Signals {

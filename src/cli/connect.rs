@@ -1,0 +1,139 @@
+//! Which instance a client command talks to, and with whose authority.
+//!
+//! The token never comes from a flag's value: the process list would show it. One that was found in
+//! this host's own configuration or data directory is given to this host only; elsewhere it would
+//! open nothing and only be told to strangers.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use url::{Host, Url};
+
+use super::Exit;
+use super::client::Client;
+use super::settings::SettingsArgs;
+use crate::config::generated::ADMIN_TOKEN;
+use crate::config::{self, Settings};
+use crate::support::Secret;
+
+/// Where an instance listens unless told otherwise.
+const SERVER_DEFAULT: &str = "http://127.0.0.1:4400";
+/// Longest token, in bytes; a JWT with many claims is 8 KiB.
+const TOKEN_BYTES_MAX: usize = 64 * 1024;
+
+/// Flags of every command that talks to an instance.
+#[derive(Debug, Clone, Args)]
+pub struct ConnectArgs {
+    /// The instance's control API [env: CACHE_MIRROR_URL] [default: http://127.0.0.1:4400]
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// File with the token [env: CACHE_MIRROR_TOKEN] [default: admin.token in the data directory]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Configuration file that says where the data directory is
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ConnectArgs {
+    /// A client that gives up after `patience` on top of its usual limit.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] for a URL or a token file that is none.
+    pub fn client(&self, patience: Duration) -> Result<Client, Exit> {
+        let given = self.server.clone().or_else(|| variable("CACHE_MIRROR_URL"));
+        let server = server(given.as_deref().unwrap_or(SERVER_DEFAULT))?;
+        let token = self.token(&server)?;
+        Client::new(server, token, patience)
+    }
+
+    fn token(&self, server: &Url) -> Result<Option<Secret>, Exit> {
+        if let Some(path) = &self.token_file {
+            return read_token(path).map(Some);
+        }
+        if let Some(token) = variable("CACHE_MIRROR_TOKEN") {
+            return Ok(Some(Secret::new(token.trim())));
+        }
+        Ok(if is_this_host(server) { self.own_token() } else { None })
+    }
+
+    /// The token of an instance that was configured here, as far as there is one to be found.
+    fn own_token(&self) -> Option<Secret> {
+        let args = SettingsArgs { config: self.config.clone(), ..SettingsArgs::default() };
+        let sources = args.sources().ok()?;
+        let configured = |settings: &Settings| settings.gate.admin_tokens.first().cloned();
+        match config::load(&sources) {
+            Ok(settings) => configured(&settings)
+                .or_else(|| read_token(&settings.instance.admin_token_file()).ok()),
+            // The rest of a broken configuration is the server's affair.
+            Err(_) => read_token(&sources.workdir.join("data").join(ADMIN_TOKEN)).ok(),
+        }
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|text| !text.is_empty())
+}
+
+/// A base URL that ends in `/`.
+fn server(text: &str) -> Result<Url, Exit> {
+    let bad =
+        |why: &str| Exit::Usage(format!("--server {text:?}: {why}, such as {SERVER_DEFAULT}"));
+    let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let mut url = Url::parse(&whole).map_err(|_| bad("expected a URL"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err(bad("expected an http or https URL"));
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
+        return Err(bad("expected a URL without user, password and query"));
+    }
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Ok(url)
+}
+
+fn read_token(path: &Path) -> Result<Secret, Exit> {
+    let bad = |why: &str| Exit::Usage(format!("--token-file {}: {why}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| bad(&error.to_string()))?;
+    let text = text.trim();
+    if text.is_empty() || text.len() > TOKEN_BYTES_MAX || text.chars().any(char::is_control) {
+        return Err(bad("expected one line with a token"));
+    }
+    Ok(Secret::new(text))
+}
+
+fn is_this_host(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers() {
+        for (text, url) in [
+            ("127.0.0.1:4400", "http://127.0.0.1:4400/"),
+            ("https://eu.example.org/mirror", "https://eu.example.org/mirror/"),
+        ] {
+            assert_eq!(server(text).expect(text).as_str(), url);
+        }
+        for text in ["", "ftp://x", "http://u:p@x", "http://x/?a=b", "http://"] {
+            assert!(matches!(server(text), Err(Exit::Usage(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_token_found_here_is_for_this_host() {
+        let is_here = |text: &str| is_this_host(&server(text).expect(text));
+        assert!(is_here("http://[::1]:1") && is_here("localhost:1") && is_here("127.9.9.9"));
+        assert!(!is_here("https://eu.example.org") && !is_here("http://localhost.example.org"));
+    }
+}

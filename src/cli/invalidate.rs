@@ -1,0 +1,234 @@
+//! `invalidate`: clear what changed, here and at every mirror.
+//!
+//! It builds the body of `POST /api/cache/invalidate` and tells the answer. Where it was asked to wait
+//! and not every mirror came in time, that is code 3: nothing is lost, the rest follows by itself.
+
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+use reqwest::{Method, StatusCode};
+use serde_json::{Map, Value, json};
+
+use super::connect::ConnectArgs;
+use super::print::{self, BAD, BOLD, DIM, GOOD, WARN, styled};
+use super::{Exit, client};
+use crate::support::duration;
+
+pub const EXAMPLES: &str = "\
+Examples:
+  cache-mirror invalidate posts/42                 one post, and all that depends on posts
+  cache-mirror invalidate posts categories/7       several at once are one event
+  cache-mirror invalidate --tag products:client:7 --path '/shop/*'
+  cache-mirror invalidate posts --dry-run          what would be cleared, and where
+  cache-mirror invalidate posts/42 --wait all --timeout 5s
+  cache-mirror invalidate --all --no-mirror        everything, on this instance only";
+
+/// Wait where `--timeout` is not given, as the server has it.
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
+
+/// Arguments of `invalidate`.
+#[derive(Debug, ClapArgs)]
+#[command(group(clap::ArgGroup::new("what").required(true).multiple(true)))]
+pub struct Args {
+    /// A type, or one entity of it
+    #[arg(value_name = "TYPE[/ID]", group = "what")]
+    targets: Vec<String>,
+    /// Entries with this tag; may be repeated, as all of these
+    #[arg(long, value_name = "TAG", group = "what")]
+    tag: Vec<String>,
+    /// The entry of this path; a trailing * makes it a prefix
+    #[arg(long, value_name = "PATH", group = "what")]
+    path: Vec<String>,
+    /// The entry of this key
+    #[arg(long, value_name = "KEY", group = "what")]
+    key: Vec<String>,
+    /// Entries whose key matches this glob
+    #[arg(long, value_name = "GLOB", group = "what")]
+    pattern: Vec<String>,
+    /// Everything
+    #[arg(long, group = "what")]
+    all: bool,
+    /// On this instance only
+    #[arg(long)]
+    no_mirror: bool,
+    /// May be served stale while one refresh runs
+    #[arg(long)]
+    soft: bool,
+    /// Tell what would happen, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Until so many mirrors have acknowledged: local, any, all or a number
+    #[arg(long, value_name = "WHO", value_parser = parse_wait)]
+    wait: Option<String>,
+    /// Longest wait, such as 5s or 500ms [default: 5s]
+    #[arg(long, value_name = "TIME", value_parser = parse_timeout, requires = "wait")]
+    timeout: Option<Duration>,
+    /// Why, for the journal
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// What was done: create, update, delete, restore, force_delete or archive
+    #[arg(long, value_name = "WORD", value_parser = ACTIONS)]
+    action: Option<String>,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+const ACTIONS: [&str; 6] = ["create", "update", "delete", "restore", "force_delete", "archive"];
+
+fn parse_wait(text: &str) -> Result<String, String> {
+    match text {
+        "local" | "any" | "all" => Ok(text.to_owned()),
+        _ if text.parse::<usize>().is_ok() => Ok(text.to_owned()),
+        _ => Err("expected local, any, all or a number of mirrors".into()),
+    }
+}
+
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    duration::parse(text).ok_or_else(|| "expected a time like 5s or 500ms".into())
+}
+
+/// Sends the invalidation and tells what became of it.
+pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
+    let body = body(args)?;
+    let timeout = args.timeout.unwrap_or(TIMEOUT_DEFAULT);
+    let client = args.connect.client(timeout)?;
+    let path = match &args.wait {
+        None => "/api/cache/invalidate".to_owned(),
+        Some(wait) => {
+            let wait = client::encoded(wait);
+            format!("/api/cache/invalidate?wait={wait}&timeout={}ms", timeout.as_millis())
+        }
+    };
+    let (status, answer) = client.call(Method::POST, &path, Some(&body)).await?;
+    if is_json {
+        print::json(&answer)?;
+    } else {
+        tell(&answer)?;
+    }
+    for warning in answer["warnings"].as_array().into_iter().flatten() {
+        print::talk(format_args!("warning: {}", print::safe(warning.as_str().unwrap_or_default())));
+    }
+    if answer["degraded"] == true {
+        print::talk(
+            "warning: the disk refuses events: every mirror will be told to clear everything",
+        );
+    }
+    if status == StatusCode::ACCEPTED { Err(late(&answer, timeout)) } else { Ok(()) }
+}
+
+fn body(args: &Args) -> Result<Value, Exit> {
+    let mut body = Map::new();
+    let items = args.targets.iter().map(|text| target(text)).collect::<Result<Vec<_>, _>>()?;
+    match (items.len(), &items[..]) {
+        (1, [Value::Object(only)]) => body.extend(only.clone()),
+        (0, _) => {}
+        _ => drop(body.insert("items".into(), json!(items))),
+    }
+    for (field, list) in [
+        ("tags", &args.tag),
+        ("paths", &args.path),
+        ("keys", &args.key),
+        ("patterns", &args.pattern),
+    ] {
+        if !list.is_empty() {
+            body.insert(field.into(), json!(list));
+        }
+    }
+    for (field, is_set, value) in [
+        ("all", args.all, json!(true)),
+        ("mirror", args.no_mirror, json!(false)),
+        ("mode", args.soft, json!("soft")),
+        ("dry_run", args.dry_run, json!(true)),
+        ("reason", args.reason.is_some(), json!(args.reason)),
+        ("action", args.action.is_some(), json!(args.action)),
+    ] {
+        if is_set {
+            body.insert(field.into(), value);
+        }
+    }
+    Ok(Value::Object(body))
+}
+
+/// `posts` or `posts/42`; an id may hold further slashes.
+fn target(text: &str) -> Result<Value, Exit> {
+    match text.split_once('/') {
+        None if !text.is_empty() => Ok(json!({ "type": text })),
+        Some((name, id)) if !name.is_empty() && !id.is_empty() => {
+            Ok(json!({ "type": name, "id": id }))
+        }
+        _ => Err(Exit::Usage(format!("{text:?}: expected TYPE or TYPE/ID, such as posts/42"))),
+    }
+}
+
+fn tell(answer: &Value) -> Result<(), Exit> {
+    if answer["duplicate"] == true {
+        return print::line("nothing new: it had its effect before");
+    }
+    let is_dry_run = answer["dry_run"] == true;
+    let entries = answer["invalidated_entries"].as_u64().unwrap_or(0);
+    let at_least = if answer["count_complete"] == false { "at least " } else { "" };
+    let types = answer["types"].as_object().into_iter().flatten();
+    let types: Vec<String> =
+        types.map(|(name, count)| format!("{} {count}", print::safe(name))).collect();
+    let mut text = format!(
+        "{} {at_least}{}",
+        styled(BOLD, if is_dry_run { "would clear" } else { "cleared" }),
+        print::count(entries, "entry", "entries")
+    );
+    if !types.is_empty() {
+        text.push_str(&format!(" ({})", types.join(", ")));
+    }
+    let cascade = answer["cascade"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let cascade: Vec<String> = cascade.map(print::safe).collect();
+    if !cascade.is_empty() {
+        text.push_str(&format!("; with it go {}", cascade.join(", ")));
+    }
+    if !is_dry_run {
+        let id = format!("version {} event {}", answer["version"], print::text(answer, "id"));
+        text.push_str(&format!("  {}", styled(DIM, id)));
+    }
+    print::line(text)?;
+    mirrors(answer).try_for_each(|mirror| tell_mirror(mirror, is_dry_run))
+}
+
+fn mirrors(answer: &Value) -> impl Iterator<Item = &Value> {
+    answer["mirrors"].as_array().into_iter().flatten()
+}
+
+fn tell_mirror(mirror: &Value, is_dry_run: bool) -> Result<(), Exit> {
+    let status = print::text(mirror, "status");
+    let style = match status.as_str() {
+        "delivered" => GOOD,
+        "failed" => BAD,
+        "paused" => WARN,
+        _ => DIM,
+    };
+    let word = if is_dry_run && status != "self" { "would be told" } else { status.as_str() };
+    let why: Vec<String> = ["reason", "last_error"]
+        .iter()
+        .map(|member| print::text(mirror, member))
+        .filter(|text| !text.is_empty())
+        .collect();
+    let name = print::text(mirror, "peer");
+    print::line(format!("  {name:<28} {}  {}", styled(style, word), why.join(": ")).trim_end())
+}
+
+/// Whom the wait was for nothing.
+fn late(answer: &Value, timeout: Duration) -> Exit {
+    let status = |mirror: &Value| print::text(mirror, "status");
+    let counted: Vec<&Value> = mirrors(answer)
+        .filter(|mirror| !matches!(status(mirror).as_str(), "self" | "skipped"))
+        .collect();
+    let delivered = counted.iter().filter(|mirror| status(mirror) == "delivered").count();
+    let rest: Vec<String> = counted
+        .iter()
+        .filter(|mirror| status(mirror) != "delivered")
+        .map(|mirror| format!("{} {}", print::text(mirror, "peer"), status(mirror)))
+        .collect();
+    Exit::Partial(format!(
+        "{delivered} of {} mirrors acknowledged within {timeout:?}; the rest will be told until they \
+         do: {}. See: cache-mirror mirrors",
+        counted.len(),
+        rest.join(", ")
+    ))
+}

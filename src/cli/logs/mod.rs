@@ -1,0 +1,146 @@
+//! `logs`: read `logs/cache.json` as people read it, or as it is with `--json`.
+//!
+//! It follows the file over rotation and truncation, and loses no line as long as the rotated files
+//! are still there. It never writes.
+
+mod filter;
+mod line;
+mod tail;
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+
+use self::filter::Filter;
+use self::tail::Tail;
+use super::settings::SettingsArgs;
+use super::{Exit, print};
+use crate::activity::{Kind, Level};
+
+pub const EXAMPLES: &str = "\
+Examples:
+  cache-mirror logs -n 20                          the newest twenty lines
+  cache-mirror logs -f --level warn                follow what somebody should look at
+  cache-mirror logs --event mirror --peer eu.example.org
+  cache-mirror logs --type posts --id 42           what became of one post
+  cache-mirror logs --json | npx pino-pretty";
+
+/// Lines shown before following, unless told otherwise.
+const FOLLOW_LINES_DEFAULT: usize = 10;
+/// How often the file is looked at: below what a reader notices.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Arguments of `logs`.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// Go on with what is written from now on
+    #[arg(short, long)]
+    follow: bool,
+    /// Begin with the newest N lines that pass [default: all; 10 with --follow]
+    #[arg(short = 'n', long, value_name = "N")]
+    lines: Option<usize>,
+    /// Lines at least this severe: trace, debug, info, warn or error
+    #[arg(long, value_name = "LEVEL", value_parser = parse_level)]
+    level: Option<Level>,
+    /// Lines about this: invalidate, mirror, token, loop, breaker, ...
+    #[arg(long, value_name = "EVENT", value_parser = parse_kind)]
+    event: Option<Kind>,
+    /// Lines about this mirror
+    #[arg(long, value_name = "NAME")]
+    peer: Option<String>,
+    /// Lines that name this type, by cascade too
+    #[arg(long, value_name = "TYPE")]
+    r#type: Option<String>,
+    /// Lines that name this entity (42 or posts/42), or this event
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+    /// The file [default: log.file of the configuration]
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Configuration file that says where the log is
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+fn parse_level(word: &str) -> Result<Level, String> {
+    Level::parse(word).ok_or_else(|| "expected trace, debug, info, warn or error".into())
+}
+
+fn parse_kind(word: &str) -> Result<Kind, String> {
+    let known = Kind::ALL.map(Kind::as_str);
+    let found = Kind::ALL.into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(word));
+    found.ok_or_else(|| format!("expected one of {}", known.join(", ")))
+}
+
+/// Shows what is there and, where asked, what comes.
+pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
+    let path = match &args.file {
+        Some(path) => path.clone(),
+        None => {
+            let settings = SettingsArgs { config: args.config.clone(), ..SettingsArgs::default() };
+            settings.settings()?.log.file
+        }
+    };
+    let filter = Filter {
+        level: args.level,
+        event: args.event,
+        peer: args.peer.clone(),
+        type_name: args.r#type.clone(),
+        id: args.id.clone(),
+    };
+    let cannot = |error: std::io::Error| {
+        Exit::Failed(format!(
+            "cannot read {}: {error}. Has the instance run here? see --file",
+            path.display()
+        ))
+    };
+    let mut tail = Tail::open(&path).map_err(cannot)?;
+    let limit = args.lines.or(args.follow.then_some(FOLLOW_LINES_DEFAULT));
+    for raw in present(&mut tail, &filter, limit, is_json, cannot)? {
+        show(&raw, is_json)?;
+    }
+    if args.follow { follow(&mut tail, &filter, is_json).await } else { Ok(()) }
+}
+
+/// Shows what is there, or gives the newest `limit` lines of it.
+fn present(
+    tail: &mut Tail,
+    filter: &Filter,
+    limit: Option<usize>,
+    is_json: bool,
+    cannot: impl Fn(std::io::Error) -> Exit,
+) -> Result<VecDeque<String>, Exit> {
+    let mut newest = VecDeque::new();
+    while let Some(raw) = tail.next_line().map_err(&cannot)? {
+        if !filter.passes(&raw) {
+            continue;
+        }
+        match limit {
+            None => show(&raw, is_json)?,
+            Some(limit) => {
+                newest.push_back(raw);
+                newest.drain(..newest.len().saturating_sub(limit));
+            }
+        }
+    }
+    Ok(newest)
+}
+
+/// Shows what comes, for ever.
+async fn follow(tail: &mut Tail, filter: &Filter, is_json: bool) -> Result<(), Exit> {
+    loop {
+        // A read that fails now (the file is away for a moment) may work the next time.
+        while let Ok(Some(raw)) = tail.next_line() {
+            if filter.passes(&raw) {
+                show(&raw, is_json)?;
+            }
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+fn show(raw: &str, is_json: bool) -> Result<(), Exit> {
+    if is_json { print::line(print::safe(raw)) } else { print::line(line::pretty(raw)) }
+}

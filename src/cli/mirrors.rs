@@ -1,0 +1,211 @@
+//! `mirrors`: list the mirrors, and an operator's hand on each.
+//!
+//! A list shows what does not go well together with the command that helps, like `git status`.
+
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, Subcommand};
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+
+use super::client::{Client, encoded};
+use super::connect::ConnectArgs;
+use super::print::{self, BAD, DIM, GOOD, WARN, styled};
+use super::{Exit, HELP};
+use crate::support::clock;
+
+pub const EXAMPLES: &str = "\
+Examples:
+  cache-mirror mirrors
+  cache-mirror mirrors pause eu.example.org        hold it back; the journal keeps everything
+  cache-mirror mirrors resume eu.example.org
+  cache-mirror mirrors retry eu.example.org        now, instead of when the back-off ends
+  cache-mirror mirrors limit eu.example.org 20/s --burst 40";
+
+/// Arguments of `mirrors`.
+#[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// List them (the default)
+    #[command(help_template = HELP)]
+    Ls {
+        #[command(flatten)]
+        connect: ConnectArgs,
+    },
+    /// Hold back what goes to it; nothing is lost
+    #[command(help_template = HELP)]
+    Pause(Named),
+    /// Let it go on at once, whatever held it
+    #[command(help_template = HELP)]
+    Resume(Named),
+    /// Try now instead of when the back-off ends
+    #[command(help_template = HELP)]
+    Retry(Named),
+    /// Change its rate limit, until the next restart
+    #[command(help_template = HELP)]
+    Limit {
+        /// The mirror's name, as listed
+        name: String,
+        /// Requests a second, such as 20/s
+        #[arg(value_name = "RATE", value_parser = parse_rate)]
+        rate: f64,
+        /// Requests at once after a pause
+        #[arg(long)]
+        burst: Option<u32>,
+        #[command(flatten)]
+        connect: ConnectArgs,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+struct Named {
+    /// The mirror's name, as listed
+    name: String,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix("/s").unwrap_or(text);
+    match number.parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
+        _ => Err("expected a rate above 0, such as 20/s or 0.5/s".into()),
+    }
+}
+
+/// Lists, or changes one.
+pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
+    match &args.what {
+        None => list(&args.connect, is_json).await,
+        Some(What::Ls { connect }) => list(connect, is_json).await,
+        Some(What::Pause(named)) => operate(named, "pause", "paused", is_json).await,
+        Some(What::Resume(named)) => operate(named, "resume", "resumed", is_json).await,
+        Some(What::Retry(named)) => operate(named, "retry", "is tried now", is_json).await,
+        Some(What::Limit { name, rate, burst, connect }) => {
+            limit(&connect.client(Duration::ZERO)?, name, *rate, *burst, is_json).await
+        }
+    }
+}
+
+async fn list(connect: &ConnectArgs, is_json: bool) -> Result<(), Exit> {
+    let answer = connect.client(Duration::ZERO)?.get("/api/mirrors").await?;
+    if is_json {
+        return print::json(&answer);
+    }
+    let mirrors = answer["mirrors"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if mirrors.is_empty() {
+        print::talk("no mirrors: set CACHE_MIRRORS or mirrors.urls");
+    }
+    tell_mirrors(mirrors)
+}
+
+async fn operate(named: &Named, verb: &str, done: &str, is_json: bool) -> Result<(), Exit> {
+    let client = named.connect.client(Duration::ZERO)?;
+    let path = format!("/api/mirrors/{}/{verb}", encoded(&named.name));
+    let (_, answer) = client.call(Method::POST, &path, None).await?;
+    if is_json {
+        return print::json(&answer);
+    }
+    let waiting = answer["mirror"]["backlog_events"].as_u64().unwrap_or(0);
+    let waiting = print::count(waiting, "event", "events");
+    print::line(format_args!("{} {done}; {waiting} waiting", named.name))
+}
+
+async fn limit(
+    client: &Client,
+    name: &str,
+    rate: f64,
+    burst: Option<u32>,
+    is_json: bool,
+) -> Result<(), Exit> {
+    let mut body = Map::from_iter([("rate_per_second".to_owned(), json!(rate))]);
+    if let Some(burst) = burst {
+        body.insert("burst".into(), json!(burst));
+    }
+    let path = format!("/api/mirrors/{}", encoded(name));
+    let (_, answer) = client.call(Method::PATCH, &path, Some(&Value::Object(body))).await?;
+    if is_json {
+        return print::json(&answer);
+    }
+    let (rate, burst) = (&answer["rate_per_second"], &answer["burst"]);
+    print::line(format_args!("{name} limited to {rate}/s, burst {burst}, until the next restart"))
+}
+
+/// A table of mirrors with hints.
+pub fn tell_mirrors(mirrors: &[Value]) -> Result<(), Exit> {
+    let width = mirrors.iter().map(|mirror| print::text(mirror, "name").chars().count()).max();
+    let width = width.unwrap_or(0).clamp(8, 40);
+    mirrors.iter().try_for_each(|mirror| tell_mirror(mirror, width))
+}
+
+fn tell_mirror(mirror: &Value, width: usize) -> Result<(), Exit> {
+    let (name, state) = (print::text(mirror, "name"), print::text(mirror, "state"));
+    let style = match state.as_str() {
+        "ok" => GOOD,
+        "self" => DIM,
+        "paused" => WARN,
+        _ => BAD,
+    };
+    let state_shown = styled(style, format_args!("{state:<8}"));
+    let kind = print::text(mirror, "kind");
+    let rate = format!("{}/s, burst {}", mirror["rate_per_second"], mirror["burst"]);
+    let line = match state.as_str() {
+        "self" => format!("  {name:<width$}  {state_shown} this instance"),
+        _ => format!("  {name:<width$}  {state_shown} {kind:<12}  {rate}  {}", backlog(mirror)),
+    };
+    print::line(line.trim_end())?;
+    hints(&name, &state, mirror)
+        .iter()
+        .try_for_each(|hint| print::line(format_args!("      {hint}")))
+}
+
+fn backlog(mirror: &Value) -> String {
+    let waiting = mirror["backlog_events"].as_u64().unwrap_or(0);
+    if waiting == 0 {
+        return format!("{} delivered", mirror["delivered"]);
+    }
+    let oldest = mirror["backlog_oldest_ms"].as_u64().unwrap_or_else(clock::wall_ms);
+    let age = print::seconds(clock::wall_ms().saturating_sub(oldest) / 1000);
+    format!("{} waiting for {age}", print::count(waiting, "event", "events"))
+}
+
+/// What is wrong and what helps.
+fn hints(name: &str, state: &str, mirror: &Value) -> Vec<String> {
+    let error = print::text(mirror, "last_error");
+    let next = mirror["next_attempt_ms"].as_u64().map(|ms| format!("next attempt in {ms} ms"));
+    let mut hints = match (state, mirror["paused"].as_str()) {
+        ("paused", Some("operator")) => vec![
+            "held back by an operator; the journal keeps everything".to_owned(),
+            format!("(use \"cache-mirror mirrors resume {name}\")"),
+        ],
+        ("paused", _) => vec![
+            format!("its credentials do not work: {error}"),
+            "(check SERVICE_EMAIL and SERVICE_PASSWORD, then".to_owned(),
+            format!(" use \"cache-mirror mirrors retry {name}\")"),
+        ],
+        ("failing", _) => vec![
+            format!(
+                "{}: {error}; {}",
+                print::count(mirror["failures"].as_u64().unwrap_or(0), "failure", "failures"),
+                next.unwrap_or_else(|| "trying".into())
+            ),
+            format!("(use \"cache-mirror mirrors retry {name}\" to try now)"),
+        ],
+        _ => vec![],
+    };
+    if mirror["echoing"] == true {
+        hints.push("sends back what it is told; its echoes are held back and merged".to_owned());
+    }
+    if mirror["backlog_widened"] == true {
+        hints.push("so much waits that whole types will be cleared there".to_owned());
+    }
+    hints
+}

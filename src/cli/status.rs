@@ -1,0 +1,95 @@
+//! `status`: what the instance is, what it holds, and how its mirrors do, with what to do about it.
+
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+use serde_json::{Value, json};
+
+use super::Exit;
+use super::connect::ConnectArgs;
+use super::mirrors::tell_mirrors;
+use super::print::{self, BAD, BOLD, styled};
+
+pub const EXAMPLES: &str = "\
+Examples:
+  cache-mirror status
+  cache-mirror status --server https://eu.example.org --token-file eu.token
+  cache-mirror status --json | jq '.mirrors[] | select(.state != \"ok\")'";
+
+/// Arguments of `status`.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+/// Asks and tells.
+pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
+    let client = args.connect.client(Duration::ZERO)?;
+    let stats = client.get("/api/cache/stats").await?;
+    let versions = client.get("/api/cache/versions").await?;
+    let mirrors = client.get("/api/mirrors").await?["mirrors"].take();
+    if is_json {
+        let document = json!({
+            "server": client.server(), "stats": stats, "versions": versions, "mirrors": mirrors,
+        });
+        return print::json(&document);
+    }
+    tell_instance(client.server(), &stats, &versions)?;
+    let mirrors = mirrors.as_array().map(Vec::as_slice).unwrap_or_default();
+    if mirrors.is_empty() {
+        return print::line("mirrors   none (set CACHE_MIRRORS to mirror invalidations)");
+    }
+    print::line("mirrors")?;
+    tell_mirrors(mirrors)
+}
+
+fn tell_instance(server: &str, stats: &Value, versions: &Value) -> Result<(), Exit> {
+    let number = |value: &Value| value.as_u64().unwrap_or(0);
+    let name = print::text(stats, "instance");
+    let up = print::seconds(number(&stats["uptime_s"]));
+    print::line(format_args!("{}  {server}, up {up}", styled(BOLD, name)))?;
+    let cleared = match versions["last_cache_clear"].as_str() {
+        Some(at) => format!("last invalidation {}", print::safe(at)),
+        None => "no invalidation yet".into(),
+    };
+    print::line(format_args!("version   {}, {cleared}", versions["version"]))?;
+    tell_store(&stats["store"])?;
+    let journal = &stats["journal"];
+    print::line(format_args!(
+        "journal   seq {}, epoch {}, {}",
+        journal["head"],
+        journal["epoch"],
+        print::bytes(number(&journal["bytes"]))
+    ))?;
+    if journal["degraded"] == true {
+        let error = print::text(journal, "last_error");
+        let text = format!("DEGRADED: the disk refuses events: {error}");
+        print::line(format_args!("          {}", styled(BAD, text)))?;
+        print::line("          (free the disk; every mirror will be told to clear everything)")?;
+    }
+    let clients = number(&stats["stream"]["clients"]);
+    print::line(format_args!("stream    {}", print::count(clients, "reader", "readers")))?;
+    let dropped = number(&stats["log"]["dropped"]);
+    if dropped > 0 {
+        let dropped = print::count(dropped, "line", "lines");
+        print::line(format_args!("log       {}", styled(BAD, format!("{dropped} dropped"))))?;
+    }
+    Ok(())
+}
+
+fn tell_store(store: &Value) -> Result<(), Exit> {
+    let number = |name: &str| store[name].as_u64().unwrap_or(0);
+    let hits = number("hits") + number("stale_hits");
+    let lookups = hits + number("misses");
+    let ratio = match lookups {
+        0 => "no lookups yet".to_owned(),
+        _ => format!("{} % of {lookups} lookups hit", hits * 100 / lookups),
+    };
+    print::line(format_args!(
+        "store     {}, {} of {}, {ratio}",
+        print::count(number("entries"), "entry", "entries"),
+        print::bytes(number("bytes")),
+        print::bytes(number("bytes_max"))
+    ))
+}
