@@ -6,6 +6,7 @@
 mod client;
 mod config;
 mod connect;
+mod demo;
 mod exit;
 mod hash_password;
 mod invalidate;
@@ -32,6 +33,7 @@ const HELP: &str = "\
 
 const EXAMPLES: &str = "\
 Examples:
+  cache-mirror demo                            three instances and a small site, in one minute
   cache-mirror serve                           run an instance
   cache-mirror invalidate posts/42             clear a post, here and at every mirror
   cache-mirror status                          what this instance is and how its mirrors do
@@ -61,6 +63,9 @@ enum Command {
     /// Run an instance
     #[command(help_template = HELP, before_help = serve::EXAMPLES)]
     Serve(serve::Args),
+    /// Show it all: three instances and a small site on this host
+    #[command(help_template = HELP, before_help = demo::EXAMPLES)]
+    Demo(demo::Args),
     /// Clear what changed, here and at every mirror
     #[command(help_template = HELP, before_help = invalidate::EXAMPLES)]
     Invalidate(invalidate::Args),
@@ -97,6 +102,7 @@ pub fn main() -> ExitCode {
     let is_json = cli.json;
     let result = match &cli.command {
         Command::Serve(args) => serve::run(args, is_json),
+        Command::Demo(args) => demo::run(args, is_json),
         Command::Invalidate(args) => wait(invalidate::run(args, is_json)),
         Command::Status(args) => wait(status::run(args, is_json)),
         Command::Mirrors(args) => wait(mirrors::run(args, is_json)),
