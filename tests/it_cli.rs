@@ -1,0 +1,12 @@
+//! The command line as its users meet it: the real binary, its output and its exit codes.
+
+#[path = "it_cli/client.rs"]
+mod client;
+#[path = "it_cli/demo.rs"]
+mod demo;
+#[path = "it_cli/local.rs"]
+mod local;
+#[path = "it_cli/logs.rs"]
+mod logs;
+#[path = "it_cli/support.rs"]
+mod support;

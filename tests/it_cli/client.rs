@@ -1,0 +1,144 @@
+//! Commands that talk to a running instance.
+
+use crate::support::{Desk, TOKEN};
+
+/// An instance with the graph, and one mirror that nobody answers for.
+const LONELY: &[&str] = &[
+    "graph.preset=polymech",
+    "instance.name=a",
+    "mirrors.peers=[{ name = \"gone\", url = \"http://127.0.0.1:1\" }]",
+    "mirrors.login.email=m@x.example",
+    "mirrors.login.password=a-password",
+];
+
+#[test]
+fn invalidate_tells_what_was_cleared_and_in_json_just_the_answer() {
+    let desk = Desk::new();
+    let (_server, url) = desk.serve(&["graph.preset=polymech", "instance.name=a"]);
+    let told = desk.ask(&url, &["invalidate", "post/42", "pages"]).ended(0);
+    assert!(told.stdout.starts_with("cleared 0 entries; with it go feed  version 1"), "{told:?}");
+    assert!(!told.stdout.contains('\u{1b}'), "no colours into a pipe");
+
+    let args = [
+        "invalidate",
+        "--tag",
+        "t",
+        "--path",
+        "/x/*",
+        "--key",
+        "k",
+        "--pattern",
+        "p:*",
+        "--soft",
+        "--no-mirror",
+        "--reason",
+        "why",
+        "--action",
+        "delete",
+        "--json",
+    ];
+    let answer = desk.ask(&url, &args).ended(0).json();
+    assert_eq!((&answer["success"], &answer["version"]), (&true.into(), &2.into()));
+    let event = desk.ask(&url, &["status", "--json"]).ended(0).json();
+    assert_eq!(event["versions"]["version"], 2);
+
+    let dry = desk.ask(&url, &["invalidate", "--all", "--dry-run"]).ended(0);
+    assert!(dry.stdout.starts_with("would clear 0 entries"), "{dry:?}");
+    let odd = desk.ask(&url, &["invalidate", "pots"]).ended(0);
+    assert!(odd.stderr.contains("warning: pots is not in the graph"), "{odd:?}");
+}
+
+#[test]
+fn a_wait_that_not_every_mirror_keeps_is_partial_and_names_them() {
+    let desk = Desk::new();
+    let (_server, url) = desk.serve(LONELY);
+    let late =
+        desk.ask(&url, &["invalidate", "posts/1", "--wait", "all", "--timeout", "300ms"]).ended(3);
+    assert!(late.stdout.starts_with("cleared"), "{late:?}");
+    assert!(late.stderr.contains("0 of 1 mirrors acknowledged within 300ms"), "{late:?}");
+    assert!(late.stderr.contains("gone"), "{late:?}");
+    desk.ask(&url, &["invalidate", "posts/1", "--wait", "local"]).ended(0);
+}
+
+#[test]
+fn status_reads_like_a_report_and_says_what_helps() {
+    let desk = Desk::new();
+    let (_server, url) = desk.serve(LONELY);
+    desk.ask(&url, &["mirrors", "pause", "gone"]).ended(0);
+    desk.ask(&url, &["invalidate", "posts/1"]).ended(0);
+    let told = desk.ask(&url, &["status"]).ended(0).stdout;
+    let expected = [
+        url.as_str(),
+        "version   1, last invalidation",
+        "store     0 entries",
+        "journal   seq 1",
+        "1 event waiting",
+        "(use \"cache-mirror mirrors resume gone\")",
+    ];
+    for part in expected {
+        assert!(told.contains(part), "{part:?} in\n{told}");
+    }
+    let json = desk.ask(&url, &["status", "--json"]).ended(0).json();
+    assert_eq!(json["stats"]["instance"], "a");
+    assert_eq!(json["mirrors"][0]["paused"], "operator");
+}
+
+#[test]
+fn mirrors_are_listed_paused_resumed_retried_and_limited() {
+    let desk = Desk::new();
+    let (_server, url) = desk.serve(LONELY);
+    let ask = |args: &[&str]| desk.ask(&url, args);
+    let list = ask(&["mirrors"]).ended(0).stdout;
+    assert!(list.contains("gone"), "{list}");
+    assert_eq!(ask(&["mirrors", "ls"]).ended(0).stdout.lines().count(), list.lines().count());
+    assert!(ask(&["mirrors", "pause", "gone"]).ended(0).stdout.starts_with("gone paused"));
+    let state = || ask(&["mirrors", "--json"]).ended(0).json()["mirrors"][0]["paused"].clone();
+    assert_eq!(state(), "operator");
+    assert!(ask(&["mirrors", "resume", "gone"]).ended(0).stdout.starts_with("gone resumed"));
+    assert!(state().is_null());
+    ask(&["mirrors", "retry", "gone"]).ended(0);
+    let limited = ask(&["mirrors", "limit", "gone", "20/s", "--burst", "3", "--json"]).ended(0);
+    let limited = limited.json();
+    assert_eq!((&limited["rate_per_second"], &limited["burst"]), (&20.0.into(), &3.into()));
+
+    ask(&["mirrors", "pause", "nobody"]).refused(1, "no mirror \"nobody\"; there are: gone");
+    ask(&["mirrors", "limit", "gone", "none"]).refused(2, "such as 20/s");
+}
+
+#[test]
+fn exit_codes_are_a_contract_and_each_error_says_what_helps() {
+    let desk = Desk::new();
+    let (_server, url) = desk.serve(&["graph.preset=polymech"]);
+    for command in [&["status"][..], &["mirrors"], &["invalidate", "posts"]] {
+        let gone = [command, &["--server", "http://127.0.0.1:1"]].concat();
+        let says = "cannot reach http://127.0.0.1:1: connection refused. Is it running?";
+        desk.run(&gone).refused(4, says);
+        // The token of this host's data directory does not exist: it was configured.
+        let denied = [command, &["--server", &url]].concat();
+        desk.run(&denied).refused(5, "wants a token and none was found: give --token-file");
+    }
+    std::fs::write(desk.path().join("wrong.token"), "a-token-of-somebody-else\n").expect("write");
+    let wrong = ["status", "--server", &url, "--token-file", "wrong.token"];
+    desk.run(&wrong).refused(5, "does not accept the token");
+    let none = ["status", "--server", &url, "--token-file", "none.token"];
+    desk.run(&none).refused(2, "--token-file none.token");
+    desk.ask(&url, &["invalidate"]).refused(2, "--tag");
+    desk.ask(&url, &["invalidate", "posts/"]).refused(2, "expected TYPE or TYPE/ID");
+    desk.ask(&url, &["invalidate", "posts", "--timeout", "5s"]).refused(2, "--wait");
+    desk.ask(&url, &["invalidate", "no type"]).refused(1, "(422)");
+    desk.ask("ftp://x", &["status"]).refused(2, "expected an http or https URL");
+}
+
+#[test]
+fn the_token_is_found_in_a_file_or_in_the_data_directory_of_this_host() {
+    let desk = Desk::new();
+    std::fs::write(desk.path().join("a.token"), format!("{TOKEN}\n")).expect("write");
+    let (_server, url) = desk.serve(&[]);
+    desk.run(&["status", "--server", &url, "--token-file", "a.token"]).ended(0);
+
+    let generated = Desk::new();
+    let server = generated.start(&["serve", "--set", "control.listen=127.0.0.1:0"]);
+    let line = server.line();
+    let url = line.strip_prefix("listening control=").expect("the line");
+    generated.run(&["status", "--server", url]).ended(0);
+}

@@ -1,0 +1,113 @@
+//! Commands that need no instance.
+
+use argon2::password_hash::PasswordHash;
+use argon2::{Argon2, PasswordVerifier};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::support::{Desk, until};
+
+#[test]
+fn a_hashed_password_verifies_and_the_newline_is_no_part_of_it() {
+    let desk = Desk::new();
+    for stdin in ["a password\n", "a password\r\n", "a password"] {
+        let hash = desk.run_with(&["hash-password", "--stdin"], stdin).ended(0).stdout;
+        let hash = PasswordHash::new(hash.trim_end()).expect("PHC");
+        assert_eq!(hash.algorithm.as_str(), "argon2id");
+        Argon2::default().verify_password(b"a password", &hash).expect("it verifies");
+        Argon2::default().verify_password(b"a password\n", &hash).expect_err("the newline");
+    }
+    let json = desk.run_with(&["hash-password", "--stdin", "--json"], "x").ended(0).json();
+    assert!(json["password_hash"].as_str().expect("text").starts_with("$argon2id$"));
+
+    for empty in ["", "\n"] {
+        desk.run_with(&["hash-password", "--stdin"], empty).refused(1, "the password is empty");
+    }
+    let long = "x".repeat(1025);
+    desk.run_with(&["hash-password", "--stdin"], &long).refused(1, "longer than 1024 bytes");
+    desk.run(&["hash-password"]).refused(2, "--stdin");
+}
+
+#[test]
+fn secrets_are_random_and_of_the_size_asked_for() {
+    let desk = Desk::new();
+    let secret = |args: &[&str]| {
+        let text = desk.run(args).ended(0).stdout;
+        STANDARD.decode(text.trim_end()).expect("base64")
+    };
+    let one = secret(&["secret", "generate"]);
+    assert_eq!(one.len(), 32);
+    assert_ne!(one, secret(&["secret", "generate"]));
+    assert_eq!(secret(&["secret", "generate", "--bytes", "1024"]).len(), 1024);
+    for bytes in ["15", "1025", "many"] {
+        desk.run(&["secret", "generate", "--bytes", bytes]).refused(2, "--bytes");
+    }
+}
+
+#[test]
+fn config_shows_every_setting_with_its_origin_and_no_secret() {
+    let desk = Desk::new();
+    let set = ["config", "--set", "auth.admin_token=hunter2hunter2hunter2"];
+    let shown = desk.run(&set).ended(0).stdout;
+    let line = |key: &str| {
+        let found = shown.lines().find(|line| line.split(' ').next() == Some(key));
+        found.unwrap_or_else(|| panic!("{key} in\n{shown}"))
+    };
+    assert!(line("control.listen").ends_with("\"127.0.0.1:4400\"  # default"), "{shown}");
+    assert!(line("auth.admin_token").ends_with("***  # flag"), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let json = desk.run(&["config", "show", "--json"]).ended(0).json();
+    assert_eq!(json.as_array().expect("a list").len(), shown.lines().count());
+}
+
+#[test]
+fn a_misspelt_key_exits_78_and_names_the_nearest() {
+    let desk = Desk::new();
+    desk.run(&["config", "check"]).ended(0);
+    std::fs::create_dir(desk.path().join("config")).expect("dir");
+    let file = desk.path().join("config/cache-mirror.toml");
+    std::fs::write(&file, "[control]\nlissten = \"127.0.0.1:0\"\n").expect("write");
+    for command in [&["config", "check"][..], &["serve"]] {
+        desk.run(command).refused(78, "control.lissten");
+        desk.run(command).refused(78, "did you mean control.listen?");
+    }
+    let json = desk.run(&["config", "check", "--json"]).ended(78).json();
+    assert_eq!(json["problems"][0]["suggestion"], "control.listen");
+    let shown = desk.run(&["config", "show"]).ended(78);
+    assert!(shown.stdout.contains("control.listen"), "{shown:?}");
+}
+
+#[test]
+fn config_init_writes_a_file_that_is_valid_and_never_over_another() {
+    let desk = Desk::new();
+    desk.run(&["config", "init"]).ended(0);
+    desk.run(&["config", "check"]).ended(0);
+    desk.run(&["config", "init"]).refused(1, "is there already");
+    desk.run(&["config", "init", "--config", "other.toml", "--json"]).ended(0).json();
+    assert!(desk.path().join("other.toml").exists());
+}
+
+#[test]
+fn the_bare_command_shows_help_that_leads_with_examples() {
+    let desk = Desk::new();
+    let help = desk.run(&[]).ended(2).stderr;
+    assert!(help.find("Examples:") < help.find("Usage:"), "{help}");
+    desk.run(&["--help"]).ended(0);
+    assert!(desk.run(&["--version"]).ended(0).stdout.starts_with("cache-mirror "));
+    desk.run(&["sevre"]).refused(2, "serve");
+}
+
+/// What holds the other end of its stdin may die of anything: the instance must not outlive it.
+#[test]
+fn an_instance_that_was_told_so_stops_with_its_stdin() {
+    let desk = Desk::new();
+    let args = ["serve", "--stop-with-stdin", "--set", "control.listen=127.0.0.1:0"];
+    let mut server = desk.start(&args);
+    server.line_with("listening");
+    drop(server.stdin.take());
+    assert_eq!(server.end(), (Some(0), String::new()));
+    let log = desk.path().join("logs/cache.json");
+    until("the log is whole", || {
+        std::fs::read_to_string(&log).ok()?.contains("stopped").then_some(())
+    });
+}

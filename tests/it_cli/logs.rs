@@ -1,0 +1,81 @@
+//! `logs` on files as the log writer leaves them.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::support::Desk;
+
+fn line(level: u32, event: &str, peer: &str, seq: u32) -> String {
+    format!(
+        r#"{{"v":0,"name":"cache-mirror","msg":"said","level":{level},"hostname":"h","pid":1,"time":"2026-01-02T03:04:05.006Z","event":"{event}","peer":"{peer}","types":"posts","ids":"{seq}","seq":{seq}}}"#
+    )
+}
+
+fn append(path: &Path, text: &str) {
+    let mut file = OpenOptions::new().append(true).create(true).open(path).expect("open");
+    writeln!(file, "{text}").expect("write");
+}
+
+#[test]
+fn lines_are_filtered_and_told_for_people_or_raw() {
+    let desk = Desk::new();
+    fs::create_dir(desk.path().join("logs")).expect("dir");
+    let path = desk.path().join("logs/cache.json");
+    let lines =
+        [line(30, "mirror", "eu", 1), line(40, "limit", "eu", 2), line(50, "mirror", "us", 3)];
+    lines.iter().for_each(|line| append(&path, line));
+    let raw = |args: &[&str]| desk.run(&[&["logs", "--json"], args].concat()).ended(0).stdout;
+    let expect = |args: &[&str], which: &[usize]| {
+        let expected: String = which.iter().map(|at| format!("{}\n", lines[*at])).collect();
+        assert_eq!(raw(args), expected, "{args:?}");
+    };
+    expect(&[], &[0, 1, 2]);
+    expect(&["--level", "warn"], &[1, 2]);
+    expect(&["--event", "mirror"], &[0, 2]);
+    expect(&["--peer", "us"], &[2]);
+    expect(&["--type", "posts", "--id", "posts/2"], &[1]);
+    expect(&["-n", "1"], &[2]);
+    expect(&["--type", "pages"], &[]);
+
+    let told = desk.run(&["logs", "--peer", "us"]).ended(0).stdout;
+    assert_eq!(told, "03:04:05.006 error mirror     said types=posts ids=3 peer=us seq=3\n");
+    desk.run(&["logs", "--file", "none.json"]).refused(1, "cannot read none.json");
+    desk.run(&["logs", "--event", "mirrors"]).refused(2, "expected one of invalidate");
+}
+
+/// The writer renames the file and begins a new one; whoever follows must not notice.
+#[test]
+fn following_goes_on_over_a_rotation_and_a_truncation() {
+    let desk = Desk::new();
+    let path = desk.path().join("cache.json");
+    append(&path, &line(30, "mirror", "eu", 1));
+    let follow = desk.start(&["logs", "-f", "--json", "--file", "cache.json", "--event", "mirror"]);
+    assert_eq!(follow.line(), line(30, "mirror", "eu", 1));
+    append(&path, &line(30, "mirror", "eu", 2));
+    fs::rename(&path, desk.path().join("cache.json.1")).expect("rotate");
+    append(&path, &line(30, "limit", "eu", 3));
+    append(&path, &line(30, "mirror", "eu", 4));
+    assert_eq!(follow.line(), line(30, "mirror", "eu", 2));
+    assert_eq!(follow.line(), line(30, "mirror", "eu", 4));
+    OpenOptions::new().write(true).open(&path).expect("open").set_len(0).expect("truncate");
+    // A cut is seen while the file is shorter than what was read of it.
+    append(&path, &line(30, "mirror", "eu", 5));
+    assert_eq!(follow.line(), line(30, "mirror", "eu", 5));
+    assert!(follow.is_silent(Duration::from_millis(300)), "each line once");
+}
+
+/// The same over the rotation of a real instance.
+#[test]
+fn following_a_real_instance_loses_no_event_over_its_rotations() {
+    let desk = Desk::new();
+    let (_server, url) = desk.serve(&["log.rotate_bytes=2000", "log.rotate_count=20"]);
+    let follow = desk.start(&["logs", "-f", "--json", "--event", "invalidate"]);
+    for number in 1..=12 {
+        desk.ask(&url, &["invalidate", &format!("posts/{number}")]).ended(0);
+        let line: serde_json::Value = serde_json::from_str(&follow.line()).expect("JSON");
+        assert_eq!(line["seq"], number);
+    }
+    assert!(desk.path().join("logs/cache.json.2").exists(), "it did rotate");
+}
