@@ -70,7 +70,7 @@ pub struct Activity<'a> {
     pub action: Option<&'a str>,
     /// Types, joined.
     pub types: Option<&'a str>,
-    /// `type/id` pairs, joined.
+    /// Ids, joined; as `type/id` where they are of several types.
     pub ids: Option<&'a str>,
     /// Tags, joined.
     pub tags: Option<&'a str>,

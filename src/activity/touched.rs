@@ -2,7 +2,7 @@
 //! Lists are joined with commas and cut to a length, because a log field is a flat scalar.
 
 use super::{Activity, joined};
-use crate::domain::Selectors;
+use crate::domain::{Label, Selectors, TypeName};
 
 /// Selectors, each kind as one joined text; kinds that are not there stay out of the line.
 #[derive(Debug, Default)]
@@ -22,15 +22,18 @@ impl Touched {
             (!text.is_empty()).then_some(text)
         };
         let all = selectors.is_all().then(|| "*".to_owned());
+        let types = selectors.named_types().map(ToString::to_string);
+        // Of one type the id says it all; of several it needs its type beside it.
+        let is_one_type = selectors.ids().len() == 1;
+        let named = |(name, id): (&TypeName, &Label)| {
+            if is_one_type { id.to_string() } else { format!("{name}/{id}") }
+        };
+        let pairs = selectors.ids().iter().flat_map(|(name, ids)| std::iter::repeat(name).zip(ids));
         let prefixes = selectors.prefixes().iter().map(|prefix| format!("{prefix}*"));
         let patterns = selectors.patterns().iter().map(ToString::to_string);
         Self {
-            types: list(
-                &mut all
-                    .into_iter()
-                    .chain(selectors.named_types().map(std::string::ToString::to_string)),
-            ),
-            ids: list(&mut selectors.ids().values().flatten().map(ToString::to_string)),
+            types: list(&mut all.into_iter().chain(types)),
+            ids: list(&mut pairs.map(named)),
             tags: list(&mut selectors.tags().iter().map(ToString::to_string)),
             paths: list(&mut selectors.paths().iter().map(ToString::to_string).chain(prefixes)),
             keys: list(&mut selectors.keys().iter().map(ToString::to_string).chain(patterns)),

@@ -136,7 +136,8 @@ impl Client {
         if error.is_timeout() {
             let seconds = self.time_max.as_secs();
             return Exit::Unreachable(format!(
-                "{server} did not answer within {seconds} s. Is it overloaded? see its logs/cache.json"
+                "{server} did not answer within {seconds} s. Is it overloaded? see its \
+                 logs/cache.json"
             ));
         }
         Exit::Unreachable(format!(

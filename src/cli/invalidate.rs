@@ -1,7 +1,8 @@
 //! `invalidate`: clear what changed, here and at every mirror.
 //!
-//! It builds the body of `POST /api/cache/invalidate` and tells the answer. Where it was asked to wait
-//! and not every mirror came in time, that is code 3: nothing is lost, the rest follows by itself.
+//! It builds the body of `POST /api/cache/invalidate` and tells the answer. Where it was asked to
+//! wait and not every mirror came in time, that is code 3: nothing is lost, the rest follows by
+//! itself.
 
 use std::time::Duration;
 
@@ -225,10 +226,9 @@ fn late(answer: &Value, timeout: Duration) -> Exit {
         .filter(|mirror| status(mirror) != "delivered")
         .map(|mirror| format!("{} {}", print::text(mirror, "peer"), status(mirror)))
         .collect();
+    let (total, rest) = (counted.len(), rest.join(", "));
     Exit::Partial(format!(
-        "{delivered} of {} mirrors acknowledged within {timeout:?}; the rest will be told until they \
-         do: {}. See: cache-mirror mirrors",
-        counted.len(),
-        rest.join(", ")
+        "{delivered} of {total} mirrors acknowledged within {timeout:?}; the rest will be told until \
+         they do: {rest}. See: cache-mirror mirrors"
     ))
 }

@@ -1,8 +1,9 @@
 //! What goes to a terminal or a pipe.
 //!
-//! Data goes to stdout, talk to stderr. Colours appear only on a terminal and never with `NO_COLOR`;
-//! text from elsewhere loses its control characters, so that a log line or a peer's error can tell a
-//! terminal nothing. A reader that has gone away (`| head`) ends the command without a word.
+//! Data goes to stdout, talk to stderr. Colours appear only on a terminal and never with
+//! `NO_COLOR`; text from elsewhere loses its control characters, so that a log line or a peer's
+//! error can tell a terminal nothing. A reader that has gone away (`| head`) ends the command
+//! without a word.
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};

@@ -1,4 +1,5 @@
-//! `secret generate`: random bytes for tokens, keys and passwords, in base64.
+//! `secret generate`: random bytes for tokens, keys and passwords, in base64. They go to stdout and
+//! nowhere else.
 
 use aws_lc_rs::rand;
 use base64::Engine;

@@ -1,7 +1,7 @@
 //! `serve`: run an instance until it is told to stop.
 //!
-//! Once everything accepts, one line on stdout says where; scripts wait for it. A second signal ends
-//! the process at once.
+//! Once everything accepts, one line on stdout says where; scripts wait for it. A second signal
+//! ends the process at once.
 
 use std::io::Read;
 

@@ -27,8 +27,8 @@ pub struct SettingsArgs {
 impl SettingsArgs {
     /// The sources, with these flags on top.
     ///
-    /// # Errors
-    /// [`Exit::Usage`] for a `--set` without `=`, [`Exit::Failed`] where there is no working directory.
+    /// # Errors [`Exit::Usage`] for a `--set` without `=`, [`Exit::Failed`] where there is no
+    /// working directory.
     pub fn sources(&self) -> Result<Sources, Exit> {
         let pair = |text: &String| match text.split_once('=') {
             Some((key, value)) => Ok((key.trim().to_owned(), value.to_owned())),

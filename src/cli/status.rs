@@ -1,4 +1,5 @@
 //! `status`: what the instance is, what it holds, and how its mirrors do, with what to do about it.
+//! It reads and changes nothing.
 
 use std::time::Duration;
 

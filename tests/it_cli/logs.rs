@@ -8,9 +8,10 @@ use std::time::Duration;
 use crate::support::Desk;
 
 fn line(level: u32, event: &str, peer: &str, seq: u32) -> String {
-    format!(
-        r#"{{"v":0,"name":"cache-mirror","msg":"said","level":{level},"hostname":"h","pid":1,"time":"2026-01-02T03:04:05.006Z","event":"{event}","peer":"{peer}","types":"posts","ids":"{seq}","seq":{seq}}}"#
-    )
+    let head = r#""v":0,"name":"cache-mirror","msg":"said","hostname":"h","pid":1"#;
+    let time = r#""time":"2026-01-02T03:04:05.006Z""#;
+    let about = format!(r#""event":"{event}","peer":"{peer}","types":"posts","ids":"{seq}""#);
+    format!(r#"{{{head},"level":{level},{time},{about},"seq":{seq}}}"#)
 }
 
 fn append(path: &Path, text: &str) {

@@ -60,11 +60,8 @@ fn a_frame_for_each_type_and_the_cascade_with_its_cause() {
     let mut selectors = whole("posts");
     selectors.insert(entity("pages", "1"));
     selectors.insert(Selector::Tag(Label::parse("x").expect("tag")));
-    let cascade: Selectors = ["feed", "home"]
-        .map(|name| whole(name))
-        .iter()
-        .flat_map(|one| one.iter().collect::<Vec<_>>())
-        .collect();
+    let cascade: Selectors =
+        ["feed", "home"].map(whole).iter().flat_map(|one| one.iter().collect::<Vec<_>>()).collect();
     let heard = told(&Event { cascade, ..event(selectors) });
     let ids: Vec<_> = heard.iter().filter_map(|frame| frame.id.clone()).collect();
     assert_eq!(ids, ["3-7.1", "3-7.2", "3-7.3", "3-7.4", "3-7"]);

@@ -1,6 +1,6 @@
-//! What must hold after the mutation, each asked of the instances themselves: the journal and the log
-//! have the event once, the requests between them are one for each mirror and no more, every reader
-//! was told.
+//! What must hold after the mutation, each asked of the instances themselves: the journal and the
+//! log have the event once, the requests between them are one for each mirror and no more, every
+//! reader was told.
 
 use std::time::{Duration, Instant};
 

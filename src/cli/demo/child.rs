@@ -1,8 +1,8 @@
 //! One instance as a process of its own.
 //!
-//! Its environment holds PATH and its secrets and nothing else; secrets are no arguments, because the
-//! process list shows those. It stops when its stdin ends, which happens at the latest when this
-//! process does; one that does not stop in time is killed.
+//! Its environment holds PATH and its secrets and nothing else; secrets are no arguments, because
+//! the process list shows those. It stops when its stdin ends, which happens at the latest when
+//! this process does; one that does not stop in time is killed.
 
 use std::fs::File;
 use std::net::SocketAddr;

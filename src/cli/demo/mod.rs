@@ -1,8 +1,10 @@
-//! `demo`: three instances on this host, a small site in front of each, one mutation, and the proof.
+//! `demo`: three instances on this host, a small site in front of each, one mutation, and the
+//! proof.
 //!
-//! The instances are real processes with real logins on free loopback ports; they see no file and no
-//! variable of the user's. Whatever happens, they are stopped and their directory is removed: on the
-//! way out, on Ctrl-C, on a failed step, and by the end of their stdin where this process is killed.
+//! The instances are real processes with real logins on free loopback ports; they see no file and
+//! no variable of the user's. Whatever happens, they are stopped and their directory is removed: on
+//! the way out, on Ctrl-C, on a failed step, and by the end of their stdin where this process is
+//! killed.
 
 mod checks;
 mod child;

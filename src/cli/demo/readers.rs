@@ -1,4 +1,5 @@
-//! A reader of an instance's event stream, as a browser would be: it notes what it is told and when.
+//! A reader of an instance's event stream, as a browser would be: it notes what it is told and
+//! when.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
-//! A directory of this process alone, removed when it is dropped.
+//! A directory of this process alone, removed when it is dropped. Nobody else may read it: it holds
+//! the secrets of three instances.
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;

@@ -1,7 +1,7 @@
 //! One copy of the site, with its pages cached in its instance through the entries API.
 //!
-//! A miss gives a ticket; the page is rendered after it and put back with it, so that a page which an
-//! invalidation has overtaken on the way is refused and rendered anew.
+//! A miss gives a ticket; the page is rendered after it and put back with it, so that a page which
+//! an invalidation has overtaken on the way is refused and rendered anew.
 
 use std::sync::Arc;
 
@@ -78,7 +78,8 @@ impl Site {
     }
 
     /// An editor's change, here: first the database, then the cache and, through it, every mirror.
-    /// Gives the answer of the instance once every mirror has acknowledged or five seconds are over.
+    /// Gives the answer of the instance once every mirror has acknowledged or five seconds are
+    /// over.
     ///
     /// # Errors
     /// No such post, or the instance refuses.

@@ -1,5 +1,5 @@
-//! What stands while the demo runs: the directory, the instances, the sites and the readers; and how
-//! it is put up and taken down.
+//! What stands while the demo runs: the directory, the instances, the sites and the readers; and
+//! how it is put up and taken down.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! The story's voice: each line with the time since the start; one JSON object a line with `--json`.
+//! The story's voice: each line with the time since the start; one JSON object a line with
+//! `--json`.
 
 use std::fmt::Display;
 use std::time::Instant;

@@ -1,4 +1,5 @@
-//! Which lines of the log somebody wants to see. What is no JSON passes only where nothing is asked.
+//! Which lines of the log somebody wants to see. What is no JSON passes only where nothing is
+//! asked.
 
 use serde_json::Value;
 

@@ -1,9 +1,9 @@
 //! The lines of a file that grows, is moved away for a new one, or is cut.
 //!
 //! A file that was rotated is read to its end before its successor; where several rotations lie
-//! between two looks, the files in between (`.1`, `.2`, ...) are read too. A line without its newline
-//! is still being written and waits. A file cut and grown beyond where reading stood cannot be told
-//! from one that grew; nobody can.
+//! between two looks, the files in between (`.1`, `.2`, ...) are read too. A line without its
+//! newline is still being written and waits. A file cut and grown beyond where reading stood cannot
+//! be told from one that grew; nobody can.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
