@@ -228,7 +228,7 @@ fn late(answer: &Value, timeout: Duration) -> Exit {
         .collect();
     let (total, rest) = (counted.len(), rest.join(", "));
     Exit::Partial(format!(
-        "{delivered} of {total} mirrors acknowledged within {timeout:?}; the rest will be told until \
-         they do: {rest}. See: cache-mirror mirrors"
+        "{delivered} of {total} mirrors acknowledged within {timeout:?}; the rest will be told \
+         until they do: {rest}. See: cache-mirror mirrors"
     ))
 }
