@@ -53,13 +53,19 @@ impl Sse {
     }
 
     /// The next event of this name; others are passed over.
+    ///
+    /// # Panics
+    /// Where none comes in time: pings alone do not count.
     pub async fn next_of(&mut self, event: &str) -> Option<Frame> {
-        loop {
-            let frame = self.next().await?;
-            if frame.event == event {
-                return Some(frame);
+        let found = async {
+            loop {
+                let frame = self.next().await?;
+                if frame.event == event {
+                    return Some(frame);
+                }
             }
-        }
+        };
+        tokio::time::timeout(super::PATIENCE, found).await.expect("such an event comes in time")
     }
 
     /// Whether an `app-update` comes within a time that an event would not need.
