@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use crate::support::{Frame, Node, Spec, Sse, eventually};
 
@@ -93,11 +95,22 @@ async fn an_unknown_id_gets_a_resync() {
     }
 }
 
+/// A connection on which a stream was asked for, and from which nothing is ever read.
+async fn never_reading(node: &Node) -> TcpStream {
+    let mut socket = TcpStream::connect(node.address()).await.expect("it listens");
+    let (host, token) = (node.address(), &node.token);
+    let head = format!(
+        "GET /api/stream HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n"
+    );
+    socket.write_all(head.as_bytes()).await.expect("it can be asked");
+    socket
+}
+
 /// A reader that does not read is cut off; nobody waits for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_reader_is_cut_off_and_others_are_not() {
     let node = Spec::new("a").set("stream.queue_events_max", 16).start().await;
-    let _slow = Sse::open(&node, None).await;
+    let mut slow = never_reading(&node).await;
     let mut well = Sse::open(&node, None).await;
     eventually("both are there", async || node.stats().await["stream"]["clients"] == 2).await;
     let reading = tokio::spawn(async move {
@@ -120,5 +133,6 @@ async fn a_slow_reader_is_cut_off_and_others_are_not() {
     .await;
     node.invalidate(json!({ "type": "auth" })).await;
     assert_eq!(reading.await.expect("it reads to the end"), sent + 1, "the other one got all");
+    eventually("its connection is ended", async || slow.write_all(b"\r\n").await.is_err()).await;
     node.logged("the cut", |line| line["event"] == "announce" && line["status"] == "cut").await;
 }
