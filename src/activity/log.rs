@@ -22,6 +22,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::Registry;
 
+use super::escape::escaped;
 use super::file::LogFile;
 use super::kind::Level;
 use super::writer::{Control, Writer};
@@ -189,9 +190,11 @@ impl<'a> MakeWriter<'a> for Queue {
 
 impl io::Write for &Queue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let queued = self.shared.queued_bytes.fetch_add(line.len(), Relaxed);
-        if queued > QUEUE_BYTES_MAX || self.lines.try_send(line.to_vec()).is_err() {
-            self.shared.queued_bytes.fetch_sub(line.len(), Relaxed);
+        let escaped = escaped(line).into_owned();
+        let bytes = escaped.len();
+        let queued = self.shared.queued_bytes.fetch_add(bytes, Relaxed);
+        if queued > QUEUE_BYTES_MAX || self.lines.try_send(escaped).is_err() {
+            self.shared.queued_bytes.fetch_sub(bytes, Relaxed);
             self.shared.drop_lines(1);
         }
         Ok(line.len())

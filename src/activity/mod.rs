@@ -7,6 +7,7 @@
 //! the disk: see [`log`] for where lines go.
 
 pub mod counters;
+mod escape;
 mod file;
 mod kind;
 pub mod log;
