@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::StatusCode;
 use hyper::body::{Body as _, Incoming};
+use hyper::header::EXPECT;
 
 use super::Config;
 use super::call::Call;
@@ -33,6 +34,10 @@ impl Call {
             return Err(Problem::new(status, "encoded_body", detail).closing());
         }
         let limit = config.body_bytes_max;
+        // A client that asks first has sent nothing yet: reading would only tell it to go on.
+        if self.headers.contains_key(EXPECT) && self.body.size_hint().lower() > limit as u64 {
+            return Err(problem_too_large(limit));
+        }
         let read = tokio::time::timeout(config.body_time_max, collect(&mut self.body, limit)).await;
         match read {
             Err(_) => {
@@ -93,6 +98,10 @@ async fn too_large(body: &mut Incoming, limit: usize) -> Problem {
         }
     };
     drop(tokio::time::timeout(DRAIN_TIME_MAX, drain).await);
+    problem_too_large(limit)
+}
+
+fn problem_too_large(limit: usize) -> Problem {
     let detail = format!("at most {limit} bytes are taken");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail).closing()
 }
