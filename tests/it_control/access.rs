@@ -1,0 +1,160 @@
+//! Who may do what (reliability A1-A4, A21-A22, A28).
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::raw::{ask, usual};
+use crate::support::{SERVICE_EMAIL, SERVICE_PASSWORD, Spec, mint};
+
+/// Every route, and the least role that may use it.
+const ROUTES: &[(&str, &str, &str)] = &[
+    ("POST", "/api/cache/invalidate", "service"),
+    ("POST", "/api/cache/clear", "TRAINER"),
+    ("GET", "/api/cache/events/01980000-0000-7000-8000-000000000001", "TRAINER"),
+    ("GET", "/api/cache/journal", "TRAINER"),
+    ("GET", "/api/cache/entries", "TRAINER"),
+    ("GET", "/api/cache/entries/k", "TRAINER"),
+    ("HEAD", "/api/cache/entries/k", "TRAINER"),
+    ("DELETE", "/api/cache/entries/k", "TRAINER"),
+    ("PUT", "/api/cache/entries/k", "ADMIN"),
+    ("GET", "/api/cache/stats", "TRAINER"),
+    ("GET", "/api/cache/versions", "TRAINER"),
+    ("GET", "/api/mirrors", "TRAINER"),
+    ("PATCH", "/api/mirrors/x", "ADMIN"),
+    ("POST", "/api/mirrors/x/pause", "ADMIN"),
+    ("POST", "/api/mirrors/x/resume", "ADMIN"),
+    ("POST", "/api/mirrors/x/retry", "ADMIN"),
+    ("POST", "/api/stream/ticket", "TRAINER"),
+];
+
+/// The table of routes, from outside: 401 without, 403 with too little, anything else with enough.
+#[tokio::test]
+async fn each_route_needs_what_it_needs() {
+    let node = Spec::new("a").start().await;
+    let ranks = ["service", "TRAINER", "ADMIN", "token"];
+    let rank = |role: &str| ranks.iter().position(|known| *known == role).expect("a rank");
+    let tokens = [
+        mint("a", SERVICE_EMAIL, "ADMIN"),
+        mint("a", "tom@x.example", "TRAINER"),
+        mint("a", "ann@x.example", "ADMIN"),
+        node.token.clone(),
+    ];
+    for (method, path, needed) in ROUTES {
+        let method = Method::from_bytes(method.as_bytes()).expect("method");
+        for (role, token) in ranks.iter().zip(&tokens) {
+            let asking = node.request_as(token, method.clone(), path);
+            let asking = if method == Method::POST { asking.json(&json!({})) } else { asking };
+            let status = asking.send().await.expect("an answer").status().as_u16();
+            let may = rank(role) >= rank(needed);
+            assert_eq!(status != 403, may, "{role} {method} {path}: {status}");
+            assert_ne!(status, 401, "{role} {method} {path}");
+        }
+        let (reply, _) = ask(&node, &format!("{method} {path} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+        assert_eq!(reply.status, 401, "{method} {path}");
+        assert!(reply.header("www-authenticate").is_some_and(|c| c.starts_with("Bearer")));
+    }
+}
+
+/// A1-A4: what is no bearer token is none, wherever it stands.
+#[tokio::test]
+async fn a_token_is_taken_from_one_authorization_header_only() {
+    let node = Spec::new("a").start().await;
+    let token = &node.token;
+    let basic = "Authorization: Basic YWRtaW46YWRtaW4=\r\n".to_owned();
+    let bearer = format!("Authorization: Bearer {token}\r\n");
+    for (target, headers) in [
+        ("/api/cache/stats".to_owned(), String::new()),
+        (format!("/api/cache/stats?token={token}"), String::new()),
+        (format!("/api/cache/stats?access_token={token}"), String::new()),
+        ("/api/cache/stats".to_owned(), basic.clone()),
+        ("/api/cache/stats".to_owned(), format!("{bearer}{bearer}")),
+        ("/api/cache/stats".to_owned(), format!("{basic}{bearer}")),
+        ("/api/cache/stats".to_owned(), format!("Cookie: token={token}\r\n")),
+        ("/api/cache/stats".to_owned(), format!("X-Api-Key: {token}\r\n")),
+        ("/api/cache/stats".to_owned(), format!("Proxy-Authorization: Bearer {token}\r\n")),
+        ("/api/cache/stats".to_owned(), "Authorization: Bearer \u{e9}\r\n".to_owned()),
+    ] {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\n{headers}\r\n");
+        let (reply, _) = ask(&node, &request).await;
+        assert_eq!(reply.status, 401, "{target} {headers}");
+        assert!(!reply.body.contains(token.as_str()), "{}", reply.body);
+    }
+    let good = format!("GET /api/cache/stats HTTP/1.1\r\n{}\r\n", usual(&node));
+    assert_eq!(ask(&node, &good).await.0.status, 200);
+    assert!(!node.log_text().contains(token.as_str()));
+}
+
+/// Open routes stay open, to a caller with a bad token too.
+#[tokio::test]
+async fn open_routes_are_open() {
+    let node = Spec::new("a").start().await;
+    for target in ["/healthz", "/readyz", "/_cache-mirror/identity?nonce=n"] {
+        for header in ["", "Authorization: Bearer nonsense\r\n"] {
+            let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\n{header}\r\n");
+            assert_eq!(ask(&node, &request).await.0.status, 200, "{target} {header}");
+        }
+    }
+    for target in
+        ["/_cache-mirror/identity", &format!("/_cache-mirror/identity?nonce={}", "n".repeat(129))]
+    {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(ask(&node, &request).await.0.status, 400, "{target}");
+    }
+}
+
+/// S3 3.2: a login gives a token, and that token only sends local invalidations.
+#[tokio::test]
+async fn a_service_account_logs_in_and_stays_local() {
+    let node = Spec::new("a").start().await;
+    let login = json!({ "email": SERVICE_EMAIL, "password": SERVICE_PASSWORD, "remember": true });
+    let answer = node.post("/api/auth/login", login).await.expect(200);
+    assert_eq!((&answer["token_type"], &answer["expires_in"]), (&json!("bearer"), &json!(3600)));
+    let token = answer["access_token"].as_str().expect("a token");
+    let told = json!({ "type": "posts", "mirror": true });
+    let answer = node.invalidate_as(token, told).await.expect(200);
+    assert!(
+        answer["warnings"][0].as_str().is_some_and(|text| text.contains("ignored")),
+        "{answer}"
+    );
+    let event = node.event(answer["id"].as_str().expect("id")).await;
+    assert_eq!((&event["scope"], &event["principal"]), (&json!("local"), &json!(SERVICE_EMAIL)));
+}
+
+/// A26, A27: five failures, then 429; the right password passes all the same.
+#[tokio::test]
+async fn a_brute_force_is_limited_and_the_account_is_not_locked() {
+    let node = Spec::new("a").start().await;
+    let mut bodies = vec![];
+    for email in [SERVICE_EMAIL, "nobody@x.example", SERVICE_EMAIL, "nobody@x.example", "x"] {
+        let login = json!({ "email": email, "password": "guess" });
+        let answer = node.post("/api/auth/login", login).await;
+        assert_eq!(answer.status, 401);
+        bodies.push(answer.body);
+    }
+    bodies.dedup();
+    assert_eq!(bodies.len(), 1, "whether an account exists shows nowhere");
+    let limited = node.post("/api/auth/login", json!({ "email": "y", "password": "guess" })).await;
+    assert_eq!(limited.status, 429);
+    assert!(limited.header("retry-after").and_then(|text| text.parse::<u64>().ok()).is_some());
+    let login = json!({ "email": SERVICE_EMAIL, "password": SERVICE_PASSWORD });
+    assert_eq!(node.post("/api/auth/login", login).await.status, 200);
+}
+
+/// A28: an address list is not passed by a header, unless a trusted proxy wrote it.
+#[tokio::test]
+async fn a_spoofed_address_passes_no_list() {
+    let forwarded = |node: &crate::support::Node, to: &str| {
+        let usual = usual(node);
+        format!("GET /healthz HTTP/1.1\r\n{usual}X-Forwarded-For: {to}\r\nX-Real-IP: {to}\r\n\r\n")
+    };
+    let closed = Spec::new("a").set("auth.allow", "[\"10.0.0.0/8\"]").start().await;
+    let (reply, _) = ask(&closed, &forwarded(&closed, "10.0.0.1")).await;
+    assert_eq!((reply.status, reply.code().as_str()), (403, "address_not_allowed"));
+    let behind = Spec::new("a")
+        .set("auth.allow", "[\"10.0.0.0/8\"]")
+        .set("control.trusted_proxies", "[\"127.0.0.1/32\"]")
+        .start()
+        .await;
+    assert_eq!(ask(&behind, &forwarded(&behind, "10.0.0.1")).await.0.status, 200);
+    assert_eq!(ask(&behind, &forwarded(&behind, "10.0.0.1, 192.0.2.1")).await.0.status, 403);
+}

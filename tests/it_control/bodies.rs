@@ -1,0 +1,167 @@
+//! Bodies that are not what they seem (reliability A31-A48).
+
+use serde_json::json;
+
+use crate::raw::{ask, invalidation, usual};
+use crate::support::{Node, Spec};
+
+async fn judge(node: &Node, body: &str) -> (u16, String, String) {
+    let (reply, _) = ask(node, &invalidation(node, body)).await;
+    if reply.status == 200 {
+        return (200, String::new(), reply.body);
+    }
+    (reply.status, reply.code(), reply.json()["detail"].as_str().unwrap_or_default().to_owned())
+}
+
+/// A33-A38: the shape. A field that is nearly `mirror` must never pass for "mirror not given".
+#[tokio::test]
+async fn a_wrong_shape_is_a_400_that_says_what_is_wrong() {
+    let node = Spec::new("a").start().await;
+    let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
+    for (body, code, needle) in [
+        (deep.as_str(), "too_deep", "64"),
+        (r#"{"type":"posts","Mirror":false}"#, "bad_json", "did you mean \"mirror\"?"),
+        (r#"{"type":"posts","mirrors":false}"#, "bad_json", "did you mean \"mirror\"?"),
+        (r#"{"type":"posts","mirror ":false}"#, "bad_json", "did you mean \"mirror\"?"),
+        (r#"{"type":"posts","mirror":"false"}"#, "bad_json", "boolean"),
+        (r#"{"type":"posts","mirror":0}"#, "bad_json", "boolean"),
+        (r#"{"type":"posts","mirror":null}"#, "bad_json", "null"),
+        (r#"{"type":"posts","mirror":false,"mirror":true}"#, "bad_json", "duplicate"),
+        (r#"{"type":"posts","\u006dirror":false,"mirror":true}"#, "bad_json", "duplicate"),
+        ("\u{feff}{\"type\":\"posts\"}", "bad_json", "expected value"),
+        (r#"{"type":"posts"}{"type":"pages"}"#, "bad_json", "trailing"),
+        (r#"{"type":"posts"}x"#, "bad_json", "trailing"),
+        (r#"{"type":"posts","id":"\ud800"}"#, "bad_json", "surrogate"),
+        (r#"{"type":["posts"]}"#, "bad_json", "string"),
+        (r#"{"type":"posts","id":1.5}"#, "bad_json", "whole number"),
+        (r#"{"type":"posts",}"#, "bad_json", "trailing comma"),
+        (r#"["posts"]"#, "bad_json", "expected an object"),
+        (r#"{"items":[["posts"]]}"#, "bad_json", "expected an object"),
+        ("null", "bad_json", ""),
+        ("posts", "bad_json", ""),
+        ("{", "bad_json", "EOF"),
+    ] {
+        let (status, found, detail) = judge(&node, body).await;
+        let start: String = body.chars().take(60).collect();
+        assert_eq!((status, found.as_str()), (400, code), "{start}: {detail}");
+        let is_told = detail.contains(needle) || needle == "surrogate";
+        assert!(is_told, "{start}: {detail}");
+    }
+    assert!(node.journal().await.is_empty(), "none of it had an effect");
+}
+
+/// A31, A39-A48: the right shape with a value that cannot be.
+#[tokio::test]
+async fn a_value_that_cannot_be_is_a_422() {
+    let node = Spec::new("a").start().await;
+    let odd = [
+        "",
+        " ",
+        "a b",
+        "a\0",
+        "a\r\nb",
+        "\u{1b}[31m",
+        "a\u{202e}b",
+        "a\u{200b}",
+        "ﬁ",
+        "\u{212a}",
+        "é",
+        "ſ",
+        "a/b",
+        "*",
+        "a*",
+    ];
+    let mut bodies: Vec<String> =
+        odd.iter().map(|name| json!({ "type": name }).to_string()).collect();
+    let ids: Vec<String> = (0..1001).map(|n| n.to_string()).collect();
+    bodies.extend([
+        json!({ "type": "x".repeat(129) }).to_string(),
+        json!({ "type": "posts", "ids": ids }).to_string(),
+        json!({ "items": vec![json!({ "tag": "x" }); 1001] }).to_string(),
+        json!({ "type": "posts", "id": "" }).to_string(),
+        json!({ "tag": "x\r\nDEL y" }).to_string(),
+        json!({ "tag": "x".repeat(1025) }).to_string(),
+        json!({ "path": "relative" }).to_string(),
+        json!({ "id": "42" }).to_string(),
+        json!({ "type": "posts", "reason": "x".repeat(1025) }).to_string(),
+        "{}".into(),
+        " ".into(),
+        json!({ "all": false }).to_string(),
+        json!({ "ids": [] }).to_string(),
+        json!({ "items": [] }).to_string(),
+        json!({ "items": [{ "type": "posts" }, {}] }).to_string(),
+        json!({ "mirror": false }).to_string(),
+    ]);
+    for body in bodies {
+        let (status, code, detail) = judge(&node, &body).await;
+        let start: String = body.chars().take(60).collect();
+        assert_eq!((status, code.as_str()), (422, "bad_value"), "{start}: {detail}");
+    }
+    assert!(node.journal().await.is_empty(), "none of it had an effect");
+}
+
+/// What looks like a command to somebody else is only text here.
+#[tokio::test]
+async fn labels_are_opaque() {
+    let node = Spec::new("a").start().await;
+    for label in ["*", "[a-", "{slot}", "'; DROP TABLE x; --", "<script>", "é", "e\u{301}", "../.."]
+    {
+        assert!(node.put_entry("other", "tags=other", "v").await);
+        let answer = node.invalidate(json!({ "tag": label })).await;
+        assert_eq!(answer["invalidated_entries"], 0, "{label}");
+        assert!(node.get_entry("other").await.is_some(), "{label}");
+    }
+}
+
+/// A44: a typing error must not look like a success.
+#[tokio::test]
+async fn an_unknown_type_is_told() {
+    let strict = Spec::new("a").set("graph.strict_types", true).start().await;
+    let (status, code, detail) = judge(&strict, r#"{"type":"postz"}"#).await;
+    assert_eq!((status, code.as_str()), (422, "unknown_type"));
+    assert!(detail.contains("did you mean posts?"), "{detail}");
+    assert!(strict.journal().await.is_empty());
+    let lenient = Spec::new("a").start().await;
+    let answer = lenient.invalidate(json!({ "type": "postz" })).await;
+    let warning = answer["warnings"][0].as_str().unwrap_or_default();
+    assert!(warning.contains("did you mean posts?"), "{answer}");
+}
+
+/// A32: nothing is decompressed, so nothing can explode.
+#[tokio::test]
+async fn encoded_bodies_are_not_taken() {
+    let node = Spec::new("a").start().await;
+    for encoding in ["gzip", "deflate", "br", "GZIP", "identity, gzip"] {
+        let request = format!(
+            "POST /api/cache/invalidate HTTP/1.1\r\n{}Content-Encoding: {encoding}\r\n\
+             Content-Length: 16\r\n\r\n{{\"type\":\"posts\"}}",
+            usual(&node)
+        );
+        let (reply, is_over) = ask(&node, &request).await;
+        assert_eq!((reply.status, reply.code().as_str()), (415, "encoded_body"), "{encoding}");
+        assert!(is_over, "{encoding}");
+    }
+    assert!(node.journal().await.is_empty());
+}
+
+/// Invariant I14: what a peer of tomorrow sends is widened, never ignored, though a person's typing
+/// error is refused.
+#[tokio::test]
+async fn a_peers_unknown_words_widen() {
+    let node = Spec::new("a").start().await;
+    let service = crate::support::mint("a", crate::support::SERVICE_EMAIL, "ADMIN");
+    let batch = |selectors| {
+        let id = "01980000-0000-7000-8000-00000000000";
+        json!({ "mirror": false, "batch": {
+            "protocol": 2, "origin": "b", "epoch": 1, "graph": "g", "watermark": 1, "new": true,
+            "events": [{ "id": format!("{id}{}", 1), "seq": 1, "selectors": selectors }],
+        }})
+    };
+    for body in
+        [json!({ "type": "posts", "host": "x", "mirror": false }), batch(json!({ "hosts": ["x"] }))]
+    {
+        assert!(node.put_entry("k", "type=users", "v").await);
+        node.invalidate_as(&service, body.clone()).await.expect(200);
+        assert_eq!(node.get_entry("k").await, None, "{body}");
+    }
+}

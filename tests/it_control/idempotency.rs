@@ -1,0 +1,85 @@
+//! The same request again: `Idempotency-Key`, and events that a peer repeats (A51-A52).
+
+use serde_json::{Value, json};
+
+use crate::support::{Node, SERVICE_EMAIL, Spec, mint};
+
+async fn with_key(node: &Node, token: &str, key: &str, body: Value) -> (u16, Value) {
+    let request = node.request_as(token, reqwest::Method::POST, "/api/cache/invalidate");
+    let answer =
+        request.header("idempotency-key", key).json(&body).send().await.expect("an answer");
+    (answer.status().as_u16(), answer.json().await.expect("JSON"))
+}
+
+#[tokio::test]
+async fn a_key_gives_the_same_answer_once_and_for_all() {
+    let node = Spec::new("a").start().await;
+    let posts = json!({ "type": "posts" });
+    let (status, first) = with_key(&node, &node.token, "k1", posts.clone()).await;
+    let (again, second) = with_key(&node, &node.token, "k1", posts.clone()).await;
+    assert_eq!((status, again, &first), (200, 200, &second));
+    assert_eq!(node.journal().await.len(), 1);
+    let (status, problem) = with_key(&node, &node.token, "k1", json!({ "type": "pages" })).await;
+    assert_eq!((status, &problem["code"]), (422, &json!("idempotency_key_reused")));
+    let ann = mint("a", "ann@x.example", "ADMIN");
+    let (_, hers) = with_key(&node, &ann, "k1", json!({ "type": "pages" })).await;
+    assert_ne!(hers["id"], first["id"], "a key is its owner's");
+    assert_eq!(node.journal().await.len(), 2);
+    let (status, _) = with_key(&node, &node.token, &"k".repeat(257), posts).await;
+    assert_eq!(status, 400);
+}
+
+/// At the same moment too: one effect, one answer.
+#[tokio::test]
+async fn the_same_key_at_once_has_one_effect() {
+    let node = Spec::new("a").start().await;
+    let asking = (0..20).map(|_| with_key(&node, &node.token, "k", json!({ "type": "posts" })));
+    let answers = futures_util::future::join_all(asking).await;
+    assert!(answers.iter().all(|answer| answer == &answers[0]), "{answers:?}");
+    assert_eq!(node.journal().await.len(), 1);
+}
+
+/// What only told, and what was refused, does not use a key up.
+#[tokio::test]
+async fn a_dry_run_uses_no_key_up() {
+    let node = Spec::new("a").start().await;
+    let asked = json!({ "type": "posts", "dry_run": true });
+    let (status, told) = with_key(&node, &node.token, "k", asked).await;
+    assert_eq!((status, &told["dry_run"], &told["id"]), (200, &json!(true), &Value::Null));
+    let (status, _) = with_key(&node, &node.token, "k", json!({ "type": "a b" })).await;
+    assert_eq!(status, 422);
+    let (status, done) = with_key(&node, &node.token, "k", json!({ "type": "posts" })).await;
+    assert_eq!((status, done["seq"].as_u64()), (200, Some(1)));
+}
+
+/// Invariant I12: a batch that comes again, whole or in part, and after a restart, has no second
+/// effect; what is new in it has its own.
+#[tokio::test]
+async fn a_repeated_batch_has_no_second_effect() {
+    let mut node = Spec::new("a").start().await;
+    let service = mint("a", SERVICE_EMAIL, "service");
+    let event = |n: u32, name: &str| {
+        json!({ "id": format!("01980000-0000-7000-8000-{n:012}"), "seq": n,
+            "selectors": { "types": [name] } })
+    };
+    let batch = |events: Vec<Value>| {
+        json!({ "mirror": false, "batch": { "protocol": 1, "origin": "b", "epoch": 1, "graph": "g",
+            "watermark": 1, "events": events } })
+    };
+    let once = batch(vec![event(1, "posts")]);
+    let answer = node.invalidate_as(&service, once.clone()).await.expect(200);
+    assert_eq!(answer["id"], "01980000-0000-7000-8000-000000000001", "it keeps its name");
+    let again = node.invalidate_as(&service, once.clone()).await.expect(200);
+    assert_eq!((&again["success"], &again["duplicate"]), (&json!(true), &json!(true)));
+    let more = batch(vec![event(1, "posts"), event(2, "pages")]);
+    node.invalidate_as(&service, more.clone()).await.expect(200);
+    let journal = node.journal().await;
+    assert_eq!(journal.len(), 2);
+    assert_eq!(journal[1]["selectors"], json!(["pages"]), "only what was new");
+    node.restart().await;
+    for body in [once, more] {
+        let again = node.invalidate_as(&service, body).await.expect(200);
+        assert_eq!(again["duplicate"], true, "known over a restart");
+    }
+    assert_eq!(node.journal().await.len(), 2);
+}

@@ -1,0 +1,19 @@
+//! The control listener under attack, over raw sockets against a real process, and the log that it
+//! leaves behind.
+//!
+//! Rows are those of the attack list (A: API and tokens, B: HTTP front). What an answer must not do is
+//! as much a part of it as what it says: no second request may be smuggled, no secret shown.
+
+#[path = "../it/support/mod.rs"]
+mod support;
+
+mod access;
+mod bodies;
+mod canary;
+mod entries;
+mod framing;
+mod idempotency;
+mod pretty;
+mod raw;
+mod stream;
+mod timeouts;

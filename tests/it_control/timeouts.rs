@@ -1,0 +1,90 @@
+//! Those who are slow, and those who send without end (reliability A29-A31, B10).
+
+use crate::raw::{Raw, ask, invalidation, usual};
+use crate::support::Spec;
+
+/// B10: a head that does not come ends the connection; so does silence between two requests.
+#[tokio::test]
+async fn a_slow_head_is_not_waited_for() {
+    let node = Spec::new("a").set("control.header_ms_max", 200).start().await;
+    for bytes in ["", "GET /healthz HTTP/1.1\r\n", "GET /healthz HTTP/1.1\r\nHost: a\r\nX: "] {
+        let mut raw = Raw::open(&node).await;
+        raw.send(bytes).await;
+        if let Some(reply) = raw.reply().await {
+            assert_eq!(reply.status, 408, "{bytes:?}");
+        }
+        assert!(raw.is_over().await, "{bytes:?}");
+    }
+    let mut raw = Raw::open(&node).await;
+    raw.send(invalidation(&node, r#"{"type":"posts"}"#)).await;
+    assert_eq!(raw.reply().await.expect("an answer").status, 200);
+    assert!(raw.is_over().await, "an idle connection ends");
+}
+
+/// B10: a body that does not come is answered 408; what came of it has no effect.
+#[tokio::test]
+async fn a_slow_body_is_answered_408() {
+    let node = Spec::new("a").set("control.body_ms_max", 200).start().await;
+    for framing in [
+        "Content-Length: 4000\r\n\r\n{\"type\":\"posts\"}",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"typ",
+    ] {
+        for line in
+            ["POST /api/cache/invalidate", "POST /api/auth/login", "PUT /api/cache/entries/k"]
+        {
+            let mut raw = Raw::open(&node).await;
+            raw.send(format!("{line} HTTP/1.1\r\n{}{framing}", usual(&node))).await;
+            let reply = raw.reply().await.expect("an answer");
+            assert_eq!((reply.status, reply.code().as_str()), (408, "body_timeout"), "{line}");
+            assert!(raw.is_over().await, "{line}");
+        }
+    }
+    assert!(node.journal().await.is_empty());
+    assert_eq!(node.get_entry("k").await, None);
+}
+
+/// A29: the client gets to read the 413 though it was still writing, and nothing behind it is taken.
+#[tokio::test]
+async fn a_large_body_is_refused_readably() {
+    let node = Spec::new("a").set("control.body_bytes_max", 4096).start().await;
+    let smuggled = invalidation(&node, r#"{"type":"smuggled"}"#);
+    let mut raw = Raw::open(&node).await;
+    let padding = "x".repeat(500_000);
+    let json = format!(r#"{{"type":"posts","reason":"{padding}"}}"#);
+    raw.send(invalidation(&node, &json)).await;
+    raw.send(&smuggled).await;
+    let reply = raw.reply().await.expect("the answer can be read");
+    assert_eq!((reply.status, reply.code().as_str()), (413, "body_too_large"));
+    assert!(raw.is_over().await);
+    let fits = format!(r#"{{"type":"posts","reason":"{}"}}"#, "x".repeat(1000));
+    assert_eq!(ask(&node, &invalidation(&node, &fits)).await.0.status, 200);
+    assert_eq!(node.journal().await.len(), 1);
+}
+
+/// A client that asks first is told before it has sent anything.
+#[tokio::test]
+async fn a_large_body_that_asks_first_is_refused_at_once() {
+    let node = Spec::new("a").set("control.body_bytes_max", 4096).start().await;
+    let mut raw = Raw::open(&node).await;
+    let head = format!("POST /api/cache/invalidate HTTP/1.1\r\n{}", usual(&node));
+    raw.send(format!("{head}Expect: 100-continue\r\nContent-Length: 500000\r\n\r\n")).await;
+    assert_eq!(raw.reply().await.expect("an answer").status, 413, "no 100 Continue before it");
+    assert!(raw.is_over().await);
+}
+
+/// A30: a body without end is cut off at the bound.
+#[tokio::test]
+async fn an_endless_body_is_cut_off() {
+    let node = Spec::new("a").set("control.body_bytes_max", 4096).start().await;
+    let mut raw = Raw::open(&node).await;
+    let head = format!("POST /api/cache/invalidate HTTP/1.1\r\n{}", usual(&node));
+    raw.send(format!("{head}Transfer-Encoding: chunked\r\n\r\n")).await;
+    let chunk = format!("{:x}\r\n{}\r\n", 16_384, " ".repeat(16_384));
+    let mut sent = 0;
+    while raw.send(&chunk).await {
+        sent += 16_384;
+        assert!(sent < 64 << 20, "it takes anything");
+    }
+    assert!(node.journal().await.is_empty());
+    assert_eq!(node.get("/healthz").await.status, 200);
+}
