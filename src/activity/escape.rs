@@ -1,5 +1,5 @@
-//! The last look at a line: characters that JSON may hold as they are, but that terminals, viewers and
-//! people are misled by, are written as escapes.
+//! The last look at a line: characters that JSON may hold as they are, but that terminals, viewers
+//! and people are misled by, are written as escapes.
 //!
 //! serde escapes C0 controls only. C1 controls drive terminals, U+2028 and U+2029 end lines in some
 //! readers, and bidirectional controls make a line look like another. All of them can stand only

@@ -1,4 +1,5 @@
-//! Requests that mean two things at once (reliability B1-B9): refused, and the connection with them.
+//! Requests that mean two things at once (reliability B1-B9): refused, and the connection with
+//! them.
 
 use crate::raw::{Raw, ask, invalidation, usual};
 use crate::support::Spec;

@@ -1,8 +1,8 @@
 //! The control listener under attack, over raw sockets against a real process, and the log that it
 //! leaves behind.
 //!
-//! Rows are those of the attack list (A: API and tokens, B: HTTP front). What an answer must not do is
-//! as much a part of it as what it says: no second request may be smuggled, no secret shown.
+//! Rows are those of the attack list (A: API and tokens, B: HTTP front). What an answer must not do
+//! is as much a part of it as what it says: no second request may be smuggled, no secret shown.
 
 #[path = "../it/support/mod.rs"]
 mod support;

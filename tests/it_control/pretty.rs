@@ -1,7 +1,7 @@
 //! Real lines of a real process through the real `pino-pretty` and `bunyan` from npm.
 //!
-//! The two programs are installed once, below `target/`. Where there is no npm this fails, because a
-//! promise that is not tried is none; `CACHE_MIRROR_SKIP_NPM=1` leaves it out and says so.
+//! The two programs are installed once, below `target/`. Where there is no npm this fails, because
+//! a promise that is not tried is none; `CACHE_MIRROR_SKIP_NPM=1` leaves it out and says so.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -19,6 +19,7 @@ const PACKAGES: [&str; 2] = ["pino-pretty@13", "bunyan@2"];
 const INSTALL_TIME_MAX: Duration = Duration::from_secs(180);
 
 /// Where the programs are; `None` where they are not wanted.
+#[allow(clippy::print_stderr, reason = "what was left out must be seen")]
 async fn programs() -> Option<PathBuf> {
     if std::env::var("CACHE_MIRROR_SKIP_NPM").is_ok_and(|value| value == "1") {
         eprintln!(
@@ -33,7 +34,7 @@ async fn programs() -> Option<PathBuf> {
     INSTALLED
         .get_or_init(async || {
             if !is_there() {
-                install(&dir).await
+                install(&dir).await;
             }
         })
         .await;

@@ -43,7 +43,8 @@ async fn a_slow_body_is_answered_408() {
     assert_eq!(node.get_entry("k").await, None);
 }
 
-/// A29: the client gets to read the 413 though it was still writing, and nothing behind it is taken.
+/// A29: the client gets to read the 413 though it was still writing, and nothing behind it is
+/// taken.
 #[tokio::test]
 async fn a_large_body_is_refused_readably() {
     let node = Spec::new("a").set("control.body_bytes_max", 4096).start().await;

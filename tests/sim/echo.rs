@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cache_mirror::domain::{Selector, Selectors, Source, TypeName};
+use cache_mirror::domain::{Demand, Selector, Selectors, Source, TypeName};
 
 use crate::scenes::World;
 
@@ -47,7 +47,7 @@ async fn echoes_are_held_back_merged_and_never_dropped() {
     }
     assert_ne!(node.pipeline.store.ticket(), ticket, "applied at once");
     let held = node.pipeline.journal.quenched();
-    let held: Vec<_> = held.values().map(|demand| demand.selectors()).collect();
+    let held: Vec<_> = held.values().map(Demand::selectors).collect();
     let both: Selectors = [whole("posts"), whole("pages")]
         .iter()
         .flat_map(|one| one.iter().collect::<Vec<_>>())

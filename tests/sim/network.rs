@@ -1,8 +1,9 @@
 //! The network between instances: a transport that hands requests over, or not.
 //!
-//! A lost request never arrives; a lost answer leaves its sender in doubt after the effect; a doubled
-//! request arrives twice. A cut holds for both directions of a link. The weather spares identity
-//! probes: a peer whose probe is lost is told in the legacy form, which carries no ids to count by.
+//! A lost request never arrives; a lost answer leaves its sender in doubt after the effect; a
+//! doubled request arrives twice. A cut holds for both directions of a link. The weather spares
+//! identity probes: a peer whose probe is lost is told in the legacy form, which carries no ids to
+//! count by.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

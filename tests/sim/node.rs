@@ -88,7 +88,8 @@ impl Node {
         }
     }
 
-    /// Waits for the disk, so that what was begun before the clock moved is done before it moves on.
+    /// Waits for the disk, so that what was begun before the clock moved is done before it moves
+    /// on.
     pub async fn catch_up(&self) {
         clock_held(self.pipeline.journal.flush()).await;
     }
@@ -172,8 +173,8 @@ impl Node {
     }
 }
 
-/// The paused clock leaps whenever nothing of tokio's can run, and the journal's disk is a thread that
-/// tokio does not know. While a blocking task runs, the clock stays where it is.
+/// The paused clock leaps whenever nothing of tokio's can run, and the journal's disk is a thread
+/// that tokio does not know. While a blocking task runs, the clock stays where it is.
 async fn clock_held<T>(work: impl Future<Output = T>) -> T {
     let (done, wait) = std::sync::mpsc::channel::<()>();
     let holding = tokio::task::spawn_blocking(move || wait.recv().is_err());

@@ -40,7 +40,8 @@ impl World {
     }
 
     async fn invalidate(&mut self, at: usize, number: u64) {
-        let name = TypeName::parse(["posts", "pages"][usize::from(number % 2 == 0)]).expect("type");
+        let name = TypeName::parse(["posts", "pages"][usize::from(number.is_multiple_of(2))])
+            .expect("type");
         let label = Label::parse(&number.to_string()).expect("label");
         let selector = match number % 5 {
             0 => Selector::Tag(label),
