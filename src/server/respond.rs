@@ -76,7 +76,8 @@ impl Problem {
 
     /// The same, and the connection ends after it: the request's body was not read.
     #[must_use]
-    pub fn closing(self) -> Self {
+    pub fn closing(mut self) -> Self {
+        self.headers.retain(|(name, _)| name != CONNECTION);
         self.with(CONNECTION, "close")
     }
 

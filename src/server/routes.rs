@@ -110,15 +110,24 @@ impl Table {
         socket: IpAddr,
         connection: CancellationToken,
     ) -> Answer {
-        self.handle(request, socket, connection).await.unwrap_or_else(Problem::into_answer)
+        let has_body = has_body(request.headers());
+        let answered = match self.admit(request, socket, connection) {
+            Ok((handler, call)) => handler(Arc::clone(&self.control), call).await,
+            // The body was not read, so the connection ends; a client that is not told would send
+            // its next request into a closed one.
+            Err(problem) if has_body => Err(problem.closing()),
+            Err(problem) => Err(problem),
+        };
+        answered.unwrap_or_else(Problem::into_answer)
     }
 
-    async fn handle(
+    /// Everything that is judged before the body is looked at.
+    fn admit(
         &self,
         request: Request<Incoming>,
         socket: IpAddr,
         connection: CancellationToken,
-    ) -> Handled {
+    ) -> Result<(Handler, Call), Problem> {
         guard::check(&request)?;
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
@@ -148,12 +157,8 @@ impl Table {
             check_role(who, route.needs)?;
             gate.check_rate(who)?;
         }
-        let length = parts.headers.get(CONTENT_LENGTH);
-        let has_body = parts.headers.contains_key(TRANSFER_ENCODING)
-            || length.is_some_and(|length| length.as_bytes() != b"0");
-        if matches!(parts.method, Method::GET | Method::HEAD) && has_body {
-            let detail = "a body has no meaning here";
-            return Err(Problem::bad_request("unexpected_body", detail).closing());
+        if matches!(parts.method, Method::GET | Method::HEAD) && has_body(&parts.headers) {
+            return Err(Problem::bad_request("unexpected_body", "a body has no meaning here"));
         }
         let call = Call {
             query: parts.uri.query().map(ToOwned::to_owned),
@@ -164,8 +169,14 @@ impl Table {
             who,
             connection,
         };
-        (route.handler)(Arc::clone(&self.control), call).await
+        Ok((route.handler, call))
     }
+}
+
+fn has_body(headers: &hyper::HeaderMap) -> bool {
+    let length = headers.get(CONTENT_LENGTH);
+    headers.contains_key(TRANSFER_ENCODING)
+        || length.is_some_and(|length| length.as_bytes() != b"0")
 }
 
 /// The one `Authorization` header, if there is one.

@@ -180,3 +180,34 @@ async fn unknown_paths_and_wrong_methods() {
         reply.code();
     }
 }
+
+/// A body that comes later than its head costs nobody the next request: either it is read, or the
+/// answer says that the connection ends.
+#[tokio::test]
+async fn a_late_body_costs_nobody_the_next_request() {
+    let node = Spec::new("a").start().await;
+    let (usual, host) = (usual(&node), format!("Host: {}\r\n", node.address()));
+    for (head, status) in [
+        (format!("POST /api/cache/invalidate HTTP/1.1\r\n{host}"), 401),
+        (format!("POST /nowhere HTTP/1.1\r\n{usual}"), 404),
+        (format!("POST /healthz HTTP/1.1\r\n{usual}"), 405),
+        (format!("POST /api/stream/ticket HTTP/1.1\r\n{usual}"), 200),
+        (format!("POST /api/mirrors/x/pause HTTP/1.1\r\n{usual}"), 404),
+        (format!("DELETE /api/cache/entries/k HTTP/1.1\r\n{usual}"), 200),
+    ] {
+        let mut raw = Raw::open(&node).await;
+        raw.send(format!("{head}Content-Length: 2\r\n\r\n")).await;
+        let is_answered_early = !raw.is_open().await;
+        if !is_answered_early {
+            raw.send("{}").await;
+        }
+        let reply = raw.reply().await.expect("an answer");
+        assert_eq!(reply.status, status, "{head}");
+        if reply.header("connection") == Some("close") {
+            assert!(raw.is_over().await, "{head}");
+        } else {
+            raw.send(format!("GET /healthz HTTP/1.1\r\n{host}\r\n")).await;
+            assert_eq!(raw.reply().await.expect("the next answer").status, 200, "{head}");
+        }
+    }
+}

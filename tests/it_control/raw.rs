@@ -92,11 +92,9 @@ impl Raw {
         self.reply().await.is_none() && self.unread.is_empty()
     }
 
-    /// Whether it is still open: nothing comes and it does not end, for longer than an end takes.
+    /// Whether nothing comes and it does not end, for longer than either takes.
     pub async fn is_open(&mut self) -> bool {
-        let mut one = [0];
-        let read = tokio::time::timeout(Duration::from_millis(150), self.stream.read(&mut one));
-        read.await.is_err()
+        tokio::time::timeout(Duration::from_millis(150), self.more()).await.is_err()
     }
 }
 

@@ -22,19 +22,22 @@ pub async fn list(control: Arc<Control>, _call: Call) -> Handled {
 }
 
 /// Holds one back.
-pub async fn pause(control: Arc<Control>, call: Call) -> Handled {
+pub async fn pause(control: Arc<Control>, mut call: Call) -> Handled {
+    call.read(&control.config).await?;
     let found = control.pipeline.delivery.pause(&call.param);
     operated(&control, &call, found, "paused")
 }
 
 /// Lets one go on.
-pub async fn resume(control: Arc<Control>, call: Call) -> Handled {
+pub async fn resume(control: Arc<Control>, mut call: Call) -> Handled {
+    call.read(&control.config).await?;
     let found = control.pipeline.delivery.resume(&call.param);
     operated(&control, &call, found, "resumed")
 }
 
 /// Tries one now.
-pub async fn retry(control: Arc<Control>, call: Call) -> Handled {
+pub async fn retry(control: Arc<Control>, mut call: Call) -> Handled {
+    call.read(&control.config).await?;
     let found = control.pipeline.delivery.retry(&call.param);
     operated(&control, &call, found, "retried")
 }

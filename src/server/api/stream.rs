@@ -66,7 +66,8 @@ pub async fn preflight(control: Arc<Control>, call: Call) -> Handled {
 }
 
 /// A one-use ticket for `?ticket=`.
-pub async fn ticket(control: Arc<Control>, _call: Call) -> Handled {
+pub async fn ticket(control: Arc<Control>, mut call: Call) -> Handled {
+    call.read(&control.config).await?;
     let (ticket, life) = control.tickets.issue();
     Ok(json_answer(StatusCode::OK, &json!({ "ticket": ticket, "expires_in": life })))
 }
