@@ -67,7 +67,8 @@ async fn a_listed_page_still_needs_a_ticket() {
     let origin = "Origin: https://www.example.org\r\n";
     assert_eq!(open(&node, "", origin).await.status, 401);
     let request = format!(
-        "OPTIONS /api/stream HTTP/1.1\r\nHost: a\r\n{origin}Access-Control-Request-Method: GET\r\n\r\n"
+        "OPTIONS /api/stream HTTP/1.1\r\nHost: a\r\n{origin}\
+         Access-Control-Request-Method: GET\r\n\r\n"
     );
     let (reply, _) = ask(&node, &request).await;
     assert_eq!(reply.status, 204);

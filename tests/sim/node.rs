@@ -160,7 +160,7 @@ impl Node {
         let selectors = body.selectors(1000).expect("selectors");
         let submission = Submission {
             mirror: body.mirror,
-            mode: body.mode,
+            mode: body.mode(),
             source: Source::Mirror,
             is_marked: header("cache-mirror-via").is_some(),
             peer: body.batch.map(Into::into),
