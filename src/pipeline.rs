@@ -135,16 +135,16 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`Rejected::UnknownTypes`].
-    pub fn preview(&self, who: Principal, submission: Submission) -> Result<Report, Rejected> {
+    pub fn preview(&self, who: Principal, submission: Submission) -> Result<Done, Rejected> {
         self.refuse_unknown(&submission)?;
         let echo_of = self.echo_of(&who, &submission);
         let plan = match self.gate.admit(submission, who, &self.instance, echo_of) {
             Admission::Fresh(invalidation) => self.rules.resolve(*invalidation),
-            Admission::Duplicate => return Err(Rejected::Stopping),
+            Admission::Duplicate => return Ok(Done::Duplicate),
         };
         let applied = self.store.estimate(&plan.total());
         let event = event_of(&plan);
-        Ok(self.report(plan, event, applied, false))
+        Ok(Done::Applied(Box::new(self.report(plan, event, applied, false))))
     }
 
     fn refuse_unknown(&self, submission: &Submission) -> Result<(), Rejected> {

@@ -94,27 +94,31 @@ async fn effect(
     };
     let is_dry_run = body.dry_run;
     let submission = submission(call, body, pipeline.gate.config().selectors_max)?;
-    if is_dry_run {
-        let report = pipeline.preview(who, submission)?;
-        return Ok((StatusCode::OK, answer(control, &report, true)));
-    }
-    match pipeline.submit(who, submission).await? {
-        Done::Duplicate => {
-            let body = json!({
-                "success": true,
-                "duplicate": true,
-                "instance": pipeline.instance,
-                "version": pipeline.journal.versions().version,
-                "invalidated_entries": 0,
-            });
-            Ok((StatusCode::OK, body))
-        }
+    let done = if is_dry_run {
+        pipeline.preview(who, submission)?
+    } else {
+        pipeline.submit(who, submission).await?
+    };
+    match done {
+        Done::Duplicate => Ok((StatusCode::OK, duplicate(control))),
+        Done::Applied(report) if is_dry_run => Ok((StatusCode::OK, answer(control, &report, true))),
         Done::Applied(mut report) => {
             let is_in_time = wait.until(control, &mut report).await;
             let status = if is_in_time { StatusCode::OK } else { StatusCode::ACCEPTED };
             Ok((status, answer(control, &report, false)))
         }
     }
+}
+
+/// The answer to what had its effect before.
+fn duplicate(control: &Control) -> Value {
+    json!({
+        "success": true,
+        "duplicate": true,
+        "instance": control.pipeline.instance,
+        "version": control.pipeline.journal.versions().version,
+        "invalidated_entries": 0,
+    })
 }
 
 fn submission(
