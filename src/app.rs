@@ -19,10 +19,10 @@ use crate::announce::{Hub, Tickets};
 use crate::config::Settings;
 use crate::deliver::identity::BootNonce;
 use crate::deliver::mirror::Sender;
-use crate::deliver::transport::Network;
 use crate::deliver::{Delivery, destination};
 use crate::gate::Gate;
 use crate::journal::{FileDisk, Journal, Recovered};
+use crate::net::{self, Network};
 use crate::pipeline::Pipeline;
 use crate::resolve::Rules;
 use crate::server::{Control, Listener};
@@ -131,7 +131,7 @@ fn assemble(
     own: Arc<BootNonce>,
 ) -> anyhow::Result<Arc<Pipeline>> {
     let instance = settings.instance.name.clone();
-    let network = Arc::new(Network::new(&settings.deliver)?);
+    let network = Arc::new(Network::new(network(settings))?);
     let sender =
         Sender { instance: instance.clone(), epoch: journal.epoch(), rules: Arc::clone(&rules) };
     let delivery = Delivery::new(settings.deliver.clone(), journal.clone(), network, sender, own);
@@ -144,6 +144,14 @@ fn assemble(
         delivery,
         instance,
     }))
+}
+
+fn network(settings: &Settings) -> net::Config {
+    net::Config {
+        timeout: settings.deliver.timeout,
+        connect_time_max: settings.deliver.connect_time_max,
+        answer_bytes_max: settings.deliver.answer_bytes_max,
+    }
 }
 
 fn tell_start(

@@ -3,7 +3,8 @@
 //! The map, from the ground up (`docs/ARCHITECTURE.md` tells it with two walkthroughs):
 //!
 //! - [`domain`]: the nouns, and the algebra that makes merging lossless; [`support`]: small things.
-//! - [`resolve`]: names and the dependency graph, pure; [`activity`]: what happened, as log lines.
+//! - [`resolve`]: names and the dependency graph, pure; [`activity`]: what happened, as log lines;
+//!   [`net`]: outgoing HTTP.
 //! - [`store`]: the cache, cleared by generations; [`journal`]: the durable log and its cursors.
 //! - [`gate`]: who may; [`announce`]: to listeners; [`deliver`]: to mirrors.
 //! - [`pipeline`]: THE invalidation path; [`ingest`]: what leads into it.
@@ -21,6 +22,7 @@ pub mod domain;
 pub mod gate;
 pub mod ingest;
 pub mod journal;
+pub mod net;
 pub mod pipeline;
 pub mod resolve;
 pub mod server;

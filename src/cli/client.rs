@@ -13,7 +13,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{Exit, print};
-use crate::deliver::transport;
+use crate::net;
 use crate::support::Secret;
 
 /// One call, on top of what the command asks the instance to wait.
@@ -44,7 +44,7 @@ impl Client {
     /// The TLS library refuses its configuration.
     pub fn new(base: Url, token: Option<Secret>, patience: Duration) -> Result<Self, Exit> {
         let failed = |error: &dyn std::fmt::Display| Exit::Failed(error.to_string());
-        let http = transport::builder().map_err(|error| failed(&error))?;
+        let http = net::builder().map_err(|error| failed(&error))?;
         let http = http.connect_timeout(TIME_MAX).build().map_err(|error| failed(&error))?;
         Ok(Self { http, base, token, time_max: TIME_MAX + patience })
     }

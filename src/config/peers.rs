@@ -6,24 +6,16 @@
 //! address come down to. What a name resolves to is not judged here: that is only known when
 //! connecting.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use url::{Host, Url};
+
+use crate::net::reason_against;
 
 /// Longest peer URL in bytes.
 const URL_BYTES_MAX: usize = 2048;
 
-/// Instance metadata services outside the link-local networks: Alibaba, Oracle, Azure's wire
-/// server, AWS and Google by IPv6.
-const METADATA: [IpAddr; 5] = [
-    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
-    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
-    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
-    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
-    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
-];
-
-/// Names of the same.
+/// Names of metadata services.
 const METADATA_NAMES: [&str; 3] =
     ["metadata.google.internal", "metadata.goog", "instance-data.ec2.internal"];
 
@@ -145,43 +137,5 @@ fn check_name(name: &str) -> Result<(), String> {
 }
 
 fn check_address(address: IpAddr) -> Result<(), String> {
-    let embedded = match address {
-        IpAddr::V4(_) => None,
-        IpAddr::V6(six) => embedded(six).map(IpAddr::V4),
-    };
-    for address in std::iter::once(address).chain(embedded) {
-        let is_link_local = match address {
-            IpAddr::V4(four) => four.is_link_local(),
-            IpAddr::V6(six) => six.is_unicast_link_local(),
-        };
-        let is_this_network = matches!(address, IpAddr::V4(four) if four.octets()[0] == 0);
-        if is_link_local || METADATA.contains(&address) {
-            return Err("link-local and metadata addresses are no peers".into());
-        }
-        if address.is_unspecified() || is_this_network {
-            return Err("expected the address of a host, not the unspecified one".into());
-        }
-        if address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST) {
-            return Err("expected the address of one host, not of many".into());
-        }
-    }
-    Ok(())
-}
-
-/// The IPv4 address that an IPv6 one stands for: mapped and compatible (RFC 4291), translated
-/// (RFC 2765), NAT64 (RFC 6052, RFC 8215) and 6to4 (RFC 3056).
-fn embedded(six: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [a, b, c, d, e, f, g, h] = six.segments();
-    let four = |high: u16, low: u16| {
-        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        Ipv4Addr::new(a, b, c, d)
-    };
-    match [a, b, c, d, e, f] {
-        // `::` and `::1` are themselves.
-        [0, 0, 0, 0, 0, 0] if g == 0 => None,
-        [0, 0, 0, 0, 0, 0 | 0xffff] | [0, 0, 0, 0, 0xffff, 0] => Some(four(g, h)),
-        [0x64, 0xff9b, 0 | 1, ..] => Some(four(g, h)),
-        [0x2002, high, low, ..] => Some(four(high, low)),
-        _ => None,
-    }
+    reason_against(address).map_or(Ok(()), |reason| Err(reason.to_owned()))
 }

@@ -15,8 +15,8 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
-use super::transport::{Failure, Outgoing, Transport};
 use super::{Credentials, Login};
+use crate::net::{Failure, Outgoing, Transport};
 use crate::support::Secret;
 
 /// Life assumed where the answer names none: short, because a 401 costs only one more login.
@@ -137,7 +137,7 @@ impl Account {
         })
     }
 
-    fn read(&self, answer: &super::transport::Answer) -> Result<(Secret, Duration), LoginFailure> {
+    fn read(&self, answer: &crate::net::Answer) -> Result<(Secret, Duration), LoginFailure> {
         match answer.status {
             200..=299 => {}
             429 => return Err(LoginFailure::Throttled(answer.retry_after)),

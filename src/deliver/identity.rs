@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::credentials::below;
-use super::transport::{Failure, Outgoing, Transport};
+use crate::net::{Failure, Outgoing, Transport};
 
 /// Where every instance answers.
 pub const PATH: &str = "/_cache-mirror/identity";

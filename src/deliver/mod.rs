@@ -5,7 +5,6 @@
 //! what is ourselves is skipped only on proof; nothing is dropped by a limit, a back-off or a
 //! pause.
 
-mod addresses;
 mod config;
 mod credentials;
 mod echo;
@@ -14,7 +13,6 @@ mod limiter;
 pub mod mirror;
 mod peer;
 mod tell;
-pub mod transport;
 mod verdict;
 mod view;
 mod worker;
@@ -27,7 +25,6 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub use addresses::is_forbidden;
 pub use config::{Config, Credentials, Login, PeerConfig};
 pub use peer::destination;
 pub use view::PeerView;
@@ -35,11 +32,11 @@ pub use worker::{INVALIDATE_PATH, VIA};
 
 use crate::domain::{Event, Principal, Role, Selectors, Status};
 use crate::journal::Journal;
+use crate::net::Transport;
 use echo::Echo;
 use identity::BootNonce;
 use mirror::{Sender, legacy_form};
 use peer::{Kind, Peer};
-use transport::Transport;
 use worker::Worker;
 
 /// Where every instance logs others in.

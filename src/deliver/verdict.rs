@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::transport::Answer;
+use crate::net::Answer;
 
 /// Longest `Retry-After` honoured: past an hour a forgotten header would look like a lost event.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);

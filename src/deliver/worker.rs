@@ -17,11 +17,11 @@ use super::credentials::{LoginFailure, below};
 use super::identity::{self, Answered};
 use super::mirror::{LegacyForm, batch_body, legacy_form};
 use super::peer::{Kind, ONESELF_AFTER, Pause, Peer};
-use super::transport::{Answer, FailureKind, Outgoing};
 use super::verdict::{Verdict, judge};
 use super::{Shared, tell};
 use crate::domain::{Demand, Mode, Selectors};
 use crate::journal::{Backlog, Limits};
+use crate::net::{Answer, FailureKind, Outgoing};
 use crate::support::Secret;
 use crate::support::backoff::chance;
 
@@ -379,7 +379,7 @@ impl Worker {
 
     /// Asks who the peer is. Where ourselves answer, asks again at once: behind a balanced name
     /// somebody else may.
-    async fn probe(&self) -> Result<(), super::transport::Failure> {
+    async fn probe(&self) -> Result<(), crate::net::Failure> {
         for _ in 0..ONESELF_AFTER {
             let timeout = self.shared.config.timeout.min(PROBE_TIME_MAX);
             let base = &self.peer.config.base;

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache_mirror::deliver::identity::PATH;
-use cache_mirror::deliver::transport::{Answer, Failure, FailureKind, Outgoing, Transport};
 use cache_mirror::journal::sim::Chance;
+use cache_mirror::net::{Answer, Failure, FailureKind, Outgoing, Transport};
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 

@@ -9,7 +9,6 @@ use std::time::Duration;
 use cache_mirror::announce::{self, Hub};
 use cache_mirror::deliver::identity::{self, BootNonce, Identity, PROTOCOL, Paths};
 use cache_mirror::deliver::mirror::Sender;
-use cache_mirror::deliver::transport::{Answer, Outgoing};
 use cache_mirror::deliver::{
     self, Credentials, Delivery, INVALIDATE_PATH, LOGIN_PATH, Login, PeerConfig, destination,
 };
@@ -17,6 +16,7 @@ use cache_mirror::domain::{Event, Mode, Principal, Role, Selectors, Source, Subm
 use cache_mirror::gate::{self, Gate, Password, ServiceAccount};
 use cache_mirror::ingest::body::InvalidateBody;
 use cache_mirror::journal::{self, Journal, sim::SimDisk};
+use cache_mirror::net::{Answer, Outgoing};
 use cache_mirror::pipeline::{Done, Pipeline};
 use cache_mirror::resolve::{self, Rules};
 use cache_mirror::store::{self, Memory};

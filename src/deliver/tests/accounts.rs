@@ -130,7 +130,7 @@ async fn a_throttled_login_waits() {
     let scene = Scene::with(|asked| match (asked.what, asked.count) {
         (What::Login, 1..=2) => {
             let wait = Some(Duration::from_secs(30));
-            Reaction::Answer(transport::Answer { retry_after: wait, ..answer(429, "", "") })
+            Reaction::Answer(crate::net::Answer { retry_after: wait, ..answer(429, "", "") })
         }
         _ => good_mirror(asked),
     });

@@ -3,8 +3,8 @@
 use super::scene::entity;
 use super::stub::{good_legacy, good_mirror, unwell};
 use super::*;
-use crate::deliver::transport::FailureKind;
 use crate::domain::Status;
+use crate::net::FailureKind;
 
 /// S3 3.4 and 3.5: `mirror: false`, a bearer token and our mark on every call; then it is done.
 #[tokio::test(start_paused = true)]
@@ -91,7 +91,7 @@ async fn a_throttle_is_waited_for_and_no_failure() {
     for (said, least) in [(Some(Duration::from_secs(70)), 70), (None, 1)] {
         let scene = Scene::with(move |asked| match (asked.what, asked.count) {
             (What::Invalidate, 1..=9) => {
-                let throttled = transport::Answer { retry_after: said, ..answer(429, "", "") };
+                let throttled = crate::net::Answer { retry_after: said, ..answer(429, "", "") };
                 Reaction::Answer(throttled)
             }
             _ => good_mirror(asked),

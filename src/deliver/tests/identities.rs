@@ -3,9 +3,9 @@
 use super::scene::journal_config;
 use super::stub::{Stub, good_mirror, identity_with};
 use super::*;
-use crate::deliver::transport::FailureKind;
 use crate::domain::Status;
 use crate::journal::sim::SimDisk;
+use crate::net::FailureKind;
 
 /// Until the probe is answered a peer gets the old form for what that can say; the rest waits.
 #[tokio::test(start_paused = true)]

@@ -4,8 +4,8 @@ use std::sync::mpsc;
 
 use super::stub::good_mirror;
 use super::*;
-use crate::deliver::transport::FailureKind;
 use crate::domain::Status;
+use crate::net::FailureKind;
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_holds_and_a_resume_sends() {
@@ -61,7 +61,7 @@ async fn a_retry_does_not_wait_for_the_back_off() {
     let scene = Scene::with(|asked| match (asked.what, asked.count) {
         (What::Invalidate, 1) => {
             let wait = Some(Duration::from_secs(1800));
-            Reaction::Answer(transport::Answer { retry_after: wait, ..answer(503, "", "") })
+            Reaction::Answer(crate::net::Answer { retry_after: wait, ..answer(503, "", "") })
         }
         _ => good_mirror(asked),
     });

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::*;
-use crate::deliver::transport::{Answer, Failure, FailureKind, Outgoing, Transport};
+use crate::net::{Answer, Failure, FailureKind, Outgoing, Transport};
 
 /// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

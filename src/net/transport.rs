@@ -15,7 +15,6 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, ClientBuilder, Method};
 use url::Url;
 
-use super::Config;
 use super::addresses::{CheckedResolver, is_forbidden};
 
 /// A request to send.
@@ -98,6 +97,17 @@ pub trait Transport: Send + Sync {
     fn send_alone(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, Failure>>;
 }
 
+/// Limits of the real network.
+#[derive(Debug, Clone, Copy)]
+pub struct Config {
+    /// One exchange, connect to last byte.
+    pub timeout: Duration,
+    /// The connect part of it.
+    pub connect_time_max: Duration,
+    /// Bytes of an answer that are read.
+    pub answer_bytes_max: usize,
+}
+
 /// The real network.
 pub struct Network {
     pooled: Client,
@@ -115,7 +125,7 @@ impl Network {
     ///
     /// # Errors
     /// [`ClientError`] where the TLS library refuses its configuration.
-    pub fn new(config: &Config) -> Result<Self, ClientError> {
+    pub fn new(config: Config) -> Result<Self, ClientError> {
         let build = |idle_max: usize| {
             builder()?
                 .dns_resolver(CheckedResolver)

@@ -1,0 +1,12 @@
+//! Outgoing HTTP, for whoever needs it: one way of building a client, one policy on addresses, and a
+//! trait in front of both, so that a simulated network can take their place.
+//!
+//! This room knows no cache, no peer and no journal.
+
+mod addresses;
+mod transport;
+
+pub use addresses::{CheckedResolver, is_forbidden, reason_against};
+pub use transport::{
+    Answer, ClientError, Config, Failure, FailureKind, Network, Outgoing, Transport, builder,
+};
