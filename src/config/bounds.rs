@@ -17,6 +17,7 @@ const MANY: i64 = 10_000_000;
 /// Integer keys with the least and the greatest value.
 pub(super) const INTEGERS: &[(&str, i64, i64)] = &[
     ("control.connections_max", 1, 1_000_000),
+    ("control.connections_per_address_max", 0, 1_000_000),
     ("control.header_ms_max", 10, TEN_MINUTES_MS),
     ("control.body_ms_max", 10, TEN_MINUTES_MS),
     ("control.body_bytes_max", 1024, 1 << 30),

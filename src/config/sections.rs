@@ -54,6 +54,7 @@ pub(super) fn server(from: &mut Reader) -> server::Config {
     server::Config {
         listen,
         connections_max: from.count("control.connections_max"),
+        connections_per_address_max: from.count("control.connections_per_address_max"),
         header_time_max: from.ms("control.header_ms_max"),
         body_time_max: from.ms("control.body_ms_max"),
         body_bytes_max: from.count("control.body_bytes_max"),

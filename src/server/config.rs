@@ -11,6 +11,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Connections at once.
     pub connections_max: usize,
+    /// Connections at once from one address; 0 for no limit. Trusted proxies are not counted.
+    pub connections_per_address_max: usize,
     /// Time for a request head.
     pub header_time_max: Duration,
     /// Time for a request body.

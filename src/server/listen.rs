@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Control;
+use super::crowd::Crowd;
 use super::routes::Table;
 use crate::activity::{Activity, Kind, Level};
 
@@ -57,6 +58,8 @@ impl Listener {
     pub async fn serve(self, control: Arc<Control>, stop: CancellationToken) {
         let table = Arc::new(Table::new(Arc::clone(&control)));
         let permits = Arc::new(Semaphore::new(control.config.connections_max));
+        let gate = control.pipeline.gate.config();
+        let crowd = Crowd::new(control.config.connections_per_address_max, &gate.trusted_proxies);
         let mut connections = JoinSet::new();
         loop {
             let (stream, from, permit) = tokio::select! {
@@ -64,6 +67,8 @@ impl Listener {
                 accepted = accept(&self.socket, &permits) => accepted,
                 Some(_) = connections.join_next(), if !connections.is_empty() => continue,
             };
+            // Whoever has too many already is closed without a word: an answer would cost more.
+            let Ok(place) = crowd.enter(from.ip()) else { continue };
             let connection = Connection {
                 table: Arc::clone(&table),
                 from,
@@ -72,7 +77,7 @@ impl Listener {
             };
             connections.spawn(async move {
                 connection.serve(stream).await;
-                drop(permit);
+                drop((permit, place));
             });
         }
         drop(self.socket);

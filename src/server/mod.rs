@@ -8,6 +8,7 @@ mod api;
 mod body;
 mod call;
 mod config;
+mod crowd;
 mod guard;
 mod listen;
 mod respond;

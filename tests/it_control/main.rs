@@ -10,6 +10,7 @@ mod support;
 mod access;
 mod bodies;
 mod canary;
+mod crowds;
 mod entries;
 mod framing;
 mod idempotency;
