@@ -1,5 +1,5 @@
-//! Outgoing HTTP, for whoever needs it: one way of building a client, one policy on addresses, and a
-//! trait in front of both, so that a simulated network can take their place.
+//! Outgoing HTTP, for whoever needs it: one way of building a client, one policy on addresses, and
+//! a trait in front of both, so that a simulated network can take their place.
 //!
 //! This room knows no cache, no peer and no journal.
 
