@@ -106,7 +106,7 @@ impl Pipeline {
 
     async fn run(&self, who: Principal, mut submission: Submission) -> Result<Done, Rejected> {
         // A second copy of a batch must wait for the first one's disk before it is called known.
-        let lane = submission.peer.as_ref().map(|batch| batch.origin.clone());
+        let lane = submission.peer.as_ref().map(|batch| format!("origin {}", batch.origin));
         let _turn = match &lane {
             Some(origin) => Some(self.gate.lanes.enter(origin).await),
             None => None,

@@ -2,40 +2,58 @@
 //!
 //! Both need one thing beside a memory: while the first copy is still being made durable, a second
 //! must wait for it, because answering "known" would acknowledge what may yet be lost. So work with
-//! one identity goes through one *lane*, a lock picked by the identity's hash.
+//! one identity is done by one at a time, and no two identities ever wait for each other.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::MutexGuard;
+use tokio::sync::OwnedMutexGuard;
 
 use crate::domain::EventId;
 
-/// Lanes: enough that two identities seldom meet, few enough to cost nothing.
-const LANES: usize = 64;
-
-/// Serialises work that has the same identity.
+/// Serialises work that has the same identity. It remembers those at work and nobody else, so it
+/// is bounded by the requests that are served at once.
+#[derive(Default)]
 pub struct Lanes {
-    locks: Vec<tokio::sync::Mutex<()>>,
-    hasher: RandomState,
+    at_work: Arc<Mutex<AtWork>>,
 }
 
-impl Default for Lanes {
-    fn default() -> Self {
-        let locks = (0..LANES).map(|_| tokio::sync::Mutex::new(())).collect();
-        Self { locks, hasher: RandomState::new() }
-    }
+type AtWork = HashMap<String, Arc<tokio::sync::Mutex<()>>>;
+
+/// A turn at one identity; over when it is dropped.
+pub struct Turn {
+    at_work: Arc<Mutex<AtWork>>,
+    identity: String,
+    guard: Option<OwnedMutexGuard<()>>,
 }
 
 impl Lanes {
     /// Waits until nobody else with this identity is at work.
-    pub async fn enter(&self, identity: &str) -> MutexGuard<'_, ()> {
-        let hash = self.hasher.hash_one(identity);
-        let lane = usize::try_from(hash % LANES as u64).expect("below the number of lanes");
-        self.locks[lane].lock().await
+    pub async fn enter(&self, identity: &str) -> Turn {
+        let lock = Arc::clone(self.at_work.lock().entry(identity.to_owned()).or_default());
+        let mut turn =
+            Turn { at_work: Arc::clone(&self.at_work), identity: identity.to_owned(), guard: None };
+        turn.guard = Some(lock.lock_owned().await);
+        turn
+    }
+
+    /// Identities at work.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.at_work.lock().len()
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.guard = None;
+        let mut at_work = self.at_work.lock();
+        // Whoever waits, or is about to, holds the lock as well; the last one clears up.
+        if at_work.get(&self.identity).is_some_and(|lock| Arc::strong_count(lock) == 1) {
+            at_work.remove(&self.identity);
+        }
     }
 }
 

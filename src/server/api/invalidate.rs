@@ -52,7 +52,7 @@ async fn take(control: Arc<Control>, call: Call, json: Bytes) -> Handled {
         let detail = format!("Idempotency-Key: 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes");
         return Err(Problem::bad_request("bad_idempotency_key", detail));
     }
-    let identity = format!("{} {key}", call.principal().name);
+    let identity = format!("key {} {key}", call.principal().name);
     let gate = &control.pipeline.gate;
     let digest = digest::digest(&digest::SHA256, &json);
     let fingerprint: [u8; 32] = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
