@@ -136,7 +136,7 @@ fn assemble(
         Sender { instance: instance.clone(), epoch: journal.epoch(), rules: Arc::clone(&rules) };
     let delivery = Delivery::new(settings.deliver.clone(), journal.clone(), network, sender, own);
     Ok(Arc::new(Pipeline {
-        gate: Arc::new(Gate::new(settings.gate.clone(), journal.known_ids())),
+        gate: Arc::new(gate(settings, &journal)?),
         store: Memory::new(settings.store.clone()),
         hub: Hub::new(settings.announce.clone(), instance.clone(), journal.clone()),
         rules,
@@ -144,6 +144,14 @@ fn assemble(
         delivery,
         instance,
     }))
+}
+
+fn gate(settings: &Settings, journal: &Journal) -> anyhow::Result<Gate> {
+    let gate = Gate::new(settings.gate.clone(), journal.known_ids());
+    Ok(match settings.keys_network() {
+        Some(limits) => gate.fetching_over(Arc::new(Network::new(limits)?)),
+        None => gate,
+    })
 }
 
 fn network(settings: &Settings) -> net::Config {

@@ -8,11 +8,13 @@ use std::net::IpAddr;
 use argon2::password_hash::PasswordHash;
 use ipnet::{IpNet, Ipv4Net};
 use toml::Value;
+use url::Url;
 
 use super::Instance;
 use super::generated::Needs;
+use super::peers;
 use super::reader::Reader;
-use crate::gate::{Config, Password, ServiceAccount};
+use crate::gate::{Config, JwksConfig, Password, ServiceAccount, SigningKey};
 use crate::support::Secret;
 
 /// HS256 keys shorter than its output are refused (RFC 7518, 3.2).
@@ -23,11 +25,14 @@ pub(super) const ADMIN_TOKEN_BYTES_MIN: usize = 16;
 
 pub(super) fn gate(from: &mut Reader, instance: &Instance) -> Config {
     let issuer = Some(from.text("auth.issuer")).filter(|issuer| !issuer.is_empty());
+    let issuer = issuer.unwrap_or_else(|| instance.name.clone());
     let service_accounts = service_accounts(from);
     Config {
         admin_tokens: secrets(from, "auth.admin_token", ADMIN_TOKEN_BYTES_MIN),
-        jwt_secrets: secrets(from, "auth.jwt_secret", JWT_SECRET_BYTES_MIN),
-        issuer: issuer.unwrap_or_else(|| instance.name.clone()),
+        jwt_secrets: jwt_secrets(from),
+        signing_keys: signing_keys(from),
+        jwks: jwks(from, &issuer),
+        issuer,
         audience: given(from, "auth.audience"),
         role_claim: pointer(from, "auth.role_claim"),
         admin_roles: from.list("auth.admin_roles"),
@@ -53,7 +58,8 @@ pub(super) fn gate(from: &mut Reader, instance: &Instance) -> Config {
 pub(super) fn needs(from: &Reader) -> Needs {
     Needs {
         admin_token: from.secret("auth.admin_token").is_empty(),
-        jwt_secret: from.secret("auth.jwt_secret").is_empty(),
+        jwt_secret: from.secret("auth.jwt_secret").is_empty()
+            && from.secret("auth.signing_key").is_empty(),
     }
 }
 
@@ -74,6 +80,71 @@ fn secrets(from: &mut Reader, key: &str, bytes_min: usize) -> Vec<Secret> {
         secrets.push(secret);
     }
     secrets
+}
+
+/// A key pair in the place of a secret is a mix-up that would make its public half a password.
+fn jwt_secrets(from: &mut Reader) -> Vec<Secret> {
+    for key in ["auth.jwt_secret", "auth.jwt_secret_previous"] {
+        if from.text(key).trim_start().starts_with("-----BEGIN") {
+            from.refuse(key, "a PEM is no secret: expected it in auth.signing_key");
+            return vec![];
+        }
+    }
+    secrets(from, "auth.jwt_secret", JWT_SECRET_BYTES_MIN)
+}
+
+/// The private key that signs and the one in rotation, as far as they are given.
+fn signing_keys(from: &mut Reader) -> Vec<SigningKey> {
+    let mut keys: Vec<SigningKey> = Vec::new();
+    for name in ["auth.signing_key", "auth.signing_key_previous"] {
+        let pem = from.secret(name);
+        if pem.is_empty() {
+            continue;
+        }
+        match SigningKey::from_pem(pem.expose()) {
+            Ok(key) if keys.iter().any(|other| other.id() == key.id()) => {
+                from.refuse(name, "the same key as auth.signing_key");
+            }
+            Ok(key) => keys.push(key),
+            Err(bad) => from.refuse(name, bad.to_string()),
+        }
+    }
+    let is_only_previous = from.secret("auth.signing_key").is_empty() && !keys.is_empty();
+    if is_only_previous {
+        from.refuse("auth.signing_key_previous", "expected only beside auth.signing_key");
+    }
+    keys
+}
+
+fn jwks(from: &mut Reader, issuer: &str) -> Option<JwksConfig> {
+    let text = from.text("auth.jwks_url");
+    if text.is_empty() {
+        return None;
+    }
+    let without_query = text.split('?').next().unwrap_or_default();
+    let judged = match text.contains("://") {
+        true => peers::base(without_query, false)
+            .and_then(|_| Url::parse(&text).map_err(|error| format!("expected a URL: {error}"))),
+        false => Err("expected a whole URL".into()),
+    };
+    let or = |text: String, other: &str| if text.is_empty() { other.to_owned() } else { text };
+    let url = match judged {
+        Ok(url) => url,
+        Err(expected) => {
+            // Plain http is never enough for keys, whatever mirrors may do.
+            let expected = expected.replace(" unless mirrors.allow_http is true", "");
+            from.refuse("auth.jwks_url", expected);
+            return None;
+        }
+    };
+    Some(JwksConfig {
+        url,
+        issuer: or(from.text("auth.jwks_issuer"), issuer),
+        audience: or(from.text("auth.jwks_audience"), &from.text("auth.audience")),
+        ttl: from.seconds("auth.jwks_s"),
+        refresh_min: from.seconds("auth.jwks_refresh_s_min"),
+        stale_max: from.seconds("auth.jwks_stale_s_max"),
+    })
 }
 
 fn given(from: &mut Reader, key: &str) -> String {
@@ -121,7 +192,8 @@ fn network(text: &str) -> Option<IpNet> {
 }
 
 /// The accounts that are configured; else the one that we ourselves log in with, so that one `.env`
-/// serves every instance. A person's account never becomes one.
+/// serves every instance, unless another issuer knows the accounts. A person's account never becomes
+/// one.
 fn service_accounts(from: &mut Reader) -> Vec<ServiceAccount> {
     let mut accounts: Vec<ServiceAccount> = Vec::new();
     for (index, table) in from.tables("auth.service_accounts").iter().enumerate() {
@@ -140,7 +212,8 @@ fn service_accounts(from: &mut Reader) -> Vec<ServiceAccount> {
         accounts.push(ServiceAccount { email, password: Password::Hash(hash) });
     }
     let (email, password) = (own_email(from), from.secret("mirrors.login.password"));
-    if accounts.is_empty() && !email.is_empty() && !password.is_empty() {
+    let is_alone = accounts.is_empty() && from.text("auth.jwks_url").is_empty();
+    if is_alone && !email.is_empty() && !password.is_empty() {
         accounts.push(ServiceAccount { email, password: Password::Plain(password) });
     }
     accounts

@@ -14,7 +14,8 @@ const SHOWN_CHARS_MAX: usize = 120;
 const MASK: &str = "***";
 
 /// Keys, and fields of tables, that hold URLs.
-const URLS: [&str; 4] = ["mirrors.urls", "mirrors.login.url", "gateway.upstream", "url"];
+const URLS: [&str; 5] =
+    ["mirrors.urls", "mirrors.login.url", "gateway.upstream", "auth.jwks_url", "url"];
 
 /// Part of a key's name that makes it look like a secret's.
 const SECRETISH: [&str; 8] = ["tok", "secr", "pas", "pw", "key", "cred", "hash", "jwt"];

@@ -30,7 +30,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::activity::log::LogConfig;
-use crate::{announce, deliver, gate, journal, resolve, server, store};
+use crate::{announce, deliver, gate, journal, net, resolve, server, store};
 
 pub use invalid::Invalid;
 pub use schema::REFERENCE;
@@ -80,6 +80,17 @@ pub struct Settings {
     /// What works but may not be meant, for people.
     pub warnings: Vec<String>,
     needs: generated::Needs,
+}
+
+impl Settings {
+    /// The limits for fetching another issuer's keys; `None` where there is no `auth.jwks_url`.
+    pub fn keys_network(&self) -> Option<net::Config> {
+        self.gate.jwks.as_ref().map(|_| net::Config {
+            timeout: gate::JWKS_TIME_MAX,
+            connect_time_max: self.deliver.connect_time_max.min(gate::JWKS_TIME_MAX),
+            answer_bytes_max: gate::JWKS_BYTES_MAX,
+        })
+    }
 }
 
 /// Who we are and where we keep things.

@@ -49,11 +49,13 @@ const SPECIAL: [(&str, Kind); 4] = [
 
 /// Keys, and fields of tables, that are never shown. Each may also be given as `KEY_file`, the
 /// fields as far as they name one.
-const SECRETS: [&str; 7] = [
+const SECRETS: [&str; 9] = [
     "auth.admin_token",
     "auth.admin_token_previous",
     "auth.jwt_secret",
     "auth.jwt_secret_previous",
+    "auth.signing_key",
+    "auth.signing_key_previous",
     "mirrors.login.password",
     "password",
     "password_hash",

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use ipnet::IpNet;
+use url::Url;
 
+use super::SigningKey;
 use crate::support::Secret;
 
 /// Who may do what, and how often.
@@ -12,8 +14,12 @@ use crate::support::Secret;
 pub struct Config {
     /// Tokens that may do everything: the present one first, then one in rotation. Never empty.
     pub admin_tokens: Vec<Secret>,
-    /// HS256 keys, the signing one first; each at least 32 bytes. Never empty.
+    /// HS256 keys, the signing one first; each at least 32 bytes. Empty only beside signing keys.
     pub jwt_secrets: Vec<Secret>,
+    /// Private keys: the one that signs first, then one in rotation. They sign before any secret.
+    pub signing_keys: Vec<SigningKey>,
+    /// Another issuer's keys.
+    pub jwks: Option<JwksConfig>,
     /// `iss` of tokens.
     pub issuer: String,
     /// `aud` of tokens.
@@ -52,6 +58,23 @@ pub struct Config {
     pub idempotency_keys_max: usize,
     /// Event ids remembered.
     pub event_ids_max: usize,
+}
+
+/// Where another issuer publishes its keys, and which tokens it may sign.
+#[derive(Debug, Clone)]
+pub struct JwksConfig {
+    /// https, or http to loopback.
+    pub url: Url,
+    /// `iss` of its tokens.
+    pub issuer: String,
+    /// `aud` of its tokens.
+    pub audience: String,
+    /// How long keys are kept before they are fetched again.
+    pub ttl: Duration,
+    /// Least time between two fetches.
+    pub refresh_min: Duration,
+    /// How old keys may become while fetches fail.
+    pub stale_max: Duration,
 }
 
 /// An account that peers log in with.

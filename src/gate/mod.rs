@@ -6,19 +6,28 @@
 
 mod accounts;
 mod config;
+mod header;
+mod jwk;
+mod jwks;
+mod key;
 mod limit;
 mod seen;
+mod signing;
 mod token;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use serde_json::{Value, json};
 
 pub use accounts::{Accounts, HashError, hash_password};
-pub use config::{Config, Password, ServiceAccount};
+pub use config::{Config, JwksConfig, Password, ServiceAccount};
+pub use jwks::{JWKS_BYTES_MAX, JWKS_TIME_MAX};
 pub use limit::{KeyedLimit, address_key};
 pub use seen::{Answer, Answers, Lanes, SeenEvents};
+pub use signing::{BadKey, SigningKey};
 pub use token::{BadToken, Claims, Tokens};
 
 use crate::domain::scope::{self, Wall};
@@ -26,7 +35,30 @@ use crate::domain::submission::PeerBatch;
 use crate::domain::{
     Action, Demand, EventId, Invalidation, Principal, Role, Scope, Selectors, Submission,
 };
+use crate::net::Transport;
 use crate::support::Secret;
+use header::Header;
+use jwks::Jwks;
+
+/// A token to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct Order<'a> {
+    /// `sub`.
+    pub subject: &'a str,
+    /// `role`.
+    pub role: &'a str,
+    /// `aud`; `None`: as configured.
+    pub audience: Option<&'a str>,
+    /// How long it is valid; `None`: as configured.
+    pub life: Option<Duration>,
+}
+
+impl<'a> Order<'a> {
+    /// A service account's, as login gives it out.
+    pub fn service(subject: &'a str) -> Self {
+        Self { subject, role: "service", audience: None, life: None }
+    }
+}
 
 /// Why somebody may not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +93,7 @@ pub enum Admission {
 pub struct Gate {
     config: Config,
     tokens: Tokens,
+    jwks: Option<Arc<Jwks>>,
     accounts: Accounts,
     requests: KeyedLimit,
     login_failures: KeyedLimit,
@@ -78,6 +111,7 @@ impl Gate {
     pub fn new(config: Config, known: impl IntoIterator<Item = EventId>) -> Self {
         Self {
             tokens: Tokens::new(&config),
+            jwks: None,
             accounts: Accounts::new(config.service_accounts.clone()),
             requests: KeyedLimit::per_second(config.requests_per_second, config.burst),
             login_failures: KeyedLimit::per_minute(config.login_failures_per_minute),
@@ -87,6 +121,14 @@ impl Gate {
             lanes: Lanes::default(),
             config,
         }
+    }
+
+    /// Lets the gate fetch keys from `auth.jwks_url`, where one is configured.
+    #[must_use]
+    pub fn fetching_over(mut self, over: Arc<dyn Transport>) -> Self {
+        let config = self.config.jwks.clone();
+        self.jwks = config.map(|jwks| Arc::new(Jwks::new(jwks, self.config.leeway, over)));
+        self
     }
 
     /// The limits that parsing needs.
@@ -123,7 +165,22 @@ impl Gate {
         }
     }
 
-    /// Who a request comes from.
+    /// Fetches the key that a token names, where it is another issuer's and we do not have it. To
+    /// be awaited before [`Gate::authenticate`], which judges by what is known; mostly there is
+    /// nothing to wait for.
+    pub async fn learn_key(&self, authorization: Option<&str>) {
+        let Some(jwks) = &self.jwks else { return };
+        let Some(header) = authorization.and_then(bearer).and_then(|it| Header::read(it).ok())
+        else {
+            return;
+        };
+        let is_shared = header.algorithm == jsonwebtoken::Algorithm::HS256;
+        if !is_shared && !self.tokens.has_pair(header.kid.as_deref()) {
+            jwks.learn(&header).await;
+        }
+    }
+
+    /// Who a request comes from, by the keys that are known.
     ///
     /// # Errors
     /// [`Rejected::Missing`], [`Rejected::Invalid`], or [`Rejected::TooMany`] once failures from
@@ -139,7 +196,7 @@ impl Gate {
         if self.config.admin_tokens.iter().any(|admin| admin.matches(token)) {
             return Ok(Principal { name: "admin".into(), role: Role::AdminToken });
         }
-        match self.tokens.verify(token) {
+        match self.verify(token) {
             Ok(claims) => self.principal(&claims),
             Err(_) => {
                 let key = limit::address_key(address);
@@ -147,6 +204,31 @@ impl Gate {
                 Err(Rejected::Invalid)
             }
         }
+    }
+
+    fn verify(&self, token: &str) -> Result<Claims, BadToken> {
+        let others = self.jwks.as_ref().and_then(|jwks| jwks.known());
+        self.tokens.verify(token, others.as_deref())
+    }
+
+    /// Whom a token stands for, or why it does not: for the operator who holds it. Counts nothing.
+    ///
+    /// # Errors
+    /// The reason, which callers of the API are never told.
+    pub fn explain(&self, token: &str) -> Result<Principal, String> {
+        let claims = self.verify(token).map_err(|bad| bad.to_string())?;
+        self.principal(&claims).map_err(|rejected| rejected.to_string())
+    }
+
+    /// Makes a token with our first key, and says how many seconds it is valid.
+    pub fn issue(&self, order: &Order<'_>) -> Option<(String, u64)> {
+        self.tokens.issue(order)
+    }
+
+    /// The public halves of our private keys as a JWK set (RFC 7517 section 5).
+    pub fn public_keys(&self) -> Value {
+        let keys: Vec<Value> = self.config.signing_keys.iter().map(SigningKey::jwk).collect();
+        json!({ "keys": keys })
     }
 
     /// The role is decided by the verified name first: a peer's account stays a peer's account
@@ -194,7 +276,8 @@ impl Gate {
         address: IpAddr,
     ) -> Result<(String, u64), Rejected> {
         if self.accounts.verify(email, password).await {
-            return Ok(self.tokens.issue(email));
+            let issued = self.tokens.issue(&Order::service(email));
+            return Ok(issued.expect("a gate in service has a key, as its configuration says"));
         }
         let account: String = email.chars().take(128).collect();
         self.login_failures.check(&limit::address_key(address)).map_err(Rejected::TooMany)?;

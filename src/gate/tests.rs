@@ -19,7 +19,9 @@ mod addresses;
 mod admission;
 mod headers;
 mod identity;
+mod jwks;
 mod login;
+mod pairs;
 mod roles;
 mod tokens;
 
@@ -31,6 +33,8 @@ fn config() -> Config {
     Config {
         admin_tokens: vec![Secret::new("admin-now"), Secret::new("admin-before")],
         jwt_secrets: vec![Secret::new(KEY), Secret::new(KEY_BEFORE)],
+        signing_keys: vec![],
+        jwks: None,
         issuer: "here".into(),
         audience: "cache-mirror".into(),
         role_claim: "/role".into(),

@@ -2,22 +2,22 @@
 //!
 //! The library's defaults are too kind for a gate (an unknown `crit`, a future `nbf`, a token
 //! without `aud` would pass), so the header is checked here first and every claim that matters is
-//! required and typed. The algorithm is pinned by configuration, never taken from the token; `kid`
-//! only chooses among our own keys (RFC 8725).
+//! required and typed. A token names a key at most; which algorithm and whose tokens that key is
+//! for stands with the key (RFC 8725).
 
 use std::time::Duration;
 
-use aws_lc_rs::digest;
 use base64::Engine as _;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::Algorithm;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::Config;
-use crate::support::{Secret, clock};
-
-/// Longest token looked at. Ours are under 400 bytes; decoding megabytes would be work for nothing.
-const TOKEN_BYTES_MAX: usize = 8 * 1024;
+use super::header::Header;
+use super::jwks::KeySet;
+use super::key::{Expected, Key, OwnKey};
+use super::{Config, Order};
+use crate::support::clock;
 
 /// What a verified token says.
 #[derive(Debug, Clone)]
@@ -35,34 +35,15 @@ pub struct Claims {
 #[error("{0}")]
 pub struct BadToken(pub String);
 
-/// Signs and verifies HS256 tokens.
+/// Signs and verifies tokens with keys of our own, and verifies with those of others.
 pub struct Tokens {
-    keys: Vec<Key>,
-    validation: Validation,
+    /// The one that signs comes first.
+    keys: Vec<OwnKey>,
     issuer: String,
     audience: String,
     role_claim: String,
     life: Duration,
     leeway: Duration,
-}
-
-struct Key {
-    id: String,
-    encoding: EncodingKey,
-    decoding: DecodingKey,
-}
-
-impl Key {
-    fn new(secret: &Secret) -> Self {
-        let bytes = secret.expose().as_bytes();
-        let digest = digest::digest(&digest::SHA256, bytes);
-        let id = digest.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        Self {
-            id,
-            encoding: EncodingKey::from_secret(bytes),
-            decoding: DecodingKey::from_secret(bytes),
-        }
-    }
 }
 
 /// The claims that we issue.
@@ -94,18 +75,17 @@ struct Required {
 }
 
 impl Tokens {
-    /// Takes keys and claims from the gate's configuration.
+    /// Takes keys and claims from the gate's configuration. A private key signs before a secret.
     pub fn new(config: &Config) -> Self {
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.algorithms = vec![Algorithm::HS256];
-        validation.leeway = config.leeway.as_secs();
-        validation.validate_nbf = true;
-        validation.set_audience(&[&config.audience]);
-        validation.set_issuer(&[&config.issuer]);
-        validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
+        let expected = Expected {
+            issuer: config.issuer.clone(),
+            audience: config.audience.clone(),
+            leeway: config.leeway,
+        };
+        let pairs = config.signing_keys.iter().map(|pair| OwnKey::of_pair(pair, &expected));
+        let secrets = config.jwt_secrets.iter().map(|key| OwnKey::of_secret(key, &expected));
         Self {
-            keys: config.jwt_secrets.iter().map(Key::new).collect(),
-            validation,
+            keys: pairs.chain(secrets).collect(),
             issuer: config.issuer.clone(),
             audience: config.audience.clone(),
             role_claim: config.role_claim.clone(),
@@ -114,45 +94,63 @@ impl Tokens {
         }
     }
 
-    /// A token for a service account, and its life in seconds.
-    pub fn issue(&self, email: &str) -> (String, u64) {
+    /// A token for a service account, and its life in seconds; `None` where no key signs.
+    pub fn issue(&self, order: &Order<'_>) -> Option<(String, u64)> {
+        let key = self.keys.first()?;
         let now = clock::wall_ms() / 1000;
-        let life = self.life.as_secs();
+        let life = order.life.unwrap_or(self.life).as_secs();
         let claims = Issued {
             iss: &self.issuer,
-            aud: &self.audience,
-            sub: email,
-            role: "service",
+            aud: order.audience.unwrap_or(&self.audience),
+            sub: order.subject,
+            role: order.role,
             iat: now,
             nbf: now,
-            exp: now + life,
+            exp: now.saturating_add(life),
         };
-        let key = &self.keys[0];
-        let header = Header { kid: Some(key.id.clone()), ..Header::new(Algorithm::HS256) };
-        let token = jsonwebtoken::encode(&header, &claims, &key.encoding)
-            .expect("serialising plain claims and an HMAC cannot fail");
-        (token, life)
+        let algorithm = format!("{:?}", key.key.algorithm);
+        let header = json!({ "typ": "JWT", "alg": algorithm, "kid": key.key.id });
+        let claims = serde_json::to_vec(&claims).expect("plain claims are JSON");
+        let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let signed = format!("{}.{}", part(header.to_string().as_bytes()), part(&claims));
+        let signature = part(&key.sign(signed.as_bytes()));
+        Some((format!("{signed}.{signature}"), life))
     }
 
-    /// Checks everything about a token.
+    /// Whether a private key of ours has this name.
+    pub(super) fn has_pair(&self, kid: Option<&str>) -> bool {
+        let is_it = |key: &Key| key.algorithm != Algorithm::HS256 && key.id.as_deref() == kid;
+        self.keys.iter().any(|own| is_it(&own.key))
+    }
+
+    /// Checks everything about a token; `others` are keys that another issuer publishes.
     ///
     /// # Errors
     /// [`BadToken`] with the reason, for the log only.
-    pub fn verify(&self, token: &str) -> Result<Claims, BadToken> {
-        if token.len() > TOKEN_BYTES_MAX {
-            return Err(BadToken("longer than 8 KiB".into()));
-        }
-        let kid = check_header(token)?;
-        let named = self.keys.iter().filter(|key| Some(&key.id) == kid.as_ref());
-        let others = self.keys.iter().filter(|key| Some(&key.id) != kid.as_ref());
-        let mut last = BadToken("no key".into());
-        for key in named.chain(others) {
-            match jsonwebtoken::decode::<Value>(token, &key.decoding, &self.validation) {
-                Ok(data) => return self.claims(data.claims),
-                Err(error) => last = BadToken(error.to_string()),
+    pub(super) fn verify(&self, token: &str, others: Option<&KeySet>) -> Result<Claims, BadToken> {
+        let header = Header::read(token)?;
+        let ours = self.candidates(&header);
+        let theirs = others.into_iter().flat_map(|set| set.candidates(&header));
+        let mut last = BadToken(format!("no key of ours is for this {:?}", header.algorithm));
+        for key in ours.chain(theirs) {
+            match key.open(token) {
+                Ok(claims) => return self.claims(claims),
+                Err(bad) => last = bad,
             }
         }
         Err(last)
+    }
+
+    /// Secrets may go without a name, because applications that share one know no name for it; a
+    /// pair is found by its name alone.
+    fn candidates(&self, header: &Header) -> impl Iterator<Item = &Key> {
+        let (algorithm, kid) = (header.algorithm, header.kid.clone());
+        let fitting =
+            self.keys.iter().map(|own| &own.key).filter(move |k| k.algorithm == algorithm);
+        let (named, others): (Vec<_>, Vec<_>) =
+            fitting.partition(|key| kid.is_some() && key.id == kid);
+        let others = if algorithm == Algorithm::HS256 { others } else { vec![] };
+        named.into_iter().chain(others)
     }
 
     fn claims(&self, claims: Value) -> Result<Claims, BadToken> {
@@ -179,38 +177,4 @@ impl Tokens {
         }
         Ok(Claims { subject: required.sub, email: required.email, roles })
     }
-}
-
-/// Refuses every header but the plain one, and gives its `kid`.
-fn check_header(token: &str) -> Result<Option<String>, BadToken> {
-    #[derive(Deserialize)]
-    struct Plain {
-        alg: String,
-        #[serde(default)]
-        typ: Option<String>,
-        #[serde(default)]
-        kid: Option<String>,
-        // `null` is a value too: an absent `crit` is the only one that asks for nothing.
-        #[serde(default, deserialize_with = "present")]
-        crit: Option<Value>,
-    }
-    fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
-        Value::deserialize(from).map(Some)
-    }
-    let head = token.split('.').next().unwrap_or_default();
-    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
-        .decode(head)
-        .map_err(|_| BadToken("a header that is not base64url".into()))?;
-    let header: Plain = serde_json::from_slice(&bytes)
-        .map_err(|error| BadToken(format!("a header that cannot be read: {error}")))?;
-    if header.alg != "HS256" {
-        return Err(BadToken("another algorithm than HS256".into()));
-    }
-    if header.crit.is_some() {
-        return Err(BadToken("a crit header".into()));
-    }
-    if header.typ.as_deref().is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
-        return Err(BadToken("another typ than JWT".into()));
-    }
-    Ok(header.kid)
 }

@@ -72,6 +72,7 @@ fn routes() -> Vec<Route> {
         POST   "/api/mirrors/{name}/resume"        Admin      api::mirrors::resume;
         POST   "/api/mirrors/{name}/retry"         Admin      api::mirrors::retry;
         POST   "/api/auth/login"                   Nothing    api::login::post;
+        GET    "/.well-known/jwks.json"            Nothing    api::jwks::get;
         GET    "/api/stream"                       Nothing    api::stream::get;
         OPTIONS "/api/stream"                      Nothing    api::stream::preflight;
         POST   "/api/stream/ticket"                Read       api::stream::ticket;
@@ -111,7 +112,7 @@ impl Table {
         connection: CancellationToken,
     ) -> Answer {
         let has_body = has_body(request.headers());
-        let answered = match self.admit(request, socket, connection) {
+        let answered = match self.admit(request, socket, connection).await {
             Ok((handler, call)) => handler(Arc::clone(&self.control), call).await,
             // The body was not read, so the connection ends; a client that is not told would send
             // its next request into a closed one.
@@ -122,7 +123,7 @@ impl Table {
     }
 
     /// Everything that is judged before the body is looked at.
-    fn admit(
+    async fn admit(
         &self,
         request: Request<Incoming>,
         socket: IpAddr,
@@ -151,7 +152,10 @@ impl Table {
         let who = match authorization(&parts.headers)? {
             // An open route stays open to a caller with a bad token: a probe must not fail on it.
             _ if route.needs == Needs::Nothing => None,
-            header => Some(gate.authenticate(header, address)?),
+            header => {
+                gate.learn_key(header).await;
+                Some(gate.authenticate(header, address)?)
+            }
         };
         if let Some(who) = &who {
             check_role(who, route.needs)?;

@@ -242,6 +242,8 @@ fn gate_config(name: &str) -> gate::Config {
     gate::Config {
         admin_tokens: vec![Secret::new("admin")],
         jwt_secrets: vec![Secret::new("a key of the simulation, 32 bytes and more")],
+        signing_keys: vec![],
+        jwks: None,
         issuer: name.into(),
         audience: "cache-mirror".into(),
         role_claim: "/role".into(),

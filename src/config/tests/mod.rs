@@ -2,6 +2,7 @@
 //! A scene is a working directory with what is given in it; the process's own environment is not
 //! read.
 
+mod keys;
 mod peers;
 mod settings;
 mod sources;

@@ -5,6 +5,7 @@ pub mod entries;
 pub mod events;
 pub mod identity;
 pub mod invalidate;
+pub mod jwks;
 pub mod login;
 pub mod mirrors;
 pub mod stats;

@@ -24,7 +24,7 @@ const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// Opens a stream.
 pub async fn get(control: Arc<Control>, call: Call) -> Handled {
     let origin = check_origin(&control, &call)?;
-    admit(&control, &call)?;
+    admit(&control, &call).await?;
     let last_id = call
         .header("last-event-id")
         .map(ToOwned::to_owned)
@@ -73,7 +73,7 @@ pub async fn ticket(control: Arc<Control>, mut call: Call) -> Handled {
 }
 
 /// A bearer token that may read, a ticket, or nothing where the stream is public.
-fn admit(control: &Control, call: &Call) -> Result<(), Problem> {
+async fn admit(control: &Control, call: &Call) -> Result<(), Problem> {
     if control.pipeline.hub.config().is_public {
         return Ok(());
     }
@@ -84,7 +84,9 @@ fn admit(control: &Control, call: &Call) -> Result<(), Problem> {
         };
     }
     let gate = &control.pipeline.gate;
-    let who = gate.authenticate(call.header(AUTHORIZATION.as_str()), call.address)?;
+    let header = call.header(AUTHORIZATION.as_str());
+    gate.learn_key(header).await;
+    let who = gate.authenticate(header, call.address)?;
     if who.role < Role::Editor {
         return Err(Problem::from(Rejected::Forbidden("a role that may read")));
     }

@@ -1,0 +1,69 @@
+//! The header of a token, as far as it may say anything: which of the keys we trust it names.
+//!
+//! Everything else is refused (`crit`, another `typ`) or not looked at (`jku`, `jwk`, `x5u`: keys
+//! and addresses that a stranger brings along).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::Algorithm;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::BadToken;
+
+/// Longest token looked at. Ours are under 1 KiB; decoding megabytes would be work for nothing.
+pub(super) const TOKEN_BYTES_MAX: usize = 8 * 1024;
+
+/// What a header may say.
+pub(super) struct Header {
+    pub(super) algorithm: Algorithm,
+    pub(super) kid: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Plain {
+    alg: String,
+    #[serde(default)]
+    typ: Option<String>,
+    #[serde(default)]
+    kid: Option<String>,
+    // `null` is a value too: an absent `crit` is the only one that asks for nothing.
+    #[serde(default, deserialize_with = "present")]
+    crit: Option<Value>,
+}
+
+fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(from).map(Some)
+}
+
+impl Header {
+    /// Refuses every header but a plain one.
+    pub(super) fn read(token: &str) -> Result<Self, BadToken> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(BadToken("longer than 8 KiB".into()));
+        }
+        let head = token.split('.').next().unwrap_or_default();
+        let bytes = URL_SAFE_NO_PAD
+            .decode(head)
+            .map_err(|_| BadToken("a header that is not base64url".into()))?;
+        let header: Plain = serde_json::from_slice(&bytes)
+            .map_err(|error| BadToken(format!("a header that cannot be read: {error}")))?;
+        let algorithm = match header.alg.as_str() {
+            "HS256" => Algorithm::HS256,
+            "RS256" => Algorithm::RS256,
+            "ES256" => Algorithm::ES256,
+            "EdDSA" => Algorithm::EdDSA,
+            _ => {
+                let known = "another algorithm than HS256, RS256, ES256 or EdDSA";
+                return Err(BadToken(known.into()));
+            }
+        };
+        if header.crit.is_some() {
+            return Err(BadToken("a crit header".into()));
+        }
+        if header.typ.as_deref().is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
+            return Err(BadToken("another typ than JWT".into()));
+        }
+        Ok(Self { algorithm, kid: header.kid })
+    }
+}

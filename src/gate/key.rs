@@ -1,0 +1,104 @@
+//! Keys of tokens, each bound to one algorithm.
+//!
+//! The binding is the promise of this file: a key knows what it verifies (RFC 8725 section 3.1) and
+//! whose tokens those are, and a token has no say in either. So a public key never serves as an
+//! HMAC secret, and a key of another issuer never vouches for ours. Fetching keys is in `jwks`.
+
+use std::time::Duration;
+
+use aws_lc_rs::{digest, hmac};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde_json::Value;
+
+use super::{BadToken, SigningKey};
+use crate::support::Secret;
+
+/// Who must have issued a token, and for whom.
+#[derive(Debug, Clone)]
+pub(super) struct Expected {
+    pub(super) issuer: String,
+    pub(super) audience: String,
+    pub(super) leeway: Duration,
+}
+
+impl Expected {
+    fn validation(&self, algorithm: Algorithm) -> Validation {
+        let mut validation = Validation::new(algorithm);
+        validation.algorithms = vec![algorithm];
+        validation.leeway = self.leeway.as_secs();
+        validation.validate_nbf = true;
+        validation.set_audience(&[&self.audience]);
+        validation.set_issuer(&[&self.issuer]);
+        validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
+        validation
+    }
+}
+
+/// A key that verifies.
+#[derive(Debug, Clone)]
+pub(super) struct Key {
+    pub(super) id: Option<String>,
+    pub(super) algorithm: Algorithm,
+    decoding: DecodingKey,
+    validation: Validation,
+}
+
+impl Key {
+    pub(super) fn new(
+        id: Option<String>,
+        algorithm: Algorithm,
+        decoding: DecodingKey,
+        expected: &Expected,
+    ) -> Self {
+        Self { id, algorithm, decoding, validation: expected.validation(algorithm) }
+    }
+
+    /// The claims of a token that this key signed.
+    pub(super) fn open(&self, token: &str) -> Result<Value, BadToken> {
+        jsonwebtoken::decode::<Value>(token, &self.decoding, &self.validation)
+            .map(|data| data.claims)
+            .map_err(|error| BadToken(error.to_string()))
+    }
+}
+
+/// What signs: a shared secret, or the private half of a pair.
+enum Signer {
+    Secret(hmac::Key),
+    Private(SigningKey),
+}
+
+/// A key of our own: it signs and verifies.
+pub(super) struct OwnKey {
+    pub(super) key: Key,
+    signer: Signer,
+}
+
+impl OwnKey {
+    /// An HS256 key, named by the beginning of its hash.
+    pub(super) fn of_secret(secret: &Secret, expected: &Expected) -> Self {
+        let bytes = secret.expose().as_bytes();
+        let digest = digest::digest(&digest::SHA256, bytes);
+        let id = digest.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let decoding = DecodingKey::from_secret(bytes);
+        Self {
+            key: Key::new(Some(id), Algorithm::HS256, decoding, expected),
+            signer: Signer::Secret(hmac::Key::new(hmac::HMAC_SHA256, bytes)),
+        }
+    }
+
+    /// A pair, named by its thumbprint.
+    pub(super) fn of_pair(pair: &SigningKey, expected: &Expected) -> Self {
+        let id = Some(pair.id().to_owned());
+        Self {
+            key: Key::new(id, pair.algorithm(), pair.decoding(), expected),
+            signer: Signer::Private(pair.clone()),
+        }
+    }
+
+    pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
+        match &self.signer {
+            Signer::Secret(key) => hmac::sign(key, message).as_ref().to_vec(),
+            Signer::Private(pair) => pair.sign(message),
+        }
+    }
+}
