@@ -19,14 +19,15 @@ use crate::announce::{Hub, Tickets};
 use crate::config::Settings;
 use crate::deliver::identity::BootNonce;
 use crate::deliver::mirror::Sender;
-use crate::deliver::{Delivery, destination};
-use crate::gate::Gate;
+use crate::deliver::{self, Delivery, Mint, destination};
+use crate::gate::{Gate, Order};
 use crate::journal::{FileDisk, Journal, Recovered};
 use crate::net::{self, Network};
 use crate::pipeline::Pipeline;
 use crate::resolve::Rules;
 use crate::server::{Control, Listener};
 use crate::store::Memory;
+use crate::support::Secret;
 
 /// A running instance.
 pub struct Instance {
@@ -134,9 +135,11 @@ fn assemble(
     let network = Arc::new(Network::new(network(settings))?);
     let sender =
         Sender { instance: instance.clone(), epoch: journal.epoch(), rules: Arc::clone(&rules) };
-    let delivery = Delivery::new(settings.deliver.clone(), journal.clone(), network, sender, own);
+    let gate = Arc::new(gate(settings, &journal)?);
+    let deliver = deliver::Config { mint: mint(&gate), ..settings.deliver.clone() };
+    let delivery = Delivery::new(deliver, journal.clone(), network, sender, own);
     Ok(Arc::new(Pipeline {
-        gate: Arc::new(gate(settings, &journal)?),
+        gate,
         store: Memory::new(settings.store.clone()),
         hub: Hub::new(settings.announce.clone(), instance.clone(), journal.clone()),
         rules,
@@ -151,6 +154,16 @@ fn gate(settings: &Settings, journal: &Journal) -> anyhow::Result<Gate> {
     Ok(match settings.keys_network() {
         Some(limits) => gate.fetching_over(Arc::new(Network::new(limits)?)),
         None => gate,
+    })
+}
+
+/// What we log in with where we are our own issuer is what others log in for here.
+fn mint(gate: &Arc<Gate>) -> Mint {
+    let gate = Arc::clone(gate);
+    Mint::new(move |email, audience| {
+        let order = Order { audience: Some(audience), ..Order::service(email) };
+        let (token, seconds) = gate.issue(&order)?;
+        Some((Secret::new(token), Duration::from_secs(seconds)))
     })
 }
 

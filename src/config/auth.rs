@@ -156,7 +156,7 @@ fn given(from: &mut Reader, key: &str) -> String {
 }
 
 /// A JSON pointer (RFC 6901) that leads into an object.
-pub(super) fn pointer(from: &mut Reader, key: &str) -> String {
+fn pointer(from: &mut Reader, key: &str) -> String {
     let text = from.text(key);
     if !text.starts_with('/') {
         from.refuse(key, "expected a JSON pointer, such as /role");

@@ -159,22 +159,42 @@ impl Layer {
                 self.problems.push(invalid(key, shown, origin, "expected an array of tables"));
                 continue;
             };
-            for (name, value) in table {
-                let key = format!("{key}[{index}].{name}");
-                match fields.iter().find(|(field, _)| field == name) {
-                    Some((_, kind)) => {
+            self.check_fields(&format!("{key}[{index}]"), fields, table, origin);
+        }
+    }
+
+    fn check_fields(
+        &mut self,
+        key: &str,
+        fields: &'static [(&'static str, Kind)],
+        table: &Table,
+        origin: &Origin,
+    ) {
+        for (name, value) in table {
+            let key = format!("{key}.{name}");
+            let Some((_, kind)) = fields.iter().find(|(field, _)| field == name) else {
+                let nearest = schema::nearest_field(fields, name);
+                let shown = mask::unknown(name, nearest, value);
+                let suggestion = nearest.map(str::to_owned);
+                let unknown = invalid(&key, shown, origin, "unknown key");
+                self.problems.push(Invalid { suggestion, ..unknown });
+                continue;
+            };
+            if let Err(expected) = kind.check(value.clone()) {
+                self.refuse(&key, value, origin, expected);
+            }
+            match (kind, value) {
+                (Kind::Fields(fields), Value::Table(table)) => {
+                    self.check_fields(&key, fields, table, origin);
+                }
+                (Kind::Map(kind), Value::Table(table)) => {
+                    for (name, value) in table {
                         if let Err(expected) = kind.check(value.clone()) {
-                            self.refuse(&key, value, origin, expected);
+                            self.refuse(&format!("{key}.{name}"), value, origin, expected);
                         }
                     }
-                    None => {
-                        let nearest = schema::nearest_field(fields, name);
-                        let shown = mask::unknown(name, nearest, value);
-                        let suggestion = nearest.map(str::to_owned);
-                        let unknown = invalid(&key, shown, origin, "unknown key");
-                        self.problems.push(Invalid { suggestion, ..unknown });
-                    }
                 }
+                _ => {}
             }
         }
     }

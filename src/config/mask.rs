@@ -23,6 +23,7 @@ const SECRETISH: [&str; 8] = ["tok", "secr", "pas", "pw", "key", "cred", "hash",
 /// A known key's value.
 pub(super) fn value(key: &str, value: &Value) -> String {
     let field = key.rsplit_once("].").map_or(key, |(_, field)| field);
+    let field = field.strip_prefix("login.").unwrap_or(field);
     match value {
         Value::String(text) if text.is_empty() => "\"\"".into(),
         _ if schema::is_secret(field) || is_custom_body(field, value) => MASK.into(),

@@ -3,16 +3,16 @@
 //! A peer named twice is one peer; two peers under one name would share a cursor in the journal,
 //! and are refused.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use toml::{Table, Value};
 
-use super::peers;
 use super::reader::Reader;
-use super::{auth, mask};
-use crate::deliver::{Config, Credentials, Login, PeerConfig};
+use super::{logins, mask, peers};
+use crate::deliver::{Config, Login, Mint, PeerConfig};
 use crate::domain::Mode;
-use crate::support::Secret;
+use crate::net::{self, Network};
 use crate::support::backoff::Backoff;
 
 /// Each peer has a worker, a connection and a cursor; a mesh of more wants another topology.
@@ -33,6 +33,8 @@ pub(super) fn deliver(from: &mut Reader) -> Config {
         widened_all: widened_all(from),
         echo_window: from.seconds("mirrors.echo_window_s"),
         echo: backoff(from, "mirrors.echo_ms_min", "mirrors.echo_ms_max"),
+        // Who holds the keys is known once they are.
+        mint: Mint::default(),
     }
 }
 
@@ -55,58 +57,9 @@ fn widened_all(from: &mut Reader) -> Mode {
     }
 }
 
-/// How we log in where a peer has nothing of its own.
-fn login(from: &mut Reader) -> Login {
-    let (email, password) =
-        (from.text("mirrors.login.email"), from.secret("mirrors.login.password"));
-    if email.is_empty() != password.is_empty() {
-        from.warn("mirrors.login has an email or a password but not both: it is not used");
-    }
-    let expires_pointer = from.text("mirrors.login.expires_pointer");
-    if !expires_pointer.is_empty() {
-        auth::pointer(from, "mirrors.login.expires_pointer");
-    }
-    Login {
-        credentials: credentials(email, password),
-        url: login_url(from),
-        body: login_body(from),
-        token_pointer: auth::pointer(from, "mirrors.login.token_pointer"),
-        expires_pointer,
-    }
-}
-
-fn credentials(email: String, password: Secret) -> Option<Credentials> {
-    let is_whole = !email.is_empty() && !password.is_empty();
-    is_whole.then_some(Credentials { email, password })
-}
-
-/// A path at each peer, or one URL for all, which must be as trustworthy as a peer's.
-fn login_url(from: &mut Reader) -> String {
-    let text = from.text("mirrors.login.url");
-    let is_odd = |c: char| c.is_control() || c.is_whitespace() || c == '\\';
-    if text.contains("://") {
-        let without_query = text.split('?').next().unwrap_or_default();
-        if let Err(expected) = peers::base(without_query, from.flag("mirrors.allow_http")) {
-            from.refuse("mirrors.login.url", expected);
-        }
-    } else if !text.starts_with('/') || text.starts_with("//") || text.contains(is_odd) {
-        from.refuse("mirrors.login.url", "expected a path that begins with /, or a whole URL");
-    }
-    text
-}
-
-fn login_body(from: &mut Reader) -> String {
-    let body = from.text("mirrors.login.body");
-    let filled = body.replace("{email}", "\"e\"").replace("{password}", "\"p\"");
-    if serde_json::from_str::<serde_json::Value>(&filled).is_err() {
-        from.refuse("mirrors.login.body", "expected JSON once {email} and {password} are strings");
-    }
-    body
-}
-
 /// The peers in the order they were named.
 fn peer_list(from: &mut Reader) -> Vec<PeerConfig> {
-    let login = login(from);
+    let login = logins::common(from);
     let mut named: Vec<Named> = Vec::new();
     for (index, url) in from.list("mirrors.urls").into_iter().enumerate() {
         let table = Table::from_iter([("url".to_owned(), Value::String(url))]);
@@ -160,9 +113,12 @@ fn peer(from: &mut Reader, prefix: &str, table: &Table, login: &Login) -> Option
         None => from.float("mirrors.rate_per_second"),
     };
     let burst = burst(from, &key("burst"), table);
-    let own = own_credentials(from, &key, table);
-    let login = Login { credentials: own.or_else(|| login.credentials.clone()), ..login.clone() };
-    Some(PeerConfig { name, base, rate_per_second, burst, login })
+    let login = match prefix.ends_with('.') {
+        true => logins::of_peer(from, prefix, table, login),
+        false => login.clone(),
+    };
+    let network = network(from, &key("ca_file"), text("ca_file"));
+    Some(PeerConfig { name, base, rate_per_second, burst, login, network })
 }
 
 fn as_float(value: &Value) -> Option<f64> {
@@ -181,29 +137,30 @@ fn burst(from: &mut Reader, key: &str, table: &Table) -> u32 {
     u32::try_from(given).unwrap_or(1)
 }
 
-/// The account that one peer wants; half of one is a mistake.
-fn own_credentials(
-    from: &mut Reader,
-    key: &impl Fn(&str) -> String,
-    table: &Table,
-) -> Option<Credentials> {
-    let text = |field: &str| table.get(field).and_then(Value::as_str).unwrap_or_default();
-    let (email, path) = (text("email").to_owned(), text("password_file"));
-    let password = match (text("password"), path) {
-        (password, "") => Secret::new(password),
-        ("", path) => from.secret_file(&key("password_file"), path),
-        (_, path) => {
-            let given = Value::String(path.to_owned());
-            from.refuse_value(&key("password_file"), &given, "password is set as well");
-            return None;
-        }
-    };
-    if email.is_empty() != password.is_empty() {
-        let given = Value::String(email);
-        from.refuse_value(&key("email"), &given, "email and password belong together");
+/// A way of its own to a peer whose certificate only these authorities vouch for.
+fn network(from: &mut Reader, key: &str, path: &str) -> Option<Arc<Network>> {
+    if path.is_empty() {
         return None;
     }
-    credentials(email, password)
+    let pem = from.secret_file(key, path);
+    if pem.is_empty() {
+        return None;
+    }
+    let limits = net::Config {
+        timeout: from.ms("mirrors.timeout_ms"),
+        connect_time_max: from.ms("mirrors.connect_ms_max"),
+        answer_bytes_max: from.count("mirrors.answer_bytes_max"),
+    };
+    let built = net::certificates(pem.expose()).and_then(|authorities| {
+        Network::trusting(limits, &authorities).map_err(|error| error.to_string())
+    });
+    match built {
+        Ok(network) => Some(Arc::new(network)),
+        Err(expected) => {
+            from.refuse_value(key, &Value::String(path.to_owned()), expected);
+            None
+        }
+    }
 }
 
 /// One peer for each base URL: the entry with settings of its own before the bare one.

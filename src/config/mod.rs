@@ -13,6 +13,7 @@ mod environment;
 pub mod generated;
 mod invalid;
 mod layer;
+mod logins;
 mod mask;
 mod merged;
 mod mirrors;

@@ -11,7 +11,7 @@ use toml::{Table, Value};
 use super::invalid::Invalid;
 use super::layer::{invalid, read_secret};
 use super::merged::Merged;
-use super::{bounds, mask};
+use super::{bounds, mask, schema};
 use crate::support::Secret;
 
 /// The merged values and the problems found in them.
@@ -46,6 +46,11 @@ impl Reader {
     /// A string; empty where unset.
     pub(super) fn text(&self, key: &str) -> String {
         self.value(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+
+    /// A value that differs from the default.
+    pub(super) fn given(&self, key: &str) -> Option<Value> {
+        self.value(key).filter(|value| schema::default(key) != Some(*value)).cloned()
     }
 
     /// A string that must never be shown.

@@ -23,6 +23,8 @@ pub(super) enum Kind {
     List,
     /// An array of tables with these fields.
     Tables(&'static [(&'static str, Kind)]),
+    /// A table with these fields.
+    Fields(&'static [(&'static str, Kind)]),
     /// A table with names of the user's choice.
     Map(&'static Kind),
 }
@@ -35,12 +37,30 @@ const PEER: &[(&str, Kind)] = &[
     ("email", Kind::Text),
     ("password", Kind::Text),
     ("password_file", Kind::Text),
+    ("ca_file", Kind::Text),
+    ("login", Kind::Fields(LOGIN)),
+];
+
+/// What a peer's own login may say, and `[mirrors.login]` beside email and password.
+pub(super) const LOGIN: &[(&str, Kind)] = &[
+    ("preset", Kind::Text),
+    ("url", Kind::Text),
+    ("body", Kind::Text),
+    ("form", Kind::Flag),
+    ("headers", Kind::Map(&Kind::Text)),
+    ("token_pointer", Kind::Text),
+    ("expires_pointer", Kind::Text),
+    ("scope", Kind::Text),
+    ("audience", Kind::Text),
+    ("token", Kind::Text),
+    ("token_file", Kind::Text),
 ];
 
 const ACCOUNT: &[(&str, Kind)] = &[("email", Kind::Text), ("password_hash", Kind::Text)];
 
 /// What the types in the reference file do not tell.
-const SPECIAL: [(&str, Kind); 4] = [
+const SPECIAL: [(&str, Kind); 5] = [
+    ("mirrors.login.headers", Kind::Map(&Kind::Text)),
     ("dependencies", Kind::Map(&Kind::List)),
     ("aliases", Kind::Map(&Kind::Text)),
     ("mirrors.peers", Kind::Tables(PEER)),
@@ -49,7 +69,7 @@ const SPECIAL: [(&str, Kind); 4] = [
 
 /// Keys, and fields of tables, that are never shown. Each may also be given as `KEY_file`, the
 /// fields as far as they name one.
-const SECRETS: [&str; 9] = [
+const SECRETS: [&str; 13] = [
     "auth.admin_token",
     "auth.admin_token_previous",
     "auth.jwt_secret",
@@ -57,9 +77,16 @@ const SECRETS: [&str; 9] = [
     "auth.signing_key",
     "auth.signing_key_previous",
     "mirrors.login.password",
+    "mirrors.login.token",
     "password",
     "password_hash",
+    "token",
+    "headers",
+    "body",
 ];
+
+/// The values of login headers are secrets too, whatever they are called.
+const SECRET_MAPS: [&str; 2] = ["mirrors.login.headers.", "headers."];
 
 static DEFAULTS: LazyLock<BTreeMap<String, Value>> = LazyLock::new(|| {
     let table: Table = REFERENCE.parse().expect("the embedded reference is TOML, as a test shows");
@@ -101,9 +128,8 @@ pub(super) fn kind(key: &str) -> Option<Kind> {
     if let Some(kind) = special(key) {
         return Some(kind);
     }
-    let in_map = key.split_once('.').and_then(|(map, _)| special(map));
-    if let Some(Kind::Map(kind)) = in_map {
-        return Some(*kind);
+    if let Some(kind) = kind_in_map(key) {
+        return Some(kind);
     }
     match default(secret_of(key).unwrap_or(key))? {
         Value::String(_) => Some(Kind::Text),
@@ -115,6 +141,15 @@ pub(super) fn kind(key: &str) -> Option<Kind> {
     }
 }
 
+/// The type of an entry of a free map.
+fn kind_in_map(key: &str) -> Option<Kind> {
+    let is_below = |map: &str| key.strip_prefix(map).is_some_and(|rest| rest.starts_with('.'));
+    SPECIAL.iter().find_map(|(map, kind)| match kind {
+        Kind::Map(kind) if is_below(map) => Some(**kind),
+        _ => None,
+    })
+}
+
 /// Whether keys begin with it.
 pub(super) fn is_section(key: &str) -> bool {
     keys().any(|known| known.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')))
@@ -122,7 +157,7 @@ pub(super) fn is_section(key: &str) -> bool {
 
 /// Whether its value must never be shown.
 pub(super) fn is_secret(key: &str) -> bool {
-    SECRETS.contains(&key)
+    SECRETS.contains(&key) || SECRET_MAPS.iter().any(|map| key.starts_with(map))
 }
 
 /// The secret that a key with `_file` names a file for.
@@ -132,7 +167,7 @@ pub(super) fn secret_of(key: &str) -> Option<&str> {
 
 /// Whether tables in the two arrays have such a field.
 pub(super) fn is_field(name: &str) -> bool {
-    PEER.iter().chain(ACCOUNT).any(|(field, _)| *field == name)
+    PEER.iter().chain(ACCOUNT).chain(LOGIN).any(|(field, _)| *field == name)
 }
 
 /// The known key nearest to a misspelt one, if one is near.
@@ -173,7 +208,7 @@ impl Kind {
             | (Self::Float, value @ Value::Float(_))
             | (Self::Flag, value @ Value::Boolean(_))
             | (Self::List | Self::Tables(_), value @ Value::Array(_))
-            | (Self::Map(_), value @ Value::Table(_)) => Ok(value),
+            | (Self::Map(_) | Self::Fields(_), value @ Value::Table(_)) => Ok(value),
             (kind, _) => Err(kind.expected()),
         }
     }
@@ -191,7 +226,7 @@ impl Kind {
             Self::Flag => flag(trimmed),
             Self::List if is_toml_list(trimmed) => trimmed.parse().ok(),
             Self::List => Some(list(text.split(','))),
-            Self::Tables(_) | Self::Map(_) => trimmed.parse().ok(),
+            Self::Tables(_) | Self::Map(_) | Self::Fields(_) => trimmed.parse().ok(),
         }
         .ok_or(self.expected())
         .and_then(|value| self.check(value))
@@ -205,7 +240,7 @@ impl Kind {
             Self::Flag => "expected true or false",
             Self::List => "expected a list of strings",
             Self::Tables(_) => "expected an array of tables",
-            Self::Map(_) => "expected a table",
+            Self::Map(_) | Self::Fields(_) => "expected a table",
         }
     }
 }

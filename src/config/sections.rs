@@ -182,7 +182,7 @@ pub(super) fn warn(settings: &Settings, from: &mut Reader) {
     if peers.is_empty() {
         from.warn("no mirrors: nothing leaves this instance (set CACHE_MIRRORS or mirrors.urls)");
     }
-    let unable = peers.iter().filter(|peer| peer.login.credentials.is_none()).count();
+    let unable = peers.iter().filter(|peer| peer.login.is_empty()).count();
     if unable > 0 {
         from.warn(format!(
             "no credentials for {unable} of {} mirrors: deliveries wait until there are some (set \

@@ -2,11 +2,14 @@
 //! One part holds for every peer, one is per peer; who fills them in is not this room's business.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::header::HeaderName;
 use url::Url;
 
 use crate::domain::Mode;
+use crate::net::Network;
 use crate::support::{Secret, backoff::Backoff};
 
 /// How deliveries behave, and to whom.
@@ -36,6 +39,8 @@ pub struct Config {
     pub echo_window: Duration,
     /// Waits before an echo is mirrored again.
     pub echo: Backoff,
+    /// Who makes tokens of our own, for peers that are logged in at with such.
+    pub mint: Mint,
 }
 
 /// One peer.
@@ -51,31 +56,92 @@ pub struct PeerConfig {
     pub burst: u32,
     /// How we log in there.
     pub login: Login,
+    /// The way there, where it is not the common one: with certificates of its own.
+    pub network: Option<Arc<Network>>,
 }
 
-/// How a token is got from a peer. Its `Debug` leaves the body out: it may hold a key.
-#[derive(Clone)]
+/// How a token is got from a peer.
+#[derive(Debug, Clone)]
 pub struct Login {
     /// The account; `None` where none is configured.
     pub credentials: Option<Credentials>,
+    /// By which way.
+    pub means: Means,
+}
+
+impl Login {
+    /// Whether there is nothing to log in with.
+    pub fn is_empty(&self) -> bool {
+        !matches!(self.means, Means::Bearer(_)) && self.credentials.is_none()
+    }
+}
+
+/// The ways to a token.
+#[derive(Debug, Clone)]
+pub enum Means {
+    /// A request that is answered with one.
+    Request(Box<LoginRequest>),
+    /// We make it ourselves, with our own key.
+    SelfSigned {
+        /// `aud`; `sub` is the account's email.
+        audience: String,
+    },
+    /// It was given to us, once and for all.
+    Bearer(Secret),
+}
+
+/// What is sent to log in. Its `Debug` leaves out what may hold a key: body and headers.
+#[derive(Clone)]
+pub struct LoginRequest {
     /// A path below the peer's base, or a whole URL.
     pub url: String,
-    /// JSON with `{email}` and `{password}`.
+    /// Text with `{email}` and `{password}`.
     pub body: String,
+    /// Whether the body is a form; else it is JSON.
+    pub is_form: bool,
+    /// Further headers, such as an API key.
+    pub headers: Vec<(HeaderName, Secret)>,
     /// JSON pointer to the token.
     pub token_pointer: String,
     /// JSON pointer to its life in seconds.
     pub expires_pointer: String,
 }
 
-impl fmt::Debug for Login {
+impl fmt::Debug for LoginRequest {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Login")
-            .field("credentials", &self.credentials)
+        out.debug_struct("LoginRequest")
             .field("url", &self.url)
+            .field("is_form", &self.is_form)
             .field("token_pointer", &self.token_pointer)
             .field("expires_pointer", &self.expires_pointer)
             .finish_non_exhaustive()
+    }
+}
+
+/// Makes a token of our own: email and audience go in, the token and its life come out.
+pub type MintFn = dyn Fn(&str, &str) -> Option<(Secret, Duration)> + Send + Sync;
+
+/// Who makes tokens of our own. The default makes none.
+#[derive(Clone, Default)]
+pub struct Mint(Option<Arc<MintFn>>);
+
+impl Mint {
+    /// Makes them so.
+    pub fn new(
+        make: impl Fn(&str, &str) -> Option<(Secret, Duration)> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Some(Arc::new(make)))
+    }
+
+    /// A token for this account and audience.
+    pub fn make(&self, email: &str, audience: &str) -> Option<(Secret, Duration)> {
+        self.0.as_ref().and_then(|make| make(email, audience))
+    }
+}
+
+impl fmt::Debug for Mint {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(if self.0.is_some() { "Mint" } else { "(no mint)" })
     }
 }
 

@@ -1,4 +1,5 @@
-//! The service account at one peer: log in, keep the token to 80 % of its life, log in again.
+//! The service account at one peer: log in, keep the token to 80 % of its life, log in again. A
+//! token that we make ourselves is kept the same way; one that was given to us needs no keeping.
 //!
 //! One login at a time: whoever else needs the token waits for that login's result. The token is
 //! never shown; failures carry the peer's status and never its words, which might echo the
@@ -15,7 +16,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
-use super::{Credentials, Login};
+use super::{Credentials, Login, LoginRequest, Means, Mint};
 use crate::net::{Failure, Outgoing, Transport};
 use crate::support::Secret;
 
@@ -30,6 +31,9 @@ pub enum LoginFailure {
     /// No account is configured for this peer.
     #[error("no credentials: set SERVICE_EMAIL and SERVICE_PASSWORD")]
     NoCredentials,
+    /// We are to make the token, and nothing signs.
+    #[error("no key of ours to sign a token with")]
+    NoKey,
     /// The peer said no.
     #[error("login refused with http {0}")]
     Refused(u16),
@@ -47,6 +51,7 @@ pub enum LoginFailure {
 /// A token at one peer.
 pub struct Account {
     login: Login,
+    mint: Mint,
     timeout: Duration,
     token: Mutex<Option<Kept>>,
 }
@@ -68,13 +73,18 @@ pub struct Obtained {
 
 impl Account {
     /// An account; nothing is sent yet.
-    pub fn new(login: Login, timeout: Duration) -> Self {
-        Self { login, timeout, token: Mutex::new(None) }
+    pub fn new(login: Login, mint: Mint, timeout: Duration) -> Self {
+        Self { login, mint, timeout, token: Mutex::new(None) }
     }
 
     /// The email we log in with there.
     pub fn email(&self) -> Option<&str> {
         self.login.credentials.as_ref().map(|credentials| credentials.email.as_str())
+    }
+
+    /// Whether the peer may say where to log in: not where an operator did.
+    pub fn takes_login_path(&self) -> bool {
+        matches!(&self.login.means, Means::Request(request) if request.url == super::LOGIN_PATH)
     }
 
     /// The token, logging in where there is none or it is past 80 % of its life.
@@ -92,13 +102,25 @@ impl Account {
             return Ok(Obtained { token: kept.token.clone(), is_fresh: false, address: None });
         }
         *kept = None;
-        let credentials = self.login.credentials.as_ref().ok_or(LoginFailure::NoCredentials)?;
         let asked_at = Instant::now();
-        let request = self.request(base, login_path, credentials)?;
-        let answer = over.send(request).await?;
-        let (token, life) = self.read(&answer)?;
-        let address = answer.address;
-        let obtained = Obtained { token: token.clone(), is_fresh: true, address };
+        let (token, life, address) = match &self.login.means {
+            Means::Bearer(token) => (token.clone(), LIFE_MAX, None),
+            Means::SelfSigned { audience } => {
+                let email = self.email().ok_or(LoginFailure::NoCredentials)?;
+                let made = self.mint.make(email, audience).ok_or(LoginFailure::NoKey)?;
+                (made.0, made.1, None)
+            }
+            Means::Request(request) => {
+                let credentials = self.login.credentials.as_ref();
+                let credentials = credentials.ok_or(LoginFailure::NoCredentials)?;
+                let outgoing = self.outgoing(request, base, login_path, credentials)?;
+                let answer = over.send(outgoing).await?;
+                let (token, life) = read(request, &answer)?;
+                (token, life, answer.address)
+            }
+        };
+        let is_fresh = !matches!(self.login.means, Means::Bearer(_));
+        let obtained = Obtained { token: token.clone(), is_fresh, address };
         *kept = Some(Kept { token, refresh_at: asked_at + life.mul_f64(0.8) });
         Ok(obtained)
     }
@@ -111,57 +133,66 @@ impl Account {
         }
     }
 
-    fn request(
+    fn outgoing(
         &self,
+        request: &LoginRequest,
         base: &Url,
         login_path: Option<&str>,
         credentials: &Credentials,
     ) -> Result<Outgoing, LoginFailure> {
-        let url = below(base, login_path.unwrap_or(&self.login.url))
+        let url = below(base, login_path.unwrap_or(&request.url))
             .ok_or_else(|| LoginFailure::NoToken("no usable login URL".into()))?;
-        let as_json = |text: &str| Value::String(text.to_owned()).to_string();
-        let body = self
-            .login
-            .body
-            .replace("{email}", &as_json(&credentials.email))
-            .replace("{password}", &as_json(credentials.password.expose()));
-        Ok(Outgoing {
-            method: Method::POST,
-            url,
-            headers: vec![
-                (CONTENT_TYPE, "application/json".into()),
-                (ACCEPT, "application/json".into()),
-            ],
-            body: Bytes::from(body),
-            timeout: self.timeout,
-        })
+        let media = match request.is_form {
+            true => "application/x-www-form-urlencoded",
+            false => "application/json",
+        };
+        let mut headers =
+            vec![(CONTENT_TYPE, media.to_owned()), (ACCEPT, "application/json".into())];
+        let own = request.headers.iter();
+        headers.extend(own.map(|(name, value)| (name.clone(), value.expose().to_owned())));
+        let body = Bytes::from(body(request, credentials));
+        Ok(Outgoing { method: Method::POST, url, headers, body, timeout: self.timeout })
     }
+}
 
-    fn read(&self, answer: &crate::net::Answer) -> Result<(Secret, Duration), LoginFailure> {
-        match answer.status {
-            200..=299 => {}
-            429 => return Err(LoginFailure::Throttled(answer.retry_after)),
-            500..=599 | 300..=399 | 408 => {
-                return Err(LoginFailure::NoToken(format!("http {}", answer.status)));
-            }
-            status => return Err(LoginFailure::Refused(status)),
+/// The body with the account filled in, each value as one of its kind: nothing in a password can
+/// end it and begin another member.
+fn body(request: &LoginRequest, credentials: &Credentials) -> String {
+    let filled = |text: &str| match request.is_form {
+        true => url::form_urlencoded::byte_serialize(text.as_bytes()).collect(),
+        false => Value::String(text.to_owned()).to_string(),
+    };
+    let (email, password) = (filled(&credentials.email), filled(credentials.password.expose()));
+    // Piece by piece, for an email may hold the letters "{password}".
+    let pieces = request.body.split("{email}").map(|piece| piece.replace("{password}", &password));
+    pieces.collect::<Vec<_>>().join(&email)
+}
+
+fn read(
+    request: &LoginRequest,
+    answer: &crate::net::Answer,
+) -> Result<(Secret, Duration), LoginFailure> {
+    match answer.status {
+        200..=299 => {}
+        429 => return Err(LoginFailure::Throttled(answer.retry_after)),
+        500..=599 | 300..=399 | 408 => {
+            return Err(LoginFailure::NoToken(format!("http {}", answer.status)));
         }
-        let body: Value = serde_json::from_slice(&answer.body)
-            .map_err(|_| LoginFailure::NoToken("no JSON".into()))?;
-        let token = body
-            .pointer(&self.login.token_pointer)
-            .and_then(Value::as_str)
-            .filter(|token| !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic()))
-            .ok_or_else(|| {
-                LoginFailure::NoToken(format!("no token at {}", self.login.token_pointer))
-            })?;
-        let life = body
-            .pointer(&self.login.expires_pointer)
-            .and_then(Value::as_f64)
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-            .map_or(LIFE_UNKNOWN, |life| life.min(LIFE_MAX));
-        Ok((Secret::new(token), life))
+        status => return Err(LoginFailure::Refused(status)),
     }
+    let body: Value = serde_json::from_slice(&answer.body)
+        .map_err(|_| LoginFailure::NoToken("no JSON".into()))?;
+    let token = body
+        .pointer(&request.token_pointer)
+        .and_then(Value::as_str)
+        .filter(|token| !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic()))
+        .ok_or_else(|| LoginFailure::NoToken(format!("no token at {}", request.token_pointer)))?;
+    let life = body
+        .pointer(&request.expires_pointer)
+        .and_then(Value::as_f64)
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .map_or(LIFE_UNKNOWN, |life| life.min(LIFE_MAX));
+    Ok((Secret::new(token), life))
 }
 
 /// A path below a peer's base, or a whole URL as it is. `/a` stays below the base's prefix.

@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Config, Credentials, Login, PeerConfig};
+pub use config::{Config, Credentials, Login, LoginRequest, Means, Mint, PeerConfig};
 pub use peer::destination;
 pub use view::PeerView;
 pub use worker::{INVALIDATE_PATH, VIA};

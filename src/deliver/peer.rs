@@ -127,7 +127,7 @@ impl Peer {
         Self {
             destination: destination(&config.name),
             limiter: Limiter::new(config.rate_per_second, config.burst),
-            account: Account::new(config.login.clone(), all.timeout),
+            account: Account::new(config.login.clone(), all.mint.clone(), all.timeout),
             wake: Notify::new(),
             state: Mutex::default(),
             config,
@@ -279,19 +279,15 @@ pub fn destination(peer: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deliver::Login;
     use crate::deliver::tests::config;
+    use crate::deliver::{Login, Means};
+    use crate::support::Secret;
 
     fn peer() -> Peer {
-        let login = Login {
-            credentials: None,
-            url: "/api/auth/login".into(),
-            body: String::new(),
-            token_pointer: "/access_token".into(),
-            expires_pointer: "/expires_in".into(),
-        };
+        let login = Login { credentials: None, means: Means::Bearer(Secret::new("t")) };
         let base = url::Url::parse("http://127.0.0.1:1/").expect("url");
-        let peer = PeerConfig { name: "p".into(), base, rate_per_second: 1.0, burst: 1, login };
+        let name = "p".into();
+        let peer = PeerConfig { name, base, rate_per_second: 1.0, burst: 1, login, network: None };
         Peer::new(peer, &config(vec![]))
     }
 

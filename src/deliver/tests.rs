@@ -18,6 +18,7 @@ mod legacy;
 mod operators;
 mod scene;
 mod stub;
+mod ways;
 
 use scene::{Scene, mirrored, peer, tag, whole};
 use stub::{Asked, Reaction, What, answer, token};
@@ -37,5 +38,6 @@ pub(super) fn config(peers: Vec<PeerConfig>) -> Config {
         widened_all: Mode::Soft,
         echo_window: Duration::from_secs(120),
         echo: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
+        mint: Mint::default(),
     }
 }

@@ -21,7 +21,7 @@ use super::verdict::{Verdict, judge};
 use super::{Shared, tell};
 use crate::domain::{Demand, Mode, Selectors};
 use crate::journal::{Backlog, Limits};
-use crate::net::{Answer, FailureKind, Outgoing};
+use crate::net::{Answer, FailureKind, Outgoing, Transport};
 use crate::support::Secret;
 use crate::support::backoff::chance;
 
@@ -263,7 +263,7 @@ impl Worker {
             body,
             timeout: self.shared.config.timeout,
         };
-        let answered = self.shared.transport.send(request).await;
+        let answered = self.transport().send(request).await;
         let took = started.elapsed();
         match answered {
             Ok(answer) => {
@@ -319,16 +319,23 @@ impl Worker {
         }
     }
 
+    /// The way to this peer.
+    fn transport(&self) -> &dyn Transport {
+        match &self.peer.config.network {
+            Some(own) => &**own,
+            None => &*self.shared.transport,
+        }
+    }
+
     async fn token(&self) -> Result<Secret, LoginFailure> {
         let login_path = match self.peer.kind() {
             Kind::CacheMirror(identity) => Some(identity.paths.login.clone()),
             _ => None,
         };
         // A login URL of the operator's wins over what the peer says of itself.
-        let configured = &self.peer.config.login.url;
-        let path = login_path.filter(|_| configured == super::LOGIN_PATH);
+        let path = login_path.filter(|_| self.peer.account.takes_login_path());
         let started = Instant::now();
-        let over = &*self.shared.transport;
+        let over = self.transport();
         let obtained =
             self.peer.account.token(&self.peer.config.base, path.as_deref(), over).await?;
         if obtained.is_fresh {
@@ -342,7 +349,7 @@ impl Worker {
     fn login_failed(&self, backlog: &Backlog, failure: &LoginFailure) {
         let error = failure.to_string();
         match failure {
-            LoginFailure::NoCredentials => {
+            LoginFailure::NoCredentials | LoginFailure::NoKey => {
                 if self.peer.refused_credentials(Pause::NoCredentials, &error, None) {
                     tell::paused(&self.peer, backlog, &error);
                 }
@@ -383,7 +390,7 @@ impl Worker {
         for _ in 0..ONESELF_AFTER {
             let timeout = self.shared.config.timeout.min(PROBE_TIME_MAX);
             let base = &self.peer.config.base;
-            let over = &*self.shared.transport;
+            let over = self.transport();
             let probed = identity::probe(base, &self.shared.own, timeout, over).await;
             let (answered, address) = match probed {
                 Ok(probed) => probed,

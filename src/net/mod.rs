@@ -9,4 +9,5 @@ mod transport;
 pub use addresses::{CheckedResolver, is_forbidden, reason_against};
 pub use transport::{
     Answer, ClientError, Config, Failure, FailureKind, Network, Outgoing, Transport, builder,
+    certificates,
 };

@@ -5,6 +5,7 @@
 //! and no further, and every address is checked when it is connected to.
 
 use std::error::Error as _;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,8 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, ClientBuilder, Method};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use url::Url;
 
 use super::addresses::{CheckedResolver, is_forbidden};
@@ -115,6 +118,24 @@ pub struct Network {
     answer_bytes_max: usize,
 }
 
+impl fmt::Debug for Network {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Network")
+    }
+}
+
+/// The certificates in a PEM text; further text around them is passed over.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    match all {
+        Ok(all) if !all.is_empty() => Ok(all),
+        _ => Err("expected certificates in PEM (BEGIN CERTIFICATE)".into()),
+    }
+}
+
 /// Why no client could be built.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot build the HTTP client: {0}")]
@@ -126,8 +147,19 @@ impl Network {
     /// # Errors
     /// [`ClientError`] where the TLS library refuses its configuration.
     pub fn new(config: Config) -> Result<Self, ClientError> {
+        Self::trusting(config, &[])
+    }
+
+    /// Builds clients that trust these authorities beside the usual ones.
+    ///
+    /// # Errors
+    /// [`ClientError`] where a certificate is none.
+    pub fn trusting(
+        config: Config,
+        authorities: &[CertificateDer<'_>],
+    ) -> Result<Self, ClientError> {
         let build = |idle_max: usize| {
-            builder()?
+            builder_trusting(authorities)?
                 .dns_resolver(CheckedResolver)
                 .connect_timeout(config.connect_time_max)
                 .timeout(config.timeout)
@@ -194,8 +226,12 @@ impl Transport for Network {
 /// # Errors
 /// [`ClientError`] where the TLS library refuses its configuration.
 pub fn builder() -> Result<ClientBuilder, ClientError> {
+    builder_trusting(&[])
+}
+
+fn builder_trusting(authorities: &[CertificateDer<'_>]) -> Result<ClientBuilder, ClientError> {
     Ok(Client::builder()
-        .tls_backend_preconfigured(tls()?)
+        .tls_backend_preconfigured(tls(authorities)?)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .tcp_nodelay(true)
@@ -205,12 +241,16 @@ pub fn builder() -> Result<ClientBuilder, ClientError> {
 }
 
 /// TLS 1.2 and 1.3 with the system's roots, or the bundled ones where the system has none (a
-/// scratch image).
-fn tls() -> Result<rustls::ClientConfig, ClientError> {
+/// scratch image), and further authorities.
+fn tls(authorities: &[CertificateDer<'_>]) -> Result<rustls::ClientConfig, ClientError> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    for authority in authorities {
+        let added = roots.add(authority.clone().into_owned());
+        added.map_err(|error| ClientError(error.to_string()))?;
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = rustls::ClientConfig::builder_with_provider(provider)

@@ -10,7 +10,8 @@ use cache_mirror::announce::{self, Hub};
 use cache_mirror::deliver::identity::{self, BootNonce, Identity, PROTOCOL, Paths};
 use cache_mirror::deliver::mirror::Sender;
 use cache_mirror::deliver::{
-    self, Credentials, Delivery, INVALIDATE_PATH, LOGIN_PATH, Login, PeerConfig, destination,
+    self, Credentials, Delivery, INVALIDATE_PATH, LOGIN_PATH, Login, LoginRequest, Means, Mint,
+    PeerConfig, destination,
 };
 use cache_mirror::domain::{Event, Mode, Principal, Role, Selectors, Source, Submission};
 use cache_mirror::gate::{self, Gate, Password, ServiceAccount};
@@ -213,11 +214,16 @@ fn peer(at: usize) -> PeerConfig {
         burst: 1_000_000,
         login: Login {
             credentials: Some(credentials),
-            url: LOGIN_PATH.into(),
-            body: r#"{"email":{email},"password":{password}}"#.into(),
-            token_pointer: "/access_token".into(),
-            expires_pointer: "/expires_in".into(),
+            means: Means::Request(Box::new(LoginRequest {
+                url: LOGIN_PATH.into(),
+                body: r#"{"email":{email},"password":{password}}"#.into(),
+                is_form: false,
+                headers: vec![],
+                token_pointer: "/access_token".into(),
+                expires_pointer: "/expires_in".into(),
+            })),
         },
+        network: None,
     }
 }
 
@@ -235,6 +241,7 @@ fn deliver_config(peers: Vec<PeerConfig>) -> deliver::Config {
         widened_all: Mode::Soft,
         echo_window: Duration::from_secs(120),
         echo: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
+        mint: Mint::default(),
     }
 }
 

@@ -3,6 +3,7 @@
 //! read.
 
 mod keys;
+mod logins;
 mod peers;
 mod settings;
 mod sources;

@@ -342,7 +342,7 @@ fn no_error_and_no_listing_shows_a_secret() {
     assert_eq!(line("auth.admin_token"), ("\"\"", "default"));
     assert_eq!(line("mirrors.login.password"), ("***", "environment SERVICE_PASSWORD"));
     assert!(listed["mirrors.peers"].0.contains("url = \"a.org\""), "{:?}", listed["mirrors.peers"]);
-    assert_eq!(listed.len(), schema::keys().count() - 2, "all but the two free maps");
+    assert_eq!(listed.len(), schema::keys().count() - 3, "all but the free maps");
 }
 
 #[test]

@@ -26,11 +26,21 @@ pub fn peer(name: &str) -> PeerConfig {
                 email: "mirror@here.example".into(),
                 password: Secret::new("secret"),
             }),
-            url: LOGIN_PATH.into(),
-            body: r#"{"email":{email},"password":{password}}"#.into(),
-            token_pointer: "/access_token".into(),
-            expires_pointer: "/expires_in".into(),
+            means: Means::Request(Box::new(login_request())),
         },
+        network: None,
+    }
+}
+
+/// The request of the default settings.
+pub fn login_request() -> LoginRequest {
+    LoginRequest {
+        url: LOGIN_PATH.into(),
+        body: r#"{"email":{email},"password":{password}}"#.into(),
+        is_form: false,
+        headers: vec![],
+        token_pointer: "/access_token".into(),
+        expires_pointer: "/expires_in".into(),
     }
 }
 
