@@ -6,11 +6,14 @@
 
 mod support;
 
+mod authority;
 mod crash;
 mod data;
 mod doubt;
 mod harness;
+mod keys;
 mod legacy;
+mod logins;
 mod loops;
 mod mesh;
 mod names;
