@@ -8,5 +8,7 @@ mod demo;
 mod local;
 #[path = "it_cli/logs.rs"]
 mod logs;
+#[path = "it_cli/stories.rs"]
+mod stories;
 #[path = "it_cli/support.rs"]
 mod support;

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use reqwest::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::connect::ConnectArgs;
 use super::print::{self, BAD, BOLD, DIM, GOOD, WARN, styled};
+use super::selection::Selection;
 use super::{Exit, client};
 use crate::support::duration;
 
@@ -29,26 +30,9 @@ const TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
 
 /// Arguments of `invalidate`.
 #[derive(Debug, ClapArgs)]
-#[command(group(clap::ArgGroup::new("what").required(true).multiple(true)))]
 pub struct Args {
-    /// A type, or one entity of it
-    #[arg(value_name = "TYPE[/ID]", group = "what")]
-    targets: Vec<String>,
-    /// Entries with this tag; may be repeated, as all of these
-    #[arg(long, value_name = "TAG", group = "what")]
-    tag: Vec<String>,
-    /// The entry of this path; a trailing * makes it a prefix
-    #[arg(long, value_name = "PATH", group = "what")]
-    path: Vec<String>,
-    /// The entry of this key
-    #[arg(long, value_name = "KEY", group = "what")]
-    key: Vec<String>,
-    /// Entries whose key matches this glob
-    #[arg(long, value_name = "GLOB", group = "what")]
-    pattern: Vec<String>,
-    /// Everything
-    #[arg(long, group = "what")]
-    all: bool,
+    #[command(flatten)]
+    selection: Selection,
     /// On this instance only
     #[arg(long)]
     no_mirror: bool,
@@ -118,25 +102,8 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
 }
 
 fn body(args: &Args) -> Result<Value, Exit> {
-    let mut body = Map::new();
-    let items = args.targets.iter().map(|text| target(text)).collect::<Result<Vec<_>, _>>()?;
-    match (items.len(), &items[..]) {
-        (1, [Value::Object(only)]) => body.extend(only.clone()),
-        (0, _) => {}
-        _ => drop(body.insert("items".into(), json!(items))),
-    }
-    for (field, list) in [
-        ("tags", &args.tag),
-        ("paths", &args.path),
-        ("keys", &args.key),
-        ("patterns", &args.pattern),
-    ] {
-        if !list.is_empty() {
-            body.insert(field.into(), json!(list));
-        }
-    }
+    let mut body = args.selection.body()?;
     for (field, is_set, value) in [
-        ("all", args.all, json!(true)),
         ("mirror", args.no_mirror, json!(false)),
         ("mode", args.soft, json!("soft")),
         ("dry_run", args.dry_run, json!(true)),
@@ -148,17 +115,6 @@ fn body(args: &Args) -> Result<Value, Exit> {
         }
     }
     Ok(Value::Object(body))
-}
-
-/// `posts` or `posts/42`; an id may hold further slashes.
-fn target(text: &str) -> Result<Value, Exit> {
-    match text.split_once('/') {
-        None if !text.is_empty() => Ok(json!({ "type": text })),
-        Some((name, id)) if !name.is_empty() && !id.is_empty() => {
-            Ok(json!({ "type": name, "id": id }))
-        }
-        _ => Err(Exit::Usage(format!("{text:?}: expected TYPE or TYPE/ID, such as posts/42"))),
-    }
 }
 
 fn tell(answer: &Value) -> Result<(), Exit> {
@@ -189,14 +145,15 @@ fn tell(answer: &Value) -> Result<(), Exit> {
         text.push_str(&format!("  {}", styled(DIM, id)));
     }
     print::line(text)?;
-    mirrors(answer).try_for_each(|mirror| tell_mirror(mirror, is_dry_run))
+    mirrors(answer).try_for_each(|mirror| tell_outcome(mirror, is_dry_run))
 }
 
 fn mirrors(answer: &Value) -> impl Iterator<Item = &Value> {
     answer["mirrors"].as_array().into_iter().flatten()
 }
 
-fn tell_mirror(mirror: &Value, is_dry_run: bool) -> Result<(), Exit> {
+/// Where an event stands at one mirror.
+pub fn tell_outcome(mirror: &Value, is_dry_run: bool) -> Result<(), Exit> {
     let status = print::text(mirror, "status");
     let style = match status.as_str() {
         "delivered" => GOOD,

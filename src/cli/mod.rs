@@ -7,16 +7,20 @@ mod client;
 mod config;
 mod connect;
 mod demo;
+mod events;
 mod exit;
+mod explain;
 mod hash_password;
 mod invalidate;
 mod logs;
 mod mirrors;
 mod print;
 mod secret;
+mod selection;
 mod serve;
 mod settings;
 mod status;
+mod why;
 
 use std::process::ExitCode;
 
@@ -69,6 +73,15 @@ enum Command {
     /// Clear what changed, here and at every mirror
     #[command(help_template = HELP, before_help = invalidate::EXAMPLES)]
     Invalidate(invalidate::Args),
+    /// Tell what an invalidation would do, and change nothing
+    #[command(help_template = HELP, before_help = explain::EXAMPLES)]
+    Explain(explain::Args),
+    /// Tell what last touched an entry, and whether it is valid now
+    #[command(help_template = HELP, before_help = why::EXAMPLES)]
+    Why(why::Args),
+    /// List what was invalidated, or tell the whole story of one event
+    #[command(help_template = HELP, before_help = events::EXAMPLES)]
+    Events(events::Args),
     /// Tell what the instance is, what it holds and how its mirrors do
     #[command(help_template = HELP, before_help = status::EXAMPLES)]
     Status(status::Args),
@@ -104,6 +117,9 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args, is_json),
         Command::Demo(args) => demo::run(args, is_json),
         Command::Invalidate(args) => wait(invalidate::run(args, is_json)),
+        Command::Explain(args) => wait(explain::run(args, is_json)),
+        Command::Why(args) => wait(why::run(args, is_json)),
+        Command::Events(args) => wait(events::run(args, is_json)),
         Command::Status(args) => wait(status::run(args, is_json)),
         Command::Mirrors(args) => wait(mirrors::run(args, is_json)),
         Command::Logs(args) => wait(logs::run(args, is_json)),

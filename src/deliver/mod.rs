@@ -8,6 +8,7 @@
 mod config;
 mod credentials;
 mod echo;
+mod forecast;
 pub mod identity;
 mod limiter;
 pub mod mirror;
@@ -26,6 +27,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, Credentials, Login, LoginRequest, Means, Mint, PeerConfig};
+pub use forecast::Forecast;
 pub use peer::destination;
 pub use view::PeerView;
 pub use worker::{INVALIDATE_PATH, VIA};

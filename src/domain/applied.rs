@@ -12,6 +12,8 @@ pub struct Applied {
     pub entries: u64,
     /// The same by entity type, canonical spelling; untyped entries are in `entries` only.
     pub types: BTreeMap<String, u64>,
+    /// Bytes of their bodies.
+    pub bytes: u64,
     /// False where counting ran out of its time (`store.count_ms_max`).
     pub count_complete: bool,
 }

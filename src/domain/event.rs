@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Action, Demand, Scope, Selectors, Source};
+use super::{Action, Demand, Scope, Selector, Selectors, Source};
 
 /// The id of an event, given by the instance that accepted it from outside (UUID version 7).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -90,6 +90,13 @@ impl Event {
         let mut all = self.demand.selectors();
         all.join(&self.cascade);
         all
+    }
+
+    /// Whether it clears at least what this selector would, by itself or by its cascade.
+    pub fn touches(&self, selector: &Selector) -> bool {
+        [&self.demand.hard, &self.demand.soft, &self.cascade]
+            .iter()
+            .any(|selectors| selectors.covers_one(selector))
     }
 
     /// Every id that must be recognised when it comes again.

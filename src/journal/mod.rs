@@ -20,6 +20,7 @@ mod layout;
 mod record;
 mod recovery;
 mod ring;
+mod search;
 mod segment;
 pub mod sim;
 mod slot;
@@ -31,6 +32,7 @@ pub use disk::{Disk, FileDisk};
 pub use error::{OpenError, Refused};
 pub use handle::{Health, Journal, Receipt};
 pub use recovery::Recovered;
+pub use search::Searched;
 
 /// Where the journal lives and how much it keeps.
 #[derive(Debug, Clone)]

@@ -16,6 +16,7 @@ mod files;
 mod outage;
 mod promises;
 mod scenes;
+mod search;
 
 const ALL_OF_IT: Limits = Limits { events_max: usize::MAX, bytes_max: usize::MAX };
 

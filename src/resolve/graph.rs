@@ -65,20 +65,48 @@ impl Graph {
     /// The dependents that a change of these selectors clears too: whole types, transitively. What
     /// was selected as a whole already is not repeated.
     pub fn cascade(&self, selectors: &Selectors) -> Selectors {
+        self.walk(selectors)
+            .into_iter()
+            .filter(|(_, name)| !selectors.types().contains(*name))
+            .map(|(_, name)| Selector::Type(name.clone()))
+            .collect()
+    }
+
+    /// How a change of these selectors spreads, breadth first: each edge that brought a type for
+    /// the first time, as (what changed, what it clears).
+    pub fn walk<'a>(&'a self, selectors: &'a Selectors) -> Vec<(&'a TypeName, &'a TypeName)> {
         let mut visited: BTreeSet<&TypeName> = BTreeSet::new();
+        let mut edges = Vec::new();
         let mut queue: VecDeque<&TypeName> = selectors.named_types().collect();
         while let Some(changed) = queue.pop_front() {
             for dependent in self.dependents.get(changed).into_iter().flatten() {
                 if visited.insert(dependent) {
+                    edges.push((changed, dependent));
                     queue.push_back(dependent);
                 }
             }
         }
-        visited
-            .into_iter()
-            .filter(|name| !selectors.types().contains(name))
-            .map(|name| Selector::Type(name.clone()))
-            .collect()
+        edges
+    }
+
+    /// The types by which a change of these selectors reaches this one, both ends included; empty
+    /// where it does not.
+    pub fn chain(&self, selectors: &Selectors, to: &TypeName) -> Vec<TypeName> {
+        let edges = self.walk(selectors);
+        let mut chain = Vec::new();
+        let mut at = to;
+        // A cycle leads back to a start; no chain is longer than there are edges.
+        for _ in 0..edges.len() {
+            let Some((from, _)) = edges.iter().find(|(_, name)| *name == at) else { break };
+            chain.push(at.clone());
+            at = *from;
+            if selectors.named_types().any(|name| name == at) {
+                chain.push(at.clone());
+                break;
+            }
+        }
+        chain.reverse();
+        chain
     }
 
     /// The known name most like this one, if any is.

@@ -193,3 +193,20 @@ proptest! {
         prop_assert_eq!(rules.resolve(of(both)).total(), parts);
     }
 }
+
+/// The chain is the way that the cascade went, and none is made up.
+#[test]
+fn a_chain_leads_from_what_changed_to_what_went_with_it() {
+    let rules = rules(&polymech());
+    let graph = rules.graph();
+    let changed = Selectors::one(Selector::Type(name("types")));
+    let chain = graph.chain(&changed, &name("feed"));
+    assert_eq!((chain.first(), chain.last()), (Some(&name("types")), Some(&name("feed"))));
+    for pair in chain.windows(2) {
+        let is_edge = graph.edges().any(|(from, to)| *from == pair[0] && to.contains(&pair[1]));
+        assert!(is_edge, "{pair:?} of {chain:?}");
+    }
+    assert!(graph.chain(&changed, &name("auth")).is_empty());
+    let walked: Vec<_> = graph.walk(&changed).into_iter().map(|(_, to)| to.clone()).collect();
+    assert_eq!(walked.len(), graph.cascade(&changed).members(), "each type once: {walked:?}");
+}

@@ -58,6 +58,8 @@ fn routes() -> Vec<Route> {
         POST   "/api/cache/invalidate"             Invalidate api::invalidate::post;
         POST   "/api/cache/clear"                  Read       api::invalidate::clear;
         GET    "/api/cache/events/{id}"            Read       api::events::get;
+        POST   "/api/cache/explain"                Read       api::explain::post;
+        GET    "/api/cache/why"                    Read       api::why::get;
         GET    "/api/cache/journal"                Read       api::events::journal;
         GET    "/api/cache/entries"                Read       api::entries::list;
         GET    "/api/cache/entries/{*key}"         Read       api::entries::get;

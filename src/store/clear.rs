@@ -117,6 +117,7 @@ struct Struck {
 /// Counts while time is left.
 struct Tally {
     entries: u64,
+    bytes: u64,
     types: BTreeMap<String, u64>,
     begun: Instant,
     limit: Duration,
@@ -127,11 +128,20 @@ struct Tally {
 impl Tally {
     fn new(limit: Duration) -> Self {
         let begun = Instant::now();
-        Self { entries: 0, types: BTreeMap::new(), begun, limit, steps: 0, is_over: false }
+        Self {
+            entries: 0,
+            bytes: 0,
+            types: BTreeMap::new(),
+            begun,
+            limit,
+            steps: 0,
+            is_over: false,
+        }
     }
 
     fn add(&mut self, entry: &Entry) {
         self.entries += 1;
+        self.bytes += entry.body_bytes() as u64;
         let Some(name) = entry.type_name.as_ref().map(TypeName::as_str) else { return };
         match self.types.get_mut(name) {
             Some(count) => *count += 1,
@@ -153,6 +163,7 @@ impl Tally {
             generation,
             entries: self.entries,
             types: self.types,
+            bytes: self.bytes,
             count_complete: !self.is_over,
         }
     }

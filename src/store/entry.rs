@@ -106,6 +106,11 @@ impl Entry {
         }
     }
 
+    /// Bytes of its body alone.
+    pub fn body_bytes(&self) -> usize {
+        self.body.len()
+    }
+
     /// Bytes it is charged with.
     pub fn weight(&self) -> u64 {
         let label = |label: &Label| label.as_str().len();

@@ -179,6 +179,21 @@ impl Memory {
         }
     }
 
+    /// The servable entries of one key or path: the entry of that key, and those that name it as
+    /// their path.
+    pub fn inspect(&self, place: &str, limit: usize) -> Vec<Listed> {
+        let now_ms = self.inner.now_ms();
+        let cell = self.inner.cells.get(&name::of_path(place));
+        let named = cell.iter().flat_map(|cell| members(cell));
+        let keyed = self.inner.map.peek(place);
+        let is_other = |entry: &Arc<Entry>| entry.key.as_str() != place;
+        let list = |entry: Arc<Entry>| {
+            let verdict = self.inner.verdict(&entry, now_ms).worse(entry.watch.own_verdict());
+            (verdict != Verdict::Gone).then(|| entry.listed(verdict, now_ms))
+        };
+        keyed.into_iter().chain(named.filter(is_other)).filter_map(list).take(limit).collect()
+    }
+
     /// Figures, each true of about now.
     pub fn stats(&self) -> Stats {
         let inner = &self.inner;

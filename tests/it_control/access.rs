@@ -12,6 +12,8 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("POST", "/api/cache/clear", "TRAINER"),
     ("GET", "/api/cache/events/01980000-0000-7000-8000-000000000001", "TRAINER"),
     ("GET", "/api/cache/journal", "TRAINER"),
+    ("POST", "/api/cache/explain", "TRAINER"),
+    ("GET", "/api/cache/why?key=k", "TRAINER"),
     ("GET", "/api/cache/entries", "TRAINER"),
     ("GET", "/api/cache/entries/k", "TRAINER"),
     ("HEAD", "/api/cache/entries/k", "TRAINER"),

@@ -33,7 +33,7 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
     Ok(json_answer(StatusCode::OK, &body))
 }
 
-/// A page of the journal after a seq.
+/// A page of the journal: `?after=SEQ`, or the newest `?last=N`.
 pub async fn journal(control: Arc<Control>, call: Call) -> Handled {
     let number = |name: &str, default: u64| match call.query(name) {
         None => Ok(default),
@@ -42,10 +42,18 @@ pub async fn journal(control: Arc<Control>, call: Call) -> Handled {
             .map_err(|_| Problem::unprocessable("bad_value", format!("{name}: a whole number"))),
     };
     let after = number("after", 0)?;
-    let limit = usize::try_from(number("limit", 100)?).unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
+    let mut limit = usize::try_from(number("limit", 100)?).unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
+    let head = *control.pipeline.journal.head().borrow();
+    let after = match call.query("last") {
+        None => after,
+        Some(_) => {
+            let last = number("last", 0)?.min(PAGE_MAX as u64);
+            limit = PAGE_MAX;
+            head.saturating_sub(last)
+        }
+    };
     let page = control.pipeline.journal.after(after, limit);
     let events: Vec<Value> = page.events.iter().map(|event| told(event)).collect();
-    let head = *control.pipeline.journal.head().borrow();
     let body = json!({
         "epoch": control.pipeline.journal.epoch(),
         "head": head,
@@ -55,7 +63,8 @@ pub async fn journal(control: Arc<Control>, call: Call) -> Handled {
     Ok(json_answer(StatusCode::OK, &body))
 }
 
-fn told(event: &Event) -> Value {
+/// An event as every answer shows it.
+pub fn told(event: &Event) -> Value {
     let selectors: Vec<String> = event.demand.selectors().iter().map(|s| s.to_string()).collect();
     json!({
         "id": event.id,

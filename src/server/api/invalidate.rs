@@ -121,7 +121,8 @@ fn duplicate(control: &Control) -> Value {
     })
 }
 
-fn submission(
+/// What a body asks for, before anything is decided about it.
+pub fn submission(
     call: &Call,
     body: InvalidateBody,
     selectors_max: usize,

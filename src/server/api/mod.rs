@@ -3,6 +3,7 @@
 
 pub mod entries;
 pub mod events;
+pub mod explain;
 pub mod identity;
 pub mod invalidate;
 pub mod jwks;
@@ -11,3 +12,4 @@ pub mod mirrors;
 pub mod stats;
 pub mod stream;
 mod wait;
+pub mod why;

@@ -1,0 +1,149 @@
+//! `explain`: what an invalidation would do, before it is done: the graph walked, what the store
+//! would lose, what each mirror would be told, and what that costs. Nothing is changed by it.
+
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::Exit;
+use super::connect::ConnectArgs;
+use super::print::{self, BOLD, DIM, GOOD, WARN, styled};
+use super::selection::Selection;
+
+pub const EXAMPLES: &str = "\
+Examples:
+  cache-mirror explain pictures                    what goes with a changed picture, and why
+  cache-mirror explain posts/42 --tag home
+  cache-mirror explain --path '/shop/*' --no-mirror
+  cache-mirror explain --all --json | jq .cost";
+
+/// Arguments of `explain`.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    #[command(flatten)]
+    selection: Selection,
+    /// As if it were for this instance only
+    #[arg(long)]
+    no_mirror: bool,
+    /// As if it were soft
+    #[arg(long)]
+    soft: bool,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+/// Asks and tells.
+pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
+    let mut body = args.selection.body()?;
+    if args.no_mirror {
+        body.insert("mirror".into(), json!(false));
+    }
+    if args.soft {
+        body.insert("mode".into(), json!("soft"));
+    }
+    let client = args.connect.client(Duration::ZERO)?;
+    let body = Value::Object(body);
+    let (_, answer) = client.call(Method::POST, "/api/cache/explain", Some(&body)).await?;
+    if is_json {
+        print::json(&answer)?
+    } else {
+        tell(&answer)?
+    }
+    for warning in array(&answer["warnings"]) {
+        print::talk(format_args!("warning: {}", print::safe(warning.as_str().unwrap_or_default())));
+    }
+    Ok(())
+}
+
+fn array(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn joined(value: &Value) -> String {
+    let words = array(value).iter().filter_map(Value::as_str).map(print::safe);
+    words.collect::<Vec<_>>().join(", ")
+}
+
+fn tell(answer: &Value) -> Result<(), Exit> {
+    let what = format!("{}, {}", joined(&answer["selectors"]), print::text(answer, "mode"));
+    print::line(format_args!("{what}; {}", styled(DIM, "explained only: nothing is changed")))?;
+    tell_graph(answer)?;
+    let number = |value: &Value| value.as_u64().unwrap_or(0);
+    let at_least = if answer["count_complete"] == false { "at least " } else { "" };
+    let types = answer["types"].as_object().into_iter().flatten();
+    let types: Vec<String> =
+        types.map(|(name, count)| format!("{} {count}", print::safe(name))).collect();
+    let types = if types.is_empty() { String::new() } else { format!(" ({})", types.join(", ")) };
+    print::line(format_args!(
+        "store     {at_least}{}, {}{types}",
+        print::count(number(&answer["entries"]), "entry", "entries"),
+        print::bytes(number(&answer["bytes"])),
+    ))?;
+    tell_mirrors(answer)?;
+    let cost = &answer["cost"];
+    let walk = if cost["walks_store"] == true { "; the store is walked once to count" } else { "" };
+    print::line(format_args!(
+        "cost      {}, {} of {}{walk}",
+        print::count(number(&cost["stamps"]), "stamp", "stamps"),
+        print::count(number(&cost["requests"]), "request", "requests"),
+        print::bytes(number(&cost["request_bytes"])),
+    ))
+}
+
+fn tell_graph(answer: &Value) -> Result<(), Exit> {
+    let edges = array(&answer["graph"]["edges"]);
+    if edges.is_empty() {
+        return print::line("graph     nothing depends on it");
+    }
+    for (at, edge) in edges.iter().enumerate() {
+        let head = if at == 0 { "graph" } else { "" };
+        let (from, to) = (print::text(edge, "from"), print::text(edge, "to"));
+        print::line(format_args!("{head:<9} {from} clears {}", styled(BOLD, to)))?;
+    }
+    Ok(())
+}
+
+fn tell_mirrors(answer: &Value) -> Result<(), Exit> {
+    let mirrors = array(&answer["destinations"]);
+    if mirrors.is_empty() {
+        let why = if answer["scope"] == "local" { "none: it stays here" } else { "none are set" };
+        return print::line(format_args!("mirrors   {why}"));
+    }
+    print::line("mirrors")?;
+    mirrors.iter().try_for_each(tell_mirror)
+}
+
+fn tell_mirror(mirror: &Value) -> Result<(), Exit> {
+    let text = |member: &str| print::text(mirror, member);
+    let told = match text("form").as_str() {
+        "batch" => {
+            let graph = if text("graph") == "differs" { "; its graph is another one" } else { "" };
+            format!("a batch of {}{graph}", print::bytes(mirror["bytes"].as_u64().unwrap_or(0)))
+        }
+        "legacy" => {
+            let requests = array(&mirror["bodies"]).len() as u64;
+            format!("{} in the legacy form", print::count(requests, "request", "requests"))
+        }
+        _ => "nothing".to_owned(),
+    };
+    let style = if text("state") == "ok" { GOOD } else { WARN };
+    let (name, state) = (text("peer"), text("state"));
+    let waiting = match mirror["waiting"].as_u64().unwrap_or(0) {
+        0 => String::new(),
+        waiting => format!("; {} waiting already", print::count(waiting, "event", "events")),
+    };
+    print::line(format_args!("  {name:<28} {}  {told}{waiting}", styled(style, state)))?;
+    for body in array(&mirror["bodies"]) {
+        print::line(format_args!("      {}", print::safe(&body.to_string())))?;
+    }
+    let skipped = joined(&mirror["skipped"]);
+    if !skipped.is_empty() {
+        print::line(format_args!("      not told: {skipped} (a legacy server knows types only)"))?;
+    }
+    match text("reason") {
+        reason if reason.is_empty() || reason == "unsupported" => Ok(()),
+        reason => print::line(format_args!("      ({reason})")),
+    }
+}

@@ -1,0 +1,99 @@
+//! What each mirror would be told of an event, in its own form: the answer of `explain`.
+//! It sends nothing, and what it says holds for what is known of the mirror now.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::mirror::{batch_body, legacy_form};
+use super::peer::{Kind, Peer};
+use super::{Delivery, PeerView};
+use crate::domain::{Demand, Event, Selectors};
+
+/// One mirror's part.
+#[derive(Debug, Clone, Serialize)]
+pub struct Forecast {
+    /// The mirror's name.
+    pub peer: String,
+    /// `unknown`, `legacy`, `cache-mirror` or `self`.
+    pub kind: &'static str,
+    /// `ok`, `failing`, `paused` or `self`: whether it would be told at once.
+    pub state: &'static str,
+    /// `batch`, `legacy`, or `none` where there is nothing to say.
+    pub form: &'static str,
+    /// Whether its graph is ours: `equal`, `differs`, or absent where it did not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub graph: Option<&'static str>,
+    /// Requests that it takes, where nothing else waits to be merged with it.
+    pub requests: usize,
+    /// Bytes of their bodies.
+    pub bytes: usize,
+    /// The bodies in the legacy form, exactly as they would be sent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bodies: Vec<Value>,
+    /// Selectors that it has no words for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<String>,
+    /// Why it is told nothing, or not all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// Events that wait for it already.
+    pub waiting: u64,
+}
+
+impl Delivery {
+    /// What every mirror would be told of an event.
+    pub fn forecast(&self, event: &Event) -> Vec<Forecast> {
+        self.peers.iter().map(|peer| self.forecast_for(peer, event)).collect()
+    }
+
+    fn forecast_for(&self, peer: &Peer, event: &Event) -> Forecast {
+        let view = PeerView::of(peer, &self.shared.journal);
+        let ours = self.shared.sender.rules.graph().hash();
+        let equal = |hash: &String| if hash == ours { "equal" } else { "differs" };
+        let mut forecast = Forecast {
+            peer: view.name,
+            kind: view.kind,
+            state: view.state,
+            form: "none",
+            graph: view.graph.as_ref().map(equal),
+            requests: 0,
+            bytes: 0,
+            bodies: vec![],
+            skipped: vec![],
+            reason: None,
+            waiting: view.backlog_events,
+        };
+        match peer.kind() {
+            Kind::Oneself => forecast.reason = Some("it is this instance"),
+            Kind::CacheMirror(_) => self.as_batch(&mut forecast, event),
+            Kind::Legacy => self.as_legacy(&mut forecast, event),
+            Kind::Unknown => {
+                self.as_legacy(&mut forecast, event);
+                forecast.reason =
+                    Some("it has not said yet who it is; a cache-mirror gets a batch");
+            }
+        }
+        forecast
+    }
+
+    fn as_batch(&self, forecast: &mut Forecast, event: &Event) {
+        let (merged, cascade) = (Demand::default(), Selectors::default());
+        let events = std::iter::once(event);
+        let body = batch_body(&self.shared.sender, event.seq, events, merged, &cascade);
+        (forecast.form, forecast.requests, forecast.bytes) = ("batch", 1, body.len());
+    }
+
+    fn as_legacy(&self, forecast: &mut Forecast, event: &Event) {
+        let types = self.shared.sender.known_types();
+        let form = legacy_form(&event.demand.selectors(), &types);
+        forecast.form = if form.bodies.is_empty() { "none" } else { "legacy" };
+        forecast.requests = form.bodies.len();
+        forecast.bytes = form.bodies.iter().map(String::len).sum();
+        let parsed = form.bodies.iter().filter_map(|body| serde_json::from_str(body).ok());
+        forecast.bodies = parsed.collect();
+        forecast.skipped = form.unsupported.iter().map(ToString::to_string).collect();
+        if !forecast.skipped.is_empty() {
+            forecast.reason = Some("unsupported");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! `POST /api/cache/explain`: what an invalidation would do, step by step, and nothing done.
+//! It takes the body of `POST /api/cache/invalidate` and walks the same steps up to the plan, so
+//! that it cannot disagree with what would happen.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use super::invalidate::submission;
+use crate::domain::{Mode, Scope, Selector, Selectors};
+use crate::ingest::body::InvalidateBody;
+use crate::pipeline::{Done, Report};
+use crate::server::Control;
+use crate::server::call::Call;
+use crate::server::respond::{Handled, Problem, json_answer};
+
+/// Explains one request.
+pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
+    let pipeline = &control.pipeline;
+    let depth_max = pipeline.gate.config().json_depth_max;
+    let json = call.read_json(&control.config, depth_max).await?;
+    let body = InvalidateBody::read(&json)?;
+    if body.batch.is_some() {
+        let detail = "a batch is between instances; explain what a user would send";
+        return Err(Problem::bad_request("bad_json", detail));
+    }
+    let submission = submission(&call, body, pipeline.gate.config().selectors_max)?;
+    match pipeline.preview(call.principal(), submission)? {
+        Done::Applied(report) => Ok(json_answer(StatusCode::OK, &told(&control, &report))),
+        Done::Duplicate => Err(Problem::bad_request("bad_json", "nothing to explain")),
+    }
+}
+
+fn told(control: &Control, report: &Report) -> Value {
+    let pipeline = &control.pipeline;
+    let event = &report.event;
+    let selectors = event.demand.selectors();
+    let graph = pipeline.rules.graph();
+    let edges = graph.walk(&selectors).into_iter();
+    let edges = edges.filter(|(_, to)| !selectors.types().contains(*to));
+    let edges: Vec<Value> = edges.map(|(from, to)| json!({ "from": from, "to": to })).collect();
+    let destinations = match event.scope {
+        Scope::Mirrored => pipeline.delivery.forecast(event),
+        Scope::Local => vec![],
+    };
+    let mode = if event.demand.hard.is_empty() { Mode::Soft } else { Mode::Hard };
+    let footprint = event.footprint();
+    let shown: Vec<String> = selectors.iter().map(|one| one.to_string()).collect();
+    json!({
+        "success": true,
+        "instance": pipeline.instance,
+        "selectors": shown,
+        "mode": mode.as_str(),
+        "scope": event.scope,
+        "graph": { "hash": graph.hash(), "edges": edges },
+        "cascade": event.cascade.types(),
+        "entries": report.applied.entries,
+        "bytes": report.applied.bytes,
+        "count_complete": report.applied.count_complete,
+        "types": report.applied.types,
+        "cost": {
+            "stamps": footprint.members(),
+            "walks_store": is_wide(&footprint),
+            "requests": destinations.iter().map(|one| one.requests).sum::<usize>(),
+            "request_bytes": destinations.iter().map(|one| one.bytes).sum::<usize>(),
+        },
+        "destinations": destinations,
+        "warnings": report.warnings,
+    })
+}
+
+/// Whether counting has to look at every entry; the stamp never has to.
+fn is_wide(selectors: &Selectors) -> bool {
+    let is_wide = |one: &Selector| {
+        matches!(one, Selector::All | Selector::PathPrefix(_) | Selector::Pattern(_))
+    };
+    selectors.iter().any(|one| is_wide(&one))
+}

@@ -1,0 +1,173 @@
+//! `GET /api/cache/why?key=…|path=…[&type=&id=]`: which events last touched an entry, by what, and
+//! whether it is valid now.
+//!
+//! An entry that is still there names its type, id and tags itself; of one that is gone only what the
+//! caller names is known. Events that have left memory are not found, and the answer says so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use super::events;
+use crate::domain::{Event, Label, Selector, TypeName};
+use crate::server::Control;
+use crate::server::call::Call;
+use crate::server::respond::{Handled, Problem, json_answer};
+use crate::store::Listed;
+use crate::support::clock;
+
+/// Events unless told otherwise, and at most.
+const EVENTS_DEFAULT: usize = 5;
+const EVENTS_MAX: usize = 100;
+/// Entries that may share one path.
+const ENTRIES_MAX: usize = 20;
+
+/// What was asked.
+#[derive(Default)]
+struct Asked {
+    place: Option<Label>,
+    type_name: Option<TypeName>,
+    id: Option<Label>,
+    limit: Option<usize>,
+}
+
+/// Looks up the entry and its newest events.
+pub async fn get(control: Arc<Control>, call: Call) -> Handled {
+    let asked = read(&control, &call)?;
+    let Some(place) = &asked.place else {
+        let detail = "name the entry: ?key=… or ?path=/…";
+        return Err(Problem::bad_request("bad_value", detail));
+    };
+    let pipeline = &control.pipeline;
+    let entries = pipeline.store.inspect(place.as_str(), ENTRIES_MAX);
+    let selectors = selectors(place, &asked, &entries);
+    let limit = asked.limit.unwrap_or(EVENTS_DEFAULT);
+    let journal = pipeline.journal.clone();
+    let searched = {
+        let selectors = selectors.clone();
+        // Ten thousands of comparisons: too long for a thread that others wait for.
+        tokio::task::spawn_blocking(move || journal.touching(&selectors, limit)).await
+    };
+    let searched = searched.unwrap_or_default();
+    let told = |event: &Arc<Event>| touched(&control, event, &selectors);
+    let asked_for: Vec<String> = selectors.iter().map(ToString::to_string).collect();
+    let body = json!({
+        "place": place,
+        "cached": !entries.is_empty(),
+        "entries": entries.iter().map(entry).collect::<Vec<_>>(),
+        "selectors": asked_for,
+        "events": searched.events.iter().map(told).collect::<Vec<_>>(),
+        "complete": searched.is_complete,
+    });
+    Ok(json_answer(StatusCode::OK, &body))
+}
+
+fn read(control: &Control, call: &Call) -> Result<Asked, Problem> {
+    let mut asked = Asked::default();
+    let bad = |name: &str, why: &dyn std::fmt::Display| {
+        Problem::unprocessable("bad_value", format!("{name} {why}"))
+    };
+    for (name, value) in call.pairs() {
+        let label = || Label::parse(&value).map_err(|problem| bad(&name, &problem));
+        match name.as_str() {
+            "key" | "path" if asked.place.is_some() => {
+                return Err(bad(&name, &"was given already: ask for one entry"));
+            }
+            "path" if !value.starts_with('/') => return Err(bad("path", &"begins with /")),
+            "key" | "path" => asked.place = Some(label()?),
+            "type" => {
+                let given = TypeName::parse(&value).map_err(|problem| bad(&name, &problem))?;
+                asked.type_name = Some(control.pipeline.rules.canonical(&given));
+            }
+            "id" => asked.id = Some(label()?),
+            "limit" => {
+                let limit = value.parse::<usize>().map_err(|_| bad(&name, &"a whole number"))?;
+                asked.limit = Some(limit.clamp(1, EVENTS_MAX));
+            }
+            _ => {
+                let detail = format!("{name:?}: known are key, path, type, id and limit");
+                return Err(Problem::bad_request("unknown_parameter", detail));
+            }
+        }
+    }
+    if asked.id.is_some() && asked.type_name.is_none() {
+        return Err(bad("id", &"needs a type beside it"));
+    }
+    Ok(asked)
+}
+
+/// Everything whose clearing would have cleared the entry.
+fn selectors(place: &Label, asked: &Asked, entries: &[Listed]) -> Vec<Selector> {
+    let mut all = vec![];
+    add_place(&mut all, place);
+    if let Some(name) = &asked.type_name {
+        add_type(&mut all, name, asked.id.as_ref());
+    }
+    for entry in entries {
+        add_place(&mut all, &entry.key);
+        if let Some(path) = &entry.path {
+            add_place(&mut all, path);
+        }
+        if let Some(name) = &entry.type_name {
+            add_type(&mut all, name, entry.id.as_ref());
+        }
+        all.extend(entry.tags.iter().cloned().map(Selector::Tag));
+    }
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// A key that begins with a slash is found by path as well.
+fn add_place(all: &mut Vec<Selector>, place: &Label) {
+    all.push(Selector::Key(place.clone()));
+    if place.as_str().starts_with('/') {
+        all.push(Selector::Path(place.clone()));
+    }
+}
+
+fn add_type(all: &mut Vec<Selector>, name: &TypeName, id: Option<&Label>) {
+    all.push(match id {
+        Some(id) => Selector::Entity(name.clone(), id.clone()),
+        None => Selector::Type(name.clone()),
+    });
+}
+
+fn entry(entry: &Listed) -> Value {
+    let age_ms = u64::try_from(entry.age.as_millis()).unwrap_or(u64::MAX);
+    json!({
+        "key": entry.key,
+        "state": if entry.ttl_left < 0 { "stale" } else { "valid" },
+        "filled_at": clock::rfc3339(clock::wall_ms().saturating_sub(age_ms)),
+        "age": Duration::from_millis(age_ms).as_secs(),
+        "ttl": entry.ttl_left,
+        "type": entry.type_name,
+        "id": entry.id,
+        "tags": entry.tags,
+        "path": entry.path,
+    })
+}
+
+/// An event with what of it reached the entry: named, or brought by the graph.
+fn touched(control: &Control, event: &Event, selectors: &[Selector]) -> Value {
+    let demand = event.demand.selectors();
+    let mut body = events::told(event);
+    let is_meant = |one: &Selector| selectors.iter().any(|meant| one.covers(meant));
+    let by: Vec<String> = demand.iter().filter(is_meant).map(|one| one.to_string()).collect();
+    let graph = control.pipeline.rules.graph();
+    let brought = event.cascade.types().iter().filter(|name| {
+        let whole = Selector::Type((*name).clone());
+        is_meant(&whole)
+    });
+    let chains: Vec<Vec<TypeName>> = brought
+        .map(|name| {
+            let chain = graph.chain(&demand, name);
+            if chain.is_empty() { vec![name.clone()] } else { chain }
+        })
+        .collect();
+    body["by"] = json!(by);
+    body["by_cascade"] = json!(chains);
+    body
+}

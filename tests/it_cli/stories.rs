@@ -1,0 +1,156 @@
+//! What happened, what would happen, and why: `events`, `explain` and `why`.
+
+use crate::support::{Desk, put, until};
+
+/// One mirror that nobody answers for.
+const GONE: &str = "mirrors.peers=[{ name = \"gone\", url = \"http://127.0.0.1:1\" }]";
+const ACCOUNT: [&str; 2] = ["mirrors.login.email=m@x.example", "mirrors.login.password=a-password"];
+
+fn lonely() -> Vec<&'static str> {
+    vec!["graph.preset=polymech", "instance.name=a", GONE, ACCOUNT[0], ACCOUNT[1]]
+}
+
+#[test]
+fn events_are_listed_newest_last_and_told_whole() {
+    let desk = Desk::new();
+    let (_server, url) = desk.serve(&lonely());
+    let none = desk.ask(&url, &["events"]).ended(0);
+    assert!(none.stdout.is_empty() && none.stderr.contains("no events yet"), "{none:?}");
+    for (place, reason) in [("posts/42", "typo"), ("pictures", "new logo"), ("pages/1", "")] {
+        desk.ask(&url, &["invalidate", place, "--reason", reason]).ended(0);
+    }
+    let newest = desk.ask(&url, &["events", "-n", "2"]).ended(0).stdout;
+    let lines: Vec<&str> = newest.lines().collect();
+    assert_eq!(lines.len(), 2, "{newest}");
+    assert!(lines[0].contains("pictures with feed, pages, posts"), "{newest}");
+    assert!(lines[1].contains("admin by api at a, mirrored"), "{newest}");
+
+    let listed = desk.ask(&url, &["events", "--json"]).ended(0).json();
+    let events = listed["events"].as_array().expect("a list");
+    assert_eq!(events.len(), 3);
+    let id = events[0]["id"].as_str().expect("an id");
+    let failed = until("it has failed", || {
+        let told = desk.ask(&url, &["events", id]).ended(0).stdout;
+        told.contains("failed").then_some(told)
+    });
+    for part in [id, "posts/42", "feed", "typo", "seq 1, version 1", "Connection refused"] {
+        assert!(failed.contains(part), "{part:?} in\n{failed}");
+    }
+    assert!(failed.contains("(use \"cache-mirror mirrors retry gone\""), "{failed}");
+    let story = desk.ask(&url, &["events", id, "--json"]).ended(0).json();
+    assert_eq!(story["mirrors"][0]["peer"], "gone");
+}
+
+#[test]
+fn an_event_that_is_not_kept_is_said_to_be_gone_with_where_to_look() {
+    let desk = Desk::new();
+    let (_server, url) = desk.serve(&[]);
+    let id = "01980000-0000-7000-8000-000000000001";
+    desk.ask(&url, &["events", id]).refused(1, &format!("cache-mirror logs --event-id {id}"));
+    desk.ask(&url, &["events", "42"]).refused(1, "an event id is a UUID");
+    desk.ask(&url, &["events", id, "--follow"]).refused(2, "--follow");
+}
+
+#[test]
+fn following_shows_each_event_once() {
+    let desk = Desk::new();
+    let (_server, url) = desk.serve(&[]);
+    desk.ask(&url, &["invalidate", "posts/1"]).ended(0);
+    let mut command = desk.command(&["events", "--follow", "--json"]);
+    command.env("CACHE_MIRROR_URL", &url).env("CACHE_MIRROR_TOKEN", crate::support::TOKEN);
+    let follower = crate::support::Running::from(command);
+    assert!(follower.line().contains("posts/1"));
+    for id in 2..5 {
+        desk.ask(&url, &["invalidate", &format!("posts/{id}")]).ended(0);
+        assert!(follower.line().contains(&format!("posts/{id}")));
+    }
+}
+
+/// What would be cleared is counted, what would be told is shown to the letter, nothing is changed.
+#[test]
+fn explain_walks_the_graph_and_changes_nothing() {
+    let desk = Desk::new();
+    let (_server, url) = desk.serve(&lonely());
+    for (key, name) in [("p1", "posts"), ("p2", "posts"), ("f", "feed"), ("m", "menus")] {
+        put(&url, &format!("{key}?type={name}&ttl=60"), "12345");
+    }
+    let told = desk.ask(&url, &["explain", "pictures"]).ended(0).stdout;
+    for part in [
+        "pictures, hard; explained only: nothing is changed",
+        "pictures clears posts",
+        "pages clears feed",
+        "store     3 entries, 15 B (feed 1, posts 2)",
+        "{\"type\":\"pictures\",\"mirror\":false}",
+        "it has not said yet who it is",
+        "4 stamps, 1 request of 34 B",
+    ] {
+        assert!(told.contains(part), "{part:?} in\n{told}");
+    }
+    let json = desk.ask(&url, &["explain", "--tag", "t", "--all", "--json"]).ended(0).json();
+    assert_eq!((&json["entries"], &json["bytes"]), (&4.into(), &20.into()));
+    assert_eq!(json["cost"]["walks_store"], true);
+    let local = desk.ask(&url, &["explain", "posts", "--no-mirror", "--soft"]).ended(0).stdout;
+    assert!(local.contains("posts, soft") && local.contains("none: it stays here"), "{local}");
+    let tag = desk.ask(&url, &["explain", "--tag", "t"]).ended(0).stdout;
+    assert!(tag.contains("not told: tag:t") && tag.contains("types only"), "{tag}");
+    let odd = desk.ask(&url, &["explain", "psots"]).ended(0);
+    assert!(odd.stderr.contains("did you mean posts?"), "{odd:?}");
+
+    let status = desk.ask(&url, &["status", "--json"]).ended(0).json();
+    assert_eq!(
+        (&status["stats"]["store"]["entries"], &status["versions"]["version"]),
+        (&4.into(), &0.into())
+    );
+    assert_eq!(status["mirrors"][0]["backlog_events"], 0);
+    desk.ask(&url, &["explain"]).refused(2, "--tag");
+}
+
+#[test]
+fn why_names_the_event_that_took_an_entry_and_the_way_it_went() {
+    let desk = Desk::new();
+    let (_server, url) = desk.serve(&["graph.preset=polymech", "instance.name=a"]);
+    desk.ask(&url, &["invalidate", "pictures", "--reason", "new logo"]).ended(0);
+    let place = "/posts/42?type=posts&id=42&tags=home&ttl=600";
+    assert!(put(&url, place, "x").contains("201"));
+    let valid = desk.ask(&url, &["why", "/posts/42"]).ended(0).stdout;
+    for part in [
+        "/posts/42  valid, filled",
+        "pictures with feed, pages, posts  admin by api at a",
+        "touched it by the graph: pictures clears posts",
+        "because: new logo",
+    ] {
+        assert!(valid.contains(part), "{part:?} in\n{valid}");
+    }
+    for (args, by) in [
+        (&["posts/42"][..], "posts/42"),
+        (&["--tag", "home"], "tag:home"),
+        (&["--path", "/posts/*"], "path:/posts/*"),
+        (&["--pattern", "*42"], "pattern:*42"),
+        (&["--all"], "all"),
+    ] {
+        assert!(put(&url, place, "x").contains("20"));
+        desk.ask(&url, &[&["invalidate"], args].concat()).ended(0);
+        assert!(put(&url, place, "x").contains("201"), "{by} cleared it");
+        let json = desk.ask(&url, &["why", "/posts/42", "-n", "1", "--json"]).ended(0).json();
+        assert_eq!(json["events"][0]["by"], serde_json::json!([by]));
+        assert_eq!(json["cached"], true);
+    }
+}
+
+#[test]
+fn why_of_an_entry_that_is_gone_needs_its_type() {
+    let desk = Desk::new();
+    let (_server, url) = desk.serve(&["graph.preset=polymech"]);
+    put(&url, "k?type=posts&id=7", "x");
+    desk.ask(&url, &["invalidate", "posts/8"]).ended(0);
+    desk.ask(&url, &["invalidate", "posts/7"]).ended(0);
+    let gone = desk.ask(&url, &["why", "k"]).ended(0);
+    assert!(gone.stdout.contains("k  not cached here\n  no event ever touched it"), "{gone:?}");
+    assert!(gone.stderr.contains("give --type and --id"), "{gone:?}");
+    let typed = ["why", "k", "--type", "post", "--id", "7", "--json"];
+    let json = desk.ask(&url, &typed).ended(0).json();
+    let events = json["events"].as_array().expect("a list");
+    assert_eq!(events.len(), 1, "not the one of posts/8: {json}");
+    assert_eq!(events[0]["by"][0], "posts/7");
+    desk.ask(&url, &["why", "k", "--id", "7"]).refused(2, "--type");
+}
