@@ -18,7 +18,7 @@ use crate::domain::{
     TypeName,
 };
 use crate::gate::{Admission, Gate};
-use crate::journal::{Journal, Receipt, Refused};
+use crate::journal::{Journal, NotReset, Receipt, Refused};
 use crate::resolve::Rules;
 use crate::store::Memory;
 use crate::support::clock;
@@ -145,6 +145,28 @@ impl Pipeline {
         let applied = self.store.estimate(&plan.total());
         let event = event_of(&plan);
         Ok(Done::Applied(Box::new(self.report(plan, event, applied, false))))
+    }
+
+    /// Sets the versions to 0 and the last clear to now; gives the version before and the time.
+    /// Listeners are told to fetch anew: one that compares versions would wait for a number that
+    /// does not come. Nothing is cleared, and mirrors count for themselves.
+    ///
+    /// # Errors
+    /// [`NotReset`]; everything is then as it was.
+    pub async fn reset_versions(&self, who: &Principal) -> Result<(u64, u64), NotReset> {
+        let at_ms = clock::wall_ms();
+        let before = self.journal.reset_versions(at_ms).await?;
+        self.hub.resync("version reset");
+        Activity {
+            event: Kind::Journal,
+            msg: "versions reset by an operator",
+            principal: Some(&who.name),
+            status: Some("reset"),
+            version: Some(0),
+            ..Activity::default()
+        }
+        .emit();
+        Ok((before, at_ms))
     }
 
     fn refuse_unknown(&self, submission: &Submission) -> Result<(), Rejected> {

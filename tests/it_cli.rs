@@ -12,3 +12,5 @@ mod logs;
 mod stories;
 #[path = "it_cli/support.rs"]
 mod support;
+#[path = "it_cli/versions.rs"]
+mod versions;

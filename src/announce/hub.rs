@@ -173,6 +173,14 @@ impl Hub {
         Ok(Subscription { first, live, cut })
     }
 
+    /// Tells every reader to fetch everything anew. Readers that are away learn of it by the
+    /// version of their next `hello`.
+    pub fn resync(&self, reason: &str) {
+        let mut readers = self.inner.readers.lock();
+        let id = format!("{}-{}", self.inner.journal.epoch(), readers.at);
+        broadcast(&mut readers, &[frame::resync(Some(&id), reason)]);
+    }
+
     /// The frames after an id up to the last broadcast; `None` where the id is unknown here, so
     /// that what was missed cannot be told.
     fn missed(&self, last_id: &str, until: u64) -> Option<Vec<Bytes>> {

@@ -20,6 +20,7 @@ mod selection;
 mod serve;
 mod settings;
 mod status;
+mod version;
 mod why;
 
 use std::process::ExitCode;
@@ -94,6 +95,9 @@ enum Command {
     /// Show, check or begin the configuration
     #[command(help_template = HELP, before_help = config::EXAMPLES)]
     Config(config::Args),
+    /// Show how often each type was cleared, or count anew
+    #[command(help_template = HELP, before_help = version::EXAMPLES)]
+    Version(version::Args),
     /// Hash a service account's password for auth.service_accounts
     #[command(help_template = HELP, before_help = hash_password::EXAMPLES)]
     HashPassword(hash_password::Args),
@@ -124,6 +128,7 @@ pub fn main() -> ExitCode {
         Command::Mirrors(args) => wait(mirrors::run(args, is_json)),
         Command::Logs(args) => wait(logs::run(args, is_json)),
         Command::Config(args) => config::run(args, is_json),
+        Command::Version(args) => wait(version::run(args, is_json)),
         Command::HashPassword(args) => hash_password::run(args, is_json),
         Command::Secret(args) => secret::run(args, is_json),
     };

@@ -56,3 +56,9 @@ pub enum Refused {
     #[error("the journal is closed")]
     Closed,
 }
+
+/// Why the version counters go on as they were. A reset that the disk refused may still be found on
+/// it after a crash, as any record whose sync failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the disk refused the reset, or the journal is closed: the counters go on")]
+pub struct NotReset;

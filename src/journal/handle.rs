@@ -18,8 +18,8 @@ use super::book::Book;
 use super::layout::Layout;
 use super::recovery::{self, Opened};
 use super::slot::{self, Found, Slot};
-use super::writer::{Append, Command, Writer};
-use super::{Config, Disk, OpenError, Recovered, Refused};
+use super::writer::{Append, Command, Reset, Writer};
+use super::{Config, Disk, NotReset, OpenError, Recovered, Refused};
 
 /// Events that may wait for the writer. Four full commits: more would only be more latency.
 const QUEUE_EVENTS_MAX: usize = 2048;
@@ -200,6 +200,18 @@ impl Journal {
             last_clear_ms: state.last_clear_ms,
             types: state.types.clone(),
         }
+    }
+
+    /// Sets every version to 0 and the last clear to `at_ms`; answers the version before. Events
+    /// keep the versions they were given, and sequence numbers go on.
+    ///
+    /// # Errors
+    /// [`NotReset`]; the counters then go on.
+    pub async fn reset_versions(&self, at_ms: u64) -> Result<u64, NotReset> {
+        let (reply, answer) = oneshot::channel();
+        let reset = Command::Reset(Reset { at_ms, reply });
+        self.commands.send(reset).map_err(|_| NotReset)?;
+        answer.await.unwrap_or(Err(NotReset))
     }
 
     /// This process start; higher than that of every earlier one.

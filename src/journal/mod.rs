@@ -29,7 +29,7 @@ mod writer;
 
 pub use backlog::{Backlog, BacklogSize, Limits, Page, Versions};
 pub use disk::{Disk, FileDisk};
-pub use error::{OpenError, Refused};
+pub use error::{NotReset, OpenError, Refused};
 pub use handle::{Health, Journal, Receipt};
 pub use recovery::Recovered;
 pub use search::Searched;

@@ -20,10 +20,14 @@ pub(super) enum Kind {
     Ack,
     /// The content of the overflow slot.
     Slot,
+    /// The version counters were set to 0. An older version does not know it, and so treats the
+    /// rest of the segment as damage.
+    Reset,
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [Self::Header, Self::Checkpoint, Self::Event, Self::Ack, Self::Slot];
+    const ALL: [Self; 6] =
+        [Self::Header, Self::Checkpoint, Self::Event, Self::Ack, Self::Slot, Self::Reset];
 
     fn code(self) -> u8 {
         match self {
@@ -32,6 +36,7 @@ impl Kind {
             Self::Event => 3,
             Self::Ack => 4,
             Self::Slot => 5,
+            Self::Reset => 6,
         }
     }
 }

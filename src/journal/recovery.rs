@@ -53,7 +53,7 @@ pub(super) struct Opened {
 #[derive(Default)]
 struct Gathered {
     state: Option<State>,
-    /// Acknowledgements and events after the newest checkpoint are replayed; older events are kept.
+    /// What comes after the newest checkpoint is replayed; older events are kept.
     older: Vec<Kept>,
     replay: Vec<Step>,
     files: BTreeMap<u64, (u64, u64)>,
@@ -66,6 +66,7 @@ type Kept = (Event, usize);
 enum Step {
     Event(Box<Kept>),
     Ack(segment::Ack),
+    Reset(segment::Reset),
 }
 
 /// Reads everything and makes the book.
@@ -144,20 +145,27 @@ impl Gathered {
         self.epoch = self.epoch.max(header.epoch);
         let earlier = std::mem::take(&mut self.replay).into_iter().filter_map(|step| match step {
             Step::Event(kept) => Some(*kept),
-            Step::Ack(_) => None,
+            Step::Ack(_) | Step::Reset(_) => None,
         });
         self.older.extend(earlier);
         self.older.retain(|(event, _)| {
             event.seq > state.folded_through && event.seq <= header.previous_seq
         });
+        // Counted here and not back from the newest checkpoint: a reset may lie in between.
+        let mut version = state.version;
         self.state = Some(state);
         let mut through = 0;
         for entry in entries {
             match entry {
                 Entry::Ack(ack) => self.replay.push(Step::Ack(ack)),
+                Entry::Reset(reset) => {
+                    version = 0;
+                    self.replay.push(Step::Reset(reset));
+                }
                 Entry::Event(seq, json) => match serde_json::from_slice::<Event>(json) {
                     Ok(event) => {
-                        let event = Event { seq, epoch: header.epoch, ..event };
+                        version += u64::from(event.source != Source::Quench);
+                        let event = Event { seq, epoch: header.epoch, version, ..event };
                         self.replay.push(Step::Event(Box::new((event, json.len()))));
                         through = seq;
                     }
@@ -190,11 +198,12 @@ impl Gathered {
         let is_sound = damage.is_none();
         let older = if is_sound { older } else { Vec::new() };
         let state = state.unwrap_or_default();
-        let older = with_versions(older, state.version);
+        let older = older.into_iter().map(|(event, bytes)| (Arc::new(event), bytes)).collect();
         let mut book = Book::new(config, state, older);
         for step in replay {
             match step {
                 Step::Event(kept) => _ = book.apply(kept.0, kept.1),
+                Step::Reset(reset) => book.state.reset_versions(reset.at_ms),
                 Step::Ack(ack) => drop(book.ack(&ack.destination, ack.through)),
             }
         }
@@ -207,21 +216,6 @@ impl Gathered {
         let (events, head) = (book.ring.len(), book.state.head);
         (book, Recovered { damaged: damage, events, head, added, dropped })
     }
-}
-
-/// The version each of these events made, counted back from the one after the last of them.
-fn with_versions(older: Vec<Kept>, mut version: u64) -> Vec<(Arc<Event>, usize)> {
-    let mut kept: Vec<_> = older
-        .into_iter()
-        .rev()
-        .map(|(mut event, bytes)| {
-            event.version = version;
-            version = version.saturating_sub(u64::from(event.source != Source::Quench));
-            (Arc::new(event), bytes)
-        })
-        .collect();
-    kept.reverse();
-    kept
 }
 
 struct Reconciled {

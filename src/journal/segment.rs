@@ -44,6 +44,12 @@ pub(super) struct Ack {
     pub through: u64,
 }
 
+/// The version counters were set to 0.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Reset {
+    pub at_ms: u64,
+}
+
 /// A segment that is being written.
 pub(super) struct Segment {
     file: Box<dyn DiskFile>,
@@ -112,11 +118,16 @@ pub(super) fn encode_acks(out: &mut Vec<u8>, head: u64, acks: &[(String, u64)]) 
     }
 }
 
+/// Appends the record of a reset.
+pub(super) fn encode_reset(out: &mut Vec<u8>, head: u64, at_ms: u64) {
+    record::write(out, Kind::Reset, head, &json(&Reset { at_ms }));
+}
+
 /// A segment as it was found.
 pub(super) struct Scan<'a> {
     pub header: Header,
     pub state: State,
-    /// Events and acknowledgements.
+    /// Events, acknowledgements and resets, in order.
     pub entries: Vec<Entry<'a>>,
     /// What is wrong after them, where something is.
     pub broken: Option<String>,
@@ -127,6 +138,7 @@ pub(super) enum Entry<'a> {
     /// Sequence number, and the event's JSON.
     Event(u64, &'a [u8]),
     Ack(Ack),
+    Reset(Reset),
 }
 
 /// Reads as much of a segment as is sound.
@@ -158,6 +170,7 @@ impl<'a> Scan<'a> {
                     Entry::Event(record.seq, record.payload)
                 }
                 Kind::Ack => Entry::Ack(parse(record.payload)?),
+                Kind::Reset => Entry::Reset(parse(record.payload)?),
                 _ => return Err(format!("a record out of place at byte {at}")),
             };
             self.entries.push(entry);

@@ -89,6 +89,13 @@ impl State {
         self.version
     }
 
+    /// Counts anew from 0. What is owed to destinations is not touched by it.
+    pub(super) fn reset_versions(&mut self, at_ms: u64) {
+        self.version = 0;
+        self.types.clear();
+        self.last_clear_ms = Some(at_ms);
+    }
+
     fn quench(&mut self, event: &Event, members_max: usize) {
         let Some(mirror) = &event.quenched_for else { return };
         if event.source != Source::Quench {

@@ -21,7 +21,7 @@ use super::record::{self, Kind};
 use super::segment::{self, Segment};
 use super::slot::{self, Slot};
 use super::state::State;
-use super::{Config, Disk, Refused, book};
+use super::{Config, Disk, NotReset, Refused, book};
 
 /// Events in one commit: past it a sync is shared widely enough, and waiting longer helps nobody.
 const BATCH_EVENTS_MAX: usize = 512;
@@ -45,10 +45,18 @@ pub(super) struct Append {
     pub permit: OwnedSemaphorePermit,
 }
 
+/// The version counters are to begin anew.
+pub(super) struct Reset {
+    pub at_ms: u64,
+    /// The version before, once the reset is durable.
+    pub reply: oneshot::Sender<Result<u64, NotReset>>,
+}
+
 pub(super) enum Command {
     Append(Box<Append>),
     /// An acknowledgement waits to be written.
     Acked,
+    Reset(Reset),
     Flush(oneshot::Sender<()>),
     Close(oneshot::Sender<()>),
 }
@@ -140,6 +148,9 @@ impl Writer {
             }
             wake = None;
             self.commit(gathered.appends);
+            if let Some(reset) = gathered.reset {
+                self.reset(reset);
+            }
             for reply in gathered.flushed {
                 let _ = reply.send(());
             }
@@ -174,6 +185,24 @@ impl Writer {
         self.buffer = records;
         self.publish(batch, refusal);
         self.tell();
+    }
+
+    /// Durable first: readers see the counters at 0 only once they will stay there.
+    fn reset(&mut self, Reset { at_ms, reply }: Reset) {
+        let head = self.shared.book.lock().state.head;
+        let mut records = Vec::new();
+        segment::encode_reset(&mut records, head, at_ms);
+        let answer = match self.persist(&records, head) {
+            None => {
+                let state = &mut self.shared.book.lock().state;
+                let before = state.version;
+                state.reset_versions(at_ms);
+                Ok(before)
+            }
+            Some(_) => Err(NotReset),
+        };
+        self.tell();
+        let _ = reply.send(answer);
     }
 
     /// `None` where the records are durable, else how bad it is.
@@ -342,6 +371,8 @@ struct Gathered {
     appends: Vec<Append>,
     bytes: usize,
     is_acked_only: bool,
+    /// The last one taken: what came before it counts before it.
+    reset: Option<Reset>,
     flushed: Vec<oneshot::Sender<()>>,
     closed: Option<oneshot::Sender<()>>,
 }
@@ -355,6 +386,7 @@ impl Gathered {
                 self.appends.push(*append);
             }
             Command::Acked => {}
+            Command::Reset(reset) => self.reset = Some(reset),
             Command::Flush(reply) => self.flushed.push(reply),
             Command::Close(reply) => self.closed = Some(reply),
         }
@@ -362,6 +394,7 @@ impl Gathered {
 
     fn has_room(&self) -> bool {
         self.closed.is_none()
+            && self.reset.is_none()
             && self.appends.len() < BATCH_EVENTS_MAX
             && self.bytes < BATCH_BYTES_MAX
     }

@@ -68,6 +68,7 @@ fn routes() -> Vec<Route> {
         DELETE "/api/cache/entries/{*key}"         Read       api::entries::delete;
         GET    "/api/cache/stats"                  Read       api::stats::stats;
         GET    "/api/cache/versions"               Read       api::stats::versions;
+        POST   "/api/cache/versions/reset"         Admin      api::stats::reset;
         GET    "/api/mirrors"                      Read       api::mirrors::list;
         PATCH  "/api/mirrors/{name}"               Admin      api::mirrors::limit;
         POST   "/api/mirrors/{name}/pause"         Admin      api::mirrors::pause;

@@ -21,6 +21,7 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("PUT", "/api/cache/entries/k", "ADMIN"),
     ("GET", "/api/cache/stats", "TRAINER"),
     ("GET", "/api/cache/versions", "TRAINER"),
+    ("POST", "/api/cache/versions/reset", "ADMIN"),
     ("GET", "/api/mirrors", "TRAINER"),
     ("PATCH", "/api/mirrors/x", "ADMIN"),
     ("POST", "/api/mirrors/x/pause", "ADMIN"),

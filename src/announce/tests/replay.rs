@@ -141,3 +141,23 @@ async fn a_held_back_event_is_told_once() {
     assert_eq!(again.expect("app-update").await.data["type"], "a");
     assert_eq!(again.expect("app-update").await.id, next.id);
 }
+
+/// Who compares versions would wait for one that does not come: everybody is told to fetch anew,
+/// and may come back with the id of it.
+#[tokio::test]
+async fn a_reset_of_the_versions_is_a_resync() {
+    let scene = Scene::new();
+    let mut reader = scene.open(None);
+    reader.expect("hello").await;
+    scene.tell(whole("a")).await;
+    reader.expect("app-update").await;
+    scene.journal.reset_versions(1).await.expect("durable");
+    scene.hub.resync("version reset");
+    let resync = reader.expect("resync").await;
+    assert_eq!(resync.data["reason"], "version reset");
+    scene.tell(whole("b")).await;
+    assert_eq!(reader.expect("app-update").await.data["version"], 1);
+    let mut again = scene.open(resync.id.as_deref());
+    let hello = again.expect("hello").await;
+    assert_eq!((&hello.data["replayed"], &hello.data["gap"]), (&1.into(), &false.into()));
+}

@@ -1,4 +1,4 @@
-//! `GET /api/cache/stats` and `GET /api/cache/versions`.
+//! `GET /api/cache/stats`, `GET /api/cache/versions` and `POST /api/cache/versions/reset`.
 //! Figures, each true of about now; they are not taken under one lock.
 
 use std::collections::BTreeMap;
@@ -64,6 +64,22 @@ pub async fn versions(control: Arc<Control>, call: Call) -> Handled {
         "version": versions.version,
         "last_cache_clear": versions.last_clear_ms.map(clock::rfc3339),
         "types": types,
+    });
+    Ok(json_answer(StatusCode::OK, &body))
+}
+
+/// Sets the versions to 0 and the last clear to now, durably. It clears nothing.
+pub async fn reset(control: Arc<Control>, mut call: Call) -> Handled {
+    call.read(&control.config).await?;
+    let (before, at_ms) =
+        control.pipeline.reset_versions(&call.principal()).await.map_err(|refused| {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_durable", refused.to_string())
+        })?;
+    let body = json!({
+        "success": true,
+        "version": 0,
+        "version_before": before,
+        "last_cache_clear": clock::rfc3339(at_ms),
     });
     Ok(json_answer(StatusCode::OK, &body))
 }

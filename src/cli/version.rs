@@ -1,0 +1,95 @@
+//! `version`: how often anything, or one type, was cleared here; and counting anew from 0.
+//!
+//! With one type it prints the number alone, for scripts. A type that was never cleared reads 0. It
+//! never clears anything, and what mirrors count is theirs.
+
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, Subcommand};
+use reqwest::Method;
+use serde_json::Value;
+
+use super::client::encoded;
+use super::connect::ConnectArgs;
+use super::print::{self, BOLD, styled};
+use super::{Exit, HELP};
+
+pub const EXAMPLES: &str = "\
+Examples:
+  cache-mirror version                             of everything, and of each type
+  cache-mirror version get posts                   the number alone
+  cache-mirror version get posts feed
+  cache-mirror version reset                       count anew from 0; clears nothing";
+
+/// Arguments of `version`.
+#[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Show it, of everything or of some types (the default)
+    #[command(help_template = HELP)]
+    Get {
+        /// Types; one that was never cleared reads 0
+        #[arg(value_name = "TYPE")]
+        types: Vec<String>,
+        #[command(flatten)]
+        connect: ConnectArgs,
+    },
+    /// Set all of them to 0 and the last clear to now
+    #[command(help_template = HELP)]
+    Reset {
+        #[command(flatten)]
+        connect: ConnectArgs,
+    },
+}
+
+/// Asks and tells, or resets.
+pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
+    match &args.what {
+        None => get(&args.connect, &[], is_json).await,
+        Some(What::Get { types, connect }) => get(connect, types, is_json).await,
+        Some(What::Reset { connect }) => reset(connect, is_json).await,
+    }
+}
+
+async fn get(connect: &ConnectArgs, types: &[String], is_json: bool) -> Result<(), Exit> {
+    let client = connect.client(Duration::ZERO)?;
+    let query = match types {
+        [] => String::new(),
+        names => format!("?types={}", encoded(&names.join(","))),
+    };
+    let answer = client.get(&format!("/api/cache/versions{query}")).await?;
+    if is_json {
+        return print::json(&answer);
+    }
+    if let [name] = types {
+        return print::line(&answer["types"][name.as_str()]);
+    }
+    if types.is_empty() {
+        let cleared = match answer["last_cache_clear"].as_str() {
+            Some(at) => format!("last cleared {}", print::safe(at)),
+            None => "nothing cleared yet".to_owned(),
+        };
+        print::line(format_args!("{}, {cleared}", styled(BOLD, &answer["version"])))?;
+    }
+    let each = answer["types"].as_object().into_iter().flatten();
+    each.map(|(name, version): (&String, &Value)| (print::safe(name), version))
+        .try_for_each(|(name, version)| print::line(format_args!("{name} {version}")))
+}
+
+async fn reset(connect: &ConnectArgs, is_json: bool) -> Result<(), Exit> {
+    let client = connect.client(Duration::ZERO)?;
+    let (_, answer) = client.call(Method::POST, "/api/cache/versions/reset", None).await?;
+    if is_json {
+        return print::json(&answer);
+    }
+    let (before, at) = (&answer["version_before"], print::text(&answer, "last_cache_clear"));
+    print::line(format_args!("version 0, was {before}; last cleared {at}"))
+}
