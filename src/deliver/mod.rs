@@ -13,6 +13,7 @@ pub mod identity;
 mod limiter;
 pub mod mirror;
 mod peer;
+mod ping;
 mod tell;
 mod verdict;
 mod view;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 pub use config::{Config, Credentials, Login, LoginRequest, Means, Mint, PeerConfig};
 pub use forecast::Forecast;
 pub use peer::destination;
+pub use ping::Ping;
 pub use view::PeerView;
 pub use worker::{INVALIDATE_PATH, VIA};
 

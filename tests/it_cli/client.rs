@@ -142,3 +142,38 @@ fn the_token_is_found_in_a_file_or_in_the_data_directory_of_this_host() {
     let url = line.strip_prefix("listening control=").expect("the line");
     generated.run(&["status", "--server", url]).ended(0);
 }
+
+/// An instance with two mirrors, one of which is away and one of which takes the account: what is
+/// wrong is seen from where it matters, before an event is.
+#[test]
+fn a_ping_says_who_answers_whether_the_account_works_and_how_long_it_took() {
+    let (here, there) = (Desk::new(), Desk::new());
+    let hash = there.run_with(&["hash-password", "--stdin"], "a-password").ended(0).stdout;
+    let account = format!(
+        "auth.service_accounts=[{{ email = \"m@x.example\", password_hash = \"{}\" }}]",
+        hash.trim()
+    );
+    let (_other, other) = there.serve(&["instance.name=b", &account]);
+    let mirrors = |list: &str| format!("mirrors.peers=[{list}]");
+    let up = format!("{{ name = \"up\", url = \"{other}\" }}");
+    let both = mirrors(&format!("{up}, {{ name = \"gone\", url = \"http://127.0.0.1:1\" }}"));
+    let login = ["mirrors.login.email=m@x.example", "mirrors.login.password=a-password"];
+    let (_server, url) = here.serve(&["graph.preset=polymech", &both, login[0], login[1]]);
+    let one = here.ask(&url, &["mirrors", "ping", "up"]).ended(0).stdout;
+    for part in ["login ok", "cache-mirror", " b ", " ms", "its graph is another one"] {
+        assert!(one.contains(part), "{part:?} in\n{one}");
+    }
+    let all = here.ask(&url, &["mirrors", "ping"]).ended(3);
+    assert!(all.stdout.contains("no answer") && all.stdout.contains("is it up at"), "{all:?}");
+    assert!(all.stderr.contains("1 of 2 mirrors do not work: gone"), "{all:?}");
+    here.ask(&url, &["mirrors", "ping", "gone"]).ended(1);
+    here.ask(&url, &["mirrors", "ping", "nobody"]).refused(1, "there are: up, gone");
+
+    let wrong = Desk::new();
+    let (_server, url) = wrong.serve(&[&mirrors(&up), login[0], "mirrors.login.password=no"]);
+    let refused = wrong.ask(&url, &["mirrors", "ping", "up", "--json"]).ended(1).json();
+    let ping = &refused["mirrors"][0];
+    assert_eq!((&ping["login"], &ping["reachable"]), (&"refused".into(), &true.into()));
+    assert_eq!(ping["graph"], "equal", "neither has one");
+    assert!(!refused.to_string().contains("a-password"));
+}

@@ -42,6 +42,15 @@ pub async fn retry(control: Arc<Control>, mut call: Call) -> Handled {
     operated(&control, &call, found, "retried")
 }
 
+/// Asks one who it is and whether our account works there; nothing is changed by it.
+pub async fn ping(control: Arc<Control>, mut call: Call) -> Handled {
+    call.read(&control.config).await?;
+    match control.pipeline.delivery.ping(&call.param).await {
+        Some(ping) => Ok(json_answer(StatusCode::OK, &json!(ping))),
+        None => Err(unknown(&control, &call.param)),
+    }
+}
+
 /// Changes a limit until the next restart.
 pub async fn limit(control: Arc<Control>, mut call: Call) -> Handled {
     #[derive(Deserialize)]

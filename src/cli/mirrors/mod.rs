@@ -2,6 +2,8 @@
 //!
 //! A list shows what does not go well together with the command that helps, like `git status`.
 
+mod ping;
+
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Subcommand};
@@ -20,6 +22,7 @@ Examples:
   cache-mirror mirrors pause eu.example.org        hold it back; the journal keeps everything
   cache-mirror mirrors resume eu.example.org
   cache-mirror mirrors retry eu.example.org        now, instead of when the back-off ends
+  cache-mirror mirrors ping                        who answers, and does our account work there
   cache-mirror mirrors limit eu.example.org 20/s --burst 40";
 
 /// Arguments of `mirrors`.
@@ -49,6 +52,14 @@ enum What {
     /// Try now instead of when the back-off ends
     #[command(help_template = HELP)]
     Retry(Named),
+    /// Ask who is there and log in, from the instance's view; all mirrors unless one is named
+    #[command(help_template = HELP)]
+    Ping {
+        /// The mirror's name, as listed
+        name: Option<String>,
+        #[command(flatten)]
+        connect: ConnectArgs,
+    },
     /// Change its rate limit, until the next restart
     #[command(help_template = HELP)]
     Limit {
@@ -89,6 +100,9 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
         Some(What::Pause(named)) => operate(named, "pause", "paused", is_json).await,
         Some(What::Resume(named)) => operate(named, "resume", "resumed", is_json).await,
         Some(What::Retry(named)) => operate(named, "retry", "is tried now", is_json).await,
+        Some(What::Ping { name, connect }) => {
+            ping::run(&connect.client(ping::PATIENCE)?, name.as_deref(), is_json).await
+        }
         Some(What::Limit { name, rate, burst, connect }) => {
             limit(&connect.client(Duration::ZERO)?, name, *rate, *burst, is_json).await
         }

@@ -1,0 +1,117 @@
+//! A mirror asked now, from here: who is there, does it take our account, how long does it take.
+//!
+//! It tells an operator and decides nothing: what deliveries know of the mirror stays as it is. The
+//! login is a real one, beside the token in use, so that a working token hides no broken account.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::credentials::{Account, LoginFailure};
+use super::identity::{Answered, probe};
+use super::{Delivery, LOGIN_PATH};
+
+/// The question of who is there; a login may take the mirrors' own time limit.
+const PROBE_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// What came of it. Every text is safe to show.
+#[derive(Debug, Clone, Serialize)]
+pub struct Ping {
+    /// The mirror's name.
+    pub name: String,
+    /// Where it is.
+    pub url: String,
+    /// Whether anything answered.
+    pub reachable: bool,
+    /// `cache-mirror`, `legacy`, `self`, or `unknown` where nothing answered.
+    pub kind: &'static str,
+    /// Its `instance.name`, where it said one.
+    pub instance: Option<String>,
+    /// Its product version, where it said one.
+    pub version: Option<String>,
+    /// `equal` or `differs`, where it said its graph.
+    pub graph: Option<&'static str>,
+    /// From the question to the answer, a new connection included.
+    pub round_trip_ms: Option<f64>,
+    /// `ok`, `refused`, `failed`, `none` where no account is set, or `skipped`.
+    pub login: &'static str,
+    /// Why the login did not work.
+    pub login_error: Option<String>,
+    /// Why nothing answered.
+    pub error: Option<String>,
+}
+
+impl Ping {
+    fn of(name: &str, url: String) -> Self {
+        Self {
+            name: name.to_owned(),
+            url,
+            reachable: false,
+            kind: "unknown",
+            instance: None,
+            version: None,
+            graph: None,
+            round_trip_ms: None,
+            login: "skipped",
+            login_error: None,
+            error: None,
+        }
+    }
+}
+
+impl Delivery {
+    /// Asks one mirror; `None` where there is none of that name.
+    pub async fn ping(&self, name: &str) -> Option<Ping> {
+        let peer = self.find(name)?;
+        let shared = &*self.shared;
+        let base = &peer.config.base;
+        let mut ping = Ping::of(name, base.to_string());
+        let begun = Instant::now();
+        let over = &*shared.transport;
+        let time_max = PROBE_TIME_MAX.min(shared.config.timeout);
+        let answered = match probe(base, &shared.own, time_max, over).await {
+            Ok((answered, _)) => answered,
+            Err(failure) => {
+                ping.error = Some(failure.to_string());
+                return Some(ping);
+            }
+        };
+        ping.reachable = true;
+        ping.round_trip_ms = Some(begun.elapsed().as_secs_f64() * 1e3);
+        let login_path = match answered {
+            Answered::Oneself => {
+                ping.kind = "self";
+                return Some(ping);
+            }
+            Answered::Legacy => {
+                ping.kind = "legacy";
+                None
+            }
+            Answered::CacheMirror(identity) => {
+                let ours = shared.sender.rules.graph().hash();
+                ping.kind = "cache-mirror";
+                ping.graph = Some(if identity.graph == ours { "equal" } else { "differs" });
+                ping.instance = Some(identity.instance);
+                ping.version = Some(identity.version);
+                Some(identity.paths.login)
+            }
+        };
+        // As for deliveries: a login URL of the operator's wins over what the mirror says.
+        let path = login_path.filter(|_| peer.config.login.url == LOGIN_PATH);
+        let account = Account::new(peer.config.login.clone(), shared.config.timeout);
+        let outcome = account.token(base, path.as_deref(), over).await;
+        (ping.login, ping.login_error) = match outcome {
+            Ok(_) => ("ok", None),
+            Err(failure) => (word(&failure), Some(failure.to_string())),
+        };
+        Some(ping)
+    }
+}
+
+fn word(failure: &LoginFailure) -> &'static str {
+    match failure {
+        LoginFailure::NoCredentials => "none",
+        LoginFailure::Refused(_) => "refused",
+        _ => "failed",
+    }
+}
