@@ -33,13 +33,13 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Every setting with its origin, secrets masked (the default)
-    #[command(help_template = HELP)]
+    #[command(help_template = HELP, before_help = EXAMPLES)]
     Show(SettingsArgs),
     /// Say what is wrong, all of it at once
-    #[command(help_template = HELP)]
+    #[command(help_template = HELP, before_help = EXAMPLES)]
     Check(SettingsArgs),
     /// Write a file with every key, its reason, and its default commented out
-    #[command(help_template = HELP)]
+    #[command(help_template = HELP, before_help = EXAMPLES)]
     Init {
         /// The file to write
         #[arg(long = "config", value_name = "FILE", default_value = config::FILE)]

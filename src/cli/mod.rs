@@ -4,6 +4,7 @@
 //! talk to its control API like any other client.
 
 mod client;
+mod completions;
 mod config;
 mod connect;
 mod demo;
@@ -13,6 +14,7 @@ mod explain;
 mod hash_password;
 mod invalidate;
 mod logs;
+mod man;
 mod mirrors;
 mod print;
 mod secret;
@@ -25,7 +27,7 @@ mod why;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 pub use exit::Exit;
 
@@ -101,9 +103,20 @@ enum Command {
     /// Hash a service account's password for auth.service_accounts
     #[command(help_template = HELP, before_help = hash_password::EXAMPLES)]
     HashPassword(hash_password::Args),
+    /// Print completions for a shell
+    #[command(help_template = HELP, before_help = completions::EXAMPLES)]
+    Completions(completions::Args),
+    /// Print the manual page, or write one for each command
+    #[command(help_template = HELP, before_help = man::EXAMPLES)]
+    Man(man::Args),
     /// Make secrets
     #[command(help_template = HELP, before_help = secret::EXAMPLES)]
     Secret(secret::Args),
+}
+
+/// Every command with its arguments, for completions, pages and checks.
+fn tree() -> clap::Command {
+    Cli::command()
 }
 
 /// Parses the arguments, runs the command, and turns its end into an exit code.
@@ -130,6 +143,8 @@ pub fn main() -> ExitCode {
         Command::Config(args) => config::run(args, is_json),
         Command::Version(args) => wait(version::run(args, is_json)),
         Command::HashPassword(args) => hash_password::run(args, is_json),
+        Command::Completions(args) => completions::run(args, is_json),
+        Command::Man(args) => man::run(args, is_json),
         Command::Secret(args) => secret::run(args, is_json),
     };
     exit::code(result)
@@ -147,17 +162,64 @@ fn wait(command: impl Future<Output = Result<(), Exit>>) -> Result<(), Exit> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_arguments_contradict_nothing_and_every_help_leads_with_examples() {
-        let mut command = Cli::command();
+        let mut command = tree().disable_help_subcommand(true);
         command.clone().debug_assert();
-        for sub in command.get_subcommands_mut() {
-            let name = sub.get_name().to_owned();
+        command.build();
+        let mut all: Vec<_> = command.get_subcommands().cloned().collect();
+        while let Some(mut sub) = all.pop() {
+            all.extend(sub.get_subcommands().cloned());
             let help = sub.render_long_help().to_string();
             let (examples, usage) = (help.find("Examples:"), help.find("Usage:"));
-            assert!(examples.is_some() && examples < usage, "{name}:\n{help}");
+            assert!(examples.is_some() && examples < usage, "{}:\n{help}", sub.get_name());
         }
+    }
+
+    /// Every text below this directory: hints, remedies and examples.
+    fn sources(dir: &std::path::Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(dir).expect("readable").map(|entry| entry.expect("entry")) {
+            match entry.path() {
+                path if path.is_dir() => sources(&path, found),
+                path => found.push(std::fs::read_to_string(path).expect("text")),
+            }
+        }
+    }
+
+    /// What a user would type, where a line tells one what to type.
+    fn commands(line: &str) -> impl Iterator<Item = Vec<String>> + '_ {
+        let tells = |before: &str| {
+            before.is_empty()
+                || ["\\\"", ": ", "  ", "| "].iter().any(|mark| before.ends_with(mark))
+        };
+        line.match_indices("cache-mirror ").filter(move |(at, _)| tells(&line[..*at])).map(
+            |(at, _)| {
+                let rest = &line[at..];
+                let ends = ["\"", "|", " > ", " < ", "   ", ";", ")", ". ", "\\"];
+                let end = ends.iter().filter_map(|end| rest.find(end)).min().unwrap_or(rest.len());
+                rest[..end].split_whitespace().map(|word| word.replace('\'', "")).collect()
+            },
+        )
+    }
+
+    #[test]
+    fn every_hint_and_every_example_is_a_command_that_exists() {
+        let mut texts = vec![];
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        sources(&root.join("src/cli"), &mut texts);
+        let mut tried = 0;
+        for line in texts.iter().flat_map(|text| text.lines()) {
+            for words in commands(line) {
+                tried += 1;
+                let told = tree().try_get_matches_from(&words);
+                if let Err(error) = told.map_err(|error| (error.kind(), error)) {
+                    let (kind, error) = error;
+                    use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
+                    assert!(matches!(kind, DisplayHelp | DisplayVersion), "{line}\n{error}");
+                }
+            }
+        }
+        assert!(tried > 40, "{tried}");
     }
 }

@@ -24,7 +24,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Random bytes in base64
-    #[command(help_template = HELP)]
+    #[command(help_template = HELP, before_help = EXAMPLES)]
     Generate {
         /// How many bytes, before base64; 32 is as strong as anything it is used with
         #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(16..=1024))]

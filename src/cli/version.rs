@@ -34,7 +34,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Show it, of everything or of some types (the default)
-    #[command(help_template = HELP)]
+    #[command(help_template = HELP, before_help = EXAMPLES)]
     Get {
         /// Types; one that was never cleared reads 0
         #[arg(value_name = "TYPE")]
@@ -43,7 +43,7 @@ enum What {
         connect: ConnectArgs,
     },
     /// Set all of them to 0 and the last clear to now
-    #[command(help_template = HELP)]
+    #[command(help_template = HELP, before_help = EXAMPLES)]
     Reset {
         #[command(flatten)]
         connect: ConnectArgs,

@@ -111,3 +111,47 @@ fn an_instance_that_was_told_so_stops_with_its_stdin() {
         std::fs::read_to_string(&log).ok()?.contains("stopped").then_some(())
     });
 }
+
+/// What a shell completes and what the manual shows come from the commands: none is forgotten.
+#[test]
+fn completions_and_pages_know_every_command() {
+    let desk = Desk::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = desk.run(&["completions", shell]).ended(0).stdout;
+        for word in ["invalidate", "explain", "retry", "token-file"] {
+            assert!(script.contains(word), "{word} for {shell}");
+        }
+        let json = desk.run(&["completions", shell, "--json"]).ended(0).json();
+        assert_eq!(json["script"].as_str().map(str::trim_end), Some(script.trim_end()));
+    }
+    desk.run(&["completions", "csh"]).refused(2, "bash, zsh, fish");
+    let page = desk.run(&["man"]).ended(0).stdout;
+    assert!(page.contains(".TH cache-mirror 1") && page.contains("cache\\-mirror\\-why(1)"));
+    let ping = desk.run(&["man", "mirrors", "ping"]).ended(0).stdout;
+    assert!(ping.contains(".TH cache-mirror-mirrors-ping 1") && ping.contains(".SH EXAMPLES"));
+    desk.run(&["man", "nothing"]).refused(2, "no command \"nothing\"; see: cache-mirror --help");
+
+    let written = desk.run(&["man", "--dir", "pages", "--json"]).ended(0).json();
+    let written = written["written"].as_array().expect("a list").len();
+    assert_eq!(std::fs::read_dir(desk.path().join("pages")).expect("pages").count(), written);
+    assert!(desk.path().join("pages/cache-mirror-config-check.1").exists());
+    std::fs::write(desk.path().join("file"), "").expect("write");
+    desk.run(&["man", "--dir", "file"]).refused(1, "cannot write to file");
+}
+
+/// The script is one that bash can read, and completes a word.
+#[test]
+fn bash_completes_with_what_is_printed() {
+    let desk = Desk::new();
+    let script = desk.run(&["completions", "bash"]).ended(0).stdout;
+    std::fs::write(desk.path().join("it.bash"), script).expect("write");
+    let typed = "source ./it.bash; COMP_WORDS=(cache-mirror expl); COMP_CWORD=1; \
+                 $(complete -p cache-mirror | sed 's/.*-F \\([^ ]*\\).*/\\1/') \
+                 cache-mirror expl cache-mirror; echo ${COMPREPLY[@]}";
+    let shell = std::process::Command::new("bash")
+        .args(["-c", typed])
+        .current_dir(desk.path())
+        .output()
+        .expect("bash runs");
+    assert_eq!(String::from_utf8_lossy(&shell.stdout).trim(), "explain", "{shell:?}");
+}

@@ -38,22 +38,22 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// List them (the default)
-    #[command(help_template = HELP)]
+    #[command(help_template = HELP, before_help = EXAMPLES)]
     Ls {
         #[command(flatten)]
         connect: ConnectArgs,
     },
     /// Hold back what goes to it; nothing is lost
-    #[command(help_template = HELP)]
+    #[command(help_template = HELP, before_help = EXAMPLES)]
     Pause(Named),
     /// Let it go on at once, whatever held it
-    #[command(help_template = HELP)]
+    #[command(help_template = HELP, before_help = EXAMPLES)]
     Resume(Named),
     /// Try now instead of when the back-off ends
-    #[command(help_template = HELP)]
+    #[command(help_template = HELP, before_help = EXAMPLES)]
     Retry(Named),
     /// Ask who is there and log in, from the instance's view; all mirrors unless one is named
-    #[command(help_template = HELP)]
+    #[command(help_template = HELP, before_help = EXAMPLES)]
     Ping {
         /// The mirror's name, as listed
         name: Option<String>,
@@ -61,7 +61,7 @@ enum What {
         connect: ConnectArgs,
     },
     /// Change its rate limit, until the next restart
-    #[command(help_template = HELP)]
+    #[command(help_template = HELP, before_help = EXAMPLES)]
     Limit {
         /// The mirror's name, as listed
         name: String,
