@@ -1,71 +1,283 @@
-//! What has been counted since the process started, for `/metrics` and `status`.
+//! What has been counted since the process started, for `/metrics`, `stats` and `status`.
 //!
-//! An [`super::Activity`] counts itself as it is emitted, whatever the log level, so a metric and
-//! the log cannot tell two stories. Relaxed atomics: the figures are read by people, and no
-//! decision hangs on the order in which two of them change.
+//! An [`Activity`] counts itself as it is emitted, whatever the log level, so a metric and the log
+//! cannot tell two stories; nothing else counts here. Every label is a word of a closed vocabulary
+//! or a configured peer's name, so that no caller can make the exposition grow. What happens with
+//! every invalidation is counted through held handles; only what happens once for each send looks
+//! its peer up. Relaxed atomics: no decision hangs on the order in which two figures change.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::fmt;
+use std::sync::LazyLock;
 
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode_registry;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::Activity;
 use super::kind::Kind;
+
+/// What every name of ours begins with.
+pub const PREFIX: &str = "cache_mirror";
 
 /// The walls against loops by the word in `reason`: the three of `domain::scope::Wall`, then the
 /// proof of identity, the known event id and the echo quench. Anything else counts as the last.
-pub const WALLS: [&str; 7] = ["credential", "mark", "asked", "identity", "repeat", "echo", "other"];
+pub const WALLS: [&str; 7] = ["credential", "mark", "asked", "self", "repeat", "echo", "other"];
+/// Where invalidations come from, the words of `domain::Source`; anything else counts as the last.
+const SOURCES: [&str; 5] = ["api", "mirror", "quench", "recovery", "other"];
+const SCOPES: [&str; 2] = ["mirrored", "local"];
+/// How a send may end; anything else counts as the last.
+const OUTCOMES: [&str; 5] = ["delivered", "failed", "skipped", "paused", "other"];
+/// How a login at a peer may end; anything else counts as the last.
+const LOGINS: [&str; 5] = ["ok", "refused", "throttled", "failed", "other"];
+/// Why a send is held; anything else counts as the last.
+const HOLDS: [&str; 3] = ["rate", "throttled", "other"];
+
+/// Upper bounds in seconds, for a request: from one on loopback to one that times out.
+const REQUEST_SECONDS: [f64; 12] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+/// For what may also wait for a peer to come back.
+const WAITING_SECONDS: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 60.0, 600.0, 3600.0];
+
+/// A configured peer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Peer {
+    peer: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
+    peer: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Held {
+    peer: String,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Submitted {
+    source: &'static str,
+    scope: &'static str,
+}
+
+/// Buckets of one kind of time.
+#[derive(Clone)]
+struct Buckets(&'static [f64]);
+
+impl MetricConstructor<Histogram> for Buckets {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new(self.0.iter().copied())
+    }
+}
+
+type Times<Labels> = Family<Labels, Histogram, Buckets>;
 
 /// Process-wide counts.
 pub struct Counters {
-    happened: [AtomicU64; Kind::ALL.len()],
-    loops: [AtomicU64; WALLS.len()],
-    log_dropped: AtomicU64,
+    registry: Registry,
+    happened: [Counter; Kind::ALL.len()],
+    loops: [Counter; WALLS.len()],
+    invalidations: [[Counter; SCOPES.len()]; SOURCES.len()],
+    entries: Counter,
+    log_dropped: Counter,
+    readers_dropped: Counter,
+    deliveries: Family<Ended, Counter>,
+    logins: Family<Ended, Counter>,
+    delivery: Times<Peer>,
+    propagation: Times<Peer>,
+    limiter: Times<Held>,
 }
 
 /// The process's counts.
 pub fn counters() -> &'static Counters {
-    static COUNTERS: Counters = Counters::new();
+    static COUNTERS: LazyLock<Counters> = LazyLock::new(Counters::new);
     &COUNTERS
 }
 
 impl Counters {
-    const fn new() -> Self {
+    fn new() -> Self {
+        let mut to = Registry::with_prefix(PREFIX);
+        let kinds = ("activities", "Things that happened, by the log's field event");
+        let walls = ("loops_prevented", "Loops prevented, by the wall that held");
         Self {
-            happened: [const { AtomicU64::new(0) }; Kind::ALL.len()],
-            loops: [const { AtomicU64::new(0) }; WALLS.len()],
-            log_dropped: AtomicU64::new(0),
+            happened: words(&mut to, kinds, "event", Kind::ALL.map(Kind::as_str)),
+            loops: words(&mut to, walls, "wall", WALLS),
+            invalidations: invalidations(&mut to),
+            entries: one(&mut to, "invalidated_entries", "Entries cleared or made stale"),
+            log_dropped: one(&mut to, "log_dropped_lines", "Log lines that were lost"),
+            readers_dropped: one(&mut to, "sse_dropped", "Stream readers cut off for slowness"),
+            deliveries: family(&mut to, "deliveries", "Sends to peers, by how they ended"),
+            logins: family(&mut to, "token_refreshes", "Logins at peers, by how they ended"),
+            delivery: times(&mut to, "delivery", "Acknowledged requests", &REQUEST_SECONDS),
+            propagation: times(
+                &mut to,
+                "propagation",
+                "From the acceptance of the oldest event of a send to its acknowledgement",
+                &WAITING_SECONDS,
+            ),
+            limiter: times(&mut to, "limiter_delay", "Sends held back", &WAITING_SECONDS),
+            registry: to,
         }
     }
 
     /// How often a kind of thing happened.
     pub fn happened(&self, kind: Kind) -> u64 {
-        self.happened[kind as usize].load(Relaxed)
+        self.happened[kind as usize].get()
     }
 
     /// Loops prevented, by wall.
     pub fn loops(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        WALLS.into_iter().zip(self.loops.iter().map(|count| count.load(Relaxed)))
+        WALLS.into_iter().zip(self.loops.iter().map(Counter::get))
     }
 
     /// Log lines that were lost.
     pub fn log_dropped(&self) -> u64 {
-        self.log_dropped.load(Relaxed)
+        self.log_dropped.get()
     }
 
-    pub(super) fn note(&self, kind: Kind, reason: Option<&str>) {
-        self.happened[kind as usize].fetch_add(1, Relaxed);
-        if kind == Kind::Loop {
-            let wall = WALLS.iter().position(|wall| Some(*wall) == reason);
-            self.loops[wall.unwrap_or(WALLS.len() - 1)].fetch_add(1, Relaxed);
+    /// Shows a peer's counts from the start: a rate over a count that appears with its first
+    /// failure would miss that failure.
+    pub fn expect_peer(&self, name: &str) {
+        let peer = || name.to_owned();
+        for outcome in &OUTCOMES[..OUTCOMES.len() - 1] {
+            drop(self.deliveries.get_or_create(&Ended { peer: peer(), outcome }));
+        }
+        for outcome in &LOGINS[..LOGINS.len() - 1] {
+            drop(self.logins.get_or_create(&Ended { peer: peer(), outcome }));
+        }
+        for reason in &HOLDS[..HOLDS.len() - 1] {
+            drop(self.limiter.get_or_create(&Held { peer: peer(), reason }));
+        }
+        drop(self.delivery.get_or_create(&Peer { peer: peer() }));
+        drop(self.propagation.get_or_create(&Peer { peer: peer() }));
+    }
+
+    /// Writes them in the OpenMetrics text format, without its closing line.
+    ///
+    /// # Errors
+    /// As `out`'s.
+    pub fn encode(&self, out: &mut String) -> fmt::Result {
+        encode_registry(out, &self.registry)
+    }
+
+    /// Counts one thing that happened.
+    pub(super) fn note(&self, it: &Activity<'_>) {
+        self.happened[it.event as usize].inc();
+        match it.event {
+            Kind::Loop => drop(self.loops[place(&WALLS, it.reason)].inc()),
+            Kind::Invalidate => self.note_invalidation(it),
+            Kind::Announce if it.status == Some("cut") => drop(self.readers_dropped.inc()),
+            Kind::Mirror | Kind::Limit | Kind::Token => self.note_peer(it),
+            _ => {}
+        }
+    }
+
+    fn note_invalidation(&self, it: &Activity<'_>) {
+        let scope = SCOPES.iter().position(|scope| Some(*scope) == it.scope).unwrap_or(0);
+        self.invalidations[place(&SOURCES, it.source)][scope].inc();
+        self.entries.inc_by(it.entries.unwrap_or(0));
+    }
+
+    fn note_peer(&self, it: &Activity<'_>) {
+        let Some(name) = it.peer else { return };
+        let peer = || name.to_owned();
+        let seconds = |ms: f64| ms / 1e3;
+        match it.event {
+            // An operator's hand on a mirror is no send; it is about no events.
+            Kind::Mirror if it.events.is_some() => {
+                let outcome = OUTCOMES[place(&OUTCOMES, it.status)];
+                self.deliveries.get_or_create(&Ended { peer: peer(), outcome }).inc();
+                if let Some(ms) = it.duration_ms {
+                    self.delivery.get_or_create(&Peer { peer: peer() }).observe(seconds(ms));
+                }
+                if let Some(ms) = it.propagation_ms {
+                    let of_peer = self.propagation.get_or_create(&Peer { peer: peer() });
+                    of_peer.observe(ms as f64 / 1e3);
+                }
+            }
+            Kind::Limit => {
+                let reason = HOLDS[place(&HOLDS, it.reason)];
+                let held = self.limiter.get_or_create(&Held { peer: peer(), reason });
+                held.observe(it.wait_ms.unwrap_or(0) as f64 / 1e3);
+            }
+            Kind::Token => {
+                let outcome = LOGINS[place(&LOGINS, it.status)];
+                self.logins.get_or_create(&Ended { peer: peer(), outcome }).inc();
+            }
+            _ => {}
         }
     }
 
     pub(super) fn note_log_dropped(&self, lines: u64) {
-        self.log_dropped.fetch_add(lines, Relaxed);
+        self.log_dropped.inc_by(lines);
     }
+}
+
+/// Where a word stands in its vocabulary; the last place where it is none of it.
+fn place(words: &[&str], word: Option<&str>) -> usize {
+    words.iter().position(|known| Some(*known) == word).unwrap_or(words.len() - 1)
+}
+
+fn one(to: &mut Registry, name: &str, what: &str) -> Counter {
+    let counter = Counter::default();
+    to.register(name, what, counter.clone());
+    counter
+}
+
+/// A count for each word of one label, all there from the start.
+fn words<const N: usize>(
+    to: &mut Registry,
+    (name, what): (&str, &str),
+    label: &'static str,
+    words: [&'static str; N],
+) -> [Counter; N] {
+    let family = Family::<[(&'static str, &'static str); 1], Counter>::default();
+    to.register(name, what, family.clone());
+    words.map(|word| family.get_or_create(&[(label, word)]).clone())
+}
+
+fn invalidations(to: &mut Registry) -> [[Counter; SCOPES.len()]; SOURCES.len()] {
+    let family: Family<Submitted, Counter> =
+        family(to, "invalidations", "Invalidations applied and durable");
+    SOURCES.map(|source| {
+        SCOPES.map(|scope| family.get_or_create(&Submitted { source, scope }).clone())
+    })
+}
+
+fn family<Labels>(to: &mut Registry, name: &str, what: &str) -> Family<Labels, Counter>
+where
+    Labels: EncodeLabelSet + Clone + Eq + std::hash::Hash + fmt::Debug + Send + Sync + 'static,
+{
+    let family = Family::default();
+    to.register(name, what, family.clone());
+    family
+}
+
+fn times<Labels>(
+    to: &mut Registry,
+    name: &str,
+    what: &str,
+    buckets: &'static [f64],
+) -> Times<Labels>
+where
+    Labels: EncodeLabelSet + Clone + Eq + std::hash::Hash + fmt::Debug + Send + Sync + 'static,
+{
+    let times = Family::new_with_constructor(Buckets(buckets));
+    to.register_with_unit(name, what, Unit::Seconds, times.clone());
+    times
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::scope::Wall;
+    use crate::domain::{Scope, Source, Status};
 
     #[test]
     fn a_kind_indexes_its_own_count() {
@@ -77,16 +289,50 @@ mod tests {
     #[test]
     fn loops_are_counted_by_wall() {
         let counters = Counters::new();
+        let note = |event: Kind, reason: Option<&str>| {
+            counters.note(&Activity { event, reason, ..Activity::default() });
+        };
         for wall in [Wall::Credential, Wall::Mark, Wall::Asked] {
-            counters.note(Kind::Loop, Some(wall.as_str()));
+            note(Kind::Loop, Some(wall.as_str()));
         }
-        counters.note(Kind::Loop, Some("echo"));
-        counters.note(Kind::Loop, Some("never heard of"));
-        counters.note(Kind::Loop, None);
-        counters.note(Kind::Mirror, Some("credential"));
+        note(Kind::Loop, Some("echo"));
+        note(Kind::Loop, Some("never heard of"));
+        note(Kind::Loop, None);
+        note(Kind::Mirror, Some("credential"));
         let counts: Vec<u64> = counters.loops().map(|(_, count)| count).collect();
         assert_eq!(counts, [1, 1, 1, 0, 0, 1, 2]);
         assert_eq!(counters.happened(Kind::Loop), 6);
         assert_eq!(counters.happened(Kind::Mirror), 1);
+    }
+
+    /// A word that is new in the domain must become a label, not vanish in `other`.
+    #[test]
+    fn the_vocabularies_are_those_of_the_domain() {
+        for source in [Source::Api, Source::Mirror, Source::Quench, Source::Recovery] {
+            assert!(SOURCES[..4].contains(&source.as_str()));
+        }
+        assert_eq!(SCOPES, [Scope::Mirrored.as_str(), Scope::Local.as_str()]);
+        for status in [Status::Delivered, Status::Failed, Status::Skipped, Status::Paused] {
+            assert!(OUTCOMES[..4].contains(&status.as_str()));
+        }
+    }
+
+    #[test]
+    fn an_operators_hand_on_a_mirror_is_no_send() {
+        let counters = Counters::new();
+        let line = Activity {
+            event: Kind::Mirror,
+            peer: Some("b"),
+            status: Some("paused"),
+            ..Activity::default()
+        };
+        counters.note(&line);
+        counters.note(&Activity { events: Some(3), propagation_ms: Some(1500), ..line });
+        let mut text = String::new();
+        counters.encode(&mut text).expect("a string takes everything");
+        let name = "cache_mirror_deliveries_total{peer=\"b\",outcome=\"paused\"} 1\n";
+        assert!(text.contains(name), "{text}");
+        let sum = "cache_mirror_propagation_seconds_sum{peer=\"b\"} 1.5\n";
+        assert!(text.contains(sum), "{text}");
     }
 }

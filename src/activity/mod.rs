@@ -91,6 +91,8 @@ pub struct Activity<'a> {
     pub attempt: Option<u64>,
     /// How long it took, in milliseconds; written to the microsecond.
     pub duration_ms: Option<f64>,
+    /// From the acceptance of the oldest event to here, in milliseconds.
+    pub propagation_ms: Option<u64>,
     /// Cache entries.
     pub entries: Option<u64>,
     /// How many events (or lines).
@@ -137,6 +139,7 @@ macro_rules! line {
             http_status = $it.http_status,
             attempt = $it.attempt,
             duration_ms = $it.duration_ms.map(to_microseconds),
+            propagation_ms = $it.propagation_ms,
             entries = $it.entries,
             events = $it.events,
             seq = $it.seq,
@@ -152,7 +155,7 @@ macro_rules! line {
 impl Activity<'_> {
     /// Counts it and hands the line to the log. Never blocks, never fails.
     pub fn emit(self) {
-        counters().note(self.event, self.reason);
+        counters().note(&self);
         match self.level {
             Level::Trace => line!(self, TRACE),
             Level::Debug => line!(self, DEBUG),

@@ -121,6 +121,7 @@ fn full() -> Activity<'static> {
         http_status: Some(503),
         attempt: Some(2),
         duration_ms: Some(1.234_567),
+        propagation_ms: Some(7),
         entries: Some(3),
         events: Some(4),
         seq: Some(u64::MAX),
@@ -171,10 +172,11 @@ fn every_field_appears_and_an_unset_one_does_not() {
         ("seq", u64::MAX),
         ("version", 5),
         ("wait_ms", 6),
+        ("propagation_ms", 7),
     ] {
         assert_eq!(line[name], number);
     }
-    assert_eq!(line.len(), 7 + 3 + 27 + 1, "v..time, target..file, ours, event");
+    assert_eq!(line.len(), 7 + 3 + 28 + 1, "v..time, target..file, ours, event");
 }
 
 #[test]

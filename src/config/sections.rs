@@ -58,6 +58,7 @@ pub(super) fn server(from: &mut Reader) -> server::Config {
         header_time_max: from.ms("control.header_ms_max"),
         body_time_max: from.ms("control.body_ms_max"),
         body_bytes_max: from.count("control.body_bytes_max"),
+        metrics_public: from.flag("control.metrics_public"),
         drain_time_max: from.ms("control.drain_ms_max"),
         wait_time_max: from.ms("limits.wait_ms_max"),
     }

@@ -4,10 +4,12 @@
 
 use std::time::Duration;
 
+use super::credentials::LoginFailure;
 use super::peer::Peer;
 use crate::activity::{Activity, Kind, Level, Touched, joined};
 use crate::domain::{Selector, Status};
 use crate::journal::Backlog;
+use crate::support::clock;
 
 /// Ids of a backlog as one field.
 fn ids(backlog: &Backlog) -> String {
@@ -53,9 +55,16 @@ pub(super) fn delivered(
         attempt: Some(u64::from(attempt)),
         http_status,
         duration_ms: Some(took.as_secs_f64() * 1e3),
+        propagation_ms: propagation_ms(backlog),
         ..Activity::default()
     };
     about(peer, backlog, line);
+}
+
+/// From the acceptance of the oldest event to now; unknown where a gap made the backlog.
+fn propagation_ms(backlog: &Backlog) -> Option<u64> {
+    let accepted = Some(backlog.oldest_at_ms).filter(|at| *at > 0)?;
+    Some(clock::wall_ms().saturating_sub(accepted))
 }
 
 pub(super) fn failed(
@@ -113,6 +122,7 @@ pub(super) fn throttled(peer: &Peer, backlog: &Backlog, wait: Duration) {
         msg: "the peer asked for a pause",
         status: Some(Status::Queued.as_str()),
         http_status: Some(429),
+        reason: Some("throttled"),
         wait_ms: Some(millis(wait)),
         ..Activity::default()
     };
@@ -124,6 +134,7 @@ pub(super) fn limited(peer: &Peer, backlog: &Backlog, waited: Duration) {
         event: Kind::Limit,
         msg: "held by the rate limit and merged",
         status: Some(Status::Queued.as_str()),
+        reason: Some("rate"),
         wait_ms: Some(millis(waited)),
         ..Activity::default()
     };
@@ -149,7 +160,31 @@ pub(super) fn logged_in(peer: &Peer, took: Duration) {
         msg: "logged in",
         peer: Some(&peer.config.name),
         principal: peer.account.email(),
+        status: Some("ok"),
         duration_ms: Some(took.as_secs_f64() * 1e3),
+        ..Activity::default()
+    }
+    .emit();
+}
+
+/// What it means for the backlog is another line; this one is about the login.
+pub(super) fn not_logged_in(peer: &Peer, failure: &LoginFailure, took: Duration) {
+    let outcome = match failure {
+        // Nothing was tried.
+        LoginFailure::NoCredentials => return,
+        LoginFailure::Refused(_) => "refused",
+        LoginFailure::Throttled(_) => "throttled",
+        LoginFailure::NoToken(_) | LoginFailure::Unreachable(_) => "failed",
+    };
+    Activity {
+        level: Level::Debug,
+        event: Kind::Token,
+        msg: "not logged in",
+        peer: Some(&peer.config.name),
+        principal: peer.account.email(),
+        status: Some(outcome),
+        duration_ms: Some(took.as_secs_f64() * 1e3),
+        error: Some(&failure.to_string()),
         ..Activity::default()
     }
     .emit();

@@ -336,8 +336,12 @@ impl Worker {
         let path = login_path.filter(|_| self.peer.account.takes_login_path());
         let started = Instant::now();
         let over = self.transport();
-        let obtained =
-            self.peer.account.token(&self.peer.config.base, path.as_deref(), over).await?;
+        let obtained = self
+            .peer
+            .account
+            .token(&self.peer.config.base, path.as_deref(), over)
+            .await
+            .inspect_err(|failure| tell::not_logged_in(&self.peer, failure, started.elapsed()))?;
         if obtained.is_fresh {
             // Whom we meet here may echo the first event before it has acknowledged it.
             self.peer.met(obtained.address);

@@ -19,6 +19,8 @@ pub struct Config {
     pub body_time_max: Duration,
     /// Bytes of a request body.
     pub body_bytes_max: usize,
+    /// Whether `/metrics` answers without credentials.
+    pub metrics_public: bool,
     /// Time a stop waits for what is running.
     pub drain_time_max: Duration,
     /// Longest `?wait`.

@@ -85,6 +85,7 @@ fn routes() -> Vec<Route> {
         HEAD   "/healthz"                          Nothing    api::identity::healthy;
         GET    "/readyz"                           Nothing    api::identity::ready;
         HEAD   "/readyz"                           Nothing    api::identity::ready;
+        GET    "/metrics"                          Nothing    api::metrics::get;
     }
 }
 

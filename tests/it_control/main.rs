@@ -14,6 +14,7 @@ mod crowds;
 mod entries;
 mod framing;
 mod idempotency;
+mod metrics;
 mod pretty;
 mod raw;
 mod stream;

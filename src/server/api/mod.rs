@@ -8,6 +8,7 @@ pub mod identity;
 pub mod invalidate;
 pub mod jwks;
 pub mod login;
+pub mod metrics;
 pub mod mirrors;
 pub mod stats;
 pub mod stream;
