@@ -2,26 +2,25 @@
 //! from a synced journal costs.
 //!
 //! `cargo bench --bench propagation` prints a table. Two gateways, built as for release, are
-//! measured against a stand-in for a hand-made mirror (`node_peer.mjs`), both by this one process
+//! measured against a stand-in for a hand-made mirror (`support/node_peer.mjs`), both by this one process
 //! and its one clock, in turns: only the ratios within a round mean anything on a machine that
 //! others share. What stands in the table is the median of the rounds, with the least and the most.
 //! `BENCH_DIR=/dev/shm` takes the disk out of the journals, to see its share.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints")]
 
-mod processes;
-mod report;
-mod wire;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use serde_json::json;
-
-use processes::{Pair, Process, TOKEN};
-use report::{Report, Spread};
-use wire::{Client, Update};
+use support::load::{INVALIDATE, answers, event};
+use support::processes::{Process, TOKEN, acquainted};
+use support::report::{Report, Spread};
+use support::wire::{Client, Update};
+use support::{WAIT_MAX, directory, peers, wire};
 
 const ROUNDS: usize = 5;
 /// Events one after the other, and the pause between them: long enough for the mirror's answer.
@@ -30,16 +29,15 @@ const PAUSE: Duration = Duration::from_millis(5);
 const CLIENTS: usize = 64;
 /// Events of all clients together. The gateway's are within what a backlog names one by one.
 const STORM_EVENTS: usize = 6_400;
-/// No single wait is longer; a round that hits it fails the benchmark.
-const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// A sender and its mirror.
+struct Pair {
+    from: Process,
+    to: Process,
+}
 
 fn main() -> anyhow::Result<()> {
-    // `cargo test --benches` asks for a list of tests; there are none.
-    if !std::env::args().any(|argument| argument == "--bench") {
-        return Ok(());
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async { tokio::task::LocalSet::new().run_until(run()).await })
+    support::main(run())
 }
 
 async fn run() -> anyhow::Result<()> {
@@ -47,7 +45,7 @@ async fn run() -> anyhow::Result<()> {
     for round in 0..=ROUNDS {
         let mut figures = Report::default();
         measure("gateway", gateways().await?, &mut figures).await?;
-        match Pair::nodes() {
+        match nodes() {
             Ok(nodes) => measure("node", (nodes, None), &mut figures).await?,
             Err(error) => eprintln!("without the stand-in: {error}"),
         }
@@ -61,9 +59,16 @@ async fn run() -> anyhow::Result<()> {
 }
 
 async fn gateways() -> anyhow::Result<(Pair, Option<tempfile::TempDir>)> {
-    let root = std::env::var_os("BENCH_DIR").unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into());
-    let dir = tempfile::tempdir_in(root)?;
-    Ok((Pair::gateways(dir.path()).await?, Some(dir)))
+    let dir = directory()?;
+    let to = Process::gateway("to", dir.path(), &[])?;
+    let from = Process::gateway("from", dir.path(), &[to.address])?;
+    acquainted(&from, 1).await?;
+    Ok((Pair { from, to }, Some(dir)))
+}
+
+fn nodes() -> anyhow::Result<Pair> {
+    let to = peers::node(&[])?;
+    Ok(Pair { from: peers::node(&[to.address])?, to })
 }
 
 /// One kind of pair, everything once; its directory goes with it.
@@ -77,19 +82,13 @@ async fn measure(
     let (accepted, applied) = storm(&pair).await.context("the storm")?;
     report.rate(kind, "accepted at A, 64 clients", accepted);
     report.rate(kind, "applied at B, 64 clients", applied);
-    let (one, _) = answers(&pair.from, 1, 400).await.context("answers")?;
+    let (one, _) = answers(pair.from.address, 1, 400).await.context("answers")?;
     report.latency(kind, "answer, 1 client", &one);
-    let (many, rate) = answers(&pair.from, CLIENTS, 100).await.context("answers")?;
+    let (many, rate) = answers(pair.from.address, CLIENTS, 100).await.context("answers")?;
     report.latency(kind, "answer, 64 clients", &many);
     report.rate(kind, "answers, 64 clients", rate);
     Ok(())
 }
-
-fn event(id: &str, is_mirrored: bool) -> String {
-    json!({ "type": "posts", "id": id, "mirror": is_mirrored }).to_string()
-}
-
-const INVALIDATE: &str = "/api/cache/invalidate";
 
 /// From the first byte sent to A until the listener at B has read the event.
 async fn singles(pair: &Pair) -> anyhow::Result<Spread> {
@@ -145,30 +144,4 @@ async fn storm(pair: &Pair) -> anyhow::Result<(f64, f64)> {
     }
     let rate = |until: Instant| STORM_EVENTS as f64 / (until - begun).as_secs_f64();
     Ok((rate(accepted), rate(applied)))
-}
-
-/// How long a local invalidation takes to be answered, and how many a second.
-async fn answers(to: &Process, clients: usize, each: usize) -> anyhow::Result<(Spread, f64)> {
-    let begun = Instant::now();
-    let mut running = tokio::task::JoinSet::new();
-    for client in 0..clients {
-        let address = to.address;
-        running.spawn_local(async move {
-            let mut connection = Client::connect(address, TOKEN).await?;
-            let mut times = Vec::with_capacity(each);
-            for number in 0..each {
-                let body = event(&format!("answer-{client}-{number}"), false);
-                let begun = Instant::now();
-                connection.call("POST", INVALIDATE, &body).await?;
-                times.push(begun.elapsed());
-            }
-            anyhow::Ok(times)
-        });
-    }
-    let mut times = Vec::with_capacity(clients * each);
-    while let Some(client) = running.join_next().await {
-        times.extend(client??);
-    }
-    let rate = times.len() as f64 / begun.elapsed().as_secs_f64();
-    Ok((Spread::of(times), rate))
 }

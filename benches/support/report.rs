@@ -25,6 +25,8 @@ impl Spread {
 pub struct Report {
     /// In the order of measuring.
     names: Vec<String>,
+    /// In the order of measuring; everything is compared with the first.
+    kinds: Vec<&'static str>,
     values: BTreeMap<(String, &'static str), Vec<f64>>,
 }
 
@@ -38,9 +40,13 @@ impl Report {
         self.value(kind, format!("{what}, events/s"), per_second);
     }
 
-    fn value(&mut self, kind: &'static str, name: String, value: f64) {
+    pub fn value(&mut self, kind: &'static str, name: impl Into<String>, value: f64) {
+        let name = name.into();
         if !self.names.contains(&name) {
             self.names.push(name.clone());
+        }
+        if !self.kinds.contains(&kind) {
+            self.kinds.push(kind);
         }
         self.values.entry((name, kind)).or_default().push(value);
     }
@@ -52,22 +58,33 @@ impl Report {
                 self.names.push(name);
             }
         }
+        for kind in round.kinds {
+            if !self.kinds.contains(&kind) {
+                self.kinds.push(kind);
+            }
+        }
         for (key, values) in round.values {
             self.values.entry(key).or_default().extend(values);
         }
     }
 
     pub fn print(&self, rounds: usize) {
+        let Some((ours, others)) = self.kinds.split_first() else { return };
         println!("medians of {rounds} rounds [least .. most]\n");
-        println!("| | gateway | node stand-in | gateway / node |");
-        println!("|---|---|---|---|");
+        let ratios: String = others.iter().map(|other| format!(" {ours} / {other} |")).collect();
+        println!("| | {} |{ratios}", self.kinds.join(" | "));
+        println!("|{}", "---|".repeat(1 + self.kinds.len() + others.len()));
         for name in &self.names {
             let of = |kind| self.values.get(&(name.clone(), kind)).map_or(&[][..], Vec::as_slice);
-            let (ours, theirs) = (of("gateway"), of("node"));
-            let ratios: Vec<f64> =
-                ours.iter().zip(theirs).map(|(our, their)| our / their).collect();
-            println!("| {name} | {} | {} | {} |", cell(ours), cell(theirs), cell(&ratios));
+            let cells: Vec<String> = self.kinds.iter().map(|kind| cell(of(kind))).collect();
+            let ratio = |other: &&'static str| {
+                let pairs = of(ours).iter().zip(of(other));
+                cell(&pairs.map(|(our, their)| our / their).collect::<Vec<_>>())
+            };
+            let ratios: Vec<String> = others.iter().map(ratio).collect();
+            println!("| {name} | {} |", [cells, ratios].concat().join(" | "));
         }
+        println!();
     }
 }
 
@@ -79,5 +96,9 @@ fn cell(values: &[f64]) -> String {
 }
 
 fn short(value: f64) -> String {
-    if value >= 100.0 { format!("{value:.0}") } else { format!("{value:.2}") }
+    match value {
+        100.0.. => format!("{value:.0}"),
+        0.1.. => format!("{value:.2}"),
+        _ => format!("{value:.4}"),
+    }
 }

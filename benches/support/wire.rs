@@ -33,14 +33,27 @@ impl Client {
 
     /// Sends one request and reads its whole answer; anything but 2xx is an error.
     pub async fn call(&mut self, method: &str, path: &str, body: &str) -> anyhow::Result<String> {
-        let request = format!(
+        let request = self.request(method, path, body);
+        self.send(request.as_bytes()).await?;
+        self.answer().await.with_context(|| format!("{method} {path}"))
+    }
+
+    /// A request as text, for [`Client::send`]; several may be sent before the first is answered.
+    pub fn request(&self, method: &str, path: &str, body: &str) -> String {
+        format!(
             "{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             self.token,
             body.len(),
-        );
-        self.stream.write_all(request.as_bytes()).await?;
-        self.buffer.clear();
+        )
+    }
+
+    pub async fn send(&mut self, requests: &[u8]) -> anyhow::Result<()> {
+        Ok(self.stream.write_all(requests).await?)
+    }
+
+    /// Reads the next answer; what follows it stays for the next call.
+    pub async fn answer(&mut self) -> anyhow::Result<String> {
         let head = loop {
             if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
                 break at + 4;
@@ -55,9 +68,10 @@ impl Client {
         while self.buffer.len() < head + length {
             self.read_more().await?;
         }
-        let body = String::from_utf8_lossy(&self.buffer[head..]).into_owned();
+        let body = String::from_utf8_lossy(&self.buffer[head..head + length]).into_owned();
+        self.buffer.drain(..head + length);
         if !text.starts_with("http/1.1 2") {
-            bail!("{method} {path}: {} {body}", text.lines().next().unwrap_or_default());
+            bail!("{} {body}", text.lines().next().unwrap_or_default());
         }
         Ok(body)
     }
@@ -76,20 +90,27 @@ pub struct Update {
     pub data: Value,
 }
 
-/// Opens the stream and reads it until it ends or nobody listens; returns after `hello`.
-pub async fn listen(address: SocketAddr, token: &str) -> anyhow::Result<mpsc::Receiver<Update>> {
+/// Opens the event stream of a gateway or of a Node server; returns after `hello`.
+pub async fn stream(address: SocketAddr, token: &str) -> anyhow::Result<TcpStream> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!(
         "GET /api/stream HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\
          Accept: text/event-stream\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await?;
-    let mut buffer = Vec::with_capacity(1 << 16);
+    let mut buffer = Vec::with_capacity(1 << 10);
     while find(&buffer, b"event: hello").is_none() {
         let read = stream.read_buf(&mut buffer).await?;
         let text = String::from_utf8_lossy(&buffer);
         anyhow::ensure!(read > 0, "no stream: {text}");
     }
+    Ok(stream)
+}
+
+/// Opens the stream and reads it until it ends or nobody listens.
+pub async fn listen(address: SocketAddr, token: &str) -> anyhow::Result<mpsc::Receiver<Update>> {
+    let mut stream = stream(address, token).await?;
+    let mut buffer = Vec::with_capacity(1 << 16);
     let (updates, inbox) = mpsc::channel(FRAMES_MAX);
     tokio::spawn(async move {
         loop {
@@ -119,6 +140,6 @@ fn update(frame: &[u8]) -> Option<Value> {
     serde_json::from_str(data).context("data is JSON").ok()
 }
 
-fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+pub fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
     bytes.windows(what.len()).position(|window| window == what)
 }
