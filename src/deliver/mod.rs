@@ -56,6 +56,16 @@ struct Shared {
     echo: Echo,
 }
 
+impl Shared {
+    /// A peer with an authority of its own has a client of its own.
+    fn transport_to<'a>(&'a self, peer: &'a Peer) -> &'a dyn Transport {
+        match &peer.config.network {
+            Some(own) => &**own,
+            None => &*self.transport,
+        }
+    }
+}
+
 /// Where one event stands at one mirror.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Outcome {

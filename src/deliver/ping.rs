@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::Delivery;
 use super::credentials::{Account, LoginFailure};
 use super::identity::{Answered, probe};
-use super::{Delivery, LOGIN_PATH};
 
 /// The question of who is there; a login may take the mirrors' own time limit.
 const PROBE_TIME_MAX: Duration = Duration::from_secs(3);
@@ -67,7 +67,7 @@ impl Delivery {
         let base = &peer.config.base;
         let mut ping = Ping::of(name, base.to_string());
         let begun = Instant::now();
-        let over = &*shared.transport;
+        let over = shared.transport_to(peer);
         let time_max = PROBE_TIME_MAX.min(shared.config.timeout);
         let answered = match probe(base, &shared.own, time_max, over).await {
             Ok((answered, _)) => answered,
@@ -97,8 +97,9 @@ impl Delivery {
             }
         };
         // As for deliveries: a login URL of the operator's wins over what the mirror says.
-        let path = login_path.filter(|_| peer.config.login.url == LOGIN_PATH);
-        let account = Account::new(peer.config.login.clone(), shared.config.timeout);
+        let config = &shared.config;
+        let account = Account::new(peer.config.login.clone(), config.mint.clone(), config.timeout);
+        let path = login_path.filter(|_| account.takes_login_path());
         let outcome = account.token(base, path.as_deref(), over).await;
         (ping.login, ping.login_error) = match outcome {
             Ok(_) => ("ok", None),

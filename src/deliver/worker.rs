@@ -321,10 +321,7 @@ impl Worker {
 
     /// The way to this peer.
     fn transport(&self) -> &dyn Transport {
-        match &self.peer.config.network {
-            Some(own) => &**own,
-            None => &*self.shared.transport,
-        }
+        self.shared.transport_to(&self.peer)
     }
 
     async fn token(&self) -> Result<Secret, LoginFailure> {

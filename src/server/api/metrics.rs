@@ -32,7 +32,7 @@ type PerPeer<N, A> = Family<[(&'static str, String); 1], Gauge<N, A>>;
 /// One scrape.
 pub async fn get(control: Arc<Control>, call: Call) -> Handled {
     if !control.config.metrics_public {
-        admit_reader(&control, &call)?;
+        admit_reader(&control, &call).await?;
     }
     let text = expose(&control).map_err(|error| {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string())

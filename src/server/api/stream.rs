@@ -83,11 +83,11 @@ async fn admit(control: &Control, call: &Call) -> Result<(), Problem> {
             false => Err(Problem::from(Rejected::Invalid)),
         };
     }
-    admit_reader(control, call)
+    admit_reader(control, call).await
 }
 
 /// A bearer token that may read, on a route that settings may open to everybody.
-pub fn admit_reader(control: &Control, call: &Call) -> Result<(), Problem> {
+pub async fn admit_reader(control: &Control, call: &Call) -> Result<(), Problem> {
     let gate = &control.pipeline.gate;
     let header = call.header(AUTHORIZATION.as_str());
     gate.learn_key(header).await;
