@@ -39,10 +39,16 @@ fn lines_are_filtered_and_told_for_people_or_raw() {
     expect(&["--type", "posts", "--id", "posts/2"], &[1]);
     expect(&["-n", "1"], &[2]);
     expect(&["--type", "pages"], &[]);
+    expect(&["--since", "2026-01-02T03:04:05Z", "--until", "2026-01-02T03:04:06Z"], &[0, 1, 2]);
+    expect(&["--since", "2026-01-02T03:04:06Z"], &[]);
+    expect(&["--since", "10m"], &[]);
+    expect(&["--until", "10m"], &[0, 1, 2]);
+    expect(&["--event-id", "3"], &[]);
 
     let told = desk.run(&["logs", "--peer", "us"]).ended(0).stdout;
     assert_eq!(told, "03:04:05.006 error mirror     said types=posts ids=3 peer=us seq=3\n");
     desk.run(&["logs", "--file", "none.json"]).refused(1, "cannot read none.json");
+    desk.run(&["logs", "--since", "yesterday"]).refused(2, "such as 10m");
     desk.run(&["logs", "--event", "mirrors"]).refused(2, "expected one of invalidate");
 }
 

@@ -1,7 +1,7 @@
 //! `logs`: read `logs/cache.json` as people read it, or as it is with `--json`.
 //!
 //! It follows the file over rotation and truncation, and loses no line as long as the rotated files
-//! are still there. It never writes.
+//! are still there; a span of time or one event is looked for in those too. It never writes.
 
 mod filter;
 mod line;
@@ -9,9 +9,10 @@ mod tail;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::Args as ClapArgs;
+use jiff::Timestamp;
 
 use self::filter::Filter;
 use self::tail::Tail;
@@ -25,6 +26,7 @@ Examples:
   cache-mirror logs -f --level warn                follow what somebody should look at
   cache-mirror logs --event mirror --peer eu.example.org
   cache-mirror logs --type posts --id 42           what became of one post
+  cache-mirror logs --since 10m --until 5m
   cache-mirror logs --json | npx pino-pretty";
 
 /// Lines shown before following, unless told otherwise.
@@ -56,12 +58,25 @@ pub struct Args {
     /// Lines that name this entity (42 or posts/42), or this event
     #[arg(long, value_name = "ID")]
     id: Option<String>,
+    /// Lines about this event, by its whole id
+    #[arg(long, value_name = "UUID")]
+    event_id: Option<String>,
+    /// Lines since then: 10m, 2h, 7d or 2026-01-02T03:04:05Z
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    since: Option<Timestamp>,
+    /// Lines before then, in the same forms
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    until: Option<Timestamp>,
     /// The file [default: log.file of the configuration]
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Configuration file that says where the log is
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+fn parse_time(text: &str) -> Result<Timestamp, String> {
+    filter::parse_time(text, Timestamp::now())
 }
 
 fn parse_level(word: &str) -> Result<Level, String> {
@@ -89,6 +104,9 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
         peer: args.peer.clone(),
         type_name: args.r#type.clone(),
         id: args.id.clone(),
+        event_id: args.event_id.clone(),
+        since: args.since,
+        until: args.until,
     };
     let cannot = |error: std::io::Error| {
         Exit::Failed(format!(
@@ -96,7 +114,14 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
             path.display()
         ))
     };
-    let mut tail = Tail::open(&path).map_err(cannot)?;
+    // One event may be anywhere; a span of time says how far back to look.
+    let since = args.since.map(SystemTime::from);
+    let since = since.or(args.event_id.is_some().then_some(SystemTime::UNIX_EPOCH));
+    let opened = match since {
+        Some(since) => Tail::open_since(&path, since),
+        None => Tail::open(&path),
+    };
+    let mut tail = opened.map_err(cannot)?;
     let limit = args.lines.or(args.follow.then_some(FOLLOW_LINES_DEFAULT));
     for raw in present(&mut tail, &filter, limit, is_json, cannot)? {
         show(&raw, is_json)?;

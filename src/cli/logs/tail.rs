@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// Rotated files that are looked through for the one that is open.
 const ROTATED_MAX: usize = 100;
@@ -35,6 +36,23 @@ impl Tail {
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         Ok(Self { path: path.to_owned(), file, read: 0, buffer: Vec::new(), start: 0 })
+    }
+
+    /// Opens the oldest of the file and its rotated predecessors that was written to since then;
+    /// from there it reads on into the newer ones.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn open_since(path: &Path, since: SystemTime) -> io::Result<Self> {
+        let mut tail = Self::open(path)?;
+        for number in 1..=ROTATED_MAX {
+            let Ok(older) = File::open(rotated(path, number)) else { break };
+            if older.metadata()?.modified()? < since {
+                break;
+            }
+            tail.file = older;
+        }
+        Ok(tail)
     }
 
     /// The next whole line without its newline; `None` where there is none yet.
@@ -97,9 +115,7 @@ impl Tail {
         }
         let mut after = newest;
         for number in 1..=ROTATED_MAX {
-            let mut path = self.path.clone().into_os_string();
-            path.push(format!(".{number}"));
-            let Ok(older) = File::open(PathBuf::from(path)) else { break };
+            let Ok(older) = File::open(rotated(&self.path, number)) else { break };
             if identity(&older) == Some(open) {
                 return Some(after);
             }
@@ -108,6 +124,12 @@ impl Tail {
         // Moved to where we cannot see it: the path is all there is.
         File::open(&self.path).ok()
     }
+}
+
+fn rotated(path: &Path, number: usize) -> PathBuf {
+    let mut path = path.to_owned().into_os_string();
+    path.push(format!(".{number}"));
+    path.into()
 }
 
 fn identity(file: &File) -> Option<(u64, u64)> {
@@ -160,5 +182,22 @@ mod tests {
         fs::OpenOptions::new().write(true).open(&path).expect("open").set_len(0).expect("cut");
         append(&path, "new\n");
         assert_eq!(lines(&mut tail), ["new"]);
+    }
+
+    #[test]
+    fn a_span_begins_in_the_rotated_file_that_reaches_into_it() {
+        let dir = tempfile::tempdir().expect("dir");
+        let path = dir.path().join("cache.json");
+        for (name, text) in [(2, "1\n"), (1, "2\n")] {
+            append(&numbered(&path, name), text);
+        }
+        append(&path, "3\n");
+        let hour = SystemTime::now() - std::time::Duration::from_secs(3600);
+        let old = File::options().append(true).open(numbered(&path, 2)).expect("open");
+        old.set_modified(hour - std::time::Duration::from_secs(1)).expect("a time");
+        let mut tail = Tail::open_since(&path, hour).expect("open");
+        assert_eq!(lines(&mut tail), ["2", "3"]);
+        let mut all = Tail::open_since(&path, SystemTime::UNIX_EPOCH).expect("open");
+        assert_eq!(lines(&mut all), ["1", "2", "3"]);
     }
 }
