@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::connect::ConnectArgs;
 use super::print::{self, BAD, BOLD, DIM, GOOD, WARN, styled};
 use super::selection::Selection;
-use super::{Exit, client};
+use super::{Exit, client, progress};
 use crate::support::duration;
 
 pub const EXAMPLES: &str = "\
@@ -84,7 +84,11 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
             format!("/api/cache/invalidate?wait={wait}&timeout={}ms", timeout.as_millis())
         }
     };
-    let (status, answer) = client.call(Method::POST, &path, Some(&body)).await?;
+    let call = client.call(Method::POST, &path, Some(&body));
+    let (status, answer) = match args.wait {
+        Some(_) => progress::while_mirrors_wait(&client, call).await?,
+        None => call.await?,
+    };
     if is_json {
         print::json(&answer)?;
     } else {

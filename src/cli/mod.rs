@@ -17,6 +17,7 @@ mod logs;
 mod man;
 mod mirrors;
 mod print;
+mod progress;
 mod secret;
 mod selection;
 mod serve;

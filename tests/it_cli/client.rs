@@ -60,6 +60,26 @@ fn a_wait_that_not_every_mirror_keeps_is_partial_and_names_them() {
     desk.ask(&url, &["invalidate", "posts/1", "--wait", "local"]).ended(0);
 }
 
+/// On a terminal a long wait says whom it waits for, and takes that back; into a pipe, nothing.
+#[test]
+fn a_long_wait_names_the_missing_mirrors_on_a_terminal() {
+    let desk = Desk::new();
+    let (_server, url) = desk.serve(LONELY);
+    let binary = env!("CARGO_BIN_EXE_cache-mirror");
+    let wait = format!("{binary} invalidate posts/1 --wait all --timeout 2s >/dev/null");
+    let mut command = std::process::Command::new("script");
+    command.args(["--quiet", "--return", "--command", &wait, "/dev/null"]);
+    command.current_dir(desk.path()).env("CACHE_MIRROR_URL", &url);
+    command.env("CACHE_MIRROR_TOKEN", TOKEN).stdin(std::process::Stdio::null());
+    let shown = command.output().expect("script runs");
+    let shown = String::from_utf8_lossy(&shown.stdout);
+    assert!(shown.contains("waiting for 1 mirror: gone"), "{shown:?}");
+    assert!(shown.contains("\r\u{1b}[K0 of 1 mirrors acknowledged"), "{shown:?}");
+
+    let piped = desk.ask(&url, &["invalidate", "posts/2", "--wait", "all", "--timeout", "700ms"]);
+    assert!(!piped.ended(3).stderr.contains("waiting for"));
+}
+
 #[test]
 fn status_reads_like_a_report_and_says_what_helps() {
     let desk = Desk::new();

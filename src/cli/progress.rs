@@ -1,0 +1,86 @@
+//! What is still awaited, on one line of a terminal's stderr that renews itself. Into a pipe, and for
+//! waits that are over at once, it says nothing: talk for people, never data.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::client::Client;
+use super::print::{self, count};
+
+/// Shorter waits need no words.
+const PATIENCE: Duration = Duration::from_millis(400);
+/// Between two looks.
+const EVERY: Duration = Duration::from_millis(300);
+/// Characters of the line; longer ones would wrap and could not be taken back.
+const WIDTH_MAX: usize = 78;
+
+/// Runs `work`; while it takes long, tells which mirrors still have events waiting.
+pub async fn while_mirrors_wait<T>(client: &Client, work: impl Future<Output = T>) -> T {
+    if !std::io::stderr().is_terminal() {
+        return work.await;
+    }
+    tokio::select! {
+        done = work => {
+            show("");
+            done
+        }
+        never = tell(client) => match never {},
+    }
+}
+
+async fn tell(client: &Client) -> std::convert::Infallible {
+    tokio::time::sleep(PATIENCE).await;
+    loop {
+        // An instance that does not answer is the work's affair.
+        if let Ok(answer) = client.get("/api/mirrors").await {
+            show(&missing(answer["mirrors"].as_array().map(Vec::as_slice).unwrap_or_default()));
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Which mirrors have something waiting, and how they do.
+fn missing(mirrors: &[Value]) -> String {
+    let waiting: Vec<String> = mirrors
+        .iter()
+        .filter(|mirror| mirror["backlog_events"].as_u64().unwrap_or(0) > 0)
+        .filter(|mirror| mirror["state"] != "self")
+        .map(|mirror| match mirror["state"].as_str() {
+            Some("ok") | None => print::text(mirror, "name"),
+            Some(state) => format!("{} ({})", print::text(mirror, "name"), print::safe(state)),
+        })
+        .collect();
+    if waiting.is_empty() {
+        return String::new();
+    }
+    let number = count(waiting.len() as u64, "mirror", "mirrors");
+    format!("waiting for {number}: {}", waiting.join(", "))
+}
+
+/// Takes the line before back and writes this one.
+fn show(text: &str) {
+    let text: String = text.chars().take(WIDTH_MAX).collect();
+    let mut stderr = std::io::stderr().lock();
+    drop(write!(stderr, "\r\u{1b}[K{text}").and_then(|()| stderr.flush()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn those_that_wait_are_named_with_what_holds_them() {
+        let mirror = |name: &str, state: &str, waiting: u64| json!({ "name": name, "state": state, "backlog_events": waiting });
+        let mirrors = [
+            mirror("a", "ok", 1),
+            mirror("b", "failing", 2),
+            mirror("c", "ok", 0),
+            mirror("d", "self", 1),
+        ];
+        assert_eq!(missing(&mirrors), "waiting for 2 mirrors: a, b (failing)");
+        assert_eq!(missing(&mirrors[2..]), "");
+    }
+}
