@@ -12,5 +12,7 @@ mod logs;
 mod stories;
 #[path = "it_cli/support.rs"]
 mod support;
+#[path = "it_cli/token.rs"]
+mod token;
 #[path = "it_cli/versions.rs"]
 mod versions;

@@ -23,6 +23,7 @@ mod selection;
 mod serve;
 mod settings;
 mod status;
+mod token;
 mod version;
 mod why;
 
@@ -113,6 +114,9 @@ enum Command {
     /// Make secrets
     #[command(help_template = HELP, before_help = secret::EXAMPLES)]
     Secret(secret::Args),
+    /// Make a token, or look into one
+    #[command(help_template = HELP, before_help = token::EXAMPLES)]
+    Token(token::Args),
 }
 
 /// Every command with its arguments, for completions, pages and checks.
@@ -147,6 +151,7 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => completions::run(args, is_json),
         Command::Man(args) => man::run(args, is_json),
         Command::Secret(args) => secret::run(args, is_json),
+        Command::Token(args) => wait(token::run(args, is_json)),
     };
     exit::code(result)
 }

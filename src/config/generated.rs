@@ -56,6 +56,27 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// The same for commands that only look: puts in what an instance made here before, makes
+    /// nothing.
+    ///
+    /// # Errors
+    /// The data directory holds a file that is no such secret.
+    pub fn recall(&mut self) -> Result<(), Invalid> {
+        let dir = &self.instance.data_dir;
+        let is_there = |file: &str| dir.join(file).try_exists().unwrap_or(false);
+        if self.needs.admin_token && is_there(ADMIN_TOKEN) {
+            let token = secret(dir, ADMIN_TOKEN, "auth.admin_token", ADMIN_TOKEN_BYTES_MIN)?;
+            self.gate.admin_tokens.insert(0, token);
+        }
+        if self.needs.jwt_secret && is_there(JWT_SECRET) {
+            let key = secret(dir, JWT_SECRET, "auth.jwt_secret", JWT_SECRET_BYTES_MIN)?;
+            self.gate.jwt_secrets.insert(0, key);
+        }
+        Ok(())
+    }
+}
+
 /// Which secrets are still to come.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Needs {

@@ -7,11 +7,15 @@
 use std::time::Duration;
 
 use aws_lc_rs::{digest, hmac};
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::Value;
 
 use super::{BadToken, SigningKey};
 use crate::support::Secret;
+
+/// The reason that says least, for it holds of every key but the right one.
+pub(super) const UNSIGNED: &str = "not signed with a key of ours";
 
 /// Who must have issued a token, and for whom.
 #[derive(Debug, Clone)]
@@ -41,6 +45,7 @@ pub(super) struct Key {
     pub(super) algorithm: Algorithm,
     decoding: DecodingKey,
     validation: Validation,
+    expected: Expected,
 }
 
 impl Key {
@@ -50,20 +55,34 @@ impl Key {
         decoding: DecodingKey,
         expected: &Expected,
     ) -> Self {
-        Self { id, algorithm, decoding, validation: expected.validation(algorithm) }
+        let validation = expected.validation(algorithm);
+        Self { id, algorithm, decoding, validation, expected: expected.clone() }
     }
 
     /// The claims of a token that this key signed.
     pub(super) fn open(&self, token: &str) -> Result<Value, BadToken> {
         jsonwebtoken::decode::<Value>(token, &self.decoding, &self.validation)
             .map(|data| data.claims)
-            .map_err(|error| BadToken(error.to_string()))
+            .map_err(|error| BadToken(self.reason(error.kind())))
+    }
+
+    fn reason(&self, kind: &ErrorKind) -> String {
+        let Expected { issuer, audience, .. } = &self.expected;
+        match kind {
+            ErrorKind::InvalidSignature => UNSIGNED.into(),
+            ErrorKind::ExpiredSignature => "expired".into(),
+            ErrorKind::ImmatureSignature => "not valid yet".into(),
+            ErrorKind::InvalidIssuer => format!("issued by another than {issuer}"),
+            ErrorKind::InvalidAudience => format!("for another audience than {audience}"),
+            ErrorKind::MissingRequiredClaim(claim) => format!("without {claim}"),
+            other => format!("malformed: {other:?}"),
+        }
     }
 }
 
 /// What signs: a shared secret, or the private half of a pair.
 enum Signer {
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
     Private(SigningKey),
 }
 
@@ -82,7 +101,7 @@ impl OwnKey {
         let decoding = DecodingKey::from_secret(bytes);
         Self {
             key: Key::new(Some(id), Algorithm::HS256, decoding, expected),
-            signer: Signer::Secret(hmac::Key::new(hmac::HMAC_SHA256, bytes)),
+            signer: Signer::Secret(Box::new(hmac::Key::new(hmac::HMAC_SHA256, bytes))),
         }
     }
 

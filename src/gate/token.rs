@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::header::Header;
 use super::jwks::KeySet;
-use super::key::{Expected, Key, OwnKey};
+use super::key::{Expected, Key, OwnKey, UNSIGNED};
 use super::{Config, Order};
 use crate::support::clock;
 
@@ -131,14 +131,20 @@ impl Tokens {
         let header = Header::read(token)?;
         let ours = self.candidates(&header);
         let theirs = others.into_iter().flat_map(|set| set.candidates(&header));
-        let mut last = BadToken(format!("no key of ours is for this {:?}", header.algorithm));
+        let mut why = BadToken(format!("no key for {:?} of this name", header.algorithm));
+        let mut is_told = false;
         for key in ours.chain(theirs) {
             match key.open(token) {
                 Ok(claims) => return self.claims(claims),
-                Err(bad) => last = bad,
+                // What is wrong beyond the signature is worth more than that another did not sign.
+                Err(bad) if !is_told => {
+                    is_told = bad.0 != UNSIGNED;
+                    why = bad;
+                }
+                Err(_) => {}
             }
         }
-        Err(last)
+        Err(why)
     }
 
     /// Secrets may go without a name, because applications that share one know no name for it; a

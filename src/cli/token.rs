@@ -1,0 +1,230 @@
+//! `token`: make one with the configured key, or look into one.
+//!
+//! Both work offline but for one thing: a token of another issuer is judged by the keys at
+//! `auth.jwks_url`, as a running instance would. Nothing is written, secrets and signatures are not
+//! shown, and a token is read from stdin, for arguments stand in the process list.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::{Args as ClapArgs, Subcommand};
+use serde_json::{Value, json};
+
+use super::print::{self, BAD, BOLD, DIM, GOOD, styled};
+use super::settings::SettingsArgs;
+use super::{Exit, HELP};
+use crate::config::Settings;
+use crate::gate::{Gate, Order};
+use crate::net::Network;
+use crate::support::clock;
+
+pub const EXAMPLES: &str = "\
+Examples:
+  cache-mirror token mint --sub mirror@example.org
+  cache-mirror token mint --sub ann@example.org --role ADMIN --ttl 10m
+  pbpaste | cache-mirror token inspect         who it is for, and whether it is accepted here";
+
+/// Bytes read from stdin: more than a token may have.
+const TOKEN_BYTES_MAX: u64 = 64 * 1024;
+
+/// A year, as for `auth.token_s`.
+const LIFE_S_MAX: u64 = 31_536_000;
+
+/// Arguments of `token`.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Make a token with the configured signing key or secret
+    #[command(help_template = HELP)]
+    Mint {
+        /// Whom it stands for: an email
+        #[arg(long, value_name = "EMAIL")]
+        sub: String,
+        /// What it may do: service, or one of auth.admin_roles and auth.editor_roles
+        #[arg(long, default_value = "service")]
+        role: String,
+        /// How long it is valid, such as 30s, 10m, 1h, 7d [default: auth.token_s]
+        #[arg(long, value_name = "TIME", value_parser = life)]
+        ttl: Option<Duration>,
+        /// Whom it is meant for [default: auth.audience]
+        #[arg(long)]
+        aud: Option<String>,
+        #[command(flatten)]
+        settings: SettingsArgs,
+    },
+    /// Show what a token says, and whether this configuration accepts it; 5 where it does not
+    #[command(help_template = HELP)]
+    Inspect {
+        /// The token, or - for stdin
+        #[arg(default_value = "-", hide_default_value = true, allow_hyphen_values = true)]
+        token: String,
+        #[command(flatten)]
+        settings: SettingsArgs,
+    },
+}
+
+/// Makes or shows.
+pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
+    match &args.what {
+        What::Mint { sub, role, ttl, aud, settings } => {
+            let order = Order { subject: sub, role, audience: aud.as_deref(), life: *ttl };
+            mint(&order, settings, is_json)
+        }
+        What::Inspect { token, settings } => {
+            let token = if token == "-" { read()? } else { token.clone() };
+            inspect(token.trim(), settings, is_json).await
+        }
+    }
+}
+
+fn mint(order: &Order<'_>, args: &SettingsArgs, is_json: bool) -> Result<(), Exit> {
+    if order.subject.is_empty() {
+        return Err(Exit::Usage("--sub: expected an email".into()));
+    }
+    let settings = recalled(args)?;
+    let gate = Gate::new(settings.gate, []);
+    let issued = gate.issue(order).ok_or_else(|| {
+        let dir = settings.instance.data_dir.display();
+        Exit::Config(vec![format!(
+            "no key to sign with: set auth.signing_key or auth.jwt_secret, or start the instance \
+             once (it makes {dir}/jwt.secret)"
+        )])
+    })?;
+    let (token, seconds) = issued;
+    if is_json {
+        let answer =
+            json!({ "access_token": token, "token_type": "bearer", "expires_in": seconds });
+        return print::json(&answer);
+    }
+    print::line(token)
+}
+
+/// The settings with the secrets that an instance made here before.
+fn recalled(args: &SettingsArgs) -> Result<Settings, Exit> {
+    let mut settings = args.settings()?;
+    settings.recall().map_err(|problem| Exit::Config(vec![problem.to_string()]))?;
+    Ok(settings)
+}
+
+fn read() -> Result<String, Exit> {
+    let mut text = String::new();
+    std::io::stdin()
+        .take(TOKEN_BYTES_MAX)
+        .read_to_string(&mut text)
+        .map_err(|error| Exit::Failed(format!("cannot read the token from stdin: {error}")))?;
+    Ok(text)
+}
+
+async fn inspect(token: &str, args: &SettingsArgs, is_json: bool) -> Result<(), Exit> {
+    if token.is_empty() {
+        return Err(Exit::Usage("no token: give one on stdin".into()));
+    }
+    let settings = recalled(args)?;
+    let limits = settings.keys_network();
+    let mut gate = Gate::new(settings.gate, []);
+    if let Some(limits) = limits {
+        let network = Network::new(limits).map_err(|error| Exit::Failed(error.to_string()))?;
+        gate = gate.fetching_over(Arc::new(network));
+        gate.learn_key(Some(&format!("Bearer {token}"))).await;
+    }
+    let judged = gate.explain(token);
+    let mut parts = token.split('.').map(decoded);
+    let (header, claims) = (parts.next().flatten(), parts.next().flatten());
+    if is_json {
+        print::json(&json!({
+            "header": header,
+            "claims": claims,
+            "accepted": judged.is_ok(),
+            "principal": judged.as_ref().ok().map(|who| &who.name),
+            "role": judged.as_ref().ok().map(|who| who.role.as_str()),
+            "reason": judged.as_ref().err(),
+        }))?;
+    } else {
+        show("header", header.as_ref())?;
+        show("claims", claims.as_ref())?;
+        if let Ok(who) = &judged {
+            let role = who.role.as_str();
+            let accepted = styled(GOOD, "accepted");
+            print::line(format_args!("{accepted} as {} ({role})", print::safe(&who.name)))?;
+        }
+    }
+    judged.map(drop).map_err(|reason| {
+        let refused = styled(BAD, "not accepted by this configuration");
+        Exit::Denied(format!("{refused}: {}", print::safe(&reason)))
+    })
+}
+
+/// A part of a token, where it is JSON.
+fn decoded(part: &str) -> Option<Value> {
+    let bytes = URL_SAFE_NO_PAD.decode(part).ok()?;
+    serde_json::from_slice::<Value>(&bytes).ok().filter(Value::is_object)
+}
+
+fn show(title: &str, part: Option<&Value>) -> Result<(), Exit> {
+    print::line(styled(BOLD, title))?;
+    let Some(members) = part.and_then(Value::as_object) else {
+        return print::line(styled(DIM, "  cannot be read"));
+    };
+    for (name, value) in members {
+        let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        let when = match name.as_str() {
+            "exp" | "iat" | "nbf" => value.as_u64().map(time).unwrap_or_default(),
+            _ => String::new(),
+        };
+        let (name, text) = (print::safe(name), print::safe(&text));
+        print::line(format_args!("  {name:<8} {text}{}", styled(DIM, when)))?;
+    }
+    Ok(())
+}
+
+/// Seconds since 1970 as people say it.
+fn time(seconds: u64) -> String {
+    let now = clock::wall_ms() / 1000;
+    let moment = i64::try_from(seconds).ok().and_then(|at| jiff::Timestamp::from_second(at).ok());
+    let moment = moment.map_or_else(|| "beyond all calendars".into(), |at| at.to_string());
+    match seconds > now {
+        true => format!("  {moment}, in {}", print::seconds(seconds - now)),
+        false => format!("  {moment}, {} ago", print::seconds(now - seconds)),
+    }
+}
+
+/// `30s`, `10m`, `1h`, `7d`, or seconds.
+fn life(text: &str) -> Result<Duration, String> {
+    let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(at);
+    let scale = match unit {
+        "" | "s" => Some(1),
+        "m" => Some(60),
+        "h" => Some(3600),
+        "d" => Some(86_400),
+        _ => None,
+    };
+    let seconds = scale.and_then(|scale| number.parse::<u64>().ok()?.checked_mul(scale));
+    let seconds = seconds.filter(|seconds| (1..=LIFE_S_MAX).contains(seconds));
+    seconds.map(Duration::from_secs).ok_or_else(|| "expected 1s to 365d, such as 10m or 1h".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lives_are_whole_and_bounded() {
+        for (text, seconds) in
+            [("30", 30), ("30s", 30), ("10m", 600), ("1h", 3600), ("365d", LIFE_S_MAX)]
+        {
+            assert_eq!(life(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "0", "366d", "1w", "-1h", "1.5h", "h", "99999999999999999999d"] {
+            assert!(life(text).is_err(), "{text}");
+        }
+    }
+}
