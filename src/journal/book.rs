@@ -12,7 +12,16 @@ use crate::domain::Event;
 use super::Config;
 use super::backlog::{BacklogSize, Limits, Taken};
 use super::ring::{Ring, is_due};
-use super::state::State;
+use super::state::{Cursor, State};
+
+/// Which destinations came and which went.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reconciled {
+    /// They start at the head.
+    pub added: Vec<String>,
+    /// Each with the number of events that it was owed.
+    pub dropped: Vec<(String, u64)>,
+}
 
 pub(super) struct Book {
     pub state: State,
@@ -83,6 +92,27 @@ impl Book {
         while self.ring.floor() < seq && self.ring.len() > 0 {
             self.drop_oldest();
         }
+    }
+
+    /// Makes these the destinations. What is new starts at the head; one that is not among them
+    /// goes, with what it was owed.
+    pub(super) fn reconcile(&mut self, names: &[String]) -> Reconciled {
+        let gone = self.state.destinations.keys().filter(|name| !names.contains(name));
+        let gone: Vec<String> = gone.cloned().collect();
+        let mut reconciled = Reconciled::default();
+        for name in gone {
+            let owed = self.backlog_size(&name).events;
+            self.state.destinations.remove(&name);
+            reconciled.dropped.push((name, owed));
+        }
+        let through = self.state.head;
+        for name in names {
+            self.state.destinations.entry(name.clone()).or_insert_with(|| {
+                reconciled.added.push(name.clone());
+                Cursor { through, held: None }
+            });
+        }
+        reconciled
     }
 
     /// Everything at or below `through` was acknowledged. Says whether that is news.

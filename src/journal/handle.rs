@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use crate::domain::{Demand, Event, EventId};
 
 use super::backlog::{Backlog, BacklogSize, Limits, Page, Versions};
-use super::book::Book;
+use super::book::{Book, Reconciled};
 use super::layout::Layout;
 use super::recovery::{self, Opened};
 use super::slot::{self, Found, Slot};
@@ -161,6 +161,23 @@ impl Journal {
     /// one and for a number that was not given yet.
     pub fn is_acknowledged(&self, destination: &str, seq: u64) -> bool {
         self.shared.book.lock().is_acknowledged(destination, seq)
+    }
+
+    /// Makes these the destinations while the journal runs: what is new is owed everything from now
+    /// on, and what is not named any more is dropped with all it was owed. It comes between two
+    /// events and is in a checkpoint of its own before the next one is answered, so that a restart
+    /// agrees. On a disk that refuses, it is in the checkpoint that ends the refusal.
+    ///
+    /// # Errors
+    /// [`Refused::Closed`].
+    pub async fn reconfigure(&self, destinations: Vec<String>) -> Result<Reconciled, Refused> {
+        let (reply, done) = oneshot::channel();
+        let order = Command::Reconfigure(destinations, reply);
+        self.commands.send(order).map_err(|_| Refused::Closed)?;
+        let reconciled = done.await.map_err(|_| Refused::Closed)?;
+        // Who waits for a destination that is gone looks again.
+        self.shared.acks.send_modify(|ticks| *ticks += 1);
+        Ok(reconciled)
     }
 
     /// The newest event that readers can see.

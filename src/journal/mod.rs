@@ -28,6 +28,7 @@ mod state;
 mod writer;
 
 pub use backlog::{Backlog, BacklogSize, Limits, Page, Versions};
+pub use book::Reconciled;
 pub use disk::{Disk, FileDisk};
 pub use error::{NotReset, OpenError, Refused};
 pub use handle::{Health, Journal, Receipt};

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use crate::domain::{Event, Source};
 use crate::support::clock;
 
-use super::book::Book;
+use super::book::{Book, Reconciled};
 use super::layout::Layout;
 use super::segment::{self, Entry, Scan};
 use super::slot::{self, Found, Slot};
-use super::state::{Cursor, State};
+use super::state::State;
 use super::{Config, Disk, OpenError};
 
 /// How far sequence numbers and versions jump over a gap: more than any number of events that can
@@ -207,7 +207,8 @@ impl Gathered {
                 Step::Ack(ack) => drop(book.ack(&ack.destination, ack.through)),
             }
         }
-        let Reconciled { added, dropped } = reconcile(&mut book.state, destinations);
+        let Reconciled { added, dropped } = book.reconcile(destinations);
+        let dropped = dropped.into_iter().map(|(name, _)| name).collect();
         if !is_sound {
             let head = book.state.head.max(slot_seq);
             book.state.widen_all(head, JUMP, clock::wall_ms());
@@ -216,27 +217,4 @@ impl Gathered {
         let (events, head) = (book.ring.len(), book.state.head);
         (book, Recovered { damaged: damage, events, head, added, dropped })
     }
-}
-
-struct Reconciled {
-    added: Vec<String>,
-    dropped: Vec<String>,
-}
-
-/// Makes the state's destinations the configured ones.
-fn reconcile(state: &mut State, destinations: &[String]) -> Reconciled {
-    let through = state.head;
-    let mut added = Vec::new();
-    for name in destinations {
-        state.destinations.entry(name.clone()).or_insert_with(|| {
-            added.push(name.clone());
-            Cursor { through, held: None }
-        });
-    }
-    let dropped = state
-        .destinations
-        .extract_if(.., |name, _| !destinations.contains(name))
-        .map(|(name, _)| name)
-        .collect();
-    Reconciled { added, dropped }
 }

@@ -15,6 +15,7 @@ mod damage;
 mod files;
 mod outage;
 mod promises;
+mod reconfigure;
 mod resets;
 mod scenes;
 mod search;

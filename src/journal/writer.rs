@@ -21,7 +21,7 @@ use super::record::{self, Kind};
 use super::segment::{self, Segment};
 use super::slot::{self, Slot};
 use super::state::State;
-use super::{Config, Disk, NotReset, Refused, book};
+use super::{Config, Disk, NotReset, Reconciled, Refused, book};
 
 /// Events in one commit: past it a sync is shared widely enough, and waiting longer helps nobody.
 const BATCH_EVENTS_MAX: usize = 512;
@@ -57,6 +57,8 @@ pub(super) enum Command {
     /// An acknowledgement waits to be written.
     Acked,
     Reset(Reset),
+    /// These are the destinations now.
+    Reconfigure(Vec<String>, oneshot::Sender<Reconciled>),
     Flush(oneshot::Sender<()>),
     Close(oneshot::Sender<()>),
 }
@@ -151,6 +153,9 @@ impl Writer {
             if let Some(reset) = gathered.reset {
                 self.reset(reset);
             }
+            if let Some((names, reply)) = gathered.reconfigure {
+                let _ = reply.send(self.reconfigure(&names));
+            }
             for reply in gathered.flushed {
                 let _ = reply.send(());
             }
@@ -203,6 +208,19 @@ impl Writer {
         };
         self.tell();
         let _ = reply.send(answer);
+    }
+
+    /// Other destinations, and a checkpoint that knows them. Where the disk refuses it, no event is
+    /// accepted before another checkpoint was written or the slot says `all`.
+    fn reconfigure(&mut self, names: &[String]) -> Reconciled {
+        let reconciled = self.shared.book.lock().reconcile(names);
+        if reconciled != Reconciled::default() {
+            if let Err(error) = self.open_segment() {
+                self.fail(&error);
+            }
+            self.tell();
+        }
+        reconciled
     }
 
     /// `None` where the records are durable, else how bad it is.
@@ -373,6 +391,7 @@ struct Gathered {
     is_acked_only: bool,
     /// The last one taken: what came before it counts before it.
     reset: Option<Reset>,
+    reconfigure: Option<(Vec<String>, oneshot::Sender<Reconciled>)>,
     flushed: Vec<oneshot::Sender<()>>,
     closed: Option<oneshot::Sender<()>>,
 }
@@ -387,6 +406,7 @@ impl Gathered {
             }
             Command::Acked => {}
             Command::Reset(reset) => self.reset = Some(reset),
+            Command::Reconfigure(names, reply) => self.reconfigure = Some((names, reply)),
             Command::Flush(reply) => self.flushed.push(reply),
             Command::Close(reply) => self.closed = Some(reply),
         }
@@ -395,6 +415,7 @@ impl Gathered {
     fn has_room(&self) -> bool {
         self.closed.is_none()
             && self.reset.is_none()
+            && self.reconfigure.is_none()
             && self.appends.len() < BATCH_EVENTS_MAX
             && self.bytes < BATCH_BYTES_MAX
     }

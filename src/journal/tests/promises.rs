@@ -17,6 +17,8 @@ struct Witness {
     owed: [Vec<Demand>; 3],
     /// A send, and how many of the owed were accepted before it was taken.
     in_flight: [Option<(Backlog, usize)>; 3],
+    /// Whether the last destination is one at present.
+    is_listed: bool,
     quenched: Vec<Demand>,
     accepted: Vec<(EventId, u64)>,
     last: (u64, u64),
@@ -44,6 +46,7 @@ impl Witness {
             chance,
             owed: Default::default(),
             in_flight: Default::default(),
+            is_listed: true,
             quenched: Vec::new(),
             accepted: Vec::new(),
             last: (0, 0),
@@ -118,7 +121,8 @@ impl Witness {
     }
 
     fn owe(&mut self, demand: Demand) {
-        self.owed.iter_mut().for_each(|owed| owed.push(demand.clone()));
+        let listed = if self.is_listed { 3 } else { 2 };
+        self.owed.iter_mut().take(listed).for_each(|owed| owed.push(demand.clone()));
     }
 
     fn send(&mut self) {
@@ -141,11 +145,28 @@ impl Witness {
         });
     }
 
+    /// The last destination goes, with what it is owed, or comes again.
+    async fn reconfigure(&mut self) {
+        self.is_listed = !self.is_listed;
+        let listed = &DESTINATIONS[..if self.is_listed { 3 } else { 2 }];
+        let done = self.journal.reconfigure(names(listed)).await.expect("nobody closed it");
+        assert_eq!(
+            (done.added.len(), done.dropped.len()),
+            match self.is_listed {
+                true => (1, 0),
+                false => (0, 1),
+            }
+        );
+        self.owed[2].clear();
+        self.in_flight[2] = None;
+    }
+
     fn restart(&mut self, disk: SimDisk) {
         self.disk = disk;
         let (journal, recovered) = open_with(&self.config, &self.disk, &DESTINATIONS);
         self.journal = journal;
         self.in_flight = Default::default();
+        self.is_listed = true;
         let is_all = |destination: &&str| owed(&self.journal, destination).hard.is_all();
         let everybody_needs_all = DESTINATIONS.iter().all(is_all);
         assert!(recovered.damaged.is_none() || everybody_needs_all, "{recovered:?}");
@@ -181,6 +202,10 @@ impl Witness {
 
     fn check(&mut self) {
         for (destination, owed_events) in DESTINATIONS.iter().zip(&self.owed) {
+            if !self.is_listed && *destination == DESTINATIONS[2] {
+                assert_eq!(self.journal.cursor(destination), None);
+                continue;
+            }
             let pending = owed(&self.journal, destination);
             for demand in owed_events {
                 assert!(pending.covers(demand), "{destination} lacks {demand:?} of {pending:?}");
@@ -217,6 +242,7 @@ impl Witness {
                 }
                 2 => self.disk.set_faults(faults(&mut self.chance)),
                 14 => self.interrupt().await,
+                15 => self.reconfigure().await,
                 3..=8 => self.send(),
                 9..=13 => self.acknowledge(),
                 _ => self.append().await,
