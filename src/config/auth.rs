@@ -5,16 +5,14 @@
 
 use std::net::IpAddr;
 
-use argon2::password_hash::PasswordHash;
 use ipnet::{IpNet, Ipv4Net};
-use toml::Value;
 use url::Url;
 
 use super::Instance;
 use super::generated::Needs;
-use super::peers;
 use super::reader::Reader;
-use crate::gate::{Config, JwksConfig, Password, ServiceAccount, SigningKey};
+use super::{accounts, peers};
+use crate::gate::{Config, JwksConfig, SigningKey};
 use crate::support::Secret;
 
 /// HS256 keys shorter than its output are refused (RFC 7518, 3.2).
@@ -26,7 +24,7 @@ pub(super) const ADMIN_TOKEN_BYTES_MIN: usize = 16;
 pub(super) fn gate(from: &mut Reader, instance: &Instance) -> Config {
     let issuer = Some(from.text("auth.issuer")).filter(|issuer| !issuer.is_empty());
     let issuer = issuer.unwrap_or_else(|| instance.name.clone());
-    let service_accounts = service_accounts(from);
+    let service_accounts = accounts::configured(from);
     Config {
         admin_tokens: secrets(from, "auth.admin_token", ADMIN_TOKEN_BYTES_MIN),
         jwt_secrets: jwt_secrets(from),
@@ -43,7 +41,7 @@ pub(super) fn gate(from: &mut Reader, instance: &Instance) -> Config {
         trusted_proxies: networks(from, "control.trusted_proxies"),
         login_failures_per_minute: from.count("auth.login_failures_per_minute"),
         token_failures_per_minute: from.count("auth.token_failures_per_minute"),
-        service_emails: service_emails(from, &service_accounts),
+        service_emails: accounts::emails(from, &service_accounts),
         service_accounts,
         requests_per_second: from.count("limits.requests_per_second"),
         burst: from.count("limits.burst"),
@@ -189,58 +187,4 @@ fn network(text: &str) -> Option<IpNet> {
         },
         _ => Some(network),
     }
-}
-
-/// The accounts that are configured; else the one that we ourselves log in with, so that one `.env`
-/// serves every instance, unless another issuer knows the accounts. A person's account never becomes
-/// one.
-fn service_accounts(from: &mut Reader) -> Vec<ServiceAccount> {
-    let mut accounts: Vec<ServiceAccount> = Vec::new();
-    for (index, table) in from.tables("auth.service_accounts").iter().enumerate() {
-        let key = |field: &str| format!("auth.service_accounts[{index}].{field}");
-        let text = |field: &str| table.get(field).and_then(Value::as_str).unwrap_or_default();
-        let (email, hash) = (text("email").to_owned(), text("password_hash").to_owned());
-        let unset = Value::String(String::new());
-        if email.is_empty() {
-            from.refuse_value(&key("email"), &unset, "expected an account name");
-        } else if accounts.iter().any(|other| other.email.eq_ignore_ascii_case(&email)) {
-            from.refuse_value(&key("email"), &Value::String(email.clone()), "given twice");
-        }
-        if let Err(expected) = check_hash(&hash) {
-            from.refuse_value(&key("password_hash"), &Value::String(hash.clone()), expected);
-        }
-        accounts.push(ServiceAccount { email, password: Password::Hash(hash) });
-    }
-    let (email, password) = (own_email(from), from.secret("mirrors.login.password"));
-    let is_alone = accounts.is_empty() && from.text("auth.jwks_url").is_empty();
-    if is_alone && !email.is_empty() && !password.is_empty() {
-        accounts.push(ServiceAccount { email, password: Password::Plain(password) });
-    }
-    accounts
-}
-
-fn check_hash(hash: &str) -> Result<(), &'static str> {
-    const EXPECTED: &str =
-        "expected an argon2id hash, as `cache-mirror hash-password --stdin` prints one";
-    let parsed = PasswordHash::new(hash).map_err(|_| EXPECTED)?;
-    let is_whole = parsed.salt.is_some() && parsed.hash.is_some();
-    let is_usable = argon2::Params::try_from(&parsed).is_ok();
-    let is_argon2id = parsed.algorithm == argon2::ARGON2ID_IDENT;
-    if is_argon2id && is_whole && is_usable { Ok(()) } else { Err(EXPECTED) }
-}
-
-/// The service account that we log in with; empty where it is a person's or none.
-fn own_email(from: &Reader) -> String {
-    if from.is_test_login() { String::new() } else { from.text("mirrors.login.email") }
-}
-
-fn service_emails(from: &Reader, accounts: &[ServiceAccount]) -> Vec<String> {
-    let own = Some(own_email(from)).filter(|email| !email.is_empty());
-    let mut emails: Vec<String> = Vec::new();
-    for email in own.into_iter().chain(accounts.iter().map(|account| account.email.clone())) {
-        if !emails.contains(&email) {
-            emails.push(email);
-        }
-    }
-    emails
 }

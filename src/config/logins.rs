@@ -128,7 +128,12 @@ fn own_credentials(
 }
 
 /// A secret of a table, from `field` or the file that `field_file` names.
-fn secret(from: &mut Reader, table: &Table, field: &str, key: &impl Fn(&str) -> String) -> Secret {
+pub(super) fn secret(
+    from: &mut Reader,
+    table: &Table,
+    field: &str,
+    key: &impl Fn(&str) -> String,
+) -> Secret {
     let file = format!("{field}_file");
     let text = |field: &str| table.get(field).and_then(Value::as_str).unwrap_or_default();
     match (text(field), text(&file)) {

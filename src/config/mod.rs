@@ -7,6 +7,7 @@
 //! are none. Loading writes nothing and changes no environment; [`Settings::complete`] does write,
 //! and is a step of its own. No module imports this one.
 
+mod accounts;
 mod auth;
 mod bounds;
 mod environment;

@@ -56,7 +56,13 @@ pub(super) const LOGIN: &[(&str, Kind)] = &[
     ("token_file", Kind::Text),
 ];
 
-const ACCOUNT: &[(&str, Kind)] = &[("email", Kind::Text), ("password_hash", Kind::Text)];
+const ACCOUNT: &[(&str, Kind)] = &[
+    ("email", Kind::Text),
+    ("password_hash", Kind::Text),
+    ("password_hash_file", Kind::Text),
+    ("password_hash_previous", Kind::Text),
+    ("password_hash_previous_file", Kind::Text),
+];
 
 /// What the types in the reference file do not tell.
 const SPECIAL: [(&str, Kind); 5] = [
@@ -69,7 +75,7 @@ const SPECIAL: [(&str, Kind); 5] = [
 
 /// Keys, and fields of tables, that are never shown. Each may also be given as `KEY_file`, the
 /// fields as far as they name one.
-const SECRETS: [&str; 13] = [
+const SECRETS: [&str; 15] = [
     "auth.admin_token",
     "auth.admin_token_previous",
     "auth.jwt_secret",
@@ -77,9 +83,11 @@ const SECRETS: [&str; 13] = [
     "auth.signing_key",
     "auth.signing_key_previous",
     "mirrors.login.password",
+    "mirrors.login.password_previous",
     "mirrors.login.token",
     "password",
     "password_hash",
+    "password_hash_previous",
     "token",
     "headers",
     "body",

@@ -158,6 +158,38 @@ fn service_accounts_are_the_configured_ones() {
 }
 
 #[test]
+fn an_account_may_have_two_passwords_and_either_may_lie_in_a_file() {
+    let scene = Scene::file(
+        "[[auth.service_accounts]]\nemail = 'a'\npassword_hash_file = 'new'\n\
+         password_hash_previous_file = 'old'",
+    )
+    .write("new", HASH)
+    .write("old", &HASH.replace("m=19456", "m=19457"));
+    let gate = scene.good().gate;
+    let hashes = gate.service_accounts.iter().map(|account| match &account.password {
+        Password::Hash(hash) => hash.contains("m=19456"),
+        Password::Plain(_) => panic!("a plain one"),
+    });
+    assert_eq!(hashes.collect::<Vec<_>>(), [true, false]);
+    assert_eq!(gate.service_emails, ["a"]);
+
+    let scene = Scene::env(&[
+        ("SERVICE_EMAIL", "own@example.org"),
+        ("SERVICE_PASSWORD", "new"),
+        ("SERVICE_PASSWORD_PREVIOUS_FILE", "old"),
+        ("CACHE_MIRRORS", "a.org"),
+    ]);
+    let settings = scene.write("old", "old").good();
+    let plain = settings.gate.service_accounts.iter().map(|account| match &account.password {
+        Password::Plain(password) => password.expose().to_owned(),
+        Password::Hash(_) => panic!("a hash"),
+    });
+    assert_eq!(plain.collect::<Vec<_>>(), ["new", "old"]);
+    let login = settings.deliver.peers[0].login.credentials.clone().expect("an account");
+    assert_eq!(login.password.expose(), "new", "we ourselves use the new one");
+}
+
+#[test]
 fn one_env_file_serves_every_instance() {
     let gate = Scene::new()
         .and_dot_env("SERVICE_EMAIL=own@example.org\nSERVICE_PASSWORD=swordfish\n")

@@ -82,3 +82,17 @@ async fn an_ipv6_network_is_counted_as_one() {
     assert!(matches!(sixth, Err(Rejected::TooMany(_))), "{sixth:?}");
     assert_eq!(log_in(&gate, "u7", "x", "2001:db8:0:1::1").await, Err(Rejected::Invalid));
 }
+
+/// A rotation: the account stands there with both passwords, and both log in.
+#[tokio::test]
+async fn two_passwords_of_one_account_are_valid() {
+    let hashed = Password::Hash(hash_password("old one").expect("hashes"));
+    let passwords = [Password::Hash(hash_password("new one").expect("hashes")), hashed];
+    let of = |password| ServiceAccount { email: "m@x.example".into(), password };
+    let service_accounts = passwords.map(of).to_vec();
+    let gate = Gate::new(Config { service_accounts, ..config() }, []);
+    for (password, is_valid) in [("new one", true), ("old one", true), ("older", false)] {
+        let answer = log_in(&gate, "m@x.example", password, "203.0.113.7").await;
+        assert_eq!(answer.is_ok(), is_valid, "{password}: {answer:?}");
+    }
+}
