@@ -11,8 +11,8 @@ use super::reader::Reader;
 use crate::gate::{Password, ServiceAccount};
 
 /// The accounts that are configured; else the one that we ourselves log in with, so that one `.env`
-/// serves every instance, unless another issuer knows the accounts. Two passwords of one account are
-/// two entries.
+/// serves every instance, unless another issuer knows the accounts. Two passwords of one account
+/// are two entries.
 pub(super) fn configured(from: &mut Reader) -> Vec<ServiceAccount> {
     let mut accounts: Vec<ServiceAccount> = Vec::new();
     for (index, table) in from.tables("auth.service_accounts").iter().enumerate() {

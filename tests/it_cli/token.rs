@@ -1,6 +1,11 @@
 //! `token mint` and `token inspect`: what one makes the other accepts, an instance too, and neither
 //! shows more than it should.
 
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::Ed25519KeyPair;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::support::Desk;
 
 const SECRET: &str = "auth.jwt_secret=a-secret-of-thirty-two-bytes-or-more";
@@ -69,5 +74,29 @@ fn a_key_is_taken_from_where_the_instance_keeps_it_and_never_made() {
     let mut status = desk.command(&["status", "--server", &url]);
     let status = status.env("CACHE_MIRROR_TOKEN", token.trim_end()).output().expect("it runs");
     assert!(status.status.success(), "{status:?}");
+    drop(server);
+}
+
+/// A token of another issuer is judged by the keys that it publishes, as an instance would.
+#[test]
+fn a_token_of_another_issuer_is_judged_by_its_published_keys() {
+    let desk = Desk::new();
+    let der = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("generates");
+    let body = STANDARD.encode(der);
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
+    std::fs::write(desk.path().join("signing.pem"), pem).expect("writes");
+    let key = "auth.signing_key_file=signing.pem";
+    let (server, url) = desk.serve(&["instance.name=there", key]);
+    let mint = ["token", "mint", "--sub", "m@x.org", "--set", key, "--set", "instance.name=there"];
+    let token = desk.run(&mint).ended(0).stdout;
+    let jwks = format!("auth.jwks_url={url}/.well-known/jwks.json");
+    let inspect = |issuer: &str| {
+        let args = [&INSPECT[..], &["--set", &jwks, "--set", issuer]].concat();
+        desk.run_with(&args, &token)
+    };
+    let shown = inspect("auth.jwks_issuer=there").ended(0).stdout;
+    assert!(shown.contains("accepted as m@x.org (service)"), "{shown}");
+    let refused = inspect("auth.jwks_issuer=else").ended(5);
+    assert!(refused.stderr.contains("issued by another than else"), "{refused:?}");
     drop(server);
 }
