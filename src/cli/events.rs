@@ -34,13 +34,19 @@ pub struct Args {
     #[arg(value_name = "ID", conflicts_with_all = ["count", "follow"])]
     id: Option<String>,
     /// So many of the newest [default: 20]
-    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=1000))]
+    #[arg(short = 'n', long, value_name = "N", value_parser = parse_count)]
     count: Option<u64>,
     /// Go on with what comes
     #[arg(short, long)]
     follow: bool,
     #[command(flatten)]
     connect: ConnectArgs,
+}
+
+/// One page of the journal at most.
+fn parse_count(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|number| (1..=1000).contains(number));
+    number.ok_or_else(|| "expected a number from 1 to 1000".into())
 }
 
 /// Lists, follows, or tells one.

@@ -47,9 +47,9 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     let body = Value::Object(body);
     let (_, answer) = client.call(Method::POST, "/api/cache/explain", Some(&body)).await?;
     if is_json {
-        print::json(&answer)?
+        print::json(&answer)?;
     } else {
-        tell(&answer)?
+        tell(&answer)?;
     }
     for warning in array(&answer["warnings"]) {
         print::talk(format_args!("warning: {}", print::safe(warning.as_str().unwrap_or_default())));

@@ -1,5 +1,5 @@
-//! What is still awaited, on one line of a terminal's stderr that renews itself. Into a pipe, and for
-//! waits that are over at once, it says nothing: talk for people, never data.
+//! What is still awaited, on one line of a terminal's stderr that renews itself. Into a pipe, and
+//! for waits that are over at once, it says nothing: talk for people, never data.
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
@@ -73,13 +73,10 @@ mod tests {
 
     #[test]
     fn those_that_wait_are_named_with_what_holds_them() {
-        let mirror = |name: &str, state: &str, waiting: u64| json!({ "name": name, "state": state, "backlog_events": waiting });
-        let mirrors = [
-            mirror("a", "ok", 1),
-            mirror("b", "failing", 2),
-            mirror("c", "ok", 0),
-            mirror("d", "self", 1),
-        ];
+        let list = [("a", "ok", 1), ("b", "failing", 2), ("c", "ok", 0), ("d", "self", 1)];
+        let mirrors = list.map(|(name, state, waiting)| {
+            json!({ "name": name, "state": state, "backlog_events": waiting })
+        });
         assert_eq!(missing(&mirrors), "waiting for 2 mirrors: a, b (failing)");
         assert_eq!(missing(&mirrors[2..]), "");
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Exit;
 use super::connect::ConnectArgs;
 use super::mirrors::tell_mirrors;
-use super::print::{self, BAD, BOLD, styled};
+use super::print::{self, BAD, BOLD, WARN, styled};
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -41,7 +41,17 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     if mirrors.is_empty() {
         return print::line("mirrors   none (set CACHE_MIRRORS to mirror invalidations)");
     }
-    print::line("mirrors")?;
+    let behind =
+        |mirror: &&Value| mirror["backlog_events"].as_u64() > Some(0) && mirror["state"] != "self";
+    match mirrors.iter().filter(behind).count() as u64 {
+        0 => print::line("mirrors   all of them have been told everything")?,
+        number => {
+            let verb = if number == 1 { "has" } else { "have" };
+            let behind = print::count(number, "mirror", "mirrors");
+            let text = format!("{behind} {verb} something waiting; it is tried until it arrives");
+            print::line(format_args!("mirrors   {}", styled(WARN, text)))?;
+        }
+    }
     tell_mirrors(mirrors)
 }
 
@@ -55,6 +65,9 @@ fn tell_instance(server: &str, stats: &Value, versions: &Value) -> Result<(), Ex
         None => "no invalidation yet".into(),
     };
     print::line(format_args!("version   {}, {cleared}", versions["version"]))?;
+    if versions["version"].as_u64() > Some(0) {
+        print::line("          (use \"cache-mirror events\" to see what was cleared)")?;
+    }
     tell_store(&stats["store"])?;
     let journal = &stats["journal"];
     print::line(format_args!(
@@ -75,6 +88,7 @@ fn tell_instance(server: &str, stats: &Value, versions: &Value) -> Result<(), Ex
     if dropped > 0 {
         let dropped = print::count(dropped, "line", "lines");
         print::line(format_args!("log       {}", styled(BAD, format!("{dropped} dropped"))))?;
+        print::line("          (its disk is full or too slow; what was cleared is not affected)")?;
     }
     Ok(())
 }

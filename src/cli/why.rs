@@ -1,5 +1,5 @@
-//! `why`: what last touched an entry, who asked for it and how it came here; and, where the entry is
-//! cached, that it is valid and since when. It reads and changes nothing.
+//! `why`: what last touched an entry, who asked for it and how it came here; and, where the entry
+//! is cached, that it is valid and since when. It reads and changes nothing.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -33,10 +33,16 @@ pub struct Args {
     #[arg(long, value_name = "ID", requires = "type")]
     id: Option<String>,
     /// So many of the newest events [default: 5]
-    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
+    #[arg(short = 'n', long, value_name = "N", value_parser = parse_count)]
     count: Option<u8>,
     #[command(flatten)]
     connect: ConnectArgs,
+}
+
+/// As many as the API gives.
+fn parse_count(text: &str) -> Result<u8, String> {
+    let number = text.parse().ok().filter(|number| (1..=100).contains(number));
+    number.ok_or_else(|| "expected a number from 1 to 100".into())
 }
 
 /// Asks and tells.

@@ -1,7 +1,8 @@
 //! Which recent events touched something: the question of `why`.
 //!
-//! It walks the ring backwards in pieces, so that the book's lock is held for one piece at a time and
-//! never while selectors are compared. Events past the ring are not found, and the answer says so.
+//! It walks the ring backwards in pieces, so that the book's lock is held for one piece at a time
+//! and never while selectors are compared. Events past the ring are not found, and the answer says
+//! so.
 
 use std::sync::Arc;
 

@@ -84,12 +84,17 @@ fn a_long_wait_names_the_missing_mirrors_on_a_terminal() {
 fn status_reads_like_a_report_and_says_what_helps() {
     let desk = Desk::new();
     let (_server, url) = desk.serve(LONELY);
+    let fresh = desk.ask(&url, &["status"]).ended(0).stdout;
+    assert!(fresh.contains("all of them have been told everything"), "{fresh}");
+    assert!(fresh.contains("not reached yet (use \"cache-mirror mirrors ping gone\")"), "{fresh}");
     desk.ask(&url, &["mirrors", "pause", "gone"]).ended(0);
     desk.ask(&url, &["invalidate", "posts/1"]).ended(0);
     let told = desk.ask(&url, &["status"]).ended(0).stdout;
     let expected = [
         url.as_str(),
         "version   1, last invalidation",
+        "(use \"cache-mirror events\" to see what was cleared)",
+        "mirrors   1 mirror has something waiting",
         "store     0 entries",
         "journal   seq 1",
         "1 event waiting",

@@ -1,6 +1,6 @@
 //! What happened, what would happen, and why: `events`, `explain` and `why`.
 
-use crate::support::{Desk, put, until};
+use crate::support::{Desk, http, put, until};
 
 /// One mirror that nobody answers for.
 const GONE: &str = "mirrors.peers=[{ name = \"gone\", url = \"http://127.0.0.1:1\" }]";
@@ -153,4 +153,46 @@ fn why_of_an_entry_that_is_gone_needs_its_type() {
     assert_eq!(events.len(), 1, "not the one of posts/8: {json}");
     assert_eq!(events[0]["by"][0], "posts/7");
     desk.ask(&url, &["why", "k", "--id", "7"]).refused(2, "--type");
+}
+
+/// The API below the commands refuses what would only seem to be answered.
+#[test]
+fn what_cannot_be_asked_is_named() {
+    let desk = Desk::new();
+    let (_server, url) = desk.serve(&["graph.preset=polymech"]);
+    for (target, status, says) in [
+        ("why", 400, "name the entry"),
+        ("why?path=posts", 422, "begins with /"),
+        ("why?key=a&path=/a", 422, "ask for one entry"),
+        ("why?key=a&id=1", 422, "needs a type"),
+        ("why?key=a&tag=1", 400, "known are key, path, type, id and limit"),
+        ("why?key=a&limit=x", 422, "a whole number"),
+        ("journal?last=x", 422, "a whole number"),
+    ] {
+        let answer = http(&url, "GET", &format!("/api/cache/{target}"), "");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{target}: {answer}");
+        assert!(answer.contains(says), "{target}: {answer}");
+    }
+    let path = http(&url, "GET", "/api/cache/why?path=/a&type=post", "");
+    assert!(path.contains(r#""selectors":["posts","path:/a","key:/a"]"#), "{path}");
+    for (body, status) in [("{}", 422), ("{\"typ\":\"a\"}", 400), ("[]", 400)] {
+        let answer = http(&url, "POST", "/api/cache/explain", body);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{body}: {answer}");
+    }
+}
+
+/// S3 3.10: what became of mirroring is in the log and in `events`, and never on stdout.
+#[test]
+fn mirror_results_are_in_the_log_and_not_on_stdout() {
+    let desk = Desk::new();
+    let (server, url) = desk.serve(&lonely());
+    let cleared = desk.ask(&url, &["invalidate", "posts/42", "--json"]).ended(0).json();
+    let id = cleared["id"].as_str().expect("an id");
+    until("the failure is logged", || {
+        let told = desk.run(&["logs", "--event-id", id, "--peer", "gone", "--since", "10m"]);
+        told.ended(0).stdout.contains("status=failed").then_some(())
+    });
+    let other = ["logs", "--event-id", "01980000-0000-7000-8000-000000000001"];
+    assert_eq!(desk.run(&other).ended(0).stdout, "");
+    assert!(server.is_silent(std::time::Duration::from_millis(50)));
 }

@@ -86,15 +86,26 @@ impl Desk {
 
 /// Stores an entry; gives the answer's first line.
 pub fn put(url: &str, place: &str, body: &str) -> String {
+    let answer = http(url, "PUT", &format!("/api/cache/entries/{place}"), body);
+    answer.lines().next().expect("a status line").to_owned()
+}
+
+/// A call of the API with the usual token; the whole answer as it came.
+pub fn http(url: &str, method: &str, target: &str, body: &str) -> String {
     let address = url.strip_prefix("http://").expect("an http URL");
     let mut stream = std::net::TcpStream::connect(address).expect("it listens");
+    let length = match method {
+        "GET" => String::new(),
+        _ => format!("Content-Length: {}\r\n", body.len()),
+    };
     let request = format!(
-        "PUT /api/cache/entries/{place} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
-         Authorization: Bearer {TOKEN}\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
+        "{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+         Authorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n{length}\r\n{body}"
     );
     stream.write_all(request.as_bytes()).expect("it reads");
-    BufReader::new(stream).lines().next().expect("an answer").expect("UTF-8")
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
 }
 
 fn ran(output: Output) -> Ran {

@@ -213,6 +213,9 @@ fn hints(name: &str, state: &str, mirror: &Value) -> Vec<String> {
             ),
             format!("(use \"cache-mirror mirrors retry {name}\" to try now)"),
         ],
+        ("ok", _) if mirror["kind"] == "unknown" => {
+            vec![format!("not reached yet (use \"cache-mirror mirrors ping {name}\")")]
+        }
         _ => vec![],
     };
     if mirror["echoing"] == true {

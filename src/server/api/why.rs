@@ -1,8 +1,8 @@
 //! `GET /api/cache/why?key=…|path=…[&type=&id=]`: which events last touched an entry, by what, and
 //! whether it is valid now.
 //!
-//! An entry that is still there names its type, id and tags itself; of one that is gone only what the
-//! caller names is known. Events that have left memory are not found, and the answer says so.
+//! An entry that is still there names its type, id and tags itself; of one that is gone only what
+//! the caller names is known. Events that have left memory are not found, and the answer says so.
 
 use std::sync::Arc;
 use std::time::Duration;
