@@ -9,6 +9,9 @@ use super::respond::Problem;
 /// Longest request target in bytes: a key of 1,024 bytes, every byte escaped, and a query.
 const TARGET_BYTES_MAX: usize = 8 * 1024;
 
+/// Methods that have a meaning, which no route has.
+const REFUSED: [&str; 3] = ["TRACE", "CONNECT", "QUERY"];
+
 /// Refuses what must not reach a route.
 ///
 /// # Errors
@@ -29,7 +32,8 @@ fn check_method(method: &Method) -> Result<(), Problem> {
         | Method::PATCH
         | Method::DELETE
         | Method::OPTIONS => Ok(()),
-        Method::TRACE | Method::CONNECT => {
+        // 501 is for methods that are not recognised (RFC 9110 15.6.2); these are known.
+        _ if REFUSED.contains(&method.as_str()) => {
             Err(Problem::method_not_allowed("GET, HEAD, POST, PUT, PATCH, DELETE").closing())
         }
         _ => {

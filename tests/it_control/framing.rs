@@ -21,6 +21,7 @@ async fn what_has_two_meanings_is_refused() {
         (format!("GET http://evil.example/ HTTP/1.1\r\n{usual}\r\n"), 400, "bad_target"),
         (format!("OPTIONS * HTTP/1.1\r\n{usual}\r\n"), 400, "bad_target"),
         (format!("get /healthz HTTP/1.1\r\n{usual}\r\n"), 501, "unknown_method"),
+        (format!("QUERY /healthz HTTP/1.1\r\n{usual}\r\n"), 405, "method_not_allowed"),
         (format!("PURGE / HTTP/1.1\r\n{usual}\r\n"), 501, "unknown_method"),
         (format!("TRACE / HTTP/1.1\r\n{usual}\r\n"), 405, "method_not_allowed"),
         (format!("CONNECT b:443 HTTP/1.1\r\n{usual}\r\n"), 405, "method_not_allowed"),
