@@ -16,6 +16,7 @@ mod invalidate;
 mod logs;
 mod man;
 mod mirrors;
+mod openapi;
 mod print;
 mod progress;
 mod secret;
@@ -111,6 +112,9 @@ enum Command {
     /// Print the manual page, or write one for each command
     #[command(help_template = HELP, before_help = man::EXAMPLES)]
     Man(man::Args),
+    /// Print the description of the control API (OpenAPI 3.1)
+    #[command(help_template = HELP, before_help = openapi::EXAMPLES)]
+    Openapi(openapi::Args),
     /// Make secrets
     #[command(help_template = HELP, before_help = secret::EXAMPLES)]
     Secret(secret::Args),
@@ -150,6 +154,7 @@ pub fn main() -> ExitCode {
         Command::HashPassword(args) => hash_password::run(args, is_json),
         Command::Completions(args) => completions::run(args, is_json),
         Command::Man(args) => man::run(args, is_json),
+        Command::Openapi(args) => openapi::run(args, is_json),
         Command::Secret(args) => secret::run(args, is_json),
         Command::Token(args) => wait(token::run(args, is_json)),
     };

@@ -61,7 +61,7 @@ impl BootNonce {
 }
 
 /// What an instance says of itself.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Identity {
     /// `instance.name`.
     pub instance: String,
@@ -82,7 +82,8 @@ pub struct Identity {
 }
 
 /// Paths of an instance.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "IdentityPaths")]
 pub struct Paths {
     /// Login.
     pub login: String,

@@ -67,7 +67,7 @@ impl Shared {
 }
 
 /// Where one event stands at one mirror.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Outcome {
     /// The mirror's name.
     pub peer: String,

@@ -8,7 +8,8 @@ use super::peer::{Kind, Peer};
 use crate::journal::Journal;
 
 /// One mirror. Every text is safe to show: no token, no password.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "Mirror")]
 pub struct PeerView {
     /// What operators call it.
     pub name: String,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::submission::{Principal, Role};
 
 /// How far an invalidation goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// This instance, and from here to every mirror.

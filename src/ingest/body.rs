@@ -67,7 +67,7 @@ pub struct InvalidateBody {
 }
 
 /// What users may write, for the "nearest known field" of an error.
-const FIELDS: &[&str] = &[
+pub const FIELDS: &[&str] = &[
     "type", "id", "ids", "tag", "tags", "path", "paths", "key", "keys", "pattern", "patterns",
     "all", "items", "mode", "mirror", "action", "reason", "changed", "dry_run",
 ];

@@ -11,6 +11,7 @@ mod config;
 mod crowd;
 mod guard;
 mod listen;
+pub mod openapi;
 mod respond;
 mod routes;
 mod sse;

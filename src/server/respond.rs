@@ -10,8 +10,8 @@ use hyper::header::{
     WWW_AUTHENTICATE,
 };
 use hyper::{Response, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Value, json};
 
 use super::sse::SseBody;
 use crate::gate::Rejected;
@@ -36,6 +36,25 @@ pub struct Problem {
     detail: String,
     pointer: Option<String>,
     headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// An RFC 9457 problem.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub struct ProblemBody<'a> {
+    /// A URN that ends in the code.
+    r#type: String,
+    /// The words of the HTTP status.
+    title: &'a str,
+    /// The HTTP status.
+    status: u16,
+    /// What programs branch on; it never changes.
+    code: &'a str,
+    /// A sentence for people; it may change.
+    detail: &'a str,
+    /// JSON pointer to the member of the request that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pointer: Option<&'a str>,
 }
 
 impl Problem {
@@ -93,17 +112,16 @@ impl Problem {
 
     /// The answer.
     pub fn into_answer(self) -> Answer {
-        let mut body = json!({
-            "type": format!("urn:cache-mirror:problem:{}", self.code),
-            "title": self.status.canonical_reason().unwrap_or("Error"),
-            "status": self.status.as_u16(),
-            "code": self.code,
-            "detail": self.detail,
-        });
-        if let Some(pointer) = self.pointer {
-            body["pointer"] = Value::String(pointer);
-        }
-        let mut answer = bytes(self.status, "application/problem+json", body.to_string().into());
+        let body = ProblemBody {
+            r#type: format!("urn:cache-mirror:problem:{}", self.code),
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            code: self.code,
+            detail: &self.detail,
+            pointer: self.pointer.as_deref(),
+        };
+        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let mut answer = bytes(self.status, "application/problem+json", body.into());
         answer.headers_mut().extend(self.headers.into_iter().map(|(n, v)| (Some(n), v)));
         answer
     }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::call::Call;
 use super::respond::{Answer, Handled, Problem};
-use super::{Control, api, guard};
+use super::{Control, api, guard, openapi};
 use crate::domain::{Principal, Role};
 use crate::gate::Rejected;
 
@@ -85,8 +85,14 @@ fn routes() -> Vec<Route> {
         HEAD   "/healthz"                          Nothing    api::identity::healthy;
         GET    "/readyz"                           Nothing    api::identity::ready;
         HEAD   "/readyz"                           Nothing    api::identity::ready;
+        GET    "/openapi.json"                     Read       openapi::get;
         GET    "/metrics"                          Nothing    api::metrics::get;
     }
+}
+
+/// What is served, for the description of it.
+pub fn served() -> impl Iterator<Item = (Method, &'static str, Needs)> {
+    routes().into_iter().map(|route| (route.method, route.path, route.needs))
 }
 
 /// The table, ready to be looked up.

@@ -45,7 +45,8 @@ pub(super) struct Counts {
 }
 
 /// The store at a glance.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+#[schemars(rename = "StoreStats")]
 pub struct Stats {
     /// Entries held.
     pub entries: u64,

@@ -15,6 +15,7 @@ mod entries;
 mod framing;
 mod idempotency;
 mod metrics;
+mod openapi;
 mod pretty;
 mod raw;
 mod stream;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use hyper::header::{AGE, HeaderName, HeaderValue};
-use serde_json::{Value, json};
 
+use super::answers::{Entries, EntryAnswer, Removed, Stored};
 use crate::domain::{Label, TypeName, label::Malformed};
 use crate::server::Control;
 use crate::server::call::Call;
@@ -89,7 +89,7 @@ pub async fn put(control: Arc<Control>, mut call: Call) -> Handled {
     let key = fill.key.clone();
     let admitted = store.admit(fill, ticket)?;
     let status = if admitted.replaced { StatusCode::OK } else { StatusCode::CREATED };
-    let body = json!({ "success": true, "key": key, "ttl": admitted.ttl.as_secs() });
+    let body = Stored { success: true, key, ttl: admitted.ttl.as_secs() };
     Ok(json_answer(status, &body))
 }
 
@@ -131,7 +131,7 @@ pub async fn delete(control: Arc<Control>, mut call: Call) -> Handled {
     call.read(&control.config).await?;
     let key = key(&call)?;
     let applied = control.pipeline.store.remove(key.as_str());
-    let body = json!({ "success": true, "invalidated_entries": applied.entries });
+    let body = Removed { success: true, invalidated_entries: applied.entries };
     Ok(json_answer(StatusCode::OK, &body))
 }
 
@@ -157,21 +157,21 @@ pub async fn list(control: Arc<Control>, call: Call) -> Handled {
         }
     }
     let listed = control.pipeline.store.list(&filter, limit);
-    let entries: Vec<Value> = listed.iter().map(told).collect();
-    Ok(json_answer(StatusCode::OK, &json!({ "entries": entries })))
+    let entries = listed.into_iter().map(told).collect();
+    Ok(json_answer(StatusCode::OK, &Entries { entries }))
 }
 
-fn told(entry: &Listed) -> Value {
-    json!({
-        "key": entry.key,
-        "type": entry.type_name.as_ref().map(TypeName::as_str),
-        "id": entry.id,
-        "tags": entry.tags,
-        "path": entry.path,
-        "bytes": entry.body_bytes,
-        "age": entry.age.as_secs(),
-        "ttl": entry.ttl_left,
-    })
+fn told(entry: Listed) -> EntryAnswer {
+    EntryAnswer {
+        key: entry.key,
+        r#type: entry.type_name,
+        id: entry.id,
+        tags: entry.tags,
+        path: entry.path,
+        bytes: entry.body_bytes as u64,
+        age: entry.age.as_secs(),
+        ttl: entry.ttl_left,
+    }
 }
 
 fn key(call: &Call) -> Result<Label, Problem> {

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use hyper::StatusCode;
-use serde_json::{Value, json};
 
+use super::answers::{EventAnswer, JournalPage};
 use crate::domain::{Event, EventId, Scope};
 use crate::server::Control;
 use crate::server::call::Call;
@@ -29,7 +29,7 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
         Scope::Mirrored => control.pipeline.delivery.outcomes(&event),
         Scope::Local => vec![],
     };
-    body["mirrors"] = json!(outcomes);
+    body.mirrors = Some(outcomes);
     Ok(json_answer(StatusCode::OK, &body))
 }
 
@@ -53,34 +53,30 @@ pub async fn journal(control: Arc<Control>, call: Call) -> Handled {
         }
     };
     let page = control.pipeline.journal.after(after, limit);
-    let events: Vec<Value> = page.events.iter().map(|event| told(event)).collect();
-    let body = json!({
-        "epoch": control.pipeline.journal.epoch(),
-        "head": head,
-        "gap": page.gap,
-        "events": events,
-    });
+    let events = page.events.iter().map(|event| told(event)).collect();
+    let epoch = control.pipeline.journal.epoch();
+    let body = JournalPage { epoch, head, gap: page.gap, events };
     Ok(json_answer(StatusCode::OK, &body))
 }
 
 /// An event as every answer shows it.
-pub fn told(event: &Event) -> Value {
-    let selectors: Vec<String> = event.demand.selectors().iter().map(|s| s.to_string()).collect();
-    json!({
-        "id": event.id,
-        "seq": event.seq,
-        "epoch": event.epoch,
-        "version": event.version,
-        "at": clock::rfc3339(event.at_ms),
-        "origin": event.origin,
-        "principal": event.principal,
-        "source": event.source,
-        "scope": event.scope,
-        "action": event.action,
-        "selectors": selectors,
-        "cascade": event.cascade.types(),
-        "covers": event.covers,
-        "reason": event.reason,
-        "changed": event.changed,
-    })
+pub fn told(event: &Event) -> EventAnswer {
+    EventAnswer {
+        id: event.id,
+        seq: event.seq,
+        epoch: event.epoch,
+        version: event.version,
+        at: clock::rfc3339(event.at_ms),
+        origin: event.origin.clone(),
+        principal: event.principal.clone(),
+        source: event.source,
+        scope: event.scope,
+        action: event.action,
+        selectors: event.demand.selectors().iter().map(|s| s.to_string()).collect(),
+        cascade: event.cascade.types().iter().cloned().collect(),
+        covers: event.covers.clone(),
+        reason: event.reason.clone(),
+        changed: event.changed.clone(),
+        mirrors: None,
+    }
 }

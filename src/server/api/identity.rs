@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use hyper::StatusCode;
-use serde_json::json;
 
+use super::answers::Health;
 use crate::deliver::identity::{Identity, NONCE_BYTES_MAX, PROTOCOL, Paths};
 use crate::deliver::{INVALIDATE_PATH, LOGIN_PATH};
 use crate::server::Control;
@@ -36,7 +36,7 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
 
 /// `GET /healthz`: this process answers.
 pub async fn healthy(_control: Arc<Control>, _call: Call) -> Handled {
-    Ok(json_answer(StatusCode::OK, &json!({ "status": "ok" })))
+    Ok(json_answer(StatusCode::OK, &Health { status: "ok" }))
 }
 
 /// `GET /readyz`: it can take invalidations. Peers do not matter here.
@@ -47,5 +47,5 @@ pub async fn ready(control: Arc<Control>, _call: Call) -> Handled {
     } else {
         (StatusCode::OK, "ok")
     };
-    Ok(json_answer(status, &json!({ "status": word })))
+    Ok(json_answer(status, &Health { status: word }))
 }

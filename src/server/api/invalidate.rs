@@ -7,10 +7,12 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 use bytes::Bytes;
 use hyper::StatusCode;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
+use super::answers::{Duplicate, Invalidated};
 use super::wait::Wait;
-use crate::deliver::VIA;
+use crate::deliver::{Outcome, VIA};
 use crate::domain::submission::PeerBatch;
 use crate::domain::{Role, Scope, Source, Submission};
 use crate::gate::Answer as KeptAnswer;
@@ -18,7 +20,7 @@ use crate::ingest::body::InvalidateBody;
 use crate::pipeline::{Done, Report};
 use crate::server::Control;
 use crate::server::call::Call;
-use crate::server::respond::{Handled, Problem, bytes, json_answer};
+use crate::server::respond::{Handled, Problem, bytes};
 
 /// Longest `Idempotency-Key` in bytes.
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
@@ -65,25 +67,36 @@ async fn take(control: Arc<Control>, call: Call, json: Bytes) -> Handled {
         let status = StatusCode::from_u16(kept.status).unwrap_or(StatusCode::OK);
         return Ok(bytes(status, "application/json", kept.body.clone()));
     }
-    let (status, body) = effect(&control, &call, &json).await?;
-    let kept = Bytes::from(body.to_string());
-    if body["degraded"] != Value::Bool(true) && body["dry_run"] != Value::Bool(true) {
+    let Effect { status, body, is_final } = effect(&control, &call, &json).await?;
+    if is_final {
         let status = status.as_u16();
-        gate.answers.put(identity, KeptAnswer { fingerprint, status, body: kept.clone() });
+        gate.answers.put(identity, KeptAnswer { fingerprint, status, body: body.clone() });
     }
-    Ok(bytes(status, "application/json", kept))
+    Ok(bytes(status, "application/json", body))
 }
 
 async fn work(control: &Control, call: &Call, json: &[u8]) -> Handled {
-    let (status, body) = effect(control, call, json).await?;
-    Ok(json_answer(status, &body))
+    let Effect { status, body, .. } = effect(control, call, json).await?;
+    Ok(bytes(status, "application/json", body))
 }
 
-async fn effect(
-    control: &Control,
-    call: &Call,
-    json: &[u8],
-) -> Result<(StatusCode, Value), Problem> {
+/// An answer, and whether a repetition under the same key is to get it again.
+struct Effect {
+    status: StatusCode,
+    body: Bytes,
+    is_final: bool,
+}
+
+impl Effect {
+    fn new(status: StatusCode, body: &impl Serialize, is_final: bool) -> Result<Self, Problem> {
+        let body = serde_json::to_vec(body).map_err(|error| {
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string())
+        })?;
+        Ok(Self { status, body: body.into(), is_final })
+    }
+}
+
+async fn effect(control: &Control, call: &Call, json: &[u8]) -> Result<Effect, Problem> {
     let pipeline = &control.pipeline;
     let who = call.principal();
     let wait = Wait::read(call, control.config.wait_time_max)?;
@@ -100,25 +113,27 @@ async fn effect(
         pipeline.submit(who, submission).await?
     };
     match done {
-        Done::Duplicate => Ok((StatusCode::OK, duplicate(control))),
-        Done::Applied(report) if is_dry_run => Ok((StatusCode::OK, answer(control, &report, true))),
+        Done::Duplicate => Effect::new(StatusCode::OK, &duplicate(control), true),
+        Done::Applied(report) if is_dry_run => {
+            Effect::new(StatusCode::OK, &answer(control, &report, true), false)
+        }
         Done::Applied(mut report) => {
             let is_in_time = wait.until(control, &mut report).await;
             let status = if is_in_time { StatusCode::OK } else { StatusCode::ACCEPTED };
-            Ok((status, answer(control, &report, false)))
+            Effect::new(status, &answer(control, &report, false), !report.is_degraded)
         }
     }
 }
 
 /// The answer to what had its effect before.
-fn duplicate(control: &Control) -> Value {
-    json!({
-        "success": true,
-        "duplicate": true,
-        "instance": control.pipeline.instance,
-        "version": control.pipeline.journal.versions().version,
-        "invalidated_entries": 0,
-    })
+fn duplicate(control: &Control) -> Duplicate<'_> {
+    Duplicate {
+        success: true,
+        duplicate: true,
+        instance: &control.pipeline.instance,
+        version: control.pipeline.journal.versions().version,
+        invalidated_entries: 0,
+    }
 }
 
 /// What a body asks for, before anything is decided about it.
@@ -145,33 +160,25 @@ pub fn submission(
 }
 
 /// The answer of the contract.
-fn answer(control: &Control, report: &Report, is_dry_run: bool) -> Value {
+fn answer<'a>(control: &'a Control, report: &'a Report, is_dry_run: bool) -> Invalidated<'a> {
     let event = &report.event;
-    let mirrors: Vec<Value> = match event.scope {
-        Scope::Mirrored => report.mirrors.iter().map(|outcome| json!(outcome)).collect(),
-        Scope::Local => vec![],
+    let mirrors: &[Outcome] = match event.scope {
+        Scope::Mirrored => &report.mirrors,
+        Scope::Local => &[],
     };
-    let mut body = json!({
-        "success": true,
-        "id": event.id,
-        "instance": control.pipeline.instance,
-        "seq": event.seq,
-        "version": event.version,
-        "invalidated_entries": report.applied.entries,
-        "count_complete": report.applied.count_complete,
-        "types": report.applied.types,
-        "cascade": event.cascade.types(),
-        "warnings": report.warnings,
-        "mirrors": mirrors,
-    });
-    if report.is_degraded {
-        body["degraded"] = Value::Bool(true);
+    Invalidated {
+        success: true,
+        id: (!is_dry_run).then_some(event.id),
+        instance: &control.pipeline.instance,
+        seq: (!is_dry_run).then_some(event.seq),
+        version: (!is_dry_run).then_some(event.version),
+        invalidated_entries: report.applied.entries,
+        count_complete: report.applied.count_complete,
+        types: &report.applied.types,
+        cascade: event.cascade.types().iter().collect(),
+        warnings: &report.warnings,
+        mirrors,
+        degraded: report.is_degraded,
+        dry_run: is_dry_run,
     }
-    if is_dry_run {
-        body["dry_run"] = Value::Bool(true);
-        for field in ["id", "seq", "version"] {
-            body[field] = Value::Null;
-        }
-    }
-    body
 }

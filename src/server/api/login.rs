@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use serde::Deserialize;
-use serde_json::json;
 
+use super::answers::LoggedIn;
 use crate::activity::{Activity, Kind, Level};
 use crate::gate::Rejected;
 use crate::server::Control;
@@ -35,8 +35,8 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
     }
     let outcome = gate.login(&login.email, login.password, call.address).await;
     tell(&login.email, &call.address.to_string(), outcome.as_ref().err());
-    let (token, life) = outcome?;
-    let body = json!({ "access_token": token, "token_type": "bearer", "expires_in": life });
+    let (access_token, expires_in) = outcome?;
+    let body = LoggedIn { access_token, token_type: "bearer", expires_in };
     Ok(json_answer(StatusCode::OK, &body))
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use serde::Deserialize;
-use serde_json::json;
 
+use super::answers::{Limited, Mirrors, Operated};
 use crate::activity::{Activity, Kind};
 use crate::server::Control;
 use crate::server::call::Call;
@@ -18,7 +18,7 @@ const RATE_MAX: f64 = 1_000_000.0;
 /// Every mirror.
 pub async fn list(control: Arc<Control>, _call: Call) -> Handled {
     let mirrors = control.pipeline.delivery.view();
-    Ok(json_answer(StatusCode::OK, &json!({ "mirrors": mirrors })))
+    Ok(json_answer(StatusCode::OK, &Mirrors { mirrors }))
 }
 
 /// Holds one back.
@@ -46,7 +46,7 @@ pub async fn retry(control: Arc<Control>, mut call: Call) -> Handled {
 pub async fn ping(control: Arc<Control>, mut call: Call) -> Handled {
     call.read(&control.config).await?;
     match control.pipeline.delivery.ping(&call.param).await {
-        Some(ping) => Ok(json_answer(StatusCode::OK, &json!(ping))),
+        Some(ping) => Ok(json_answer(StatusCode::OK, &ping)),
         None => Err(unknown(&control, &call.param)),
     }
 }
@@ -76,9 +76,7 @@ pub async fn limit(control: Arc<Control>, mut call: Call) -> Handled {
         return Err(unknown(&control, &call.param));
     };
     tell(&call, &format!("limit set to {rate}/s, burst {burst}"));
-    let body = json!({
-        "success": true, "name": call.param, "rate_per_second": rate, "burst": burst,
-    });
+    let body = Limited { success: true, name: &call.param, rate_per_second: rate, burst };
     Ok(json_answer(StatusCode::OK, &body))
 }
 
@@ -89,7 +87,7 @@ fn operated(control: &Control, call: &Call, found: bool, what: &str) -> Handled 
     tell(call, what);
     let view = control.pipeline.delivery.view();
     let mirror = view.into_iter().find(|mirror| mirror.name == call.param);
-    Ok(json_answer(StatusCode::OK, &json!({ "success": true, "mirror": mirror })))
+    Ok(json_answer(StatusCode::OK, &Operated { success: true, mirror }))
 }
 
 fn tell(call: &Call, what: &str) {

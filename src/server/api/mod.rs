@@ -1,6 +1,7 @@
 //! The handlers, one file for each resource. They translate between HTTP and the rooms below and
 //! decide nothing themselves.
 
+pub mod answers;
 pub mod entries;
 pub mod events;
 pub mod explain;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hyper::StatusCode;
-use serde_json::json;
 
+use super::answers::{JournalStats, LogStats, Stats, StreamStats, Versions, VersionsReset};
 use crate::activity::counters;
 use crate::domain::TypeName;
 use crate::server::Control;
@@ -21,24 +21,24 @@ const TYPES_MAX: usize = 1000;
 pub async fn stats(control: Arc<Control>, _call: Call) -> Handled {
     let pipeline = &control.pipeline;
     let health = pipeline.journal.health();
-    let body = json!({
-        "instance": pipeline.instance,
-        "uptime_s": control.started.elapsed().as_secs(),
-        "version": pipeline.journal.versions().version,
-        "graph": pipeline.rules.graph().hash(),
-        "store": pipeline.store.stats(),
-        "journal": {
-            "epoch": pipeline.journal.epoch(),
-            "head": *pipeline.journal.head().borrow(),
-            "degraded": health.is_degraded,
-            "last_error": health.last_error,
-            "segments": health.segments,
-            "bytes": health.bytes,
+    let body = Stats {
+        instance: &pipeline.instance,
+        uptime_s: control.started.elapsed().as_secs(),
+        version: pipeline.journal.versions().version,
+        graph: pipeline.rules.graph().hash(),
+        store: pipeline.store.stats(),
+        journal: JournalStats {
+            epoch: pipeline.journal.epoch(),
+            head: *pipeline.journal.head().borrow(),
+            degraded: health.is_degraded,
+            last_error: health.last_error,
+            segments: health.segments,
+            bytes: health.bytes,
         },
-        "stream": { "clients": pipeline.hub.readers() },
-        "log": { "dropped": counters().log_dropped() },
-        "loops_prevented": counters().loops().collect::<BTreeMap<_, _>>(),
-    });
+        stream: StreamStats { clients: pipeline.hub.readers() },
+        log: LogStats { dropped: counters().log_dropped() },
+        loops_prevented: counters().loops().collect(),
+    };
     Ok(json_answer(StatusCode::OK, &body))
 }
 
@@ -60,11 +60,8 @@ pub async fn versions(control: Arc<Control>, call: Call) -> Handled {
             }
         }
     }
-    let body = json!({
-        "version": versions.version,
-        "last_cache_clear": versions.last_clear_ms.map(clock::rfc3339),
-        "types": types,
-    });
+    let last_cache_clear = versions.last_clear_ms.map(clock::rfc3339);
+    let body = Versions { version: versions.version, last_cache_clear, types };
     Ok(json_answer(StatusCode::OK, &body))
 }
 
@@ -75,11 +72,8 @@ pub async fn reset(control: Arc<Control>, mut call: Call) -> Handled {
         control.pipeline.reset_versions(&call.principal()).await.map_err(|refused| {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_durable", refused.to_string())
         })?;
-    let body = json!({
-        "success": true,
-        "version": 0,
-        "version_before": before,
-        "last_cache_clear": clock::rfc3339(at_ms),
-    });
+    let last_cache_clear = clock::rfc3339(at_ms);
+    let body =
+        VersionsReset { success: true, version: 0, version_before: before, last_cache_clear };
     Ok(json_answer(StatusCode::OK, &body))
 }

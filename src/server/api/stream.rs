@@ -9,8 +9,8 @@ use hyper::header::{
     CONTENT_TYPE, HeaderName, HeaderValue, VARY,
 };
 use hyper::{Response, StatusCode};
-use serde_json::json;
 
+use super::answers::Ticket;
 use crate::announce::Refused;
 use crate::domain::Role;
 use crate::gate::Rejected;
@@ -68,8 +68,8 @@ pub async fn preflight(control: Arc<Control>, call: Call) -> Handled {
 /// A one-use ticket for `?ticket=`.
 pub async fn ticket(control: Arc<Control>, mut call: Call) -> Handled {
     call.read(&control.config).await?;
-    let (ticket, life) = control.tickets.issue();
-    Ok(json_answer(StatusCode::OK, &json!({ "ticket": ticket, "expires_in": life })))
+    let (ticket, expires_in) = control.tickets.issue();
+    Ok(json_answer(StatusCode::OK, &Ticket { ticket, expires_in }))
 }
 
 /// A bearer token that may read, a ticket, or nothing where the stream is public.

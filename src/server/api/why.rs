@@ -153,7 +153,7 @@ fn entry(entry: &Listed) -> Value {
 /// An event with what of it reached the entry: named, or brought by the graph.
 fn touched(control: &Control, event: &Event, selectors: &[Selector]) -> Value {
     let demand = event.demand.selectors();
-    let mut body = events::told(event);
+    let mut body = json!(events::told(event));
     let is_meant = |one: &Selector| selectors.iter().any(|meant| one.covers(meant));
     let by: Vec<String> = demand.iter().filter(is_meant).map(|one| one.to_string()).collect();
     let graph = control.pipeline.rules.graph();

@@ -1,0 +1,254 @@
+//! The answers of the API as types: what is serialised is what `/openapi.json` describes, so that
+//! the two cannot disagree.
+//!
+//! Values are what callers see: ids and names as text, times as RFC 3339. Nothing is decided here.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::deliver::{Outcome, PeerView};
+use crate::domain::{Action, EventId, Label, Scope, Source, TypeName};
+use crate::store;
+
+/// What an invalidation did.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Invalidated<'a> {
+    pub success: bool,
+    /// The event's id, the same on every instance; null for a dry run.
+    #[schemars(with = "Option<uuid::Uuid>")]
+    pub id: Option<EventId>,
+    pub instance: &'a str,
+    /// Its place in this instance's journal; null for a dry run.
+    pub seq: Option<u64>,
+    /// Events applied here so far; null for a dry run.
+    pub version: Option<u64>,
+    /// Entries cleared or made stale.
+    pub invalidated_entries: u64,
+    /// False where counting ran out of its time.
+    pub count_complete: bool,
+    /// The same by type.
+    pub types: &'a BTreeMap<String, u64>,
+    /// Types that the graph added.
+    #[schemars(with = "Vec<String>")]
+    pub cascade: Vec<&'a TypeName>,
+    pub warnings: &'a [String],
+    pub mirrors: &'a [Outcome],
+    /// True where the disk refused the event and every mirror will be told to clear all.
+    #[serde(skip_serializing_if = "is_false")]
+    pub degraded: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    pub dry_run: bool,
+}
+
+/// What had its effect before has none again.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Duplicate<'a> {
+    pub success: bool,
+    /// Always true.
+    pub duplicate: bool,
+    pub instance: &'a str,
+    pub version: u64,
+    pub invalidated_entries: u64,
+}
+
+/// One event of the journal.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct EventAnswer {
+    #[schemars(with = "uuid::Uuid")]
+    pub id: EventId,
+    pub seq: u64,
+    /// The process start that wrote it.
+    pub epoch: u64,
+    pub version: u64,
+    /// When it was accepted here, RFC 3339.
+    pub at: String,
+    /// The instance where it came in from outside.
+    pub origin: String,
+    /// Who asked.
+    pub principal: String,
+    pub source: Source,
+    pub scope: Scope,
+    pub action: Action,
+    pub selectors: Vec<String>,
+    #[schemars(with = "Vec<String>")]
+    pub cascade: Vec<TypeName>,
+    /// The events of a peer that it stands for.
+    #[schemars(with = "Vec<uuid::Uuid>")]
+    pub covers: Vec<EventId>,
+    pub reason: Option<String>,
+    pub changed: Vec<String>,
+    /// Where it stands at every mirror; left out of a page of the journal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirrors: Option<Vec<Outcome>>,
+}
+
+/// A page of the journal.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct JournalPage {
+    pub epoch: u64,
+    /// The newest event.
+    pub head: u64,
+    /// True where events after `after` are no longer kept.
+    pub gap: bool,
+    pub events: Vec<EventAnswer>,
+}
+
+/// An entry was stored.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Stored {
+    pub success: bool,
+    #[schemars(with = "String")]
+    pub key: Label,
+    /// Its life in seconds.
+    pub ttl: u64,
+}
+
+/// An entry was removed, or was not there.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Removed {
+    pub success: bool,
+    pub invalidated_entries: u64,
+}
+
+/// Entries of the cache, without their bodies.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Entries {
+    pub entries: Vec<EntryAnswer>,
+}
+
+/// One entry, without its body.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct EntryAnswer {
+    #[schemars(with = "String")]
+    pub key: Label,
+    #[schemars(with = "Option<String>")]
+    pub r#type: Option<TypeName>,
+    #[schemars(with = "Option<String>")]
+    pub id: Option<Label>,
+    #[schemars(with = "Vec<String>")]
+    pub tags: Vec<Label>,
+    #[schemars(with = "Option<String>")]
+    pub path: Option<Label>,
+    pub bytes: u64,
+    /// Seconds since it was filled.
+    pub age: u64,
+    /// Seconds it has left; negative where it is past its life.
+    pub ttl: i64,
+}
+
+/// Numbers of the instance, each true of about now.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Stats<'a> {
+    pub instance: &'a str,
+    pub uptime_s: u64,
+    pub version: u64,
+    /// Hash of the dependency graph.
+    pub graph: &'a str,
+    pub store: store::Stats,
+    pub journal: JournalStats,
+    pub stream: StreamStats,
+    pub log: LogStats,
+    /// By the wall that held.
+    pub loops_prevented: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct JournalStats {
+    pub epoch: u64,
+    pub head: u64,
+    /// Whether the disk refuses events at present.
+    pub degraded: bool,
+    pub last_error: Option<String>,
+    pub segments: usize,
+    pub bytes: u64,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct StreamStats {
+    pub clients: usize,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct LogStats {
+    /// Lines that were lost.
+    pub dropped: u64,
+}
+
+/// How often everything, and each type, was cleared: durable.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Versions {
+    pub version: u64,
+    /// RFC 3339.
+    pub last_cache_clear: Option<String>,
+    pub types: BTreeMap<String, u64>,
+}
+
+/// The versions count anew.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct VersionsReset {
+    pub success: bool,
+    /// 0.
+    pub version: u64,
+    pub version_before: u64,
+    /// RFC 3339: now.
+    pub last_cache_clear: String,
+}
+
+/// Every mirror.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Mirrors {
+    pub mirrors: Vec<PeerView>,
+}
+
+/// An operator's change was made.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Operated {
+    pub success: bool,
+    pub mirror: Option<PeerView>,
+}
+
+/// The limit now in force, until the next restart.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Limited<'a> {
+    pub success: bool,
+    pub name: &'a str,
+    pub rate_per_second: f64,
+    pub burst: u32,
+}
+
+/// A token.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct LoggedIn {
+    pub access_token: String,
+    /// Always `bearer`.
+    pub token_type: &'static str,
+    /// Seconds.
+    pub expires_in: u64,
+}
+
+/// A one-use ticket for the stream.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Ticket {
+    pub ticket: String,
+    /// Seconds.
+    pub expires_in: u64,
+}
+
+/// How the process is.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Health {
+    /// `ok`, or `degraded` where the disk refuses events.
+    pub status: &'static str,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}

@@ -1,0 +1,95 @@
+//! The instance itself: login, stream, identity, health and its descriptions.
+//! What settings may open to everybody is described with and without credentials.
+
+use hyper::Method;
+use schemars::SchemaGenerator;
+use serde_json::json;
+
+use super::operation::Operation;
+use crate::deliver::identity::Identity;
+use crate::server::api::answers::{Health, LoggedIn, Ticket};
+
+pub fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
+    let text = json!({ "type": "string" });
+    let openapi = Operation::new(Method::GET, "/openapi.json", "openapi", "This document");
+    let metrics = Operation::new(Method::GET, "/metrics", "metrics", "Metrics for Prometheus");
+    let media = "application/openmetrics-text";
+    vec![
+        login(types),
+        stream(Method::GET, "stream", "What is invalidated, as it happens"),
+        preflight(),
+        ticket(types),
+        identity(types),
+        healthy(Method::GET, "healthz", types),
+        healthy(Method::HEAD, "healthz_head", types),
+        ready(Method::GET, "readyz", types),
+        ready(Method::HEAD, "readyz_head", types),
+        openapi.gives(200, "OpenAPI 3.1", json!({ "type": "object" })),
+        metrics
+            .words("Open to everybody where `control.metrics_public` is true.")
+            .judged_inside()
+            .answers(200, "OpenMetrics text; docs/METRICS.md explains it", media, text),
+    ]
+}
+
+fn login(types: &mut SchemaGenerator) -> Operation {
+    let example = json!({ "email": "mirror@example.org", "password": "correct horse battery" });
+    Operation::new(Method::POST, "/api/auth/login", "login", "A token for a service account")
+        .json("Login", true, &[("A peer logs in", example)])
+        .gives(200, "A token for local invalidations", types.subschema_for::<LoggedIn>())
+        .problem(401, &["invalid_credentials"])
+        .problem(429, &["too_many_requests"])
+}
+
+fn stream(method: Method, id: &'static str, summary: &'static str) -> Operation {
+    let text = json!({ "type": "string" });
+    let position = json!("7-42");
+    Operation::new(method, "/api/stream", id, summary)
+        .words(
+            "Server-sent events: `hello`, then `app-update` for each type, `ping` in between. \
+             A ticket stands for a token where a browser can send none.",
+        )
+        .judged_inside()
+        .query("ticket", "From `POST /api/stream/ticket`", &text, &json!("…"))
+        .query("last_event_id", "The id to go on from", &text, &position)
+        .header("Last-Event-ID", "The same, as browsers send it", &text)
+        .answers(200, "It does not end", "text/event-stream", json!({ "type": "string" }))
+        .problem(403, &["origin_not_allowed"])
+        .problem(503, &["stopping", "too_many_readers"])
+}
+
+fn preflight() -> Operation {
+    let summary = "What a browser asks before it opens the stream";
+    Operation::new(Method::OPTIONS, "/api/stream", "stream_preflight", summary)
+        .empty(204, "The origin may")
+        .problem(403, &["origin_not_allowed"])
+}
+
+fn ticket(types: &mut SchemaGenerator) -> Operation {
+    Operation::new(Method::POST, "/api/stream/ticket", "ticket", "A one-use ticket for the stream")
+        .gives(200, "Good for one connection", types.subschema_for::<Ticket>())
+}
+
+fn identity(types: &mut SchemaGenerator) -> Operation {
+    let nonce = json!({ "type": "string", "minLength": 1, "maxLength": 128 });
+    let path = "/_cache-mirror/identity";
+    Operation::new(Method::GET, path, "identity", "Who this is, and the proof that it is")
+        .required_query("nonce", "Anything; at most 128 bytes", &nonce, &json!("3f9a"))
+        .gives(200, "proof = HMAC-SHA256(boot nonce, nonce)", types.subschema_for::<Identity>())
+        .problem(400, &["bad_nonce"])
+}
+
+fn healthy(method: Method, id: &'static str, types: &mut SchemaGenerator) -> Operation {
+    Operation::new(method, "/healthz", id, "Whether the process answers").gives(
+        200,
+        "It does",
+        types.subschema_for::<Health>(),
+    )
+}
+
+fn ready(method: Method, id: &'static str, types: &mut SchemaGenerator) -> Operation {
+    Operation::new(method, "/readyz", id, "Whether it can take invalidations")
+        .words("Peers do not matter here.")
+        .gives(200, "It can", types.subschema_for::<Health>())
+        .gives(503, "The disk refuses events", types.subschema_for::<Health>())
+}

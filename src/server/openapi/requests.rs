@@ -1,0 +1,130 @@
+//! The bodies of requests as schemas, written by hand: they are read by code that takes more than
+//! a schema can say (an id as text or number, `null` that is no `false`), so no derive describes
+//! them. Tests hold their members against those of the reading code, and try every example.
+
+use serde_json::{Map, Value, json};
+
+/// By name.
+pub fn schemas() -> Map<String, Value> {
+    let all = [
+        ("Invalidation", invalidation()),
+        ("Selector", selector()),
+        ("Clear", clear()),
+        ("Login", login()),
+        ("Limit", limit()),
+    ];
+    all.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+}
+
+/// A tag, key, path or id: text without control characters.
+pub fn label() -> Value {
+    json!({
+        "type": "string", "minLength": 1, "maxLength": 1024,
+        "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
+    })
+}
+
+/// A type's name.
+pub fn type_name() -> Value {
+    json!({ "type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,128}$" })
+}
+
+fn id() -> Value {
+    json!({ "anyOf": [label(), { "type": "integer" }] })
+}
+
+fn list(of: &Value) -> Value {
+    json!({ "type": "array", "items": of, "maxItems": 1000 })
+}
+
+/// What selects.
+fn members() -> Map<String, Value> {
+    let glob = json!({ "type": "string", "minLength": 1, "maxLength": 1024 });
+    let members = json!({
+        "type": type_name(),
+        "id": id(),
+        "ids": list(&id()),
+        "tag": label(),
+        "tags": list(&label()),
+        "path": label(),
+        "paths": list(&label()),
+        "key": label(),
+        "keys": list(&label()),
+        "pattern": glob,
+        "patterns": list(&glob),
+        "all": { "type": "boolean" },
+    });
+    members.as_object().cloned().unwrap_or_default()
+}
+
+/// What belongs to the whole request.
+fn options() -> Map<String, Value> {
+    let actions = ["create", "update", "delete", "restore", "force_delete", "archive"];
+    let text = json!({ "type": "string", "maxLength": 1024 });
+    let options = json!({
+        "mode": { "enum": ["hard", "soft"], "default": "hard" },
+        "mirror": { "type": "boolean", "default": true },
+        "action": { "enum": actions, "default": "update" },
+        "reason": text,
+        "changed": list(&text),
+        "dry_run": { "type": "boolean", "default": false },
+    });
+    options.as_object().cloned().unwrap_or_default()
+}
+
+fn invalidation() -> Value {
+    let mut properties = members();
+    let items = json!({ "$ref": "#/components/schemas/Selector" });
+    properties.insert("items".into(), list(&items));
+    properties.extend(options());
+    json!({
+        "description": "A union of selectors, and how. At least one selector: clearing everything \
+            needs `all`.",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+        "minProperties": 1,
+    })
+}
+
+fn selector() -> Value {
+    json!({
+        "description": "One item of a batch.",
+        "type": "object",
+        "properties": members(),
+        "additionalProperties": false,
+        "minProperties": 1,
+    })
+}
+
+fn clear() -> Value {
+    json!({
+        "description": "How everything is cleared.",
+        "type": "object",
+        "properties": options(),
+    })
+}
+
+fn login() -> Value {
+    let text = json!({ "type": "string", "maxLength": 1024 });
+    json!({
+        "description": "A service account; further members are ignored.",
+        "type": "object",
+        "properties": { "email": text, "password": text },
+        "required": ["email", "password"],
+    })
+}
+
+fn limit() -> Value {
+    json!({
+        "description": "What is left out stays as it is.",
+        "type": "object",
+        "properties": {
+            "rate_per_second": {
+                "type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 1_000_000,
+            },
+            "burst": { "type": ["integer", "null"], "minimum": 1, "maximum": 4_294_967_295_u32 },
+        },
+        "additionalProperties": false,
+    })
+}
