@@ -101,6 +101,10 @@ impl LogFile {
         Ok(())
     }
 
+    pub(super) fn set_rotation(&mut self, rotate_bytes: u64, rotate_count: usize) {
+        (self.rotate_bytes, self.rotate_count) = (rotate_bytes, rotate_count);
+    }
+
     /// Whether the path no longer leads to the file that is open.
     pub(super) fn is_moved(&self) -> bool {
         let open = self.open.as_ref().and_then(|file| file.metadata().ok());

@@ -107,6 +107,12 @@ impl Log {
         self.shared.level.store(level as u8, Relaxed);
     }
 
+    /// Rotates at another size, and keeps another number of files, from the next line on.
+    pub fn set_rotation(&self, rotate_bytes: u64, rotate_count: usize) {
+        // A full order queue means a disk that does not answer, which has worse to tell.
+        let _ = self.control.try_send(Control::Rotate(rotate_bytes, rotate_count));
+    }
+
     /// Closes the file and opens its path anew: somebody moved it away.
     pub fn reopen(&self) {
         // A full order queue already holds something that makes the writer look at the path.

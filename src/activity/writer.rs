@@ -34,6 +34,8 @@ const RETRY_EVERY: Duration = Duration::from_millis(250);
 pub(super) enum Control {
     /// Open the path anew.
     Reopen,
+    /// Rotate at this size and keep so many.
+    Rotate(u64, usize),
     /// Try everything that is queued now, then answer whether it is written.
     Flush(Sender<bool>),
     /// The same, and end.
@@ -81,6 +83,7 @@ impl Writer {
             self.wait();
             match self.control.try_recv() {
                 Ok(Control::Reopen) => self.reopen(),
+                Ok(Control::Rotate(bytes, count)) => self.file.set_rotation(bytes, count),
                 Ok(Control::Flush(answer)) => {
                     let _ = answer.send(self.write_queued());
                 }

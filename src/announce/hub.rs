@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
@@ -16,6 +17,7 @@ use super::frame::{self, Position};
 use crate::activity::{Activity, Kind, Level};
 use crate::domain::{Event, Source};
 use crate::journal::Journal;
+use crate::support::Live;
 use crate::support::backoff::chance;
 
 /// Events read from the journal at a time.
@@ -64,7 +66,8 @@ pub struct Hub {
 }
 
 struct Inner {
-    config: Config,
+    config: Live<Config>,
+    changed: Notify,
     instance: String,
     journal: Journal,
     readers: Mutex<Readers>,
@@ -75,12 +78,20 @@ impl Hub {
     pub fn new(config: Config, instance: String, journal: Journal) -> Self {
         let at = *journal.head().borrow();
         let readers = Mutex::new(Readers { at, ..Readers::default() });
-        Self { inner: Arc::new(Inner { config, instance, journal, readers }) }
+        let (config, changed) = (Live::new(config), Notify::new());
+        Self { inner: Arc::new(Inner { config, changed, instance, journal, readers }) }
     }
 
     /// The stream's settings.
-    pub fn config(&self) -> &Config {
-        &self.inner.config
+    pub fn config(&self) -> Arc<Config> {
+        self.inner.config.get()
+    }
+
+    /// Goes on with other settings. Readers that are connected keep the queue they were given; who
+    /// may come, and how many, is judged anew only for those who come.
+    pub fn adopt(&self, config: Config) {
+        self.inner.config.set(config);
+        self.inner.changed.notify_one();
     }
 
     /// Readers connected.
@@ -91,9 +102,8 @@ impl Hub {
     /// Reads the journal and broadcasts until told to stop; then says goodbye.
     pub async fn run(self, stop: CancellationToken) {
         let mut head = self.inner.journal.head();
-        let mut ping = tokio::time::interval(self.inner.config.ping_every);
-        ping.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        ping.tick().await;
+        let mut every = self.config().ping_every;
+        let mut ping = pings(every);
         loop {
             head.borrow_and_update();
             self.catch_up().await;
@@ -102,6 +112,12 @@ impl Hub {
                 _ = ping.tick() => {
                     let mut readers = self.inner.readers.lock();
                     broadcast(&mut readers, &[frame::ping()]);
+                }
+                () = self.inner.changed.notified() => {
+                    let wanted = self.config().ping_every;
+                    if std::mem::replace(&mut every, wanted) != wanted {
+                        ping = pings(wanted);
+                    }
                 }
                 changed = head.changed() => {
                     if changed.is_err() {
@@ -116,7 +132,7 @@ impl Hub {
     /// of the journal may bring more events than a reader's queue holds, and between two pages
     /// those who read get to do so.
     async fn catch_up(&self) {
-        let page_events = (self.inner.config.queue_events_max / 2).clamp(1, PAGE_EVENTS);
+        let page_events = (self.config().queue_events_max / 2).clamp(1, PAGE_EVENTS);
         while self.broadcast_page(page_events) {
             tokio::task::yield_now().await;
         }
@@ -148,26 +164,27 @@ impl Hub {
     /// [`Refused`].
     pub fn subscribe(&self, last_id: Option<&str>) -> Result<Subscription, Refused> {
         let inner = &*self.inner;
+        let config = self.config();
         let mut readers = inner.readers.lock();
         if readers.is_closed {
             return Err(Refused::Closed);
         }
         readers.list.retain(|reader| !reader.queue.is_closed());
-        if readers.list.len() >= inner.config.clients_max {
+        if readers.list.len() >= config.clients_max {
             return Err(Refused::Full);
         }
         let missed = last_id.map(|id| self.missed(id, readers.at));
         let gap = matches!(missed, Some(None));
         let mut frames = missed.flatten().unwrap_or_default();
         let version = inner.journal.versions().version;
-        let retry = inner.config.retry.as_millis();
+        let retry = config.retry.as_millis();
         let mut first = vec![frame::hello(&inner.instance, version, frames.len(), gap, retry)];
         if gap {
             let id = format!("{}-{}", inner.journal.epoch(), readers.at);
             first.push(frame::resync(Some(&id), "unknown id"));
         }
         first.append(&mut frames);
-        let (queue, live) = mpsc::channel(inner.config.queue_events_max.max(1));
+        let (queue, live) = mpsc::channel(config.queue_events_max.max(1));
         let cut = CancellationToken::new();
         readers.list.push(Reader { queue, cut: cut.clone() });
         Ok(Subscription { first, live, cut })
@@ -210,6 +227,13 @@ impl Hub {
             drop(reader.queue.try_send(frame::goodbye(wait_ms)));
         }
     }
+}
+
+/// The first comes after one whole time.
+fn pings(every: Duration) -> Interval {
+    let mut ping = tokio::time::interval_at(Instant::now() + every, every);
+    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ping
 }
 
 /// What the quench mirrors again was told to listeners when it was applied.

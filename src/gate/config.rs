@@ -61,7 +61,7 @@ pub struct Config {
 }
 
 /// Where another issuer publishes its keys, and which tokens it may sign.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JwksConfig {
     /// https, or http to loopback.
     pub url: Url,

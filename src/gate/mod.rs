@@ -11,6 +11,7 @@ mod jwk;
 mod jwks;
 mod key;
 mod limit;
+mod policy;
 mod seen;
 mod signing;
 mod token;
@@ -36,9 +37,9 @@ use crate::domain::{
     Action, Demand, EventId, Invalidation, Principal, Role, Scope, Selectors, Submission,
 };
 use crate::net::Transport;
-use crate::support::Secret;
+use crate::support::{Live, Secret};
 use header::Header;
-use jwks::Jwks;
+use policy::Policy;
 
 /// A token to be made.
 #[derive(Debug, Clone, Copy)]
@@ -91,13 +92,9 @@ pub enum Admission {
 
 /// The gate: who may, how often, seen before.
 pub struct Gate {
-    config: Config,
-    tokens: Tokens,
-    jwks: Option<Arc<Jwks>>,
-    accounts: Accounts,
-    requests: KeyedLimit,
-    login_failures: KeyedLimit,
-    token_failures: KeyedLimit,
+    policy: Live<Policy>,
+    /// Over what keys of other issuers are fetched, where anybody may fetch.
+    over: Option<Arc<dyn Transport>>,
     /// Event ids that had their effect here.
     pub seen: SeenEvents,
     /// Answers by idempotency key.
@@ -110,39 +107,44 @@ impl Gate {
     /// Builds the gate; `known` are the event ids that the journal remembers.
     pub fn new(config: Config, known: impl IntoIterator<Item = EventId>) -> Self {
         Self {
-            tokens: Tokens::new(&config),
-            jwks: None,
-            accounts: Accounts::new(config.service_accounts.clone()),
-            requests: KeyedLimit::per_second(config.requests_per_second, config.burst),
-            login_failures: KeyedLimit::per_minute(config.login_failures_per_minute),
-            token_failures: KeyedLimit::per_minute(config.token_failures_per_minute),
             seen: SeenEvents::new(config.event_ids_max, known),
             answers: Answers::new(config.idempotency_keys_max),
             lanes: Lanes::default(),
-            config,
+            policy: Live::new(Policy::new(config, None, None)),
+            over: None,
         }
     }
 
     /// Lets the gate fetch keys from `auth.jwks_url`, where one is configured.
     #[must_use]
     pub fn fetching_over(mut self, over: Arc<dyn Transport>) -> Self {
-        let config = self.config.jwks.clone();
-        self.jwks = config.map(|jwks| Arc::new(Jwks::new(jwks, self.config.leeway, over)));
+        self.over = Some(over);
+        let now = self.policy.get();
+        self.policy.set(Policy::new((*now.config).clone(), Some(&now), self.over.as_ref()));
         self
     }
 
+    /// Judges by another configuration from now on. What was counted against a limit stays counted
+    /// where the limit stays; what was seen before stays seen.
+    pub fn adopt(&self, config: Config) {
+        self.answers.keep(config.idempotency_keys_max);
+        let before = self.policy.get();
+        self.policy.set(Policy::new(config, Some(&before), self.over.as_ref()));
+    }
+
     /// The limits that parsing needs.
-    pub fn config(&self) -> &Config {
-        &self.config
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.policy.get().config)
     }
 
     /// The address to judge by: the socket's, unless a trusted proxy says whom it speaks for. Then
     /// it is the rightmost address of `X-Forwarded-For` that is no trusted proxy itself.
     pub fn client_address(&self, socket: IpAddr, forwarded_for: &[&str]) -> IpAddr {
+        let config = self.config();
         let mut address = socket.to_canonical();
         let hops = forwarded_for.iter().flat_map(|line| line.split(',')).map(str::trim);
         for hop in hops.rev() {
-            if !is_within(address, &self.config.trusted_proxies) {
+            if !is_within(address, &config.trusted_proxies) {
                 break;
             }
             match hop.parse::<IpAddr>() {
@@ -158,24 +160,22 @@ impl Gate {
     /// # Errors
     /// [`Rejected::Address`].
     pub fn check_address(&self, address: IpAddr) -> Result<(), Rejected> {
-        if self.config.allow.is_empty() || is_within(address, &self.config.allow) {
-            Ok(())
-        } else {
-            Err(Rejected::Address)
-        }
+        let allow = &self.policy.get().config.allow;
+        if allow.is_empty() || is_within(address, allow) { Ok(()) } else { Err(Rejected::Address) }
     }
 
     /// Fetches the key that a token names, where it is another issuer's and we do not have it. To
     /// be awaited before [`Gate::authenticate`], which judges by what is known; mostly there is
     /// nothing to wait for.
     pub async fn learn_key(&self, authorization: Option<&str>) {
-        let Some(jwks) = &self.jwks else { return };
+        let policy = self.policy.get();
+        let Some(jwks) = &policy.jwks else { return };
         let Some(header) = authorization.and_then(bearer).and_then(|it| Header::read(it).ok())
         else {
             return;
         };
         let is_shared = header.algorithm == jsonwebtoken::Algorithm::HS256;
-        if !is_shared && !self.tokens.has_pair(header.kid.as_deref()) {
+        if !is_shared && !policy.tokens.has_pair(header.kid.as_deref()) {
             jwks.learn(&header).await;
         }
     }
@@ -193,27 +193,18 @@ impl Gate {
         let Some(token) = authorization.and_then(bearer) else {
             return Err(Rejected::Missing);
         };
-        if let Some(admin) = self.admin(token) {
+        let policy = self.policy.get();
+        if let Some(admin) = policy.admin(token) {
             return Ok(admin);
         }
-        match self.verify(token) {
-            Ok(claims) => self.principal(&claims),
+        match policy.verify(token) {
+            Ok(claims) => policy.principal(&claims),
             Err(_) => {
                 let key = limit::address_key(address);
-                self.token_failures.check(&key).map_err(Rejected::TooMany)?;
+                policy.token_failures.check(&key).map_err(Rejected::TooMany)?;
                 Err(Rejected::Invalid)
             }
         }
-    }
-
-    fn admin(&self, token: &str) -> Option<Principal> {
-        let is_one = self.config.admin_tokens.iter().any(|admin| admin.matches(token));
-        is_one.then(|| Principal { name: "admin".into(), role: Role::AdminToken })
-    }
-
-    fn verify(&self, token: &str) -> Result<Claims, BadToken> {
-        let others = self.jwks.as_ref().and_then(|jwks| jwks.known());
-        self.tokens.verify(token, others.as_deref())
     }
 
     /// Whom a token stands for, or why it does not: for the operator who holds it. Counts nothing.
@@ -221,44 +212,23 @@ impl Gate {
     /// # Errors
     /// The reason, which callers of the API are never told.
     pub fn explain(&self, token: &str) -> Result<Principal, String> {
-        if let Some(admin) = self.admin(token) {
+        let policy = self.policy.get();
+        if let Some(admin) = policy.admin(token) {
             return Ok(admin);
         }
-        let claims = self.verify(token).map_err(|bad| bad.to_string())?;
-        self.principal(&claims).map_err(|rejected| rejected.to_string())
+        let claims = policy.verify(token).map_err(|bad| bad.to_string())?;
+        policy.principal(&claims).map_err(|rejected| rejected.to_string())
     }
 
     /// Makes a token with our first key, and says how many seconds it is valid.
     pub fn issue(&self, order: &Order<'_>) -> Option<(String, u64)> {
-        self.tokens.issue(order)
+        self.policy.get().tokens.issue(order)
     }
 
     /// The public halves of our private keys as a JWK set (RFC 7517 section 5).
     pub fn public_keys(&self) -> Value {
-        let keys: Vec<Value> = self.config.signing_keys.iter().map(SigningKey::jwk).collect();
+        let keys: Vec<Value> = self.config().signing_keys.iter().map(SigningKey::jwk).collect();
         json!({ "keys": keys })
-    }
-
-    /// The role is decided by the verified name first: a peer's account stays a peer's account
-    /// whatever else its token claims.
-    fn principal(&self, claims: &Claims) -> Result<Principal, Rejected> {
-        let name = claims.email.as_ref().unwrap_or(&claims.subject).clone();
-        let is_service =
-            |email: &String| self.accounts.has(email) || self.config.service_emails.contains(email);
-        let has = |roles: &[String]| roles.iter().any(|role| claims.roles.contains(role));
-        let role = if is_service(&name)
-            || is_service(&claims.subject)
-            || claims.roles.iter().any(|role| role == "service")
-        {
-            Role::Service
-        } else if has(&self.config.admin_roles) {
-            Role::Admin
-        } else if has(&self.config.editor_roles) {
-            Role::Editor
-        } else {
-            return Err(Rejected::Forbidden("a role that this instance knows"));
-        };
-        Ok(Principal { name, role })
     }
 
     /// Counts a request against its principal; the admin token is exempt.
@@ -269,7 +239,7 @@ impl Gate {
         if who.role == Role::AdminToken {
             return Ok(());
         }
-        self.requests.check(&who.name).map_err(Rejected::TooMany)
+        self.policy.get().requests.check(&who.name).map_err(Rejected::TooMany)
     }
 
     /// Checks email and password and issues a token.
@@ -283,13 +253,14 @@ impl Gate {
         password: Secret,
         address: IpAddr,
     ) -> Result<(String, u64), Rejected> {
-        if self.accounts.verify(email, password).await {
-            let issued = self.tokens.issue(&Order::service(email));
+        let policy = self.policy.get();
+        if policy.accounts.verify(email, password).await {
+            let issued = policy.tokens.issue(&Order::service(email));
             return Ok(issued.expect("a gate in service has a key, as its configuration says"));
         }
         let account: String = email.chars().take(128).collect();
-        self.login_failures.check(&limit::address_key(address)).map_err(Rejected::TooMany)?;
-        self.login_failures.check(&format!("@{account}")).map_err(Rejected::TooMany)?;
+        policy.login_failures.check(&limit::address_key(address)).map_err(Rejected::TooMany)?;
+        policy.login_failures.check(&format!("@{account}")).map_err(Rejected::TooMany)?;
         Err(Rejected::Invalid)
     }
 

@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -108,7 +109,7 @@ pub struct Answer {
 /// Answers by principal and `Idempotency-Key`.
 pub struct Answers {
     kept: Mutex<KeptAnswers>,
-    keys_max: usize,
+    keys_max: AtomicUsize,
 }
 
 /// By key, and the keys in the order they came.
@@ -117,7 +118,12 @@ type KeptAnswers = (HashMap<String, Arc<Answer>>, VecDeque<String>);
 impl Answers {
     /// Keeps so many; the oldest go first.
     pub fn new(keys_max: usize) -> Self {
-        Self { kept: Mutex::default(), keys_max: keys_max.max(1) }
+        Self { kept: Mutex::default(), keys_max: AtomicUsize::new(keys_max.max(1)) }
+    }
+
+    /// Keeps so many from now on.
+    pub fn keep(&self, keys_max: usize) {
+        self.keys_max.store(keys_max.max(1), Relaxed);
     }
 
     /// The answer given to this key before.
@@ -132,7 +138,7 @@ impl Answers {
         if map.insert(key.clone(), Arc::new(answer)).is_none() {
             order.push_back(key);
         }
-        while order.len() > self.keys_max {
+        while order.len() > self.keys_max.load(Relaxed) {
             if let Some(oldest) = order.pop_front() {
                 map.remove(&oldest);
             }

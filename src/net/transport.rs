@@ -19,6 +19,7 @@ use rustls::pki_types::pem::PemObject;
 use url::Url;
 
 use super::addresses::{CheckedResolver, is_forbidden};
+use crate::support::Live;
 
 /// A request to send.
 #[derive(Debug, Clone)]
@@ -101,7 +102,7 @@ pub trait Transport: Send + Sync {
 }
 
 /// Limits of the real network.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
     /// One exchange, connect to last byte.
     pub timeout: Duration,
@@ -113,6 +114,12 @@ pub struct Config {
 
 /// The real network.
 pub struct Network {
+    current: Live<Clients>,
+    authorities: Vec<CertificateDer<'static>>,
+}
+
+/// The clients of one configuration.
+struct Clients {
     pooled: Client,
     alone: Client,
     answer_bytes_max: usize,
@@ -156,8 +163,25 @@ impl Network {
     /// [`ClientError`] where a certificate is none.
     pub fn trusting(
         config: Config,
-        authorities: &[CertificateDer<'_>],
+        authorities: &[CertificateDer<'static>],
     ) -> Result<Self, ClientError> {
+        let current = Live::new(Clients::new(config, authorities)?);
+        Ok(Self { current, authorities: authorities.to_vec() })
+    }
+
+    /// Goes on with other limits, if clients can be built of them; exchanges under way end under
+    /// the old ones.
+    ///
+    /// # Errors
+    /// [`ClientError`]; nothing was changed then.
+    pub fn adopt(&self, config: Config) -> Result<(), ClientError> {
+        self.current.set(Clients::new(config, &self.authorities)?);
+        Ok(())
+    }
+}
+
+impl Clients {
+    fn new(config: Config, authorities: &[CertificateDer<'_>]) -> Result<Self, ClientError> {
         let build = |idle_max: usize| {
             builder_trusting(authorities)?
                 .dns_resolver(CheckedResolver)
@@ -212,11 +236,13 @@ impl Network {
 
 impl Transport for Network {
     fn send(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, Failure>> {
-        Box::pin(self.exchange(&self.pooled, request))
+        let clients = self.current.get();
+        Box::pin(async move { clients.exchange(&clients.pooled, request).await })
     }
 
     fn send_alone(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, Failure>> {
-        Box::pin(self.exchange(&self.alone, request))
+        let clients = self.current.get();
+        Box::pin(async move { clients.exchange(&clients.alone, request).await })
     }
 }
 

@@ -4,6 +4,8 @@
 pub mod backoff;
 pub mod clock;
 pub mod duration;
+pub mod live;
 pub mod secret;
 
+pub use live::Live;
 pub use secret::Secret;

@@ -36,6 +36,16 @@ impl Secret {
     }
 }
 
+/// Whether two are the same text, in constant time: for noticing that a setting changed. Unlike
+/// [`Secret::matches`] two unset ones are equal, so it is no check of a credential.
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.matches(other.expose()) || (self.is_empty() && other.is_empty())
+    }
+}
+
+impl Eq for Secret {}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(if self.is_empty() { "(unset)" } else { "***" })

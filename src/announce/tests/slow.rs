@@ -86,6 +86,19 @@ async fn a_quiet_stream_pings() {
     reader.expect("ping").await;
 }
 
+/// Other settings hold for whoever comes, and for the next ping.
+#[tokio::test(start_paused = true)]
+async fn other_settings_take_over_while_readers_stay() {
+    let scene = Scene::with(Config { ping_every: Duration::from_secs(1_000), ..config() });
+    let mut reader = scene.open(None);
+    reader.expect("hello").await;
+    let before = tokio::time::Instant::now();
+    scene.hub.adopt(Config { ping_every: Duration::from_secs(5), clients_max: 1, ..config() });
+    reader.expect("ping").await;
+    assert!(before.elapsed() < Duration::from_secs(10));
+    assert_eq!(scene.hub.subscribe(None).err(), Some(Refused::Full));
+}
+
 /// Tickets are random, good once, and bounded: the oldest go first.
 #[tokio::test(start_paused = true)]
 async fn tickets_are_bounded() {

@@ -127,3 +127,20 @@ fn a_flood_of_bad_tokens_is_limited_and_good_ones_pass() {
     let elsewhere = gate.authenticate(Some("Bearer nonsense"), address("203.0.113.8"));
     assert_eq!(elsewhere, Err(Rejected::Invalid), "another address has its own count");
 }
+
+/// What changes with the settings changes at once; a limit that stays forgives nobody.
+#[test]
+fn another_policy_takes_over_and_counts_stay() {
+    let gate = Gate::new(Config { requests_per_second: 1, burst: 2, ..config() }, []);
+    let ann = who(Role::Admin);
+    while gate.check_rate(&ann).is_ok() {}
+    let rotated = vec![Secret::new("admin-after-it-was-changed")];
+    let other = Config { requests_per_second: 1, burst: 2, admin_tokens: rotated, ..config() };
+    gate.adopt(other.clone());
+    assert!(gate.authenticate(Some("Bearer admin-after-it-was-changed"), somebody()).is_ok());
+    assert!(gate.authenticate(Some("Bearer admin-now"), somebody()).is_err());
+    assert!(gate.check_rate(&ann).is_err(), "the limit is the one that ann has reached");
+    gate.adopt(Config { burst: 50, selectors_max: 7, ..other });
+    assert!(gate.check_rate(&ann).is_ok());
+    assert_eq!(gate.config().selectors_max, 7);
+}

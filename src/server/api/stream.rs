@@ -103,8 +103,8 @@ pub async fn admit_reader(control: &Control, call: &Call) -> Result<(), Problem>
 fn check_origin(control: &Control, call: &Call) -> Result<Option<HeaderValue>, Problem> {
     let Some(origin) = call.headers.get("origin") else { return Ok(None) };
     let text = origin.to_str().unwrap_or_default();
-    let origins = &control.pipeline.hub.config().origins;
-    if origins.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(text)) {
+    let config = control.pipeline.hub.config();
+    if config.origins.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(text)) {
         return Ok(Some(origin.clone()));
     }
     let detail = "this origin is not in stream.origins";

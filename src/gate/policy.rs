@@ -1,0 +1,92 @@
+//! What the gate judges by, as one value, so that all of it changes at once.
+//!
+//! A request that began under one policy ends under it. Limits whose figures stay go on counting
+//! where they were: a change of something else must not forgive a flood.
+
+use std::sync::Arc;
+
+use super::jwks::Jwks;
+use super::{Accounts, BadToken, Claims, Config, KeyedLimit, Rejected, Tokens};
+use crate::domain::{Principal, Role};
+use crate::net::Transport;
+
+/// A configuration and what is built of it.
+pub(super) struct Policy {
+    pub config: Arc<Config>,
+    pub tokens: Tokens,
+    pub jwks: Option<Arc<Jwks>>,
+    pub accounts: Accounts,
+    pub requests: Arc<KeyedLimit>,
+    pub login_failures: Arc<KeyedLimit>,
+    pub token_failures: Arc<KeyedLimit>,
+}
+
+impl Policy {
+    /// Builds it; limits that are as `before` are taken over with what they counted, and so are the
+    /// keys of another issuer with what was fetched.
+    pub fn new(config: Config, before: Option<&Self>, over: Option<&Arc<dyn Transport>>) -> Self {
+        let kept = before.filter(|before| {
+            before.config.jwks == config.jwks && before.config.leeway == config.leeway
+        });
+        let fetch = |jwks: super::JwksConfig| {
+            over.map(|over| Arc::new(Jwks::new(jwks, config.leeway, Arc::clone(over))))
+        };
+        let jwks = match kept.and_then(|before| before.jwks.clone()) {
+            Some(kept) => Some(kept),
+            None => config.jwks.clone().and_then(fetch),
+        };
+        let same = |figure: fn(&Config) -> (u32, u32), limit: fn(&Self) -> &Arc<KeyedLimit>| {
+            let before = before.filter(|before| figure(&before.config) == figure(&config));
+            before.map(|before| Arc::clone(limit(before)))
+        };
+        let requests = same(|c| (c.requests_per_second, c.burst), |p| &p.requests);
+        let logins = same(|c| (c.login_failures_per_minute, 0), |p| &p.login_failures);
+        let tokens = same(|c| (c.token_failures_per_minute, 0), |p| &p.token_failures);
+        let per_minute = |rate| Arc::new(KeyedLimit::per_minute(rate));
+        Self {
+            tokens: Tokens::new(&config),
+            jwks,
+            accounts: Accounts::new(config.service_accounts.clone()),
+            requests: requests.unwrap_or_else(|| {
+                Arc::new(KeyedLimit::per_second(config.requests_per_second, config.burst))
+            }),
+            login_failures: logins.unwrap_or_else(|| per_minute(config.login_failures_per_minute)),
+            token_failures: tokens.unwrap_or_else(|| per_minute(config.token_failures_per_minute)),
+            config: Arc::new(config),
+        }
+    }
+
+    /// The admin, where the token is one of theirs.
+    pub fn admin(&self, token: &str) -> Option<Principal> {
+        let is_one = self.config.admin_tokens.iter().any(|admin| admin.matches(token));
+        is_one.then(|| Principal { name: "admin".into(), role: Role::AdminToken })
+    }
+
+    /// What a token says, by our own keys and by those of another issuer that are known.
+    pub fn verify(&self, token: &str) -> Result<Claims, BadToken> {
+        let others = self.jwks.as_ref().and_then(|jwks| jwks.known());
+        self.tokens.verify(token, others.as_deref())
+    }
+
+    /// The role is decided by the verified name first: a peer's account stays a peer's account
+    /// whatever else its token claims.
+    pub(super) fn principal(&self, claims: &Claims) -> Result<Principal, Rejected> {
+        let name = claims.email.as_ref().unwrap_or(&claims.subject).clone();
+        let is_service =
+            |email: &String| self.accounts.has(email) || self.config.service_emails.contains(email);
+        let has = |roles: &[String]| roles.iter().any(|role| claims.roles.contains(role));
+        let role = if is_service(&name)
+            || is_service(&claims.subject)
+            || claims.roles.iter().any(|role| role == "service")
+        {
+            Role::Service
+        } else if has(&self.config.admin_roles) {
+            Role::Admin
+        } else if has(&self.config.editor_roles) {
+            Role::Editor
+        } else {
+            return Err(Rejected::Forbidden("a role that this instance knows"));
+        };
+        Ok(Principal { name, role })
+    }
+}
