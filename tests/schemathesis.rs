@@ -20,7 +20,7 @@ const INSTALL_TIME_MAX: Duration = Duration::from_secs(300);
 /// It takes half a minute alone.
 const RUN_TIME_MAX: Duration = Duration::from_secs(180);
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
-    response_headers_conformance,response_schema_conformance";
+    response_headers_conformance,response_schema_conformance,unsupported_method,ignored_auth";
 
 /// Where the program is; `None` where it is not wanted.
 #[allow(clippy::print_stderr, reason = "what was left out must be seen")]
@@ -61,6 +61,8 @@ async fn scene() -> (Node, StubPeer) {
         // The password of the description's example, so that its login succeeds.
         .env("SERVICE_EMAIL", "mirror@example.org")
         .env("SERVICE_PASSWORD", "correct horse battery")
+        // Below the client's patience: it asks for the longest wait that is described.
+        .set("limits.wait_ms_max", 500)
         .mirrors([peer.name()])
         .start()
         .await;

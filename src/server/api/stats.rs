@@ -52,7 +52,8 @@ pub async fn versions(control: Arc<Control>, call: Call) -> Handled {
             types.extend(all.map(|(name, version)| (name.to_string(), *version)));
         }
         Some(list) => {
-            for text in list.split(',').map(str::trim).take(TYPES_MAX) {
+            let names = list.split(',').map(str::trim).filter(|text| !text.is_empty());
+            for text in names.take(TYPES_MAX) {
                 let name = TypeName::parse(text)
                     .map_err(|e| Problem::unprocessable("bad_value", format!("types {e}")))?;
                 let name = control.pipeline.rules.canonical(&name);

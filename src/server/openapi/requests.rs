@@ -102,6 +102,7 @@ fn clear() -> Value {
         "description": "How everything is cleared.",
         "type": "object",
         "properties": options(),
+        "additionalProperties": false,
     })
 }
 
