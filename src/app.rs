@@ -27,7 +27,7 @@ use crate::pipeline::Pipeline;
 use crate::resolve::Rules;
 use crate::server::{Control, Listener};
 use crate::store::Memory;
-use crate::support::Secret;
+use crate::support::{Live, Secret};
 
 /// A running instance.
 pub struct Instance {
@@ -56,7 +56,7 @@ impl Instance {
         let log = Log::start(settings.log.clone()).with_context(|| format!("log {log_file}"))?;
         // A second instance in one process (tests) shares the first one's log.
         drop(log.install());
-        let rules = Arc::new(Rules::new(&settings.resolve)?);
+        let rules = Arc::new(Live::new(Rules::new(&settings.resolve)?));
         let (journal, recovered) = open_journal(&settings).await?;
         let own = Arc::new(BootNonce::draw());
         let pipeline = assemble(&settings, rules, journal, Arc::clone(&own))?;
@@ -127,7 +127,7 @@ async fn open_journal(settings: &Settings) -> anyhow::Result<(Journal, Recovered
 
 fn assemble(
     settings: &Settings,
-    rules: Arc<Rules>,
+    rules: Arc<Live<Rules>>,
     journal: Journal,
     own: Arc<BootNonce>,
 ) -> anyhow::Result<Arc<Pipeline>> {

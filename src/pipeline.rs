@@ -14,21 +14,21 @@ use crate::announce::Hub;
 use crate::deliver::{Delivery, Outcome};
 use crate::domain::scope::Wall;
 use crate::domain::{
-    Action, Applied, Demand, Event, EventId, Plan, Principal, Scope, Selectors, Source, Submission,
-    TypeName,
+    Action, Applied, Demand, Event, EventId, Mode, Plan, Principal, Scope, Selectors, Source,
+    Submission, TypeName,
 };
 use crate::gate::{Admission, Gate};
 use crate::journal::{Journal, NotReset, Receipt, Refused};
 use crate::resolve::Rules;
 use crate::store::Memory;
-use crate::support::clock;
+use crate::support::{Live, clock};
 
 /// Everything an invalidation passes through.
 pub struct Pipeline {
     /// `instance.name`.
     pub instance: String,
     /// Names and graph.
-    pub rules: Arc<Rules>,
+    pub rules: Arc<Live<Rules>>,
     /// Who may, how often, seen before.
     pub gate: Arc<Gate>,
     /// The cache.
@@ -104,23 +104,15 @@ impl Pipeline {
             .unwrap_or(Err(Rejected::Stopping))
     }
 
-    async fn run(&self, who: Principal, mut submission: Submission) -> Result<Done, Rejected> {
+    async fn run(&self, who: Principal, submission: Submission) -> Result<Done, Rejected> {
         // A second copy of a batch must wait for the first one's disk before it is called known.
         let lane = submission.peer.as_ref().map(|batch| format!("origin {}", batch.origin));
         let _turn = match &lane {
             Some(origin) => Some(self.gate.lanes.enter(origin).await),
             None => None,
         };
-        self.refuse_unknown(&submission)?;
-        self.compare_graphs(&mut submission);
-        let echo_of = self.echo_of(&who, &submission);
-        let Admission::Fresh(invalidation) =
-            self.gate.admit(submission, who, &self.instance, echo_of)
-        else {
-            return Ok(Done::Duplicate);
-        };
-        let plan = self.rules.resolve(*invalidation);
-        let applied = self.store.apply(&plan.total());
+        let cleared = self.rules.with(|rules| self.clear(rules, who, submission))?;
+        let Some((plan, applied)) = cleared else { return Ok(Done::Duplicate) };
         self.expect_back(plan.invalidation.id, &plan.invalidation.covers);
         let (event, is_degraded) = self.record(&plan).await?;
         self.gate.seen.remember(event.known_ids());
@@ -131,15 +123,48 @@ impl Pipeline {
         Ok(Done::Applied(Box::new(self.report(plan, event, applied, is_degraded))))
     }
 
+    /// From the gate to the cleared store under one set of rules, which cannot be exchanged
+    /// meanwhile; `None` where all of it had its effect before.
+    fn clear(
+        &self,
+        rules: &Rules,
+        who: Principal,
+        mut submission: Submission,
+    ) -> Result<Option<(Plan, Applied)>, Rejected> {
+        refuse_unknown(rules, &submission)?;
+        compare_graphs(rules, &mut submission);
+        let echo_of = self.echo_of(rules, &who, &submission);
+        let admission = self.gate.admit(submission, who, &self.instance, echo_of);
+        let Admission::Fresh(invalidation) = admission else { return Ok(None) };
+        let plan = rules.resolve(*invalidation);
+        let applied = self.store.apply(&plan.total());
+        Ok(Some((plan, applied)))
+    }
+
+    /// Goes on under other rules. Invalidations are cleared under the old or the new ones, never
+    /// under some of each. Where a name means another type than before, everything stored is
+    /// cleared with the exchange: entries lie under the meaning of their time, and an invalidation
+    /// under the new one would not find them. Says whether that was so.
+    pub fn adopt_rules(&self, rules: Rules) -> bool {
+        self.rules.exchange(rules, |old, new| {
+            let is_cleared = !old.means_as(new);
+            if is_cleared {
+                self.store.apply(&Demand::new(Mode::Hard, Selectors::all()));
+            }
+            is_cleared
+        })
+    }
+
     /// What a submission would do: the same steps, stopped after the plan.
     ///
     /// # Errors
     /// [`Rejected::UnknownTypes`].
     pub fn preview(&self, who: Principal, submission: Submission) -> Result<Done, Rejected> {
-        self.refuse_unknown(&submission)?;
-        let echo_of = self.echo_of(&who, &submission);
+        let rules = self.rules.get();
+        refuse_unknown(&rules, &submission)?;
+        let echo_of = self.echo_of(&rules, &who, &submission);
         let plan = match self.gate.admit(submission, who, &self.instance, echo_of) {
-            Admission::Fresh(invalidation) => self.rules.resolve(*invalidation),
+            Admission::Fresh(invalidation) => rules.resolve(*invalidation),
             Admission::Duplicate => return Ok(Done::Duplicate),
         };
         let applied = self.store.estimate(&plan.total());
@@ -169,37 +194,11 @@ impl Pipeline {
         Ok((before, at_ms))
     }
 
-    fn refuse_unknown(&self, submission: &Submission) -> Result<(), Rejected> {
-        if !self.rules.is_strict() || submission.peer.is_some() {
-            return Ok(());
-        }
-        let unknown = self.rules.unknown_types(&submission.selectors);
-        if unknown.is_empty() { Ok(()) } else { Err(Rejected::UnknownTypes(unknown)) }
-    }
-
-    /// Where a peer's graph is ours, its cascade is ours too and need not be joined.
-    fn compare_graphs(&self, submission: &mut Submission) {
-        let Some(batch) = &mut submission.peer else { return };
-        if batch.graph == self.rules.graph().hash() {
-            batch.cascade = Selectors::default();
-            return;
-        }
-        Activity {
-            level: Level::Warn,
-            event: Kind::Cascade,
-            msg: "the sender has another graph: its cascade is joined to ours",
-            origin: Some(&batch.origin),
-            status: Some("graph_differs"),
-            ..Activity::default()
-        }
-        .emit();
-    }
-
-    fn echo_of(&self, who: &Principal, submission: &Submission) -> Option<String> {
+    fn echo_of(&self, rules: &Rules, who: &Principal, submission: &Submission) -> Option<String> {
         if submission.is_marked || submission.peer.is_some() || submission.mirror == Some(false) {
             return None;
         }
-        let canonical = submission.selectors.map_types(|name| self.rules.canonical(name));
+        let canonical = submission.selectors.map_types(|name| rules.canonical(name));
         self.delivery.echo_of(who, submission.address, &canonical)
     }
 
@@ -271,7 +270,7 @@ impl Pipeline {
     }
 
     fn own_event(&self, demand: Demand) -> Event {
-        let cascade = self.rules.graph().cascade(&demand.selectors());
+        let cascade = self.rules.get().graph().cascade(&demand.selectors());
         Event {
             id: EventId::fresh(),
             seq: 0,
@@ -339,6 +338,32 @@ impl Pipeline {
         }
         .emit();
     }
+}
+
+fn refuse_unknown(rules: &Rules, submission: &Submission) -> Result<(), Rejected> {
+    if !rules.is_strict() || submission.peer.is_some() {
+        return Ok(());
+    }
+    let unknown = rules.unknown_types(&submission.selectors);
+    if unknown.is_empty() { Ok(()) } else { Err(Rejected::UnknownTypes(unknown)) }
+}
+
+/// Where a peer's graph is ours, its cascade is ours too and need not be joined.
+fn compare_graphs(rules: &Rules, submission: &mut Submission) {
+    let Some(batch) = &mut submission.peer else { return };
+    if batch.graph == rules.graph().hash() {
+        batch.cascade = Selectors::default();
+        return;
+    }
+    Activity {
+        level: Level::Warn,
+        event: Kind::Cascade,
+        msg: "the sender has another graph: its cascade is joined to ours",
+        origin: Some(&batch.origin),
+        status: Some("graph_differs"),
+        ..Activity::default()
+    }
+    .emit();
 }
 
 /// A wall against loops that held: a peer's call without a batch, or a mark.

@@ -44,7 +44,7 @@ pub struct Config {
 }
 
 /// One peer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PeerConfig {
     /// `host[:port]`, or the configured name: what operators call it.
     pub name: String,
@@ -61,7 +61,7 @@ pub struct PeerConfig {
 }
 
 /// How a token is got from a peer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
     /// The account; `None` where none is configured.
     pub credentials: Option<Credentials>,
@@ -77,7 +77,7 @@ impl Login {
 }
 
 /// The ways to a token.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Means {
     /// A request that is answered with one.
     Request(Box<LoginRequest>),
@@ -91,7 +91,7 @@ pub enum Means {
 }
 
 /// What is sent to log in. Its `Debug` leaves out what may hold a key: body and headers.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct LoginRequest {
     /// A path below the peer's base, or a whole URL.
     pub url: String,
@@ -146,7 +146,7 @@ impl fmt::Debug for Mint {
 }
 
 /// A service account at a peer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// Its name.
     pub email: String,

@@ -6,6 +6,7 @@
 //! password.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use url::Url;
 
 use super::{Credentials, Login, LoginRequest, Means, Mint};
 use crate::net::{Failure, Outgoing, Transport};
-use crate::support::Secret;
+use crate::support::{Live, Secret};
 
 /// Life assumed where the answer names none: short, because a 401 costs only one more login.
 const LIFE_UNKNOWN: Duration = Duration::from_secs(300);
@@ -50,13 +51,15 @@ pub enum LoginFailure {
 
 /// A token at one peer.
 pub struct Account {
-    login: Login,
-    mint: Mint,
-    timeout: Duration,
+    login: Live<Login>,
+    mint: Live<Mint>,
+    timeout: Live<Duration>,
     token: Mutex<Option<Kept>>,
 }
 
 struct Kept {
+    /// What it was got with: a token of another account is none.
+    login: Arc<Login>,
     token: Secret,
     refresh_at: Instant,
 }
@@ -74,17 +77,35 @@ pub struct Obtained {
 impl Account {
     /// An account; nothing is sent yet.
     pub fn new(login: Login, mint: Mint, timeout: Duration) -> Self {
-        Self { login, mint, timeout, token: Mutex::new(None) }
+        Self {
+            login: Live::new(login),
+            mint: Live::new(mint),
+            timeout: Live::new(timeout),
+            token: Mutex::new(None),
+        }
     }
 
     /// The email we log in with there.
-    pub fn email(&self) -> Option<&str> {
-        self.login.credentials.as_ref().map(|credentials| credentials.email.as_str())
+    pub fn email(&self) -> Option<String> {
+        let login = self.login.get();
+        login.credentials.as_ref().map(|credentials| credentials.email.clone())
+    }
+
+    /// Logs in like this from now on. Says whether that is another way than before, whose token is
+    /// then used no more.
+    pub fn adopt(&self, login: Login, mint: Mint, timeout: Duration) -> bool {
+        self.timeout.set(timeout);
+        self.mint.set(mint);
+        let is_other = *self.login.get() != login;
+        if is_other {
+            self.login.set(login);
+        }
+        is_other
     }
 
     /// Whether the peer may say where to log in: not where an operator did.
     pub fn takes_login_path(&self) -> bool {
-        matches!(&self.login.means, Means::Request(request) if request.url == super::LOGIN_PATH)
+        matches!(&self.login.get().means, Means::Request(request) if request.url == super::LOGIN_PATH)
     }
 
     /// The token, logging in where there is none or it is past 80 % of its life.
@@ -98,30 +119,33 @@ impl Account {
         over: &dyn Transport,
     ) -> Result<Obtained, LoginFailure> {
         let mut kept = self.token.lock().await;
-        if let Some(kept) = kept.as_ref().filter(|kept| Instant::now() < kept.refresh_at) {
+        let login = self.login.get();
+        let is_good =
+            |kept: &&Kept| Instant::now() < kept.refresh_at && Arc::ptr_eq(&kept.login, &login);
+        if let Some(kept) = kept.as_ref().filter(is_good) {
             return Ok(Obtained { token: kept.token.clone(), is_fresh: false, address: None });
         }
         *kept = None;
         let asked_at = Instant::now();
-        let (token, life, address) = match &self.login.means {
+        let (token, life, address) = match &login.means {
             Means::Bearer(token) => (token.clone(), LIFE_MAX, None),
             Means::SelfSigned { audience } => {
                 let email = self.email().ok_or(LoginFailure::NoCredentials)?;
-                let made = self.mint.make(email, audience).ok_or(LoginFailure::NoKey)?;
+                let made = self.mint.get().make(&email, audience).ok_or(LoginFailure::NoKey)?;
                 (made.0, made.1, None)
             }
             Means::Request(request) => {
-                let credentials = self.login.credentials.as_ref();
-                let credentials = credentials.ok_or(LoginFailure::NoCredentials)?;
-                let outgoing = self.outgoing(request, base, login_path, credentials)?;
+                let credentials = login.credentials.as_ref().ok_or(LoginFailure::NoCredentials)?;
+                let mut outgoing = outgoing(request, base, login_path, credentials)?;
+                outgoing.timeout = *self.timeout.get();
                 let answer = over.send(outgoing).await?;
                 let (token, life) = read(request, &answer)?;
                 (token, life, answer.address)
             }
         };
-        let is_fresh = !matches!(self.login.means, Means::Bearer(_));
+        let is_fresh = !matches!(login.means, Means::Bearer(_));
         let obtained = Obtained { token: token.clone(), is_fresh, address };
-        *kept = Some(Kept { token, refresh_at: asked_at + life.mul_f64(0.8) });
+        *kept = Some(Kept { login, token, refresh_at: asked_at + life.mul_f64(0.8) });
         Ok(obtained)
     }
 
@@ -132,27 +156,26 @@ impl Account {
             *kept = None;
         }
     }
+}
 
-    fn outgoing(
-        &self,
-        request: &LoginRequest,
-        base: &Url,
-        login_path: Option<&str>,
-        credentials: &Credentials,
-    ) -> Result<Outgoing, LoginFailure> {
-        let url = below(base, login_path.unwrap_or(&request.url))
-            .ok_or_else(|| LoginFailure::NoToken("no usable login URL".into()))?;
-        let media = match request.is_form {
-            true => "application/x-www-form-urlencoded",
-            false => "application/json",
-        };
-        let mut headers =
-            vec![(CONTENT_TYPE, media.to_owned()), (ACCEPT, "application/json".into())];
-        let own = request.headers.iter();
-        headers.extend(own.map(|(name, value)| (name.clone(), value.expose().to_owned())));
-        let body = Bytes::from(body(request, credentials));
-        Ok(Outgoing { method: Method::POST, url, headers, body, timeout: self.timeout })
-    }
+/// The request; its time limit is the caller's to set.
+fn outgoing(
+    request: &LoginRequest,
+    base: &Url,
+    login_path: Option<&str>,
+    credentials: &Credentials,
+) -> Result<Outgoing, LoginFailure> {
+    let url = below(base, login_path.unwrap_or(&request.url))
+        .ok_or_else(|| LoginFailure::NoToken("no usable login URL".into()))?;
+    let media = match request.is_form {
+        true => "application/x-www-form-urlencoded",
+        false => "application/json",
+    };
+    let mut headers = vec![(CONTENT_TYPE, media.to_owned()), (ACCEPT, "application/json".into())];
+    let own = request.headers.iter();
+    headers.extend(own.map(|(name, value)| (name.clone(), value.expose().to_owned())));
+    let body = Bytes::from(body(request, credentials));
+    Ok(Outgoing { method: Method::POST, url, headers, body, timeout: LIFE_UNKNOWN })
 }
 
 /// The body with the account filled in, each value as one of its kind: nothing in a password can

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::domain::Selectors;
+use crate::support::Live;
 use crate::support::backoff::Backoff;
 
 /// Sends remembered of one mirror; the oldest are joined together past it.
@@ -23,10 +24,14 @@ const MEMBERS_MAX: usize = 4096;
 
 /// Memory and waits of the quench.
 pub struct Echo {
-    window: Duration,
-    waits: Backoff,
+    limits: Live<Limits>,
     links: Mutex<BTreeMap<String, Link>>,
     rearmed: Notify,
+}
+
+struct Limits {
+    window: Duration,
+    waits: Backoff,
 }
 
 #[derive(Default)]
@@ -40,7 +45,13 @@ struct Link {
 impl Echo {
     /// Remembers sends for `window`; waits as told.
     pub fn new(window: Duration, waits: Backoff) -> Self {
-        Self { window, waits, links: Mutex::default(), rearmed: Notify::new() }
+        let limits = Live::new(Limits { window, waits });
+        Self { limits, links: Mutex::default(), rearmed: Notify::new() }
+    }
+
+    /// Goes on with these. A wait that has begun ends as it was given.
+    pub fn adopt(&self, window: Duration, waits: Backoff) {
+        self.limits.set(Limits { window, waits });
     }
 
     /// Notes what a mirror is about to be told.
@@ -48,7 +59,7 @@ impl Echo {
         let now = Instant::now();
         let mut links = self.links.lock();
         let link = links.entry(peer.to_owned()).or_default();
-        link.forget_before(now, self.window);
+        link.forget_before(now, self.limits.get().window);
         if link.sent.len() >= SENDS_MAX
             && let Some((at, newest)) = link.sent.back_mut()
         {
@@ -64,22 +75,23 @@ impl Echo {
     pub fn is_echo(&self, peer: &str, selectors: &Selectors) -> bool {
         let mut links = self.links.lock();
         let Some(link) = links.get_mut(peer) else { return false };
-        link.forget_before(Instant::now(), self.window);
+        link.forget_before(Instant::now(), self.limits.get().window);
         selectors.iter().all(|one| link.sent.iter().any(|(_, told)| told.covers_one(&one)))
     }
 
     /// Notes an echo and says how long its re-mirroring waits. One already waiting is joined.
     pub fn quench(&self, peer: &str) -> Duration {
         let now = Instant::now();
+        let waits = self.limits.get().waits;
         let mut links = self.links.lock();
         let link = links.entry(peer.to_owned()).or_default();
         if let Some(at) = link.release_at {
             return at.saturating_duration_since(now);
         }
-        let is_quiet = link.last_echo.is_none_or(|at| now - at > self.waits.max * 2);
+        let is_quiet = link.last_echo.is_none_or(|at| now - at > waits.max * 2);
         link.echoes_in_a_row = if is_quiet { 1 } else { link.echoes_in_a_row.saturating_add(1) };
         link.last_echo = Some(now);
-        let wait = self.waits.bound(link.echoes_in_a_row);
+        let wait = waits.bound(link.echoes_in_a_row);
         link.release_at = Some(now + wait);
         drop(links);
         self.rearmed.notify_one();

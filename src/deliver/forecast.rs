@@ -43,12 +43,13 @@ pub struct Forecast {
 impl Delivery {
     /// What every mirror would be told of an event.
     pub fn forecast(&self, event: &Event) -> Vec<Forecast> {
-        self.peers.iter().map(|peer| self.forecast_for(peer, event)).collect()
+        self.peers.get().iter().map(|peer| self.forecast_for(peer, event)).collect()
     }
 
     fn forecast_for(&self, peer: &Peer, event: &Event) -> Forecast {
         let view = PeerView::of(peer, &self.shared.journal);
-        let ours = self.shared.sender.rules.graph().hash();
+        let rules = self.shared.sender.rules.get();
+        let ours = rules.graph().hash();
         let equal = |hash: &String| if hash == ours { "equal" } else { "differs" };
         let mut forecast = Forecast {
             peer: view.name,

@@ -14,6 +14,7 @@ use super::identity::PROTOCOL;
 use crate::domain::submission::{PeerBatch, Told};
 use crate::domain::{Action, Demand, Event, EventId, Mode, Selector, Selectors, TypeName};
 use crate::resolve::Rules;
+use crate::support::Live;
 
 /// A batch on the wire.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -75,20 +76,20 @@ impl From<Batch> for PeerBatch {
 }
 
 /// Who sends.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Sender {
     /// `instance.name`.
     pub instance: String,
     /// The epoch of its journal.
     pub epoch: u64,
     /// Its rules: the graph's hash, its types, and the cascade of what was merged past naming.
-    pub rules: Arc<Rules>,
+    pub rules: Arc<Live<Rules>>,
 }
 
 impl Sender {
     /// The graph's types, for telling legacy peers to clear all.
     pub fn known_types(&self) -> Vec<TypeName> {
-        self.rules.graph().types().cloned().collect()
+        self.rules.with(|rules| rules.graph().types().cloned().collect())
     }
 }
 
@@ -100,7 +101,8 @@ pub fn batch_body<'a>(
     merged: Demand,
     merged_cascade: &Selectors,
 ) -> Bytes {
-    let graph = sender.rules.graph();
+    let rules = sender.rules.get();
+    let graph = rules.graph();
     let mut cascade = graph.cascade(&merged.selectors());
     cascade.join(merged_cascade);
     let events = events

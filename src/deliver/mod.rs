@@ -5,6 +5,7 @@
 //! what is ourselves is skipped only on proof; nothing is dropped by a limit, a back-off or a
 //! pause.
 
+mod adopt;
 mod config;
 mod credentials;
 mod echo;
@@ -20,7 +21,7 @@ mod view;
 mod worker;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -37,6 +38,7 @@ pub use worker::{INVALIDATE_PATH, VIA};
 use crate::domain::{Event, Principal, Role, Selectors, Status};
 use crate::journal::Journal;
 use crate::net::Transport;
+use crate::support::Live;
 use echo::Echo;
 use identity::BootNonce;
 use mirror::{Sender, legacy_form};
@@ -48,7 +50,7 @@ pub const LOGIN_PATH: &str = "/api/auth/login";
 
 /// What all workers share.
 struct Shared {
-    config: Config,
+    config: Live<Config>,
     journal: Journal,
     transport: Arc<dyn Transport>,
     sender: Sender,
@@ -88,7 +90,9 @@ pub struct Outcome {
 #[derive(Clone)]
 pub struct Delivery {
     shared: Arc<Shared>,
-    peers: Arc<[Arc<Peer>]>,
+    peers: Arc<Live<Vec<Arc<Peer>>>>,
+    /// Ends every worker; set by the start.
+    stop: Arc<OnceLock<CancellationToken>>,
 }
 
 impl Delivery {
@@ -103,8 +107,10 @@ impl Delivery {
         let peers: Vec<_> =
             config.peers.iter().map(|peer| Arc::new(Peer::new(peer.clone(), &config))).collect();
         let echo = Echo::new(config.echo_window, config.echo);
+        let config = Live::new(config);
         let shared = Shared { config, journal, transport, sender, own, echo };
-        let delivery = Self { shared: Arc::new(shared), peers: peers.into() };
+        let peers = Arc::new(Live::new(peers));
+        let delivery = Self { shared: Arc::new(shared), peers, stop: Arc::default() };
         // What was held back when the last process ended is mirrored soon, not forgotten.
         for name in delivery.shared.journal.quenched().into_keys() {
             delivery.shared.echo.quench(&name);
@@ -114,19 +120,36 @@ impl Delivery {
 
     /// Starts the workers on `tasks`; each ends after `stop`, its send in flight finished.
     pub fn start(&self, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
-        for peer in self.peers.iter() {
-            let worker = Worker {
-                peer: Arc::clone(peer),
-                shared: Arc::clone(&self.shared),
-                stop: stop.clone(),
-            };
-            tasks.spawn(worker.run());
+        let stop = self.stop.get_or_init(|| stop.clone());
+        for peer in self.peers.get().iter() {
+            self.start_one(peer, None, tasks, stop);
         }
+    }
+
+    /// Starts one worker, after the one before it under the same name has ended: two would send
+    /// the same.
+    fn start_one(
+        &self,
+        peer: &Arc<Peer>,
+        before: Option<CancellationToken>,
+        tasks: &mut JoinSet<()>,
+        stop: &CancellationToken,
+    ) {
+        let stop = peer.stop.get_or_init(|| stop.child_token()).clone();
+        let worker = Worker { peer: Arc::clone(peer), shared: Arc::clone(&self.shared), stop };
+        let ended = peer.ended.clone().drop_guard();
+        tasks.spawn(async move {
+            let _ended = ended;
+            if let Some(before) = before {
+                before.cancelled().await;
+            }
+            worker.run().await;
+        });
     }
 
     /// Where an event stands at every mirror. `None` for an event that is not mirrored.
     pub fn outcomes(&self, event: &Event) -> Vec<Outcome> {
-        self.peers.iter().map(|peer| self.outcome(peer, event)).collect()
+        self.peers.get().iter().map(|peer| self.outcome(peer, event)).collect()
     }
 
     fn outcome(&self, peer: &Peer, event: &Event) -> Outcome {
@@ -163,16 +186,16 @@ impl Delivery {
 
     /// Every mirror as an operator sees it.
     pub fn view(&self) -> Vec<PeerView> {
-        self.peers.iter().map(|peer| PeerView::of(peer, &self.shared.journal)).collect()
+        self.peers.get().iter().map(|peer| PeerView::of(peer, &self.shared.journal)).collect()
     }
 
     /// Every mirror's name.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.peers.iter().map(|peer| peer.config.name.as_str())
+    pub fn names(&self) -> Vec<String> {
+        self.peers.get().iter().map(|peer| peer.config.name.clone()).collect()
     }
 
-    fn find(&self, name: &str) -> Option<&Arc<Peer>> {
-        self.peers.iter().find(|peer| peer.config.name == name)
+    fn find(&self, name: &str) -> Option<Arc<Peer>> {
+        self.peers.get().iter().find(|peer| peer.config.name == name).cloned()
     }
 
     /// Holds a mirror back; false where there is none of that name.
@@ -190,8 +213,8 @@ impl Delivery {
         self.find(name).map(|peer| peer.retry()).is_some()
     }
 
-    /// Changes a mirror's limit until the next restart; what is not given stays. Gives the limit
-    /// now in force.
+    /// Changes a mirror's limit until the next restart or reload; what is not given stays. Gives
+    /// the limit now in force.
     pub fn limit(&self, name: &str, rate: Option<f64>, burst: Option<u32>) -> Option<(f64, u32)> {
         let peer = self.find(name)?;
         let (old_rate, old_burst) = peer.limiter.limit();
@@ -211,24 +234,21 @@ impl Delivery {
             return None;
         }
         let comes_from = |peer: &Peer| {
-            peer.account.email() == Some(&who.name)
+            peer.account.email().as_ref() == Some(&who.name)
                 || address.is_some_and(|address| {
                     peer.with(|state| state.addresses.contains(&address.to_canonical()))
                 })
         };
-        self.peers
-            .iter()
-            .filter(|peer| comes_from(peer))
-            .map(|peer| &peer.config.name)
-            .find(|name| self.shared.echo.is_echo(name, selectors))
-            .cloned()
+        let peers = self.peers.get();
+        let names = peers.iter().filter(|peer| comes_from(peer)).map(|peer| &peer.config.name);
+        names.into_iter().find(|name| self.shared.echo.is_echo(name, selectors)).cloned()
     }
 
     /// Holds an echo back; says for how long.
     pub fn quench(&self, name: &str) -> Duration {
         let wait = self.shared.echo.quench(name);
         if let Some(peer) = self.find(name) {
-            let until = Instant::now() + wait + self.shared.config.echo_window;
+            let until = Instant::now() + wait + self.shared.config.get().echo_window;
             peer.with(|state| state.echoing_until = Some(until));
         }
         wait

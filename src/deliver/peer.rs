@@ -5,11 +5,13 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::credentials::Account;
 use super::identity::{Answered, Identity};
@@ -108,7 +110,7 @@ pub struct State {
 
 /// One peer.
 pub struct Peer {
-    /// Its settings.
+    /// Its settings when it came; `limiter` and `account` know what has changed since.
     pub config: PeerConfig,
     /// Its name among the journal's destinations.
     pub destination: String,
@@ -118,6 +120,10 @@ pub struct Peer {
     pub account: Account,
     /// Rings when the worker should look again.
     pub wake: Notify,
+    /// Ends its worker; set by the start.
+    pub stop: OnceLock<CancellationToken>,
+    /// Fires when its worker has ended.
+    pub ended: CancellationToken,
     state: Mutex<State>,
 }
 
@@ -129,6 +135,8 @@ impl Peer {
             limiter: Limiter::new(config.rate_per_second, config.burst),
             account: Account::new(config.login.clone(), all.mint.clone(), all.timeout),
             wake: Notify::new(),
+            stop: OnceLock::new(),
+            ended: CancellationToken::new(),
             state: Mutex::default(),
             config,
         }

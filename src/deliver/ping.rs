@@ -64,11 +64,12 @@ impl Delivery {
     pub async fn ping(&self, name: &str) -> Option<Ping> {
         let peer = self.find(name)?;
         let shared = &*self.shared;
+        let config = shared.config.get();
         let base = &peer.config.base;
         let mut ping = Ping::of(name, base.to_string());
         let begun = Instant::now();
-        let over = shared.transport_to(peer);
-        let time_max = PROBE_TIME_MAX.min(shared.config.timeout);
+        let over = shared.transport_to(&peer);
+        let time_max = PROBE_TIME_MAX.min(config.timeout);
         let answered = match probe(base, &shared.own, time_max, over).await {
             Ok((answered, _)) => answered,
             Err(failure) => {
@@ -88,7 +89,8 @@ impl Delivery {
                 None
             }
             Answered::CacheMirror(identity) => {
-                let ours = shared.sender.rules.graph().hash();
+                let rules = shared.sender.rules.get();
+                let ours = rules.graph().hash();
                 ping.kind = "cache-mirror";
                 ping.graph = Some(if identity.graph == ours { "equal" } else { "differs" });
                 ping.instance = Some(identity.instance);
@@ -97,7 +99,6 @@ impl Delivery {
             }
         };
         // As for deliveries: a login URL of the operator's wins over what the mirror says.
-        let config = &shared.config;
         let account = Account::new(peer.config.login.clone(), config.mint.clone(), config.timeout);
         let path = login_path.filter(|_| account.takes_login_path());
         let outcome = account.token(base, path.as_deref(), over).await;

@@ -159,7 +159,7 @@ pub(super) fn logged_in(peer: &Peer, took: Duration) {
         event: Kind::Token,
         msg: "logged in",
         peer: Some(&peer.config.name),
-        principal: peer.account.email(),
+        principal: peer.account.email().as_deref(),
         status: Some("ok"),
         duration_ms: Some(took.as_secs_f64() * 1e3),
         ..Activity::default()
@@ -181,7 +181,7 @@ pub(super) fn not_logged_in(peer: &Peer, failure: &LoginFailure, took: Duration)
         event: Kind::Token,
         msg: "not logged in",
         peer: Some(&peer.config.name),
-        principal: peer.account.email(),
+        principal: peer.account.email().as_deref(),
         status: Some(outcome),
         duration_ms: Some(took.as_secs_f64() * 1e3),
         error: Some(&failure.to_string()),
@@ -199,6 +199,57 @@ pub(super) fn identified(peer: &Peer) {
         peer: Some(&peer.config.name),
         status: Some(kind.as_str()),
         reason: is_oneself.then_some("self"),
+        ..Activity::default()
+    }
+    .emit();
+}
+
+pub(super) fn added(peer: &str) {
+    Activity {
+        event: Kind::Config,
+        msg: "a new mirror: it gets everything from now on",
+        peer: Some(peer),
+        status: Some("added"),
+        ..Activity::default()
+    }
+    .emit();
+}
+
+pub(super) fn moved(peer: &Peer) {
+    Activity {
+        event: Kind::Config,
+        msg: "a mirror is elsewhere now: it gets there what it is still owed",
+        peer: Some(&peer.config.name),
+        status: Some("moved"),
+        ..Activity::default()
+    }
+    .emit();
+}
+
+pub(super) fn removed(peer: &str, owed: u64) {
+    Activity {
+        level: if owed > 0 { Level::Warn } else { Level::Info },
+        event: Kind::Config,
+        msg: "no longer a mirror: what it was owed is dropped",
+        peer: Some(peer),
+        status: Some("removed"),
+        events: Some(owed),
+        ..Activity::default()
+    }
+    .emit();
+}
+
+pub(super) fn relimited(peer: &str, old: (f64, u32), new: (f64, u32), was_operators: bool) {
+    let text = |(rate, burst): (f64, u32)| format!("{rate}/s, burst {burst}");
+    let msg = match was_operators {
+        true => format!("the limit set by an operator ({}) ends: {}", text(old), text(new)),
+        false => format!("limit changed from {} to {}", text(old), text(new)),
+    };
+    Activity {
+        event: Kind::Config,
+        msg: &msg,
+        peer: Some(peer),
+        status: Some("limited"),
         ..Activity::default()
     }
     .emit();

@@ -12,6 +12,7 @@ use crate::support::backoff::Backoff;
 
 mod accounts;
 mod acknowledgements;
+mod adopt;
 mod batches;
 mod identities;
 mod legacy;

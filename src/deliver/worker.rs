@@ -91,7 +91,9 @@ impl Worker {
             let (pause, not_before) = self.peer.with(|state| (state.pause, state.not_before));
             let is_held = matches!(pause, Some(Pause::Operator | Pause::NoCredentials));
             let until = not_before.filter(|at| *at > now);
-            if self.peer.is_probe_due(self.shared.config.probe_every) && until.is_none() && !is_held
+            if self.peer.is_probe_due(self.shared.config.get().probe_every)
+                && until.is_none()
+                && !is_held
             {
                 drop(self.probe().await);
                 continue;
@@ -100,7 +102,7 @@ impl Worker {
                 return true;
             }
             let probe_at = self.peer.with(|state| state.probed_at).unwrap_or(now)
-                + self.shared.config.probe_every;
+                + self.shared.config.get().probe_every;
             // A peer that is held is not probed, so the time of its next probe wakes nobody.
             let wake_at = until.or((!is_held).then_some(probe_at));
             tokio::select! {
@@ -158,7 +160,7 @@ impl Worker {
 
     /// Takes what one send is to cover. A legacy peer is told types, so everything goes at once.
     fn take(&self) -> Option<Backlog> {
-        let config = &self.shared.config;
+        let config = self.shared.config.get();
         let limits = match self.peer.kind() {
             Kind::CacheMirror(_) => {
                 Limits { events_max: config.batch_events_max, bytes_max: config.batch_bytes_max }
@@ -170,7 +172,10 @@ impl Worker {
 
     fn batch(&self, backlog: &Backlog) -> bytes::Bytes {
         let mut merged = backlog.merged.clone();
-        if backlog.widened && merged.hard.is_all() && self.shared.config.widened_all == Mode::Soft {
+        if backlog.widened
+            && merged.hard.is_all()
+            && self.shared.config.get().widened_all == Mode::Soft
+        {
             merged = Demand::new(Mode::Soft, Selectors::all());
         }
         if self.peer.with(|state| state.is_poisoned) {
@@ -261,7 +266,7 @@ impl Worker {
                 (VIA, self.shared.sender.instance.clone()),
             ],
             body,
-            timeout: self.shared.config.timeout,
+            timeout: self.shared.config.get().timeout,
         };
         let answered = self.transport().send(request).await;
         let took = started.elapsed();
@@ -309,7 +314,7 @@ impl Worker {
 
     /// Counts a failed attempt and plans the next one.
     fn fail(&self, backlog: &Backlog, error: &str, least: Option<Duration>, status: Option<u64>) {
-        let config = &self.shared.config;
+        let config = self.shared.config.get();
         let failures = self.peer.with(|state| state.failures) + 1;
         let wait = config.backoff.wait(failures, chance()).max(least.unwrap_or_default());
         let (attempt, opens) = self.peer.failed(error, wait, config.breaker_failures);
@@ -389,7 +394,7 @@ impl Worker {
     /// somebody else may.
     async fn probe(&self) -> Result<(), crate::net::Failure> {
         for _ in 0..ONESELF_AFTER {
-            let timeout = self.shared.config.timeout.min(PROBE_TIME_MAX);
+            let timeout = self.shared.config.get().timeout.min(PROBE_TIME_MAX);
             let base = &self.peer.config.base;
             let over = self.transport();
             let probed = identity::probe(base, &self.shared.own, timeout, over).await;

@@ -125,6 +125,13 @@ struct Clients {
     answer_bytes_max: usize,
 }
 
+/// Equal are those that trust the same: what else they are told can be exchanged.
+impl PartialEq for Network {
+    fn eq(&self, other: &Self) -> bool {
+        self.authorities == other.authorities
+    }
+}
+
 impl fmt::Debug for Network {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("Network")

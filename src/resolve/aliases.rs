@@ -40,6 +40,11 @@ impl Aliases {
         Ok(aliases)
     }
 
+    /// Whether every name means the same type in both; how the graph spells it does not matter.
+    pub(super) fn means_as(&self, other: &Self) -> bool {
+        self.explicit == other.explicit
+    }
+
     /// The one spelling of a name.
     pub fn canonical(&self, name: &TypeName) -> TypeName {
         let target = self.explicit.get(name.as_str()).unwrap_or(name);

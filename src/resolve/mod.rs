@@ -80,6 +80,12 @@ impl Rules {
             .collect()
     }
 
+    /// Whether these rules and those give every name the same meaning. Where they do not, what is
+    /// stored under the one cannot be found by the other.
+    pub fn means_as(&self, other: &Self) -> bool {
+        self.aliases.means_as(&other.aliases)
+    }
+
     /// Whether a type outside the graph is a 422 rather than a warning.
     pub fn is_strict(&self) -> bool {
         self.is_strict

@@ -21,7 +21,7 @@ use cache_mirror::net::{Answer, Outgoing};
 use cache_mirror::pipeline::{Done, Pipeline};
 use cache_mirror::resolve::{self, Rules};
 use cache_mirror::store::{self, Memory};
-use cache_mirror::support::{Secret, backoff::Backoff};
+use cache_mirror::support::{Live, Secret, backoff::Backoff};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -48,7 +48,7 @@ impl Node {
         let names: Vec<String> = peers.iter().map(|peer| destination(&peer.name)).collect();
         let (journal, _) =
             Journal::open(journal_config(), Arc::new(disk.clone()), &names).expect("opens");
-        let rules = Arc::new(rules());
+        let rules = Arc::new(Live::new(rules()));
         let sender =
             Sender { instance: name.clone(), epoch: journal.epoch(), rules: Arc::clone(&rules) };
         let own = Arc::new(BootNonce::draw());
@@ -131,7 +131,7 @@ impl Node {
             protocol: PROTOCOL,
             features: vec![],
             paths: Paths { login: LOGIN_PATH.into(), invalidate: INVALIDATE_PATH.into() },
-            graph: self.pipeline.rules.graph().hash().to_owned(),
+            graph: self.pipeline.rules.get().graph().hash().to_owned(),
             proof: self.own.proof(nonce.unwrap_or_default()),
         };
         json_answer(200, &json!(identity))

@@ -83,7 +83,7 @@ async fn without_credentials_a_peer_is_paused() {
     assert!(error.contains("SERVICE_EMAIL"), "it says what to set: {error}");
     assert_eq!((scene.logins(), scene.sends().len()), (0, 0));
     assert_eq!(scene.view().backlog_events, 6);
-    let paused_again = scene.delivery.peers[0].refused_credentials(
+    let paused_again = scene.delivery.peers.get()[0].refused_credentials(
         crate::deliver::peer::Pause::NoCredentials,
         "again",
         None,

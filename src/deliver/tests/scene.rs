@@ -9,7 +9,7 @@ use crate::domain::{
 };
 use crate::journal::{self, sim::SimDisk};
 use crate::resolve::{self, Rules};
-use crate::support::Secret;
+use crate::support::{Live, Secret};
 
 /// How long a scene waits for what must come, on the paused clock.
 const PATIENCE: Duration = Duration::from_secs(3600);
@@ -141,13 +141,24 @@ impl Scene {
             dependencies: dependencies.into_iter().collect(),
             ..resolve::Config::default()
         };
-        let rules = Arc::new(Rules::new(&rules).expect("rules"));
+        let rules = Arc::new(Live::new(Rules::new(&rules).expect("rules")));
         let sender = Sender { instance: "here".into(), epoch: journal.epoch(), rules };
         let transport: Arc<dyn Transport> = Arc::<Stub>::clone(&peers);
         let delivery = Delivery::new(config.clone(), journal.clone(), transport, sender, own);
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
         delivery.start(&mut tasks, &stop);
         Self { disk: disk.clone(), journal, delivery, peers, config, tasks, stop }
+    }
+
+    /// Other settings. On a blocking thread, for the clock must not run on meanwhile.
+    pub async fn adopt(&mut self, config: Config) {
+        let (delivery, mut tasks) = (self.delivery.clone(), std::mem::take(&mut self.tasks));
+        let runtime = tokio::runtime::Handle::current();
+        let adopting = tokio::task::spawn_blocking(move || {
+            runtime.block_on(delivery.adopt(config, &mut tasks)).expect("the journal is open");
+            tasks
+        });
+        self.tasks = adopting.await.expect("no panic");
     }
 
     /// Makes an event durable. On a blocking thread, for the clock must not run on meanwhile.

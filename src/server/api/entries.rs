@@ -99,7 +99,7 @@ fn describe(control: &Control, call: &Call, fill: &mut Fill) -> Result<(), Probl
         match name.as_str() {
             "type" => {
                 let given = TypeName::parse(&value).map_err(|e| bad(&name, &e))?;
-                fill.type_name = Some(control.pipeline.rules.canonical(&given));
+                fill.type_name = Some(control.pipeline.rules.get().canonical(&given));
             }
             "id" => fill.id = Some(Label::parse(&value).map_err(|e| bad(&name, &e))?),
             "tag" | "tags" => {
@@ -143,7 +143,7 @@ pub async fn list(control: Arc<Control>, call: Call) -> Handled {
         match name.as_str() {
             "type" => {
                 let given = TypeName::parse(&value).map_err(|e| bad(&name, &e))?;
-                filter.type_name = Some(control.pipeline.rules.canonical(&given));
+                filter.type_name = Some(control.pipeline.rules.get().canonical(&given));
             }
             "tag" => filter.tag = Some(Label::parse(&value).map_err(|e| bad(&name, &e))?),
             "prefix" => filter.prefix = Some(value),

@@ -36,7 +36,8 @@ fn told(control: &Control, report: &Report) -> Value {
     let pipeline = &control.pipeline;
     let event = &report.event;
     let selectors = event.demand.selectors();
-    let graph = pipeline.rules.graph();
+    let rules = pipeline.rules.get();
+    let graph = rules.graph();
     let edges = graph.walk(&selectors).into_iter();
     let edges = edges.filter(|(_, to)| !selectors.types().contains(*to));
     let edges: Vec<Value> = edges.map(|(from, to)| json!({ "from": from, "to": to })).collect();

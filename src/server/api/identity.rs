@@ -28,7 +28,7 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
         protocol: PROTOCOL,
         features: FEATURES.iter().map(|feature| (*feature).to_owned()).collect(),
         paths: Paths { login: LOGIN_PATH.into(), invalidate: INVALIDATE_PATH.into() },
-        graph: control.pipeline.rules.graph().hash().to_owned(),
+        graph: control.pipeline.rules.get().graph().hash().to_owned(),
         proof: control.own.proof(&nonce),
     };
     Ok(json_answer(StatusCode::OK, &identity))

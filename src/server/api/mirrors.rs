@@ -51,7 +51,7 @@ pub async fn ping(control: Arc<Control>, mut call: Call) -> Handled {
     }
 }
 
-/// Changes a limit until the next restart.
+/// Changes a limit until the next restart or reload.
 pub async fn limit(control: Arc<Control>, mut call: Call) -> Handled {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -103,6 +103,6 @@ fn tell(call: &Call, what: &str) {
 }
 
 fn unknown(control: &Control, name: &str) -> Problem {
-    let names: Vec<&str> = control.pipeline.delivery.names().collect();
+    let names = control.pipeline.delivery.names();
     Problem::not_found(format!("no mirror {name:?}; there are: {}", names.join(", ")))
 }

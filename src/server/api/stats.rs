@@ -21,11 +21,12 @@ const TYPES_MAX: usize = 1000;
 pub async fn stats(control: Arc<Control>, _call: Call) -> Handled {
     let pipeline = &control.pipeline;
     let health = pipeline.journal.health();
+    let rules = pipeline.rules.get();
     let body = Stats {
         instance: &pipeline.instance,
         uptime_s: control.started.elapsed().as_secs(),
         version: pipeline.journal.versions().version,
-        graph: pipeline.rules.graph().hash(),
+        graph: rules.graph().hash(),
         store: pipeline.store.stats(),
         journal: JournalStats {
             epoch: pipeline.journal.epoch(),
@@ -56,7 +57,7 @@ pub async fn versions(control: Arc<Control>, call: Call) -> Handled {
             for text in names.take(TYPES_MAX) {
                 let name = TypeName::parse(text)
                     .map_err(|e| Problem::unprocessable("bad_value", format!("types {e}")))?;
-                let name = control.pipeline.rules.canonical(&name);
+                let name = control.pipeline.rules.get().canonical(&name);
                 types.insert(text.to_owned(), versions.types.get(&name).copied().unwrap_or(0));
             }
         }

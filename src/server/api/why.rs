@@ -79,7 +79,7 @@ fn read(control: &Control, call: &Call) -> Result<Asked, Problem> {
             "key" | "path" => asked.place = Some(label()?),
             "type" => {
                 let given = TypeName::parse(&value).map_err(|problem| bad(&name, &problem))?;
-                asked.type_name = Some(control.pipeline.rules.canonical(&given));
+                asked.type_name = Some(control.pipeline.rules.get().canonical(&given));
             }
             "id" => asked.id = Some(label()?),
             "limit" => {
@@ -156,7 +156,8 @@ fn touched(control: &Control, event: &Event, selectors: &[Selector]) -> Value {
     let mut body = json!(events::told(event));
     let is_meant = |one: &Selector| selectors.iter().any(|meant| one.covers(meant));
     let by: Vec<String> = demand.iter().filter(is_meant).map(|one| one.to_string()).collect();
-    let graph = control.pipeline.rules.graph();
+    let rules = control.pipeline.rules.get();
+    let graph = rules.graph();
     let brought = event.cascade.types().iter().filter(|name| {
         let whole = Selector::Type((*name).clone());
         is_meant(&whole)
