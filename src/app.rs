@@ -3,13 +3,18 @@
 //! Start: settings are valid before anything binds; log, journal, rooms from the ground up,
 //! listener last. Stop: accepting ends first, streams are told goodbye, running requests are
 //! finished, then the sends in flight, then the journal and the log are flushed. What has no end by
-//! the deadline is cut off; the journal's cursors make that harmless.
+//! the deadline is cut off; the journal's cursors make that harmless. In between, `reload` takes
+//! other settings over.
+
+mod reload;
+mod watch;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -25,18 +30,21 @@ use crate::journal::{FileDisk, Journal, Recovered};
 use crate::net::{self, Network};
 use crate::pipeline::Pipeline;
 use crate::resolve::Rules;
-use crate::server::{Control, Listener};
+use crate::server::{Control, Listener, Reloads, Request};
 use crate::store::Memory;
 use crate::support::{Live, Secret};
 
+pub use reload::Again;
+use reload::Reloader;
+
 /// A running instance.
 pub struct Instance {
-    log: Log,
+    log: Arc<Log>,
     control: Arc<Control>,
     address: SocketAddr,
     server: tokio::task::JoinHandle<()>,
     hub: tokio::task::JoinHandle<()>,
-    workers: JoinSet<()>,
+    workers: Arc<Mutex<JoinSet<()>>>,
     stop: Stop,
 }
 
@@ -51,20 +59,26 @@ impl Instance {
     ///
     /// # Errors
     /// What could not be opened, built or bound, in words for stderr. Nothing is left running.
-    pub async fn start(settings: Settings) -> anyhow::Result<Self> {
+    pub async fn start(settings: Settings, again: Again) -> anyhow::Result<Self> {
         let log_file = settings.log.file.display().to_string();
         let log = Log::start(settings.log.clone()).with_context(|| format!("log {log_file}"))?;
+        let log = Arc::new(log);
         // A second instance in one process (tests) shares the first one's log.
         drop(log.install());
         let rules = Arc::new(Live::new(Rules::new(&settings.resolve)?));
         let (journal, recovered) = open_journal(&settings).await?;
         let own = Arc::new(BootNonce::draw());
-        let pipeline = assemble(&settings, rules, journal, Arc::clone(&own))?;
+        let network = Arc::new(Network::new(network(&settings))?);
+        let end = Arc::clone(&network);
+        let pipeline = assemble(&settings, rules, journal, end, Arc::clone(&own))?;
         let listener = Listener::bind(settings.server.listen)
             .await
             .with_context(|| format!("control.listen = {}", settings.server.listen))?;
         let address = listener.address();
+        let (reloads, asked) = Reloads::channel();
         let control = Arc::new(Control {
+            wait_time_max: Live::new(settings.server.wait_time_max),
+            reloads,
             config: settings.server.clone(),
             pipeline: Arc::clone(&pipeline),
             own,
@@ -84,6 +98,16 @@ impl Instance {
             }
         });
         let hub = tokio::spawn(pipeline.hub.clone().run(stop.listening.clone()));
+        let workers = Arc::new(Mutex::new(workers));
+        let reloader = Reloader {
+            again,
+            running: settings,
+            log: Arc::clone(&log),
+            network,
+            control: Arc::clone(&control),
+            workers: Arc::clone(&workers),
+        };
+        start_reloading(reloader, asked, &stop.listening);
         let server = tokio::spawn(listener.serve(Arc::clone(&control), stop.listening.clone()));
         Ok(Self { log, control, address, server, hub, workers, stop })
     }
@@ -93,22 +117,24 @@ impl Instance {
         self.address
     }
 
-    /// Reopens the log file, for rotation from outside.
-    pub fn reopen_log(&self) {
+    /// Reopens the log file, for rotation from outside, and reads the settings again.
+    pub fn hang_up(&self) {
         self.log.reopen();
+        self.control.reloads.ask_soon("signal");
     }
 
     /// Stops in order, within `control.drain_ms_max` for requests and the same again for sends.
-    pub async fn stop(mut self) {
+    pub async fn stop(self) {
         tell_stop("stopping");
         self.stop.listening.cancel();
         let deadline = self.control.config.drain_time_max + Duration::from_secs(1);
         drop(tokio::time::timeout(deadline, self.hub).await);
         drop(tokio::time::timeout(deadline, self.server).await);
         self.stop.working.cancel();
-        let finished = async { while self.workers.join_next().await.is_some() {} };
+        let mut workers = self.workers.lock().await;
+        let finished = async { while workers.join_next().await.is_some() {} };
         if tokio::time::timeout(self.control.config.drain_time_max, finished).await.is_err() {
-            self.workers.shutdown().await;
+            workers.shutdown().await;
         }
         self.control.pipeline.journal.close().await;
         tell_stop("stopped");
@@ -129,10 +155,10 @@ fn assemble(
     settings: &Settings,
     rules: Arc<Live<Rules>>,
     journal: Journal,
+    network: Arc<Network>,
     own: Arc<BootNonce>,
 ) -> anyhow::Result<Arc<Pipeline>> {
     let instance = settings.instance.name.clone();
-    let network = Arc::new(Network::new(network(settings))?);
     let sender =
         Sender { instance: instance.clone(), epoch: journal.epoch(), rules: Arc::clone(&rules) };
     let gate = Arc::new(gate(settings, &journal)?);
@@ -147,6 +173,19 @@ fn assemble(
         delivery,
         instance,
     }))
+}
+
+/// What reloads the settings, and what asks for it when their file changes.
+fn start_reloading(
+    reloader: Reloader,
+    asked: tokio::sync::mpsc::Receiver<Request>,
+    stop: &CancellationToken,
+) {
+    if let Some(file) = reloader.watched() {
+        let reloads = reloader.control.reloads.clone();
+        tokio::spawn(watch::run(file.to_owned(), reloads, stop.clone()));
+    }
+    tokio::spawn(reloader.run(asked, stop.clone()));
 }
 
 fn gate(settings: &Settings, journal: &Journal) -> anyhow::Result<Gate> {

@@ -78,10 +78,17 @@ impl Client {
             request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
         }
         let answer = self.send(request).await?;
-        let json: Option<Value> = serde_json::from_slice(&answer.body).ok();
-        match json {
-            Some(json) if answer.status.is_success() => Ok((answer.status, json)),
-            json => Err(self.refused(&answer, json.as_ref())),
+        self.answered(&answer).map(|json| (answer.status, json))
+    }
+
+    /// The JSON of a good answer.
+    ///
+    /// # Errors
+    /// As of [`Client::call`], but for a server that is not there.
+    pub fn answered(&self, answer: &Answer) -> Result<Value, Exit> {
+        match serde_json::from_slice(&answer.body).ok() {
+            Some(json) if answer.status.is_success() => Ok(json),
+            json => Err(self.refused(answer, json.as_ref())),
         }
     }
 

@@ -19,6 +19,7 @@ mod mirrors;
 mod openapi;
 mod print;
 mod progress;
+mod reload;
 mod secret;
 mod selection;
 mod serve;
@@ -94,6 +95,9 @@ enum Command {
     /// List the mirrors, or pause, resume, retry or limit one
     #[command(help_template = HELP, before_help = mirrors::EXAMPLES)]
     Mirrors(mirrors::Args),
+    /// Read the settings again, without a restart
+    #[command(help_template = HELP, before_help = reload::EXAMPLES)]
+    Reload(reload::Args),
     /// Read the log, filtered, as people read it
     #[command(help_template = HELP, before_help = logs::EXAMPLES)]
     Logs(logs::Args),
@@ -148,6 +152,7 @@ pub fn main() -> ExitCode {
         Command::Events(args) => wait(events::run(args, is_json)),
         Command::Status(args) => wait(status::run(args, is_json)),
         Command::Mirrors(args) => wait(mirrors::run(args, is_json)),
+        Command::Reload(args) => wait(reload::run(args, is_json)),
         Command::Logs(args) => wait(logs::run(args, is_json)),
         Command::Config(args) => config::run(args, is_json),
         Command::Version(args) => wait(version::run(args, is_json)),

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::settings::SettingsArgs;
 use super::{Exit, print};
-use crate::app::Instance;
+use crate::app::{Again, Instance};
 use crate::config::Settings;
 
 pub const EXAMPLES: &str = "\
@@ -33,18 +33,29 @@ pub struct Args {
 
 /// Runs the instance.
 pub fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
+    let again = Again { sources: args.settings.sources()?, complain };
     let mut settings = args.settings.settings()?;
     settings.complete().map_err(|problem| Exit::Config(vec![problem.to_string()]))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Exit::Failed(format!("cannot start the runtime: {error}")))?;
-    runtime.block_on(serve(settings, args.stop_with_stdin, is_json))
+    runtime.block_on(serve(settings, again, args.stop_with_stdin, is_json))
 }
 
-async fn serve(settings: Settings, stop_with_stdin: bool, is_json: bool) -> Result<(), Exit> {
+/// The same words as at a start.
+fn complain(problem: &str) {
+    print::talk(problem);
+}
+
+async fn serve(
+    settings: Settings,
+    again: Again,
+    stop_with_stdin: bool,
+    is_json: bool,
+) -> Result<(), Exit> {
     let mut signals = Signals::new().map_err(|error| Exit::Failed(error.to_string()))?;
-    let instance = Instance::start(settings).await?;
+    let instance = Instance::start(settings, again).await?;
     let control = format!("http://{}", instance.address());
     // Nobody may be left to read it; that is no reason to stop.
     drop(match is_json {
@@ -52,7 +63,7 @@ async fn serve(settings: Settings, stop_with_stdin: bool, is_json: bool) -> Resu
         false => print::line(format_args!("listening control={control}")),
     });
     tokio::select! {
-        () = signals.until_stop(|| instance.reopen_log()) => {}
+        () = signals.until_stop(|| instance.hang_up()) => {}
         () = end_of_stdin(stop_with_stdin) => {}
     }
     tokio::select! {

@@ -17,6 +17,7 @@ use super::{FILE, Sources, presets, read_text, schema};
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// What was given, by key.
+#[derive(Clone)]
 pub(super) struct Merged {
     pub(super) leaves: BTreeMap<String, Leaf>,
     pub(super) problems: Vec<Invalid>,

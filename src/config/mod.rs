@@ -21,6 +21,7 @@ mod mirrors;
 mod peers;
 pub mod presets;
 mod reader;
+mod reload;
 mod schema;
 mod sections;
 #[cfg(test)]
@@ -35,6 +36,7 @@ use crate::activity::log::LogConfig;
 use crate::{announce, deliver, gate, journal, net, resolve, server, store};
 
 pub use invalid::Invalid;
+pub use reload::{Reload, reload};
 pub use schema::REFERENCE;
 
 use merged::Merged;
@@ -82,6 +84,8 @@ pub struct Settings {
     /// What works but may not be meant, for people.
     pub warnings: Vec<String>,
     needs: generated::Needs,
+    /// What it was built of, to tell what a later reading changes.
+    given: reload::Given,
 }
 
 impl Settings {
@@ -102,6 +106,8 @@ pub struct Instance {
     pub name: String,
     /// Journal, generated secrets and the lock.
     pub data_dir: PathBuf,
+    /// The settings file in use, where a change of it is to be noticed.
+    pub watched: Option<PathBuf>,
 }
 
 /// Reads and checks every source.
@@ -109,8 +115,14 @@ pub struct Instance {
 /// # Errors
 /// All that is wrong, in the order of the sources.
 pub fn load(sources: &Sources) -> Result<Settings, Vec<Invalid>> {
-    let mut from = Reader::new(Merged::collect(sources));
-    let instance = sections::instance(&mut from);
+    build(Merged::collect(sources), sources)
+}
+
+fn build(merged: Merged, sources: &Sources) -> Result<Settings, Vec<Invalid>> {
+    let given = reload::Given::of(&merged);
+    let mut from = Reader::new(merged);
+    let mut instance = sections::instance(&mut from);
+    instance.watched = from.flag("instance.watch_config").then(|| file_of(sources)).flatten();
     let mut settings = Settings {
         server: sections::server(&mut from),
         store: sections::store(&mut from),
@@ -123,6 +135,7 @@ pub fn load(sources: &Sources) -> Result<Settings, Vec<Invalid>> {
         warnings: Vec::new(),
         needs: auth::needs(&from),
         instance,
+        given,
     };
     sections::check_rules(&settings.resolve, &mut from);
     sections::refuse_unbuilt(&mut from);
@@ -150,6 +163,12 @@ pub fn starter() -> String {
         .lines()
         .map(|line| if is_setting(line) { format!("# {line}\n") } else { format!("{line}\n") })
         .collect()
+}
+
+/// The settings file that is read, if there is one.
+fn file_of(sources: &Sources) -> Option<PathBuf> {
+    let path = sources.workdir.join(sources.file.as_deref().unwrap_or(Path::new(FILE)));
+    (!sources.is_isolated && (sources.file.is_some() || path.exists())).then_some(path)
 }
 
 /// A text file of at most so many bytes.

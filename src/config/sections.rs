@@ -29,7 +29,7 @@ pub(super) fn instance(from: &mut Reader) -> Instance {
     } else if !is_name(&name) {
         from.refuse("instance.name", NAME);
     }
-    Instance { name, data_dir: from.path("instance.data_dir") }
+    Instance { name, data_dir: from.path("instance.data_dir"), watched: None }
 }
 
 /// What the system calls this host, in the letters of a name.

@@ -12,19 +12,22 @@ mod crowd;
 mod guard;
 mod listen;
 pub mod openapi;
+mod reload;
 mod respond;
 mod routes;
 mod sse;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use config::Config;
 pub use listen::Listener;
+pub use reload::{Outcome, Reloads, Request};
 
 use crate::announce::Tickets;
 use crate::deliver::identity::BootNonce;
 use crate::pipeline::Pipeline;
+use crate::support::Live;
 
 /// What the handlers work with.
 pub struct Control {
@@ -36,6 +39,10 @@ pub struct Control {
     pub own: Arc<BootNonce>,
     /// Tickets for the stream.
     pub tickets: Tickets,
+    /// Longest `?wait`: the one limit of the listener that changes while it runs.
+    pub wait_time_max: Live<Duration>,
+    /// Reads the settings again.
+    pub reloads: Reloads,
     /// For the uptime.
     pub started: Instant,
 }

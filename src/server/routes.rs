@@ -75,6 +75,7 @@ fn routes() -> Vec<Route> {
         POST   "/api/mirrors/{name}/resume"        Admin      api::mirrors::resume;
         POST   "/api/mirrors/{name}/retry"         Admin      api::mirrors::retry;
         POST   "/api/mirrors/{name}/ping"          Admin      api::mirrors::ping;
+        POST   "/api/reload"                       Admin      api::reload::post;
         POST   "/api/auth/login"                   Nothing    api::login::post;
         GET    "/.well-known/jwks.json"            Nothing    api::jwks::get;
         GET    "/api/stream"                       Nothing    api::stream::get;

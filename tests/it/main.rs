@@ -19,6 +19,7 @@ mod mesh;
 mod names;
 mod operate;
 mod pace;
+mod reload;
 mod shutdown;
 mod stream;
 mod trust;

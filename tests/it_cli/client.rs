@@ -202,3 +202,24 @@ fn a_ping_says_who_answers_whether_the_account_works_and_how_long_it_took() {
     assert_eq!(ping["graph"], "equal", "neither has one");
     assert!(!refused.to_string().contains("a-password"));
 }
+
+#[test]
+fn reload_tells_what_changed_and_a_refused_one_ends_as_a_refused_start() {
+    let desk = Desk::new();
+    let (_server, url) = desk.serve(&["instance.name=a"]);
+    let told = desk.ask(&url, &["reload"]).ended(0);
+    assert_eq!(told.stdout, "reloaded: nothing changed\n");
+    let told = desk.ask(&url, &["reload", "--json"]).ended(0).json();
+    assert_eq!((&told["success"], &told["changed"]), (&true.into(), &serde_json::json!([])));
+
+    std::fs::create_dir(desk.path().join("config")).expect("made");
+    let file = desk.path().join("config/cache-mirror.toml");
+    std::fs::write(&file, "[limits]\nbursts = 1\n[log]\nlevel = \"loud\"\n").expect("written");
+    let refused = desk.ask(&url, &["reload"]).ended(78);
+    assert!(refused.stderr.contains("did you mean limits.burst?"), "{refused:?}");
+    assert!(refused.stderr.contains("log.level"), "every problem: {refused:?}");
+    std::fs::write(&file, "[limits]\nburst = 1\n[store]\nttl_s = 9\n").expect("written");
+    let told = desk.ask(&url, &["reload"]).ended(0);
+    assert_eq!(told.stdout, "reloaded: limits.burst\n");
+    assert_eq!(told.stderr, "store.ttl_s cannot change while running: restart\n");
+}

@@ -28,6 +28,7 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("POST", "/api/mirrors/x/resume", "ADMIN"),
     ("POST", "/api/mirrors/x/retry", "ADMIN"),
     ("POST", "/api/mirrors/x/ping", "ADMIN"),
+    ("POST", "/api/reload", "ADMIN"),
     ("POST", "/api/stream/ticket", "TRAINER"),
 ];
 

@@ -60,7 +60,7 @@ enum What {
         #[command(flatten)]
         connect: ConnectArgs,
     },
-    /// Change its rate limit, until the next restart
+    /// Change its rate limit, until the next restart or reload
     #[command(help_template = HELP, before_help = EXAMPLES)]
     Limit {
         /// The mirror's name, as listed
@@ -150,7 +150,9 @@ async fn limit(
         return print::json(&answer);
     }
     let (rate, burst) = (&answer["rate_per_second"], &answer["burst"]);
-    print::line(format_args!("{name} limited to {rate}/s, burst {burst}, until the next restart"))
+    print::line(format_args!(
+        "{name} limited to {rate}/s, burst {burst}, until the next restart or reload"
+    ))
 }
 
 /// A table of mirrors with hints.

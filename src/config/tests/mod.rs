@@ -5,6 +5,7 @@
 mod keys;
 mod logins;
 mod peers;
+mod reload;
 mod settings;
 mod sources;
 

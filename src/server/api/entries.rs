@@ -32,7 +32,7 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
         None => store.lookup(key.as_str()),
         Some(text) => {
             let wait = Duration::from_millis(number(&text, "wait_ms")?);
-            store.lookup_or_wait(key.as_str(), wait.min(control.config.wait_time_max)).await
+            store.lookup_or_wait(key.as_str(), wait.min(*control.wait_time_max.get())).await
         }
     };
     Ok(match lookup {

@@ -99,7 +99,7 @@ impl Effect {
 async fn effect(control: &Control, call: &Call, json: &[u8]) -> Result<Effect, Problem> {
     let pipeline = &control.pipeline;
     let who = call.principal();
-    let wait = Wait::read(call, control.config.wait_time_max)?;
+    let wait = Wait::read(call, *control.wait_time_max.get())?;
     let body = if who.role == Role::Service {
         InvalidateBody::read_from_peer(json)?
     } else {

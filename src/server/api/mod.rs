@@ -11,6 +11,7 @@ pub mod jwks;
 pub mod login;
 pub mod metrics;
 pub mod mirrors;
+pub mod reload;
 pub mod stats;
 pub mod stream;
 mod wait;

@@ -30,6 +30,7 @@ pub struct Spec {
     port: Option<u16>,
     sets: BTreeMap<String, String>,
     env: BTreeMap<String, String>,
+    file: Option<String>,
     dir: Option<PathBuf>,
 }
 
@@ -54,6 +55,7 @@ impl Spec {
             port: None,
             sets: sets.into_iter().map(own).collect(),
             env: env.into_iter().map(own).collect(),
+            file: None,
             dir: None,
         }
     }
@@ -61,6 +63,18 @@ impl Spec {
     /// One `--set key=value`.
     pub fn set(mut self, key: &str, value: impl ToString) -> Self {
         self.sets.insert(key.to_owned(), value.to_string());
+        self
+    }
+
+    /// Leaves a setting to the file, or to its default.
+    pub fn unset(mut self, key: &str) -> Self {
+        self.sets.remove(key);
+        self
+    }
+
+    /// Its settings file, below the flags; without one it reads none.
+    pub fn file(mut self, text: &str) -> Self {
+        self.file = Some(text.to_owned());
         self
     }
 
@@ -308,6 +322,20 @@ impl Node {
         (read("stdout.txt"), read("stderr.txt"))
     }
 
+    /// Where its settings file is, if it has one.
+    pub fn settings_file(&self) -> PathBuf {
+        self.dir.join("config/cache-mirror.toml")
+    }
+
+    /// Writes its settings file in one piece, as editors and deployments do.
+    pub fn write_file(&self, text: &str) {
+        let file = self.settings_file();
+        std::fs::create_dir_all(self.dir.join("config")).expect("a directory");
+        let beside = file.with_extension("new");
+        std::fs::write(&beside, text).expect("the settings file can be written");
+        std::fs::rename(beside, file).expect("and put in its place");
+    }
+
     /// Sends a signal: `TERM`, `INT`, `HUP`, `STOP`, `CONT`.
     pub async fn signal(&self, signal: &str) {
         let kill = format!("kill -{signal} {}", self.pid());
@@ -353,7 +381,13 @@ impl Node {
         let file =
             |name| std::fs::File::create(self.dir.join(name)).map_err(|error| error.to_string());
         let mut command = Command::new(env!("CARGO_BIN_EXE_cache-mirror"));
-        command.args(["serve", "--isolated"]);
+        command.arg("serve");
+        match &self.spec.file {
+            // A later start goes on with what the scene has made of it.
+            Some(text) if !self.settings_file().exists() => self.write_file(text),
+            Some(_) => {}
+            None => drop(command.arg("--isolated")),
+        }
         command.args(["--set", &format!("control.listen=127.0.0.1:{}", self.port())]);
         for (key, value) in &self.spec.sets {
             command.args(["--set", &format!("{key}={value}")]);

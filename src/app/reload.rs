@@ -1,0 +1,154 @@
+//! Taking other settings over while everything runs.
+//!
+//! Settings are read and checked whole before anything is touched; on any problem the instance goes
+//! on as it was and says what is wrong. What follows then cannot fail, but for the clients that
+//! send, which are therefore built first. One reading at a time, in the order they were asked for.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{mint, network};
+use crate::activity::log::Log;
+use crate::activity::{Activity, Kind, Level, joined};
+use crate::config::{self, Reload, Settings, Sources};
+use crate::deliver;
+use crate::net::Network;
+use crate::resolve::Rules;
+use crate::server::{Control, Outcome, Request};
+
+/// Where settings are read again from, and who is told in words what is wrong with them.
+#[derive(Clone)]
+pub struct Again {
+    /// The sources of the first reading.
+    pub sources: Sources,
+    /// Takes one line for people.
+    pub complain: fn(&str),
+}
+
+/// What reloading works with.
+pub(super) struct Reloader {
+    pub again: Again,
+    pub running: Settings,
+    pub log: Arc<Log>,
+    pub network: Arc<Network>,
+    pub control: Arc<Control>,
+    pub workers: Arc<Mutex<JoinSet<()>>>,
+}
+
+impl Reloader {
+    /// The settings file to be watched, if any.
+    pub(super) fn watched(&self) -> Option<&Path> {
+        self.running.instance.watched.as_deref()
+    }
+
+    /// Does what is asked for, until told to stop.
+    pub(super) async fn run(mut self, mut asked: mpsc::Receiver<Request>, stop: CancellationToken) {
+        loop {
+            let request = tokio::select! {
+                () = stop.cancelled() => return,
+                request = asked.recv() => request,
+            };
+            let Some(Request { by, answer }) = request else { return };
+            let outcome = self.reload(&by).await;
+            drop(answer.send(outcome));
+        }
+    }
+
+    async fn reload(&mut self, by: &str) -> Outcome {
+        match self.read().await {
+            Ok(reload) => self.take_over(reload, by).await,
+            Err(problems) => {
+                problems.iter().for_each(|problem| self.complain(problem));
+                tell(
+                    Level::Error,
+                    "the configuration was not reloaded: all is as it was",
+                    by,
+                    "refused",
+                );
+                Outcome { problems, ..Outcome::default() }
+            }
+        }
+    }
+
+    /// Everything that can go wrong.
+    async fn read(&self) -> Result<(Reload, Rules), Vec<String>> {
+        let (sources, running) = (self.again.sources.clone(), self.running.clone());
+        let reading = tokio::task::spawn_blocking(move || config::reload(&sources, &running));
+        let reload = reading.await.map_err(|error| vec![error.to_string()])?;
+        let reload =
+            reload.map_err(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let rules = Rules::new(&reload.settings.resolve).map_err(|bad| vec![bad.to_string()])?;
+        let wanted = network(&reload.settings);
+        if wanted != network(&self.running) {
+            self.network.adopt(wanted).map_err(|error| vec![error.to_string()])?;
+        }
+        Ok((reload, rules))
+    }
+
+    async fn take_over(&mut self, (reload, rules): (Reload, Rules), by: &str) -> Outcome {
+        let Reload { settings, changed, needs_restart } = reload;
+        let pipeline = &self.control.pipeline;
+        self.log.set_level(settings.log.level);
+        self.log.set_rotation(settings.log.rotate_bytes, settings.log.rotate_count);
+        pipeline.gate.adopt(settings.gate.clone());
+        self.control.wait_time_max.set(settings.server.wait_time_max);
+        pipeline.hub.adopt(settings.announce.clone());
+        if pipeline.adopt_rules(rules) {
+            let msg = "names mean other types than before: everything stored here was cleared";
+            tell(Level::Warn, msg, by, "cleared");
+        }
+        let mint = mint(&pipeline.gate);
+        let deliver = deliver::Config { mint, ..settings.deliver.clone() };
+        let mut workers = self.workers.lock().await;
+        let adopted = pipeline.delivery.adopt(deliver, &mut workers).await;
+        drop(workers);
+        if let Err(closed) = adopted {
+            tell(Level::Warn, &format!("the mirrors stay as they were: {closed}"), by, "stopping");
+        }
+        settings.warnings.iter().for_each(|warning| tell(Level::Warn, warning, by, "warning"));
+        for key in &needs_restart {
+            let msg = format!("{key} cannot change while running: restart");
+            tell(Level::Warn, &msg, by, "needs_restart");
+        }
+        tell_changed(&changed, by);
+        self.running = settings;
+        Outcome { changed, needs_restart, problems: vec![] }
+    }
+
+    fn complain(&self, problem: &str) {
+        (self.again.complain)(problem);
+        Activity {
+            level: Level::Error,
+            event: Kind::Config,
+            msg: problem,
+            status: Some("refused"),
+            ..Activity::default()
+        }
+        .emit();
+    }
+}
+
+fn tell_changed(changed: &[String], by: &str) {
+    let keys = joined(changed);
+    let msg = match changed.len() {
+        0 => "configuration read again: nothing changed".to_owned(),
+        _ => format!("configuration reloaded: {keys}"),
+    };
+    tell(Level::Info, &msg, by, "reloaded");
+}
+
+fn tell(level: Level, msg: &str, by: &str, status: &str) {
+    Activity {
+        level,
+        event: Kind::Config,
+        msg,
+        principal: Some(by),
+        status: Some(status),
+        ..Activity::default()
+    }
+    .emit();
+}

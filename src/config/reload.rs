@@ -1,0 +1,115 @@
+//! Reading the settings again while they are in use: what changes now, and what only a restart can.
+//!
+//! Everything is read and checked as at a start; on any problem nothing comes of it. A key that
+//! cannot change while running keeps its value, also where other keys take theirs from it, so that
+//! the settings in use are always ones that a start could have had. No list of what may change is
+//! needed beyond the one below: a key that is not in it changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::layer::Leaf;
+use super::merged::Merged;
+use super::{Invalid, Settings, Sources, build};
+
+/// Keys, and beginnings of keys, that need a restart: what is bound, opened, or sized at a start.
+const FIXED: [&str; 15] = [
+    "instance.",
+    "control.listen",
+    "control.connections_max",
+    "control.connections_per_address_max",
+    "control.metrics_public",
+    "control.header_ms_max",
+    "control.body_ms_max",
+    "control.body_bytes_max",
+    "control.drain_ms_max",
+    "store.",
+    "journal.",
+    "log.file",
+    "log.queue_lines_max",
+    // The client that fetches keys is made at a start.
+    "auth.jwks_url",
+    "gateway.",
+];
+
+/// What reading the settings again comes to.
+#[derive(Debug, Clone)]
+pub struct Reload {
+    /// The settings to go on with, complete.
+    pub settings: Settings,
+    /// The keys that change now, in order.
+    pub changed: Vec<String>,
+    /// The keys that would change but need a restart, in order.
+    pub needs_restart: Vec<String>,
+}
+
+/// The values that settings were built of. It holds secrets, so it does not show them.
+#[derive(Clone, Default)]
+pub(super) struct Given(BTreeMap<String, Leaf>);
+
+impl Given {
+    pub(super) fn of(merged: &Merged) -> Self {
+        Self(merged.leaves.clone())
+    }
+
+    /// The keys whose values differ.
+    fn differing(&self, other: &Self) -> Vec<String> {
+        let keys: BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
+        let value = |given: &Self, key: &str| given.0.get(key).map(|leaf| leaf.value.clone());
+        let differs = |key: &&&String| value(self, key) != value(other, key);
+        keys.iter().filter(differs).map(|key| (*key).clone()).collect()
+    }
+}
+
+impl fmt::Debug for Given {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} keys", self.0.len())
+    }
+}
+
+/// Whether a key keeps its value until a restart.
+fn is_fixed(key: &str) -> bool {
+    FIXED.iter().any(|fixed| key == *fixed || (fixed.ends_with('.') && key.starts_with(fixed)))
+}
+
+/// Reads every source again and compares with what is in use. Secrets of ours that nobody gave any
+/// more are read from, or made in, the data directory, as at a start.
+///
+/// # Errors
+/// All that is wrong, in the order of the sources.
+pub fn reload(sources: &Sources, running: &Settings) -> Result<Reload, Vec<Invalid>> {
+    let merged = Merged::collect(sources);
+    let wanted = Given::of(&merged);
+    let mut kept = merged.clone();
+    // First as it stands: what a restart would refuse is refused now.
+    build(merged, sources)?;
+    let (needs_restart, mut changed): (Vec<_>, Vec<_>) =
+        running.given.differing(&wanted).into_iter().partition(|key| is_fixed(key));
+    for key in &needs_restart {
+        match running.given.0.get(key) {
+            Some(leaf) => drop(kept.leaves.insert(key.clone(), leaf.clone())),
+            None => drop(kept.leaves.remove(key)),
+        }
+    }
+    let mut settings = build(kept, sources)?;
+    settings.instance.watched.clone_from(&running.instance.watched);
+    settings.complete().map_err(|problem| vec![problem])?;
+    changed.extend(changed_in_files(running, &settings, &changed));
+    Ok(Reload { settings, changed, needs_restart })
+}
+
+/// Secrets that changed in files of which the settings say no more than the path.
+fn changed_in_files(running: &Settings, new: &Settings, told: &[String]) -> Vec<String> {
+    let is_told = |section: &str| told.iter().any(|key| key.starts_with(section));
+    let mut found = Vec::new();
+    if !is_told("mirrors.") && running.deliver.peers != new.deliver.peers {
+        found.push("mirrors.peers".to_owned());
+    }
+    if !is_told("auth.admin_token") && running.gate.admin_tokens != new.gate.admin_tokens {
+        found.push("auth.admin_token".to_owned());
+    }
+    if !is_told("auth.jwt_secret") && running.gate.jwt_secrets != new.gate.jwt_secrets {
+        found.push("auth.jwt_secret".to_owned());
+    }
+    found
+}
