@@ -181,9 +181,9 @@ fn start_reloading(
     asked: tokio::sync::mpsc::Receiver<Request>,
     stop: &CancellationToken,
 ) {
-    if let Some(file) = reloader.watched() {
+    if let Some(watched) = reloader.watched() {
         let reloads = reloader.control.reloads.clone();
-        tokio::spawn(watch::run(file.to_owned(), reloads, stop.clone()));
+        tokio::spawn(watch::run(watched.clone(), reloads, stop.clone()));
     }
     tokio::spawn(reloader.run(asked, stop.clone()));
 }

@@ -4,7 +4,6 @@
 //! on as it was and says what is wrong. What follows then cannot fail, but for the clients that
 //! send, which are therefore built first. One reading at a time, in the order they were asked for.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, mpsc};
@@ -14,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{mint, network};
 use crate::activity::log::Log;
 use crate::activity::{Activity, Kind, Level, joined};
-use crate::config::{self, Reload, Settings, Sources};
+use crate::config::{self, Reload, Settings, Sources, Watched};
 use crate::deliver;
 use crate::net::Network;
 use crate::resolve::Rules;
@@ -41,8 +40,8 @@ pub(super) struct Reloader {
 
 impl Reloader {
     /// The settings file to be watched, if any.
-    pub(super) fn watched(&self) -> Option<&Path> {
-        self.running.instance.watched.as_deref()
+    pub(super) fn watched(&self) -> Option<&Watched> {
+        self.running.instance.watched.as_ref()
     }
 
     /// Does what is asked for, until told to stop.

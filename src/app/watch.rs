@@ -5,7 +5,7 @@
 //! bytes that the path leads to are others than before. It looks only once it is quiet, so that a
 //! file half written is not taken for a whole one.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::activity::{Activity, Kind, Level};
+use crate::config::{self, Watched};
 use crate::server::Reloads;
 
 /// Quiet for so long, and the writing is over.
@@ -24,13 +25,13 @@ const QUIET: Duration = Duration::from_millis(200);
 const UNQUIET_MAX: Duration = Duration::from_secs(2);
 
 /// Watches a file and asks for a reload whenever its content changed, until told to stop.
-pub(super) async fn run(file: PathBuf, reloads: Reloads, stop: CancellationToken) {
+pub(super) async fn run(watched: Watched, reloads: Reloads, stop: CancellationToken) {
+    let Watched { path: file, mut seen } = watched;
     let stirred = Arc::new(Notify::new());
     let mut watcher = match watcher(&stirred) {
         Ok(watcher) => watcher,
         Err(error) => return tell_blind(&file, &error),
     };
-    let mut seen = content(&file).await;
     let directory = file.parent().unwrap_or(Path::new("."));
     if let Err(error) = watcher.watch(directory, RecursiveMode::NonRecursive) {
         return tell_blind(&file, &error);
@@ -77,8 +78,9 @@ fn watch_target(watcher: &mut RecommendedWatcher, file: &Path, directory: &Path)
     }
 }
 
-async fn content(file: &Path) -> Option<Vec<u8>> {
-    tokio::fs::read(file).await.ok()
+async fn content(file: &Path) -> Option<[u8; 32]> {
+    let file = file.to_owned();
+    tokio::task::spawn_blocking(move || config::look(&file)).await.ok().flatten()
 }
 
 fn tell_blind(file: &Path, error: &notify::Error) {

@@ -14,7 +14,7 @@ use super::layer::{Layer, Leaf, Origin, invalid};
 use super::{FILE, Sources, presets, read_text, schema};
 
 /// Bytes of a settings file; it bounds every list and map in it too.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
+pub(super) const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// What was given, by key.
 #[derive(Clone)]

@@ -32,6 +32,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use aws_lc_rs::digest;
+
 use crate::activity::log::LogConfig;
 use crate::{announce, deliver, gate, journal, net, resolve, server, store};
 
@@ -107,7 +109,24 @@ pub struct Instance {
     /// Journal, generated secrets and the lock.
     pub data_dir: PathBuf,
     /// The settings file in use, where a change of it is to be noticed.
-    pub watched: Option<PathBuf>,
+    pub watched: Option<Watched>,
+}
+
+/// A settings file, and what it held just before it was read: whoever looks later knows whether it
+/// changed since, also where that was before anybody watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watched {
+    /// The file.
+    pub path: PathBuf,
+    /// As of [`look`].
+    pub seen: Option<[u8; 32]>,
+}
+
+/// A fingerprint of what a settings file holds; `None` where it cannot be read.
+pub fn look(path: &Path) -> Option<[u8; 32]> {
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(merged::FILE_BYTES_MAX + 1).read_to_end(&mut bytes).ok()?;
+    digest::digest(&digest::SHA256, &bytes).as_ref().try_into().ok()
 }
 
 /// Reads and checks every source.
@@ -115,14 +134,15 @@ pub struct Instance {
 /// # Errors
 /// All that is wrong, in the order of the sources.
 pub fn load(sources: &Sources) -> Result<Settings, Vec<Invalid>> {
-    build(Merged::collect(sources), sources)
+    let watched = file_of(sources).map(|path| Watched { seen: look(&path), path });
+    build(Merged::collect(sources), watched)
 }
 
-fn build(merged: Merged, sources: &Sources) -> Result<Settings, Vec<Invalid>> {
+fn build(merged: Merged, watched: Option<Watched>) -> Result<Settings, Vec<Invalid>> {
     let given = reload::Given::of(&merged);
     let mut from = Reader::new(merged);
     let mut instance = sections::instance(&mut from);
-    instance.watched = from.flag("instance.watch_config").then(|| file_of(sources)).flatten();
+    instance.watched = from.flag("instance.watch_config").then_some(watched).flatten();
     let mut settings = Settings {
         server: sections::server(&mut from),
         store: sections::store(&mut from),

@@ -82,7 +82,7 @@ pub fn reload(sources: &Sources, running: &Settings) -> Result<Reload, Vec<Inval
     let wanted = Given::of(&merged);
     let mut kept = merged.clone();
     // First as it stands: what a restart would refuse is refused now.
-    build(merged, sources)?;
+    build(merged, None)?;
     let (needs_restart, mut changed): (Vec<_>, Vec<_>) =
         running.given.differing(&wanted).into_iter().partition(|key| is_fixed(key));
     for key in &needs_restart {
@@ -91,7 +91,7 @@ pub fn reload(sources: &Sources, running: &Settings) -> Result<Reload, Vec<Inval
             None => drop(kept.leaves.remove(key)),
         }
     }
-    let mut settings = build(kept, sources)?;
+    let mut settings = build(kept, None)?;
     settings.instance.watched.clone_from(&running.instance.watched);
     settings.complete().map_err(|problem| vec![problem])?;
     changed.extend(changed_in_files(running, &settings, &changed));

@@ -85,7 +85,9 @@ fn secrets_in_files_are_read_again_and_shown_nowhere() {
 fn the_file_in_use_is_watched_unless_told_otherwise() {
     assert_eq!(Scene::new().good().instance.watched, None);
     let scene = Scene::file("");
-    assert_eq!(scene.good().instance.watched, Some(scene.dir.path().join(FILE)));
+    let watched = scene.good().instance.watched.unwrap();
+    assert_eq!(watched.path, scene.dir.path().join(FILE));
+    assert_eq!(watched.seen, look(&watched.path));
     let scene = scene.and_flag("instance.watch_config", "false");
     assert_eq!(scene.good().instance.watched, None);
 }

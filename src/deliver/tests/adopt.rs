@@ -7,7 +7,8 @@ use crate::support::Secret;
 
 fn with_password(name: &str, password: &str) -> PeerConfig {
     let mut peer = peer(name);
-    let credentials = Credentials { email: "m@x".into(), password: Secret::new(password) };
+    let credentials =
+        Credentials { email: format!("{password}@x"), password: Secret::new(password) };
     peer.login.credentials = Some(credentials);
     peer
 }
@@ -46,7 +47,9 @@ async fn a_mirror_that_moves_is_told_at_its_new_place_only() {
         });
     let event = scene.tell(whole("posts")).await;
     scene.until("the old place fails", |scene| scene.status(&event) == Status::Failed).await;
+    let old = Arc::clone(&scene.delivery.peers.get()[0]);
     scene.adopt(config(vec![named("new", "two")])).await;
+    assert_eq!(old.account.email().as_deref(), Some("one@x"), "its send in flight may log in yet");
     scene.until("the new one has it", |scene| scene.is_delivered("eu")).await;
     let at = |host: &str| scene.peers.asked(host, What::Login);
     assert!(at("old").iter().all(|asked| !asked.text.contains("two")));
