@@ -23,7 +23,7 @@ impl Tickets {
     /// A fresh ticket and its life in seconds.
     pub fn issue(&self) -> (String, u64) {
         let mut bytes = [0_u8; 24];
-        aws_lc_rs::rand::fill(&mut bytes).expect("the system's random generator answers");
+        crate::support::random::fill(&mut bytes).expect("the system's random generator answers");
         let ticket = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
         let mut guard = self.outstanding.lock();
         let (map, order) = &mut *guard;

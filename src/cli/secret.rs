@@ -1,7 +1,6 @@
 //! `secret generate`: random bytes for tokens, keys and passwords, in base64. They go to stdout and
 //! nowhere else.
 
-use aws_lc_rs::rand;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args as ClapArgs, Subcommand};
@@ -45,6 +44,7 @@ pub fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
 /// The system has none.
 pub fn random(bytes: usize) -> Result<String, Exit> {
     let mut random = vec![0_u8; bytes];
-    rand::fill(&mut random).map_err(|_| Exit::Failed("no random bytes to be had".into()))?;
+    crate::support::random::fill(&mut random)
+        .map_err(|_| Exit::Failed("no random bytes to be had".into()))?;
     Ok(STANDARD.encode(random))
 }

@@ -9,7 +9,6 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::rand;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -17,7 +16,7 @@ use super::auth::{ADMIN_TOKEN_BYTES_MIN, JWT_SECRET_BYTES_MIN};
 use super::invalid::Invalid;
 use super::layer::{invalid, read_secret};
 use super::{Instance, Settings};
-use crate::support::Secret;
+use crate::support::{Secret, random};
 
 /// The generated admin token, in the data directory.
 pub const ADMIN_TOKEN: &str = "admin.token";
@@ -127,7 +126,7 @@ fn write_new(path: &Path) -> io::Result<()> {
 }
 
 fn random_text(bytes: usize) -> io::Result<String> {
-    let mut random = vec![0_u8; bytes];
-    rand::fill(&mut random).map_err(|_| io::Error::other("no random bytes to be had"))?;
-    Ok(URL_SAFE_NO_PAD.encode(random))
+    let mut text = vec![0_u8; bytes];
+    random::fill(&mut text).map_err(|_| io::Error::other("no random bytes to be had"))?;
+    Ok(URL_SAFE_NO_PAD.encode(text))
 }

@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use aws_lc_rs::{hmac, rand};
+use aws_lc_rs::hmac;
 use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::ACCEPT;
@@ -17,6 +17,7 @@ use url::Url;
 
 use super::credentials::below;
 use crate::net::{Failure, Outgoing, Transport};
+use crate::support::random;
 
 /// Where every instance answers.
 pub const PATH: &str = "/_cache-mirror/identity";
@@ -40,7 +41,7 @@ impl BootNonce {
     /// Draws one. It is kept in memory only.
     pub fn draw() -> Self {
         let mut nonce = [0_u8; 32];
-        rand::fill(&mut nonce).expect("the system's random generator answers");
+        random::fill(&mut nonce).expect("the system's random generator answers");
         Self { key: hmac::Key::new(hmac::HMAC_SHA256, &nonce) }
     }
 
@@ -113,7 +114,7 @@ pub async fn probe(
     over: &dyn Transport,
 ) -> Result<(Answered, Option<IpAddr>), Failure> {
     let mut bytes = [0_u8; 16];
-    rand::fill(&mut bytes).expect("the system's random generator answers");
+    random::fill(&mut bytes).expect("the system's random generator answers");
     let nonce: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let Some(mut url) = below(base, PATH) else { return Ok((Answered::Legacy, None)) };
     url.set_query(Some(&format!("nonce={nonce}")));

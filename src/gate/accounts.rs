@@ -11,7 +11,7 @@ use argon2::{Argon2, PasswordHash, PasswordVerifier};
 use tokio::sync::Semaphore;
 
 use super::{Password, ServiceAccount};
-use crate::support::Secret;
+use crate::support::{Secret, random};
 
 /// Hashes checked at once: the machine has other work, and each takes 19 MiB.
 const CHECKS_AT_ONCE: usize = 2;
@@ -35,7 +35,7 @@ pub struct HashError(String);
 /// [`HashError`] where argon2 refuses the password (longer than 4 GiB).
 pub fn hash_password(password: &str) -> Result<String, HashError> {
     let mut salt = [0_u8; 16];
-    aws_lc_rs::rand::fill(&mut salt).map_err(|_| HashError("no random bytes".into()))?;
+    random::fill(&mut salt).map_err(|_| HashError("no random bytes".into()))?;
     let salt = SaltString::encode_b64(&salt).map_err(|e| HashError(e.to_string()))?;
     Argon2::default()
         .hash_password(password.as_bytes(), &salt)

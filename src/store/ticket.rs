@@ -38,6 +38,6 @@ impl fmt::Display for Ticket {
 /// A random name for one process start's store.
 pub(super) fn nonce() -> u64 {
     let mut bytes = [0_u8; 8];
-    aws_lc_rs::rand::fill(&mut bytes).expect("the system's random generator answers");
+    crate::support::random::fill(&mut bytes).expect("the system's random generator answers");
     u64::from_le_bytes(bytes)
 }

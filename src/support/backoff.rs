@@ -28,7 +28,7 @@ impl Backoff {
 /// A random number in `0.0..1.0` from the operating system's generator.
 pub fn chance() -> f64 {
     let mut bytes = [0_u8; 4];
-    aws_lc_rs::rand::fill(&mut bytes).expect("the system's random generator answers");
+    crate::support::random::fill(&mut bytes).expect("the system's random generator answers");
     f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
 }
 

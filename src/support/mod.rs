@@ -5,6 +5,7 @@ pub mod backoff;
 pub mod clock;
 pub mod duration;
 pub mod live;
+pub mod random;
 pub mod secret;
 
 pub use live::Live;
