@@ -2,10 +2,10 @@
 //! from a synced journal costs.
 //!
 //! `cargo bench --bench propagation` prints a table. Two gateways, built as for release, are
-//! measured against a stand-in for a hand-made mirror (`support/node_peer.mjs`), both by this one process
-//! and its one clock, in turns: only the ratios within a round mean anything on a machine that
-//! others share. What stands in the table is the median of the rounds, with the least and the most.
-//! `BENCH_DIR=/dev/shm` takes the disk out of the journals, to see its share.
+//! measured against a stand-in for a hand-made mirror (`support/node_peer.mjs`), both by this one
+//! process and its one clock, in turns: only the ratios within a round mean anything on a machine
+//! that others share. What stands in the table is the median of the rounds, with the least and the
+//! most. `BENCH_DIR=/dev/shm` takes the disk out of the journals, to see its share.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints")]
 

@@ -1,4 +1,5 @@
 //! The loads: some clients that each ask one after the other, and how long each answer took.
+//! Closed loops, bounded in count, over loopback only.
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -1,4 +1,5 @@
 //! The least of RESP2 that talks to Redis: commands out, replies in, pipelined where asked.
+//! For measuring only: replies are counted, not understood.
 
 use std::net::SocketAddr;
 

@@ -105,7 +105,8 @@ impl Account {
 
     /// Whether the peer may say where to log in: not where an operator did.
     pub fn takes_login_path(&self) -> bool {
-        matches!(&self.login.get().means, Means::Request(request) if request.url == super::LOGIN_PATH)
+        let login = self.login.get();
+        matches!(&login.means, Means::Request(request) if request.url == super::LOGIN_PATH)
     }
 
     /// The token, logging in where there is none or it is past 80 % of its life.

@@ -42,7 +42,7 @@ impl Lanes {
 
     /// Identities at work.
     #[cfg(test)]
-    pub fn len(&self) -> usize {
+    pub fn at_work(&self) -> usize {
         self.at_work.lock().len()
     }
 }

@@ -55,8 +55,8 @@ async fn one_at_a_time_for_one_identity() {
         drop(lanes.enter(&format!("c{n}")).await);
     }
     assert!(!second.is_finished());
-    assert_eq!(lanes.len(), 1, "who is done is forgotten");
+    assert_eq!(lanes.at_work(), 1, "who is done is forgotten");
     drop(first);
     second.await.expect("gets in");
-    assert_eq!(lanes.len(), 0);
+    assert_eq!(lanes.at_work(), 0);
 }
