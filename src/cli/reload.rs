@@ -15,8 +15,8 @@ use super::print;
 
 pub const EXAMPLES: &str = "\
 Examples:
+  cache-mirror config check    what a reload would say, before anything changes
   cache-mirror reload
-  cache-mirror config check && cache-mirror reload
   cache-mirror reload --json | jq .needs_restart";
 
 /// Arguments of `reload`.

@@ -43,7 +43,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Make a token with the configured signing key or secret
-    #[command(help_template = HELP)]
+    #[command(help_template = HELP, before_help = EXAMPLES)]
     Mint {
         /// Whom it stands for: an email
         #[arg(long, value_name = "EMAIL")]
@@ -61,7 +61,7 @@ enum What {
         settings: SettingsArgs,
     },
     /// Show what a token says, and whether this configuration accepts it; 5 where it does not
-    #[command(help_template = HELP)]
+    #[command(help_template = HELP, before_help = EXAMPLES)]
     Inspect {
         /// The token, or - for stdin
         #[arg(default_value = "-", hide_default_value = true, allow_hyphen_values = true)]

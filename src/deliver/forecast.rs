@@ -10,7 +10,8 @@ use super::{Delivery, PeerView};
 use crate::domain::{Demand, Event, Selectors};
 
 /// One mirror's part.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[schemars(inline)]
 pub struct Forecast {
     /// The mirror's name.
     pub peer: String,

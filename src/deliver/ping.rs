@@ -15,7 +15,7 @@ use super::identity::{Answered, probe};
 const PROBE_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// What came of it. Every text is safe to show.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct Ping {
     /// The mirror's name.
     pub name: String,

@@ -1,6 +1,10 @@
 //! `/openapi.json` against a real process: every operation is called as its examples say, and every
 //! answer is what the document promised.
 
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::Ed25519KeyPair;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jsonschema::Validator;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
@@ -95,6 +99,8 @@ fn target(path: &str, operation: &Map<String, Value>, known: &Known) -> String {
             ("path", _) => path = path.replace(&format!("{{{name}}}"), &example),
             // A real ticket is another answer's.
             ("query", "ticket") => {}
+            // It stands for another that has one.
+            ("query", _) if parameter.get("example").is_none() => {}
             ("query", _) => drop(query.append_pair(name, &example)),
             _ => {}
         }
@@ -135,11 +141,21 @@ async fn call(
     Answer { status, headers, body }
 }
 
+/// A key to publish.
+fn ed_pem() -> String {
+    let der = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("generates");
+    let text = STANDARD.encode(der);
+    format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n")
+}
+
 async fn scene() -> (Node, StubPeer, Known) {
     let peer = StubPeer::start().await;
     let node = Spec::new("a")
         .env("SERVICE_EMAIL", EMAIL)
         .env("SERVICE_PASSWORD", PASSWORD)
+        .env("CACHE_MIRROR__AUTH__SIGNING_KEY", &ed_pem())
+        // A wrong token for every operation: each is to be refused for what it is.
+        .set("auth.token_failures_per_minute", 1000)
         .mirrors([peer.name()])
         .start()
         .await;

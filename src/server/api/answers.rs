@@ -3,6 +3,8 @@
 //!
 //! Values are what callers see: ids and names as text, times as RFC 3339. Nothing is decided here.
 
+pub mod explained;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -199,6 +201,18 @@ pub struct VersionsReset {
     pub version_before: u64,
     /// RFC 3339: now.
     pub last_cache_clear: String,
+}
+
+/// The settings were read again and taken over.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Reloaded {
+    pub success: bool,
+    /// Keys that changed.
+    pub changed: Vec<String>,
+    /// Keys that keep their value until a restart.
+    pub needs_restart: Vec<String>,
+    /// Always empty here; a 422 has one line for each problem.
+    pub problems: Vec<String>,
 }
 
 /// Every mirror.

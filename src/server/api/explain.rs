@@ -5,12 +5,13 @@
 use std::sync::Arc;
 
 use hyper::StatusCode;
-use serde_json::{Value, json};
 
+use super::answers::explained::{Cost, Edge, Explained, Walk};
 use super::invalidate::submission;
 use crate::domain::{Mode, Scope, Selector, Selectors};
 use crate::ingest::body::InvalidateBody;
 use crate::pipeline::{Done, Report};
+use crate::resolve::Rules;
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Handled, Problem, json_answer};
@@ -27,48 +28,49 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
     }
     let submission = submission(&call, body, pipeline.gate.config().selectors_max)?;
     match pipeline.preview(call.principal(), submission)? {
-        Done::Applied(report) => Ok(json_answer(StatusCode::OK, &told(&control, &report))),
+        Done::Applied(report) => {
+            let rules = pipeline.rules.get();
+            Ok(json_answer(StatusCode::OK, &told(&control, &rules, &report)))
+        }
         Done::Duplicate => Err(Problem::bad_request("bad_json", "nothing to explain")),
     }
 }
 
-fn told(control: &Control, report: &Report) -> Value {
+fn told<'a>(control: &'a Control, rules: &'a Rules, report: &'a Report) -> Explained<'a> {
     let pipeline = &control.pipeline;
     let event = &report.event;
     let selectors = event.demand.selectors();
-    let rules = pipeline.rules.get();
     let graph = rules.graph();
     let edges = graph.walk(&selectors).into_iter();
     let edges = edges.filter(|(_, to)| !selectors.types().contains(*to));
-    let edges: Vec<Value> = edges.map(|(from, to)| json!({ "from": from, "to": to })).collect();
+    let edges = edges.map(|(from, to)| Edge { from: from.clone(), to: to.clone() }).collect();
     let destinations = match event.scope {
         Scope::Mirrored => pipeline.delivery.forecast(event),
         Scope::Local => vec![],
     };
-    let mode = if event.demand.hard.is_empty() { Mode::Soft } else { Mode::Hard };
     let footprint = event.footprint();
-    let shown: Vec<String> = selectors.iter().map(|one| one.to_string()).collect();
-    json!({
-        "success": true,
-        "instance": pipeline.instance,
-        "selectors": shown,
-        "mode": mode.as_str(),
-        "scope": event.scope,
-        "graph": { "hash": graph.hash(), "edges": edges },
-        "cascade": event.cascade.types(),
-        "entries": report.applied.entries,
-        "bytes": report.applied.bytes,
-        "count_complete": report.applied.count_complete,
-        "types": report.applied.types,
-        "cost": {
-            "stamps": footprint.members(),
-            "walks_store": is_wide(&footprint),
-            "requests": destinations.iter().map(|one| one.requests).sum::<usize>(),
-            "request_bytes": destinations.iter().map(|one| one.bytes).sum::<usize>(),
-        },
-        "destinations": destinations,
-        "warnings": report.warnings,
-    })
+    let cost = Cost {
+        stamps: footprint.members(),
+        walks_store: is_wide(&footprint),
+        requests: destinations.iter().map(|one| one.requests).sum(),
+        request_bytes: destinations.iter().map(|one| one.bytes).sum(),
+    };
+    Explained {
+        success: true,
+        instance: &pipeline.instance,
+        selectors: selectors.iter().map(|one| one.to_string()).collect(),
+        mode: if event.demand.hard.is_empty() { Mode::Soft } else { Mode::Hard },
+        scope: event.scope,
+        graph: Walk { hash: graph.hash(), edges },
+        cascade: event.cascade.types(),
+        entries: report.applied.entries,
+        bytes: report.applied.bytes,
+        count_complete: report.applied.count_complete,
+        types: &report.applied.types,
+        cost,
+        destinations,
+        warnings: &report.warnings,
+    }
 }
 
 /// Whether counting has to look at every entry; the stamp never has to.

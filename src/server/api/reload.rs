@@ -6,9 +6,10 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use serde_json::json;
 
-use crate::server::Control;
+use super::answers::Reloaded;
 use crate::server::call::Call;
 use crate::server::respond::{Handled, Problem, bytes, json_answer};
+use crate::server::{Control, Outcome};
 
 /// 200 with what changed, or a problem document that also names each problem; then everything is as
 /// it was.
@@ -19,12 +20,8 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", detail));
     };
     if outcome.problems.is_empty() {
-        let body = json!({
-            "success": true,
-            "changed": outcome.changed,
-            "needs_restart": outcome.needs_restart,
-            "problems": [],
-        });
+        let Outcome { changed, needs_restart, problems } = outcome;
+        let body = Reloaded { success: true, changed, needs_restart, problems };
         return Ok(json_answer(StatusCode::OK, &body));
     }
     let status = StatusCode::UNPROCESSABLE_ENTITY;

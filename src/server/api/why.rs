@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::StatusCode;
-use serde_json::{Value, json};
 
+use super::answers::explained::{CachedEntry, Touch, Why};
 use super::events;
 use crate::domain::{Event, Label, Selector, TypeName};
 use crate::server::Control;
@@ -52,15 +52,14 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
     };
     let searched = searched.unwrap_or_default();
     let told = |event: &Arc<Event>| touched(&control, event, &selectors);
-    let asked_for: Vec<String> = selectors.iter().map(ToString::to_string).collect();
-    let body = json!({
-        "place": place,
-        "cached": !entries.is_empty(),
-        "entries": entries.iter().map(entry).collect::<Vec<_>>(),
-        "selectors": asked_for,
-        "events": searched.events.iter().map(told).collect::<Vec<_>>(),
-        "complete": searched.is_complete,
-    });
+    let body = Why {
+        place,
+        cached: !entries.is_empty(),
+        entries: entries.iter().map(entry).collect(),
+        selectors: selectors.iter().map(ToString::to_string).collect(),
+        events: searched.events.iter().map(told).collect(),
+        complete: searched.is_complete,
+    };
     Ok(json_answer(StatusCode::OK, &body))
 }
 
@@ -135,40 +134,37 @@ fn add_type(all: &mut Vec<Selector>, name: &TypeName, id: Option<&Label>) {
     });
 }
 
-fn entry(entry: &Listed) -> Value {
+fn entry(entry: &Listed) -> CachedEntry {
     let age_ms = u64::try_from(entry.age.as_millis()).unwrap_or(u64::MAX);
-    json!({
-        "key": entry.key,
-        "state": if entry.ttl_left < 0 { "stale" } else { "valid" },
-        "filled_at": clock::rfc3339(clock::wall_ms().saturating_sub(age_ms)),
-        "age": Duration::from_millis(age_ms).as_secs(),
-        "ttl": entry.ttl_left,
-        "type": entry.type_name,
-        "id": entry.id,
-        "tags": entry.tags,
-        "path": entry.path,
-    })
+    CachedEntry {
+        key: entry.key.clone(),
+        state: if entry.ttl_left < 0 { "stale" } else { "valid" },
+        filled_at: clock::rfc3339(clock::wall_ms().saturating_sub(age_ms)),
+        age: Duration::from_millis(age_ms).as_secs(),
+        ttl: entry.ttl_left,
+        r#type: entry.type_name.clone(),
+        id: entry.id.clone(),
+        tags: entry.tags.clone(),
+        path: entry.path.clone(),
+    }
 }
 
 /// An event with what of it reached the entry: named, or brought by the graph.
-fn touched(control: &Control, event: &Event, selectors: &[Selector]) -> Value {
+fn touched(control: &Control, event: &Event, selectors: &[Selector]) -> Touch {
     let demand = event.demand.selectors();
-    let mut body = json!(events::told(event));
     let is_meant = |one: &Selector| selectors.iter().any(|meant| one.covers(meant));
-    let by: Vec<String> = demand.iter().filter(is_meant).map(|one| one.to_string()).collect();
+    let by = demand.iter().filter(is_meant).map(|one| one.to_string()).collect();
     let rules = control.pipeline.rules.get();
     let graph = rules.graph();
     let brought = event.cascade.types().iter().filter(|name| {
         let whole = Selector::Type((*name).clone());
         is_meant(&whole)
     });
-    let chains: Vec<Vec<TypeName>> = brought
+    let by_cascade = brought
         .map(|name| {
             let chain = graph.chain(&demand, name);
             if chain.is_empty() { vec![name.clone()] } else { chain }
         })
         .collect();
-    body["by"] = json!(by);
-    body["by_cascade"] = json!(chains);
-    body
+    Touch { event: events::told(event), by, by_cascade }
 }

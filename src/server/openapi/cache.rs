@@ -5,10 +5,11 @@ use hyper::Method;
 use schemars::SchemaGenerator;
 use serde_json::json;
 
+use super::explained;
 use super::operation::Operation;
 use super::requests::type_name;
 use crate::server::api::answers::{
-    Duplicate, EventAnswer, Invalidated, JournalPage, Stats, Versions,
+    Duplicate, EventAnswer, Invalidated, JournalPage, Stats, Versions, VersionsReset,
 };
 
 pub fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
@@ -19,6 +20,8 @@ pub fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
             .gives(200, "Each true of about now", types.subschema_for::<Stats<'_>>()),
     );
     all.push(versions(types));
+    all.push(reset(types));
+    all.extend(explained::operations(types));
     all
 }
 
@@ -102,10 +105,12 @@ fn event(types: &mut SchemaGenerator) -> Operation {
 fn journal(types: &mut SchemaGenerator) -> Operation {
     let after = json!({ "type": "integer", "minimum": 0, "default": 0 });
     let limit = json!({ "type": "integer", "minimum": 1, "maximum": 1000, "default": 100 });
+    let last = json!({ "type": "integer", "minimum": 0, "maximum": 1000 });
     Operation::new(Method::GET, "/api/cache/journal", "journal", "A page of the journal")
         .tag("cache")
         .query("after", "The `seq` to go on from", &after, &json!(0))
         .query("limit", "Events at most; a larger number counts as 1000", &limit, &json!(10))
+        .query("last", "The newest so many, instead of `after` and `limit`", &last, &json!(10))
         .gives(200, "Oldest first", types.subschema_for::<JournalPage>())
         .problem(422, &["bad_value"])
 }
@@ -124,4 +129,16 @@ fn versions(types: &mut SchemaGenerator) -> Operation {
         )
         .gives(200, "Durable, one more for every event", types.subschema_for::<Versions>())
         .problem(422, &["bad_value"])
+}
+
+fn reset(types: &mut SchemaGenerator) -> Operation {
+    let path = "/api/cache/versions/reset";
+    Operation::new(Method::POST, path, "versions_reset", "Count the versions anew")
+        .tag("cache")
+        .words(
+            "Durable once answered. It clears nothing and tells no mirror; readers of the stream \
+             are told to fetch anew.",
+        )
+        .gives(200, "From 0 on", types.subschema_for::<VersionsReset>())
+        .problem(503, &["not_durable"])
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::operation::Operation;
 use crate::deliver::identity::Identity;
-use crate::server::api::answers::{Health, LoggedIn, Ticket};
+use crate::server::api::answers::{Health, LoggedIn, Reloaded, Ticket};
 
 pub fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
     let text = json!({ "type": "string" });
@@ -16,9 +16,11 @@ pub fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
     let media = "application/openmetrics-text";
     vec![
         login(types),
+        keys(),
         stream(Method::GET, "stream", "What is invalidated, as it happens"),
         preflight(),
         ticket(types),
+        reload(types),
         identity(types),
         healthy(Method::GET, "healthz", types),
         healthy(Method::HEAD, "healthz_head", types),
@@ -39,6 +41,31 @@ fn login(types: &mut SchemaGenerator) -> Operation {
         .gives(200, "A token for local invalidations", types.subschema_for::<LoggedIn>())
         .problem(401, &["invalid_credentials"])
         .problem(429, &["too_many_requests"])
+}
+
+/// By hand: the keys are read from what was configured, and no type holds them.
+fn keys() -> Operation {
+    let text = json!({ "type": "string" });
+    let key = json!({
+        "type": "object",
+        "properties": {
+            "kid": text,
+            "use": { "const": "sig" },
+            "alg": { "enum": ["EdDSA", "ES256", "RS256"] },
+            "kty": { "enum": ["OKP", "EC", "RSA"] },
+            "crv": { "enum": ["Ed25519", "P-256"] },
+            "x": text, "y": text, "n": text, "e": text,
+        },
+        "required": ["kid", "use", "alg", "kty"],
+        // A private part would be one.
+        "additionalProperties": false,
+    });
+    let keys = json!({ "type": "array", "items": key });
+    let set = json!({ "type": "object", "properties": { "keys": keys }, "required": ["keys"] });
+    let path = "/.well-known/jwks.json";
+    Operation::new(Method::GET, path, "jwks", "The public halves of the keys that sign tokens")
+        .words("RFC 7517. Both keys during a rotation; none where a shared secret signs.")
+        .gives(200, "A JWK set", set)
 }
 
 fn stream(method: Method, id: &'static str, summary: &'static str) -> Operation {
@@ -63,6 +90,14 @@ fn preflight() -> Operation {
     Operation::new(Method::OPTIONS, "/api/stream", "stream_preflight", summary)
         .empty(204, "The origin may")
         .problem(403, &["origin_not_allowed"])
+}
+
+fn reload(types: &mut SchemaGenerator) -> Operation {
+    Operation::new(Method::POST, "/api/reload", "reload", "Read the settings again")
+        .words("All of it is checked before any of it changes; a 422 names every problem.")
+        .gives(200, "Taken over", types.subschema_for::<Reloaded>())
+        .problem(422, &["bad_config"])
+        .problem(503, &["stopping"])
 }
 
 fn ticket(types: &mut SchemaGenerator) -> Operation {

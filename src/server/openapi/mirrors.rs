@@ -6,6 +6,7 @@ use schemars::SchemaGenerator;
 use serde_json::json;
 
 use super::operation::Operation;
+use crate::deliver::Ping;
 use crate::server::api::answers::{Limited, Mirrors, Operated};
 
 pub fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
@@ -25,6 +26,7 @@ pub fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
         })
         .collect();
     all.push(limit(types));
+    all.push(ping(types));
     all.push(
         Operation::new(Method::GET, "/api/mirrors", "mirrors", "Every mirror, and how it does")
             .tag("mirrors")
@@ -36,6 +38,16 @@ pub fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
 fn named(it: Operation) -> Operation {
     let name = json!({ "type": "string", "minLength": 1, "maxLength": 1024 });
     it.tag("mirrors").part("name", "`host[:port]`, or its configured name", &name, "b.example")
+}
+
+fn ping(types: &mut SchemaGenerator) -> Operation {
+    let path = "/api/mirrors/{name}/ping";
+    named(Operation::new(Method::POST, path, "ping", "Ask a mirror who it is, and log in there"))
+        .words(
+            "Asked now and from here; nothing is changed by it. A mirror that does not answer is \
+             told of in a 200 as well.",
+        )
+        .gives(200, "What came of it", types.subschema_for::<Ping>())
 }
 
 fn limit(types: &mut SchemaGenerator) -> Operation {

@@ -6,6 +6,7 @@
 
 mod cache;
 mod entries;
+mod explained;
 mod instance;
 mod mirrors;
 mod operation;

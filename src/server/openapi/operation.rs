@@ -96,6 +96,13 @@ impl Operation {
         it
     }
 
+    /// A query parameter that stands for another; without an example, because the examples of an
+    /// operation are given together.
+    pub fn alternative(self, name: &str, words: &str, schema: &Value) -> Self {
+        let given = json!({ "name": name, "in": "query", "description": words, "schema": schema });
+        self.parameter(given)
+    }
+
     /// A header that is read.
     pub fn header(self, name: &str, words: &str, schema: &Value) -> Self {
         let given = json!({ "name": name, "in": "header", "description": words, "schema": schema });
