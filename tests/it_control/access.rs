@@ -49,7 +49,9 @@ async fn each_route_needs_what_it_needs() {
         for (role, token) in ranks.iter().zip(&tokens) {
             let asking = node.request_as(token, method.clone(), path);
             let asking = if method == Method::POST { asking.json(&json!({})) } else { asking };
-            let status = asking.send().await.expect("an answer").status().as_u16();
+            let answer = asking.send().await;
+            let answer = answer.unwrap_or_else(|error| panic!("{role} {method} {path}: {error:?}"));
+            let status = answer.status().as_u16();
             let may = rank(role) >= rank(needed);
             assert_eq!(status != 403, may, "{role} {method} {path}: {status}");
             assert_ne!(status, 401, "{role} {method} {path}");

@@ -36,16 +36,19 @@ impl Reply {
 pub struct Raw {
     stream: TcpStream,
     unread: Vec<u8>,
+    /// What was asked last was a HEAD, whose answer tells the length of a body that does not come.
+    is_head: bool,
 }
 
 impl Raw {
     pub async fn open(node: &Node) -> Self {
         let stream = TcpStream::connect(node.address()).await.expect("it listens");
-        Self { stream, unread: vec![] }
+        Self { stream, unread: vec![], is_head: false }
     }
 
     /// Sends; where the other side has closed already, what it said is still to be read.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.is_head = bytes.as_ref().starts_with(b"HEAD ");
         self.stream.write_all(bytes.as_ref()).await.is_ok()
     }
 
@@ -62,8 +65,8 @@ impl Raw {
         let head = String::from_utf8_lossy(&self.unread[..head_end]).into_owned();
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok())?;
         let mut reply = Reply { status, head, body: String::new() };
-        let length: usize =
-            reply.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+        let told = reply.header("content-length").and_then(|text| text.parse().ok());
+        let length: usize = told.filter(|_| !self.is_head).unwrap_or(0);
         while self.unread.len() < head_end + length {
             if !self.more().await {
                 break;
