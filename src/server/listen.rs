@@ -58,8 +58,7 @@ impl Listener {
     pub async fn serve(self, control: Arc<Control>, stop: CancellationToken) {
         let table = Arc::new(Table::new(Arc::clone(&control)));
         let permits = Arc::new(Semaphore::new(control.config.connections_max));
-        let gate = control.pipeline.gate.config();
-        let crowd = Crowd::new(control.config.connections_per_address_max, &gate.trusted_proxies);
+        let crowd = Crowd::new(control.config.connections_per_address_max);
         let mut connections = JoinSet::new();
         loop {
             let (stream, from, permit) = tokio::select! {
@@ -68,7 +67,8 @@ impl Listener {
                 Some(_) = connections.join_next(), if !connections.is_empty() => continue,
             };
             // Whoever has too many already is closed without a word: an answer would cost more.
-            let Ok(place) = crowd.enter(from.ip()) else { continue };
+            let proxies = &control.pipeline.gate.config().trusted_proxies;
+            let Ok(place) = crowd.enter(from.ip(), proxies) else { continue };
             let connection = Connection {
                 table: Arc::clone(&table),
                 from,
