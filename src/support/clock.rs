@@ -10,8 +10,8 @@ pub fn wall_ms() -> u64 {
         .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Milliseconds since 1970 as RFC 3339 in UTC, for answers. Always three digits of a second, so that
-/// later times are later texts.
+/// Milliseconds since 1970 as RFC 3339 in UTC, for answers. Always three digits of a second, so
+/// that later times are later texts.
 pub fn rfc3339(ms: u64) -> String {
     let ms = i64::try_from(ms).unwrap_or(i64::MAX);
     let time = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX);
