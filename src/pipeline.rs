@@ -1,7 +1,7 @@
 //! THE invalidation path. It reads like the specification:
 //!
 //! submission -> gate -> invalidation -> resolve -> plan -> store.apply -> applied ->
-//! journal.append -> receipt, the answer. Announcing and delivering read the journal at their own
+//! journal.append -> event, the answer. Announcing and delivering read the journal at their own
 //! pace; nothing here waits for a listener or a peer.
 //!
 //! A submission that was begun is finished even where its caller hangs up, so that store, journal
@@ -18,10 +18,10 @@ use crate::domain::{
     Submission, TypeName,
 };
 use crate::gate::{Admission, Gate};
-use crate::journal::{Journal, NotReset, Receipt, Refused};
+use crate::journal::{Journal, NotReset, Refused};
 use crate::resolve::Rules;
 use crate::store::Memory;
-use crate::support::{Live, clock};
+use crate::support::{Finish, Live, clock};
 
 /// Everything an invalidation passes through.
 pub struct Pipeline {
@@ -54,7 +54,7 @@ pub enum Done {
 #[derive(Debug)]
 pub struct Report {
     /// The event as the journal has it.
-    pub event: Event,
+    pub event: Arc<Event>,
     /// What the store did.
     pub applied: Applied,
     /// What the caller should be told.
@@ -99,9 +99,7 @@ impl Pipeline {
         submission: Submission,
     ) -> Result<Done, Rejected> {
         let pipeline = Arc::clone(self);
-        tokio::spawn(async move { pipeline.run(who, submission).await })
-            .await
-            .unwrap_or(Err(Rejected::Stopping))
+        Finish::new(async move { pipeline.run(who, submission).await }).await
     }
 
     async fn run(&self, who: Principal, submission: Submission) -> Result<Done, Rejected> {
@@ -113,14 +111,17 @@ impl Pipeline {
         };
         let cleared = self.rules.with(|rules| self.clear(rules, who, submission))?;
         let Some((plan, applied)) = cleared else { return Ok(Done::Duplicate) };
-        self.expect_back(plan.invalidation.id, &plan.invalidation.covers);
-        let (event, is_degraded) = self.record(&plan).await?;
+        let (event, wall, warnings) = plan.into_event(clock::wall_ms());
+        self.expect_back(event.id, &event.covers);
+        let (event, is_degraded) = self.record(event).await?;
         self.gate.seen.remember(event.known_ids());
-        self.tell(&plan, &event, &applied, is_degraded);
+        self.tell(&event, wall, &applied, is_degraded);
         if let Some(peer) = &event.quenched_for {
             self.tell_quench(&event, peer);
         }
-        Ok(Done::Applied(Box::new(self.report(plan, event, applied, is_degraded))))
+        let mirrors = self.outcomes(&event);
+        let report = Report { event, applied, warnings, mirrors, is_degraded };
+        Ok(Done::Applied(Box::new(report)))
     }
 
     /// From the gate to the cleared store under one set of rules, which cannot be exchanged
@@ -168,8 +169,10 @@ impl Pipeline {
             Admission::Duplicate => return Ok(Done::Duplicate),
         };
         let applied = self.store.estimate(&plan.total());
-        let event = event_of(&plan);
-        Ok(Done::Applied(Box::new(self.report(plan, event, applied, false))))
+        let (event, _, warnings) = plan.into_event(clock::wall_ms());
+        let mirrors = self.outcomes(&event);
+        let report = Report { event: event.into(), applied, warnings, mirrors, is_degraded: false };
+        Ok(Done::Applied(Box::new(report)))
     }
 
     /// Sets the versions to 0 and the last clear to now; gives the version before and the time.
@@ -211,11 +214,10 @@ impl Pipeline {
     }
 
     /// Makes the event durable. The flag says whether only the slot holds it.
-    async fn record(&self, plan: &Plan) -> Result<(Event, bool), Rejected> {
-        let mut event = event_of(plan);
-        let (receipt, is_degraded) = match self.journal.append(event.clone()).await {
-            Ok(receipt) => (receipt, false),
-            Err(Refused::Degraded(receipt)) => (receipt, true),
+    async fn record(&self, event: Event) -> Result<(Arc<Event>, bool), Rejected> {
+        let (event, is_degraded) = match self.journal.append(event).await {
+            Ok(event) => (event, false),
+            Err(Refused::Degraded(event)) => (event, true),
             Err(Refused::Lost(_)) => {
                 self.tell_disk("the disk refuses everything: the event is not durable");
                 return Err(Rejected::NotDurable);
@@ -225,17 +227,15 @@ impl Pipeline {
         if is_degraded {
             self.tell_disk("the disk refuses events: every mirror will be told to clear all");
         }
-        let Receipt { seq, epoch, version, .. } = receipt;
-        (event.seq, event.epoch, event.version) = (seq, epoch, version);
         Ok((event, is_degraded))
     }
 
-    fn report(&self, plan: Plan, event: Event, applied: Applied, is_degraded: bool) -> Report {
-        let mirrors = match event.scope {
-            Scope::Mirrored => self.delivery.outcomes(&event),
+    /// Where it stands at each mirror.
+    fn outcomes(&self, event: &Event) -> Vec<Outcome> {
+        match event.scope {
+            Scope::Mirrored => self.delivery.outcomes(event),
             Scope::Local => vec![],
-        };
-        Report { event, applied, warnings: plan.invalidation.warnings, mirrors, is_degraded }
+        }
     }
 
     /// Holds the re-mirroring of an echo back; [`Pipeline::run_quench`] lets it go.
@@ -291,12 +291,12 @@ impl Pipeline {
         }
     }
 
-    fn tell(&self, plan: &Plan, event: &Event, applied: &Applied, is_degraded: bool) {
+    fn tell(&self, event: &Event, wall: Option<Wall>, applied: &Applied, is_degraded: bool) {
         let touched = Touched::of(&event.demand.selectors());
         let id = event.id.to_string();
         let covers = joined(&event.covers);
         let cascade = joined(event.cascade.types());
-        let wall = plan.invalidation.wall.filter(|wall| *wall != Wall::Asked);
+        let wall = wall.filter(|wall| *wall != Wall::Asked);
         let line = Activity {
             level: if is_degraded { Level::Error } else { Level::Info },
             event: Kind::Invalidate,
@@ -308,7 +308,7 @@ impl Pipeline {
             principal: Some(&event.principal),
             source: Some(event.source.as_str()),
             scope: Some(event.scope.as_str()),
-            mode: Some(plan.invalidation.mode().as_str()),
+            mode: Some(event.mode().as_str()),
             action: Some(event.action.as_str()),
             cascade: (!cascade.is_empty()).then_some(&cascade),
             entries: Some(applied.entries),
@@ -377,26 +377,4 @@ fn tell_wall(event_id: &str, principal: &str, wall: Wall) {
         ..Activity::default()
     }
     .emit();
-}
-
-fn event_of(plan: &Plan) -> Event {
-    let asked = &plan.invalidation;
-    Event {
-        id: asked.id,
-        seq: 0,
-        epoch: 0,
-        version: 0,
-        at_ms: clock::wall_ms(),
-        origin: asked.origin.clone(),
-        principal: asked.principal.name.clone(),
-        source: asked.source,
-        scope: asked.scope,
-        demand: asked.demand.clone(),
-        cascade: plan.cascade(),
-        action: asked.action,
-        reason: asked.reason.clone(),
-        changed: asked.changed.clone(),
-        covers: asked.covers.clone(),
-        quenched_for: asked.quenched_for.clone(),
-    }
 }

@@ -27,6 +27,10 @@ const BATCH_BYTES_MAX: usize = 64 * 1024;
 /// Between two looks at whether the path still leads to our file, and between two notices.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// After a write, lines gather for so long before the next: waking up for each line of a busy
+/// instance would cost more than making it.
+const GATHER: Duration = Duration::from_millis(1);
+
 /// Between two attempts while the disk refuses.
 const RETRY_EVERY: Duration = Duration::from_millis(250);
 
@@ -49,6 +53,7 @@ pub(super) struct Writer {
     file: LogFile,
     pending: Pending,
     is_stuck: bool,
+    has_written: bool,
     looked: Instant,
     shared: Arc<Shared>,
     /// Drops that the log has told of.
@@ -70,6 +75,7 @@ impl Writer {
             file,
             pending: Pending::default(),
             is_stuck: false,
+            has_written: false,
             looked: Instant::now(),
             shared,
             told: 0,
@@ -100,13 +106,18 @@ impl Writer {
         }
     }
 
-    fn wait(&self) {
+    fn wait(&mut self) {
         let mut ready = Select::new();
         ready.recv(&self.control);
-        if !self.is_stuck {
+        let has_written = std::mem::take(&mut self.has_written);
+        let longest = if self.is_stuck {
+            RETRY_EVERY
+        } else if has_written {
+            GATHER
+        } else {
             ready.recv(&self.lines);
-        }
-        let longest = if self.is_stuck { RETRY_EVERY } else { LOOK_EVERY };
+            LOOK_EVERY
+        };
         let _ = ready.ready_timeout(longest);
     }
 
@@ -116,6 +127,8 @@ impl Writer {
             self.tell_drops();
         }
         while !self.is_stuck && self.pending.len() < BATCH_BYTES_MAX && self.take() {}
+        // A full batch means that more is waiting.
+        self.has_written = (1..BATCH_BYTES_MAX).contains(&self.pending.len());
         self.write_out();
     }
 

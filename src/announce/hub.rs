@@ -141,6 +141,11 @@ impl Hub {
     /// Broadcasts one page; false where there was nothing left.
     fn broadcast_page(&self, events_max: usize) -> bool {
         let mut readers = self.inner.readers.lock();
+        if readers.list.is_empty() {
+            // Whoever comes later is told from here on, or asks for what was before.
+            readers.at = *self.inner.journal.head().borrow();
+            return false;
+        }
         let page = self.inner.journal.after(readers.at, events_max);
         if page.gap {
             let id = page

@@ -112,7 +112,7 @@ pub fn batch_body<'a>(
                 id: event.id,
                 seq: event.seq,
                 selectors: event.demand.selectors(),
-                mode: if event.demand.hard.is_empty() { Mode::Soft } else { Mode::Hard },
+                mode: event.mode(),
                 action: event.action,
             }
         })

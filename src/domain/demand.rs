@@ -34,8 +34,16 @@ impl Demand {
 
     /// The least upper bound, in place.
     pub fn join(&mut self, other: &Demand) {
+        if other.is_empty() {
+            return;
+        }
         self.hard.join(&other.hard);
         self.soft.join(&other.soft);
+        self.let_hard_win();
+    }
+
+    /// What goes hard need not be said as soft.
+    fn let_hard_win(&mut self) {
         if !self.soft.is_empty() && !self.hard.is_empty() {
             let hard = &self.hard;
             self.soft = self.soft.iter().filter(|one| !hard.covers_one(one)).collect();
@@ -65,8 +73,7 @@ impl Demand {
         let hard = self.hard.widen_to(members_max);
         let soft = self.soft.widen_to(members_max);
         if hard || soft {
-            // Restores "hard wins" after the step up.
-            self.join(&Demand::default());
+            self.let_hard_win();
         }
         hard || soft
     }

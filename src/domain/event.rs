@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Action, Demand, Scope, Selector, Selectors, Source};
+use super::{Action, Demand, Mode, Scope, Selector, Selectors, Source};
 
 /// The id of an event, given by the instance that accepted it from outside (UUID version 7).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -85,6 +85,11 @@ pub struct Event {
 }
 
 impl Event {
+    /// The mode to name in answers, lines and on the wire: hard if anything goes hard.
+    pub fn mode(&self) -> Mode {
+        if self.demand.hard.is_empty() { Mode::Soft } else { Mode::Hard }
+    }
+
     /// Everything it clears, cascade included, both modes as one union.
     pub fn footprint(&self) -> Selectors {
         let mut all = self.demand.selectors();

@@ -1,7 +1,7 @@
 //! A submission that passed the gate: who, how far, under which id.
 //! Only the gate makes one, and only `resolve` takes it further.
 
-use super::{Action, Demand, EventId, Mode, Principal, Scope, Selectors, Source, scope::Wall};
+use super::{Action, Demand, EventId, Principal, Scope, Selectors, Source, scope::Wall};
 
 /// What the gate made of a [`super::Submission`].
 #[derive(Debug, Clone)]
@@ -34,11 +34,4 @@ pub struct Invalidation {
     pub quenched_for: Option<String>,
     /// What the caller should be told.
     pub warnings: Vec<String>,
-}
-
-impl Invalidation {
-    /// The mode to name in answers and lines: hard if anything goes hard.
-    pub fn mode(&self) -> Mode {
-        if self.demand.hard.is_empty() { Mode::Soft } else { Mode::Hard }
-    }
 }

@@ -1,7 +1,8 @@
 //! What an invalidation means under this instance's graph.
 //! The step between deciding and doing; a dry run stops here.
 
-use super::{Invalidation, Selectors};
+use super::scope::Wall;
+use super::{Event, Invalidation, Selectors};
 
 /// An invalidation in canonical spelling with its cascade.
 #[derive(Debug, Clone)]
@@ -20,5 +21,31 @@ impl Plan {
         let mut union = self.cascade_hard.clone();
         union.join(&self.cascade_soft);
         union
+    }
+
+    /// The event that it is to become; the journal gives it its place. Beside it what is told of
+    /// this application alone: the wall that kept it local, and the warnings.
+    pub fn into_event(self, at_ms: u64) -> (Event, Option<Wall>, Vec<String>) {
+        let cascade = self.cascade();
+        let asked = self.invalidation;
+        let event = Event {
+            id: asked.id,
+            seq: 0,
+            epoch: 0,
+            version: 0,
+            at_ms,
+            origin: asked.origin,
+            principal: asked.principal.name,
+            source: asked.source,
+            scope: asked.scope,
+            demand: asked.demand,
+            cascade,
+            action: asked.action,
+            reason: asked.reason,
+            changed: asked.changed,
+            covers: asked.covers,
+            quenched_for: asked.quenched_for,
+        };
+        (event, asked.wall, asked.warnings)
     }
 }

@@ -114,7 +114,14 @@ impl Selectors {
 
     /// Whether nothing is selected: the bottom of the lattice.
     pub fn is_empty(&self) -> bool {
-        !self.all && self.members() == 0
+        !self.all
+            && self.types.is_empty()
+            && self.ids.is_empty()
+            && self.tags.is_empty()
+            && self.paths.is_empty()
+            && self.prefixes.is_empty()
+            && self.keys.is_empty()
+            && self.patterns.is_empty()
     }
 
     /// Whether everything is selected.
@@ -241,6 +248,10 @@ impl Selectors {
 
     /// The least upper bound, in place: the union of both.
     pub fn join(&mut self, other: &Selectors) {
+        if self.is_empty() {
+            *self = other.clone();
+            return;
+        }
         other.iter().for_each(|selector| self.insert(selector));
     }
 

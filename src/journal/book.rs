@@ -51,10 +51,9 @@ impl Book {
         book
     }
 
-    /// Takes the next event in; answers the version it made.
-    pub(super) fn apply(&mut self, mut event: Event, bytes: usize) -> u64 {
-        let version = self.state.count(&event, self.members_max);
-        event.version = version;
+    /// Takes the next event in; answers it with the version it made.
+    pub(super) fn apply(&mut self, mut event: Event, bytes: usize) -> Arc<Event> {
+        event.version = self.state.count(&event, self.members_max);
         let event = Arc::new(event);
         let seq = event.seq;
         if !is_due(&event) {
@@ -65,9 +64,9 @@ impl Book {
                 }
             }
         }
-        self.ring.push(event, bytes);
+        self.ring.push(Arc::clone(&event), bytes);
         self.trim();
-        version
+        event
     }
 
     fn trim(&mut self) {

@@ -3,8 +3,9 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::Receipt;
+use crate::domain::Event;
 
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -44,14 +45,14 @@ impl OpenError {
 
 /// Why an append is not durable as itself. The event counts and is delivered while this process
 /// lives in both of the first cases.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// The disk refused the record, and the slot has it on disk that everybody needs `all`.
     #[error("the disk refused the record; every destination is marked for `all` instead")]
-    Degraded(Receipt),
+    Degraded(Arc<Event>),
     /// The disk refused the record and the slot: a crash now would lose it.
     #[error("the disk refused the record and the overflow slot")]
-    Lost(Receipt),
+    Lost(Arc<Event>),
     /// The journal was closed before the event was taken.
     #[error("the journal is closed")]
     Closed,

@@ -24,17 +24,6 @@ use super::{Config, Disk, NotReset, OpenError, Recovered, Refused};
 /// Events that may wait for the writer. Four full commits: more would only be more latency.
 const QUEUE_EVENTS_MAX: usize = 2048;
 
-/// What an append was given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Receipt {
-    /// Place in this instance's journal; never given twice.
-    pub seq: u64,
-    /// The process start that wrote it.
-    pub epoch: u64,
-    /// `version` right after it.
-    pub version: u64,
-}
-
 /// How the writing goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Health {
@@ -102,12 +91,13 @@ impl Journal {
         Ok((Self { shared, commands, queue }, recovered))
     }
 
-    /// Makes an event durable and gives it its place; `seq` and `epoch` of the argument are
-    /// ignored. Once it has been polled the event may be journalled even if the future is dropped.
+    /// Makes an event durable and gives it its place: answers the event as readers see it, with the
+    /// `seq`, `epoch` and `version` it got here, whatever the argument said. Once it has been
+    /// polled the event may be journalled even if the future is dropped.
     ///
     /// # Errors
     /// [`Refused`], which tells how much of the promise holds.
-    pub async fn append(&self, event: Event) -> Result<Receipt, Refused> {
+    pub async fn append(&self, event: Event) -> Result<Arc<Event>, Refused> {
         let permit = Arc::clone(&self.queue).acquire_owned().await.map_err(|_| Refused::Closed)?;
         let json = serde_json::to_vec(&event).expect("an event is plain data with text keys");
         let (reply, answer) = oneshot::channel();

@@ -31,7 +31,7 @@ pub use backlog::{Backlog, BacklogSize, Limits, Page, Versions};
 pub use book::Reconciled;
 pub use disk::{Disk, FileDisk};
 pub use error::{NotReset, OpenError, Refused};
-pub use handle::{Health, Journal, Receipt};
+pub use handle::{Health, Journal};
 pub use recovery::Recovered;
 pub use search::Searched;
 

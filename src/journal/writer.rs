@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::domain::Event;
 
-use super::handle::{Receipt, Shared};
+use super::handle::Shared;
 use super::layout::Layout;
 use super::record::{self, Kind};
 use super::segment::{self, Segment};
@@ -40,7 +40,7 @@ pub(super) struct Append {
     pub event: Event,
     /// Its JSON, made by the caller so that the writer need not.
     pub json: Vec<u8>,
-    pub reply: oneshot::Sender<Result<Receipt, Refused>>,
+    pub reply: oneshot::Sender<Result<Arc<Event>, Refused>>,
     /// Its place in the queue, given back when it is dropped.
     pub permit: OwnedSemaphorePermit,
 }
@@ -224,7 +224,7 @@ impl Writer {
     }
 
     /// `None` where the records are durable, else how bad it is.
-    fn persist(&mut self, records: &[u8], last: u64) -> Option<fn(Receipt) -> Refused> {
+    fn persist(&mut self, records: &[u8], last: u64) -> Option<fn(Arc<Event>) -> Refused> {
         let attempts = match (&self.segment, self.retry_at) {
             (Some(_), _) => 2,
             (None, Some(at)) if Instant::now() < at => 0,
@@ -351,21 +351,22 @@ impl Writer {
     }
 
     /// Readers see the batch, callers get their answers.
-    fn publish(&mut self, batch: Vec<Append>, refusal: Option<fn(Receipt) -> Refused>) {
+    fn publish(&mut self, batch: Vec<Append>, refusal: Option<fn(Arc<Event>) -> Refused>) {
         let mut replies = Vec::with_capacity(batch.len());
         let mut permits = Vec::with_capacity(batch.len());
         let mut book = self.shared.book.lock();
         for Append { event, json, reply, permit } in batch {
-            let (seq, epoch) = (event.seq, event.epoch);
-            let version = book.apply(event, json.len());
-            replies.push((reply, Receipt { seq, epoch, version }));
+            replies.push((reply, book.apply(event, json.len())));
             permits.push(permit);
         }
         let head = book.state.head;
         drop(book);
         self.shared.head.send_if_modified(|seen| std::mem::replace(seen, head) != head);
-        for (reply, receipt) in replies {
-            let answer = refusal.map_or(Ok(receipt), |refused| Err(refused(receipt)));
+        for (reply, event) in replies {
+            let answer = match refusal {
+                None => Ok(event),
+                Some(refused) => Err(refused(event)),
+            };
             // A caller that went away has its event journalled all the same.
             let _ = reply.send(answer);
         }

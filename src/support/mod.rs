@@ -4,9 +4,11 @@
 pub mod backoff;
 pub mod clock;
 pub mod duration;
+pub mod finish;
 pub mod live;
 pub mod random;
 pub mod secret;
 
+pub use finish::Finish;
 pub use live::Live;
 pub use secret::Secret;

@@ -71,16 +71,16 @@ impl Node {
     }
 
     /// A person's invalidation; the event as the journal has it.
-    pub async fn invalidate(&self, selectors: Selectors) -> Event {
+    pub async fn invalidate(&self, selectors: Selectors) -> Arc<Event> {
         self.invalidate_as("admin", Role::AdminToken, selectors).await
     }
 
     /// What a hostile mirror sends back: without any mark, under the name we log in with there.
-    pub async fn echo(&self, selectors: Selectors) -> Event {
+    pub async fn echo(&self, selectors: Selectors) -> Arc<Event> {
         self.invalidate_as(EMAIL, Role::Editor, selectors).await
     }
 
-    async fn invalidate_as(&self, name: &str, role: Role, selectors: Selectors) -> Event {
+    async fn invalidate_as(&self, name: &str, role: Role, selectors: Selectors) -> Arc<Event> {
         let who = Principal { name: name.into(), role };
         let submitting = self.pipeline.submit(who, submission(selectors));
         match clock_held(submitting).await.expect("accepted") {

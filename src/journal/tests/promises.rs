@@ -2,8 +2,8 @@
 //! Seeded, with the power cut anywhere, so that each life can be lived again.
 
 use super::*;
+use crate::journal::Refused;
 use crate::journal::sim::{Chance, Faults};
-use crate::journal::{Receipt, Refused};
 
 const DESTINATIONS: [&str; 3] = ["a", "b", "c"];
 
@@ -103,7 +103,7 @@ impl Witness {
         }
     }
 
-    fn accept(&mut self, event: Event, receipt: Receipt) {
+    fn accept(&mut self, event: Event, receipt: Arc<Event>) {
         let now = (receipt.epoch, receipt.seq);
         assert!(now > self.last, "{now:?} after {:?}", self.last);
         assert!(self.is_lost || receipt.seq > self.last.1, "{now:?} after {:?}", self.last);

@@ -1,10 +1,10 @@
 //! Counting anew (acceptance S1 1.33): durable, in order, and nothing but the counters.
 
 use super::*;
+use crate::journal::NotReset;
 use crate::journal::sim::Faults;
-use crate::journal::{NotReset, Receipt};
 
-async fn clear(journal: &Journal, name: &str) -> Receipt {
+async fn clear(journal: &Journal, name: &str) -> Arc<Event> {
     journal.append(mirrored(whole(name))).await.expect("durable")
 }
 

@@ -8,7 +8,7 @@ use hyper::StatusCode;
 
 use super::answers::explained::{Cost, Edge, Explained, Walk};
 use super::invalidate::submission;
-use crate::domain::{Mode, Scope, Selector, Selectors};
+use crate::domain::{Scope, Selector, Selectors};
 use crate::ingest::body::InvalidateBody;
 use crate::pipeline::{Done, Report};
 use crate::resolve::Rules;
@@ -59,7 +59,7 @@ fn told<'a>(control: &'a Control, rules: &'a Rules, report: &'a Report) -> Expla
         success: true,
         instance: &pipeline.instance,
         selectors: selectors.iter().map(|one| one.to_string()).collect(),
-        mode: if event.demand.hard.is_empty() { Mode::Soft } else { Mode::Hard },
+        mode: event.mode(),
         scope: event.scope,
         graph: Walk { hash: graph.hash(), edges },
         cascade: event.cascade.types(),
