@@ -81,12 +81,12 @@ impl Worker {
 
     /// Sleeps until something is due; false once it is time to stop.
     async fn wait_for_work(&self) -> bool {
-        let mut head = self.shared.journal.head();
+        let mut due = self.shared.journal.due();
         loop {
             if self.stop.is_cancelled() {
                 return false;
             }
-            head.borrow_and_update();
+            due.borrow_and_update();
             let now = Instant::now();
             let (pause, not_before) = self.peer.with(|state| (state.pause, state.not_before));
             let is_held = matches!(pause, Some(Pause::Operator | Pause::NoCredentials));
@@ -109,7 +109,7 @@ impl Worker {
                 () = self.stop.cancelled() => return false,
                 () = self.peer.wake.notified() => {}
                 () = tokio::time::sleep_until(wake_at.unwrap_or(now)), if wake_at.is_some() => {}
-                _ = head.changed(), if !is_held && until.is_none() => {}
+                _ = due.changed(), if !is_held && until.is_none() => {}
             }
         }
     }

@@ -3,8 +3,11 @@
 //! Whatever leaves the ring is folded into the state first, so that what a destination is owed is
 //! always `held` joined with the due events of the ring after it: no backlog is ever read from disk
 //! once recovery is done, and memory is bounded however long an outage lasts.
+//!
+//! What is on its way to the disk may be sent before it is there, and acknowledged too; nobody else
+//! sees it yet, and no cursor passes it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::domain::Event;
@@ -31,6 +34,10 @@ pub(super) struct Book {
     members_max: usize,
     /// Destinations whose cursor on disk is behind the one here.
     unwritten: BTreeSet<String>,
+    /// The events after the head that the writer has in hand, with their sizes as records.
+    coming: Vec<(Arc<Event>, usize)>,
+    /// How far into them a destination has acknowledged.
+    early: BTreeMap<String, u64>,
 }
 
 impl Book {
@@ -45,16 +52,34 @@ impl Book {
             bytes_kept: config.bytes_kept,
             members_max: config.backlog_members_max,
             unwritten: BTreeSet::new(),
+            coming: Vec::new(),
+            early: BTreeMap::new(),
         };
         kept.into_iter().for_each(|(event, bytes)| book.ring.push(event, bytes));
         book.trim();
         book
     }
 
-    /// Takes the next event in; answers it with the version it made.
-    pub(super) fn apply(&mut self, mut event: Event, bytes: usize) -> Arc<Event> {
-        event.version = self.state.count(&event, self.members_max);
-        let event = Arc::new(event);
+    /// Lets these be sent while they are made durable.
+    pub(super) fn expect(&mut self, coming: Vec<(Arc<Event>, usize)>) {
+        self.coming = coming;
+    }
+
+    /// What was expected has come, whatever the disk said to it: takes it in, and what was
+    /// acknowledged of it.
+    pub(super) fn arrive(&mut self) {
+        for (event, bytes) in std::mem::take(&mut self.coming) {
+            self.apply(event, bytes);
+        }
+        for (destination, through) in std::mem::take(&mut self.early) {
+            self.ack(&destination, through);
+        }
+    }
+
+    /// Takes the next event in.
+    pub(super) fn apply(&mut self, event: Arc<Event>, bytes: usize) {
+        self.state.count(&event, self.members_max);
+        debug_assert_eq!(event.version, self.state.version, "it was given its version before");
         let seq = event.seq;
         if !is_due(&event) {
             // Nobody waits for it: who has everything so far has it too.
@@ -64,9 +89,8 @@ impl Book {
                 }
             }
         }
-        self.ring.push(Arc::clone(&event), bytes);
+        self.ring.push(event, bytes);
         self.trim();
-        event
     }
 
     fn trim(&mut self) {
@@ -119,6 +143,11 @@ impl Book {
         let head = self.state.head;
         let Some(cursor) = self.state.destinations.get_mut(destination) else { return false };
         let mut is_news = cursor.ack(through.min(head));
+        if through > head && !self.coming.is_empty() {
+            let early = self.early.entry(destination.to_owned()).or_default();
+            is_news |= through > *early;
+            *early = through.max(*early);
+        }
         if cursor.held.is_none() && self.ring.due_between(cursor.through, head) == 0 {
             is_news |= cursor.ack(head);
         }
@@ -139,14 +168,22 @@ impl Book {
             .collect()
     }
 
+    /// The newest event, durable or on its way.
+    pub(super) fn newest(&self) -> u64 {
+        self.coming.last().map_or(self.state.head, |(event, _)| event.seq)
+    }
+
     /// What one send to a destination is to cover; `None` where nothing is due.
     pub(super) fn take(&self, destination: &str, limits: Limits) -> Option<Taken> {
         let cursor = self.state.destinations.get(destination)?;
-        // Where nothing due is left out, the local events up to the head are settled as well.
-        let mut through = self.state.head;
+        // Where nothing due is left out, the local events up to the newest are settled as well.
+        let mut through = self.newest();
         let mut events: Vec<Arc<Event>> = Vec::new();
         let mut room = limits.bytes_max;
-        for (event, bytes) in self.ring.due_after(cursor.base()) {
+        let early = self.early.get(destination).copied().unwrap_or_default();
+        let is_new = |(event, _): &(&Arc<Event>, usize)| event.seq > early && is_due(event);
+        let coming = self.coming.iter().map(|(event, bytes)| (event, *bytes)).filter(is_new);
+        for (event, bytes) in self.ring.due_after(cursor.base()).chain(coming) {
             if let Some(last) = events.last()
                 && (events.len() >= limits.events_max || bytes > room)
             {

@@ -42,6 +42,8 @@ pub(super) struct Shared {
     pub book: Mutex<Book>,
     pub health: Mutex<Health>,
     pub head: watch::Sender<u64>,
+    /// The newest event that destinations are owed, durable or on its way.
+    pub due: watch::Sender<u64>,
     pub acks: watch::Sender<u64>,
     pub epoch: u64,
 }
@@ -75,6 +77,7 @@ impl Journal {
         let Opened { book, recovered, epoch, files, next_number, .. } = opened;
         let shared = Arc::new(Shared {
             head: watch::Sender::new(recovered.head),
+            due: watch::Sender::new(0),
             acks: watch::Sender::new(0),
             health: Mutex::default(),
             book: Mutex::new(book),
@@ -113,7 +116,7 @@ impl Journal {
 
     /// Nothing is owed to this destination up to now: it is ourselves.
     pub fn skip_to_head(&self, destination: &str) {
-        self.acknowledge(destination, |book| book.state.head);
+        self.acknowledge(destination, Book::newest);
     }
 
     fn acknowledge(&self, destination: &str, through: impl FnOnce(&Book) -> u64) {
@@ -168,6 +171,12 @@ impl Journal {
         // Who waits for a destination that is gone looks again.
         self.shared.acks.send_modify(|ticks| *ticks += 1);
         Ok(reconciled)
+    }
+
+    /// Ticks whenever [`Journal::pending`] may have more. That is before the event is durable: it
+    /// may be sent meanwhile, and its acknowledgement counts once it is.
+    pub fn due(&self) -> watch::Receiver<u64> {
+        self.shared.due.subscribe()
     }
 
     /// The newest event that readers can see.

@@ -202,7 +202,11 @@ impl Gathered {
         let mut book = Book::new(config, state, older);
         for step in replay {
             match step {
-                Step::Event(kept) => _ = book.apply(kept.0, kept.1),
+                Step::Event(kept) => {
+                    let (mut event, bytes) = *kept;
+                    event.version = State::version_after(book.state.version, &event);
+                    book.apply(Arc::new(event), bytes);
+                }
                 Step::Reset(reset) => book.state.reset_versions(reset.at_ms),
                 Step::Ack(ack) => drop(book.ack(&ack.destination, ack.through)),
             }

@@ -64,15 +64,19 @@ pub(super) struct Held {
 }
 
 impl State {
-    /// Counts one event; the ring is somebody else's. Answers the version it made.
-    pub(super) fn count(&mut self, event: &Event, members_max: usize) -> u64 {
-        self.head = event.seq;
+    /// The version that an event makes of the one before it.
+    pub(super) fn version_after(version: u64, event: &Event) -> u64 {
         // What the quench mirrors again was applied, and counted, when it came in.
+        version + u64::from(event.source != Source::Quench)
+    }
+
+    /// Counts one event; the ring is somebody else's.
+    pub(super) fn count(&mut self, event: &Event, members_max: usize) {
+        self.head = event.seq;
+        self.version = Self::version_after(self.version, event);
         if event.source == Source::Quench {
-            self.quench(event, members_max);
-            return self.version;
+            return self.quench(event, members_max);
         }
-        self.version += 1;
         self.last_clear_ms = self.last_clear_ms.max(Some(event.at_ms));
         let footprint = event.footprint();
         if footprint.is_all() {
@@ -86,7 +90,6 @@ impl State {
             }
         }
         self.quench(event, members_max);
-        self.version
     }
 
     /// Counts anew from 0. What is owed to destinations is not touched by it.

@@ -12,6 +12,7 @@ use super::sim::SimDisk;
 use super::{Backlog, Config, Journal, Limits, Recovered};
 
 mod damage;
+mod early;
 mod files;
 mod outage;
 mod promises;

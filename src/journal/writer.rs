@@ -18,6 +18,7 @@ use crate::domain::Event;
 use super::handle::Shared;
 use super::layout::Layout;
 use super::record::{self, Kind};
+use super::ring::is_due;
 use super::segment::{self, Segment};
 use super::slot::{self, Slot};
 use super::state::State;
@@ -43,6 +44,13 @@ pub(super) struct Append {
     pub reply: oneshot::Sender<Result<Arc<Event>, Refused>>,
     /// Its place in the queue, given back when it is dropped.
     pub permit: OwnedSemaphorePermit,
+}
+
+/// Who waits for an event that is in hand.
+struct Caller {
+    event: Arc<Event>,
+    reply: oneshot::Sender<Result<Arc<Event>, Refused>>,
+    permit: OwnedSemaphorePermit,
 }
 
 /// The version counters are to begin anew.
@@ -166,29 +174,37 @@ impl Writer {
     }
 
     /// Makes a batch, and every acknowledgement so far, durable as well as the disk lets it.
-    fn commit(&mut self, mut batch: Vec<Append>) {
-        let (head, acks) = {
-            let mut book = self.shared.book.lock();
-            (book.state.head, book.take_unwritten())
-        };
-        for (append, seq) in batch.iter_mut().zip(head + 1..) {
-            append.event.seq = seq;
-            append.event.epoch = self.epoch;
-        }
+    fn commit(&mut self, batch: Vec<Append>) {
+        let shared = Arc::clone(&self.shared);
+        let mut book = shared.book.lock();
+        let acks = book.take_unwritten();
         if batch.is_empty() && acks.is_empty() && self.segment.is_some() {
             return;
         }
         let mut records = std::mem::take(&mut self.buffer);
         records.clear();
-        for Append { event, json, .. } in &batch {
-            record::write(&mut records, Kind::Event, event.seq, json);
+        let (mut last, mut version) = (book.state.head, book.state.version);
+        let mut coming = Vec::with_capacity(batch.len());
+        let mut callers = Vec::with_capacity(batch.len());
+        for Append { mut event, json, reply, permit } in batch {
+            last += 1;
+            version = State::version_after(version, &event);
+            (event.seq, event.epoch, event.version) = (last, self.epoch, version);
+            record::write(&mut records, Kind::Event, last, &json);
+            let event = Arc::new(event);
+            coming.push((Arc::clone(&event), json.len()));
+            callers.push(Caller { event, reply, permit });
         }
-        let last = head + batch.len() as u64;
+        book.expect(coming);
+        drop(book);
+        if callers.iter().any(|caller| is_due(&caller.event)) {
+            self.shared.due.send_replace(last);
+        }
         segment::encode_acks(&mut records, last, &acks);
         // Acknowledgements that are refused here are in the next segment's checkpoint.
         let refusal = self.persist(&records, last);
         self.buffer = records;
-        self.publish(batch, refusal);
+        self.publish(callers, refusal);
         self.tell();
     }
 
@@ -351,18 +367,15 @@ impl Writer {
     }
 
     /// Readers see the batch, callers get their answers.
-    fn publish(&mut self, batch: Vec<Append>, refusal: Option<fn(Arc<Event>) -> Refused>) {
-        let mut replies = Vec::with_capacity(batch.len());
-        let mut permits = Vec::with_capacity(batch.len());
+    fn publish(&mut self, callers: Vec<Caller>, refusal: Option<fn(Arc<Event>) -> Refused>) {
         let mut book = self.shared.book.lock();
-        for Append { event, json, reply, permit } in batch {
-            replies.push((reply, book.apply(event, json.len())));
-            permits.push(permit);
-        }
+        book.arrive();
         let head = book.state.head;
         drop(book);
         self.shared.head.send_if_modified(|seen| std::mem::replace(seen, head) != head);
-        for (reply, event) in replies {
+        let mut permits = Vec::with_capacity(callers.len());
+        for Caller { event, reply, permit } in callers {
+            permits.push(permit);
             let answer = match refusal {
                 None => Ok(event),
                 Some(refused) => Err(refused(event)),
