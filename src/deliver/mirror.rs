@@ -3,10 +3,12 @@
 //! The wire form of batches is `docs/PROTOCOL.md`. A legacy peer knows types only, in the plural,
 //! with at most one id; what cannot be said to it is named, so that it can be logged as skipped.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -18,7 +20,7 @@ use crate::support::Live;
 
 /// A batch on the wire.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Batch {
+pub struct Batch<'a> {
     /// Protocol of the sender.
     pub protocol: u32,
     /// `instance.name` of the sender, whose events these are.
@@ -31,7 +33,7 @@ pub struct Batch {
     pub watermark: u64,
     /// Events one by one.
     #[serde(default)]
-    pub events: Vec<WireEvent>,
+    pub events: Vec<WireEvent<'a>>,
     /// What was merged past naming.
     #[serde(default, skip_serializing_if = "Demand::is_empty")]
     pub merged: Demand,
@@ -42,13 +44,13 @@ pub struct Batch {
 
 /// One event on the wire.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct WireEvent {
+pub struct WireEvent<'a> {
     /// Its id.
     pub id: EventId,
     /// Its place in the sender's journal.
     pub seq: u64,
     /// What it clears, in the sender's canonical spelling.
-    pub selectors: Selectors,
+    pub selectors: Cow<'a, Selectors>,
     /// How. One event of both modes travels as hard.
     #[serde(default)]
     pub mode: Mode,
@@ -57,11 +59,11 @@ pub struct WireEvent {
     pub action: Action,
 }
 
-impl From<Batch> for PeerBatch {
-    fn from(batch: Batch) -> Self {
-        let told = |event: WireEvent| Told {
+impl From<Batch<'_>> for PeerBatch {
+    fn from(batch: Batch<'_>) -> Self {
+        let told = |event: WireEvent<'_>| Told {
             id: event.id,
-            selectors: event.selectors,
+            selectors: event.selectors.into_owned(),
             mode: event.mode,
             action: event.action,
         };
@@ -111,7 +113,10 @@ pub fn batch_body<'a>(
             WireEvent {
                 id: event.id,
                 seq: event.seq,
-                selectors: event.demand.selectors(),
+                selectors: match event.demand.soft.is_empty() {
+                    true => Cow::Borrowed(&event.demand.hard),
+                    false => Cow::Owned(event.demand.selectors()),
+                },
                 mode: event.mode(),
                 action: event.action,
             }
@@ -127,8 +132,53 @@ pub fn batch_body<'a>(
         merged,
         cascade,
     };
-    let body = json!({ "mirror": false, "batch": batch });
-    Bytes::from(body.to_string())
+    let body = serde_json::to_vec(&Request { mirror: false, batch });
+    Bytes::from(body.expect("a batch is plain data with text keys"))
+}
+
+/// What is posted.
+#[derive(Serialize)]
+struct Request<'a> {
+    mirror: bool,
+    batch: Batch<'a>,
+}
+
+/// The last bodies that were made of events alone: the mirrors of one instance are mostly told the
+/// same at the same time, and each would otherwise write it out for itself.
+#[derive(Default)]
+pub struct Bodies(Mutex<VecDeque<(BodyOf, Bytes)>>);
+
+/// What makes a body: the first and the last event in it, and how many; numbers are never given
+/// twice. The watermark says how far it settles, and a graph can change by a reload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BodyOf {
+    /// The first event's number.
+    pub first: u64,
+    /// The last event's number.
+    pub last: u64,
+    /// How many they are.
+    pub count: usize,
+    /// What the acknowledgement settles.
+    pub watermark: u64,
+    /// The graph's hash.
+    pub graph: String,
+}
+
+/// Bodies that are remembered: mirrors drift apart by a batch or two under load.
+const BODIES_KEPT: usize = 4;
+
+impl Bodies {
+    /// The body that was made of these events, or a new one.
+    pub fn get(&self, of: BodyOf, make: impl FnOnce() -> Bytes) -> Bytes {
+        let mut kept = self.0.lock();
+        if let Some((_, body)) = kept.iter().find(|(kept, _)| *kept == of) {
+            return body.clone();
+        }
+        let body = make();
+        kept.truncate(BODIES_KEPT - 1);
+        kept.push_front((of, body.clone()));
+        body
+    }
 }
 
 /// What a legacy peer is told, and what it cannot be told.

@@ -41,7 +41,7 @@ use crate::net::Transport;
 use crate::support::Live;
 use echo::Echo;
 use identity::BootNonce;
-use mirror::{Sender, legacy_form};
+use mirror::{Bodies, Sender, legacy_form};
 use peer::{Kind, Peer};
 use worker::Worker;
 
@@ -56,6 +56,7 @@ struct Shared {
     sender: Sender,
     own: Arc<BootNonce>,
     echo: Echo,
+    bodies: Bodies,
 }
 
 impl Shared {
@@ -108,7 +109,8 @@ impl Delivery {
             config.peers.iter().map(|peer| Arc::new(Peer::new(peer.clone(), &config))).collect();
         let echo = Echo::new(config.echo_window, config.echo);
         let config = Live::new(config);
-        let shared = Shared { config, journal, transport, sender, own, echo };
+        let bodies = Bodies::default();
+        let shared = Shared { config, journal, transport, sender, own, echo, bodies };
         let peers = Arc::new(Live::new(peers));
         let delivery = Self { shared: Arc::new(shared), peers, stop: Arc::default() };
         // What was held back when the last process ended is mirrored soon, not forgotten.

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::credentials::{LoginFailure, below};
 use super::identity::{self, Answered};
-use super::mirror::{LegacyForm, batch_body, legacy_form};
+use super::mirror::{BodyOf, LegacyForm, batch_body, legacy_form};
 use super::peer::{Kind, ONESELF_AFTER, Pause, Peer};
 use super::verdict::{Verdict, judge};
 use super::{Shared, tell};
@@ -189,9 +189,21 @@ impl Worker {
             let cascade = &backlog.merged_cascade;
             return batch_body(&self.shared.sender, backlog.through, nothing, merged, cascade);
         }
-        let events = backlog.events.iter().map(|event| &**event);
-        let cascade = &backlog.merged_cascade;
-        batch_body(&self.shared.sender, backlog.through, events, merged, cascade)
+        let is_named = merged.is_empty();
+        let make = || {
+            let events = backlog.events.iter().map(|event| &**event);
+            let cascade = &backlog.merged_cascade;
+            batch_body(&self.shared.sender, backlog.through, events, merged, cascade)
+        };
+        match (backlog.events.first(), backlog.events.last()) {
+            (Some(first), Some(last)) if is_named => {
+                let (first, last, count) = (first.seq, last.seq, backlog.events.len());
+                let graph = self.shared.sender.rules.with(|rules| rules.graph().hash().to_owned());
+                let of = BodyOf { first, last, count, watermark: backlog.through, graph };
+                self.shared.bodies.get(of, make)
+            }
+            _ => make(),
+        }
     }
 
     /// The old form, one request per type. What the peer has no words for is skipped once it is

@@ -7,7 +7,7 @@
 use std::error::Error as _;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -118,11 +118,20 @@ pub struct Network {
     authorities: Vec<CertificateDer<'static>>,
 }
 
-/// The clients of one configuration.
+/// The clients of one configuration. Those that know the system's authorities are made when the
+/// first `https` URL asks for them: reading these takes time and memory that a loopback instance
+/// never needs.
 struct Clients {
+    config: Config,
+    authorities: Vec<CertificateDer<'static>>,
+    plain: Pair,
+    secure: OnceLock<Pair>,
+}
+
+/// A client that keeps connections, and one that never does.
+struct Pair {
     pooled: Client,
     alone: Client,
-    answer_bytes_max: usize,
 }
 
 /// Equal are those that trust the same: what else they are told can be exchanged.
@@ -172,7 +181,7 @@ impl Network {
         config: Config,
         authorities: &[CertificateDer<'static>],
     ) -> Result<Self, ClientError> {
-        let current = Live::new(Clients::new(config, authorities)?);
+        let current = Live::new(Clients::new(config, authorities.to_vec())?);
         Ok(Self { current, authorities: authorities.to_vec() })
     }
 
@@ -182,15 +191,38 @@ impl Network {
     /// # Errors
     /// [`ClientError`]; nothing was changed then.
     pub fn adopt(&self, config: Config) -> Result<(), ClientError> {
-        self.current.set(Clients::new(config, &self.authorities)?);
+        self.current.set(Clients::new(config, self.authorities.clone())?);
         Ok(())
     }
 }
 
 impl Clients {
-    fn new(config: Config, authorities: &[CertificateDer<'_>]) -> Result<Self, ClientError> {
+    fn new(config: Config, authorities: Vec<CertificateDer<'static>>) -> Result<Self, ClientError> {
+        let plain = Pair::new(config, tls(rustls::RootCertStore::empty())?)?;
+        let clients = Self { config, authorities, plain, secure: OnceLock::new() };
+        if !clients.authorities.is_empty() {
+            // A certificate that is none is told at once, not when it is first needed.
+            clients.pair(true)?;
+        }
+        Ok(clients)
+    }
+
+    fn pair(&self, is_secure: bool) -> Result<&Pair, ClientError> {
+        if !is_secure {
+            return Ok(&self.plain);
+        }
+        if let Some(pair) = self.secure.get() {
+            return Ok(pair);
+        }
+        let pair = Pair::new(self.config, tls(roots(&self.authorities)?)?)?;
+        Ok(self.secure.get_or_init(|| pair))
+    }
+}
+
+impl Pair {
+    fn new(config: Config, tls: rustls::ClientConfig) -> Result<Self, ClientError> {
         let build = |idle_max: usize| {
-            builder_trusting(authorities)?
+            builder_with(tls.clone())
                 .dns_resolver(CheckedResolver)
                 .connect_timeout(config.connect_time_max)
                 .timeout(config.timeout)
@@ -198,10 +230,16 @@ impl Clients {
                 .build()
                 .map_err(|error| ClientError(error.to_string()))
         };
-        Ok(Self { pooled: build(2)?, alone: build(0)?, answer_bytes_max: config.answer_bytes_max })
+        Ok(Self { pooled: build(2)?, alone: build(0)? })
     }
+}
 
-    async fn exchange(&self, client: &Client, request: Outgoing) -> Result<Answer, Failure> {
+impl Clients {
+    async fn exchange(
+        &self,
+        choose: fn(&Pair) -> &Client,
+        request: Outgoing,
+    ) -> Result<Answer, Failure> {
         if let Some(address) = literal_address(&request.url)
             && is_forbidden(address)
         {
@@ -213,7 +251,9 @@ impl Clients {
                 .map_err(|_| Failure::new(FailureKind::Other, format!("{name} holds no text")))?;
             headers.insert(name, value);
         }
-        let mut response = client
+        let pair = self.pair(request.url.scheme() == "https");
+        let pair = pair.map_err(|error| Failure::new(FailureKind::Other, error.to_string()))?;
+        let mut response = choose(pair)
             .request(request.method, request.url)
             .headers(headers)
             .timeout(request.timeout)
@@ -230,8 +270,9 @@ impl Clients {
         };
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
-            if body.len() + chunk.len() > self.answer_bytes_max {
-                let cause = format!("more than {} bytes", self.answer_bytes_max);
+            let bytes_max = self.config.answer_bytes_max;
+            if body.len() + chunk.len() > bytes_max {
+                let cause = format!("more than {bytes_max} bytes");
                 return Err(Failure::new(FailureKind::TooLarge, cause));
             }
             body.extend_from_slice(&chunk);
@@ -244,12 +285,12 @@ impl Clients {
 impl Transport for Network {
     fn send(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, Failure>> {
         let clients = self.current.get();
-        Box::pin(async move { clients.exchange(&clients.pooled, request).await })
+        Box::pin(async move { clients.exchange(|pair| &pair.pooled, request).await })
     }
 
     fn send_alone(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, Failure>> {
         let clients = self.current.get();
-        Box::pin(async move { clients.exchange(&clients.alone, request).await })
+        Box::pin(async move { clients.exchange(|pair| &pair.alone, request).await })
     }
 }
 
@@ -259,23 +300,23 @@ impl Transport for Network {
 /// # Errors
 /// [`ClientError`] where the TLS library refuses its configuration.
 pub fn builder() -> Result<ClientBuilder, ClientError> {
-    builder_trusting(&[])
+    Ok(builder_with(tls(roots(&[])?)?))
 }
 
-fn builder_trusting(authorities: &[CertificateDer<'_>]) -> Result<ClientBuilder, ClientError> {
-    Ok(Client::builder()
-        .tls_backend_preconfigured(tls(authorities)?)
+fn builder_with(tls: rustls::ClientConfig) -> ClientBuilder {
+    Client::builder()
+        .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .tcp_nodelay(true)
         // Our own retry must be the only one: it knows what was acknowledged.
         .retry(reqwest::retry::never())
-        .user_agent(concat!("cache-mirror/", env!("CARGO_PKG_VERSION"))))
+        .user_agent(concat!("cache-mirror/", env!("CARGO_PKG_VERSION")))
 }
 
-/// TLS 1.2 and 1.3 with the system's roots, or the bundled ones where the system has none (a
-/// scratch image), and further authorities.
-fn tls(authorities: &[CertificateDer<'_>]) -> Result<rustls::ClientConfig, ClientError> {
+/// The system's roots, or the bundled ones where the system has none (a scratch image), and further
+/// authorities.
+fn roots(authorities: &[CertificateDer<'_>]) -> Result<rustls::RootCertStore, ClientError> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
@@ -285,6 +326,11 @@ fn tls(authorities: &[CertificateDer<'_>]) -> Result<rustls::ClientConfig, Clien
         let added = roots.add(authority.clone().into_owned());
         added.map_err(|error| ClientError(error.to_string()))?;
     }
+    Ok(roots)
+}
+
+/// TLS 1.2 and 1.3.
+fn tls(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, ClientError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
