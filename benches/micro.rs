@@ -133,6 +133,7 @@ mod store {
             reason: None,
             changed: vec![],
             covers: vec![],
+            ends_here: false,
             quenched_for: None,
             warnings: vec![],
         }
@@ -314,6 +315,7 @@ mod journal {
             reason: None,
             changed: vec![],
             covers: vec![],
+            ends_here: false,
             quenched_for: None,
         }
     }

@@ -28,6 +28,9 @@ const SINGLE_EACH: usize = 50;
 const BODY: &str =
     "a body of a hundred bytes: 0123456789012345678901234567890123456789012345678901";
 const STORE: &[&str] = &["store.max_bytes=6000000000", "log.level=error"];
+/// The same without counting what was cleared: the answer is then all about the stamp.
+const UNCOUNTED: &[&str] =
+    &["store.max_bytes=6000000000", "log.level=error", "store.count_ms_max=0"];
 
 fn main() -> anyhow::Result<()> {
     support::main(run())
@@ -41,7 +44,10 @@ async fn run() -> anyhow::Result<()> {
     for _ in 0..rounds {
         let dir = directory()?;
         let gateway = Process::gateway_with("gateway", dir.path(), &[], STORE)?;
-        ours(&gateway, entries_max, &mut report).await?;
+        ours("gateway", &gateway, entries_max, &mut report).await?;
+        drop(gateway);
+        let gateway = Process::gateway_with("uncounted", dir.path(), &[], UNCOUNTED)?;
+        ours("gateway, uncounted", &gateway, entries_max, &mut report).await?;
         drop(gateway);
         match peers::redis(dir.path(), "no") {
             Ok(redis) => with_redis(&redis, entries_max, &mut report).await?,
@@ -64,8 +70,12 @@ fn tagged(size: usize) -> String {
     format!("tag of {size}, ms")
 }
 
-async fn ours(to: &Process, entries_max: usize, report: &mut Report) -> anyhow::Result<()> {
-    let kind = "gateway";
+async fn ours(
+    kind: &'static str,
+    to: &Process,
+    entries_max: usize,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let mut client = Client::connect(to.address, TOKEN).await?;
     for size in sizes(entries_max) {
         put(&mut client, size, "?tag=t").await?;

@@ -52,7 +52,12 @@ async fn run() -> anyhow::Result<()> {
         let mut report = Report::default();
         for _ in 0..rounds {
             let dir = directory()?;
-            let gateway = Process::gateway_with("gateway", dir.path(), &[], &["log.level=error"])?;
+            let gateway = Process::gateway_with(
+                "gateway",
+                dir.path(),
+                &[],
+                &["log.level=error", "control.connections_per_address_max=0"],
+            )?;
             measure("gateway", &gateway, readers, &mut report).await?;
             drop(gateway);
             match peers::nchan(dir.path()) {

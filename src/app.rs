@@ -24,7 +24,7 @@ use crate::announce::{Hub, Tickets};
 use crate::config::Settings;
 use crate::deliver::identity::BootNonce;
 use crate::deliver::mirror::Sender;
-use crate::deliver::{self, Delivery, Mint, destination};
+use crate::deliver::{self, Delivery, Mint, PeerConfig};
 use crate::gate::{Gate, Order};
 use crate::journal::{FileDisk, Journal, Recovered};
 use crate::net::{self, Network};
@@ -144,8 +144,7 @@ impl Instance {
 
 async fn open_journal(settings: &Settings) -> anyhow::Result<(Journal, Recovered)> {
     let config = settings.journal.clone();
-    let names: Vec<String> =
-        settings.deliver.peers.iter().map(|peer| destination(&peer.name)).collect();
+    let names: Vec<String> = settings.deliver.peers.iter().map(PeerConfig::destination).collect();
     let opening =
         tokio::task::spawn_blocking(move || Journal::open(config, Arc::new(FileDisk), &names));
     opening.await?.with_context(|| format!("data directory {}", settings.journal.dir.display()))

@@ -287,6 +287,7 @@ impl Pipeline {
             reason: None,
             changed: vec![],
             covers: vec![],
+            ends_here: false,
             quenched_for: None,
         }
     }

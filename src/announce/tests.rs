@@ -44,6 +44,7 @@ fn event(selectors: Selectors) -> Event {
         reason: None,
         changed: vec![],
         covers: vec![],
+        ends_here: false,
         quenched_for: None,
     }
 }

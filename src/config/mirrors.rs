@@ -10,7 +10,7 @@ use toml::{Table, Value};
 
 use super::reader::Reader;
 use super::{logins, mask, peers};
-use crate::deliver::{Config, Login, Mint, PeerConfig};
+use crate::deliver::{Config, Errand, Login, Mint, PeerConfig};
 use crate::domain::Mode;
 use crate::net::{self, Network};
 use crate::support::backoff::Backoff;
@@ -118,7 +118,8 @@ fn peer(from: &mut Reader, prefix: &str, table: &Table, login: &Login) -> Option
         false => login.clone(),
     };
     let network = network(from, &key("ca_file"), text("ca_file"));
-    Some(PeerConfig { name, base, rate_per_second, burst, login, network })
+    let errand = Errand::Mirror;
+    Some(PeerConfig { name, base, rate_per_second, burst, login, network, errand })
 }
 
 fn as_float(value: &Value) -> Option<f64> {

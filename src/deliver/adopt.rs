@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::peer::{Pause, Peer};
-use super::{Config, Delivery, PeerConfig, destination, tell};
+use super::{Config, Delivery, PeerConfig, tell};
 use crate::journal::Refused;
 
 /// The mirrors to be, and what becomes of the workers.
@@ -31,7 +31,7 @@ impl Delivery {
     /// [`Refused::Closed`] where the journal is closed: the instance is stopping.
     pub async fn adopt(&self, config: Config, tasks: &mut JoinSet<()>) -> Result<(), Refused> {
         let change = self.compare(&config);
-        let names: Vec<_> = config.peers.iter().map(|peer| destination(&peer.name)).collect();
+        let names: Vec<_> = config.peers.iter().map(PeerConfig::destination).collect();
         // A mirror is listed only while the journal knows it: what is accepted meanwhile is owed to
         // it, and nobody is told of a mirror that nothing is owed to.
         self.peers.set(self.without_gone(&names));
@@ -144,5 +144,5 @@ fn is_same_place(known: &PeerConfig, wanted: &PeerConfig) -> bool {
 
 /// A mirror's name, of its name in the journal.
 fn plain(destination: &str) -> &str {
-    destination.strip_prefix("mirror:").unwrap_or(destination)
+    destination.split_once(':').map_or(destination, |(_, name)| name)
 }

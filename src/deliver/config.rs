@@ -8,7 +8,9 @@ use std::time::Duration;
 use reqwest::header::HeaderName;
 use url::Url;
 
+use super::beside::Neighbour;
 use crate::domain::Mode;
+use crate::journal::NEIGHBOUR;
 use crate::net::Network;
 use crate::support::{Secret, backoff::Backoff};
 
@@ -58,6 +60,42 @@ pub struct PeerConfig {
     pub login: Login,
     /// The way there, where it is not the common one: with certificates of its own.
     pub network: Option<Arc<Network>>,
+    /// What is done there.
+    pub errand: Errand,
+}
+
+impl PeerConfig {
+    /// The journal's name of it.
+    pub fn destination(&self) -> String {
+        match self.errand {
+            Errand::Mirror => format!("mirror:{}", self.name),
+            Errand::Beside(_) => format!("{NEIGHBOUR}{}", self.name),
+        }
+    }
+}
+
+/// What is done at a destination.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Errand {
+    /// Another instance, or a server that speaks as one, is told what was invalidated here.
+    Mirror,
+    /// A cache or a framework beside this instance is called.
+    Beside(Neighbour),
+}
+
+impl Errand {
+    /// What is called, where something is.
+    pub fn neighbour(&self) -> Option<&Neighbour> {
+        match self {
+            Self::Mirror => None,
+            Self::Beside(neighbour) => Some(neighbour),
+        }
+    }
+
+    /// Whether it is asked who it is: only what could be a gateway.
+    pub fn is_probed(&self) -> bool {
+        self.neighbour().is_none_or(Neighbour::is_probed)
+    }
 }
 
 /// How a token is got from a peer.

@@ -44,7 +44,9 @@ pub struct Forecast {
 impl Delivery {
     /// What every mirror would be told of an event.
     pub fn forecast(&self, event: &Event) -> Vec<Forecast> {
-        self.peers.get().iter().map(|peer| self.forecast_for(peer, event)).collect()
+        let peers = self.peers.get();
+        let mirrors = peers.iter().filter(|peer| peer.is_mirror());
+        mirrors.map(|peer| self.forecast_for(peer, event)).collect()
     }
 
     fn forecast_for(&self, peer: &Peer, event: &Event) -> Forecast {

@@ -6,6 +6,7 @@
 //! pause.
 
 mod adopt;
+pub mod beside;
 mod config;
 mod credentials;
 mod echo;
@@ -28,12 +29,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Config, Credentials, Login, LoginRequest, Means, Mint, PeerConfig};
+pub use config::{Config, Credentials, Errand, Login, LoginRequest, Means, Mint, PeerConfig};
 pub use forecast::Forecast;
-pub use peer::destination;
 pub use ping::Ping;
 pub use view::PeerView;
-pub use worker::{INVALIDATE_PATH, VIA};
+pub use worker::{EVENT_IDS, INVALIDATE_PATH, VIA};
 
 use crate::domain::{Event, Principal, Role, Selectors, Status};
 use crate::journal::Journal;
@@ -149,17 +149,29 @@ impl Delivery {
         });
     }
 
-    /// Where an event stands at every mirror. `None` for an event that is not mirrored.
+    /// Where an event stands at every mirror.
     pub fn outcomes(&self, event: &Event) -> Vec<Outcome> {
-        self.peers.get().iter().map(|peer| self.outcome(peer, event)).collect()
+        let peers = self.peers.get();
+        let mirrors = peers.iter().filter(|peer| peer.is_mirror());
+        mirrors.map(|peer| self.outcome(peer, event)).collect()
+    }
+
+    /// Where an event stands at every cache and framework beside this instance.
+    pub fn outcomes_beside(&self, event: &Event) -> Vec<Outcome> {
+        let peers = self.peers.get();
+        let neighbours = peers.iter().filter(|peer| !peer.is_mirror());
+        neighbours.map(|peer| self.outcome(peer, event)).collect()
     }
 
     fn outcome(&self, peer: &Peer, event: &Event) -> Outcome {
         let is_done = self.shared.journal.is_acknowledged(&peer.destination, event.seq);
         peer.with(|state| {
-            let is_legacy = matches!(state.kind, Kind::Legacy);
+            let is_legacy = peer.is_mirror() && matches!(state.kind, Kind::Legacy);
             let (status, reason) = match &state.kind {
                 Kind::Oneself => (Status::Oneself, None),
+                _ if !peer.is_mirror() && !event.is_for_neighbours() => {
+                    (Status::Skipped, Some("ends_here".to_owned()))
+                }
                 _ if is_done && is_legacy && !self.is_speakable(event) => {
                     (Status::Skipped, Some("unsupported".to_owned()))
                 }
@@ -242,7 +254,8 @@ impl Delivery {
                 })
         };
         let peers = self.peers.get();
-        let names = peers.iter().filter(|peer| comes_from(peer)).map(|peer| &peer.config.name);
+        let mirrors = peers.iter().filter(|peer| peer.is_mirror());
+        let names = mirrors.filter(|peer| comes_from(peer)).map(|peer| &peer.config.name);
         names.into_iter().find(|name| self.shared.echo.is_echo(name, selectors)).cloned()
     }
 

@@ -131,7 +131,7 @@ impl Peer {
     /// A peer of which nothing is known yet.
     pub fn new(config: PeerConfig, all: &Config) -> Self {
         Self {
-            destination: destination(&config.name),
+            destination: config.destination(),
             limiter: Limiter::new(config.rate_per_second, config.burst),
             account: Account::new(config.login.clone(), all.mint.clone(), all.timeout),
             wake: Notify::new(),
@@ -140,6 +140,11 @@ impl Peer {
             state: Mutex::default(),
             config,
         }
+    }
+
+    /// Whether it is told what was invalidated, rather than called.
+    pub fn is_mirror(&self) -> bool {
+        self.config.errand.neighbour().is_none()
     }
 
     /// Looks at or changes the moving part.
@@ -279,23 +284,26 @@ impl State {
     }
 }
 
-/// The journal's name of a mirror.
-pub fn destination(peer: &str) -> String {
-    format!("mirror:{peer}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::deliver::tests::config;
-    use crate::deliver::{Login, Means};
+    use crate::deliver::{Errand, Login, Means};
     use crate::support::Secret;
 
     fn peer() -> Peer {
         let login = Login { credentials: None, means: Means::Bearer(Secret::new("t")) };
         let base = url::Url::parse("http://127.0.0.1:1/").expect("url");
         let name = "p".into();
-        let peer = PeerConfig { name, base, rate_per_second: 1.0, burst: 1, login, network: None };
+        let peer = PeerConfig {
+            name,
+            base,
+            rate_per_second: 1.0,
+            burst: 1,
+            login,
+            network: None,
+            errand: Errand::Mirror,
+        };
         Peer::new(peer, &config(vec![]))
     }
 

@@ -15,7 +15,8 @@ pub struct PeerView {
     pub name: String,
     /// Where it is.
     pub url: String,
-    /// `unknown`, `legacy`, `cache-mirror` or `self`.
+    /// `unknown`, `legacy`, `cache-mirror` or `self`; of what is beside this instance, what it is:
+    /// `revalidate`, `purge`, ...
     pub kind: &'static str,
     /// `ok`, `failing`, `paused` or `self`.
     pub state: &'static str,
@@ -65,7 +66,10 @@ impl PeerView {
             Self {
                 name: peer.config.name.clone(),
                 url: peer.config.base.to_string(),
-                kind: state.kind.as_str(),
+                kind: match (&state.kind, peer.config.errand.neighbour()) {
+                    (Kind::Oneself, _) | (_, None) => state.kind.as_str(),
+                    (_, Some(neighbour)) => neighbour.kind(),
+                },
                 state: match (&state.kind, state.pause, state.failures) {
                     (Kind::Oneself, ..) => "self",
                     (_, Some(_), _) => "paused",

@@ -27,6 +27,11 @@ use crate::support::backoff::chance;
 
 /// The mark on every outgoing call.
 pub const VIA: HeaderName = HeaderName::from_static("cache-mirror-via");
+/// Which of our events a call is about, where its body has no place for them: ids joined by commas.
+/// A gateway that knows them all does nothing, so that a ring of gateways comes to rest.
+pub const EVENT_IDS: HeaderName = HeaderName::from_static("cache-mirror-event");
+/// Ids named in that header; a call about more names none, and ends where it arrives.
+const EVENT_IDS_MAX: usize = 100;
 /// Where a legacy peer takes invalidations, and every cache-mirror by default.
 pub const INVALIDATE_PATH: &str = "/api/cache/invalidate";
 /// A probe is a small question: it may not hold deliveries as long as a delivery may.
@@ -45,7 +50,7 @@ pub struct Worker {
 }
 
 /// How an attempt ended, for the loop.
-enum Ended {
+pub(super) enum Ended {
     Acknowledged,
     Later,
 }
@@ -72,7 +77,12 @@ impl Worker {
         tokio::select! {
             () = self.stop.cancelled() => {}
             () = async {
-                if self.probe().await.is_ok() && !matches!(self.peer.kind(), Kind::Oneself) {
+                if !self.peer.config.errand.is_probed() {
+                    return;
+                }
+                let is_known = self.probe().await.is_ok();
+                let is_other = !matches!(self.peer.kind(), Kind::Oneself);
+                if is_known && is_other && self.peer.is_mirror() {
                     drop(self.token().await);
                 }
             } => {}
@@ -91,10 +101,7 @@ impl Worker {
             let (pause, not_before) = self.peer.with(|state| (state.pause, state.not_before));
             let is_held = matches!(pause, Some(Pause::Operator | Pause::NoCredentials));
             let until = not_before.filter(|at| *at > now);
-            if self.peer.is_probe_due(self.shared.config.get().probe_every)
-                && until.is_none()
-                && !is_held
-            {
+            if self.is_probe_due() && until.is_none() && !is_held {
                 drop(self.probe().await);
                 continue;
             }
@@ -104,7 +111,8 @@ impl Worker {
             let probe_at = self.peer.with(|state| state.probed_at).unwrap_or(now)
                 + self.shared.config.get().probe_every;
             // A peer that is held is not probed, so the time of its next probe wakes nobody.
-            let wake_at = until.or((!is_held).then_some(probe_at));
+            let is_probed = !is_held && self.peer.config.errand.is_probed();
+            let wake_at = until.or(is_probed.then_some(probe_at));
             tokio::select! {
                 () = self.stop.cancelled() => return false,
                 () = self.peer.wake.notified() => {}
@@ -114,6 +122,11 @@ impl Worker {
         }
     }
 
+    fn is_probe_due(&self) -> bool {
+        let every = self.shared.config.get().probe_every;
+        self.peer.config.errand.is_probed() && self.peer.is_probe_due(every)
+    }
+
     fn has_pending(&self) -> bool {
         let one = Limits { events_max: 1, bytes_max: 1 };
         self.shared.journal.pending(&self.peer.destination, one).is_some()
@@ -121,7 +134,8 @@ impl Worker {
 
     /// One attempt to empty the backlog, or its first batch.
     async fn attempt(&self) {
-        if matches!(self.peer.kind(), Kind::Unknown) && !self.probe_before_sending().await {
+        let is_unknown = matches!(self.peer.kind(), Kind::Unknown);
+        if is_unknown && self.peer.config.errand.is_probed() && !self.probe_before_sending().await {
             return;
         }
         if matches!(self.peer.kind(), Kind::Oneself) {
@@ -139,15 +153,16 @@ impl Worker {
         if waited >= Duration::from_millis(100) {
             tell::limited(&self.peer, &backlog, waited);
         }
-        let ended = match self.peer.kind() {
-            Kind::CacheMirror(identity) => {
+        let ended = match (self.peer.kind(), self.peer.config.errand.neighbour()) {
+            (Kind::Oneself, _) => return,
+            (_, Some(neighbour)) => self.call(&backlog, neighbour).await,
+            (Kind::CacheMirror(identity), None) => {
                 let path = identity.paths.invalidate.clone();
                 let body = self.batch(&backlog);
                 self.send(&backlog, &path, body, &backlog_selectors(&backlog)).await
             }
-            Kind::Legacy => self.send_legacy(&backlog, true).await,
-            Kind::Unknown => self.send_legacy(&backlog, false).await,
-            Kind::Oneself => return,
+            (Kind::Legacy, None) => self.send_legacy(&backlog, true).await,
+            (Kind::Unknown, None) => self.send_legacy(&backlog, false).await,
         };
         if matches!(ended, Ended::Acknowledged) {
             self.shared.journal.ack(&self.peer.destination, &backlog);
@@ -251,7 +266,7 @@ impl Worker {
                     return Ended::Later;
                 }
             };
-            let reply = self.post(path, body.clone(), &token).await;
+            let reply = self.post(path, body.clone(), &token, backlog).await;
             if reply.verdict == Verdict::Unauthorized && !is_last {
                 self.peer.account.forget(&token).await;
                 continue;
@@ -261,22 +276,32 @@ impl Worker {
         Ended::Later
     }
 
-    async fn post(&self, path: &str, body: bytes::Bytes, token: &Secret) -> Reply {
+    async fn post(
+        &self,
+        path: &str,
+        body: bytes::Bytes,
+        token: &Secret,
+        backlog: &Backlog,
+    ) -> Reply {
         let started = Instant::now();
         let Some(url) = below(&self.peer.config.base, path) else {
             let verdict = Verdict::Refused(format!("no usable path: {path}"), None);
             return Reply { verdict, http_status: None, took: Duration::ZERO };
         };
         self.peer.with(|state| state.requests += 1);
+        let mut headers = vec![
+            (CONTENT_TYPE, "application/json".into()),
+            (ACCEPT, "application/json".into()),
+            (AUTHORIZATION, format!("Bearer {}", token.expose())),
+            (VIA, self.shared.sender.instance.clone()),
+        ];
+        if !matches!(self.peer.kind(), Kind::CacheMirror(_)) {
+            headers.extend(event_ids(backlog).map(|ids| (EVENT_IDS, ids)));
+        }
         let request = Outgoing {
             method: Method::POST,
             url,
-            headers: vec![
-                (CONTENT_TYPE, "application/json".into()),
-                (ACCEPT, "application/json".into()),
-                (AUTHORIZATION, format!("Bearer {}", token.expose())),
-                (VIA, self.shared.sender.instance.clone()),
-            ],
+            headers,
             body,
             timeout: self.shared.config.get().timeout,
         };
@@ -325,7 +350,13 @@ impl Worker {
     }
 
     /// Counts a failed attempt and plans the next one.
-    fn fail(&self, backlog: &Backlog, error: &str, least: Option<Duration>, status: Option<u64>) {
+    pub(super) fn fail(
+        &self,
+        backlog: &Backlog,
+        error: &str,
+        least: Option<Duration>,
+        status: Option<u64>,
+    ) {
         let config = self.shared.config.get();
         let failures = self.peer.with(|state| state.failures) + 1;
         let wait = config.backoff.wait(failures, chance()).max(least.unwrap_or_default());
@@ -337,7 +368,7 @@ impl Worker {
     }
 
     /// The way to this peer.
-    fn transport(&self) -> &dyn Transport {
+    pub(super) fn transport(&self) -> &dyn Transport {
         self.shared.transport_to(&self.peer)
     }
 
@@ -430,6 +461,22 @@ impl Worker {
         }
         Ok(())
     }
+}
+
+/// The ids of all that a backlog holds, under which others know it; none where some are past
+/// naming.
+pub(super) fn event_ids(backlog: &Backlog) -> Option<String> {
+    if !backlog.merged.is_empty() {
+        return None;
+    }
+    let ids: Vec<String> = backlog
+        .events
+        .iter()
+        .flat_map(|event| event.origin_ids())
+        .take(EVENT_IDS_MAX + 1)
+        .map(ToString::to_string)
+        .collect();
+    (1..=EVENT_IDS_MAX).contains(&ids.len()).then(|| ids.join(","))
 }
 
 /// What a backlog is about, for those who know no batches and for the memory of echoes.

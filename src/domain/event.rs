@@ -79,6 +79,10 @@ pub struct Event {
     /// The origin's ids of the events that a batch brought.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub covers: Vec<EventId>,
+    /// Whether it goes no further than this instance's own cache and listeners: it came from a
+    /// gateway that did not say which of its events this is, so nobody could tell it from an echo.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ends_here: bool,
     /// The mirror whose echo this looks like; its re-mirroring is delayed (wall 4).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quenched_for: Option<String>,
@@ -102,6 +106,24 @@ impl Event {
         [&self.demand.hard, &self.demand.soft, &self.cascade]
             .iter()
             .any(|selectors| selectors.covers_one(selector))
+    }
+
+    /// Whether mirrors are owed it. One that the echo quench holds back is not: the release that
+    /// follows carries its demand.
+    pub fn is_for_mirrors(&self) -> bool {
+        let is_held_back = self.quenched_for.is_some() && self.source != Source::Quench;
+        self.scope == Scope::Mirrored && !is_held_back
+    }
+
+    /// Whether the caches and frameworks beside this instance are owed it. What the quench mirrors
+    /// again was told to them when it was applied.
+    pub fn is_for_neighbours(&self) -> bool {
+        !self.ends_here && self.source != Source::Quench
+    }
+
+    /// The ids under which others know it: the origin's, where it came from elsewhere.
+    pub fn origin_ids(&self) -> &[EventId] {
+        if self.covers.is_empty() { std::slice::from_ref(&self.id) } else { &self.covers }
     }
 
     /// Every id that must be recognised when it comes again.

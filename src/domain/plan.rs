@@ -44,6 +44,7 @@ impl Plan {
             reason: asked.reason,
             changed: asked.changed,
             covers: asked.covers,
+            ends_here: asked.ends_here,
             quenched_for: asked.quenched_for,
         };
         (event, asked.wall, asked.warnings)

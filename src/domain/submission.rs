@@ -114,6 +114,10 @@ pub enum Source {
     Api,
     /// A peer that is a cache-mirror.
     Mirror,
+    /// A route of one of the older systems, kept as it was.
+    Compat,
+    /// A webhook of somebody else's system.
+    Webhook,
     /// The re-mirroring of what the echo quench held back.
     Quench,
     /// This process itself, to close a gap.
@@ -126,6 +130,8 @@ impl Source {
         match self {
             Self::Api => "api",
             Self::Mirror => "mirror",
+            Self::Compat => "compat",
+            Self::Webhook => "webhook",
             Self::Quench => "quench",
             Self::Recovery => "recovery",
         }
@@ -164,6 +170,8 @@ pub struct Submission {
     pub source: Source,
     /// Whether a gateway's mark was on the request.
     pub is_marked: bool,
+    /// The ids that a gateway said this is: known ones have no second effect.
+    pub ids: Vec<EventId>,
     /// The socket peer, or what trusted proxies say of it.
     pub address: Option<IpAddr>,
     /// Set where a cache-mirror peer sent it.

@@ -272,7 +272,8 @@ impl Gate {
         instance: &str,
         echo_of: Option<String>,
     ) -> Admission {
-        let is_marked = submission.is_marked || submission.peer.is_some();
+        let is_marked =
+            submission.is_marked || submission.peer.is_some() || !submission.ids.is_empty();
         let (scope, wall) = scope::decide(&principal, is_marked, submission.mirror);
         let mut invalidation = Invalidation {
             id: EventId::fresh(),
@@ -286,6 +287,9 @@ impl Gate {
             reason: submission.reason,
             changed: submission.changed,
             covers: vec![],
+            ends_here: submission.is_marked
+                && submission.peer.is_none()
+                && submission.ids.is_empty(),
             quenched_for: echo_of.filter(|_| scope == Scope::Mirrored),
             warnings: vec![],
             principal,
@@ -296,6 +300,14 @@ impl Gate {
             );
         }
         let Some(batch) = submission.peer else {
+            let ids = submission.ids;
+            if !ids.is_empty() && ids.iter().all(|id| self.seen.contains(*id)) {
+                return Admission::Duplicate;
+            }
+            if let [only] = ids[..] {
+                invalidation.id = only;
+            }
+            invalidation.covers = ids;
             return Admission::Fresh(Box::new(invalidation));
         };
         self.take_batch(&mut invalidation, batch);

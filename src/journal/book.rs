@@ -14,7 +14,7 @@ use crate::domain::Event;
 
 use super::Config;
 use super::backlog::{BacklogSize, Limits, Taken};
-use super::ring::{Ring, is_due};
+use super::ring::{Class, Ring};
 use super::state::{Cursor, State};
 
 /// Which destinations came and which went.
@@ -81,12 +81,11 @@ impl Book {
         self.state.count(&event, self.members_max);
         debug_assert_eq!(event.version, self.state.version, "it was given its version before");
         let seq = event.seq;
-        if !is_due(&event) {
-            // Nobody waits for it: who has everything so far has it too.
-            for cursor in self.state.destinations.values_mut() {
-                if cursor.held.is_none() && cursor.through + 1 == seq {
-                    cursor.through = seq;
-                }
+        for (name, cursor) in &mut self.state.destinations {
+            // It does not wait for this one: if it has everything so far, it has it too.
+            let is_even = cursor.held.is_none() && cursor.through + 1 == seq;
+            if is_even && !Class::of(name).is_owed(&event) {
+                cursor.through = seq;
             }
         }
         self.ring.push(event, bytes);
@@ -103,9 +102,7 @@ impl Book {
 
     fn drop_oldest(&mut self) {
         if let Some(event) = self.ring.pop() {
-            if is_due(&event) {
-                self.state.fold(&event, self.members_max);
-            }
+            self.state.fold(&event, self.members_max);
             self.state.folded_through = event.seq;
         }
     }
@@ -140,7 +137,7 @@ impl Book {
 
     /// Everything at or below `through` was acknowledged. Says whether that is news.
     pub(super) fn ack(&mut self, destination: &str, through: u64) -> bool {
-        let head = self.state.head;
+        let (class, head) = (Class::of(destination), self.state.head);
         let Some(cursor) = self.state.destinations.get_mut(destination) else { return false };
         let mut is_news = cursor.ack(through.min(head));
         if through > head && !self.coming.is_empty() {
@@ -148,7 +145,7 @@ impl Book {
             is_news |= through > *early;
             *early = through.max(*early);
         }
-        if cursor.held.is_none() && self.ring.due_between(cursor.through, head) == 0 {
+        if cursor.held.is_none() && self.ring.due_between(class, cursor.through, head) == 0 {
             is_news |= cursor.ack(head);
         }
         if is_news {
@@ -181,9 +178,10 @@ impl Book {
         let mut events: Vec<Arc<Event>> = Vec::new();
         let mut room = limits.bytes_max;
         let early = self.early.get(destination).copied().unwrap_or_default();
-        let is_new = |(event, _): &(&Arc<Event>, usize)| event.seq > early && is_due(event);
+        let class = Class::of(destination);
+        let is_new = |(event, _): &(&Arc<Event>, usize)| event.seq > early && class.is_owed(event);
         let coming = self.coming.iter().map(|(event, bytes)| (event, *bytes)).filter(is_new);
-        for (event, bytes) in self.ring.due_after(cursor.base()).chain(coming) {
+        for (event, bytes) in self.ring.due_after(class, cursor.base()).chain(coming) {
             if let Some(last) = events.last()
                 && (events.len() >= limits.events_max || bytes > room)
             {
@@ -203,8 +201,9 @@ impl Book {
         };
         let held = cursor.held.as_ref();
         let base = cursor.base();
-        let named = self.ring.due_between(base, self.state.head);
-        let first_named = || self.ring.due_after(base).next().map(|(event, _)| event.at_ms);
+        let class = Class::of(destination);
+        let named = self.ring.due_between(class, base, self.state.head);
+        let first_named = || self.ring.due_after(class, base).next().map(|(event, _)| event.at_ms);
         BacklogSize {
             events: named + held.map_or(0, |held| held.count.max(1)),
             oldest_at_ms: held.map(|held| held.oldest_at_ms).or_else(first_named),
@@ -217,15 +216,14 @@ impl Book {
         if cursor.held.as_ref().is_some_and(|held| held.first_seq <= seq) {
             return false;
         }
-        seq <= self.state.head && self.ring.due_between(cursor.base(), seq) == 0
+        let class = Class::of(destination);
+        seq <= self.state.head && self.ring.due_between(class, cursor.base(), seq) == 0
     }
 }
 
 /// The state with all of these events folded in: a checkpoint that needs no older record.
 pub(super) fn folded(mut state: State, events: &[Arc<Event>], members_max: usize) -> State {
-    for event in events.iter().filter(|event| is_due(event)) {
-        state.fold(event, members_max);
-    }
+    events.iter().for_each(|event| state.fold(event, members_max));
     state.folded_through = state.head;
     state
 }

@@ -33,6 +33,7 @@ pub use disk::{Disk, FileDisk};
 pub use error::{NotReset, OpenError, Refused};
 pub use handle::{Health, Journal};
 pub use recovery::Recovered;
+pub use ring::NEIGHBOUR;
 pub use search::Searched;
 
 /// Where the journal lives and how much it keeps.

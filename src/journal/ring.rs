@@ -7,20 +7,49 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::domain::{Event, EventId, Scope, Source};
+use crate::domain::{Event, EventId};
 
-/// Whether destinations are owed an event. One that the echo quench holds back is not due: the
-/// release that follows carries its demand.
-pub(super) fn is_due(event: &Event) -> bool {
-    let is_held_back = event.quenched_for.is_some() && event.source != Source::Quench;
-    event.scope == Scope::Mirrored && !is_held_back
+/// What sort of destination it is, which decides what it is owed. Kept in its name, so that a
+/// journal read back knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    /// Another instance: owed what is mirrored.
+    Mirror,
+    /// A cache or a framework beside this instance: owed everything that was applied here.
+    Neighbour,
+}
+
+/// What the names of neighbours begin with.
+pub const NEIGHBOUR: &str = "beside:";
+
+impl Class {
+    /// The class of a destination.
+    pub(super) fn of(destination: &str) -> Self {
+        if destination.starts_with(NEIGHBOUR) { Self::Neighbour } else { Self::Mirror }
+    }
+
+    /// Whether its destinations are owed an event.
+    pub(super) fn is_owed(self, event: &Event) -> bool {
+        match self {
+            Self::Mirror => event.is_for_mirrors(),
+            Self::Neighbour => event.is_for_neighbours(),
+        }
+    }
+}
+
+/// How many events each class is owed.
+type Counts = [u64; 2];
+
+/// Whether anybody is owed an event.
+pub(super) fn is_owed(event: &Event) -> bool {
+    [Class::Mirror, Class::Neighbour].into_iter().any(|class| class.is_owed(event))
 }
 
 struct Entry {
     event: Arc<Event>,
     bytes: usize,
-    /// Due events up to and including this one, since the ring was made.
-    due: u64,
+    /// Events owed up to and including this one, since the ring was made.
+    due: Counts,
 }
 
 /// Events `floor + 1 ..= head`.
@@ -28,7 +57,7 @@ struct Entry {
 pub(super) struct Ring {
     entries: VecDeque<Entry>,
     floor: u64,
-    due_at_floor: u64,
+    due_at_floor: Counts,
     bytes: usize,
     places: HashMap<EventId, u64>,
 }
@@ -60,7 +89,10 @@ impl Ring {
     /// Adds the next event.
     pub(super) fn push(&mut self, event: Arc<Event>, bytes: usize) {
         debug_assert_eq!(event.seq, self.head() + 1, "sequence numbers have no holes");
-        let due = self.due_through(self.head()) + u64::from(is_due(&event));
+        let mut due = self.counts_through(self.head());
+        for class in [Class::Mirror, Class::Neighbour] {
+            due[class as usize] += u64::from(class.is_owed(&event));
+        }
         self.bytes += bytes;
         self.places.extend(event.known_ids().map(|id| (id, event.seq)));
         self.entries.push_back(Entry { event, bytes, due });
@@ -87,26 +119,34 @@ impl Ring {
         usize::try_from(offset).unwrap_or(usize::MAX).min(self.entries.len())
     }
 
-    fn due_through(&self, seq: u64) -> u64 {
+    fn counts_through(&self, seq: u64) -> Counts {
         match self.place(seq) {
             0 => self.due_at_floor,
             place => self.entries[place - 1].due,
         }
     }
 
-    /// How many due events lie in `after + 1 ..= through`.
-    pub(super) fn due_between(&self, after: u64, through: u64) -> u64 {
-        self.due_through(through).saturating_sub(self.due_through(after))
+    fn due_through(&self, class: Class, seq: u64) -> u64 {
+        self.counts_through(seq)[class as usize]
     }
 
-    /// The due events after `seq`, with their sizes.
-    pub(super) fn due_after(&self, seq: u64) -> impl Iterator<Item = (&Arc<Event>, usize)> {
-        let mut seen = self.due_through(seq);
+    /// How many events that a class is owed lie in `after + 1 ..= through`.
+    pub(super) fn due_between(&self, class: Class, after: u64, through: u64) -> u64 {
+        self.due_through(class, through).saturating_sub(self.due_through(class, after))
+    }
+
+    /// The events after `seq` that a class is owed, with their sizes.
+    pub(super) fn due_after(
+        &self,
+        class: Class,
+        seq: u64,
+    ) -> impl Iterator<Item = (&Arc<Event>, usize)> {
+        let mut seen = self.due_through(class, seq);
         std::iter::from_fn(move || {
             // By search, not by walking: thousands of local events may lie between two due ones.
-            let place = self.entries.partition_point(|entry| entry.due <= seen);
+            let place = self.entries.partition_point(|entry| entry.due[class as usize] <= seen);
             let entry = self.entries.get(place)?;
-            seen = entry.due;
+            seen = entry.due[class as usize];
             Some((&entry.event, entry.bytes))
         })
     }

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Demand, Event, Selectors, Source, TypeName};
 
+use super::ring::Class;
+
 /// Types that are given a counter of their own. Far above any real schema; past it (somebody
 /// invents names) only the whole `version` moves, so that a checkpoint stays below a few MiB.
 const TYPES_MAX: usize = 16_384;
@@ -116,9 +118,13 @@ impl State {
         }
     }
 
-    /// Folds a due event that leaves the ring into what every destination that lacks it is owed.
+    /// Folds an event that leaves the ring into what every destination that lacks it is owed.
     pub(super) fn fold(&mut self, event: &Event, members_max: usize) {
-        self.destinations.values_mut().for_each(|cursor| cursor.fold(event, members_max));
+        for (name, cursor) in &mut self.destinations {
+            if Class::of(name).is_owed(event) {
+                cursor.fold(event, members_max);
+            }
+        }
     }
 
     /// After a gap: every destination needs `all`, and the counters move past whatever was given.

@@ -11,6 +11,7 @@ use crate::domain::{
 use super::sim::SimDisk;
 use super::{Backlog, Config, Journal, Limits, Recovered};
 
+mod classes;
 mod damage;
 mod early;
 mod files;
@@ -74,6 +75,7 @@ fn mirrored(selectors: Selectors) -> Event {
         reason: None,
         changed: Vec::new(),
         covers: Vec::new(),
+        ends_here: false,
         quenched_for: None,
     }
 }

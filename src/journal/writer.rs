@@ -18,7 +18,7 @@ use crate::domain::Event;
 use super::handle::Shared;
 use super::layout::Layout;
 use super::record::{self, Kind};
-use super::ring::is_due;
+use super::ring::is_owed;
 use super::segment::{self, Segment};
 use super::slot::{self, Slot};
 use super::state::State;
@@ -197,7 +197,7 @@ impl Writer {
         }
         book.expect(coming);
         drop(book);
-        if callers.iter().any(|caller| is_due(&caller.event)) {
+        if callers.iter().any(|caller| is_owed(&caller.event)) {
             self.shared.due.send_replace(last);
         }
         segment::encode_acks(&mut records, last, &acks);

@@ -55,6 +55,7 @@ fn of(selectors: Selectors) -> Invalidation {
         reason: None,
         changed: vec![],
         covers: vec![],
+        ends_here: false,
         quenched_for: None,
         warnings: vec![],
     }

@@ -7,7 +7,8 @@ use hyper::HeaderMap;
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Principal, Role};
+use crate::deliver::{EVENT_IDS, VIA};
+use crate::domain::{EventId, Principal, Role};
 
 /// A request that passed the guard and the table.
 pub struct Call {
@@ -43,6 +44,18 @@ impl Call {
         let query = self.query.as_deref().unwrap_or_default();
         let pairs: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         pairs.into_iter()
+    }
+
+    /// Whether a gateway's mark is on it.
+    pub fn is_marked(&self) -> bool {
+        self.headers.contains_key(VIA)
+    }
+
+    /// The events that a gateway said this is about; none where one of them is no id.
+    pub fn event_ids(&self) -> Vec<EventId> {
+        let ids = self.header(EVENT_IDS.as_str()).unwrap_or_default();
+        let ids: Option<Vec<_>> = ids.split(',').map(|id| EventId::parse(id.trim())).collect();
+        ids.unwrap_or_default()
     }
 
     /// A header as text; one that is no text counts as absent.

@@ -10,8 +10,8 @@ use cache_mirror::announce::{self, Hub};
 use cache_mirror::deliver::identity::{self, BootNonce, Identity, PROTOCOL, Paths};
 use cache_mirror::deliver::mirror::Sender;
 use cache_mirror::deliver::{
-    self, Credentials, Delivery, INVALIDATE_PATH, LOGIN_PATH, Login, LoginRequest, Means, Mint,
-    PeerConfig, destination,
+    self, Credentials, Delivery, Errand, INVALIDATE_PATH, LOGIN_PATH, Login, LoginRequest, Means,
+    Mint, PeerConfig,
 };
 use cache_mirror::domain::{Event, Mode, Principal, Role, Selectors, Source, Submission};
 use cache_mirror::gate::{self, Gate, Password, ServiceAccount};
@@ -45,7 +45,7 @@ impl Node {
     pub fn start(network: &Arc<Network>, at: usize, count: usize, disk: SimDisk) -> Arc<Self> {
         let name = format!("n{at}");
         let peers: Vec<PeerConfig> = (0..count).map(peer).collect();
-        let names: Vec<String> = peers.iter().map(|peer| destination(&peer.name)).collect();
+        let names: Vec<String> = peers.iter().map(PeerConfig::destination).collect();
         let (journal, _) =
             Journal::open(journal_config(), Arc::new(disk.clone()), &names).expect("opens");
         let rules = Arc::new(Live::new(rules()));
@@ -110,7 +110,7 @@ impl Node {
     /// Whether every other instance has acknowledged everything.
     pub fn is_settled(&self, others: impl Iterator<Item = usize>) -> bool {
         let head = *self.pipeline.journal.head().borrow();
-        let mut others = others.map(|at| destination(&format!("n{at}")));
+        let mut others = others.map(|at| format!("mirror:n{at}"));
         others.all(|name| self.pipeline.journal.is_acknowledged(&name, head))
     }
 
@@ -164,6 +164,7 @@ impl Node {
             mode: body.mode(),
             source: Source::Mirror,
             is_marked: header("cache-mirror-via").is_some(),
+            ids: vec![],
             peer: body.batch.map(Into::into),
             ..submission(selectors)
         };
@@ -200,6 +201,7 @@ fn submission(selectors: Selectors) -> Submission {
         mirror: None,
         source: Source::Api,
         is_marked: false,
+        ids: vec![],
         address: Some(ADDRESS),
         peer: None,
     }
@@ -224,6 +226,7 @@ fn peer(at: usize) -> PeerConfig {
             })),
         },
         network: None,
+        errand: Errand::Mirror,
     }
 }
 

@@ -29,6 +29,7 @@ pub fn peer(name: &str) -> PeerConfig {
             means: Means::Request(Box::new(login_request())),
         },
         network: None,
+        errand: Errand::Mirror,
     }
 }
 
@@ -74,6 +75,7 @@ pub fn mirrored(selectors: Selectors) -> Event {
         reason: None,
         changed: vec![],
         covers: vec![],
+        ends_here: false,
         quenched_for: None,
     }
 }
@@ -133,7 +135,7 @@ impl Scene {
         peers: Arc<Stub>,
         own: Arc<BootNonce>,
     ) -> Self {
-        let names: Vec<_> = config.peers.iter().map(|peer| destination(&peer.name)).collect();
+        let names: Vec<_> = config.peers.iter().map(PeerConfig::destination).collect();
         let (journal, _) = Journal::open(kept, Arc::new(disk.clone()), &names).expect("opens");
         let dependencies =
             [("feed".into(), vec!["posts".into()]), ("posts".into(), vec!["pictures".into()])];
@@ -196,7 +198,7 @@ impl Scene {
 
     pub fn is_delivered(&self, name: &str) -> bool {
         let head = *self.journal.head().borrow();
-        self.journal.is_acknowledged(&destination(name), head)
+        self.journal.is_acknowledged(&format!("mirror:{name}"), head)
     }
 
     pub fn sends(&self) -> Vec<Asked> {

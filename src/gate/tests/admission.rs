@@ -13,6 +13,7 @@ fn submission(selectors: Selectors) -> Submission {
         mirror: None,
         source: Source::Api,
         is_marked: false,
+        ids: vec![],
         address: Some(somebody()),
         peer: None,
     }
@@ -162,4 +163,20 @@ fn an_echo_is_held_back_only_where_it_would_go_on() {
     assert_eq!(quenched(Role::Admin, None).as_deref(), Some("b"));
     assert_eq!(quenched(Role::Admin, Some(false)), None);
     assert_eq!(quenched(Role::Service, None), None);
+}
+
+/// A ring of gateways that call each other's routes comes to rest: see `docs/PROTOCOL.md`.
+#[test]
+fn a_call_that_names_its_events_has_one_effect_and_one_that_does_not_ends_here() {
+    let gate = gate();
+    let id = EventId::fresh();
+    let named = || Submission { is_marked: true, ids: vec![id], ..submission(whole("posts")) };
+    let first = fresh(&gate, Role::Editor, named());
+    assert_eq!((first.id, first.scope, first.ends_here), (id, Scope::Local, false));
+    gate.seen.remember(first.covers);
+    assert!(is_duplicate(&gate, named()));
+
+    let nameless = Submission { is_marked: true, ..submission(whole("posts")) };
+    let last = fresh(&gate, Role::Editor, nameless);
+    assert_eq!((last.scope, last.ends_here), (Scope::Local, true));
 }

@@ -85,6 +85,9 @@ pub struct EventAnswer {
     /// Where it stands at every mirror; left out of a page of the journal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mirrors: Option<Vec<Outcome>>,
+    /// The same at every cache and framework beside this instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Vec<Outcome>>,
 }
 
 /// A page of the journal.

@@ -30,6 +30,7 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
         Scope::Local => vec![],
     };
     body.mirrors = Some(outcomes);
+    body.beside = Some(control.pipeline.delivery.outcomes_beside(&event));
     Ok(json_answer(StatusCode::OK, &body))
 }
 
@@ -78,5 +79,6 @@ pub fn told(event: &Event) -> EventAnswer {
         reason: event.reason.clone(),
         changed: event.changed.clone(),
         mirrors: None,
+        beside: None,
     }
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::answers::{Duplicate, Invalidated};
 use super::wait::Wait;
-use crate::deliver::{Outcome, VIA};
+use crate::deliver::Outcome;
 use crate::domain::submission::PeerBatch;
 use crate::domain::{Role, Scope, Source, Submission};
 use crate::gate::Answer as KeptAnswer;
@@ -153,7 +153,8 @@ pub fn submission(
         changed: body.changed,
         mirror: body.mirror,
         source: if peer.is_some() { Source::Mirror } else { Source::Api },
-        is_marked: call.headers.contains_key(VIA),
+        is_marked: call.is_marked(),
+        ids: if peer.is_some() { vec![] } else { call.event_ids() },
         address: Some(call.address),
         peer,
     })
