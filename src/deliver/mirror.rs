@@ -4,11 +4,10 @@
 //! with at most one id; what cannot be said to it is named, so that it can be logged as skipped.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -141,44 +140,6 @@ pub fn batch_body<'a>(
 struct Request<'a> {
     mirror: bool,
     batch: Batch<'a>,
-}
-
-/// The last bodies that were made of events alone: the mirrors of one instance are mostly told the
-/// same at the same time, and each would otherwise write it out for itself.
-#[derive(Default)]
-pub struct Bodies(Mutex<VecDeque<(BodyOf, Bytes)>>);
-
-/// What makes a body: the first and the last event in it, and how many; numbers are never given
-/// twice. The watermark says how far it settles, and a graph can change by a reload.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BodyOf {
-    /// The first event's number.
-    pub first: u64,
-    /// The last event's number.
-    pub last: u64,
-    /// How many they are.
-    pub count: usize,
-    /// What the acknowledgement settles.
-    pub watermark: u64,
-    /// The graph's hash.
-    pub graph: String,
-}
-
-/// Bodies that are remembered: mirrors drift apart by a batch or two under load.
-const BODIES_KEPT: usize = 4;
-
-impl Bodies {
-    /// The body that was made of these events, or a new one.
-    pub fn get(&self, of: BodyOf, make: impl FnOnce() -> Bytes) -> Bytes {
-        let mut kept = self.0.lock();
-        if let Some((_, body)) = kept.iter().find(|(kept, _)| *kept == of) {
-            return body.clone();
-        }
-        let body = make();
-        kept.truncate(BODIES_KEPT - 1);
-        kept.push_front((of, body.clone()));
-        body
-    }
 }
 
 /// What a legacy peer is told, and what it cannot be told.

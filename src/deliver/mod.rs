@@ -17,6 +17,7 @@ pub mod mirror;
 mod peer;
 mod ping;
 mod tell;
+mod telling;
 mod verdict;
 mod view;
 mod worker;
@@ -41,8 +42,9 @@ use crate::net::Transport;
 use crate::support::Live;
 use echo::Echo;
 use identity::BootNonce;
-use mirror::{Bodies, Sender, legacy_form};
+use mirror::{Sender, legacy_form};
 use peer::{Kind, Peer};
+use telling::Tellings;
 use worker::Worker;
 
 /// Where every instance logs others in.
@@ -56,7 +58,7 @@ struct Shared {
     sender: Sender,
     own: Arc<BootNonce>,
     echo: Echo,
-    bodies: Bodies,
+    tellings: Tellings,
 }
 
 impl Shared {
@@ -109,8 +111,8 @@ impl Delivery {
             config.peers.iter().map(|peer| Arc::new(Peer::new(peer.clone(), &config))).collect();
         let echo = Echo::new(config.echo_window, config.echo);
         let config = Live::new(config);
-        let bodies = Bodies::default();
-        let shared = Shared { config, journal, transport, sender, own, echo, bodies };
+        let tellings = Tellings::default();
+        let shared = Shared { config, journal, transport, sender, own, echo, tellings };
         let peers = Arc::new(Live::new(peers));
         let delivery = Self { shared: Arc::new(shared), peers, stop: Arc::default() };
         // What was held back when the last process ended is mirrored soon, not forgotten.

@@ -6,15 +6,11 @@ use std::time::Duration;
 
 use super::credentials::LoginFailure;
 use super::peer::Peer;
-use crate::activity::{Activity, Kind, Level, Touched, joined};
+use super::telling::Telling;
+use crate::activity::{Activity, Kind, Level, joined};
 use crate::domain::{Selector, Status};
 use crate::journal::Backlog;
 use crate::support::clock;
-
-/// Ids of a backlog as one field.
-fn ids(backlog: &Backlog) -> String {
-    joined(backlog.events.iter().map(|event| event.id))
-}
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
@@ -26,24 +22,26 @@ fn count(backlog: &Backlog) -> u64 {
 
 /// Writes a line about a backlog; `event_id` is filled where it is about one event only.
 fn about(peer: &Peer, backlog: &Backlog, line: Activity<'_>) {
-    let list = ids(backlog);
+    about_told(peer, backlog, &Telling::of(backlog), line);
+}
+
+fn about_told(peer: &Peer, backlog: &Backlog, telling: &Telling, line: Activity<'_>) {
+    let list = &telling.ids;
     let is_single = backlog.events.len() == 1 && backlog.merged_count == 0;
-    let mut union = backlog.merged.selectors();
-    backlog.events.iter().for_each(|event| union.join(&event.demand.selectors()));
-    let touched = Touched::of(&union);
     let line = Activity {
         peer: Some(&peer.config.name),
         events: Some(count(backlog)),
-        event_id: is_single.then_some(&list),
-        event_ids: (!is_single && !list.is_empty()).then_some(&list),
+        event_id: is_single.then_some(list),
+        event_ids: (!is_single && !list.is_empty()).then_some(list),
         ..line
     };
-    touched.name_in(line).emit();
+    telling.touched.name_in(line).emit();
 }
 
 pub(super) fn delivered(
     peer: &Peer,
     backlog: &Backlog,
+    telling: &Telling,
     attempt: u32,
     http_status: Option<u64>,
     took: Duration,
@@ -58,7 +56,7 @@ pub(super) fn delivered(
         propagation_ms: propagation_ms(backlog),
         ..Activity::default()
     };
-    about(peer, backlog, line);
+    about_told(peer, backlog, telling, line);
 }
 
 /// From the acceptance of the oldest event to now; unknown where a gap made the backlog.

@@ -15,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::credentials::{LoginFailure, below};
 use super::identity::{self, Answered};
-use super::mirror::{BodyOf, LegacyForm, batch_body, legacy_form};
+use super::mirror::{LegacyForm, batch_body, legacy_form};
 use super::peer::{Kind, ONESELF_AFTER, Pause, Peer};
+use super::telling::Telling;
 use super::verdict::{Verdict, judge};
 use super::{Shared, tell};
 use crate::domain::{Demand, Mode, Selectors};
@@ -158,8 +159,9 @@ impl Worker {
             (_, Some(neighbour)) => self.call(&backlog, neighbour).await,
             (Kind::CacheMirror(identity), None) => {
                 let path = identity.paths.invalidate.clone();
-                let body = self.batch(&backlog);
-                self.send(&backlog, &path, body, &backlog_selectors(&backlog)).await
+                let telling = self.telling(&backlog);
+                let body = self.batch(&backlog, &telling);
+                self.send(&backlog, &path, body, &telling).await
             }
             (Kind::Legacy, None) => self.send_legacy(&backlog, true).await,
             (Kind::Unknown, None) => self.send_legacy(&backlog, false).await,
@@ -185,7 +187,12 @@ impl Worker {
         self.shared.journal.pending(&self.peer.destination, limits)
     }
 
-    fn batch(&self, backlog: &Backlog) -> bytes::Bytes {
+    fn telling(&self, backlog: &Backlog) -> Arc<Telling> {
+        let graph = || self.shared.sender.rules.with(|rules| rules.graph().hash().to_owned());
+        self.shared.tellings.get(backlog, graph)
+    }
+
+    fn batch(&self, backlog: &Backlog, telling: &Telling) -> bytes::Bytes {
         let mut merged = backlog.merged.clone();
         if backlog.widened
             && merged.hard.is_all()
@@ -204,29 +211,19 @@ impl Worker {
             let cascade = &backlog.merged_cascade;
             return batch_body(&self.shared.sender, backlog.through, nothing, merged, cascade);
         }
-        let is_named = merged.is_empty();
-        let make = || {
+        telling.body(|| {
             let events = backlog.events.iter().map(|event| &**event);
             let cascade = &backlog.merged_cascade;
             batch_body(&self.shared.sender, backlog.through, events, merged, cascade)
-        };
-        match (backlog.events.first(), backlog.events.last()) {
-            (Some(first), Some(last)) if is_named => {
-                let (first, last, count) = (first.seq, last.seq, backlog.events.len());
-                let graph = self.shared.sender.rules.with(|rules| rules.graph().hash().to_owned());
-                let of = BodyOf { first, last, count, watermark: backlog.through, graph };
-                self.shared.bodies.get(of, make)
-            }
-            _ => make(),
-        }
+        })
     }
 
     /// The old form, one request per type. What the peer has no words for is skipped once it is
     /// known to be a legacy server; until then it is held, because it might be a cache-mirror.
     async fn send_legacy(&self, backlog: &Backlog, is_known: bool) -> Ended {
-        let selectors = backlog_selectors(backlog);
+        let telling = self.telling(backlog);
         let types = self.shared.sender.known_types();
-        let LegacyForm { bodies, unsupported } = legacy_form(&selectors, &types);
+        let LegacyForm { bodies, unsupported } = legacy_form(&telling.selectors, &types);
         if !unsupported.is_empty() && !is_known {
             self.fail(backlog, "the peer has not said who it is", None, None);
             return Ended::Later;
@@ -238,7 +235,7 @@ impl Worker {
                     _ = self.peer.limiter.turn() => {}
                 }
             }
-            let ended = self.send(backlog, INVALIDATE_PATH, body.into(), &selectors).await;
+            let ended = self.send(backlog, INVALIDATE_PATH, body.into(), &telling).await;
             if matches!(ended, Ended::Later) {
                 return Ended::Later;
             }
@@ -255,9 +252,9 @@ impl Worker {
         backlog: &Backlog,
         path: &str,
         body: bytes::Bytes,
-        told: &Selectors,
+        telling: &Telling,
     ) -> Ended {
-        self.shared.echo.sent(&self.peer.config.name, told);
+        self.shared.echo.sent(&self.peer.config.name, &telling.selectors);
         for is_last in [false, true] {
             let token = match self.token().await {
                 Ok(token) => token,
@@ -271,7 +268,7 @@ impl Worker {
                 self.peer.account.forget(&token).await;
                 continue;
             }
-            return self.conclude(backlog, &reply);
+            return self.conclude(backlog, telling, &reply);
         }
         Ended::Later
     }
@@ -321,11 +318,12 @@ impl Worker {
     }
 
     /// Turns a judgement into a line, a wait, or the good news.
-    fn conclude(&self, backlog: &Backlog, reply: &Reply) -> Ended {
+    fn conclude(&self, backlog: &Backlog, telling: &Telling, reply: &Reply) -> Ended {
         match &reply.verdict {
             Verdict::Acknowledged => {
                 let attempt = self.peer.with(|state| state.failures) + 1;
-                tell::delivered(&self.peer, backlog, attempt, reply.http_status, reply.took);
+                let (status, took) = (reply.http_status, reply.took);
+                tell::delivered(&self.peer, backlog, telling, attempt, status, took);
                 return Ended::Acknowledged;
             }
             Verdict::Unauthorized => {
@@ -477,11 +475,4 @@ pub(super) fn event_ids(backlog: &Backlog) -> Option<String> {
         .map(ToString::to_string)
         .collect();
     (1..=EVENT_IDS_MAX).contains(&ids.len()).then(|| ids.join(","))
-}
-
-/// What a backlog is about, for those who know no batches and for the memory of echoes.
-fn backlog_selectors(backlog: &Backlog) -> Selectors {
-    let mut selectors = backlog.merged.selectors();
-    backlog.events.iter().for_each(|event| selectors.join(&event.demand.selectors()));
-    selectors
 }

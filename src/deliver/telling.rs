@@ -1,0 +1,80 @@
+//! What a backlog is to the mirrors that have it, made once for all of them.
+//!
+//! Mirrors of one instance are mostly told the same at the same time; each would otherwise write
+//! out the batch, and the log line about it, for itself. Only backlogs that are named event by
+//! event are shared: numbers are never given twice, so the first, the last and their count say
+//! which events they are.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use crate::activity::{Touched, joined};
+use crate::domain::Selectors;
+use crate::journal::Backlog;
+
+/// Tellings that are remembered: mirrors drift apart by a batch or two under load.
+const KEPT: usize = 4;
+
+/// One backlog, as it is told and logged.
+pub struct Telling {
+    /// Everything it is about, both modes as one union.
+    pub selectors: Selectors,
+    /// The same as log fields.
+    pub touched: Touched,
+    /// The events' ids as one log field.
+    pub ids: String,
+    body: OnceLock<Bytes>,
+}
+
+impl Telling {
+    /// Of any backlog.
+    pub fn of(backlog: &Backlog) -> Self {
+        let mut selectors = backlog.merged.selectors();
+        for event in &backlog.events {
+            selectors.join(&event.demand.hard);
+            selectors.join(&event.demand.soft);
+        }
+        Self {
+            touched: Touched::of(&selectors),
+            ids: joined(backlog.events.iter().map(|event| event.id)),
+            selectors,
+            body: OnceLock::new(),
+        }
+    }
+
+    /// The batch, as it was made for the first mirror that needed it.
+    pub fn body(&self, make: impl FnOnce() -> Bytes) -> Bytes {
+        self.body.get_or_init(make).clone()
+    }
+}
+
+/// Which events, what their acknowledgement settles, and under which graph they are told.
+type Of = (u64, u64, usize, u64, String);
+
+/// The last tellings.
+#[derive(Default)]
+pub struct Tellings(Mutex<VecDeque<(Of, Arc<Telling>)>>);
+
+impl Tellings {
+    /// The telling of a backlog, under the graph with this hash.
+    pub fn get(&self, backlog: &Backlog, graph: impl FnOnce() -> String) -> Arc<Telling> {
+        let (Some(first), Some(last)) = (backlog.events.first(), backlog.events.last()) else {
+            return Arc::new(Telling::of(backlog));
+        };
+        if !backlog.merged.is_empty() {
+            return Arc::new(Telling::of(backlog));
+        }
+        let of = (first.seq, last.seq, backlog.events.len(), backlog.through, graph());
+        let mut kept = self.0.lock();
+        if let Some((_, telling)) = kept.iter().find(|(kept, _)| *kept == of) {
+            return Arc::clone(telling);
+        }
+        let telling = Arc::new(Telling::of(backlog));
+        kept.truncate(KEPT - 1);
+        kept.push_front((of, Arc::clone(&telling)));
+        telling
+    }
+}
