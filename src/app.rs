@@ -117,10 +117,15 @@ impl Instance {
         self.address
     }
 
-    /// Reopens the log file, for rotation from outside, and reads the settings again.
-    pub fn hang_up(&self) {
+    /// Reopens the log file, for rotation from outside.
+    pub fn reopen_log(&self) {
         self.log.reopen();
-        self.control.reloads.ask_soon("signal");
+    }
+
+    /// Reads the settings again because somebody asked, and gives what is wrong with them, if
+    /// anything.
+    pub async fn reload(&self, by: &str) -> Vec<String> {
+        self.control.reloads.ask(by).await.unwrap_or_default().problems
     }
 
     /// Stops in order, within `control.drain_ms_max` for requests and the same again for sends.

@@ -18,7 +18,7 @@ use crate::config::{self, Settings};
 use crate::support::Secret;
 
 /// Where an instance listens unless told otherwise.
-const SERVER_DEFAULT: &str = "http://127.0.0.1:4400";
+pub(super) const SERVER_DEFAULT: &str = "http://127.0.0.1:4400";
 /// Longest token, in bytes; a JWT with many claims is 8 KiB.
 const TOKEN_BYTES_MAX: usize = 64 * 1024;
 
@@ -72,12 +72,12 @@ impl ConnectArgs {
     }
 }
 
-fn variable(name: &str) -> Option<String> {
+pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|text| !text.is_empty())
 }
 
 /// A base URL that ends in `/`.
-fn server(text: &str) -> Result<Url, Exit> {
+pub(super) fn server(text: &str) -> Result<Url, Exit> {
     let bad =
         |why: &str| Exit::Usage(format!("--server {text:?}: {why}, such as {SERVER_DEFAULT}"));
     let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };

@@ -12,6 +12,7 @@ mod events;
 mod exit;
 mod explain;
 mod hash_password;
+mod health;
 mod invalidate;
 mod logs;
 mod man;
@@ -23,6 +24,7 @@ mod reload;
 mod secret;
 mod selection;
 mod serve;
+mod service;
 mod settings;
 mod status;
 mod token;
@@ -92,6 +94,9 @@ enum Command {
     /// Tell what the instance is, what it holds and how its mirrors do
     #[command(help_template = HELP, before_help = status::EXAMPLES)]
     Status(status::Args),
+    /// Tell whether it runs, for health checks
+    #[command(help_template = HELP, before_help = health::EXAMPLES)]
+    Health(health::Args),
     /// List the mirrors, or pause, resume, retry or limit one
     #[command(help_template = HELP, before_help = mirrors::EXAMPLES)]
     Mirrors(mirrors::Args),
@@ -151,6 +156,7 @@ pub fn main() -> ExitCode {
         Command::Why(args) => wait(why::run(args, is_json)),
         Command::Events(args) => wait(events::run(args, is_json)),
         Command::Status(args) => wait(status::run(args, is_json)),
+        Command::Health(args) => wait(health::run(args, is_json)),
         Command::Mirrors(args) => wait(mirrors::run(args, is_json)),
         Command::Reload(args) => wait(reload::run(args, is_json)),
         Command::Logs(args) => wait(logs::run(args, is_json)),

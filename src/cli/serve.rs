@@ -1,17 +1,17 @@
 //! `serve`: run an instance until it is told to stop.
 //!
-//! Once everything accepts, one line on stdout says where; scripts wait for it. A second signal
-//! ends the process at once.
+//! Once everything accepts, one line on stdout says where; scripts wait for it, and systemd is told
+//! (`service`). A second signal ends the process at once.
 
 use std::io::Read;
 
 use clap::Args as ClapArgs;
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::settings::SettingsArgs;
-use super::{Exit, print};
+use super::{Exit, print, service};
 use crate::app::{Again, Instance};
 use crate::config::Settings;
 
@@ -62,14 +62,36 @@ async fn serve(
         true => print::json_line(&json!({ "listening": { "control": control } })),
         false => print::line(format_args!("listening control={control}")),
     });
+    service::ready(&format!("control API on {control}"));
+    let hung_up = Notify::new();
+    let hang_up = || {
+        instance.reopen_log();
+        hung_up.notify_one();
+    };
     tokio::select! {
-        () = signals.until_stop(|| instance.hang_up()) => {}
+        () = signals.until_stop(hang_up) => {}
         () = end_of_stdin(stop_with_stdin) => {}
+        () = reload_on(&hung_up, &instance) => {}
+        () = service::watchdog() => {}
     }
+    service::stopping();
     tokio::select! {
         () = instance.stop() => Ok(()),
         // Whoever asks twice means it.
         () = signals.until_stop(|| ()) => Err(Exit::Failed("stopped at once".into())),
+    }
+}
+
+/// Reads the settings again whenever told to. Several tellings while it reads are one.
+async fn reload_on(hung_up: &Notify, instance: &Instance) {
+    loop {
+        hung_up.notified().await;
+        service::reloading();
+        let problems = instance.reload("signal").await;
+        service::ready(match problems.is_empty() {
+            true => "settings read again",
+            false => "settings refused, all is as it was: see the log",
+        });
     }
 }
 
