@@ -26,7 +26,7 @@ pub const PREFIX: &str = "cache_mirror";
 /// proof of identity, the known event id and the echo quench. Anything else counts as the last.
 pub const WALLS: [&str; 7] = ["credential", "mark", "asked", "self", "repeat", "echo", "other"];
 /// Where invalidations come from, the words of `domain::Source`; anything else counts as the last.
-const SOURCES: [&str; 5] = ["api", "mirror", "quench", "recovery", "other"];
+const SOURCES: [&str; 7] = ["api", "mirror", "compat", "webhook", "quench", "recovery", "other"];
 const SCOPES: [&str; 2] = ["mirrored", "local"];
 /// How a send may end; anything else counts as the last.
 const OUTCOMES: [&str; 5] = ["delivered", "failed", "skipped", "paused", "other"];
@@ -308,8 +308,9 @@ mod tests {
     /// A word that is new in the domain must become a label, not vanish in `other`.
     #[test]
     fn the_vocabularies_are_those_of_the_domain() {
-        for source in [Source::Api, Source::Mirror, Source::Quench, Source::Recovery] {
-            assert!(SOURCES[..4].contains(&source.as_str()));
+        let outside = [Source::Api, Source::Mirror, Source::Compat, Source::Webhook];
+        for source in outside.into_iter().chain([Source::Quench, Source::Recovery]) {
+            assert!(SOURCES[..SOURCES.len() - 1].contains(&source.as_str()), "{source:?}");
         }
         assert_eq!(SCOPES, [Scope::Mirrored.as_str(), Scope::Local.as_str()]);
         for status in [Status::Delivered, Status::Failed, Status::Skipped, Status::Paused] {

@@ -21,6 +21,10 @@ pub(super) const JWT_SECRET_BYTES_MIN: usize = 32;
 /// Shorter ones can be guessed over a network within reach of patience.
 pub(super) const ADMIN_TOKEN_BYTES_MIN: usize = 16;
 
+/// The lengths that `openssl rand -base64` gives for 32 and for 48 bytes.
+const REVALIDATE_BYTES_ADVISED: [(&str, usize); 2] =
+    [("compat.revalidate_token", 44), ("compat.revalidate_secret", 64)];
+
 pub(super) fn gate(from: &mut Reader, instance: &Instance) -> Config {
     let issuer = Some(from.text("auth.issuer")).filter(|issuer| !issuer.is_empty());
     let issuer = issuer.unwrap_or_else(|| instance.name.clone());
@@ -29,6 +33,7 @@ pub(super) fn gate(from: &mut Reader, instance: &Instance) -> Config {
         admin_tokens: secrets(from, "auth.admin_token", ADMIN_TOKEN_BYTES_MIN),
         jwt_secrets: jwt_secrets(from),
         signing_keys: signing_keys(from),
+        revalidate_secrets: revalidate_secrets(from),
         jwks: jwks(from, &issuer),
         issuer,
         audience: given(from, "auth.audience"),
@@ -78,6 +83,23 @@ fn secrets(from: &mut Reader, key: &str, bytes_min: usize) -> Vec<Secret> {
         secrets.push(secret);
     }
     secrets
+}
+
+/// What callers of the older revalidation routes send. Their own guides ask for longer ones than we
+/// need, so that a short one is a warning only.
+fn revalidate_secrets(from: &mut Reader) -> Vec<Secret> {
+    let mut all = Vec::new();
+    for (key, advised) in REVALIDATE_BYTES_ADVISED {
+        let secrets = secrets(from, key, 1);
+        if secrets.iter().any(|secret| secret.expose().len() < advised) {
+            from.warn(format!(
+                "{key} is shorter than {advised} bytes and may be guessed (make one: cache-mirror \
+                 secret generate --bytes 48)"
+            ));
+        }
+        all.extend(secrets);
+    }
+    all
 }
 
 /// A key pair in the place of a secret is a mix-up that would make its public half a password.

@@ -25,14 +25,18 @@ const PREFIX: &str = "CACHE_MIRROR__";
 const DOT_ENV_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Names without the prefix, and their keys. `CACHE_MIRROR_URL` is the client commands' own;
-/// `REVALIDATE_SECRET_TOKEN`, `REVALIDATE_SECRET`, `NEXT_REVALIDATE_URL`, `NEXT_REVALIDATE_SECRET`,
-/// `NEXT_PUBLIC_SITE_URL`, `REDIS_URL` and `DATABASE_URL` switch nothing on yet.
-const PLAIN: [(&str, &str); 5] = [
+/// `NEXT_REVALIDATE_URL`, `NEXT_REVALIDATE_SECRET`, `NEXT_PUBLIC_SITE_URL`, `REDIS_URL` and
+/// `DATABASE_URL` switch nothing on yet.
+const PLAIN: [(&str, &str); 9] = [
     ("CACHE_MIRRORS", "mirrors.urls"),
     ("CACHE_MIRROR_TOKEN", "auth.admin_token"),
     ("SERVICE_EMAIL", "mirrors.login.email"),
     ("SERVICE_PASSWORD", "mirrors.login.password"),
     ("SERVICE_PASSWORD_PREVIOUS", "mirrors.login.password_previous"),
+    ("REVALIDATE_SECRET_TOKEN", "compat.revalidate_token"),
+    ("REVALIDATE_SECRET_TOKEN_PREVIOUS", "compat.revalidate_token_previous"),
+    ("REVALIDATE_SECRET", "compat.revalidate_secret"),
+    ("REVALIDATE_SECRET_PREVIOUS", "compat.revalidate_secret_previous"),
 ];
 
 /// Which of the two it is.

@@ -65,17 +65,18 @@ const ACCOUNT: &[(&str, Kind)] = &[
 ];
 
 /// What the types in the reference file do not tell.
-const SPECIAL: [(&str, Kind); 5] = [
+const SPECIAL: [(&str, Kind); 6] = [
     ("mirrors.login.headers", Kind::Map(&Kind::Text)),
     ("dependencies", Kind::Map(&Kind::List)),
     ("aliases", Kind::Map(&Kind::Text)),
+    ("names", Kind::Map(&Kind::List)),
     ("mirrors.peers", Kind::Tables(PEER)),
     ("auth.service_accounts", Kind::Tables(ACCOUNT)),
 ];
 
 /// Keys, and fields of tables, that are never shown. Each may also be given as `KEY_file`, the
 /// fields as far as they name one.
-const SECRETS: [&str; 15] = [
+const SECRETS: [&str; 19] = [
     "auth.admin_token",
     "auth.admin_token_previous",
     "auth.jwt_secret",
@@ -85,6 +86,10 @@ const SECRETS: [&str; 15] = [
     "mirrors.login.password",
     "mirrors.login.password_previous",
     "mirrors.login.token",
+    "compat.revalidate_token",
+    "compat.revalidate_token_previous",
+    "compat.revalidate_secret",
+    "compat.revalidate_secret_previous",
     "password",
     "password_hash",
     "password_hash_previous",

@@ -10,6 +10,7 @@ use super::reader::Reader;
 use super::{Instance, Settings};
 use crate::activity::{Level, log::LogConfig};
 use crate::domain::TypeName;
+use crate::resolve::RecipeConfig;
 use crate::{announce, journal, resolve, server, store};
 
 /// Longest instance name; it goes into headers, tokens and file names.
@@ -97,8 +98,7 @@ pub(super) fn resolve(from: &mut Reader) -> resolve::Config {
         ..resolve::Config::default()
     };
     for (name, value) in from.entries("dependencies") {
-        let items = value.as_array().into_iter().flatten().filter_map(Value::as_str);
-        let needs: Vec<String> = items.map(str::to_owned).collect();
+        let needs = texts(&value);
         check_types(from, "dependencies", &name, &needs);
         config.dependencies.insert(name, needs);
     }
@@ -107,7 +107,17 @@ pub(super) fn resolve(from: &mut Reader) -> resolve::Config {
         check_types(from, "aliases", &name, std::slice::from_ref(&meant));
         config.aliases.insert(name, meant);
     }
+    for (name, value) in from.entries("names") {
+        let recipe = RecipeConfig { clears: texts(&value), ..RecipeConfig::default() };
+        config.names.insert(name, recipe);
+    }
     config
+}
+
+/// The strings of a list.
+fn texts(value: &Value) -> Vec<String> {
+    let items = value.as_array().into_iter().flatten().filter_map(Value::as_str);
+    items.map(str::to_owned).collect()
 }
 
 fn check_types(from: &mut Reader, map: &str, name: &str, others: &[String]) {

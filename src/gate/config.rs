@@ -18,6 +18,8 @@ pub struct Config {
     pub jwt_secrets: Vec<Secret>,
     /// Private keys: the one that signs first, then one in rotation. They sign before any secret.
     pub signing_keys: Vec<SigningKey>,
+    /// What callers of the revalidation routes may send instead of a token. May be empty.
+    pub revalidate_secrets: Vec<Secret>,
     /// Another issuer's keys.
     pub jwks: Option<JwksConfig>,
     /// `iss` of tokens.

@@ -12,6 +12,7 @@ mod jwks;
 mod key;
 mod limit;
 mod policy;
+mod revalidator;
 mod seen;
 mod signing;
 mod token;

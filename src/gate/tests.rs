@@ -22,6 +22,7 @@ mod identity;
 mod jwks;
 mod login;
 mod pairs;
+mod revalidators;
 mod roles;
 mod tokens;
 
@@ -34,6 +35,7 @@ fn config() -> Config {
         admin_tokens: vec![Secret::new("admin-now"), Secret::new("admin-before")],
         jwt_secrets: vec![Secret::new(KEY), Secret::new(KEY_BEFORE)],
         signing_keys: vec![],
+        revalidate_secrets: vec![],
         jwks: None,
         issuer: "here".into(),
         audience: "cache-mirror".into(),

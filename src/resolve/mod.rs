@@ -6,13 +6,15 @@
 
 mod aliases;
 mod graph;
+mod recipe;
 
 use std::collections::BTreeMap;
 
 pub use aliases::Aliases;
 pub use graph::Graph;
+pub use recipe::{Fields, Recipe, RecipeConfig, Recipes};
 
-use crate::domain::{Demand, Invalidation, Plan, Selectors, TypeName};
+use crate::domain::{Demand, Invalidation, Plan, Selector, Selectors, TypeName};
 
 /// The rules as configured.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +25,8 @@ pub struct Config {
     pub aliases: BTreeMap<String, String>,
     /// Whether unknown types are refused.
     pub is_strict: bool,
+    /// What `POST /api/revalidate/{name}` clears.
+    pub names: BTreeMap<String, RecipeConfig>,
 }
 
 /// Why a configured rule cannot stand.
@@ -43,6 +47,7 @@ pub struct Rules {
     aliases: Aliases,
     graph: Graph,
     is_strict: bool,
+    names: Recipes,
 }
 
 impl Rules {
@@ -53,7 +58,8 @@ impl Rules {
     pub fn new(config: &Config) -> Result<Self, BadRule> {
         let aliases = Aliases::new(config)?;
         let graph = Graph::new(config, &aliases)?;
-        Ok(Self { aliases, graph, is_strict: config.is_strict })
+        let names = Recipes::new("names", &config.names)?;
+        Ok(Self { aliases, graph, is_strict: config.is_strict, names })
     }
 
     /// The graph.
@@ -84,6 +90,19 @@ impl Rules {
     /// stored under the one cannot be found by the other.
     pub fn means_as(&self, other: &Self) -> bool {
         self.aliases.means_as(&other.aliases)
+    }
+
+    /// What a name stands for: the configured one, else the type of that name, where a dash may
+    /// stand for an underscore; `None` where the graph knows no such type.
+    pub fn named(&self, name: &str) -> Option<Selectors> {
+        if let Some(recipe) = self.names.get(name) {
+            return Some(recipe.selectors(&Fields::new()));
+        }
+        let folded = name.replace('-', "_");
+        let types = [name, &folded].into_iter().filter_map(|text| TypeName::parse(text).ok());
+        let mut types = types.map(|name| self.canonical(&name));
+        let known = types.find(|name| self.graph.knows(name))?;
+        Some(Selectors::one(Selector::Type(known)))
     }
 
     /// Whether a type outside the graph is a 422 rather than a warning.

@@ -15,7 +15,7 @@ fn config(dependencies: &[(&str, &[&str])], aliases: &[(&str, &str)]) -> Config 
             .map(|(name, on)| ((*name).to_owned(), on.iter().map(|s| (*s).to_owned()).collect()))
             .collect(),
         aliases: aliases.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect(),
-        is_strict: false,
+        ..Config::default()
     }
 }
 
@@ -210,4 +210,32 @@ fn a_chain_leads_from_what_changed_to_what_went_with_it() {
     assert!(graph.chain(&changed, &name("auth")).is_empty());
     let walked: Vec<_> = graph.walk(&changed).into_iter().map(|(_, to)| to.clone()).collect();
     assert_eq!(walked.len(), graph.cascade(&changed).members(), "each type once: {walked:?}");
+}
+
+/// S0 0.3: a configured name first, else a type that the graph knows, dashes folded; nothing else.
+#[test]
+fn names_stand_for_selectors_or_for_known_types() {
+    let recipe = |clears: &str| RecipeConfig { clears: vec![clears.into()], narrowed: vec![] };
+    let config = Config {
+        dependencies: BTreeMap::from([("training_days".into(), vec!["courses".into()])]),
+        names: BTreeMap::from([
+            ("courses".into(), recipe("tag:courses")),
+            ("menu".into(), recipe("path:/menu*")),
+        ]),
+        ..Config::default()
+    };
+    let rules = Rules::new(&config).expect("rules");
+    for (name, expected) in [
+        ("courses", Some("tag:courses")),
+        ("course", Some("courses")),
+        ("menu", Some("path:/menu*")),
+        ("training-days", Some("training_days")),
+        ("training_day", Some("training_days")),
+        ("pictures", None),
+        ("no type", None),
+        ("", None),
+    ] {
+        let found = rules.named(name).map(|selectors| selectors.to_string());
+        assert_eq!(found.as_deref(), expected, "{name}");
+    }
 }

@@ -76,6 +76,9 @@ fn routes() -> Vec<Route> {
         POST   "/api/mirrors/{name}/retry"         Admin      api::mirrors::retry;
         POST   "/api/mirrors/{name}/ping"          Admin      api::mirrors::ping;
         POST   "/api/reload"                       Admin      api::reload::post;
+        GET    "/api/revalidate"                   Nothing    api::compat::paths::get;
+        POST   "/api/revalidate"                   Nothing    api::compat::paths::post;
+        POST   "/api/revalidate/{name}"            Nothing    api::compat::named::post;
         POST   "/api/auth/login"                   Nothing    api::login::post;
         GET    "/.well-known/jwks.json"            Nothing    api::jwks::get;
         GET    "/api/stream"                       Nothing    api::stream::get;

@@ -253,6 +253,7 @@ fn gate_config(name: &str) -> gate::Config {
         admin_tokens: vec![Secret::new("admin")],
         jwt_secrets: vec![Secret::new("a key of the simulation, 32 bytes and more")],
         signing_keys: vec![],
+        revalidate_secrets: vec![],
         jwks: None,
         issuer: name.into(),
         audience: "cache-mirror".into(),

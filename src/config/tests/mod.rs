@@ -4,6 +4,7 @@
 
 mod keys;
 mod logins;
+mod names;
 mod peers;
 mod reload;
 mod settings;

@@ -2,6 +2,7 @@
 //! decide nothing themselves.
 
 pub mod answers;
+pub mod compat;
 pub mod entries;
 pub mod events;
 pub mod explain;

@@ -5,6 +5,7 @@
 //! serialised. docs/openapi.json is the same document, kept so by a test.
 
 mod cache;
+mod compat;
 mod entries;
 mod explained;
 mod instance;
@@ -69,6 +70,7 @@ pub fn document() -> Value {
             { "name": "entries", "description": "The cache as a store with fenced fills" },
             { "name": "mirrors", "description": "The peers, and an operator's hand on them" },
             { "name": "instance", "description": "Login, stream, health and figures" },
+            { "name": "compat", "description": "Routes of the systems that this one replaces" },
         ],
         "paths": paths,
         "components": {
@@ -89,6 +91,7 @@ fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
     all.extend(entries::operations(types));
     all.extend(mirrors::operations(types));
     all.extend(instance::operations(types));
+    all.extend(compat::operations(types));
     all
 }
 

@@ -211,7 +211,14 @@ impl Operation {
         let mut answers = self.answers.clone();
         answers.extend([problems::head_too_large()]);
         for (status, codes) in &codes {
-            answers.entry(*status).or_insert_with(|| problems::response(*status, codes));
+            match answers.get_mut(status) {
+                None => drop(answers.insert(*status, problems::response(*status, codes))),
+                // A route that answers in a form of its own is still refused in ours.
+                Some(answer) => {
+                    let told = problems::content(*status, codes);
+                    answer["content"]["application/problem+json"] = told;
+                }
+            }
         }
         for (status, mut answer) in answers {
             if self.method == Method::HEAD {

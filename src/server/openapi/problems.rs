@@ -73,14 +73,19 @@ fn usual(status: u16) -> Option<BTreeSet<&'static str>> {
     found.map(|(_, codes)| codes.iter().copied().collect())
 }
 
-fn told(status: u16, codes: &BTreeSet<&'static str>) -> Value {
+/// What a problem document of this status may say.
+pub fn content(status: u16, codes: &BTreeSet<&'static str>) -> Value {
     let schema = json!({ "allOf": [
         { "$ref": "#/components/schemas/Problem" },
         { "properties": { "status": { "const": status }, "code": { "enum": codes } } },
     ] });
+    json!({ "schema": schema })
+}
+
+fn told(status: u16, codes: &BTreeSet<&'static str>) -> Value {
     json!({
         "description": reason(status),
-        "content": { "application/problem+json": { "schema": schema } },
+        "content": { "application/problem+json": content(status, codes) },
     })
 }
 

@@ -12,6 +12,7 @@ pub fn schemas() -> Map<String, Value> {
         ("Clear", clear()),
         ("Login", login()),
         ("Limit", limit()),
+        ("Revalidation", revalidation()),
     ];
     all.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
@@ -113,6 +114,22 @@ fn login() -> Value {
         "type": "object",
         "properties": { "email": text, "password": text },
         "required": ["email", "password"],
+    })
+}
+
+fn revalidation() -> Value {
+    let path = json!({ "type": "string", "pattern": "^/", "maxLength": 1024 });
+    json!({
+        "description": "Paths and tags; further members are ignored.",
+        "type": "object",
+        "properties": {
+            "secret": { "type": "string" },
+            "paths": list(&path),
+            "path": path,
+            "tags": list(&label()),
+            "tag": label(),
+        },
+        "required": ["secret"],
     })
 }
 

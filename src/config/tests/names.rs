@@ -1,0 +1,53 @@
+//! Names that older callers use, and the secrets that they send.
+
+use super::*;
+
+/// S0 0.6, S1 1.12: the variables of the older systems are taken as they are called there.
+#[test]
+fn the_secrets_have_the_names_that_callers_know() {
+    let long = "x".repeat(64);
+    let all = [
+        ("REVALIDATE_SECRET_TOKEN", "a"),
+        ("REVALIDATE_SECRET_TOKEN_PREVIOUS", "b"),
+        ("REVALIDATE_SECRET", "c"),
+        ("REVALIDATE_SECRET_PREVIOUS", "d"),
+    ];
+    let secrets = |scene: &Scene| -> Vec<String> {
+        let secrets = scene.good().gate.revalidate_secrets;
+        secrets.iter().map(|secret| secret.expose().to_owned()).collect()
+    };
+    assert_eq!(secrets(&Scene::env(&all)), ["a", "b", "c", "d"]);
+    assert_eq!(secrets(&Scene::new()), Vec::<String>::new());
+    let by_file = Scene::env(&[("REVALIDATE_SECRET_FILE", "secret")]).write("secret", &long);
+    assert_eq!(secrets(&by_file), [long.as_str()]);
+    let shown = format!("{:?} {:?}", show(&by_file.sources), by_file.good().gate);
+    assert!(!shown.contains(&long), "{shown}");
+}
+
+/// S1 1.24: a secret below the advised length works and is warned about, without being shown.
+#[test]
+fn a_short_secret_is_warned_about() {
+    let warned = |name: &str, bytes: usize| {
+        let settings = Scene::env(&[(name, &"s".repeat(bytes))]).good();
+        let found: Vec<_> = settings.warnings.iter().filter(|it| it.contains("compat.")).collect();
+        assert!(!found.iter().any(|it| it.contains("sss")), "{found:?}");
+        found.len()
+    };
+    assert_eq!((warned("REVALIDATE_SECRET", 63), warned("REVALIDATE_SECRET", 64)), (1, 0));
+    let token = "REVALIDATE_SECRET_TOKEN";
+    assert_eq!((warned(token, 43), warned(token, 44)), (1, 0));
+}
+
+#[test]
+fn a_name_that_clears_nothing_is_an_error() {
+    let good = Scene::file("[names]\ntraining-days = ['training_days', 'path:/courses*']").good();
+    assert_eq!(good.resolve.names["training-days"].clears.len(), 2);
+    for (text, expected) in [
+        ("names.courses = []", "names.courses"),
+        ("names.courses = ['no type']", "is not a type"),
+        ("names.courses = 'courses'", "expected a list of strings"),
+    ] {
+        let problems = Scene::file(text).bad();
+        assert!(problems.contains(expected), "{problems}");
+    }
+}

@@ -1,0 +1,261 @@
+//! Recipes: names that an application calls, and the selectors that each stands for.
+//!
+//! A recipe may be narrowed by fields of the call (`products/{id}`). A field that is absent, or
+//! that cannot be part of a selector, never makes a recipe clear less: then it clears what it
+//! clears without fields. Who may call which recipe is decided above.
+
+use std::collections::BTreeMap;
+
+use super::BadRule;
+use crate::domain::label::Malformed;
+use crate::domain::{Glob, Label, Selector, Selectors, TypeName};
+
+/// Letters that may differ before a name is no longer called "nearest".
+const NEAREST_DISTANCE_MAX: usize = 3;
+
+/// What a caller gave, by name.
+pub type Fields = BTreeMap<String, String>;
+
+/// One recipe as configured.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecipeConfig {
+    /// Selectors, as `posts`, `posts/42`, `tag:x`, `path:/x*`, `key:x`, `pattern:x*` or `all`.
+    pub clears: Vec<String>,
+    /// Selectors with fields in braces, which count instead where the caller gives every field.
+    pub narrowed: Vec<String>,
+}
+
+/// Recipes of one kind, by name.
+#[derive(Debug, Clone, Default)]
+pub struct Recipes(BTreeMap<String, Recipe>);
+
+impl Recipes {
+    /// Checks every selector; `section` is the table of the settings that they come from.
+    ///
+    /// # Errors
+    /// [`BadRule`] naming the key.
+    pub(super) fn new(
+        section: &str,
+        config: &BTreeMap<String, RecipeConfig>,
+    ) -> Result<Self, BadRule> {
+        let recipe = |(name, config): (&String, &RecipeConfig)| {
+            Ok((name.clone(), Recipe::new(&format!("{section}.{name}"), config)?))
+        };
+        config.iter().map(recipe).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The one of that name.
+    pub fn get(&self, name: &str) -> Option<&Recipe> {
+        self.0.get(name)
+    }
+
+    /// The known name most like this one, if any is.
+    pub fn nearest(&self, name: &str) -> Option<&str> {
+        let near = self.0.keys().map(|known| (strsim::damerau_levenshtein(known, name), known));
+        let near = near.filter(|(distance, _)| *distance <= NEAREST_DISTANCE_MAX).min();
+        near.map(|(_, known)| known.as_str())
+    }
+}
+
+/// What one name clears.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    clears: Selectors,
+    narrowed: Vec<Template>,
+}
+
+impl Recipe {
+    fn new(key: &str, config: &RecipeConfig) -> Result<Self, BadRule> {
+        let bad = |value: &str, problem: String| BadRule {
+            key: key.to_owned(),
+            value: value.to_owned(),
+            problem,
+        };
+        if config.clears.is_empty() {
+            return Err(bad("", "clears must name at least one selector".into()));
+        }
+        let fixed = |text: &String| selector(text).map_err(|it| bad(text, it.to_string()));
+        let template = |text: &String| Template::new(text).map_err(|problem| bad(text, problem));
+        Ok(Self {
+            clears: config.clears.iter().map(fixed).collect::<Result<_, _>>()?,
+            narrowed: config.narrowed.iter().map(template).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// What it clears for a call with these fields.
+    pub fn selectors(&self, fields: &Fields) -> Selectors {
+        let filled: Option<Selectors> = self.narrowed.iter().map(|one| one.fill(fields)).collect();
+        filled.filter(|narrowed| !narrowed.is_empty()).unwrap_or_else(|| self.clears.clone())
+    }
+}
+
+/// A selector with fields to be filled in.
+#[derive(Debug, Clone)]
+struct Template(Vec<Piece>);
+
+#[derive(Debug, Clone)]
+enum Piece {
+    Text(String),
+    Field(String),
+}
+
+impl Template {
+    fn new(text: &str) -> Result<Self, String> {
+        let pieces = pieces(text)?;
+        let Some(Piece::Text(start)) = pieces.first() else {
+            return Err(FIELD_PLACE.into());
+        };
+        let has_kind = ["tag:", "path:/", "key:"].iter().any(|kind| start.starts_with(kind));
+        let is_pattern = start.starts_with("pattern:");
+        if is_pattern || !(has_kind || start.contains('/')) {
+            return Err(FIELD_PLACE.into());
+        }
+        let template = Self(pieces);
+        selector(&template.text(|_| Some("x")).unwrap_or_default())
+            .map_err(|malformed| malformed.to_string())?;
+        Ok(template)
+    }
+
+    /// The selector, where every field is given and fits.
+    fn fill(&self, fields: &Fields) -> Option<Selector> {
+        let given = |name: &str| fields.get(name).map(String::as_str);
+        selector(&self.text(given)?).ok()
+    }
+
+    fn text<'a>(&self, given: impl Fn(&str) -> Option<&'a str>) -> Option<String> {
+        let pieces = self.0.iter().map(|piece| match piece {
+            Piece::Text(text) => Some(text.clone()),
+            Piece::Field(name) => given(name).map(str::to_owned),
+        });
+        pieces.collect()
+    }
+}
+
+const FIELD_PLACE: &str = "a {field} may stand in the id, tag, path or key, as in products/{id}";
+
+fn pieces(text: &str) -> Result<Vec<Piece>, String> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, after) = after.split_once('}').ok_or("a brace is not closed")?;
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if name.is_empty() || !name.chars().all(is_name) {
+            return Err(format!("{name:?} is no field: A-Z a-z 0-9 _ are"));
+        }
+        if !before.is_empty() {
+            pieces.push(Piece::Text(before.to_owned()));
+        }
+        pieces.push(Piece::Field(name.to_owned()));
+        rest = after;
+    }
+    if rest.contains('}') {
+        return Err("a brace is closed that was not opened".into());
+    }
+    if pieces.is_empty() {
+        return Err("names no {field}: what is cleared without one stands in clears".into());
+    }
+    if !rest.is_empty() {
+        pieces.push(Piece::Text(rest.to_owned()));
+    }
+    Ok(pieces)
+}
+
+/// A selector as logs and answers show it.
+fn selector(text: &str) -> Result<Selector, Malformed> {
+    if text == "all" {
+        return Ok(Selector::All);
+    }
+    if let Some(tag) = text.strip_prefix("tag:") {
+        return Label::parse(tag).map(Selector::Tag);
+    }
+    if let Some(path) = text.strip_prefix("path:") {
+        return Selector::path(path);
+    }
+    if let Some(key) = text.strip_prefix("key:") {
+        return Label::parse(key).map(Selector::Key);
+    }
+    if let Some(pattern) = text.strip_prefix("pattern:") {
+        return Glob::parse(pattern).map(Selector::Pattern);
+    }
+    match text.split_once('/') {
+        Some((name, id)) => Ok(Selector::Entity(TypeName::parse(name)?, Label::parse(id)?)),
+        None => TypeName::parse(text).map(Selector::Type),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn recipe(clears: &[&str], narrowed: &[&str]) -> Result<Recipe, BadRule> {
+        let owned = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
+        Recipe::new("groups.g", &RecipeConfig { clears: owned(clears), narrowed: owned(narrowed) })
+    }
+
+    fn fields(given: &[(&str, &str)]) -> Fields {
+        given.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+    }
+
+    #[test]
+    fn fields_narrow_only_where_all_are_given() {
+        let narrowed = ["products/{id}", "tag:products:client:{clientId}"];
+        let products = recipe(&["products"], &narrowed).expect("a recipe");
+        for (given, expected) in [
+            (fields(&[]), "products"),
+            (fields(&[("id", "7")]), "products"),
+            (fields(&[("clientId", "c")]), "products"),
+            (fields(&[("id", "7"), ("clientId", "c")]), "products/7,tag:products:client:c"),
+            (fields(&[("id", ""), ("clientId", "c")]), "products"),
+            (fields(&[("id", "a\nb"), ("clientId", "c")]), "products"),
+            (fields(&[("id", "a/b"), ("clientId", "é")]), "products/a/b,tag:products:client:é"),
+        ] {
+            assert_eq!(products.selectors(&given).to_string(), expected, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn every_kind_of_selector_can_be_written() {
+        let texts =
+            ["posts", "posts/42", "tag:home", "path:/a", "path:/b*", "key:k", "pattern:p:*"];
+        for text in texts {
+            let one = recipe(&[text], &[]).expect("a recipe").selectors(&Fields::new());
+            assert_eq!(one.to_string(), text);
+        }
+        assert!(recipe(&["all"], &[]).expect("a recipe").selectors(&Fields::new()).is_all());
+    }
+
+    #[test]
+    fn a_rule_that_cannot_stand_is_named() {
+        for (clears, narrowed, problem) in [
+            ("", "", "at least one"),
+            ("no type", "", "is not a type"),
+            ("path:about", "", "must begin with '/'"),
+            ("posts/{id}", "posts/{id}{", "not closed"),
+            ("posts", "posts", "names no {field}"),
+            ("posts", "{type}", "may stand in"),
+            ("posts", "p{type}", "may stand in"),
+            ("posts", "pattern:{key}*", "may stand in"),
+            ("posts", "posts/{a b}", "is no field"),
+            ("posts", "posts/id}", "not opened"),
+            ("posts", "no type/{id}", "is not a type"),
+        ] {
+            let list = |text: &'static str| if text.is_empty() { vec![] } else { vec![text] };
+            let bad = recipe(&list(clears), &list(narrowed)).expect_err(problem);
+            assert!(bad.problem.contains(problem), "{bad}");
+            assert_eq!(bad.key, "groups.g");
+        }
+    }
+
+    proptest! {
+        /// Whatever a caller gives, the field stays in its place: no other type, tag or kind.
+        #[test]
+        fn a_field_never_leaves_its_place(text in "\\PC{0,40}") {
+            let one = recipe(&["products"], &["products/{id}"]).expect("a recipe");
+            let selected = one.selectors(&fields(&[("id", &text)]));
+            let whole: Selectors = [selector("products").expect("a type")].into_iter().collect();
+            prop_assert!(whole.covers(&selected));
+            prop_assert!(!selected.is_empty());
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Routes of the systems that cache-mirror replaces. What they answer is theirs, refusals included;
+//! what the guard refuses is a problem document beside it.
+
+use hyper::Method;
+use schemars::SchemaGenerator;
+use serde_json::json;
+
+use super::operation::Operation;
+use crate::server::api::compat::Failed;
+use crate::server::api::compat::named::RevalidatedName;
+use crate::server::api::compat::paths::{Revalidated, Usage};
+
+const TOO_MANY: &str = "Too many failures, or requests";
+
+pub fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
+    vec![usage(types), paths(types), named(types)]
+}
+
+fn usage(types: &mut SchemaGenerator) -> Operation {
+    let path = "/api/revalidate";
+    Operation::new(Method::GET, path, "revalidate_usage", "Whether revalidation can be asked for")
+        .tag("compat")
+        .gives(200, "It can", types.subschema_for::<Usage>())
+}
+
+fn paths(types: &mut SchemaGenerator) -> Operation {
+    let secret = "use-strong-random-64-char-string-here";
+    let examples = [
+        ("Two pages", json!({ "secret": secret, "paths": ["/", "/products"] })),
+        ("A tag", json!({ "secret": secret, "tag": "home" })),
+    ];
+    let failed = types.subschema_for::<Failed<'_>>();
+    Operation::new(Method::POST, "/api/revalidate", "revalidate", "Clear paths, by a shared secret")
+        .tag("compat")
+        .words("The secret stands in the body. Of `/products/[slug]` every page is cleared.")
+        .json("Revalidation", true, &examples)
+        .gives(200, "Cleared", types.subschema_for::<Revalidated<'_>>())
+        .gives(401, "Another secret than ours, or none is set here", failed.clone())
+        .gives(429, TOO_MANY, failed.clone())
+        .gives(500, "No JSON, a path that is none, or nothing could be made durable", failed)
+}
+
+fn named(types: &mut SchemaGenerator) -> Operation {
+    let name = json!({ "type": "string", "minLength": 1, "maxLength": 1024 });
+    let path = "/api/revalidate/{name}";
+    let failed = types.subschema_for::<Failed<'_>>();
+    Operation::new(Method::POST, path, "revalidate_name", "Clear what a name stands for")
+        .tag("compat")
+        .words(
+            "`Authorization: Bearer` with the shared secret, or with a token whose role may \
+             invalidate; anybody else is answered 403. `[names]` says what a name stands for; \
+             a type of the graph needs none.",
+        )
+        .part("name", "Of `[names]`, or a type", &name, "posts")
+        .gives(200, "Cleared", types.subschema_for::<RevalidatedName<'_>>())
+        .gives(403, "Neither secret nor role", failed.clone())
+        .gives(404, "The name is not known", failed.clone())
+        .gives(429, TOO_MANY, failed.clone())
+        .gives(500, "Nothing could be made durable", failed)
+}

@@ -1,0 +1,211 @@
+//! The revalidation routes of older systems, called as their callers do (S0, S1).
+
+use std::time::SystemTime;
+
+use serde_json::json;
+
+use crate::curl::{assert_golden, curl};
+use crate::support::{SERVICE_EMAIL, Spec, StubPeer, eventually, mint};
+
+const JSON: &str = "Content-Type: application/json";
+/// Of the length that the guide asks for.
+const SECRET: &str = "use-strong-random-64-char-string-here-and-never-that-of-a-document";
+const TOKEN: &str = "q3V5b2xkLXNlY3JldC10b2tlbi1vZi10aGUtc2l0ZXM=";
+
+fn spec() -> Spec {
+    Spec::new("a")
+        .env("REVALIDATE_SECRET", SECRET)
+        .env("REVALIDATE_SECRET_TOKEN", TOKEN)
+        .set("names.courses", "courses,path:/courses*")
+        .set("dependencies.training_days", "courses")
+}
+
+fn body(secret: &str, rest: &str) -> String {
+    format!(r#"{{"secret":"{secret}"{rest}}}"#)
+}
+
+/// S1 1.14, 1.21: the line of the guide gives success, and the page is fresh at once.
+#[tokio::test]
+async fn a_secret_and_paths_clear_those_paths() {
+    let node = spec().start().await;
+    assert!(node.put_entry("home", "path=/", "old").await);
+    assert!(node.put_entry("about", "path=/about", "stays").await);
+    let told = body(SECRET, r#","paths":["/"]"#);
+    let (status, said) =
+        curl(&node, "/api/revalidate", &["-X", "POST", "-H", JSON, "-d", &told]).await;
+    assert_eq!(status, 200, "{said}");
+    assert_golden("revalidate_200.json", &said);
+    let timestamp = said.split("\"timestamp\":\"").nth(1).and_then(|rest| rest.split('"').next());
+    let timestamp: jiff::Timestamp = timestamp.expect("it has one").parse().expect("ISO 8601");
+    let now = jiff::Timestamp::try_from(SystemTime::now()).expect("a time");
+    assert!((now - timestamp).get_seconds().abs() < 60, "{timestamp}");
+    assert_eq!(node.get_entry("home").await, None);
+    assert_eq!(node.get_entry("about").await.as_deref(), Some("stays"));
+    node.logged("the path", |line| line["msg"] == "Revalidating path: /").await;
+    let event = node.journal().await.pop().expect("an event");
+    assert_eq!((&event["source"], &event["principal"]), (&json!("compat"), &json!("revalidate")));
+    assert!(!node.log_text().contains(SECRET));
+}
+
+/// S1 1.14: what is missing, or no list, asks for nothing, and that succeeds. S4 4.10: tags.
+#[tokio::test]
+async fn no_paths_are_no_error_and_tags_are_taken_too() {
+    let node = spec().start().await;
+    for rest in ["", r#","paths":"/""#, r#","paths":null"#, r#","paths":{}"#, r#","other":1"#] {
+        let told = body(SECRET, rest);
+        let (status, said) = curl(&node, "/api/revalidate", &["-d", &told]).await;
+        assert_eq!(status, 200, "{rest}: {said}");
+        assert_golden("revalidate_200_no_paths.json", &said);
+    }
+    assert_eq!(node.journal().await.len(), 0, "nothing was asked for, nothing happened");
+    assert!(node.put_entry("k", "tags=menu", "old").await);
+    let told = body(SECRET, r#","path":"/a","tags":["home"],"tag":"menu""#);
+    let (_, said) = curl(&node, "/api/revalidate", &["-d", &told]).await;
+    assert_golden("revalidate_200_tags.json", &said);
+    assert_eq!(node.get_entry("k").await, None);
+}
+
+/// S1 1.13: an unset or a wrong secret, with the status, the body and the log line of the original.
+#[tokio::test]
+async fn a_wrong_secret_is_a_401_in_the_words_that_callers_know() {
+    let node = spec().set("auth.token_failures_per_minute", 100).start().await;
+    let bare = Spec::new("b").set("auth.token_failures_per_minute", 100).start().await;
+    let wrong = [
+        body("wincellar-secret", r#","paths":["/"]"#),
+        body("", r#","paths":["/"]"#),
+        r#"{"paths":["/"]}"#.to_owned(),
+        r#"{"secret":null}"#.to_owned(),
+        r#"{"secret":["x"]}"#.to_owned(),
+        "[]".to_owned(),
+        "7".to_owned(),
+    ];
+    for told in &wrong {
+        let (status, said) = curl(&node, "/api/revalidate", &["-H", JSON, "-d", told]).await;
+        assert_eq!(status, 401, "{told}: {said}");
+        assert_golden("revalidate_401.json", &said);
+    }
+    node.logged("the refusal", |line| line["msg"] == "Invalid revalidation secret").await;
+    for told in [&body("", ""), &body("undefined", ""), &wrong[2]] {
+        let (status, said) = curl(&bare, "/api/revalidate", &["-d", told]).await;
+        assert_eq!(status, 401, "{told}");
+        assert_golden("revalidate_401.json", &said);
+    }
+    assert_eq!(node.journal().await.len() + bare.journal().await.len(), 0);
+}
+
+/// S1 1.15: broken JSON, and a path that is none.
+#[tokio::test]
+async fn what_cannot_be_done_is_a_500_with_the_reason() {
+    let node = spec().start().await;
+    for told in
+        ["{", "", &body(SECRET, r#","paths":["about"]"#), &body(SECRET, r#","paths":["/",7]"#)]
+    {
+        let (status, said) = curl(&node, "/api/revalidate", &["-H", JSON, "-d", told]).await;
+        assert_eq!(status, 500, "{told}: {said}");
+        assert_golden("revalidate_500.json", &said);
+    }
+    assert_eq!(node.journal().await.len(), 0, "all or nothing");
+    node.logged("the failure", |line| line["msg"] == "Revalidation failed").await;
+}
+
+/// S1 1.16: open, and says how it is used.
+#[tokio::test]
+async fn the_route_says_that_it_is_there() {
+    let node = spec().start().await;
+    let (status, said) = curl(&node, "/api/revalidate", &[]).await;
+    assert_eq!(status, 200);
+    assert_golden("revalidate_usage.json", &said);
+}
+
+/// S1 1.24: wrong secrets are limited by address, the right one is not; requests are, by their
+/// sender; and `auth.allow` is asked first.
+#[tokio::test]
+async fn failures_are_limited_and_good_callers_are_not() {
+    let node = spec().set("auth.token_failures_per_minute", 3).start().await;
+    let wrong = body("guess", "");
+    let mut statuses = vec![];
+    for _ in 0..5 {
+        statuses.push(curl(&node, "/api/revalidate", &["-d", &wrong]).await.0);
+    }
+    assert_eq!(statuses, [401, 401, 401, 429, 429]);
+    let (status, _) = curl(&node, "/api/revalidate", &["-d", &body(SECRET, "")]).await;
+    assert_eq!(status, 200);
+    let slow = spec().set("limits.requests_per_second", 1).set("limits.burst", 2).start().await;
+    let mut statuses = vec![];
+    for _ in 0..4 {
+        statuses.push(curl(&slow, "/api/revalidate", &["-d", &body(SECRET, "")]).await.0);
+    }
+    assert!(statuses.starts_with(&[200, 200]) && statuses.contains(&429), "{statuses:?}");
+    let closed = spec().set("auth.allow", "10.0.0.0/8").start().await;
+    let (status, said) = curl(&closed, "/api/revalidate", &["-d", &body(SECRET, "")]).await;
+    assert_eq!(status, 403, "{said}");
+    let weak = spec().env("REVALIDATE_SECRET", "wincellar-secret-2025").start().await;
+    weak.logged("a short secret", |line| {
+        line["msg"].as_str().is_some_and(|msg| msg.starts_with("compat.revalidate_secret is short"))
+    })
+    .await;
+}
+
+/// S0 0.3, 0.4: either secret or role, an empty body, and 403 for anybody else.
+#[tokio::test]
+async fn a_name_is_revalidated_by_secret_or_role() {
+    let node = spec().set("auth.token_failures_per_minute", 100).start().await;
+    let bearer = |token: &str| format!("Authorization: Bearer {token}");
+    let roles = ["ADMIN", "TRAINER"].map(|role| mint("a", "tom@x.example", role));
+    for token in [TOKEN, SECRET, &node.token, &roles[0], &roles[1]] {
+        assert!(node.put_entry("list", "type=courses", "old").await);
+        assert!(node.put_entry("page", "path=/courses/7", "old").await);
+        let arguments = ["-X", "POST", "-H", &bearer(token)];
+        let (status, said) = curl(&node, "/api/revalidate/courses", &arguments).await;
+        assert_eq!(status, 200, "{said}");
+        assert_golden("revalidate_name_200.json", &said);
+        assert_eq!((node.get_entry("list").await, node.get_entry("page").await), (None, None));
+    }
+    assert!(node.put_entry("days", "type=training_days", "old").await);
+    let arguments = ["-X", "POST", "-H", JSON, "-d", "{}", "-H", &bearer(TOKEN)];
+    assert_eq!(curl(&node, "/api/revalidate/training-days", &arguments).await.0, 200);
+    assert_eq!(node.get_entry("days").await, None, "a type of the graph needs no entry in [names]");
+    let before = node.journal().await.len();
+    let service = mint("a", SERVICE_EMAIL, "ADMIN");
+    let nobody = mint("a", "tom@x.example", "CUSTOMER");
+    for header in [bearer("wrong"), bearer(&service), bearer(&nobody), "X-None: 1".into()] {
+        let arguments = ["-X", "POST", "-H", &header];
+        let (status, said) = curl(&node, "/api/revalidate/courses", &arguments).await;
+        assert_eq!(status, 403, "{header}: {said}");
+        assert_golden("revalidate_name_403.json", &said);
+    }
+    let arguments = ["-X", "POST", "-H", &bearer(TOKEN)];
+    let (status, said) = curl(&node, "/api/revalidate/unheard-of", &arguments).await;
+    assert_eq!(status, 404);
+    assert_golden("revalidate_name_404.json", &said);
+    assert_eq!(node.journal().await.len(), before);
+}
+
+/// S3 3.7, on the compatibility routes: a marked call ends here, and a known id has no second
+/// effect; an unmarked one is mirrored like any other.
+#[tokio::test]
+async fn marked_calls_are_local_and_known_ids_have_no_second_effect() {
+    let peer = StubPeer::start().await;
+    let node = spec().mirrors([peer.name()]).start().await;
+    let id = "01980000-0000-7000-8000-00000000abcd";
+    let marked = ["-H", "Cache-Mirror-Via: b", "-H", &format!("Cache-Mirror-Event: {id}")];
+    for _ in 0..2 {
+        let told = body(SECRET, r#","paths":["/x"]"#);
+        let mut arguments = vec!["-d", told.as_str()];
+        arguments.extend(marked);
+        assert_eq!(curl(&node, "/api/revalidate", &arguments).await.0, 200);
+        let bearer = format!("Authorization: Bearer {TOKEN}");
+        let anonymous = ["-X", "POST", "-H", &bearer, "-H", "Cache-Mirror-Via: b"];
+        assert_eq!(curl(&node, "/api/revalidate/pages", &anonymous).await.0, 200);
+    }
+    let events = node.journal().await;
+    assert_eq!(events.len(), 3, "{events:?}");
+    assert!(events.iter().all(|event| event["scope"] == "local"), "{events:?}");
+    let bearer = format!("Authorization: Bearer {TOKEN}");
+    curl(&node, "/api/revalidate/posts", &["-X", "POST", "-H", &bearer]).await;
+    eventually("the peer is told of posts", async || {
+        peer.bodies().iter().any(|told| told.contains("\"posts\""))
+    })
+    .await;
+    assert!(!peer.bodies().iter().any(|told| told.contains("pages")), "{:?}", peer.bodies());
+}
