@@ -4,8 +4,14 @@
 #[path = "../it/support/mod.rs"]
 mod support;
 
+mod compose;
+mod image;
+mod kubernetes;
 mod rotation;
+mod settings;
 mod systemd;
+mod tools;
+mod yaml;
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,153 @@
+//! The manifests: valid by the schemas of Kubernetes, at one with each other, with the image, with
+//! our routes and with our settings.
+
+use serde_json::{Value, json};
+
+use crate::image::Image;
+use crate::settings::{Variables, assert_known, assert_valid};
+use crate::tools::{assert_is_strict, findings};
+use crate::yaml::{document, documents, texts};
+use crate::{assert_parses, at, read};
+
+const DIR: &str = "deploy/kubernetes";
+
+fn manifest(name: &str) -> Value {
+    document(&format!("{DIR}/{name}.yaml"))
+}
+
+fn pod() -> Value {
+    manifest("statefulset")["spec"]["template"].clone()
+}
+
+fn container() -> Value {
+    pod()["spec"]["containers"][0].clone()
+}
+
+/// The keys of the Secret, as the container gets them.
+fn variables() -> Variables {
+    let secret = manifest("secret.example");
+    assert_eq!(container()["envFrom"][0]["secretRef"]["name"], secret["metadata"]["name"]);
+    let data = secret["stringData"].as_object().expect("keys");
+    data.iter()
+        .map(|(name, value)| (name.clone(), value.as_str().expect("text").to_owned()))
+        .collect()
+}
+
+#[test]
+fn kubernetes_takes_every_manifest() {
+    let resources = manifest("kustomization");
+    let resources = texts(&resources["resources"]);
+    let mut seen = 0;
+    for entry in std::fs::read_dir(at(DIR)).expect("the directory") {
+        let name = entry.expect("a file").file_name().into_string().expect("UTF-8");
+        if name == "kustomization.yaml" {
+            continue;
+        }
+        seen += 1;
+        let path = format!("{DIR}/{name}");
+        assert_eq!(findings("kubernetes-validate", &["--strict", "--quiet"], &at(&path)), "");
+        // The example is to be replaced, never to be applied.
+        assert_eq!(resources.contains(&name.as_str()), !name.contains("example"), "{name}");
+        for document in documents(&path) {
+            assert_eq!(document["metadata"]["name"], "cache-mirror", "{name}");
+        }
+    }
+    assert_eq!(seen, resources.len() + 1);
+    let misspelt = read(&format!("{DIR}/statefulset.yaml")).replace("httpGet", "httpGett");
+    let strict = ["--strict", "--quiet"];
+    assert_is_strict("kubernetes-validate", &strict, "a.yaml", &misspelt, "httpGett");
+}
+
+#[test]
+fn probes_ask_routes_that_are_served_on_the_port_that_is_open() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_cache-mirror"))
+        .args(["openapi", "--json"])
+        .output()
+        .expect("it runs");
+    let served: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let container = container();
+    let port = &container["ports"][0];
+    assert_eq!(port["containerPort"].to_string(), Image::read().is("EXPOSE"));
+    for (probe, path) in
+        [("startup", "/healthz"), ("liveness", "/healthz"), ("readiness", "/readyz")]
+    {
+        let asked = &container[format!("{probe}Probe")]["httpGet"];
+        assert_eq!(asked["path"], path, "{probe}");
+        assert!(served["paths"][path]["get"].is_object(), "{path} is not served");
+        assert_eq!(asked["port"], port["name"], "{probe}");
+    }
+    let service = manifest("service");
+    assert_eq!(service["spec"]["ports"][0]["targetPort"], port["name"]);
+    assert_eq!(service["spec"]["ports"][0]["port"], port["containerPort"]);
+    let policy = manifest("networkpolicy");
+    assert_eq!(policy["spec"]["ingress"][0]["ports"][0]["port"], port["name"]);
+}
+
+#[test]
+fn arguments_variables_and_settings_are_ours() {
+    assert_parses(&texts(&container()["args"]));
+    let mut variables = variables();
+    assert_known(&variables);
+    variables.extend(Image::read().variables());
+    assert_known(&variables);
+
+    let map = manifest("configmap");
+    let text = map["data"]["cache-mirror.toml"].as_str().expect("a settings file");
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("cache-mirror.toml");
+    std::fs::write(&file, text).expect("write");
+    assert_valid(&["--config", &file.display().to_string()], &variables);
+
+    let settings: toml::Value = toml::from_str(text).expect("TOML");
+    let drain_ms = settings["control"]["drain_ms_max"].as_integer().expect("milliseconds");
+    let grace_s = pod()["spec"]["terminationGracePeriodSeconds"].as_i64().expect("seconds");
+    assert!(2 * drain_ms < grace_s * 1000, "it would be killed while it still sends");
+}
+
+#[test]
+fn the_pod_is_locked_down_and_what_is_written_is_mounted() {
+    let (pod, container, image) = (pod(), container(), Image::read());
+    assert_eq!(pod["spec"]["enableServiceLinks"], false);
+    assert_eq!(pod["spec"]["automountServiceAccountToken"], false);
+    let security = &pod["spec"]["securityContext"];
+    let user = format!("{}:{}", security["runAsUser"], security["runAsGroup"]);
+    assert_eq!((&security["runAsNonRoot"], user.as_str()), (&json!(true), image.is("USER")));
+    let security = &container["securityContext"];
+    assert_eq!(security["readOnlyRootFilesystem"], true);
+    assert_eq!(security["allowPrivilegeEscalation"], false);
+    assert_eq!(security["capabilities"]["drop"], json!(["ALL"]));
+
+    let mounts = container["volumeMounts"].as_array().expect("mounts");
+    let at = |path: &str| mounts.iter().find(|mount| mount["mountPath"] == path);
+    for volume in image.volumes() {
+        assert_eq!(at(&volume).expect("it is mounted")["readOnly"], Value::Null, "{volume}");
+    }
+    let config = at("/config").expect("the settings");
+    assert_eq!(config["subPath"], Value::Null, "a mounted file would never change");
+    let args = container["args"].clone();
+    assert!(texts(&args).contains(&"/config/cache-mirror.toml"));
+    let volumes = pod["spec"]["volumes"].as_array().expect("volumes");
+    let claims = manifest("statefulset")["spec"]["volumeClaimTemplates"].clone();
+    let claims = claims.as_array().expect("claims").clone();
+    for mount in mounts {
+        let is_volume = volumes.iter().any(|volume| volume["name"] == mount["name"]);
+        let is_claim = claims.iter().any(|claim| claim["metadata"]["name"] == mount["name"]);
+        assert!(is_volume || is_claim, "{mount}");
+    }
+}
+
+#[test]
+fn whoever_selects_the_pod_finds_it() {
+    let labels = pod()["metadata"]["labels"].clone();
+    let selectors = [
+        manifest("statefulset")["spec"]["selector"]["matchLabels"].clone(),
+        manifest("service")["spec"]["selector"].clone(),
+        manifest("poddisruptionbudget")["spec"]["selector"]["matchLabels"].clone(),
+        manifest("networkpolicy")["spec"]["podSelector"]["matchLabels"].clone(),
+    ];
+    assert!(selectors.iter().all(|selector| *selector == labels), "{selectors:?}");
+    let set = manifest("statefulset");
+    assert_eq!(set["spec"]["replicas"], 1, "the journal has one writer");
+    assert_eq!(set["spec"]["serviceName"], manifest("service")["metadata"]["name"]);
+    assert_eq!(manifest("poddisruptionbudget")["spec"]["maxUnavailable"], 1);
+}
