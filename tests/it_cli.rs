@@ -4,6 +4,8 @@
 mod client;
 #[path = "it_cli/demo.rs"]
 mod demo;
+#[path = "it_cli/doctor.rs"]
+mod doctor;
 #[path = "it_cli/health.rs"]
 mod health;
 #[path = "it_cli/local.rs"]

@@ -72,12 +72,16 @@ impl ConnectArgs {
     }
 }
 
-pub(super) fn variable(name: &str) -> Option<String> {
+/// A variable of the process that is not empty.
+pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|text| !text.is_empty())
 }
 
 /// A base URL that ends in `/`.
-pub(super) fn server(text: &str) -> Result<Url, Exit> {
+///
+/// # Errors
+/// [`Exit::Usage`].
+pub fn server(text: &str) -> Result<Url, Exit> {
     let bad =
         |why: &str| Exit::Usage(format!("--server {text:?}: {why}, such as {SERVER_DEFAULT}"));
     let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
@@ -94,7 +98,11 @@ pub(super) fn server(text: &str) -> Result<Url, Exit> {
     Ok(url)
 }
 
-fn read_token(path: &Path) -> Result<Secret, Exit> {
+/// The token in a file.
+///
+/// # Errors
+/// [`Exit::Usage`].
+pub fn read_token(path: &Path) -> Result<Secret, Exit> {
     let bad = |why: &str| Exit::Usage(format!("--token-file {}: {why}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| bad(&error.to_string()))?;
     let text = text.trim();
@@ -104,7 +112,8 @@ fn read_token(path: &Path) -> Result<Secret, Exit> {
     Ok(Secret::new(text))
 }
 
-fn is_this_host(url: &Url) -> bool {
+/// Whether it leads to this host.
+pub fn is_this_host(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),

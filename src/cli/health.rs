@@ -84,7 +84,7 @@ impl Args {
 }
 
 /// How to reach it from this host.
-fn local(listen: Option<SocketAddr>) -> String {
+pub(super) fn local(listen: Option<SocketAddr>) -> String {
     let Some(mut listen) = listen.filter(|listen| listen.port() != 0) else {
         return SERVER_DEFAULT.to_owned();
     };

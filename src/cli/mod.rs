@@ -8,6 +8,7 @@ mod completions;
 mod config;
 mod connect;
 mod demo;
+mod doctor;
 mod events;
 mod exit;
 mod explain;
@@ -109,6 +110,9 @@ enum Command {
     /// Show, check or begin the configuration
     #[command(help_template = HELP, before_help = config::EXAMPLES)]
     Config(config::Args),
+    /// Find what is wrong, and say what helps
+    #[command(help_template = HELP, before_help = doctor::EXAMPLES)]
+    Doctor(doctor::Args),
     /// Show how often each type was cleared, or count anew
     #[command(help_template = HELP, before_help = version::EXAMPLES)]
     Version(version::Args),
@@ -161,6 +165,7 @@ pub fn main() -> ExitCode {
         Command::Reload(args) => wait(reload::run(args, is_json)),
         Command::Logs(args) => wait(logs::run(args, is_json)),
         Command::Config(args) => config::run(args, is_json),
+        Command::Doctor(args) => wait(doctor::run(args, is_json)),
         Command::Version(args) => wait(version::run(args, is_json)),
         Command::HashPassword(args) => hash_password::run(args, is_json),
         Command::Completions(args) => completions::run(args, is_json),

@@ -8,7 +8,8 @@
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 
-use anstyle::{AnsiColor, Style};
+use anstyle::AnsiColor;
+pub use anstyle::Style;
 use serde_json::Value;
 
 use super::Exit;

@@ -15,7 +15,7 @@ use toml::Value;
 
 use super::invalid::Invalid;
 use super::layer::{Layer, Origin, invalid, read_secret};
-use super::{read_text, schema};
+use super::{Sources, mask, read_text, schema};
 
 type Variables = BTreeMap<String, String>;
 
@@ -87,6 +87,79 @@ fn add_port(layer: &mut Layer, text: &str, origin: Origin) {
             layer.refuse("control.listen", &given, &origin, "expected a port, 0 to 65535");
         }
     }
+}
+
+/// Variables of applications around us that say where things are, and client commands' own.
+const AROUND: [&str; 12] = [
+    "PORT",
+    "TEST_EMAIL",
+    "TEST_PASSWORD",
+    "TEST_PASSWORD_FILE",
+    "CACHE_MIRROR_URL",
+    "REVALIDATE_SECRET_TOKEN",
+    "REVALIDATE_SECRET",
+    "NEXT_REVALIDATE_URL",
+    "NEXT_REVALIDATE_SECRET",
+    "NEXT_PUBLIC_SITE_URL",
+    "REDIS_URL",
+    "DATABASE_URL",
+];
+
+/// A variable that was seen, as it may be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its value, masked where it is or may hold a secret.
+    pub shown: String,
+    /// Whether it stands in `.env` rather than in the process's environment.
+    pub is_in_file: bool,
+}
+
+/// What the process's variables and those of `.env` say, by name. The former hide the latter.
+pub fn variables(sources: &Sources) -> Vec<Variable> {
+    let dot_env = match sources.is_isolated {
+        true => Variables::new(),
+        // What is wrong with the file is told where settings are read.
+        false => dot_env(&sources.workdir, &mut Vec::new()),
+    };
+    let mut seen: BTreeMap<&String, (&String, bool)> = BTreeMap::new();
+    seen.extend(dot_env.iter().map(|(name, text)| (name, (text, true))));
+    let process = sources.env.iter().filter(|(_, text)| !text.is_empty());
+    seen.extend(process.map(|(name, text)| (name, (text, false))));
+    seen.into_iter()
+        .filter(|(_, (text, _))| !text.is_empty())
+        .filter_map(|(name, (text, is_in_file))| {
+            Some(Variable { name: name.clone(), shown: shown(name, text)?, is_in_file })
+        })
+        .collect()
+}
+
+/// A variable's own text: the process's before that of `.env`. It may be a secret.
+pub fn variable(sources: &Sources, name: &str) -> Option<String> {
+    let given = |from: &Variables| from.get(name).filter(|text| !text.is_empty()).cloned();
+    given(&sources.env).or_else(|| {
+        (!sources.is_isolated).then(|| given(&dot_env(&sources.workdir, &mut Vec::new())))?
+    })
+}
+
+/// The value as it may be shown, of a name that is ours or of those around us.
+fn shown(name: &str, text: &str) -> Option<String> {
+    let value = Value::String(text.to_owned());
+    if let Some(key) = name.strip_prefix(PREFIX) {
+        let key = key.to_lowercase().replace("__", ".");
+        return Some(match schema::kind(&key) {
+            Some(_) => mask::value(&key, &value),
+            None => mask::unknown(&key, schema::nearest(&key), &value),
+        });
+    }
+    if let Some(key) = plain_key(name) {
+        return Some(mask::value(&key, &value));
+    }
+    AROUND.contains(&name).then(|| match name {
+        _ if name.contains("SECRET") || name.contains("PASSWORD") => mask::MASK.to_owned(),
+        _ => mask::url(text),
+    })
 }
 
 /// A person's account, used where no service account is named anywhere.

@@ -67,7 +67,10 @@ pub(super) fn common(from: &mut Reader) -> Login {
         (from.text("mirrors.login.email"), from.secret("mirrors.login.password"));
     let is_half = email.is_empty() != password.is_empty();
     if is_half && matches!(means, Means::Request(_)) {
-        from.warn("mirrors.login has an email or a password but not both: it is not used");
+        from.warn(
+            "mirrors.login has an email or a password but not both: it is not used (set both \
+             SERVICE_EMAIL and SERVICE_PASSWORD)",
+        );
     }
     Login { credentials: credentials(email, password, &means), means }
 }

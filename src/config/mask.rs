@@ -11,7 +11,7 @@ use super::schema::{self, Kind};
 /// Characters of a value that are shown.
 const SHOWN_CHARS_MAX: usize = 120;
 
-const MASK: &str = "***";
+pub(super) const MASK: &str = "***";
 
 /// Keys, and fields of tables, that hold URLs.
 const URLS: [&str; 5] =

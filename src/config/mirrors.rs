@@ -173,7 +173,8 @@ fn fold(from: &mut Reader, named: Vec<Named>) -> Vec<PeerConfig> {
             continue;
         };
         let url = mask::url(next.peer.base.as_str());
-        from.warn(format!("{} and {} are one mirror: {url}", same.key, next.key));
+        let doubles = format!("{} and {} are one mirror: {url}", same.key, next.key);
+        from.warn(format!("{doubles} (take one of them out)"));
         if same.key.starts_with("mirrors.urls") && !next.key.starts_with("mirrors.urls") {
             *same = next;
         }

@@ -37,6 +37,7 @@ use aws_lc_rs::digest;
 use crate::activity::log::LogConfig;
 use crate::{announce, deliver, gate, journal, net, resolve, server, store};
 
+pub use environment::{Variable, variable, variables};
 pub use invalid::Invalid;
 pub use reload::{Reload, reload};
 pub use schema::REFERENCE;

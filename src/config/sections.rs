@@ -213,11 +213,13 @@ pub(super) fn warn(settings: &Settings, from: &mut Reader) {
         .map(|peer| peer.name.as_str())
         .collect();
     if !in_clear.is_empty() {
-        from.warn(format!("passwords and tokens go unencrypted to {}", in_clear.join(", ")));
+        let names = in_clear.join(", ");
+        from.warn(format!("passwords and tokens go unencrypted to {names} (use https URLs)"));
     }
     if !settings.server.listen.ip().to_canonical().is_loopback() && settings.gate.allow.is_empty() {
         from.warn(format!(
-            "control.listen is {}: reachable from outside this host, and auth.allow is empty",
+            "control.listen is {}: reachable from outside this host, and auth.allow is empty (name \
+             the networks of your peers and applications in auth.allow, or listen on loopback)",
             settings.server.listen
         ));
     }

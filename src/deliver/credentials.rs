@@ -91,6 +91,11 @@ impl Account {
         login.credentials.as_ref().map(|credentials| credentials.email.clone())
     }
 
+    /// How we log in there.
+    pub fn login(&self) -> Login {
+        (*self.login.get()).clone()
+    }
+
     /// Logs in like this from now on. Says whether that is another way than before, whose token is
     /// then used no more.
     pub fn adopt(&self, login: Login, mint: Mint, timeout: Duration) -> bool {

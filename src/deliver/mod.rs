@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, Credentials, Errand, Login, LoginRequest, Means, Mint, PeerConfig};
 pub use forecast::Forecast;
-pub use ping::Ping;
+pub use ping::{Asker, Ping};
 pub use view::PeerView;
 pub use worker::{EVENT_IDS, INVALIDATE_PATH, VIA};
 

@@ -6,10 +6,12 @@
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use url::Url;
 
-use super::Delivery;
 use super::credentials::{Account, LoginFailure};
-use super::identity::{Answered, probe};
+use super::identity::{Answered, BootNonce, probe};
+use super::{Delivery, Login, Mint};
+use crate::net::Transport;
 
 /// The question of who is there; a login may take the mirrors' own time limit.
 const PROBE_TIME_MAX: Duration = Duration::from_secs(3);
@@ -59,22 +61,49 @@ impl Ping {
     }
 }
 
+/// Who asks: a running instance, or a command where none runs.
+pub struct Asker<'a> {
+    /// To find oneself by.
+    pub own: &'a BootNonce,
+    /// The hash of our graph.
+    pub graph: &'a str,
+    /// Who makes tokens of our own.
+    pub mint: Mint,
+    /// One exchange, connect to last byte.
+    pub timeout: Duration,
+    /// The way there.
+    pub over: &'a dyn Transport,
+}
+
 impl Delivery {
     /// Asks one mirror; `None` where there is none of that name.
     pub async fn ping(&self, name: &str) -> Option<Ping> {
         let peer = self.find(name)?;
         let shared = &*self.shared;
         let config = shared.config.get();
-        let base = &peer.config.base;
+        let rules = shared.sender.rules.get();
+        let asker = Asker {
+            own: &shared.own,
+            graph: rules.graph().hash(),
+            mint: config.mint.clone(),
+            timeout: config.timeout,
+            over: shared.transport_to(&peer),
+        };
+        Some(asker.ask(name, &peer.config.base, peer.account.login()).await)
+    }
+}
+
+impl Asker<'_> {
+    /// Asks who is at `base`, and logs in.
+    pub async fn ask(&self, name: &str, base: &Url, login: Login) -> Ping {
         let mut ping = Ping::of(name, base.to_string());
         let begun = Instant::now();
-        let over = shared.transport_to(&peer);
-        let time_max = PROBE_TIME_MAX.min(config.timeout);
-        let answered = match probe(base, &shared.own, time_max, over).await {
+        let time_max = PROBE_TIME_MAX.min(self.timeout);
+        let answered = match probe(base, self.own, time_max, self.over).await {
             Ok((answered, _)) => answered,
             Err(failure) => {
                 ping.error = Some(failure.to_string());
-                return Some(ping);
+                return ping;
             }
         };
         ping.reachable = true;
@@ -82,31 +111,29 @@ impl Delivery {
         let login_path = match answered {
             Answered::Oneself => {
                 ping.kind = "self";
-                return Some(ping);
+                return ping;
             }
             Answered::Legacy => {
                 ping.kind = "legacy";
                 None
             }
             Answered::CacheMirror(identity) => {
-                let rules = shared.sender.rules.get();
-                let ours = rules.graph().hash();
                 ping.kind = "cache-mirror";
-                ping.graph = Some(if identity.graph == ours { "equal" } else { "differs" });
+                ping.graph = Some(if identity.graph == self.graph { "equal" } else { "differs" });
                 ping.instance = Some(identity.instance);
                 ping.version = Some(identity.version);
                 Some(identity.paths.login)
             }
         };
         // As for deliveries: a login URL of the operator's wins over what the mirror says.
-        let account = Account::new(peer.config.login.clone(), config.mint.clone(), config.timeout);
+        let account = Account::new(login, self.mint.clone(), self.timeout);
         let path = login_path.filter(|_| account.takes_login_path());
-        let outcome = account.token(base, path.as_deref(), over).await;
+        let outcome = account.token(base, path.as_deref(), self.over).await;
         (ping.login, ping.login_error) = match outcome {
             Ok(_) => ("ok", None),
             Err(failure) => (word(&failure), Some(failure.to_string())),
         };
-        Some(ping)
+        ping
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Health {
     pub is_degraded: bool,
     /// What the disk last complained of, since the start.
     pub last_error: Option<String>,
+    /// What was wrong with the files when they were opened; every destination was given `all`.
+    pub damaged: Option<String>,
     /// Segment files.
     pub segments: usize,
     /// Bytes of them.
@@ -79,7 +81,7 @@ impl Journal {
             head: watch::Sender::new(recovered.head),
             due: watch::Sender::new(0),
             acks: watch::Sender::new(0),
-            health: Mutex::default(),
+            health: Mutex::new(Health { damaged: recovered.damaged.clone(), ..Health::default() }),
             book: Mutex::new(book),
             epoch,
         });

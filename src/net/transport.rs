@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Client, ClientBuilder, Method};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -45,6 +45,10 @@ pub struct Answer {
     pub content_type: Option<String>,
     /// `Retry-After` in seconds, or as a date, counted from now.
     pub retry_after: Option<Duration>,
+    /// `Location`: where a redirect points, as it was written.
+    pub location: Option<String>,
+    /// `Date` in milliseconds since 1970; it counts whole seconds.
+    pub date_ms: Option<u64>,
     /// The body, whole.
     pub body: Bytes,
     /// Who answered.
@@ -265,6 +269,8 @@ impl Clients {
             status: response.status().as_u16(),
             content_type: media_type(response.headers()),
             retry_after: retry_after(response.headers()),
+            location: text(response.headers(), LOCATION),
+            date_ms: date_ms(response.headers()),
             body: Bytes::new(),
             address: response.remote_addr().map(|address| address.ip()),
         };
@@ -372,6 +378,15 @@ fn classify(error: &reqwest::Error) -> Failure {
 fn media_type(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(reqwest::header::CONTENT_TYPE)?.to_str().ok()?;
     value.split(';').next().map(|media| media.trim().to_ascii_lowercase())
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+fn date_ms(headers: &HeaderMap) -> Option<u64> {
+    let date = jiff::fmt::rfc2822::parse(headers.get(DATE)?.to_str().ok()?.trim()).ok()?;
+    u64::try_from(date.timestamp().as_millisecond()).ok()
 }
 
 /// RFC 9110 section 10.2.3: seconds, or an HTTP date.

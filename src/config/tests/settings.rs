@@ -232,8 +232,13 @@ fn a_persons_account_logs_in_but_makes_no_peer() {
 
 #[test]
 fn warnings_are_few_and_useful() {
-    let has =
-        |scene: &Scene, part: &str| scene.good().warnings.iter().any(|text| text.contains(part));
+    let has = |scene: &Scene, part: &str| {
+        let warnings = scene.good().warnings;
+        for warning in &warnings {
+            assert!(warning.contains(" (") && warning.ends_with(')'), "no remedy in {warning:?}");
+        }
+        warnings.iter().any(|text| text.contains(part))
+    };
     assert!(has(&Scene::new(), "no mirrors"));
     let scene = Scene::env(&[("CACHE_MIRRORS", "a.org"), ("SERVICE_EMAIL", "m@x.org")]);
     assert!(has(&scene, "no credentials for 1 of 1 mirrors") && has(&scene, "not both"));

@@ -169,6 +169,8 @@ pub struct JournalStats {
     /// Whether the disk refuses events at present.
     pub degraded: bool,
     pub last_error: Option<String>,
+    /// What was wrong with the files at the start; every mirror was told to clear all for it.
+    pub damaged: Option<String>,
     pub segments: usize,
     pub bytes: u64,
 }

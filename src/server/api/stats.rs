@@ -33,6 +33,7 @@ pub async fn stats(control: Arc<Control>, _call: Call) -> Handled {
             head: *pipeline.journal.head().borrow(),
             degraded: health.is_degraded,
             last_error: health.last_error,
+            damaged: health.damaged,
             segments: health.segments,
             bytes: health.bytes,
         },

@@ -1,0 +1,170 @@
+//! The instance that runs: whether it answers, to whom, and whether it is the one that the settings
+//! describe. What it says once is kept for the other checks.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use url::Url;
+
+use super::check::Check;
+use super::{Args, Case};
+use crate::cli::client::Client;
+use crate::cli::connect::{is_this_host, read_token, server, variable};
+use crate::cli::health::local;
+use crate::cli::{Exit, print};
+use crate::config::Settings;
+use crate::support::Secret;
+
+/// A probe and a login of a mirror that hangs, on top of a usual call.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What became of asking it.
+pub enum Instance {
+    /// It answers.
+    Running(Box<Running>),
+    /// Something answers, and does not tell.
+    Closed { why: String },
+    /// Nothing answers.
+    Silent { why: String, is_named: bool },
+}
+
+/// An instance that answers.
+pub struct Running {
+    /// To ask it more.
+    pub client: Client,
+    /// `GET /api/cache/stats`.
+    pub stats: Value,
+    /// `GET /api/mirrors`: every destination.
+    pub destinations: Vec<Value>,
+    /// Whether it runs on this host, so that files named in the settings are its files.
+    pub is_here: bool,
+}
+
+/// Asks it.
+///
+/// # Errors
+/// [`Exit::Usage`] for a URL or a token file that is none.
+pub async fn look(args: &Args, settings: &Settings) -> Result<Instance, Exit> {
+    let named = args.server.clone().or_else(|| variable("CACHE_MIRROR_URL"));
+    let is_named = named.is_some();
+    let base = server(&named.unwrap_or_else(|| local(Some(settings.server.listen))))?;
+    let client = Client::new(base.clone(), token(args, settings, &base)?, PATIENCE)?;
+    Ok(match read(&client).await {
+        Ok((stats, destinations)) => {
+            let is_here = is_this_host(&base);
+            let running = Running { client, stats, destinations, is_here };
+            Instance::Running(Box::new(running))
+        }
+        Err(Exit::Unreachable(why)) => Instance::Silent { why, is_named },
+        Err(other) => Instance::Closed { why: other.to_string() },
+    })
+}
+
+async fn read(client: &Client) -> Result<(Value, Vec<Value>), Exit> {
+    let stats = client.get("/api/cache/stats").await?;
+    let mut answer = client.get("/api/mirrors").await?;
+    let destinations = match answer["mirrors"].take() {
+        Value::Array(list) => list,
+        _ => vec![],
+    };
+    Ok((stats, destinations))
+}
+
+/// One found on this host is given to this host only.
+fn token(args: &Args, settings: &Settings, base: &Url) -> Result<Option<Secret>, Exit> {
+    if let Some(path) = &args.token_file {
+        return read_token(path).map(Some);
+    }
+    if let Some(token) = variable("CACHE_MIRROR_TOKEN") {
+        return Ok(Some(Secret::new(token.trim())));
+    }
+    if !is_this_host(base) {
+        return Ok(None);
+    }
+    let configured = settings.gate.admin_tokens.first().cloned();
+    Ok(configured.or_else(|| read_token(&settings.instance.admin_token_file()).ok()))
+}
+
+/// Whether it answers, and is the one that the settings describe.
+pub fn checks(case: &Case) -> Vec<Check> {
+    let running = match &case.instance {
+        Instance::Running(running) => running,
+        Instance::Closed { why } => {
+            let remedy = "give the instance's own token by --token-file or CACHE_MIRROR_TOKEN, and \
+                          its control API by --server";
+            return vec![Check::fail("listen", why, remedy)];
+        }
+        Instance::Silent { why, is_named } => {
+            let detail = why.split_once(". ").map_or(why.as_str(), |(what, _)| what);
+            let remedy = "start it with: cache-mirror serve; or name where it listens by --server";
+            return vec![match is_named {
+                true => Check::fail("listen", detail, remedy),
+                false => Check::warn("listen", detail, remedy),
+            }];
+        }
+    };
+    let name = print::text(&running.stats, "instance");
+    let up = print::seconds(running.stats["uptime_s"].as_u64().unwrap_or(0));
+    let server = running.client.server();
+    let mut found = vec![Check::ok("listen", format!("{name} answers at {server}, up {up}"))];
+    if running.is_here && name == case.settings.instance.name {
+        found.extend(outdated(&case.settings, &running.destinations));
+    }
+    found
+}
+
+/// A mirror that is in the settings and not in the instance, or the other way.
+fn outdated(settings: &Settings, destinations: &[Value]) -> Option<Check> {
+    let mut written: Vec<&str> =
+        settings.deliver.peers.iter().map(|peer| peer.name.as_str()).collect();
+    let mut known: Vec<&str> = destinations.iter().filter_map(|it| it["name"].as_str()).collect();
+    written.sort_unstable();
+    known.sort_unstable();
+    let or_none = |names: &[&str]| match names {
+        [] => "none".to_owned(),
+        names => names.join(", "),
+    };
+    (written != known).then(|| {
+        let detail = format!(
+            "it runs with other mirrors ({}) than the settings name from here ({})",
+            or_none(&known),
+            or_none(&written)
+        );
+        let remedy = "use \"cache-mirror reload\"; or run doctor where it was started, with its \
+                      flags and variables";
+        Check::warn("listen", detail, remedy)
+    })
+}
+
+/// S1 1.23: a version that was never counted reads 0; there is nothing to initialise.
+pub async fn versions(case: &Case) -> Vec<Check> {
+    let running = match running(case, "versions") {
+        Ok(running) => running,
+        Err(skipped) => return vec![skipped],
+    };
+    let remedy = "see what it answers: cache-mirror version get";
+    let check = match running.client.get("/api/cache/versions?types=never-cleared").await {
+        Ok(answer) => match (&answer["version"], &answer["types"]["never-cleared"]) {
+            (Value::Number(version), Value::Number(_)) => {
+                let last = print::text(&answer, "last_cache_clear");
+                let last = if last.is_empty() { "none yet".to_owned() } else { last };
+                let detail = format!("version {version}, last clear {last}; unknown types read 0");
+                Check::ok("versions", detail)
+            }
+            _ => Check::fail("versions", "no numbers in the answer", remedy),
+        },
+        Err(exit) => Check::fail("versions", exit.to_string(), remedy),
+    };
+    vec![check]
+}
+
+/// The instance, or why a check that needs it was left out.
+pub fn running<'a>(case: &'a Case, name: &str) -> Result<&'a Running, Check> {
+    match &case.instance {
+        Instance::Running(running) => Ok(running),
+        _ => {
+            let remedy = "what \"listen\" says comes first; then run doctor again";
+            Err(Check::skip(name, "no instance to ask", remedy))
+        }
+    }
+}

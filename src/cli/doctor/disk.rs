@@ -1,0 +1,207 @@
+//! Where lines and events are kept: can be written, has room, and is whole.
+//!
+//! Whether a directory can be written is found out by making an empty file in it and taking it away
+//! again: modes, owners and read-only mounts say less. Looked at on this host only.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::Case;
+use super::answering::Instance;
+use super::check::Check;
+use crate::activity::log::LogConfig;
+use crate::cli::print;
+
+/// A log this many times larger than it should be was not rotated.
+const OVERSIZE: u64 = 2;
+/// Segments for which there must be room: one that is being replaced, and the next.
+const SEGMENTS_MIN: u64 = 2;
+/// Segments for which there should be room.
+const SEGMENTS_WANTED: u64 = 16;
+
+/// The log file, its directory, its rotation, and the lines that were lost.
+pub fn log(case: &Case) -> Vec<Check> {
+    let mut found = Vec::new();
+    if let Instance::Running(running) = &case.instance {
+        found.extend(dropped(running.stats["log"]["dropped"].as_u64().unwrap_or(0)));
+        if !running.is_here {
+            found.push(elsewhere("log"));
+            return found;
+        }
+    }
+    let config = &case.settings.log;
+    found.extend(match appendable(&config.file) {
+        Ok(()) => rotation(config),
+        Err(error) => {
+            let detail = format!("{} cannot be written: {error}", config.file.display());
+            let remedy = "give the service's user its directory, or set log.file to a path that \
+                          it may write";
+            vec![Check::fail("log", detail, remedy)]
+        }
+    });
+    if found.is_empty() {
+        found.push(Check::ok("log", format!("{} can be written", config.file.display())));
+    }
+    found
+}
+
+fn dropped(lines: u64) -> Option<Check> {
+    (lines > 0).then(|| {
+        let detail = format!("{} since the start", print::count(lines, "line lost", "lines lost"));
+        let remedy = "free its disk or give it a faster one; what was cleared is not affected";
+        Check::warn("log", detail, remedy)
+    })
+}
+
+/// Rotation needs the directory, writing needs the file.
+fn appendable(file: &Path) -> io::Result<()> {
+    if file.exists() {
+        OpenOptions::new().append(true).open(file)?;
+    }
+    writable(&nearest(file.parent().unwrap_or(file)))
+}
+
+fn rotation(config: &LogConfig) -> Vec<Check> {
+    let bytes = fs::metadata(&config.file).map_or(0, |meta| meta.len());
+    let size = print::bytes(bytes);
+    match config.rotate_bytes {
+        0 => {
+            let detail = format!("never rotated (log.rotate_bytes = 0), {size} now");
+            let remedy = "set log.rotate_bytes, or have logrotate send SIGHUP";
+            vec![Check::warn("log", detail, remedy)]
+        }
+        most if bytes / OVERSIZE > most => {
+            let detail = format!("{size}, more than log.rotate_bytes = {most}: rotation fails");
+            let remedy = "the instance must be able to rename files in its directory";
+            vec![Check::warn("log", detail, remedy)]
+        }
+        _ => vec![],
+    }
+}
+
+/// The data directory, its room, and what the journal says of itself.
+pub fn journal(case: &Case) -> Vec<Check> {
+    let mut found = Vec::new();
+    if let Instance::Running(running) = &case.instance {
+        found.extend(health(&running.stats["journal"]));
+        if !running.is_here {
+            found.push(elsewhere("journal"));
+            return found;
+        }
+    }
+    let dir = nearest(&case.settings.instance.data_dir);
+    let shown = case.settings.instance.data_dir.display();
+    if let Err(error) = writable(&dir) {
+        let detail = format!("{shown} cannot be written: {error}");
+        let remedy = "give the service's user the directory of instance.data_dir, mode 0700";
+        found.push(Check::fail("journal", detail, remedy));
+    }
+    let room = free(&dir).and_then(|free| room(free, case.settings.journal.segment_bytes));
+    found.extend(room);
+    if found.is_empty() {
+        let free =
+            free(&dir).map_or(String::new(), |free| format!(", {} free", print::bytes(free)));
+        found.push(Check::ok("journal", format!("{shown} can be written{free}")));
+    }
+    found
+}
+
+fn health(journal: &Value) -> Vec<Check> {
+    let mut found = Vec::new();
+    let error = print::text(journal, "last_error");
+    if journal["degraded"] == true {
+        let detail = format!("degraded, the disk refuses events: {error}");
+        let remedy = "free or repair the disk of instance.data_dir: the journal goes on by itself, \
+                      and every mirror is told to clear all";
+        found.push(Check::fail("journal", detail, remedy));
+    } else if !error.is_empty() {
+        let detail = format!("the disk refused something since the start: {error}");
+        let remedy = "look after the disk of instance.data_dir; see: cache-mirror logs --event gap";
+        found.push(Check::warn("journal", detail, remedy));
+    }
+    let damage = print::text(journal, "damaged");
+    if !damage.is_empty() {
+        let detail =
+            format!("damaged when it was opened ({damage}); every mirror was told to clear all");
+        let remedy = "nothing is owed for it: look for the cause (a full disk, a copied or edited \
+                      data directory); it is whole since";
+        found.push(Check::warn("journal", detail, remedy));
+    }
+    found
+}
+
+fn room(free: u64, segment_bytes: u64) -> Option<Check> {
+    let remedy = "free the disk of instance.data_dir: a full one degrades the journal, and then \
+                  every mirror is told to clear all";
+    let detail = format!("{} free on its disk", print::bytes(free));
+    match free / segment_bytes.max(1) {
+        0..SEGMENTS_MIN => Some(Check::fail("journal", detail, remedy)),
+        SEGMENTS_MIN..SEGMENTS_WANTED => Some(Check::warn("journal", detail, remedy)),
+        _ => None,
+    }
+}
+
+fn elsewhere(name: &str) -> Check {
+    let remedy = "run doctor on the instance's own host";
+    Check::skip(name, "its files are on another host", remedy)
+}
+
+/// The directory itself, or the nearest above it that is there.
+fn nearest(dir: &Path) -> PathBuf {
+    let found = dir.ancestors().find(|path| path.exists());
+    found.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+}
+
+fn writable(dir: &Path) -> io::Result<()> {
+    let path = dir.join(format!(".cache-mirror-doctor-{}", std::process::id()));
+    OpenOptions::new().write(true).create_new(true).open(&path)?;
+    fs::remove_file(&path)
+}
+
+/// Bytes that we may still write there.
+fn free(dir: &Path) -> Option<u64> {
+    let found = rustix::fs::statvfs(dir).ok()?;
+    Some(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::check::Status;
+    use super::*;
+
+    #[test]
+    fn a_journal_that_is_not_well_says_what_follows() {
+        let status = |journal: Value| -> Vec<Status> {
+            health(&journal).into_iter().map(|check| check.status).collect()
+        };
+        assert_eq!(status(json!({ "degraded": false, "last_error": null })), []);
+        let degraded = json!({ "degraded": true, "last_error": "no space left" });
+        assert_eq!(status(degraded), [Status::Fail]);
+        let healed = json!({ "degraded": false, "last_error": "x", "damaged": "a torn record" });
+        assert_eq!(status(healed), [Status::Warn, Status::Warn]);
+    }
+
+    #[test]
+    fn room_is_judged_by_segments() {
+        let status = |free| room(free, 1024).map(|check| check.status);
+        assert_eq!(status(1024), Some(Status::Fail));
+        assert_eq!(status(4096), Some(Status::Warn));
+        assert_eq!(status(65_536), None);
+    }
+
+    #[test]
+    fn a_directory_is_tried_and_left_as_it_was() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let missing = dir.path().join("a/b/c");
+        assert_eq!(nearest(&missing), dir.path());
+        writable(dir.path()).expect("writable");
+        assert_eq!(fs::read_dir(dir.path()).expect("readable").count(), 0);
+        writable(Path::new("/proc")).expect_err("nobody writes there");
+        assert!(free(dir.path()) > Some(0));
+    }
+}

@@ -1,0 +1,314 @@
+//! The mirrors: who answers, whether our account works there, and what waits.
+//!
+//! A running instance is asked to ask them, so that it is its view and its settings; where none
+//! runs they are asked from here, as the settings say. The login is a real one.
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::Value;
+
+use super::Case;
+use super::answering::{Instance, Running, running};
+use super::check::Check;
+use crate::cli::client::encoded;
+use crate::cli::print;
+use crate::config::Settings;
+use crate::deliver::identity::BootNonce;
+use crate::deliver::{Asker, Mint};
+use crate::net::{self, Network};
+use crate::resolve::Rules;
+use crate::support::clock;
+
+/// A backlog that is older than this is not on its way any more.
+const BACKLOG_AGE_MS_MAX: u64 = 60_000;
+
+/// Who answers, and whether our account works there.
+pub async fn reached(case: &Case) -> Vec<Check> {
+    let found = match &case.instance {
+        Instance::Running(running) => through(running).await,
+        _ => from_here(&case.settings).await,
+    };
+    if found.is_empty() {
+        let remedy = "set CACHE_MIRRORS or mirrors.urls, if there is another instance";
+        return vec![Check::skip("mirror", "no mirrors", remedy)];
+    }
+    found
+}
+
+async fn through(running: &Running) -> Vec<Check> {
+    let names = running.destinations.iter().filter(|it| is_mirror(it));
+    let asked = names.map(async |it| {
+        let name = print::text(it, "name");
+        let path = format!("/api/mirrors/{}/ping", encoded(&name));
+        match running.client.call(Method::POST, &path, None).await {
+            Ok((_, ping)) => judge(&ping),
+            Err(exit) => {
+                let remedy = "this needs an administrator's token: see --token-file";
+                vec![Check::skip(format!("mirror:{name}"), exit.to_string(), remedy)]
+            }
+        }
+    });
+    join_all(asked).await.into_iter().flatten().collect()
+}
+
+/// Other destinations are called, and have no account of ours.
+pub fn is_mirror(destination: &Value) -> bool {
+    matches!(destination["kind"].as_str(), Some("unknown" | "legacy" | "cache-mirror" | "self"))
+}
+
+async fn from_here(settings: &Settings) -> Vec<Check> {
+    let limits = net::Config {
+        timeout: settings.deliver.timeout,
+        connect_time_max: settings.deliver.connect_time_max,
+        answer_bytes_max: settings.deliver.answer_bytes_max,
+    };
+    let (Ok(network), Ok(rules)) = (Network::new(limits), Rules::new(&settings.resolve)) else {
+        let remedy = "see: cache-mirror config check";
+        return vec![Check::fail("mirror", "no client can be built of the settings", remedy)];
+    };
+    let own = BootNonce::draw();
+    let mirrors = settings.deliver.peers.iter().filter(|peer| peer.errand.neighbour().is_none());
+    let asked = mirrors.map(async |peer| {
+        let asker = Asker {
+            own: &own,
+            graph: rules.graph().hash(),
+            mint: Mint::default(),
+            timeout: settings.deliver.timeout,
+            over: peer.network.as_deref().unwrap_or(&network),
+        };
+        let ping = asker.ask(&peer.name, &peer.base, peer.login.clone()).await;
+        serde_json::to_value(ping).map(|ping| judge(&ping)).unwrap_or_default()
+    });
+    join_all(asked).await.into_iter().flatten().collect()
+}
+
+/// One mirror that was asked.
+fn judge(ping: &Value) -> Vec<Check> {
+    let text = |member: &str| print::text(ping, member);
+    let (name, kind) = (text("name"), text("kind"));
+    let check = format!("mirror:{name}");
+    if ping["reachable"] != true {
+        let remedy = unreachable(&text("error"), &text("url"));
+        return vec![Check::fail(check, format!("no answer: {}", text("error")), remedy)];
+    }
+    if kind == "self" {
+        return vec![Check::ok(check, "this instance itself: it is skipped, by proof of identity")];
+    }
+    let who = match text("instance") {
+        instance if instance.is_empty() => kind,
+        instance => format!("{instance}, {kind} {}", text("version")),
+    };
+    let time = ping["round_trip_ms"].as_f64().unwrap_or(0.0);
+    let (word, error) = (text("login"), text("login_error"));
+    let mut found = vec![match word.as_str() {
+        "ok" | "skipped" => Check::ok(&check, format!("{who}, login {word}, {time:.1} ms")),
+        _ => Check::fail(&check, format!("{who}: {error}"), denied(&word, &error, &name)),
+    }];
+    if text("graph") == "differs" {
+        let remedy = "give both the same graph.preset, [dependencies] and [aliases]; until then \
+                      each joins the other's cascade to its own";
+        found.push(Check::warn(check, "its dependency graph is another one", remedy));
+    }
+    found
+}
+
+fn unreachable(error: &str, url: &str) -> String {
+    let error = error.to_ascii_lowercase();
+    let has = |part: &str| error.contains(part);
+    if has("certificate") || has("unknownissuer") {
+        "name the authority of its certificate in ca_file of its [[mirrors.peers]], or renew it"
+            .into()
+    } else if has("refused") {
+        format!("start it, or correct the port in {url}")
+    } else if has("lookup") || has("resolve") || has("name or service") {
+        format!("correct the name in {url}, or the DNS of this host")
+    } else if has("timeout") || has("timed out") {
+        format!("open the way to {url}: a firewall or a proxy in between drops what is sent there")
+    } else {
+        format!("is it up at {url}, and is that its control API?")
+    }
+}
+
+fn denied(word: &str, error: &str, name: &str) -> String {
+    match word {
+        "none" => "set SERVICE_EMAIL and SERVICE_PASSWORD, the same on both sides".into(),
+        "refused" => format!(
+            "set the same SERVICE_EMAIL and SERVICE_PASSWORD on both sides (or the account in \
+             auth.service_accounts there), then use \"cache-mirror mirrors retry {name}\""
+        ),
+        _ if error.contains("no key of ours") => {
+            "start the instance: it makes tokens with its own key; then run doctor again".into()
+        }
+        _ if error.contains("http 3") => "name the mirror by the URL that does not redirect".into(),
+        _ => "correct mirrors.login (docs/AUTH.md lists the ways): this one gets no token there"
+            .into(),
+    }
+}
+
+/// What waits, and why.
+pub fn backlogs(case: &Case) -> Vec<Check> {
+    let running = match running(case, "backlog") {
+        Ok(running) => running,
+        Err(skipped) => return vec![skipped],
+    };
+    let now = clock::wall_ms();
+    let found: Vec<Check> = running.destinations.iter().flat_map(|it| waiting(it, now)).collect();
+    if found.is_empty() {
+        return vec![Check::ok("backlog", "nothing waits longer than it should")];
+    }
+    found
+}
+
+/// One destination; nothing where all is well.
+fn waiting(destination: &Value, now_ms: u64) -> Vec<Check> {
+    let text = |member: &str| print::text(destination, member);
+    let name = text("name");
+    let check = format!("backlog:{name}");
+    let events = destination["backlog_events"].as_u64().unwrap_or(0);
+    let since = destination["backlog_oldest_ms"].as_u64().unwrap_or(now_ms);
+    let age_ms = now_ms.saturating_sub(since);
+    let waits = match events {
+        0 => "nothing waits".to_owned(),
+        _ => {
+            let age = print::seconds(age_ms / 1000);
+            format!("{} waiting for {age}", print::count(events, "event", "events"))
+        }
+    };
+    let retry = format!("use \"cache-mirror mirrors retry {name}\"");
+    let mut found = Vec::new();
+    match (text("state").as_str(), text("paused").as_str()) {
+        ("paused", "operator") => {
+            let remedy = format!("use \"cache-mirror mirrors resume {name}\"");
+            let detail = format!("held back by an operator, {waits}");
+            found.push(Check::warn(&check, detail, remedy));
+        }
+        ("paused", _) => {
+            let detail = format!("its login does not work ({}), {waits}", text("last_error"));
+            let remedy = format!("set SERVICE_EMAIL and SERVICE_PASSWORD, then {retry}");
+            found.push(Check::fail(&check, detail, remedy));
+        }
+        ("failing", _) => {
+            let detail = format!("{}; {waits}", text("last_error"));
+            let remedy = refused(&text("last_error"), &text("kind"), &retry);
+            found.push(Check::fail(&check, detail, remedy));
+        }
+        _ if events > 0 && age_ms > BACKLOG_AGE_MS_MAX => {
+            let rate = &destination["rate_per_second"];
+            let detail = format!("{waits}, limited to {rate}/s");
+            let remedy = format!("use \"cache-mirror mirrors limit {name} 20/s --burst 40\"");
+            found.push(Check::warn(&check, detail, remedy));
+        }
+        _ => {}
+    }
+    if destination["backlog_widened"] == true {
+        let detail = "so much waits that whole types, or all, will be cleared there";
+        let remedy = "send what changed together as one call with \"items\", and see above why it \
+                      waits";
+        found.push(Check::warn(&check, detail, remedy));
+    }
+    if destination["echoing"] == true {
+        let detail = "it sends back what it is told; its echoes are held back and merged";
+        let remedy = "there, what arrives with \"mirror\": false must not be sent on; or log in \
+                      here with the service account, or send Cache-Mirror-Via along";
+        found.push(Check::warn(&check, detail, remedy));
+    }
+    found
+}
+
+/// What helps against the last failure.
+fn refused(error: &str, kind: &str, retry: &str) -> String {
+    let is_called = !matches!(kind, "unknown" | "legacy" | "cache-mirror");
+    match error {
+        _ if error.contains("401") && is_called => {
+            "\"Invalid secret\": set the same secret on both sides, then restart both".into()
+        }
+        _ if error.contains("403") && is_called => format!(
+            "the secret is wrong or its role may not: set the same REVALIDATE_SECRET_TOKEN on \
+             both sides, then {retry}"
+        ),
+        _ if error.contains("401") || error.contains("403") => format!(
+            "the account may not invalidate there: its role must be one of a service or an \
+             editor; then {retry}"
+        ),
+        _ if error.contains("404") => {
+            "nothing is served at that path: correct the URL's base path".into()
+        }
+        _ if error.contains("http 3") => "name it by the URL that does not redirect".into(),
+        _ if error.contains("http 5") => {
+            format!("it fails by itself: read the log over there, then {retry}")
+        }
+        _ => format!("{}, then {retry}", unreachable(error, "its URL")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::check::Status;
+    use super::*;
+
+    fn ping(of: Value) -> Value {
+        let mut ping = json!({ "name": "eu", "url": "https://eu/", "reachable": true,
+            "kind": "cache-mirror", "instance": "eu-1", "version": "1", "login": "ok",
+            "graph": "equal", "round_trip_ms": 2.0 });
+        let more = of.as_object().expect("members").clone();
+        ping.as_object_mut().expect("members").extend(more);
+        ping
+    }
+
+    fn of(found: &[Check]) -> Vec<(Status, &str)> {
+        found.iter().map(|check| (check.status, check.remedy.as_str())).collect()
+    }
+
+    #[test]
+    fn a_mirror_is_well_or_says_what_helps() {
+        assert_eq!(of(&judge(&ping(json!({})))), [(Status::Ok, "")]);
+        assert_eq!(of(&judge(&ping(json!({ "kind": "self" })))), [(Status::Ok, "")]);
+        let graph = judge(&ping(json!({ "graph": "differs" })));
+        assert_eq!(
+            graph.iter().map(|it| it.status).collect::<Vec<_>>(),
+            [Status::Ok, Status::Warn]
+        );
+        for (members, helps) in [
+            (json!({ "login": "refused", "login_error": "login refused with http 401" }), "same"),
+            (json!({ "login": "none", "login_error": "no credentials" }), "set SERVICE_EMAIL"),
+            (json!({ "login": "failed", "login_error": "login answered http 301" }), "redirect"),
+            (json!({ "reachable": false, "error": "connect: Connection refused" }), "start it"),
+            (json!({ "reachable": false, "error": "timeout: operation timed out" }), "firewall"),
+            (json!({ "reachable": false, "error": "connect: invalid certificate" }), "ca_file"),
+        ] {
+            let found = judge(&ping(members));
+            assert_eq!(found[0].status, Status::Fail, "{found:?}");
+            assert!(found[0].remedy.contains(helps), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_backlog_is_judged_by_its_reason_and_its_age() {
+        let waits = |more: Value| {
+            let mut it = json!({ "name": "eu", "kind": "cache-mirror", "state": "ok",
+                "backlog_events": 3, "backlog_oldest_ms": 1_000, "rate_per_second": 10.0 });
+            it.as_object_mut().expect("members").extend(more.as_object().expect("it").clone());
+            it
+        };
+        assert_eq!(waiting(&waits(json!({})), 2_000), [], "on its way");
+        let old = waiting(&waits(json!({})), 1_000_000);
+        assert!(old[0].detail.starts_with("3 events waiting for 16 min"), "{old:?}");
+        for (more, status, helps) in [
+            (json!({ "state": "paused", "paused": "operator" }), Status::Warn, "resume eu"),
+            (json!({ "state": "paused", "paused": "auth" }), Status::Fail, "SERVICE_PASSWORD"),
+            (json!({ "state": "failing", "last_error": "http 404" }), Status::Fail, "base path"),
+            (json!({ "state": "failing", "last_error": "http 403" }), Status::Fail, "its role"),
+            (json!({ "backlog_widened": true }), Status::Warn, "items"),
+            (json!({ "echoing": true }), Status::Warn, "mirror"),
+        ] {
+            let found = waiting(&waits(more), 2_000);
+            assert_eq!(found[0].status, status, "{found:?}");
+            assert!(found[0].remedy.contains(helps), "{found:?}");
+        }
+        let next = waits(json!({ "kind": "revalidate", "state": "failing",
+            "last_error": "http 401" }));
+        assert!(waiting(&next, 2_000)[0].remedy.contains("Invalid secret"));
+    }
+}

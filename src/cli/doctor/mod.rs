@@ -1,0 +1,154 @@
+//! `doctor`: what goes wrong with caches, looked for one by one, and what helps.
+//!
+//! It reads the settings as `serve` would, and asks the instance that runs with them. It changes
+//! nothing: no invalidation is made and no event is written; beside the log and in the data
+//! directory an empty file is made and taken away, to see whether that can be done. One file for
+//! each group of checks; each check has a time limit and none waits for another.
+
+mod answering;
+mod check;
+mod disk;
+mod mirrors;
+mod written;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, ValueEnum};
+use futures_util::future::{BoxFuture, join_all};
+
+use super::Exit;
+use super::settings::SettingsArgs;
+use crate::config::{self, Settings, Sources};
+use answering::Instance;
+use check::{Check, Status, tell};
+
+pub const EXAMPLES: &str = "\
+Examples:
+  cache-mirror doctor
+  cache-mirror doctor --only config,secrets,env             nothing is asked over the network
+  cache-mirror doctor --server https://eu.example.org --token-file eu.token
+  cache-mirror doctor --json | jq '.checks[] | select(.status != \"ok\")'";
+
+/// Longest time for one group; what is asked in it has limits of its own, and shorter ones.
+const GROUP_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Arguments of `doctor`.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// The control API of the instance to ask [env: CACHE_MIRROR_URL] [default: control.listen]
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// File with the token [env: CACHE_MIRROR_TOKEN] [default: auth.admin_token]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Only these checks
+    #[arg(long, value_name = "CHECK", value_delimiter = ',', num_args = 1..)]
+    only: Vec<Group>,
+}
+
+/// The groups of checks, in the order in which they are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Group {
+    /// The settings are valid, and mean what they seem to
+    Config,
+    /// Secrets are long enough, and each has one role
+    Secrets,
+    /// Which variables were seen
+    Env,
+    /// An instance answers, and takes our token
+    Listen,
+    /// The log can be written
+    Log,
+    /// The journal can be written, and is whole
+    Journal,
+    /// Versions are counted
+    Versions,
+    /// Mirrors answer, know our account, and have our graph
+    Mirror,
+    /// What waits for each destination, and why
+    Backlog,
+}
+
+/// What the checks look at.
+struct Case {
+    sources: Sources,
+    settings: Settings,
+    instance: Instance,
+}
+
+/// Looks, tells, and judges.
+pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
+    let sources = args.settings.sources()?;
+    let settings = match config::load(&sources) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            tell(&written::broken(&problems), is_json)?;
+            return Err(Exit::Config(vec![format!(
+                "{} in the configuration; nothing else was looked at",
+                super::print::count(problems.len() as u64, "problem", "problems")
+            )]));
+        }
+    };
+    let instance = answering::look(args, &settings).await?;
+    let case = Case { sources, settings, instance };
+    let groups = Group::value_variants().iter().copied();
+    let wanted = groups.filter(|group| args.only.is_empty() || args.only.contains(group));
+    let found = join_all(wanted.map(|group| within_time(group, &case))).await;
+    let checks: Vec<Check> = found.into_iter().flatten().collect();
+    tell(&checks, is_json)?;
+    judge(&checks, &case.instance)
+}
+
+/// One group; never longer than its time.
+async fn within_time(group: Group, case: &Case) -> Vec<Check> {
+    let name = group.to_possible_value().map(|value| value.get_name().to_owned());
+    match tokio::time::timeout(GROUP_TIME_MAX, look(group, case)).await {
+        Ok(checks) => checks,
+        Err(_) => {
+            let detail = format!("no end within {} s", GROUP_TIME_MAX.as_secs());
+            let remedy = "something holds its connections open: try again with only this check";
+            vec![Check::fail(name.unwrap_or_default(), detail, remedy)]
+        }
+    }
+}
+
+fn look(group: Group, case: &Case) -> BoxFuture<'_, Vec<Check>> {
+    match group {
+        Group::Config => ready(written::settings(&case.settings)),
+        Group::Secrets => ready(written::secrets(&case.settings)),
+        Group::Env => ready(written::variables(&case.sources)),
+        Group::Listen => ready(answering::checks(case)),
+        Group::Log => ready(disk::log(case)),
+        Group::Journal => ready(disk::journal(case)),
+        Group::Versions => Box::pin(answering::versions(case)),
+        Group::Mirror => Box::pin(mirrors::reached(case)),
+        Group::Backlog => ready(mirrors::backlogs(case)),
+    }
+}
+
+fn ready(checks: Vec<Check>) -> BoxFuture<'static, Vec<Check>> {
+    Box::pin(std::future::ready(checks))
+}
+
+/// The exit code: an instance that was named and is not there counts before all else.
+fn judge(checks: &[Check], instance: &Instance) -> Result<(), Exit> {
+    let failed: Vec<&str> = checks
+        .iter()
+        .filter(|check| check.status == Status::Fail)
+        .map(|check| check.name.as_str())
+        .collect();
+    if let Instance::Silent { why, is_named: true, .. } = instance {
+        return Err(Exit::Unreachable(why.clone()));
+    }
+    match failed.len() {
+        0 => Ok(()),
+        count => Err(Exit::Failed(format!(
+            "{count} of {} failed: {}",
+            super::print::count(checks.len() as u64, "check", "checks"),
+            failed.join(", ")
+        ))),
+    }
+}

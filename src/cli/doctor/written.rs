@@ -1,0 +1,209 @@
+//! What is written down: settings, secrets, variables. Nothing is asked over a network.
+//!
+//! A secret is measured and compared here, and never shown.
+
+use super::check::Check;
+use crate::cli::print;
+use crate::config::{self, Invalid, Settings, Sources, Variable};
+use crate::deliver::Means;
+use crate::support::Secret;
+
+/// Characters below which a secret can be guessed with patience, or by its hash.
+const SECRET_CHARS_MIN: usize = 32;
+/// What signs, or is sent with every request, should have this many (48 bytes in base64).
+const KEY_CHARS_MIN: usize = 64;
+
+/// What makes the settings unusable: one finding each.
+pub fn broken(problems: &[Invalid]) -> Vec<Check> {
+    let found = problems.iter().map(|problem| {
+        let text = problem.to_string();
+        let detail = text.strip_prefix("config: ").unwrap_or(&text);
+        let remedy = format!(
+            "correct {} where it is set ({}); every key: config/cache-mirror.default.toml",
+            problem.key, problem.origin
+        );
+        Check::fail("config", detail, remedy)
+    });
+    found.collect()
+}
+
+/// Valid settings, and what in them may not be meant.
+pub fn settings(settings: &Settings) -> Vec<Check> {
+    let mirrors = settings.deliver.peers.iter().filter(|peer| peer.errand.neighbour().is_none());
+    let valid = format!(
+        "valid: {} on {}, {}",
+        settings.instance.name,
+        settings.server.listen,
+        print::count(mirrors.count() as u64, "mirror", "mirrors")
+    );
+    let warnings = settings.warnings.iter().map(|warning| {
+        let (detail, remedy) = split(warning);
+        Check::warn("config", detail, remedy)
+    });
+    std::iter::once(Check::ok("config", valid)).chain(warnings).collect()
+}
+
+/// A warning ends in its remedy, in parentheses.
+fn split(warning: &str) -> (&str, &str) {
+    let parts = warning.strip_suffix(')').and_then(|text| text.rsplit_once(" ("));
+    parts.unwrap_or((warning, "see: cache-mirror config show"))
+}
+
+/// A secret, by what it is called.
+struct Named {
+    key: String,
+    secret: Secret,
+    chars_min: usize,
+}
+
+/// Long enough, and each with one role.
+pub fn secrets(settings: &Settings) -> Vec<Check> {
+    judge(&configured(settings))
+}
+
+fn configured(settings: &Settings) -> Vec<Named> {
+    let mut all = Vec::new();
+    let mut add = |key: &str, secret: &Secret, chars_min: usize| {
+        if !secret.is_empty() {
+            all.push(Named { key: key.to_owned(), secret: secret.clone(), chars_min });
+        }
+    };
+    for secret in &settings.gate.admin_tokens {
+        add("auth.admin_token", secret, SECRET_CHARS_MIN);
+    }
+    for secret in &settings.gate.jwt_secrets {
+        add("auth.jwt_secret", secret, KEY_CHARS_MIN);
+    }
+    for peer in &settings.deliver.peers {
+        if let Some(credentials) = &peer.login.credentials {
+            // Logins are counted and refused after a few failures: no hash to guess from leaves.
+            add("mirrors.login.password", &credentials.password, SECRET_CHARS_MIN / 2);
+        }
+        if let Means::Bearer(token) = &peer.login.means {
+            add("mirrors.login.token", token, SECRET_CHARS_MIN);
+        }
+    }
+    all
+}
+
+fn judge(all: &[Named]) -> Vec<Check> {
+    let mut found: Vec<Check> = Vec::new();
+    for (at, one) in all.iter().enumerate() {
+        let before = &all[..at];
+        if before.iter().any(|other| other.key == one.key && other.secret == one.secret) {
+            continue;
+        }
+        let chars = one.secret.expose().chars().count();
+        if chars < one.chars_min {
+            let detail = format!("{} has {chars} characters of {}", one.key, one.chars_min);
+            found.push(Check::warn("secrets", detail, "cache-mirror secret generate --bytes 48"));
+        }
+        if let Some(other) = before.iter().find(|other| other.secret == one.secret) {
+            let detail = format!("{} and {} are the same", other.key, one.key);
+            let remedy = "give each its own: whoever is told one could do what the other allows; \
+                          cache-mirror secret generate";
+            found.push(Check::warn("secrets", detail, remedy));
+        }
+    }
+    if found.is_empty() {
+        let detail = match all.len() {
+            0 => "none is configured; generated ones are long enough".to_owned(),
+            _ => "all are long enough, and each has one role".to_owned(),
+        };
+        found.push(Check::ok("secrets", detail));
+    }
+    found
+}
+
+/// Which variables were seen, and what is missing beside them.
+pub fn variables(sources: &Sources) -> Vec<Check> {
+    let seen = config::variables(sources);
+    let mut found = vec![listed(&seen)];
+    let has = |name: &str| {
+        let file = format!("{name}_FILE");
+        seen.iter().any(|variable| variable.name == name || variable.name == file)
+    };
+    for (one, other) in [("SERVICE_EMAIL", "SERVICE_PASSWORD"), ("TEST_EMAIL", "TEST_PASSWORD")] {
+        for (here, missing) in [(one, other), (other, one)] {
+            if has(here) && !has(missing) {
+                let detail = format!("{here} is set and {missing} is not");
+                let remedy = format!("set {missing}, in .env or in the service's environment");
+                found.push(Check::warn("env", detail, remedy));
+            }
+        }
+    }
+    let has_secret = ["REVALIDATE_SECRET_TOKEN", "NEXT_REVALIDATE_SECRET", "REVALIDATE_SECRET"]
+        .into_iter()
+        .any(has);
+    for name in ["NEXT_REVALIDATE_URL", "NEXT_PUBLIC_SITE_URL"] {
+        if has(name) && !has_secret {
+            let detail = format!("{name} is set and no secret for it: revalidation is skipped");
+            let remedy = "set REVALIDATE_SECRET_TOKEN (or NEXT_REVALIDATE_SECRET) to the same \
+                          text on both sides";
+            found.push(Check::warn("env", detail, remedy));
+        }
+    }
+    found
+}
+
+fn listed(seen: &[Variable]) -> Check {
+    if seen.is_empty() {
+        return Check::ok("env", "no variable of ours is set; settings come from files and flags");
+    }
+    let list: Vec<String> = seen
+        .iter()
+        .map(|variable| {
+            let from = if variable.is_in_file { " (.env)" } else { "" };
+            format!("{}={}{from}", variable.name, variable.shown)
+        })
+        .collect();
+    Check::ok("env", list.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::Status;
+    use super::*;
+
+    fn named(key: &str, secret: &str, chars_min: usize) -> Named {
+        Named { key: key.into(), secret: Secret::new(secret), chars_min }
+    }
+
+    #[test]
+    fn warnings_bring_their_remedy_along() {
+        assert_eq!(split("no mirrors: x (set A or B)"), ("no mirrors: x", "set A or B"));
+        assert_eq!(split("one (two) three").0, "one (two) three");
+    }
+
+    /// S1 1.24: a secret is long, and differs from the others.
+    #[test]
+    fn short_secrets_and_those_with_two_roles_are_found_and_not_shown() {
+        let long = "x".repeat(64);
+        assert_eq!(judge(&[named("a", &long, 64)])[0].status, Status::Ok);
+        let found = judge(&[named("a", &long, 64), named("b", &long, 64), named("c", "tiny", 32)]);
+        let details: Vec<&str> = found.iter().map(|check| check.detail.as_str()).collect();
+        assert_eq!(details, ["a and b are the same", "c has 4 characters of 32"]);
+        assert!(!format!("{found:?}").contains("tiny") && !format!("{found:?}").contains("xxx"));
+        let peers = [named("p", &long, 16), named("p", &long, 16)];
+        assert_eq!(judge(&peers)[0].status, Status::Ok, "two peers may share an account");
+    }
+
+    /// S0 0.9 and S1 1.22: what was loaded, and what is missing beside it.
+    #[test]
+    fn variables_are_listed_masked_and_halves_are_told() {
+        let env = [
+            ("SERVICE_EMAIL", "m@example.org"),
+            ("CACHE_MIRROR_TOKEN", "an-admin-token-of-somebody"),
+            ("NEXT_PUBLIC_SITE_URL", "https://user:pw@www.example.org"),
+            ("HOME", "/root"),
+        ];
+        let env = env.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        let sources = Sources { env: env.collect(), is_isolated: true, ..Sources::default() };
+        let found = variables(&sources);
+        let all = format!("{found:?}");
+        assert!(found[0].detail.contains("CACHE_MIRROR_TOKEN=***"), "{all}");
+        assert!(!all.contains("somebody") && !all.contains("user:pw") && !all.contains("HOME"));
+        assert!(all.contains("SERVICE_EMAIL is set and SERVICE_PASSWORD is not"), "{all}");
+        assert!(all.contains("NEXT_PUBLIC_SITE_URL is set and no secret for it"), "{all}");
+    }
+}

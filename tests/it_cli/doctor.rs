@@ -1,0 +1,193 @@
+//! `doctor` against real instances, and against what goes wrong with them.
+
+use serde_json::Value;
+
+use crate::support::{Desk, Ran, until};
+
+const ACCOUNT: [&str; 2] =
+    ["mirrors.login.email=m@x.example", "mirrors.login.password=a-password-of-the-tests"];
+
+/// The findings of one run, by name.
+pub struct Found(pub Vec<Value>);
+
+impl Found {
+    pub fn of(ran: &Ran) -> Self {
+        Self(ran.json()["checks"].as_array().expect("a list").clone())
+    }
+
+    /// The first finding of this name and status.
+    #[track_caller]
+    pub fn get(&self, name: &str, status: &str) -> &Value {
+        let found = self.0.iter().find(|it| it["name"] == name && it["status"] == status);
+        found.unwrap_or_else(|| panic!("no {status} {name} in {:#?}", self.0))
+    }
+
+    /// One is found that says this, and its remedy says that.
+    #[track_caller]
+    pub fn says(&self, name: &str, status: &str, detail: &str, remedy: &str) {
+        let is_it = |it: &&Value| {
+            let has =
+                |member: &str, part: &str| it[member].as_str().unwrap_or_default().contains(part);
+            it["name"] == name
+                && it["status"] == status
+                && has("detail", detail)
+                && has("remedy", remedy)
+        };
+        assert!(self.0.iter().any(|it| is_it(&it)), "{name} {status} {detail:?}: {:#?}", self.0);
+    }
+}
+
+/// Runs it where an instance was started with the same settings.
+pub fn doctor(desk: &Desk, url: &str, settings: &[&str], more: &[&str]) -> Ran {
+    let mut args = vec!["doctor", "--json"];
+    args.extend(settings.iter().flat_map(|setting| ["--set", setting]));
+    args.extend(more);
+    desk.ask(url, &args)
+}
+
+/// S1 1.22: the checklist, with nothing to complain of, in both forms.
+#[test]
+fn two_instances_that_are_well_pass_every_check() {
+    let (here, there) = (Desk::new(), Desk::new());
+    let (_peer, peer_url) = there.serve(&[&ACCOUNT[..], &["instance.name=b"]].concat());
+    let mirror = format!("mirrors.peers=[{{ name = \"b\", url = \"{peer_url}\" }}]");
+    let settings = [&ACCOUNT[..], &["instance.name=a", &mirror]].concat();
+    let (_server, url) = here.serve(&settings);
+    let ran = doctor(&here, &url, &settings, &[]).ended(0);
+    assert_eq!(ran.json()["ok"], true);
+    let found = Found::of(&ran);
+    for name in ["config", "listen", "log", "journal", "versions", "mirror:b", "backlog"] {
+        found.get(name, "ok");
+    }
+    found.says("env", "ok", "CACHE_MIRROR_TOKEN=***", "");
+    assert!(found.0.iter().all(|it| it["status"] != "fail" && it["status"] != "skip"));
+    for secret in ["a-password-of-the-tests", crate::support::TOKEN] {
+        assert!(!ran.stdout.contains(secret), "{}", ran.stdout);
+    }
+
+    let set: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+    let told = here.ask(&url, &[&["doctor"][..], &set].concat()).ended(0).stdout;
+    assert!(told.lines().any(|line| line.starts_with("ok    mirror:b")), "{told}");
+    let some = here.ask(&url, &["doctor", "--only", "config,env"]).ended(0).stdout;
+    assert!(some.contains("ok    config") && !some.contains("listen"), "{some}");
+    here.ask(&url, &["doctor", "--only", "mirors"]).refused(2, "mirror");
+}
+
+/// S1 1.23 "Connection refused": only an instance that was named must be there.
+#[test]
+fn nothing_that_answers_is_a_failure_only_where_it_was_named() {
+    let desk = Desk::new();
+    // Port 1 is nobody's on a machine that runs tests.
+    let args = ["doctor", "--json", "--set", "control.listen=127.0.0.1:1"];
+    let ran = desk.run(&args).ended(0);
+    let found = Found::of(&ran);
+    found.says("listen", "warn", "connection refused", "cache-mirror serve");
+    found.get("versions", "skip");
+    found.says("mirror", "skip", "no mirrors", "CACHE_MIRRORS");
+    let ran = desk.run(&[&args[..], &["--server", "127.0.0.1:1"]].concat()).ended(4);
+    Found::of(&ran).get("listen", "fail");
+    assert_eq!(ran.json()["ok"], false);
+    assert_eq!(std::fs::read_dir(desk.path()).expect("readable").count(), 0, "it leaves nothing");
+}
+
+#[test]
+fn bad_settings_are_told_one_by_one_and_exit_78() {
+    let desk = Desk::new();
+    let args = ["doctor", "--json", "--set", "control.lissten=x", "--set", "mirrors.burst=0"];
+    let ran = desk.run(&args).ended(78);
+    let found = Found::of(&ran);
+    found.says("config", "fail", "did you mean control.listen?", "correct control.lissten");
+    found.says("config", "fail", "mirrors.burst = 0", "flag");
+    assert_eq!(found.0.len(), 2);
+}
+
+#[test]
+fn a_token_that_is_not_taken_is_told_with_the_way_to_give_another() {
+    let desk = Desk::new();
+    let (_server, url) = desk.serve(&[]);
+    std::fs::write(desk.path().join("wrong"), "a-token-of-somebody-else").expect("write");
+    let ran = doctor(&desk, &url, &[], &["--token-file", "wrong"]).ended(1);
+    Found::of(&ran).says("listen", "fail", "does not accept the token", "--token-file");
+}
+
+/// S3 3.5: a refused login, from a running instance and from the settings alone.
+#[test]
+fn a_mirror_with_another_password_and_another_graph_is_told_so() {
+    let (here, there) = (Desk::new(), Desk::new());
+    let theirs = ["graph.preset=polymech", "instance.name=b", ACCOUNT[0]];
+    let theirs = [&theirs[..], &["mirrors.login.password=another-password"]].concat();
+    let (_peer, peer_url) = there.serve(&theirs);
+    let mirror = format!("mirrors.peers=[{{ name = \"b\", url = \"{peer_url}\" }}]");
+    let settings = [&ACCOUNT[..], &["instance.name=a", &mirror]].concat();
+    let unreached = "control.listen=127.0.0.1:1";
+    let set: Vec<&str> =
+        settings.iter().chain([&unreached]).flat_map(|setting| ["--set", setting]).collect();
+    let alone = here.run(&[&["doctor", "--json"][..], &set].concat()).ended(1);
+    let (_server, url) = here.serve(&settings);
+    let asked = doctor(&here, &url, &settings, &[]).ended(1);
+    for ran in [alone, asked] {
+        let found = Found::of(&ran);
+        found.says("mirror:b", "fail", "http 401", "the same SERVICE_EMAIL and SERVICE_PASSWORD");
+        found.says("mirror:b", "warn", "dependency graph", "graph.preset");
+    }
+}
+
+/// S3 3.7: oneself in one's own list is no fault.
+#[test]
+fn a_mirror_that_is_this_instance_is_recognised() {
+    let desk = Desk::new();
+    // A port that was free a moment ago: it must be known before the start.
+    let held = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = held.local_addr().expect("bound").port();
+    drop(held);
+    let listen = format!("control.listen=127.0.0.1:{port}");
+    let urls = format!("mirrors.urls=127.0.0.1:{port}");
+    let settings = [&ACCOUNT[..], &[&listen, &urls]].concat();
+    let (_server, url) = desk.serve(&settings);
+    let ran = doctor(&desk, &url, &settings, &[]).ended(0);
+    let name = format!("mirror:127.0.0.1:{port}");
+    Found::of(&ran).says(&name, "ok", "this instance itself", "");
+}
+
+#[test]
+fn a_log_and_a_data_directory_that_cannot_be_written_are_found() {
+    let desk = Desk::new();
+    // Nobody makes files there, not even root.
+    let settings = ["log.file=/proc/cache.json", "instance.data_dir=/proc/data"];
+    let set: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+    let args = [&["doctor", "--json", "--only", "log,journal"][..], &set].concat();
+    let found = Found::of(&desk.run(&args).ended(1));
+    found.says("log", "fail", "/proc/cache.json cannot be written", "log.file");
+    found.says("journal", "fail", "/proc/data cannot be written", "instance.data_dir");
+
+    let file = desk.path().join("logs/cache.json");
+    std::fs::create_dir(desk.path().join("logs")).expect("dir");
+    std::fs::write(&file, vec![b'x'; 200_000]).expect("write");
+    let set = ["--set", "log.rotate_bytes=65536", "--only", "log"];
+    let found = Found::of(&desk.run(&[&["doctor", "--json"][..], &set].concat()).ended(0));
+    found.says("log", "warn", "rotation fails", "rename");
+}
+
+#[test]
+fn what_waits_is_told_with_its_reason_and_what_runs_with_other_settings_too() {
+    let desk = Desk::new();
+    let mirror = "mirrors.peers=[{ name = \"gone\", url = \"http://127.0.0.1:1\" }]";
+    let settings = [&ACCOUNT[..], &["instance.name=a", mirror]].concat();
+    let (_server, url) = desk.serve(&settings);
+    desk.ask(&url, &["mirrors", "pause", "gone"]).ended(0);
+    desk.ask(&url, &["invalidate", "posts/1"]).ended(0);
+    let found = Found::of(&doctor(&desk, &url, &settings, &[]).ended(1));
+    found.says("backlog:gone", "warn", "held back by an operator, 1 event", "mirrors resume gone");
+    found.says("mirror:gone", "fail", "refused", "start it");
+
+    desk.ask(&url, &["mirrors", "resume", "gone"]).ended(0);
+    let found = until("a failed attempt", || {
+        let found = Found::of(&doctor(&desk, &url, &settings, &["--only", "backlog"]));
+        found.0.iter().any(|it| it["status"] == "fail").then_some(found)
+    });
+    found.says("backlog:gone", "fail", "refused", "mirrors retry gone");
+
+    let other = ["instance.name=a"];
+    let found = Found::of(&doctor(&desk, &url, &other, &["--only", "listen"]).ended(0));
+    found.says("listen", "warn", "other mirrors (gone)", "cache-mirror reload");
+}
