@@ -7,6 +7,7 @@
 //! other settings over.
 
 mod reload;
+mod vitals;
 mod watch;
 
 use std::net::SocketAddr;
@@ -27,7 +28,7 @@ use crate::deliver::mirror::Sender;
 use crate::deliver::{self, Delivery, Mint, PeerConfig};
 use crate::gate::{Gate, Order};
 use crate::journal::{FileDisk, Journal, Recovered};
-use crate::net::{self, Network};
+use crate::net::{self, Network, Transport};
 use crate::pipeline::Pipeline;
 use crate::resolve::Rules;
 use crate::server::{Control, Listener, Reloads, Request};
@@ -35,7 +36,7 @@ use crate::store::Memory;
 use crate::support::{Live, Secret};
 
 pub use reload::Again;
-use reload::Reloader;
+use reload::{Dials, Reloader};
 
 /// A running instance.
 pub struct Instance {
@@ -87,16 +88,8 @@ impl Instance {
         });
         let stop = Stop { listening: CancellationToken::new(), working: CancellationToken::new() };
         tell_start(&settings, &pipeline, &recovered, address);
-        let mut workers = JoinSet::new();
-        pipeline.delivery.start(&mut workers, &stop.working);
-        workers.spawn(pipeline.store.clone().run_sweeper(stop.working.clone()));
-        let (quench, working) = (Arc::clone(&pipeline), stop.working.clone());
-        workers.spawn(async move {
-            tokio::select! {
-                () = quench.run_quench() => {}
-                () = working.cancelled() => {}
-            }
-        });
+        let dials = Dials::new(&settings);
+        let workers = start_workers(&pipeline, &network, &dials, &stop.working);
         let hub = tokio::spawn(pipeline.hub.clone().run(stop.listening.clone()));
         let workers = Arc::new(Mutex::new(workers));
         let reloader = Reloader {
@@ -106,6 +99,7 @@ impl Instance {
             network,
             control: Arc::clone(&control),
             workers: Arc::clone(&workers),
+            dials,
         };
         start_reloading(reloader, asked, &stop.listening);
         let server = tokio::spawn(listener.serve(Arc::clone(&control), stop.listening.clone()));
@@ -177,6 +171,29 @@ fn assemble(
         delivery,
         instance,
     }))
+}
+
+/// What works beside the requests, until it is told to stop.
+fn start_workers(
+    pipeline: &Arc<Pipeline>,
+    network: &Arc<Network>,
+    dials: &Dials,
+    stop: &CancellationToken,
+) -> JoinSet<()> {
+    let mut workers = JoinSet::new();
+    pipeline.delivery.start(&mut workers, stop);
+    let transport: Arc<dyn Transport> = Arc::<Network>::clone(network);
+    pipeline.delivery.alert(&dials.alerts.subscribe(), transport, &mut workers, stop);
+    workers.spawn(pipeline.store.clone().run_sweeper(stop.clone()));
+    workers.spawn(vitals::run(Arc::clone(pipeline), dials.metrics_every.subscribe(), stop.clone()));
+    let (quench, stop) = (Arc::clone(pipeline), stop.clone());
+    workers.spawn(async move {
+        tokio::select! {
+            () = quench.run_quench() => {}
+            () = stop.cancelled() => {}
+        }
+    });
+    workers
 }
 
 /// What reloads the settings, and what asks for it when their file changes.

@@ -13,6 +13,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
@@ -34,6 +35,9 @@ const OUTCOMES: [&str; 5] = ["delivered", "failed", "skipped", "paused", "other"
 const LOGINS: [&str; 5] = ["ok", "refused", "throttled", "failed", "other"];
 /// Why a send is held; anything else counts as the last.
 const HOLDS: [&str; 3] = ["rate", "throttled", "other"];
+
+/// What somebody is alerted to, the words of `deliver::alerts::Alert`.
+pub const ALERTS: [&str; 2] = ["failures", "backlog"];
 
 /// Upper bounds in seconds, for a request: from one on loopback to one that times out.
 const REQUEST_SECONDS: [f64; 12] =
@@ -66,6 +70,12 @@ struct Submitted {
     scope: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Alerted {
+    peer: String,
+    alert: &'static str,
+}
+
 /// Buckets of one kind of time.
 #[derive(Clone)]
 struct Buckets(&'static [f64]);
@@ -92,6 +102,7 @@ pub struct Counters {
     delivery: Times<Peer>,
     propagation: Times<Peer>,
     limiter: Times<Held>,
+    alerts: Family<Alerted, Gauge>,
 }
 
 /// The process's counts.
@@ -122,6 +133,7 @@ impl Counters {
                 &WAITING_SECONDS,
             ),
             limiter: times(&mut to, "limiter_delay", "Sends held back", &WAITING_SECONDS),
+            alerts: gauges(&mut to, "alerts_firing", "1 while somebody should look at a peer"),
             registry: to,
         }
     }
@@ -154,6 +166,9 @@ impl Counters {
         for reason in &HOLDS[..HOLDS.len() - 1] {
             drop(self.limiter.get_or_create(&Held { peer: peer(), reason }));
         }
+        for alert in ALERTS {
+            drop(self.alerts.get_or_create(&Alerted { peer: peer(), alert }));
+        }
         drop(self.delivery.get_or_create(&Peer { peer: peer() }));
         drop(self.propagation.get_or_create(&Peer { peer: peer() }));
     }
@@ -174,6 +189,7 @@ impl Counters {
             Kind::Invalidate => self.note_invalidation(it),
             Kind::Announce if it.status == Some("cut") => drop(self.readers_dropped.inc()),
             Kind::Mirror | Kind::Limit | Kind::Token => self.note_peer(it),
+            Kind::Alert => self.note_alert(it),
             _ => {}
         }
     }
@@ -210,6 +226,18 @@ impl Counters {
                 let outcome = LOGINS[place(&LOGINS, it.status)];
                 self.logins.get_or_create(&Ended { peer: peer(), outcome }).inc();
             }
+            _ => {}
+        }
+    }
+
+    /// Only the beginning and the end of an alert change whether it fires.
+    fn note_alert(&self, it: &Activity<'_>) {
+        let alert = ALERTS.into_iter().find(|alert| Some(*alert) == it.reason);
+        let (Some(peer), Some(alert)) = (it.peer, alert) else { return };
+        let gauge = self.alerts.get_or_create(&Alerted { peer: peer.to_owned(), alert });
+        match it.status {
+            Some("firing") => _ = gauge.set(1),
+            Some("resolved") => _ = gauge.set(0),
             _ => {}
         }
     }
@@ -254,6 +282,12 @@ fn family<Labels>(to: &mut Registry, name: &str, what: &str) -> Family<Labels, C
 where
     Labels: EncodeLabelSet + Clone + Eq + std::hash::Hash + fmt::Debug + Send + Sync + 'static,
 {
+    let family = Family::default();
+    to.register(name, what, family.clone());
+    family
+}
+
+fn gauges(to: &mut Registry, name: &str, what: &str) -> Family<Alerted, Gauge> {
     let family = Family::default();
     to.register(name, what, family.clone());
     family
@@ -316,6 +350,23 @@ mod tests {
         for status in [Status::Delivered, Status::Failed, Status::Skipped, Status::Paused] {
             assert!(OUTCOMES[..4].contains(&status.as_str()));
         }
+    }
+
+    #[test]
+    fn an_alert_fires_until_it_is_over() {
+        let counters = Counters::new();
+        let shown = |status: Option<&str>, reason: &str| {
+            let (event, peer, reason) = (Kind::Alert, Some("b"), Some(reason));
+            counters.note(&Activity { event, peer, status, reason, ..Activity::default() });
+            let mut text = String::new();
+            counters.encode(&mut text).expect("a string takes everything");
+            text.contains("alerts_firing{peer=\"b\",alert=\"failures\"} 1\n")
+        };
+        assert!(!shown(Some("firing"), "backlog"));
+        assert!(shown(Some("firing"), "failures"));
+        assert!(shown(Some("unsent"), "failures"));
+        assert!(!shown(Some("resolved"), "failures"));
+        assert!(!shown(Some("firing"), "never heard of"));
     }
 
     #[test]

@@ -27,11 +27,12 @@ pub enum Kind {
     #[default]
     Server,
     Store,
+    Alert,
 }
 
 impl Kind {
     /// Every kind, in the order of declaration.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Invalidate,
         Self::Cascade,
         Self::Mirror,
@@ -49,6 +50,7 @@ impl Kind {
         Self::Identity,
         Self::Server,
         Self::Store,
+        Self::Alert,
     ];
 
     /// The word in the `event` field.
@@ -71,6 +73,7 @@ impl Kind {
             Self::Identity => "identity",
             Self::Server => "server",
             Self::Store => "store",
+            Self::Alert => "alert",
         }
     }
 }

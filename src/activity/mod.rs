@@ -101,6 +101,12 @@ pub struct Activity<'a> {
     pub seq: Option<u64>,
     /// Version counter.
     pub version: Option<u64>,
+    /// When anything was last cleared, as RFC 3339.
+    pub last_clear: Option<&'a str>,
+    /// Events applied in an hour, at the pace of late.
+    pub updates_per_hour: Option<f64>,
+    /// The part of all lookups that was answered, from 0 to 1.
+    pub hit_rate: Option<f64>,
     /// How long until the next try, in milliseconds.
     pub wait_ms: Option<u64>,
     /// Why; for [`Kind::Loop`] the wall that held ([`counters::WALLS`]).
@@ -138,12 +144,15 @@ macro_rules! line {
             status = $it.status.map(bound),
             http_status = $it.http_status,
             attempt = $it.attempt,
-            duration_ms = $it.duration_ms.map(to_microseconds),
+            duration_ms = $it.duration_ms.map(to_thousandths),
             propagation_ms = $it.propagation_ms,
             entries = $it.entries,
             events = $it.events,
             seq = $it.seq,
             version = $it.version,
+            last_clear = $it.last_clear.map(bound),
+            updates_per_hour = $it.updates_per_hour.map(to_thousandths),
+            hit_rate = $it.hit_rate.map(to_thousandths),
             wait_ms = $it.wait_ms,
             reason = $it.reason.map(bound),
             error = $it.error.map(bound),
@@ -195,6 +204,6 @@ fn bound(text: &str) -> &str {
     &text[..text.floor_char_boundary(FIELD_BYTES_MAX)]
 }
 
-fn to_microseconds(ms: f64) -> f64 {
-    (ms * 1000.0).round() / 1000.0
+fn to_thousandths(number: f64) -> f64 {
+    (number * 1000.0).round() / 1000.0
 }

@@ -126,6 +126,9 @@ fn full() -> Activity<'static> {
         events: Some(4),
         seq: Some(u64::MAX),
         version: Some(5),
+        last_clear: text("last_clear"),
+        updates_per_hour: Some(12.0),
+        hit_rate: Some(0.123_456),
         wait_ms: Some(6),
         reason: text("reason"),
         error: text("error"),
@@ -158,11 +161,13 @@ fn every_field_appears_and_an_unset_one_does_not() {
         "reason",
         "error",
         "address",
+        "last_clear",
     ] {
         assert_eq!(line[name], name);
     }
     assert_eq!(line["event"], "loop");
     assert_eq!(line["duration_ms"], 1.235);
+    assert_eq!((&line["updates_per_hour"], &line["hit_rate"]), (&12.0.into(), &0.123.into()));
     for (name, number) in [
         ("level", 50),
         ("http_status", 503),
@@ -176,7 +181,7 @@ fn every_field_appears_and_an_unset_one_does_not() {
     ] {
         assert_eq!(line[name], number);
     }
-    assert_eq!(line.len(), 7 + 3 + 28 + 1, "v..time, target..file, ours, event");
+    assert_eq!(line.len(), 7 + 3 + 31 + 1, "v..time, target..file, ours, event");
 }
 
 #[test]

@@ -5,8 +5,9 @@
 //! send, which are therefore built first. One reading at a time, in the order they were asked for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +37,29 @@ pub(super) struct Reloader {
     pub network: Arc<Network>,
     pub control: Arc<Control>,
     pub workers: Arc<Mutex<JoinSet<()>>>,
+    pub dials: Dials,
+}
+
+/// Settings that tasks look at while they run.
+pub(super) struct Dials {
+    pub alerts: watch::Sender<deliver::alerts::Config>,
+    pub metrics_every: watch::Sender<Duration>,
+}
+
+impl Dials {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let (alerts, _) = watch::channel(settings.alerts.clone());
+        let (metrics_every, _) = watch::channel(settings.metrics_every);
+        Self { alerts, metrics_every }
+    }
+
+    fn turn(&self, settings: &Settings) {
+        self.alerts.send_replace(settings.alerts.clone());
+        // A wait that goes on as it was is not begun anew.
+        self.metrics_every.send_if_modified(|every| {
+            std::mem::replace(every, settings.metrics_every) != settings.metrics_every
+        });
+    }
 }
 
 impl Reloader {
@@ -108,6 +132,7 @@ impl Reloader {
         if let Err(closed) = adopted {
             tell(Level::Warn, &format!("the mirrors stay as they were: {closed}"), by, "stopping");
         }
+        self.dials.turn(&settings);
         settings.warnings.iter().for_each(|warning| tell(Level::Warn, warning, by, "warning"));
         for key in &needs_restart {
             let msg = format!("{key} cannot change while running: restart");

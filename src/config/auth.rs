@@ -6,7 +6,6 @@
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net};
-use url::Url;
 
 use super::Instance;
 use super::generated::Needs;
@@ -141,14 +140,8 @@ fn jwks(from: &mut Reader, issuer: &str) -> Option<JwksConfig> {
     if text.is_empty() {
         return None;
     }
-    let without_query = text.split('?').next().unwrap_or_default();
-    let judged = match text.contains("://") {
-        true => peers::base(without_query, false)
-            .and_then(|_| Url::parse(&text).map_err(|error| format!("expected a URL: {error}"))),
-        false => Err("expected a whole URL".into()),
-    };
     let or = |text: String, other: &str| if text.is_empty() { other.to_owned() } else { text };
-    let url = match judged {
+    let url = match peers::whole(&text, false) {
         Ok(url) => url,
         Err(expected) => {
             // Plain http is never enough for keys, whatever mirrors may do.

@@ -61,6 +61,9 @@ pub(super) const INTEGERS: &[(&str, i64, i64)] = &[
     ("mirrors.echo_window_s", 0, DAY_S),
     ("mirrors.echo_ms_min", 1, HOUR_MS),
     ("mirrors.echo_ms_max", 1, HOUR_MS),
+    ("alerts.failures", 0, 1_000_000),
+    ("alerts.backlog_s_max", 0, YEAR_S),
+    ("alerts.repeat_s", 0, YEAR_S),
     ("stream.clients_max", 0, MANY),
     ("stream.ping_s", 1, 3600),
     ("stream.queue_events_max", 1, 1_000_000),
@@ -68,6 +71,7 @@ pub(super) const INTEGERS: &[(&str, i64, i64)] = &[
     ("log.rotate_bytes", 0, BYTES),
     ("log.rotate_count", 0, 1000),
     ("log.queue_lines_max", 1, MANY),
+    ("log.metrics_every_s", 0, DAY_S),
 ];
 
 /// Slower than once in three hours is "paused"; faster than a million a second no clock can pace.

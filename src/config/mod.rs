@@ -8,6 +8,7 @@
 //! and is a step of its own. No module imports this one.
 
 mod accounts;
+mod alerts;
 mod auth;
 mod bounds;
 mod environment;
@@ -31,6 +32,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use aws_lc_rs::digest;
 
@@ -82,8 +84,12 @@ pub struct Settings {
     pub announce: announce::Config,
     /// The mirrors.
     pub deliver: deliver::Config,
+    /// When somebody is told.
+    pub alerts: deliver::alerts::Config,
     /// The log file.
     pub log: LogConfig,
+    /// How often the log says how the cache does; zero for never.
+    pub metrics_every: Duration,
     /// What works but may not be meant, for people.
     pub warnings: Vec<String>,
     needs: generated::Needs,
@@ -152,7 +158,9 @@ fn build(merged: Merged, watched: Option<Watched>) -> Result<Settings, Vec<Inval
         gate: auth::gate(&mut from, &instance),
         announce: sections::announce(&mut from),
         deliver: mirrors::deliver(&mut from),
+        alerts: alerts::alerts(&mut from),
         log: sections::log(&mut from),
+        metrics_every: from.seconds("log.metrics_every_s"),
         warnings: Vec::new(),
         needs: auth::needs(&from),
         instance,

@@ -44,6 +44,18 @@ pub(super) fn base(text: &str, allow_http: bool) -> Result<Url, String> {
     Ok(url)
 }
 
+/// A whole URL with whatever path and query, at an address that a peer may have.
+///
+/// # Errors
+/// What is wrong with it, without showing it.
+pub(super) fn whole(text: &str, allow_http: bool) -> Result<Url, String> {
+    if !text.contains("://") {
+        return Err("expected a whole URL".into());
+    }
+    base(text.split('?').next().unwrap_or_default(), allow_http)?;
+    parse(text)
+}
+
 /// What operators call a peer: `host[:port]`, without the scheme's own port.
 pub(super) fn name(base: &Url) -> String {
     let host = base.host_str().unwrap_or_default();

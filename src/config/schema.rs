@@ -76,7 +76,7 @@ const SPECIAL: [(&str, Kind); 6] = [
 
 /// Keys, and fields of tables, that are never shown. Each may also be given as `KEY_file`, the
 /// fields as far as they name one.
-const SECRETS: [&str; 19] = [
+const SECRETS: [&str; 20] = [
     "auth.admin_token",
     "auth.admin_token_previous",
     "auth.jwt_secret",
@@ -90,6 +90,7 @@ const SECRETS: [&str; 19] = [
     "compat.revalidate_token_previous",
     "compat.revalidate_secret",
     "compat.revalidate_secret_previous",
+    "alerts.webhook",
     "password",
     "password_hash",
     "password_hash_previous",

@@ -6,6 +6,7 @@
 //! pause.
 
 mod adopt;
+pub mod alerts;
 pub mod beside;
 mod config;
 mod credentials;

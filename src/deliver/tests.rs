@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::domain::Mode;
+use crate::domain::{Event, Mode};
 use crate::support::backoff::Backoff;
 
 mod accounts;
 mod acknowledgements;
 mod adopt;
+mod alerts;
 mod batches;
 mod identities;
 mod legacy;

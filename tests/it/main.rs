@@ -6,6 +6,7 @@
 
 mod support;
 
+mod alerts;
 mod authority;
 mod crash;
 mod data;

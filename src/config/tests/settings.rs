@@ -90,6 +90,11 @@ fn what_no_module_could_use_is_refused() {
         ("mirrors.login.body", "{email}:{password}", "expected JSON"),
         ("mirrors.login.token_pointer", "", "JSON pointer"),
         ("mirrors.login.expires_pointer", "expires", "JSON pointer"),
+        ("alerts.webhook", "hooks.example.org/x", "a whole URL"),
+        ("alerts.webhook", "http://hooks.example.org/x", "http only to loopback"),
+        ("alerts.webhook", "https://169.254.169.254/x", "metadata"),
+        ("alerts.webhook", "https://me:pw@hooks.example.org/x", "no user or password"),
+        ("alerts.webhook", "https://hooks.example.org/\r\nx", "control characters"),
         ("stream.origins", "example.org", "https://host"),
         ("stream.origins", "https://example.org/app", "https://host"),
         ("log.level", "loud", "trace, debug"),
@@ -332,4 +337,18 @@ fn a_data_directory_of_no_use_is_told() {
         let problem = scene.good().complete().unwrap_err().to_string();
         assert!(problem.contains(expected) && !problem.contains("and secret"), "{problem}");
     }
+}
+
+/// The path of a webhook may be all that protects it.
+#[test]
+fn a_webhook_is_a_secret_that_may_lie_in_a_file() {
+    let scene = Scene::file("alerts.webhook_file = 'hook.url'\nalerts.failures = 3")
+        .write("hook.url", "https://hooks.example.org/a-secret?x=1\n");
+    let settings = scene.good();
+    assert_eq!((settings.alerts.failures, settings.metrics_every), (3, Duration::from_secs(300)));
+    assert!(settings.alerts.webhook.is_some());
+    let shown = format!("{:?} {settings:?}", show(&scene.sources));
+    assert!(!shown.contains("a-secret"), "{shown}");
+    let bad = Scene::new().and_flag("alerts.webhook", "ftp://hooks.example.org/a-secret").bad();
+    assert!(bad.contains("alerts.webhook = ***") && !bad.contains("a-secret"), "{bad}");
 }

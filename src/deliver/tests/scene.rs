@@ -163,6 +163,15 @@ impl Scene {
         self.tasks = adopting.await.expect("no panic");
     }
 
+    /// Watches over its peers.
+    pub fn alert(
+        &mut self,
+        config: &tokio::sync::watch::Receiver<crate::deliver::alerts::Config>,
+        transport: Arc<dyn Transport>,
+    ) {
+        self.delivery.alert(config, transport, &mut self.tasks, &self.stop);
+    }
+
     /// Makes an event durable. On a blocking thread, for the clock must not run on meanwhile.
     pub async fn tell(&self, selectors: Selectors) -> Event {
         self.append(mirrored(selectors)).await
