@@ -167,6 +167,7 @@ impl Table {
         let who = match authorization(&parts.headers)? {
             // An open route stays open to a caller with a bad token: a probe must not fail on it.
             _ if route.needs == Needs::Nothing => None,
+            None if names_token(parts.uri.query()) => return Err(token_in_query()),
             header => {
                 gate.learn_key(header).await;
                 Some(gate.authenticate(header, address)?)
@@ -196,6 +197,19 @@ fn has_body(headers: &hyper::HeaderMap) -> bool {
     let length = headers.get(CONTENT_LENGTH);
     headers.contains_key(TRANSFER_ENCODING)
         || length.is_some_and(|length| length.as_bytes() != b"0")
+}
+
+/// Whether a query names what only a header may hold (RFC 6750 section 2.3 tells why not).
+fn names_token(query: Option<&str>) -> bool {
+    let pairs = query.unwrap_or_default().split('&');
+    let mut names = pairs.map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
+    names.any(|name| matches!(name, "token" | "access_token"))
+}
+
+fn token_in_query() -> Problem {
+    let detail = "a token goes into the Authorization header; one in a URL lands in logs: if it is \
+                  real, exchange it";
+    Problem::bad_request("token_in_query", detail)
 }
 
 /// The one `Authorization` header, if there is one.

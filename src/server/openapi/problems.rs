@@ -22,6 +22,7 @@ const ANY: &[(u16, &[&str])] = &[
 ];
 /// Where credentials are needed.
 const TOKEN: &[(u16, &[&str])] = &[
+    (400, &["token_in_query"]),
     (401, &["invalid_credentials", "unauthenticated"]),
     (403, &["forbidden"]),
     (429, &["too_many_requests"]),
