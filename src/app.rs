@@ -245,6 +245,7 @@ fn tell_start(
         Activity { level: Level::Warn, event: Kind::Config, msg: warning, ..Activity::default() }
             .emit();
     }
+    tell_not_revalidated(settings);
     if let Some(damage) = &recovered.damaged {
         Activity {
             level: Level::Error,
@@ -263,6 +264,20 @@ fn tell_start(
         address: Some(&address.to_string()),
         seq: Some(recovered.head),
         events: Some(recovered.events as u64),
+        ..Activity::default()
+    }
+    .emit();
+}
+
+/// A site that is known by half: said once for each reading of the settings.
+fn tell_not_revalidated(settings: &Settings) {
+    let Some(missing) = &settings.not_revalidated else { return };
+    Activity {
+        level: Level::Warn,
+        event: Kind::Revalidate,
+        msg: "Next.js revalidation not configured",
+        url: Some(&missing.url),
+        has_secret: Some(missing.has_secret),
         ..Activity::default()
     }
     .emit();

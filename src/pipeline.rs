@@ -7,6 +7,7 @@
 //! A submission that was begun is finished even where its caller hangs up, so that store, journal
 //! and log never disagree.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::activity::{Activity, Kind, Level, Touched, joined};
@@ -286,6 +287,7 @@ impl Pipeline {
             action: Action::Update,
             reason: None,
             changed: vec![],
+            fields: BTreeMap::new(),
             covers: vec![],
             ends_here: false,
             quenched_for: None,

@@ -188,7 +188,7 @@ impl Counters {
             Kind::Loop => drop(self.loops[place(&WALLS, it.reason)].inc()),
             Kind::Invalidate => self.note_invalidation(it),
             Kind::Announce if it.status == Some("cut") => drop(self.readers_dropped.inc()),
-            Kind::Mirror | Kind::Limit | Kind::Token => self.note_peer(it),
+            Kind::Mirror | Kind::Revalidate | Kind::Limit | Kind::Token => self.note_peer(it),
             Kind::Alert => self.note_alert(it),
             _ => {}
         }
@@ -206,10 +206,10 @@ impl Counters {
         let seconds = |ms: f64| ms / 1e3;
         match it.event {
             // An operator's hand on a mirror is no send; it is about no events.
-            Kind::Mirror if it.events.is_some() => {
+            Kind::Mirror | Kind::Revalidate if it.events.is_some() => {
                 let outcome = OUTCOMES[place(&OUTCOMES, it.status)];
                 self.deliveries.get_or_create(&Ended { peer: peer(), outcome }).inc();
-                if let Some(ms) = it.duration_ms {
+                if let Some(ms) = it.duration_ms.filter(|_| outcome == OUTCOMES[0]) {
                     self.delivery.get_or_create(&Peer { peer: peer() }).observe(seconds(ms));
                 }
                 if let Some(ms) = it.propagation_ms {

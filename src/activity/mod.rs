@@ -115,6 +115,14 @@ pub struct Activity<'a> {
     pub error: Option<&'a str>,
     /// The address at the other end.
     pub address: Option<&'a str>,
+    /// Where somebody would be called, without its query.
+    pub url: Option<&'a str>,
+    /// Whether a secret was given.
+    pub has_secret: Option<bool>,
+    /// The beginning of what an acknowledging answer said, without secrets.
+    pub response: Option<&'a str>,
+    /// The same of an answer that is none.
+    pub body: Option<&'a str>,
 }
 
 /// One `tracing` event with all fields: the level of an event is part of its static metadata, so
@@ -157,6 +165,10 @@ macro_rules! line {
             reason = $it.reason.map(bound),
             error = $it.error.map(bound),
             address = $it.address.map(bound),
+            url = $it.url.map(bound),
+            has_secret = $it.has_secret,
+            response = $it.response.map(bound),
+            body = $it.body.map(bound),
         )
     };
 }

@@ -133,6 +133,10 @@ fn full() -> Activity<'static> {
         reason: text("reason"),
         error: text("error"),
         address: text("address"),
+        url: text("url"),
+        has_secret: Some(true),
+        response: text("response"),
+        body: text("body"),
     }
 }
 
@@ -162,10 +166,13 @@ fn every_field_appears_and_an_unset_one_does_not() {
         "error",
         "address",
         "last_clear",
+        "url",
+        "response",
+        "body",
     ] {
         assert_eq!(line[name], name);
     }
-    assert_eq!(line["event"], "loop");
+    assert_eq!((&line["event"], &line["has_secret"]), (&"loop".into(), &true.into()));
     assert_eq!(line["duration_ms"], 1.235);
     assert_eq!((&line["updates_per_hour"], &line["hit_rate"]), (&12.0.into(), &0.123.into()));
     for (name, number) in [
@@ -181,7 +188,7 @@ fn every_field_appears_and_an_unset_one_does_not() {
     ] {
         assert_eq!(line[name], number);
     }
-    assert_eq!(line.len(), 7 + 3 + 31 + 1, "v..time, target..file, ours, event");
+    assert_eq!(line.len(), 7 + 3 + 35 + 1, "v..time, target..file, ours, event");
 }
 
 #[test]

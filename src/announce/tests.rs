@@ -43,6 +43,7 @@ fn event(selectors: Selectors) -> Event {
         action: Action::Delete,
         reason: None,
         changed: vec![],
+        fields: Default::default(),
         covers: vec![],
         ends_here: false,
         quenched_for: None,

@@ -134,6 +134,9 @@ impl Reloader {
         }
         self.dials.turn(&settings);
         settings.warnings.iter().for_each(|warning| tell(Level::Warn, warning, by, "warning"));
+        if settings.not_revalidated != self.running.not_revalidated {
+            super::tell_not_revalidated(&settings);
+        }
         for key in &needs_restart {
             let msg = format!("{key} cannot change while running: restart");
             tell(Level::Warn, &msg, by, "needs_restart");

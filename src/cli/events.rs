@@ -172,6 +172,7 @@ fn tell_story(event: &Value) -> Result<(), Exit> {
         ("action", text("action")),
         ("reason", text("reason")),
         ("changed", list("changed")),
+        ("fields", fields(event)),
         ("when", text("at")),
         ("who", by),
         ("place", place),
@@ -180,16 +181,43 @@ fn tell_story(event: &Value) -> Result<(), Exit> {
     for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
         print::line(format_args!("  {name:<8} {value}"))?;
     }
-    let mirrors = event["mirrors"].as_array().map(Vec::as_slice).unwrap_or_default();
-    if mirrors.is_empty() {
-        return print::line("  mirrors  none are told of it");
+    let at = |member: &str| event[member].as_array().map(Vec::as_slice).unwrap_or_default();
+    match at("mirrors") {
+        [] => print::line("  mirrors  none are told of it")?,
+        mirrors => {
+            print::line("  mirrors")?;
+            mirrors.iter().try_for_each(tell_destination)?;
+        }
     }
-    print::line("  mirrors")?;
-    mirrors.iter().try_for_each(tell_destination)
+    match at("beside") {
+        [] => Ok(()),
+        beside => {
+            print::line("  beside")?;
+            beside.iter().try_for_each(tell_destination)
+        }
+    }
+}
+
+/// What else was said of the entity.
+fn fields(event: &Value) -> String {
+    let fields = event["fields"].as_object().into_iter().flatten();
+    let text = |value: &Value| print::safe(value.as_str().unwrap_or_default());
+    fields
+        .map(|(name, value)| format!("{}={}", print::safe(name), text(value)))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn tell_destination(mirror: &Value) -> Result<(), Exit> {
     tell_outcome(mirror, false)?;
+    for one in mirror["addresses"].as_array().into_iter().flatten() {
+        let text = |member: &str| print::text(one, member);
+        let line = format!("      {:<26} {}  {}", text("address"), text("status"), text("error"));
+        print::line(line.trim_end())?;
+    }
+    if mirror["reason"] == "ends_here" {
+        return print::line("      (it came from a gateway that did not say which event it was)");
+    }
     let name = print::text(mirror, "peer");
     let hint = match print::text(mirror, "status").as_str() {
         "failed" => format!("use \"cache-mirror mirrors retry {name}\" to try now"),

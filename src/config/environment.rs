@@ -25,9 +25,11 @@ const PREFIX: &str = "CACHE_MIRROR__";
 const DOT_ENV_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Names without the prefix, and their keys. `CACHE_MIRROR_URL` is the client commands' own;
-/// `NEXT_REVALIDATE_URL`, `NEXT_REVALIDATE_SECRET`, `NEXT_PUBLIC_SITE_URL`, `REDIS_URL` and
-/// `DATABASE_URL` switch nothing on yet.
-const PLAIN: [(&str, &str); 9] = [
+/// `REDIS_URL` and `DATABASE_URL` switch nothing on yet.
+const PLAIN: [(&str, &str); 12] = [
+    ("NEXT_REVALIDATE_URL", "revalidate.url"),
+    ("NEXT_REVALIDATE_SECRET", "revalidate.secret"),
+    ("NEXT_PUBLIC_SITE_URL", "revalidate.site"),
     ("CACHE_MIRRORS", "mirrors.urls"),
     ("CACHE_MIRROR_TOKEN", "auth.admin_token"),
     ("SERVICE_EMAIL", "mirrors.login.email"),
@@ -189,6 +191,33 @@ pub(super) fn test_login(
         (None, None) => String::new(),
     };
     Ok(Some(TestLogin { email: email.clone(), password, origin: rank("TEST_EMAIL".into()) }))
+}
+
+/// Names that also mean something else, and the keys they fill where nothing else does.
+pub(super) const SHARED: [(&str, &str); 2] =
+    [("REVALIDATE_SECRET", "revalidate.secret"), ("REVALIDATE_SECRET_TOKEN", "revalidate.token")];
+
+/// The secret in such a variable, or in the file that its `_FILE` names, with its origin.
+///
+/// # Errors
+/// The file is of no use.
+pub(super) fn shared(
+    variables: &Variables,
+    rank: Rank,
+    workdir: &Path,
+    (name, key): (&str, &str),
+) -> Result<Option<(String, Origin)>, Invalid> {
+    let given = |name: &str| variables.get(name).filter(|text| !text.is_empty());
+    if let Some(text) = given(name) {
+        return Ok(Some((text.clone(), rank(name.to_owned()))));
+    }
+    let file = format!("{name}_FILE");
+    let Some(path) = given(&file) else { return Ok(None) };
+    let origin = rank(file);
+    match read_secret(workdir, path) {
+        Ok(text) => Ok(Some((text, origin))),
+        Err(expected) => Err(invalid(key, format!("{path:?}"), &origin, expected)),
+    }
 }
 
 /// The variables in the working directory's `.env`, if there is one; the last of two wins.

@@ -117,8 +117,14 @@ impl Layer {
     }
 
     fn put(&mut self, key: String, kind: Kind, value: Value, origin: &Origin) {
-        if let (Kind::Tables(fields), Value::Array(items)) = (kind, &value) {
-            self.check_tables(&key, fields, items, origin);
+        match (kind, &value) {
+            (Kind::Tables(fields), Value::Array(items)) => {
+                self.check_tables(&key, fields, items, origin);
+            }
+            (Kind::Items(fields), Value::Array(items)) => {
+                self.check_items(&key, fields, items, origin);
+            }
+            _ => {}
         }
         match (schema::secret_of(&key), &value) {
             (Some(secret), Value::String(path)) if !path.is_empty() => {
@@ -163,6 +169,21 @@ impl Layer {
         }
     }
 
+    /// The tables among the strings of a list.
+    fn check_items(
+        &mut self,
+        key: &str,
+        fields: &'static [(&'static str, Kind)],
+        items: &[Value],
+        origin: &Origin,
+    ) {
+        for (index, item) in items.iter().enumerate() {
+            if let Some(table) = item.as_table() {
+                self.check_fields(&format!("{key}[{index}]"), fields, table, origin);
+            }
+        }
+    }
+
     fn check_fields(
         &mut self,
         key: &str,
@@ -189,8 +210,11 @@ impl Layer {
                 }
                 (Kind::Map(kind), Value::Table(table)) => {
                     for (name, value) in table {
+                        let key = format!("{key}.{name}");
                         if let Err(expected) = kind.check(value.clone()) {
-                            self.refuse(&format!("{key}.{name}"), value, origin, expected);
+                            self.refuse(&key, value, origin, expected);
+                        } else if let (Kind::Items(fields), Value::Array(items)) = (kind, value) {
+                            self.check_items(&key, fields, items, origin);
                         }
                     }
                 }

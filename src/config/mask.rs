@@ -14,8 +14,15 @@ const SHOWN_CHARS_MAX: usize = 120;
 pub(super) const MASK: &str = "***";
 
 /// Keys, and fields of tables, that hold URLs.
-const URLS: [&str; 5] =
-    ["mirrors.urls", "mirrors.login.url", "gateway.upstream", "auth.jwks_url", "url"];
+const URLS: [&str; 7] = [
+    "mirrors.urls",
+    "mirrors.login.url",
+    "gateway.upstream",
+    "auth.jwks_url",
+    "revalidate.url",
+    "revalidate.site",
+    "url",
+];
 
 /// Part of a key's name that makes it look like a secret's.
 const SECRETISH: [&str; 8] = ["tok", "secr", "pas", "pw", "key", "cred", "hash", "jwt"];

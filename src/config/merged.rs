@@ -54,6 +54,10 @@ impl Merged {
         for (variables, rank) in ranked {
             let login = environment::test_login(variables, rank, workdir);
             merged.put_test_login(login);
+            for (name, key) in environment::SHARED {
+                let secret = environment::shared(variables, rank, workdir, (name, key));
+                merged.put_shared(key, secret);
+            }
         }
         merged
     }
@@ -86,6 +90,20 @@ impl Merged {
                     let leaf = Leaf { value: Value::String(text), origin: origin.clone() };
                     self.leaves.insert(format!("mirrors.login.{key}"), leaf);
                 }
+            }
+        }
+    }
+
+    /// A secret under a name of several meanings, where nothing else gives it.
+    fn put_shared(&mut self, key: &str, secret: Result<Option<(String, Origin)>, Invalid>) {
+        if !self.text(key).is_empty() {
+            return;
+        }
+        match secret {
+            Err(problem) => self.problems.push(problem),
+            Ok(None) => {}
+            Ok(Some((text, origin))) => {
+                self.leaves.insert(key.to_owned(), Leaf { value: Value::String(text), origin });
             }
         }
     }

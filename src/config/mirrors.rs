@@ -18,10 +18,11 @@ use crate::support::backoff::Backoff;
 /// Each peer has a worker, a connection and a cursor; a mesh of more wants another topology.
 const PEERS_MAX: usize = 200;
 
-pub(super) fn deliver(from: &mut Reader) -> Config {
+pub(super) fn deliver(from: &mut Reader, neighbours: Vec<PeerConfig>) -> Config {
     let timeout = from.ms("mirrors.timeout_ms");
+    let mirrors = peer_list(from);
     Config {
-        peers: peer_list(from),
+        peers: one_name_each(from, mirrors, neighbours),
         timeout,
         connect_time_max: from.ms("mirrors.connect_ms_max").min(timeout),
         batch_events_max: from.count("mirrors.batch_events_max"),
@@ -36,6 +37,23 @@ pub(super) fn deliver(from: &mut Reader) -> Config {
         // Who holds the keys is known once they are.
         mint: Mint::default(),
     }
+}
+
+/// Mirrors and neighbours are called by one sort of name: operators pause either.
+fn one_name_each(
+    from: &mut Reader,
+    mut all: Vec<PeerConfig>,
+    neighbours: Vec<PeerConfig>,
+) -> Vec<PeerConfig> {
+    for neighbour in neighbours {
+        if all.iter().any(|other| other.name == neighbour.name) {
+            let given = Value::String(neighbour.name.clone());
+            let expected = "another destination has this name: give one of them a name of its own";
+            from.refuse_value("revalidate.targets.name", &given, expected);
+        }
+        all.push(neighbour);
+    }
+    all
 }
 
 fn backoff(from: &mut Reader, min: &str, max: &str) -> Backoff {
@@ -122,7 +140,7 @@ fn peer(from: &mut Reader, prefix: &str, table: &Table, login: &Login) -> Option
     Some(PeerConfig { name, base, rate_per_second, burst, login, network, errand })
 }
 
-fn as_float(value: &Value) -> Option<f64> {
+pub(super) fn as_float(value: &Value) -> Option<f64> {
     value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64))
 }
 

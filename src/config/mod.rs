@@ -23,8 +23,10 @@ mod peers;
 pub mod presets;
 mod reader;
 mod reload;
+mod revalidate;
 mod schema;
 mod sections;
+mod templates;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +44,7 @@ use crate::{announce, deliver, gate, journal, net, resolve, server, store};
 pub use environment::{Variable, variable, variables};
 pub use invalid::Invalid;
 pub use reload::{Reload, reload};
+pub use revalidate::NotRevalidated;
 pub use schema::REFERENCE;
 
 use merged::Merged;
@@ -92,6 +95,8 @@ pub struct Settings {
     pub metrics_every: Duration,
     /// What works but may not be meant, for people.
     pub warnings: Vec<String>,
+    /// Said where a site to be revalidated is known by half.
+    pub not_revalidated: Option<NotRevalidated>,
     needs: generated::Needs,
     /// What it was built of, to tell what a later reading changes.
     given: reload::Given,
@@ -150,18 +155,21 @@ fn build(merged: Merged, watched: Option<Watched>) -> Result<Settings, Vec<Inval
     let mut from = Reader::new(merged);
     let mut instance = sections::instance(&mut from);
     instance.watched = from.flag("instance.watch_config").then_some(watched).flatten();
+    let resolve = sections::resolve(&mut from);
+    let (targets, not_revalidated) = revalidate::targets(&mut from, &resolve);
     let mut settings = Settings {
         server: sections::server(&mut from),
         store: sections::store(&mut from),
         journal: sections::journal(&mut from, &instance),
-        resolve: sections::resolve(&mut from),
+        resolve,
         gate: auth::gate(&mut from, &instance),
         announce: sections::announce(&mut from),
-        deliver: mirrors::deliver(&mut from),
+        deliver: mirrors::deliver(&mut from, targets),
         alerts: alerts::alerts(&mut from),
         log: sections::log(&mut from),
         metrics_every: from.seconds("log.metrics_every_s"),
         warnings: Vec::new(),
+        not_revalidated,
         needs: auth::needs(&from),
         instance,
         given,

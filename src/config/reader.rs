@@ -36,7 +36,9 @@ impl Reader {
                 self.refuse(key, format!("expected an integer from {min} to {max}"));
             }
         }
-        self.checked_rate("mirrors.rate_per_second", self.float("mirrors.rate_per_second"));
+        for key in ["mirrors.rate_per_second", "revalidate.rate_per_second"] {
+            self.checked_rate(key, self.float(key));
+        }
     }
 
     fn value(&self, key: &str) -> Option<&Value> {

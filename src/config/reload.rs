@@ -11,6 +11,7 @@ use std::fmt;
 use super::layer::Leaf;
 use super::merged::Merged;
 use super::{Invalid, Settings, Sources, build};
+use crate::deliver::PeerConfig;
 
 /// Keys, and beginnings of keys, that need a restart: what is bound, opened, or sized at a start.
 const FIXED: [&str; 15] = [
@@ -102,8 +103,16 @@ pub fn reload(sources: &Sources, running: &Settings) -> Result<Reload, Vec<Inval
 fn changed_in_files(running: &Settings, new: &Settings, told: &[String]) -> Vec<String> {
     let is_told = |section: &str| told.iter().any(|key| key.starts_with(section));
     let mut found = Vec::new();
-    if !is_told("mirrors.") && running.deliver.peers != new.deliver.peers {
-        found.push("mirrors.peers".to_owned());
+    for (section, key, is_neighbour) in
+        [("mirrors.", "mirrors.peers", false), ("revalidate.", "revalidate.targets", true)]
+    {
+        let of = |settings: &Settings| -> Vec<PeerConfig> {
+            let peers = settings.deliver.peers.iter();
+            peers.filter(|it| it.errand.neighbour().is_some() == is_neighbour).cloned().collect()
+        };
+        if !is_told(section) && of(running) != of(new) {
+            found.push(key.to_owned());
+        }
     }
     if !is_told("auth.admin_token") && running.gate.admin_tokens != new.gate.admin_tokens {
         found.push("auth.admin_token".to_owned());

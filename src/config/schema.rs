@@ -1,7 +1,7 @@
 //! Which keys there are and of which type, read off the reference file itself, so that no second
 //! list of keys can differ from it.
 //!
-//! Only what TOML cannot say stands here: the fields of the two arrays of tables, which keys are
+//! Only what TOML cannot say stands here: the fields of the arrays of tables, which keys are
 //! secrets, and which tables are free maps. Ranges are in [`super::bounds`].
 
 use std::collections::BTreeMap;
@@ -23,6 +23,8 @@ pub(super) enum Kind {
     List,
     /// An array of tables with these fields.
     Tables(&'static [(&'static str, Kind)]),
+    /// A list of strings and of tables with these fields.
+    Items(&'static [(&'static str, Kind)]),
     /// A table with these fields.
     Fields(&'static [(&'static str, Kind)]),
     /// A table with names of the user's choice.
@@ -56,6 +58,36 @@ pub(super) const LOGIN: &[(&str, Kind)] = &[
     ("token_file", Kind::Text),
 ];
 
+/// A framework beside this instance.
+const TARGET: &[(&str, Kind)] = &[
+    ("url", Kind::Text),
+    ("name", Kind::Text),
+    ("form", Kind::Text),
+    ("secret", Kind::Text),
+    ("secret_file", Kind::Text),
+    ("signing_secret", Kind::Text),
+    ("signing_secret_file", Kind::Text),
+    ("signing_secret_previous", Kind::Text),
+    ("signing_secret_previous_file", Kind::Text),
+    ("paths", Kind::Map(&Kind::Items(TEMPLATE))),
+    ("tags", Kind::Map(&Kind::Items(TEMPLATE))),
+    ("names", Kind::Map(&Kind::Text)),
+    ("resolve", Kind::Text),
+    ("rate_per_second", Kind::Float),
+    ("burst", Kind::Integer),
+    ("timeout_ms", Kind::Integer),
+];
+
+/// A path or tag of a target, where it is more than a text.
+const TEMPLATE: &[(&str, Kind)] = &[
+    ("path", Kind::Text),
+    ("tag", Kind::Text),
+    ("actions", Kind::List),
+    ("when_fields", Kind::List),
+    ("ignore_fields", Kind::List),
+    ("otherwise", Kind::Text),
+];
+
 const ACCOUNT: &[(&str, Kind)] = &[
     ("email", Kind::Text),
     ("password_hash", Kind::Text),
@@ -65,7 +97,12 @@ const ACCOUNT: &[(&str, Kind)] = &[
 ];
 
 /// What the types in the reference file do not tell.
-const SPECIAL: [(&str, Kind); 6] = [
+const SPECIAL: [(&str, Kind); 11] = [
+    ("revalidate.paths", Kind::Map(&Kind::Items(TEMPLATE))),
+    ("revalidate.tags", Kind::Map(&Kind::Items(TEMPLATE))),
+    ("revalidate.groups", Kind::Map(&Kind::List)),
+    ("revalidate.names", Kind::Map(&Kind::Text)),
+    ("revalidate.targets", Kind::Tables(TARGET)),
     ("mirrors.login.headers", Kind::Map(&Kind::Text)),
     ("dependencies", Kind::Map(&Kind::List)),
     ("aliases", Kind::Map(&Kind::Text)),
@@ -76,7 +113,12 @@ const SPECIAL: [(&str, Kind); 6] = [
 
 /// Keys, and fields of tables, that are never shown. Each may also be given as `KEY_file`, the
 /// fields as far as they name one.
-const SECRETS: [&str; 20] = [
+const SECRETS: [&str; 25] = [
+    "revalidate.secret",
+    "revalidate.token",
+    "secret",
+    "signing_secret",
+    "signing_secret_previous",
     "auth.admin_token",
     "auth.admin_token_previous",
     "auth.jwt_secret",
@@ -179,9 +221,10 @@ pub(super) fn secret_of(key: &str) -> Option<&str> {
     key.strip_suffix("_file").filter(|key| is_secret(key))
 }
 
-/// Whether tables in the two arrays have such a field.
+/// Whether tables in arrays have such a field.
 pub(super) fn is_field(name: &str) -> bool {
-    PEER.iter().chain(ACCOUNT).chain(LOGIN).any(|(field, _)| *field == name)
+    let tables = [PEER, ACCOUNT, LOGIN, TARGET, TEMPLATE];
+    tables.into_iter().flatten().any(|(field, _)| *field == name)
 }
 
 /// The known key nearest to a misspelt one, if one is near.
@@ -217,11 +260,16 @@ impl Kind {
             (Self::List, Value::Array(items)) if !items.iter().all(Value::is_str) => {
                 Err("expected a list of strings")
             }
+            (Self::Items(_), Value::Array(items))
+                if !items.iter().all(|item| item.is_str() || item.is_table()) =>
+            {
+                Err(self.expected())
+            }
             (Self::Text, value @ Value::String(_))
             | (Self::Integer, value @ Value::Integer(_))
             | (Self::Float, value @ Value::Float(_))
             | (Self::Flag, value @ Value::Boolean(_))
-            | (Self::List | Self::Tables(_), value @ Value::Array(_))
+            | (Self::List | Self::Tables(_) | Self::Items(_), value @ Value::Array(_))
             | (Self::Map(_) | Self::Fields(_), value @ Value::Table(_)) => Ok(value),
             (kind, _) => Err(kind.expected()),
         }
@@ -240,7 +288,10 @@ impl Kind {
             Self::Flag => flag(trimmed),
             Self::List if is_toml_list(trimmed) => trimmed.parse().ok(),
             Self::List => Some(list(text.split(','))),
-            Self::Tables(_) | Self::Map(_) | Self::Fields(_) => trimmed.parse().ok(),
+            Self::Items(_) if !is_toml_list(trimmed) => Some(list(text.split(','))),
+            Self::Tables(_) | Self::Items(_) | Self::Map(_) | Self::Fields(_) => {
+                trimmed.parse().ok()
+            }
         }
         .ok_or(self.expected())
         .and_then(|value| self.check(value))
@@ -254,6 +305,7 @@ impl Kind {
             Self::Flag => "expected true or false",
             Self::List => "expected a list of strings",
             Self::Tables(_) => "expected an array of tables",
+            Self::Items(_) => "expected a list of strings and tables",
             Self::Map(_) | Self::Fields(_) => "expected a table",
         }
     }
@@ -268,7 +320,7 @@ pub(super) fn list<'a>(items: impl Iterator<Item = &'a str>) -> Value {
 /// `["a"]` and `[]`, but not `[::1]:4400`.
 fn is_toml_list(text: &str) -> bool {
     let inside = text.strip_prefix('[').map(str::trim_start);
-    inside.is_some_and(|rest| rest.starts_with(['"', '\'', ']']))
+    inside.is_some_and(|rest| rest.starts_with(['"', '\'', ']', '{']))
 }
 
 fn flag(text: &str) -> Option<Value> {

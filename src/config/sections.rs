@@ -9,6 +9,7 @@ use url::Url;
 use super::reader::Reader;
 use super::{Instance, Settings};
 use crate::activity::{Level, log::LogConfig};
+use crate::deliver::PeerConfig;
 use crate::domain::TypeName;
 use crate::resolve::RecipeConfig;
 use crate::{announce, journal, resolve, server, store};
@@ -189,7 +190,8 @@ pub(super) fn refuse_unbuilt(from: &mut Reader) {
 
 /// What works but may not be meant.
 pub(super) fn warn(settings: &Settings, from: &mut Reader) {
-    let peers = &settings.deliver.peers;
+    let is_mirror = |peer: &&PeerConfig| peer.errand.neighbour().is_none();
+    let (peers, neighbours): (Vec<_>, Vec<_>) = settings.deliver.peers.iter().partition(is_mirror);
     if peers.is_empty() {
         from.warn("no mirrors: nothing leaves this instance (set CACHE_MIRRORS or mirrors.urls)");
     }
@@ -209,6 +211,7 @@ pub(super) fn warn(settings: &Settings, from: &mut Reader) {
     }
     let in_clear: Vec<&str> = peers
         .iter()
+        .chain(&neighbours)
         .filter(|peer| peer.base.scheme() == "http" && !super::peers::is_loopback(&peer.base))
         .map(|peer| peer.name.as_str())
         .collect();

@@ -4,7 +4,7 @@
 //! with at most one id; what cannot be said to it is named, so that it can be logged as skipped.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -56,6 +56,20 @@ pub struct WireEvent<'a> {
     /// What happened.
     #[serde(default)]
     pub action: Action,
+    /// Names of the fields that changed.
+    #[serde(default, skip_serializing_if = "no_names")]
+    pub changed: Cow<'a, [String]>,
+    /// What else was said of the entity.
+    #[serde(default, skip_serializing_if = "no_fields")]
+    pub fields: Cow<'a, BTreeMap<String, String>>,
+}
+
+fn no_names(names: &[String]) -> bool {
+    names.is_empty()
+}
+
+fn no_fields(fields: &BTreeMap<String, String>) -> bool {
+    fields.is_empty()
 }
 
 impl From<Batch<'_>> for PeerBatch {
@@ -65,6 +79,8 @@ impl From<Batch<'_>> for PeerBatch {
             selectors: event.selectors.into_owned(),
             mode: event.mode,
             action: event.action,
+            changed: event.changed.into_owned(),
+            fields: event.fields.into_owned(),
         };
         Self {
             origin: batch.origin,
@@ -118,6 +134,8 @@ pub fn batch_body<'a>(
                 },
                 mode: event.mode(),
                 action: event.action,
+                changed: Cow::Borrowed(&event.changed),
+                fields: Cow::Borrowed(&event.fields),
             }
         })
         .collect();

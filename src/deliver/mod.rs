@@ -31,11 +31,12 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use beside::EVENT_IDS;
 pub use config::{Config, Credentials, Errand, Login, LoginRequest, Means, Mint, PeerConfig};
 pub use forecast::Forecast;
 pub use ping::{Asker, Ping};
 pub use view::PeerView;
-pub use worker::{EVENT_IDS, INVALIDATE_PATH, VIA};
+pub use worker::{INVALIDATE_PATH, VIA};
 
 use crate::domain::{Event, Principal, Role, Selectors, Status};
 use crate::journal::Journal;
@@ -88,6 +89,30 @@ pub struct Outcome {
     /// The last failure at this mirror, while the event waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+    /// Where each address behind the name is called: what each said last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<Reply>,
+}
+
+/// What one of several addresses behind a name said last.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+#[schemars(rename = "AddressOutcome")]
+pub struct Reply {
+    /// The address.
+    #[schemars(with = "String")]
+    pub address: IpAddr,
+    /// `delivered` or `failed`.
+    pub status: Status,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl Reply {
+    fn of((address, error): &(IpAddr, Option<String>)) -> Self {
+        let status = if error.is_none() { Status::Delivered } else { Status::Failed };
+        Self { address: *address, status, error: error.clone() }
+    }
 }
 
 /// All mirrors.
@@ -192,6 +217,12 @@ impl Delivery {
                 reason,
                 attempts: (waits && state.failures > 0).then_some(state.failures),
                 last_error: state.last_error.clone().filter(|_| waits),
+                addresses: match status {
+                    Status::Delivered | Status::Failed => {
+                        state.replies.iter().map(Reply::of).collect()
+                    }
+                    _ => vec![],
+                },
             }
         })
     }

@@ -102,6 +102,8 @@ pub struct State {
     pub addresses: BTreeSet<IpAddr>,
     /// Requests made for invalidations.
     pub requests: u64,
+    /// What each address behind the name said last, where each is called: why not, or nothing.
+    pub replies: Vec<(IpAddr, Option<String>)>,
     /// Events acknowledged.
     pub delivered: u64,
     /// Until when its echoes are held back.
@@ -201,6 +203,12 @@ impl Peer {
                 }
             });
         }
+    }
+
+    /// Notes what each address behind the name said.
+    pub fn replied(&self, replies: impl Iterator<Item = (IpAddr, Option<String>)>) {
+        let replies = replies.collect();
+        self.with(|state| state.replies = replies);
     }
 
     /// Notes an acknowledgement; says whether it closed the breaker.

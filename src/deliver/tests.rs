@@ -17,6 +17,7 @@ mod alerts;
 mod batches;
 mod identities;
 mod legacy;
+mod neighbours;
 mod operators;
 mod scene;
 mod stub;

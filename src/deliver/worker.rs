@@ -13,6 +13,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::beside::{EVENT_IDS, EVENT_IDS_MAX, event_ids};
 use super::credentials::{LoginFailure, below};
 use super::identity::{self, Answered};
 use super::mirror::{LegacyForm, batch_body, legacy_form};
@@ -28,11 +29,6 @@ use crate::support::backoff::chance;
 
 /// The mark on every outgoing call.
 pub const VIA: HeaderName = HeaderName::from_static("cache-mirror-via");
-/// Which of our events a call is about, where its body has no place for them: ids joined by commas.
-/// A gateway that knows them all does nothing, so that a ring of gateways comes to rest.
-pub const EVENT_IDS: HeaderName = HeaderName::from_static("cache-mirror-event");
-/// Ids named in that header; a call about more names none, and ends where it arrives.
-const EVENT_IDS_MAX: usize = 100;
 /// Where a legacy peer takes invalidations, and every cache-mirror by default.
 pub const INVALIDATE_PATH: &str = "/api/cache/invalidate";
 /// A probe is a small question: it may not hold deliveries as long as a delivery may.
@@ -54,6 +50,13 @@ pub struct Worker {
 pub(super) enum Ended {
     Acknowledged,
     Later,
+}
+
+/// A failed attempt, and when the next one comes.
+pub(super) struct Setback {
+    pub(super) attempt: u32,
+    pub(super) wait: Duration,
+    pub(super) opens: bool,
 }
 
 /// One request and the judgement on its answer.
@@ -178,8 +181,12 @@ impl Worker {
     /// Takes what one send is to cover. A legacy peer is told types, so everything goes at once.
     fn take(&self) -> Option<Backlog> {
         let config = self.shared.config.get();
-        let limits = match self.peer.kind() {
-            Kind::CacheMirror(_) => {
+        let limits = match (self.peer.kind(), self.peer.is_mirror()) {
+            // It recognises what comes again by the names in a header.
+            (Kind::CacheMirror(_), false) => {
+                Limits { events_max: EVENT_IDS_MAX, bytes_max: usize::MAX }
+            }
+            (Kind::CacheMirror(_), true) => {
                 Limits { events_max: config.batch_events_max, bytes_max: config.batch_bytes_max }
             }
             _ => Limits { events_max: usize::MAX, bytes_max: usize::MAX },
@@ -355,14 +362,20 @@ impl Worker {
         least: Option<Duration>,
         status: Option<u64>,
     ) {
-        let config = self.shared.config.get();
-        let failures = self.peer.with(|state| state.failures) + 1;
-        let wait = config.backoff.wait(failures, chance()).max(least.unwrap_or_default());
-        let (attempt, opens) = self.peer.failed(error, wait, config.breaker_failures);
+        let Setback { attempt, wait, opens } = self.setback(error, least);
         tell::failed(&self.peer, backlog, attempt, status, error, wait);
         if opens {
             tell::breaker(&self.peer, "open");
         }
+    }
+
+    /// The same, told by somebody else.
+    pub(super) fn setback(&self, error: &str, least: Option<Duration>) -> Setback {
+        let config = self.shared.config.get();
+        let failures = self.peer.with(|state| state.failures) + 1;
+        let wait = config.backoff.wait(failures, chance()).max(least.unwrap_or_default());
+        let (attempt, opens) = self.peer.failed(error, wait, config.breaker_failures);
+        Setback { attempt, wait, opens }
     }
 
     /// The way to this peer.
@@ -423,7 +436,7 @@ impl Worker {
         match self.probe().await {
             Err(failure) if matches!(failure.kind, FailureKind::Connect | FailureKind::Address) => {
                 if let Some(backlog) = self.take() {
-                    self.fail(&backlog, &failure.to_string(), None, None);
+                    self.not_reached(&backlog, &failure);
                 }
                 false
             }
@@ -459,20 +472,4 @@ impl Worker {
         }
         Ok(())
     }
-}
-
-/// The ids of all that a backlog holds, under which others know it; none where some are past
-/// naming.
-pub(super) fn event_ids(backlog: &Backlog) -> Option<String> {
-    if !backlog.merged.is_empty() {
-        return None;
-    }
-    let ids: Vec<String> = backlog
-        .events
-        .iter()
-        .flat_map(|event| event.origin_ids())
-        .take(EVENT_IDS_MAX + 1)
-        .map(ToString::to_string)
-        .collect();
-    (1..=EVENT_IDS_MAX).contains(&ids.len()).then(|| ids.join(","))
 }

@@ -2,6 +2,7 @@
 //! Its JSON is what journals hold for years: fields are added with a default, and never change
 //! their meaning.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,9 @@ pub struct Event {
     /// Names of the fields that changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<String>,
+    /// What else the caller said of the entity (its slug, ...): for paths, never interpreted.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, String>,
     /// The origin's ids of the events that a batch brought.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub covers: Vec<EventId>,

@@ -1,6 +1,8 @@
 //! A submission that passed the gate: who, how far, under which id.
 //! Only the gate makes one, and only `resolve` takes it further.
 
+use std::collections::BTreeMap;
+
 use super::{Action, Demand, EventId, Principal, Scope, Selectors, Source, scope::Wall};
 
 /// What the gate made of a [`super::Submission`].
@@ -28,6 +30,8 @@ pub struct Invalidation {
     pub reason: Option<String>,
     /// Names of the fields that changed.
     pub changed: Vec<String>,
+    /// What else was said of the entity.
+    pub fields: BTreeMap<String, String>,
     /// The origin's ids of the events that a batch brought.
     pub covers: Vec<EventId>,
     /// Whether it goes no further than the own cache: see [`super::Event::ends_here`].

@@ -43,6 +43,7 @@ impl Plan {
             action: asked.action,
             reason: asked.reason,
             changed: asked.changed,
+            fields: asked.fields,
             covers: asked.covers,
             ends_here: asked.ends_here,
             quenched_for: asked.quenched_for,

@@ -2,6 +2,7 @@
 //! It carries claims as they were made (`mirror`, a peer's batch); only the gate decides what they
 //! are worth.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -149,6 +150,10 @@ pub struct Told {
     pub mode: Mode,
     /// What happened.
     pub action: Action,
+    /// Names of the fields that changed.
+    pub changed: Vec<String>,
+    /// What else was said of the entity.
+    pub fields: BTreeMap<String, String>,
 }
 
 /// A request to invalidate, parsed and not yet judged.
@@ -164,6 +169,8 @@ pub struct Submission {
     pub reason: Option<String>,
     /// Names of the fields that changed.
     pub changed: Vec<String>,
+    /// What else is said of the entity (its slug, ...): see [`super::Event::fields`].
+    pub fields: BTreeMap<String, String>,
     /// The body's `mirror`, where it was given.
     pub mirror: Option<bool>,
     /// The door.

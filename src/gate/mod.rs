@@ -287,6 +287,7 @@ impl Gate {
             action: submission.action,
             reason: submission.reason,
             changed: submission.changed,
+            fields: submission.fields,
             covers: vec![],
             ends_here: submission.is_marked
                 && submission.peer.is_none()
@@ -332,6 +333,11 @@ impl Gate {
             demand.join(&Demand::new(told.mode, told.selectors));
             invalidation.covers.push(told.id);
             actions.push(told.action);
+            (invalidation.changed, invalidation.fields) = (told.changed, told.fields);
+        }
+        if invalidation.covers.len() != 1 || !is_named_whole {
+            // What was said of one entity is not true of the others.
+            (invalidation.changed, invalidation.fields) = Default::default();
         }
         // One event keeps its name everywhere; of a merged batch the parts are named in `covers`.
         if let ([only], true) = (&invalidation.covers[..], is_named_whole) {

@@ -4,6 +4,8 @@
 //! never pass for "mirror not given". From peers nothing is ignored: a field that this version does
 //! not know widens to `all`.
 
+use std::collections::BTreeMap;
+
 use serde::de::{self, Deserializer, Unexpected};
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +62,7 @@ pub struct InvalidateBody {
     pub reason: Option<String>,
     /// Names of changed fields.
     pub changed: Vec<String>,
+    fields: BTreeMap<String, Id>,
     /// Only tell what would happen.
     pub dry_run: bool,
     /// A peer's batch.
@@ -69,8 +72,12 @@ pub struct InvalidateBody {
 /// What users may write, for the "nearest known field" of an error.
 pub const FIELDS: &[&str] = &[
     "type", "id", "ids", "tag", "tags", "path", "paths", "key", "keys", "pattern", "patterns",
-    "all", "items", "mode", "mirror", "action", "reason", "changed", "dry_run",
+    "all", "items", "mode", "mirror", "action", "reason", "changed", "fields", "dry_run",
 ];
+
+/// Members of `fields`, and the longest name of one in bytes.
+const FIELDS_MAX: usize = 32;
+const FIELD_NAME_BYTES_MAX: usize = 64;
 
 /// Longest `reason`, and longest name in `changed`, in bytes.
 const TEXT_BYTES_MAX: usize = 1024;
@@ -209,6 +216,11 @@ impl InvalidateBody {
         self.action.unwrap_or_default()
     }
 
+    /// What else is said of the entity.
+    pub fn fields(&self) -> BTreeMap<String, String> {
+        self.fields.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect()
+    }
+
     /// Refuses in an item what belongs to the whole request.
     fn refuse_options(&self, at: &str) -> Result<(), BadBody> {
         let given = [
@@ -218,6 +230,7 @@ impl InvalidateBody {
             ("action", self.action.is_some()),
             ("reason", self.reason.is_some()),
             ("changed", !self.changed.is_empty()),
+            ("fields", !self.fields.is_empty()),
             ("dry_run", self.dry_run),
             ("batch", self.batch.is_some()),
         ];
@@ -241,6 +254,22 @@ impl InvalidateBody {
         }
         if self.changed.len() > 1000 || self.changed.iter().any(too_long) {
             return Err(bad("/changed"));
+        }
+        self.check_fields()
+    }
+
+    fn check_fields(&self) -> Result<(), BadBody> {
+        let bad = |message: String, pointer: String| BadBody::Value { message, pointer };
+        if self.fields.len() > FIELDS_MAX {
+            return Err(bad(format!("at most {FIELDS_MAX} fields are allowed"), "/fields".into()));
+        }
+        for (name, value) in &self.fields {
+            let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            if !(1..=FIELD_NAME_BYTES_MAX).contains(&name.len()) || !name.chars().all(is_allowed) {
+                let message = "the name of a field is 1 to 64 of A-Z a-z 0-9 _".to_owned();
+                return Err(bad(message, "/fields".into()));
+            }
+            Label::parse(&value.0).map_err(|e| bad_value(&e, &format!("/fields/{name}")))?;
         }
         Ok(())
     }
@@ -400,6 +429,10 @@ mod tests {
             (r#"{"tag":"x\r\ny"}"#, "control"),
             (r#"{"path":"a"}"#, "must begin with"),
             (r#"{"mode":"gentle","type":"a"}"#, "unknown variant"),
+            (r#"{"type":"a","fields":{"slug":""}}"#, "must not be empty"),
+            (r#"{"type":"a","fields":{"a b":"c"}}"#, "the name of a field"),
+            (r#"{"type":"a","fields":{"slug":["x"]}}"#, "text or a whole number"),
+            (r#"{"items":[{"type":"a","fields":{"x":"y"}}]}"#, "belongs to the whole request"),
         ] {
             let error = read(json).expect_err(json).to_string();
             assert!(error.contains(needle), "{json}: {error}");

@@ -74,6 +74,7 @@ fn mirrored(selectors: Selectors) -> Event {
         action: Action::Update,
         reason: None,
         changed: Vec::new(),
+        fields: Default::default(),
         covers: Vec::new(),
         ends_here: false,
         quenched_for: None,

@@ -4,9 +4,11 @@
 //! This room knows no cache, no peer and no journal.
 
 mod addresses;
+mod pinned;
 mod transport;
 
 pub use addresses::{CheckedResolver, is_forbidden, reason_against};
+pub use pinned::Names;
 pub use transport::{
     Answer, ClientError, Config, Failure, FailureKind, Network, Outgoing, Transport, builder,
     certificates,

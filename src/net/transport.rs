@@ -6,7 +6,7 @@
 
 use std::error::Error as _;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use rustls::pki_types::pem::PemObject;
 use url::Url;
 
 use super::addresses::{CheckedResolver, is_forbidden};
+use super::pinned::{Names, Pinned, SystemNames};
 use crate::support::Live;
 
 /// A request to send.
@@ -103,6 +104,21 @@ pub trait Transport: Send + Sync {
     fn send(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, Failure>>;
     /// The same over a connection of its own, so that a balancer may choose another backend.
     fn send_alone(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, Failure>>;
+
+    /// Every address behind a URL's name that may be reached; none where the URL holds an address,
+    /// or where names have none.
+    fn addresses(&self, _url: &Url) -> BoxFuture<'_, Result<Vec<SocketAddr>, Failure>> {
+        Box::pin(std::future::ready(Ok(vec![])))
+    }
+
+    /// The same exchange with one of these addresses; host and TLS name stay those of the URL.
+    fn send_to(
+        &self,
+        request: Outgoing,
+        _address: SocketAddr,
+    ) -> BoxFuture<'_, Result<Answer, Failure>> {
+        self.send(request)
+    }
 }
 
 /// Limits of the real network.
@@ -120,6 +136,7 @@ pub struct Config {
 pub struct Network {
     current: Live<Clients>,
     authorities: Vec<CertificateDer<'static>>,
+    names: Arc<dyn Names>,
 }
 
 /// The clients of one configuration. Those that know the system's authorities are made when the
@@ -130,6 +147,7 @@ struct Clients {
     authorities: Vec<CertificateDer<'static>>,
     plain: Pair,
     secure: OnceLock<Pair>,
+    pinned: Pinned,
 }
 
 /// A client that keeps connections, and one that never does.
@@ -186,7 +204,15 @@ impl Network {
         authorities: &[CertificateDer<'static>],
     ) -> Result<Self, ClientError> {
         let current = Live::new(Clients::new(config, authorities.to_vec())?);
-        Ok(Self { current, authorities: authorities.to_vec() })
+        let names = Arc::new(SystemNames);
+        Ok(Self { current, authorities: authorities.to_vec(), names })
+    }
+
+    /// Looks up by other means than the system's where every address of a name is asked for.
+    #[must_use]
+    pub fn naming(mut self, names: Arc<dyn Names>) -> Self {
+        self.names = names;
+        self
     }
 
     /// Goes on with other limits, if clients can be built of them; exchanges under way end under
@@ -203,7 +229,8 @@ impl Network {
 impl Clients {
     fn new(config: Config, authorities: Vec<CertificateDer<'static>>) -> Result<Self, ClientError> {
         let plain = Pair::new(config, tls(rustls::RootCertStore::empty())?)?;
-        let clients = Self { config, authorities, plain, secure: OnceLock::new() };
+        let (secure, pinned) = (OnceLock::new(), Pinned::default());
+        let clients = Self { config, authorities, plain, secure, pinned };
         if !clients.authorities.is_empty() {
             // A certificate that is none is told at once, not when it is first needed.
             clients.pair(true)?;
@@ -226,11 +253,8 @@ impl Clients {
 impl Pair {
     fn new(config: Config, tls: rustls::ClientConfig) -> Result<Self, ClientError> {
         let build = |idle_max: usize| {
-            builder_with(tls.clone())
+            limited(builder_with(tls.clone()), config, idle_max)
                 .dns_resolver(CheckedResolver)
-                .connect_timeout(config.connect_time_max)
-                .timeout(config.timeout)
-                .pool_max_idle_per_host(idle_max)
                 .build()
                 .map_err(|error| ClientError(error.to_string()))
         };
@@ -239,11 +263,37 @@ impl Pair {
 }
 
 impl Clients {
+    /// The client for one address behind a name.
+    fn client_to(&self, url: &Url, address: SocketAddr) -> Result<Client, Failure> {
+        let failed = |error: ClientError| Failure::new(FailureKind::Other, error.to_string());
+        if is_forbidden(address.ip()) {
+            return Err(Failure::new(FailureKind::Address, "an address never connected to"));
+        }
+        let is_secure = url.scheme() == "https";
+        self.pinned.client(url, address, || {
+            let roots = match is_secure {
+                true => roots(&self.authorities).map_err(failed)?,
+                false => rustls::RootCertStore::empty(),
+            };
+            let builder = builder_with(tls(roots).map_err(failed)?);
+            limited(builder, self.config, 1)
+                .dns_resolver(Arc::new(super::pinned::Only(address)))
+                .build()
+                .map_err(|error| failed(ClientError(error.to_string())))
+        })
+    }
+
     async fn exchange(
         &self,
         choose: fn(&Pair) -> &Client,
         request: Outgoing,
     ) -> Result<Answer, Failure> {
+        let pair = self.pair(request.url.scheme() == "https");
+        let pair = pair.map_err(|error| Failure::new(FailureKind::Other, error.to_string()))?;
+        self.exchange_over(choose(pair), request).await
+    }
+
+    async fn exchange_over(&self, client: &Client, request: Outgoing) -> Result<Answer, Failure> {
         if let Some(address) = literal_address(&request.url)
             && is_forbidden(address)
         {
@@ -255,9 +305,7 @@ impl Clients {
                 .map_err(|_| Failure::new(FailureKind::Other, format!("{name} holds no text")))?;
             headers.insert(name, value);
         }
-        let pair = self.pair(request.url.scheme() == "https");
-        let pair = pair.map_err(|error| Failure::new(FailureKind::Other, error.to_string()))?;
-        let mut response = choose(pair)
+        let mut response = client
             .request(request.method, request.url)
             .headers(headers)
             .timeout(request.timeout)
@@ -298,6 +346,42 @@ impl Transport for Network {
         let clients = self.current.get();
         Box::pin(async move { clients.exchange(|pair| &pair.alone, request).await })
     }
+
+    fn addresses(&self, url: &Url) -> BoxFuture<'_, Result<Vec<SocketAddr>, Failure>> {
+        let host = url.domain().map(str::to_owned);
+        let port = url.port_or_known_default().unwrap_or_default();
+        Box::pin(async move {
+            let Some(host) = host else { return Ok(vec![]) };
+            let found = self.names.look_up(&host, port).await;
+            let found =
+                found.map_err(|error| Failure::new(FailureKind::Connect, error.to_string()))?;
+            let allowed = super::pinned::allowed(found);
+            if allowed.is_empty() {
+                let cause = "resolves to no address that may be reached";
+                return Err(Failure::new(FailureKind::Address, cause));
+            }
+            Ok(allowed)
+        })
+    }
+
+    fn send_to(
+        &self,
+        request: Outgoing,
+        address: SocketAddr,
+    ) -> BoxFuture<'_, Result<Answer, Failure>> {
+        let clients = self.current.get();
+        Box::pin(async move {
+            let client = clients.client_to(&request.url, address)?;
+            clients.exchange_over(&client, request).await
+        })
+    }
+}
+
+fn limited(builder: ClientBuilder, config: Config, idle_max: usize) -> ClientBuilder {
+    builder
+        .connect_timeout(config.connect_time_max)
+        .timeout(config.timeout)
+        .pool_max_idle_per_host(idle_max)
 }
 
 /// What every client of this product is built from: no redirect is followed, no proxy of the

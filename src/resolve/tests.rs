@@ -54,6 +54,7 @@ fn of(selectors: Selectors) -> Invalidation {
         action: Action::Update,
         reason: None,
         changed: vec![],
+        fields: Default::default(),
         covers: vec![],
         ends_here: false,
         quenched_for: None,

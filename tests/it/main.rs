@@ -21,6 +21,7 @@ mod names;
 mod operate;
 mod pace;
 mod reload;
+mod revalidate;
 mod shutdown;
 mod stream;
 mod trust;

@@ -41,6 +41,36 @@ fn events_are_listed_newest_last_and_told_whole() {
     assert_eq!(story["mirrors"][0]["peer"], "gone");
 }
 
+/// The story is whole: mirrors, and what is beside the instance, each with its last error.
+#[test]
+fn an_event_is_told_over_all_destinations() {
+    let desk = Desk::new();
+    let site = [
+        "revalidate.url=http://127.0.0.1:1/api/revalidate",
+        "revalidate.secret=a-secret-of-the-site",
+        "revalidate.paths.posts=/posts/{slug}",
+        "revalidate.paths.pages=/pages",
+    ];
+    let (_server, url) = desk.serve(&[&lonely()[..], &site].concat());
+    let fields = r#"{"type":"posts","id":"1","fields":{"slug":"red-shoe"}}"#;
+    http(&url, "POST", "/api/cache/invalidate", fields);
+    let listed = desk.ask(&url, &["events", "--json"]).ended(0).json();
+    let id = listed["events"][0]["id"].as_str().expect("an id");
+    let told = until("both have failed", || {
+        let told = desk.ask(&url, &["events", id]).ended(0).stdout;
+        (told.matches("failed").count() == 2).then_some(told)
+    });
+    let (mirrors, beside) = told.split_once("\n  beside\n").expect("two lists");
+    assert!(mirrors.contains("slug=red-shoe") && mirrors.contains("gone"), "{told}");
+    for part in ["nextjs", "Connection refused", "in a row", "cache-mirror mirrors retry nextjs"] {
+        assert!(beside.contains(part), "{part:?} in\n{told}");
+    }
+    let story = desk.ask(&url, &["events", id, "--json"]).ended(0).json();
+    let beside = &story["beside"][0];
+    assert_eq!((&beside["peer"], &beside["status"]), (&"nextjs".into(), &"failed".into()));
+    assert!(beside["attempts"].as_u64() >= Some(1), "{story}");
+}
+
 #[test]
 fn an_event_that_is_not_kept_is_said_to_be_gone_with_where_to_look() {
     let desk = Desk::new();

@@ -198,6 +198,7 @@ fn submission(selectors: Selectors) -> Submission {
         action: cache_mirror::domain::Action::Update,
         reason: None,
         changed: vec![],
+        fields: Default::default(),
         mirror: None,
         source: Source::Api,
         is_marked: false,

@@ -7,6 +7,7 @@ mod logins;
 mod names;
 mod peers;
 mod reload;
+mod revalidate;
 mod settings;
 mod sources;
 

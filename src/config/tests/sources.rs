@@ -310,6 +310,8 @@ fn no_error_and_no_listing_shows_a_secret() {
         "mirrors.login.body = '{\"apikey\":\"hunter2\"'",
         "[[auth.service_accounts]]\nemail = 'x'\npassword_hash = 'hunter2'",
         "[[auth.service_accounts]]\nemail = 'x'\npassword = 'hunter2'",
+        "revalidate.secret = ['hunter2']",
+        "[[revalidate.targets]]\nurl = 'https://me:hunter2@a.org'\nsecret = 'hunter2'",
     ] {
         hidden(Scene::file(toml).bad());
     }

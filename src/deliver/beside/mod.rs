@@ -7,6 +7,9 @@
 
 pub mod revalidate;
 mod send;
+pub mod signature;
+mod tell;
+pub mod template;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +23,10 @@ use super::verdict::{Verdict, judge};
 use crate::journal::Backlog;
 use crate::net::Answer;
 
-pub use revalidate::Revalidate;
+pub use revalidate::{Form, Revalidate};
+pub use send::EVENT_IDS;
+pub(super) use send::{EVENT_IDS_MAX, event_ids};
+pub use signature::Signer;
 
 /// What is beside this instance.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,6 +66,20 @@ impl Neighbour {
     pub fn is_probed(&self) -> bool {
         match self {
             Self::Revalidate(_) => true,
+        }
+    }
+
+    /// Whether each address behind its name is called.
+    pub fn is_for_all_addresses(&self) -> bool {
+        match self {
+            Self::Revalidate(revalidate) => revalidate.is_for_all_addresses,
+        }
+    }
+
+    /// What signs its calls, where they are signed.
+    pub fn signer(&self) -> Option<&Signer> {
+        match self {
+            Self::Revalidate(revalidate) => revalidate.signer.as_ref(),
         }
     }
 

@@ -1,27 +1,45 @@
 //! Making the calls of one backlog: in order, each held by the limiter, until one fails.
 //!
 //! Only when all are acknowledged does the cursor move; a backlog that failed half-way is called
-//! for from its beginning, which costs the neighbour a repetition and nothing else.
+//! for from its beginning, which costs the neighbour a repetition and nothing else. Where each
+//! address behind a name is called, they are called at once: a dead one delays no other.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+use reqwest::header::HeaderName;
 use tokio::time::Instant;
 
+use super::tell::{self, Again, Tried};
 use super::{Call, Neighbour};
-use crate::activity::{Activity, Kind, joined};
+use crate::deliver::tell as lines;
 use crate::deliver::verdict::Verdict;
-use crate::deliver::worker::{EVENT_IDS, Ended, VIA, Worker, event_ids};
-use crate::domain::Status;
+use crate::deliver::worker::{Ended, VIA, Worker};
 use crate::journal::Backlog;
-use crate::net::Outgoing;
+use crate::net::{Failure, Outgoing};
+use crate::support::clock;
 
 /// A 429 without `Retry-After`.
 const THROTTLE_DEFAULT: Duration = Duration::from_secs(1);
 
+/// Which of our events a call is about, where its body has no place for them: ids joined by commas.
+/// A gateway that knows them all does nothing, so that a ring of gateways comes to rest.
+pub const EVENT_IDS: HeaderName = HeaderName::from_static("cache-mirror-event");
+/// Ids named in that header; a call about more names none, and ends where it arrives.
+pub const EVENT_IDS_MAX: usize = 100;
+
+/// What the calls of one backlog have in common.
+struct Round<'a> {
+    neighbour: &'a Neighbour,
+    backlog: &'a Backlog,
+    ids: Option<String>,
+}
+
 impl Worker {
     /// Makes every call that a backlog asks for.
     pub(in crate::deliver) async fn call(&self, backlog: &Backlog, neighbour: &Neighbour) -> Ended {
-        let ids = event_ids(backlog);
+        let round = Round { neighbour, backlog, ids: event_ids(backlog) };
         for (at, call) in neighbour.calls(backlog).into_iter().enumerate() {
             if at > 0 {
                 tokio::select! {
@@ -29,56 +47,150 @@ impl Worker {
                     _ = self.peer.limiter.turn() => {}
                 }
             }
-            if !self.make(backlog, neighbour, call, ids.as_deref()).await {
+            if !self.make(&round, &call, at).await {
                 return Ended::Later;
             }
         }
         Ended::Acknowledged
     }
 
-    /// One call; whether it was acknowledged.
-    async fn make(
+    /// Nobody could be asked who the neighbour is: as if its first call had failed. A backlog with
+    /// nothing for it is settled all the same.
+    pub(in crate::deliver) fn not_reached(&self, backlog: &Backlog, why: &Failure) {
+        let Some(neighbour) = self.peer.config.errand.neighbour() else {
+            return self.fail(backlog, &why.to_string(), None, None);
+        };
+        let Some(call) = neighbour.calls(backlog).into_iter().next() else {
+            return self.shared.journal.ack(&self.peer.destination, backlog);
+        };
+        let round = Round { neighbour, backlog, ids: event_ids(backlog) };
+        let verdict = Verdict::Refused(why.to_string(), None);
+        let tried = Tried { address: None, answer: None, verdict, took: Duration::ZERO };
+        self.conclude_call(&round, &call, &[tried]);
+    }
+
+    /// One call, to one address or to each; whether all acknowledged it.
+    async fn make(&self, round: &Round<'_>, call: &Call, at: usize) -> bool {
+        let addresses = match round.neighbour.is_for_all_addresses() {
+            true => self.transport().addresses(&call.url).await,
+            false => Ok(vec![]),
+        };
+        let tried = match addresses {
+            Ok(addresses) if addresses.is_empty() => {
+                vec![self.exchange(round, call, at, None).await]
+            }
+            Ok(addresses) => {
+                let one = |(nth, address)| async move {
+                    if nth > 0 {
+                        self.peer.limiter.turn().await;
+                    }
+                    self.exchange(round, call, at, Some(address)).await
+                };
+                join_all(addresses.into_iter().enumerate().map(one)).await
+            }
+            Err(failure) => {
+                let verdict = Verdict::Refused(failure.to_string(), None);
+                vec![Tried { address: None, answer: None, verdict, took: Duration::ZERO }]
+            }
+        };
+        self.conclude_call(round, call, &tried)
+    }
+
+    /// One request and the judgement on its answer.
+    async fn exchange(
         &self,
-        backlog: &Backlog,
-        neighbour: &Neighbour,
-        call: Call,
-        ids: Option<&str>,
-    ) -> bool {
+        round: &Round<'_>,
+        call: &Call,
+        at: usize,
+        address: Option<SocketAddr>,
+    ) -> Tried {
         let begun = Instant::now();
         self.peer.with(|state| state.requests += 1);
-        let Call { method, url, mut headers, body, timeout, paths, tags } = call;
-        headers.push((VIA, self.shared.sender.instance.clone()));
-        headers.extend(ids.map(|ids| (EVENT_IDS, ids.to_owned())));
-        let request = Outgoing { method, url, headers, body, timeout };
-        let answered = self.transport().send(request).await;
-        let (verdict, status) = match &answered {
-            Ok(answer) => (neighbour.judge(answer), Some(u64::from(answer.status))),
+        let Call { method, url, headers, body, timeout, .. } = call.clone();
+        let mut request = Outgoing { method, url, headers, body, timeout };
+        request.headers.push((VIA, self.shared.sender.instance.clone()));
+        request.headers.extend(round.ids.clone().map(|ids| (EVENT_IDS, ids)));
+        if let Some(signer) = round.neighbour.signer() {
+            let id = self.message_id(round.backlog, at);
+            request.headers.extend(signer.headers(&id, clock::wall_ms() / 1000, &request.body));
+        }
+        let answered = match address {
+            None => self.transport().send(request).await,
+            Some(address) => self.transport().send_to(request, address).await,
+        };
+        let (verdict, answer) = match answered {
+            Ok(answer) => (round.neighbour.judge(&answer), Some(answer)),
             Err(failure) => (Verdict::Refused(failure.to_string(), None), None),
         };
-        match verdict {
-            Verdict::Acknowledged => {
-                let (paths, tags) = (joined(&paths), joined(&tags));
-                Activity {
-                    event: Kind::Revalidate,
-                    msg: "revalidated",
-                    event_ids: ids,
-                    peer: Some(&self.peer.config.name),
-                    status: Some(Status::Delivered.as_str()),
-                    http_status: status,
-                    duration_ms: Some(begun.elapsed().as_secs_f64() * 1e3),
-                    paths: (!paths.is_empty()).then_some(&paths),
-                    tags: (!tags.is_empty()).then_some(&tags),
-                    ..Activity::default()
-                }
-                .emit();
-                return true;
-            }
-            Verdict::Throttled(wait) => {
-                self.peer.throttled(wait.unwrap_or(THROTTLE_DEFAULT));
-            }
-            Verdict::Unauthorized => self.fail(backlog, "http 401", None, status),
-            Verdict::Refused(reason, wait) => self.fail(backlog, &reason, wait, status),
-        }
-        false
+        Tried { address, answer, verdict, took: begun.elapsed() }
     }
+
+    /// What a receiver knows a message by: the same for the same calls tried again, and another
+    /// where something was merged in since.
+    fn message_id(&self, backlog: &Backlog, at: usize) -> String {
+        format!("{}-{}-{}-{at}", self.shared.sender.epoch, backlog.first_seq, backlog.through)
+    }
+
+    /// Turns what became of a call into lines, and a wait where it failed anywhere.
+    fn conclude_call(&self, round: &Round<'_>, call: &Call, tried: &[Tried]) -> bool {
+        let (mut errors, mut wait, mut throttled) = (Vec::new(), None, None);
+        for one in tried {
+            match &one.verdict {
+                Verdict::Acknowledged => continue,
+                Verdict::Throttled(asked) => {
+                    throttled = throttled.max(Some(asked.unwrap_or(THROTTLE_DEFAULT)));
+                    continue;
+                }
+                Verdict::Refused(_, asked) => wait = wait.max(*asked),
+                Verdict::Unauthorized => {}
+            }
+            let place = one.address.map(|address| format!("{}: ", address.ip()));
+            errors.push(format!(
+                "{}{}",
+                place.unwrap_or_default(),
+                one.error().unwrap_or_default()
+            ));
+        }
+        self.peer.replied(tried.iter().filter_map(|one| Some((one.address?.ip(), one.error()))));
+        let again = (!errors.is_empty()).then(|| {
+            let setback = self.setback(&errors.join("; "), wait.max(throttled));
+            (setback.opens, Again { attempt: setback.attempt, wait: setback.wait })
+        });
+        let events = round.backlog.events.len() as u64 + round.backlog.merged_count;
+        for one in tried.iter().filter(|one| !matches!(one.verdict, Verdict::Throttled(_))) {
+            let again = again.map(|(_, again)| again).filter(|_| one.error().is_some());
+            tell::tried(
+                &self.peer,
+                round.neighbour,
+                call,
+                (round.ids.as_deref(), events),
+                one,
+                again,
+            );
+        }
+        if let (Some(wait), None) = (throttled, again) {
+            self.peer.throttled(wait);
+            lines::throttled(&self.peer, round.backlog, wait);
+        }
+        if again.is_some_and(|(opens, _)| opens) {
+            lines::breaker(&self.peer, "open");
+        }
+        again.is_none() && throttled.is_none()
+    }
+}
+
+/// The ids of all that a backlog holds, under which others know it; none where some are past
+/// naming.
+pub(in crate::deliver) fn event_ids(backlog: &Backlog) -> Option<String> {
+    if !backlog.merged.is_empty() {
+        return None;
+    }
+    let ids: Vec<String> = backlog
+        .events
+        .iter()
+        .flat_map(|event| event.origin_ids())
+        .take(EVENT_IDS_MAX + 1)
+        .map(ToString::to_string)
+        .collect();
+    (1..=EVENT_IDS_MAX).contains(&ids.len()).then(|| ids.join(","))
 }

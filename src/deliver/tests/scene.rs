@@ -74,6 +74,7 @@ pub fn mirrored(selectors: Selectors) -> Event {
         action: Action::Update,
         reason: None,
         changed: vec![],
+        fields: Default::default(),
         covers: vec![],
         ends_here: false,
         quenched_for: None,

@@ -1,6 +1,7 @@
 //! Peers in memory: a transport that follows a script and remembers what it was asked.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -31,6 +32,9 @@ pub struct Asked {
     pub text: String,
     pub bearer: Option<String>,
     pub via: Option<String>,
+    pub event_ids: Option<String>,
+    /// Which of several addresses behind the name it was sent to.
+    pub to: Option<SocketAddr>,
     pub at: Instant,
 }
 
@@ -66,11 +70,23 @@ pub struct Stub {
     script: Box<Script>,
     asked: Mutex<Vec<Asked>>,
     counts: Mutex<BTreeMap<(String, What), usize>>,
+    addresses: Vec<SocketAddr>,
 }
 
 impl Stub {
     pub fn new(script: impl Fn(&Asked) -> Reaction + Send + Sync + 'static) -> Self {
-        Self { script: Box::new(script), asked: Mutex::default(), counts: Mutex::default() }
+        Self {
+            script: Box::new(script),
+            asked: Mutex::default(),
+            counts: Mutex::default(),
+            addresses: vec![],
+        }
+    }
+
+    /// Every name has these addresses.
+    pub fn at(self, addresses: &[&str]) -> Self {
+        let addresses = addresses.iter().map(|text| text.parse().expect("address")).collect();
+        Self { addresses, ..self }
     }
 
     /// What was asked of one peer, in order.
@@ -79,7 +95,7 @@ impl Stub {
         asked.iter().filter(|one| one.host == host && one.what == what).cloned().collect()
     }
 
-    fn note(&self, request: &Outgoing) -> Asked {
+    fn note(&self, request: &Outgoing, to: Option<SocketAddr>) -> Asked {
         let host = request.url.host_str().unwrap_or_default().to_owned();
         let what = match request.url.path() {
             crate::deliver::identity::PATH => What::Probe,
@@ -101,6 +117,8 @@ impl Stub {
             text: String::from_utf8(request.body.to_vec()).expect("text"),
             bearer: header("authorization"),
             via: header("cache-mirror-via"),
+            event_ids: header("cache-mirror-event"),
+            to,
             at: Instant::now(),
         };
         self.asked.lock().push(asked.clone());
@@ -110,9 +128,35 @@ impl Stub {
 
 impl Transport for Stub {
     fn send(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, Failure>> {
+        self.play(request, None)
+    }
+
+    fn addresses(&self, _url: &Url) -> BoxFuture<'_, Result<Vec<SocketAddr>, Failure>> {
+        Box::pin(std::future::ready(Ok(self.addresses.clone())))
+    }
+
+    fn send_to(
+        &self,
+        request: Outgoing,
+        address: SocketAddr,
+    ) -> BoxFuture<'_, Result<Answer, Failure>> {
+        self.play(request, Some(address))
+    }
+
+    fn send_alone(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, Failure>> {
+        self.send(request)
+    }
+}
+
+impl Stub {
+    fn play(
+        &self,
+        request: Outgoing,
+        to: Option<SocketAddr>,
+    ) -> BoxFuture<'_, Result<Answer, Failure>> {
         Box::pin(async move {
             let fail = |kind| Err(Failure { kind, cause: "as the script says".into() });
-            match (self.script)(&self.note(&request)) {
+            match (self.script)(&self.note(&request, to)) {
                 Reaction::Answer(answer) => Ok(answer),
                 Reaction::Fail(kind) => fail(kind),
                 Reaction::Hang => {
@@ -121,10 +165,6 @@ impl Transport for Stub {
                 }
             }
         })
-    }
-
-    fn send_alone(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, Failure>> {
-        self.send(request)
     }
 }
 

@@ -10,6 +10,7 @@ fn submission(selectors: Selectors) -> Submission {
         action: Action::Delete,
         reason: Some("why".into()),
         changed: vec!["title".into()],
+        fields: Default::default(),
         mirror: None,
         source: Source::Api,
         is_marked: false,
@@ -20,7 +21,14 @@ fn submission(selectors: Selectors) -> Submission {
 }
 
 fn told(name: &str) -> Told {
-    Told { id: EventId::fresh(), selectors: whole(name), mode: Mode::Hard, action: Action::Delete }
+    Told {
+        id: EventId::fresh(),
+        selectors: whole(name),
+        mode: Mode::Hard,
+        action: Action::Delete,
+        changed: vec!["slug".into()],
+        fields: [("slug".to_owned(), name.to_owned())].into(),
+    }
 }
 
 fn batch(events: Vec<Told>) -> PeerBatch {
@@ -90,6 +98,8 @@ fn one_event_keeps_its_name_everywhere() {
     assert_eq!((admitted.scope, admitted.origin.as_str()), (Scope::Local, "b"));
     assert_eq!((admitted.covers, admitted.action), (vec![id], Action::Delete));
     assert_eq!(admitted.foreign_cascade, whole("feed"));
+    assert_eq!(admitted.changed, ["slug"]);
+    assert_eq!(admitted.fields["slug"], "posts");
 }
 
 #[test]
@@ -102,6 +112,7 @@ fn several_events_become_one_that_names_them() {
     assert_eq!(admitted.covers, ids);
     assert_eq!(admitted.demand, Demand { hard: whole("posts"), soft: whole("pages") });
     assert_eq!(admitted.action, Action::Update, "there is no one action");
+    assert!(admitted.changed.is_empty() && admitted.fields.is_empty(), "nor one slug");
 }
 
 /// S3 3.4, invariant I12: what had its effect is left out, the rest has it.

@@ -82,6 +82,9 @@ pub struct EventAnswer {
     pub covers: Vec<EventId>,
     pub reason: Option<String>,
     pub changed: Vec<String>,
+    /// What else was said of the entity.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, String>,
     /// Where it stands at every mirror; left out of a page of the journal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mirrors: Option<Vec<Outcome>>,

@@ -78,6 +78,7 @@ pub fn told(event: &Event) -> EventAnswer {
         covers: event.covers.clone(),
         reason: event.reason.clone(),
         changed: event.changed.clone(),
+        fields: event.fields.clone(),
         mirrors: None,
         beside: None,
     }

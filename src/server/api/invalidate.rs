@@ -143,7 +143,7 @@ pub fn submission(
     selectors_max: usize,
 ) -> Result<Submission, Problem> {
     let selectors = body.selectors(selectors_max)?;
-    let (mode, action) = (body.mode(), body.action());
+    let (mode, action, fields) = (body.mode(), body.action(), body.fields());
     let peer: Option<PeerBatch> = body.batch.map(PeerBatch::from);
     Ok(Submission {
         selectors,
@@ -151,6 +151,7 @@ pub fn submission(
         action,
         reason: body.reason,
         changed: body.changed,
+        fields,
         mirror: body.mirror,
         source: if peer.is_some() { Source::Mirror } else { Source::Api },
         is_marked: call.is_marked(),

@@ -62,12 +62,21 @@ fn members() -> Map<String, Value> {
 fn options() -> Map<String, Value> {
     let actions = ["create", "update", "delete", "restore", "force_delete", "archive"];
     let text = json!({ "type": "string", "maxLength": 1024 });
+    let fields = json!({
+        "description": "What else is known of the entity, for the paths of revalidate targets: its \
+            slug, its category.",
+        "type": "object",
+        "propertyNames": { "pattern": "^[A-Za-z0-9_]{1,64}$" },
+        "additionalProperties": { "anyOf": [label(), { "type": "integer" }] },
+        "maxProperties": 32,
+    });
     let options = json!({
         "mode": { "enum": ["hard", "soft"], "default": "hard" },
         "mirror": { "type": "boolean", "default": true },
         "action": { "enum": actions, "default": "update" },
         "reason": text,
         "changed": list(&text),
+        "fields": fields,
         "dry_run": { "type": "boolean", "default": false },
     });
     options.as_object().cloned().unwrap_or_default()

@@ -139,7 +139,12 @@ impl Drop for StubPeer {
 impl StubPeer {
     /// Starts one on a free port.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::start_at(0).await
+    }
+
+    /// Starts one on this port.
+    pub async fn start_at(port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let state = Arc::new(State::default());
         let server = tokio::spawn(serve(listener, Arc::clone(&state)));

@@ -1,0 +1,290 @@
+//! Which paths, or tags, of a site an event is about: templates such as `/products/{slug}`.
+//!
+//! What is filled in is escaped, so that no value of a caller's can lead to another path than the
+//! template's. A template with a variable that an event does not tell is left out, or replaced by
+//! its `otherwise`. Where it cannot be known whether a filter lets an event through, it does: a
+//! page is asked for once too often rather than not at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::{Action, TypeName};
+
+/// Longest template, and longest path that Next.js takes, in bytes.
+pub const TEMPLATE_BYTES_MAX: usize = 1024;
+
+/// A piece of a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Variable(String),
+}
+
+/// A path or a tag with variables, and which events it is for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Template {
+    parts: Vec<Part>,
+    /// The actions it is for; empty for all.
+    pub actions: Vec<Action>,
+    /// It is only for events that changed one of these; empty for all.
+    pub when_fields: BTreeSet<String>,
+    /// It is not for events that changed nothing else.
+    pub ignore_fields: BTreeSet<String>,
+    /// What is said where a variable is unknown.
+    pub otherwise: Option<String>,
+}
+
+/// What is known of one entity, or of a whole type.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// Its type.
+    pub name: &'a TypeName,
+    /// Its id; `None` for the whole type.
+    pub id: Option<&'a str>,
+    /// What happened to it; `None` where that is past knowing.
+    pub action: Option<Action>,
+    /// The fields that changed; empty where nobody said.
+    pub changed: &'a [String],
+    /// What else was said of it.
+    pub fields: &'a BTreeMap<String, String>,
+}
+
+/// How a value is written into a template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writing {
+    /// As a part of one segment of a path.
+    Path,
+    /// As it is: tags are opaque.
+    Tag,
+}
+
+impl Template {
+    /// Reads `/products/{slug}`.
+    ///
+    /// # Errors
+    /// What was expected instead.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const VARIABLE: &str = "expected variables as {name}, of A-Z a-z 0-9 _";
+        if text.is_empty() || text.len() > TEMPLATE_BYTES_MAX || text.contains(char::is_control) {
+            return Err("expected 1 to 1024 bytes without control characters");
+        }
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '}']) {
+            let (before, after) = rest.split_at(at);
+            let inside = after.strip_prefix('{').ok_or(VARIABLE)?;
+            let (name, behind) = inside.split_once('}').ok_or(VARIABLE)?;
+            let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            if name.is_empty() || !name.chars().all(is_allowed) {
+                return Err(VARIABLE);
+            }
+            if !before.is_empty() {
+                parts.push(Part::Text(before.to_owned()));
+            }
+            parts.push(Part::Variable(name.to_owned()));
+            rest = behind;
+        }
+        if !rest.is_empty() {
+            parts.push(Part::Text(rest.to_owned()));
+        }
+        Ok(Self { parts, ..Self::default() })
+    }
+
+    /// What it says of an entity, if it is meant and can be said.
+    pub fn fill(&self, facts: &Facts<'_>, writing: Writing) -> Option<String> {
+        if !self.is_meant(facts) {
+            return None;
+        }
+        self.written(facts, writing).or_else(|| self.otherwise.clone())
+    }
+
+    fn is_meant(&self, facts: &Facts<'_>) -> bool {
+        let is_of =
+            |fields: &BTreeSet<String>| facts.changed.iter().any(|one| fields.contains(one));
+        let is_action = facts.action.is_none_or(|action| self.actions.contains(&action));
+        let is_told = !facts.changed.is_empty();
+        let is_beside = facts.changed.iter().all(|one| self.ignore_fields.contains(one));
+        (self.actions.is_empty() || is_action)
+            && (self.when_fields.is_empty() || !is_told || is_of(&self.when_fields))
+            && !(is_told && is_beside)
+    }
+
+    fn written(&self, facts: &Facts<'_>, writing: Writing) -> Option<String> {
+        let mut out = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => out.push_str(text),
+                Part::Variable(name) => {
+                    let value = facts.value(name).filter(|value| !value.is_empty())?;
+                    match writing {
+                        Writing::Tag => out.push_str(value),
+                        Writing::Path => push_escaped(&mut out, value)?,
+                    }
+                }
+            }
+        }
+        Some(out)
+    }
+}
+
+impl Facts<'_> {
+    fn value(&self, name: &str) -> Option<&str> {
+        match name {
+            "id" => self.id,
+            "type" => Some(self.name.as_str()),
+            "action" => self.action.map(Action::as_str),
+            other => self.fields.get(other).map(String::as_str),
+        }
+    }
+}
+
+/// Percent-encodes all but the unreserved characters (RFC 3986 section 2.3). `.` and `..` have no
+/// form that everybody takes for a name: they are refused.
+fn push_escaped(out: &mut String, value: &str) -> Option<()> {
+    if matches!(value, "." | "..") {
+        return None;
+    }
+    for byte in value.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte));
+            }
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    Some(())
+}
+
+/// The templates of a target.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Templates {
+    /// By type.
+    pub of: BTreeMap<TypeName, Vec<Template>>,
+    /// Of types that have none of their own.
+    pub of_others: Vec<Template>,
+    /// Of every event, whatever it is about.
+    pub always: Vec<Template>,
+}
+
+impl Templates {
+    /// Adds what is to be said of one entity or type.
+    pub fn fill(&self, facts: &Facts<'_>, writing: Writing, out: &mut BTreeSet<String>) {
+        let own = self.of.get(facts.name).unwrap_or(&self.of_others);
+        out.extend(own.iter().filter_map(|template| template.fill(facts, writing)));
+    }
+
+    /// Adds what is to be said where everything was cleared: of every type what needs no id.
+    pub fn fill_all(&self, facts: &Facts<'_>, writing: Writing, out: &mut BTreeSet<String>) {
+        for name in self.of.keys() {
+            self.fill(&Facts { name, ..*facts }, writing, out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn name() -> TypeName {
+        TypeName::parse("products").expect("a type")
+    }
+
+    fn template(text: &str) -> Template {
+        Template::parse(text).expect("a template")
+    }
+
+    fn strings(list: &[&str]) -> Vec<String> {
+        list.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    /// S1 1.6, 1.29: a path for each variable that is known, none for one that is not.
+    #[test]
+    fn variables_are_filled_in_or_the_template_is_left_out() {
+        let fields: BTreeMap<String, String> =
+            [("slug", "red-shoe"), ("category", "a/b?c"), ("up", ".."), ("none", "")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into();
+        let name = name();
+        let facts = Facts {
+            name: &name,
+            id: Some("42"),
+            action: Some(Action::Archive),
+            changed: &[],
+            fields: &fields,
+        };
+        for (text, expected) in [
+            ("/", Some("/")),
+            ("/products/{id}", Some("/products/42")),
+            ("/products/{slug}", Some("/products/red-shoe")),
+            ("/{type}/{slug}-{id}.html", Some("/products/red-shoe-42.html")),
+            ("/{action}", Some("/archive")),
+            ("/category/{category}", Some("/category/a%2Fb%3Fc")),
+            ("/products/{size}", None),
+            ("/products/{up}", None),
+            ("/products/{none}", None),
+        ] {
+            let filled = template(text).fill(&facts, Writing::Path);
+            assert_eq!(filled.as_deref(), expected, "{text}");
+        }
+        let whole = Facts { id: None, ..facts };
+        assert_eq!(template("/products/{id}").fill(&whole, Writing::Path), None);
+        let with_pattern =
+            Template { otherwise: Some("/products/[id]".into()), ..template("/products/{id}") };
+        let filled = with_pattern.fill(&whole, Writing::Path);
+        assert_eq!(filled.as_deref(), Some("/products/[id]"));
+    }
+
+    #[test]
+    fn what_is_no_template_is_refused() {
+        for text in ["", "/{", "/}", "/{}", "/{a b}", "/{a{b}}", "/\n", &"x".repeat(1025)] {
+            assert!(Template::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    /// S1 1.9, 1.31, S4 4.9: filters by action and by changed fields; in doubt a page is meant.
+    #[test]
+    fn filters_leave_out_what_is_surely_not_meant() {
+        let set = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
+        let by_action = Template { actions: vec![Action::Archive], ..template("/") };
+        let by_field = Template { when_fields: set(&["slug", "name"]), ..template("/") };
+        let unless = Template { ignore_fields: set(&["admin_notes"]), ..template("/") };
+        let (name, fields) = (name(), BTreeMap::new());
+        for (which, action, changed, is_meant) in [
+            (&by_action, Some(Action::Archive), &[][..], true),
+            (&by_action, Some(Action::Update), &[], false),
+            (&by_action, None, &[], true),
+            (&by_field, None, &["slug"], true),
+            (&by_field, None, &["stock", "name"], true),
+            (&by_field, None, &["stock"], false),
+            (&by_field, None, &[], true),
+            (&unless, None, &["admin_notes"], false),
+            (&unless, None, &["admin_notes", "price"], true),
+            (&unless, None, &[], true),
+        ] {
+            let changed = strings(changed);
+            let facts = Facts { name: &name, id: None, action, changed: &changed, fields: &fields };
+            let filled = which.fill(&facts, Writing::Path);
+            assert_eq!(filled.is_some(), is_meant, "{action:?} {changed:?}");
+        }
+    }
+
+    proptest! {
+        /// Whatever a caller says, it stays inside one segment of the template's path.
+        #[test]
+        fn no_variable_leaks_unescaped(value in "\\PC{1,24}", id in "\\PC{1,24}") {
+            let fields = BTreeMap::from([("slug".to_owned(), value)]);
+            let name = name();
+            let facts = Facts {
+                name: &name, id: Some(&id), action: None, changed: &[], fields: &fields,
+            };
+            if let Some(path) = template("/p/{slug}/{id}").fill(&facts, Writing::Path) {
+                prop_assert_eq!(path.matches('/').count(), 3);
+                let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~%/".contains(c);
+                prop_assert!(path.chars().all(is_plain), "{}", path);
+                let url = url::Url::parse(&format!("http://h{path}")).expect("a URL");
+                prop_assert_eq!(url.path(), path.as_str(), "nothing is folded away");
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Frameworks beside the instance: what they are called for, and how often.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::scene::{entity, journal_config};
+use super::stub::{Stub, good_legacy, good_mirror, ok, unwell};
+use super::*;
+use crate::deliver::beside::template::{Template, Templates};
+use crate::deliver::beside::{Form, Neighbour, Revalidate};
+use crate::domain::{Demand, Event, Selector, Selectors, TypeName};
+use crate::journal::{Backlog, sim::SimDisk};
+use crate::net::FailureKind;
+use crate::support::Secret;
+
+fn templates(of: &[(&str, &[&str])]) -> Templates {
+    let template = |text: &&str| Template::parse(text).expect("a template");
+    let list = |(name, texts): &(&str, &[&str])| {
+        (TypeName::parse(name).expect("a type"), texts.iter().map(template).collect())
+    };
+    Templates { of: of.iter().map(list).collect(), ..Templates::default() }
+}
+
+fn posts() -> Form {
+    Form::Paths(templates(&[("posts", &["/posts", "/posts/{id}"]), ("feed", &["/feed"])]))
+}
+
+fn revalidate(form: Form) -> Revalidate {
+    Revalidate {
+        url: "http://b/api/revalidate".parse().expect("url"),
+        secret: Secret::new("swordfish"),
+        form,
+        timeout: Duration::from_secs(5),
+        is_for_all_addresses: false,
+        signer: None,
+    }
+}
+
+fn beside(it: Revalidate) -> Config {
+    let login = Login { credentials: None, means: Means::Bearer(Secret::default()) };
+    let errand = Errand::Beside(Neighbour::Revalidate(Arc::new(it)));
+    config(vec![PeerConfig { login, errand, ..peer("b") }])
+}
+
+async fn settled(scene: &Scene) {
+    let head = *scene.journal.head().borrow();
+    scene.until("it", |scene| scene.journal.is_acknowledged("beside:b", head)).await;
+}
+
+fn backlog(events: Vec<Event>) -> Backlog {
+    Backlog { events: events.into_iter().map(Arc::new).collect(), ..Backlog::default() }
+}
+
+fn bodies(it: &Revalidate, backlog: &Backlog) -> Vec<String> {
+    let calls = it.calls(backlog).into_iter();
+    calls.map(|call| String::from_utf8(call.body.to_vec()).expect("text")).collect()
+}
+
+/// S1 1.4, 1.30: everything that gathered is in one call, each path once.
+#[test]
+fn a_backlog_is_one_call_with_all_its_paths() {
+    let path = Selectors::one(Selector::path("/about").expect("path"));
+    let events = [entity("posts", "1"), entity("posts", "2"), entity("post", "1"), path];
+    let body = json!({
+        "secret": "swordfish", "paths": ["/about", "/posts", "/posts/1", "/posts/2"],
+    });
+    let backlog = backlog(events.into_iter().map(mirrored).collect());
+    assert_eq!(bodies(&revalidate(posts()), &backlog), [body.to_string()]);
+}
+
+/// The graph's part is asked for too, and what was merged past naming.
+#[test]
+fn cascades_and_merged_parts_are_called_for() {
+    let event = Event { cascade: whole("feed"), ..mirrored(entity("posts", "1")) };
+    let merged = Demand::new(Mode::Hard, entity("posts", "9"));
+    let backlog = Backlog { merged, ..backlog(vec![event]) };
+    let calls = revalidate(posts()).calls(&backlog);
+    assert_eq!(calls[0].paths, ["/feed", "/posts", "/posts/1", "/posts/9"]);
+    let everything =
+        Backlog { events: vec![], merged: Demand::new(Mode::Hard, Selectors::all()), ..backlog };
+    assert_eq!(revalidate(posts()).calls(&everything)[0].paths, ["/*", "/feed", "/posts"]);
+}
+
+#[test]
+fn a_large_backlog_is_several_calls_and_none_without_a_word_for_it() {
+    let ids = (0..2500).map(|id| mirrored(entity("posts", &id.to_string()))).collect();
+    let calls = revalidate(posts()).calls(&backlog(ids));
+    assert_eq!(calls.iter().map(|call| call.paths.len()).collect::<Vec<_>>(), [2000, 501]);
+    let other = backlog(vec![mirrored(whole("pages"))]);
+    assert!(revalidate(posts()).calls(&other).is_empty());
+}
+
+/// S4 4.10: tags by template, or of the type where it has none; paths in a call of their own.
+#[test]
+fn tags_are_named_as_templates_say() {
+    let own = [("feed", &["front"][..])];
+    let of_others = ["{type}", "{type}:{id}"].map(|it| Template::parse(it).expect("one")).into();
+    let form = Form::Tags(Templates { of_others, ..templates(&own) });
+    let path = Selectors::one(Selector::path("/blog*").expect("path"));
+    let events = vec![
+        Event { cascade: whole("feed"), ..mirrored(entity("posts", "4 2")) },
+        mirrored(tag("sale")),
+        mirrored(path),
+    ];
+    let tags = json!({ "secret": "swordfish", "tags": ["front", "posts", "posts:4 2", "sale"] });
+    let paths = json!({ "secret": "swordfish", "paths": ["/blog*"] });
+    assert_eq!(bodies(&revalidate(form), &backlog(events)), [tags.to_string(), paths.to_string()]);
+}
+
+/// S0 0.5: one call with an empty body for each name that is touched.
+#[test]
+fn names_are_called_one_by_one() {
+    let names = [("posts", "posts"), ("feed", "front-page"), ("pages", "pages")];
+    let of = |(name, called): (&str, &str)| (TypeName::parse(name).expect("type"), called.into());
+    let form = Form::Names(names.map(of).into());
+    let event = Event { cascade: whole("feed"), ..mirrored(entity("posts", "1")) };
+    let calls = revalidate(form).calls(&backlog(vec![event]));
+    let urls: Vec<&str> = calls.iter().map(|call| call.url.as_str()).collect();
+    assert_eq!(urls, ["http://b/api/revalidate/front-page", "http://b/api/revalidate/posts"]);
+    assert!(calls.iter().all(|call| call.body.is_empty()));
+    assert_eq!(calls[0].headers[0].1, "Bearer swordfish");
+}
+
+/// What an event that stands for several says of one entity is true of none of them.
+#[test]
+fn a_merged_event_tells_nothing_of_its_parts() {
+    let mut archive = Template::parse("/a").expect("one");
+    archive.actions = vec![crate::domain::Action::Archive];
+    let slug = Template::parse("/posts/{slug}").expect("one");
+    let name = TypeName::parse("posts").expect("type");
+    let of = BTreeMap::from([(name, vec![archive, slug])]);
+    let it = revalidate(Form::Paths(Templates { of, ..Templates::default() }));
+    let fields = BTreeMap::from([("slug".to_owned(), "x".to_owned())]);
+    let one = Event { fields, ..mirrored(entity("posts", "1")) };
+    assert_eq!(it.calls(&backlog(vec![one.clone()]))[0].paths, ["/posts/x"]);
+    let covers = vec![crate::domain::EventId::fresh(), crate::domain::EventId::fresh()];
+    let several = Event { covers, fields: BTreeMap::new(), ..one };
+    assert_eq!(it.calls(&backlog(vec![several]))[0].paths, ["/a"], "the action is unknown");
+}
+
+/// Each address is called at once; the outcome tells them apart, and all must have acknowledged.
+#[tokio::test(start_paused = true)]
+async fn each_address_behind_the_name_is_called() {
+    let it = Revalidate { is_for_all_addresses: true, ..revalidate(posts()) };
+    let stub = Stub::new(|asked| match asked.to.map(|to| to.to_string()).as_deref() {
+        Some("127.0.0.2:80") if asked.count <= 2 => unwell(),
+        Some(_) => ok(),
+        None => good_legacy(asked),
+    });
+    let stub = Arc::new(stub.at(&["127.0.0.1:80", "127.0.0.2:80"]));
+    let scene = Scene::new(beside(it), journal_config(), &SimDisk::new(), stub);
+    let event = scene.tell(entity("posts", "1")).await;
+    scene.until("the failure", |scene| scene.view().failures == 1).await;
+    let outcome = |scene: &Scene| scene.delivery.outcomes_beside(&event).remove(0);
+    let failed = outcome(&scene);
+    assert_eq!(failed.status, crate::domain::Status::Failed);
+    let told: Vec<_> =
+        failed.addresses.iter().map(|it| (it.address.to_string(), it.status)).collect();
+    let (good, bad) = (crate::domain::Status::Delivered, crate::domain::Status::Failed);
+    assert_eq!(told, [("127.0.0.1".into(), good), ("127.0.0.2".into(), bad)]);
+    assert_eq!(failed.last_error.as_deref(), Some("127.0.0.2: http 503"));
+    settled(&scene).await;
+    let done = outcome(&scene);
+    assert!(done.addresses.len() == 2 && done.addresses.iter().all(|it| it.status == good));
+    assert_eq!(scene.sends().len(), 4, "two rounds of two");
+}
+
+/// Where there is nothing to call for, a target that is down holds nothing up.
+#[tokio::test(start_paused = true)]
+async fn an_event_without_a_call_is_settled() {
+    let down = |_: &Asked| Reaction::Fail(FailureKind::Connect);
+    let scene = Scene::of(beside(revalidate(posts())), down);
+    let event = scene.tell(whole("pages")).await;
+    settled(&scene).await;
+    assert!(scene.sends().is_empty());
+    let outcome = scene.delivery.outcomes_beside(&event).remove(0);
+    assert_eq!(outcome.status, crate::domain::Status::Delivered);
+}
+
+/// A gateway recognises events by their names, so each call to one names all of them.
+#[tokio::test(start_paused = true)]
+async fn a_gateway_is_told_the_names_of_all_events() {
+    let scene = Scene::of(beside(revalidate(posts())), good_mirror);
+    scene.until("the probe", |scene| scene.view().instance.is_some()).await;
+    assert!(scene.delivery.pause("b"));
+    for id in 0..150 {
+        scene.tell(entity("posts", &id.to_string())).await;
+    }
+    assert!(scene.delivery.resume("b"));
+    settled(&scene).await;
+    let named = |send: &Asked| send.event_ids.as_deref().map(|ids| ids.split(',').count());
+    assert_eq!(scene.sends().iter().map(named).collect::<Vec<_>>(), [Some(100), Some(50)]);
+}

@@ -1,0 +1,303 @@
+//! Frameworks beside an instance: what a site is called for, what the log says of it, and that
+//! nothing is lost or goes round.
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::support::{Node, Reply, Seen, Spec, StubPeer, eventually, free_port, id_of};
+
+const ROUTE: &str = "/api/revalidate";
+const SECRET: &str = "a-secret-of-the-site-0123456789";
+
+const PATHS: &str = r#"
+[revalidate.groups]
+all = ["/", "/products", "/filter"]
+product = ["/", "/products", "/products/{slug}"]
+[revalidate.paths]
+home = ["/"]
+catalog = ["@all"]
+products = [
+    "/products",
+    { path = "@product", when_fields = ["slug", "name"] },
+    { path = "/category/{category}", actions = ["create", "update", "archive"] },
+]
+posts = ["/posts", "/posts/{id}"]
+"#;
+
+/// A site that does its work.
+async fn site() -> StubPeer {
+    let stub = StubPeer::start().await;
+    stub.always(ROUTE, Reply::Json(200, json!({ "success": true, "echo": SECRET })));
+    stub
+}
+
+/// An instance with the plain names of the site's own systems.
+fn beside(stub: &StubPeer) -> Spec {
+    Spec::new("a")
+        .file(PATHS)
+        .env("NEXT_REVALIDATE_URL", &format!("http://{}{ROUTE}", stub.name()))
+        .env("NEXT_REVALIDATE_SECRET", SECRET)
+}
+
+async fn settled(node: &Node, name: &str) {
+    eventually("nothing is owed", async || node.mirror(name).await["backlog_events"] == 0).await;
+}
+
+fn told(stub: &StubPeer) -> Vec<Value> {
+    let bodies = stub.seen_at(ROUTE).into_iter();
+    bodies.map(|seen| serde_json::from_slice(&seen.body).expect("JSON")).collect()
+}
+
+async fn said(node: &Node, msg: &str) -> Value {
+    node.logged(msg, |line| line["msg"] == msg).await
+}
+
+/// S1 1.4, 1.5, 1.6, 1.29, 1.32: the old call, to the byte; the answer does not wait for it.
+#[tokio::test]
+async fn a_site_is_called_with_the_paths_of_what_changed() {
+    let stub = site().await;
+    let node = beside(&stub).start().await;
+    let fields = json!({ "slug": "red shoe", "category": "a/b" });
+    let body = json!({ "type": "product", "id": 7, "changed": ["name"], "fields": fields });
+    let id = id_of(&node.invalidate(body).await);
+    eventually("the call", async || told(&stub).len() == 1).await;
+    let paths = ["/", "/category/a%2Fb", "/products", "/products/red%20shoe"];
+    let seen = &stub.seen_at(ROUTE)[0];
+    assert_eq!(seen.text(), json!({ "secret": SECRET, "paths": paths }).to_string());
+    assert_eq!((seen.method.as_str(), seen.header("content-type")), ("POST", "application/json"));
+    assert_eq!((seen.header("cache-mirror-via"), seen.header("cache-mirror-event")), ("a", &*id));
+    let line = said(&node, "Next.js revalidation triggered").await;
+    assert_eq!((&line["level"], &line["paths"]), (&json!(30), &json!(paths.join(","))));
+    assert_eq!(line["response"], r#"{"success":true,"echo":"***"}"#);
+    settled(&node, "nextjs").await;
+    assert_eq!(node.event(&id).await["beside"][0]["status"], "delivered");
+    assert!(!node.log_text().contains(SECRET));
+}
+
+/// S1 1.9, 1.31, S4 4.9: only where the fields or the action are of interest.
+#[tokio::test]
+async fn filters_keep_the_site_from_being_called_for_nothing() {
+    let stub = site().await;
+    let node = beside(&stub).start().await;
+    for (body, expected) in [
+        (json!({ "type": "products", "changed": ["admin_notes"] }), &["/products"][..]),
+        (
+            json!({ "type": "products", "action": "archive", "changed": ["x"],
+                    "fields": { "category": "old" } }),
+            &["/category/old", "/products"],
+        ),
+        (
+            json!({ "type": "products", "action": "delete", "changed": ["slug"],
+                    "fields": { "slug": "s", "category": "old" } }),
+            &["/", "/products", "/products/s"],
+        ),
+        (json!({ "type": "home" }), &["/"]),
+        (json!({ "type": "catalog" }), &["/", "/filter", "/products"]),
+        (json!({ "type": "orders", "path": "/orders/1" }), &["/orders/1"]),
+    ] {
+        let before = told(&stub).len();
+        node.invalidate(body.clone()).await;
+        eventually("the call", async || told(&stub).len() > before).await;
+        assert_eq!(told(&stub)[before]["paths"], json!(expected), "{body}");
+    }
+}
+
+/// S1 1.5: what is no success is said, and tried again until it is one.
+#[tokio::test]
+async fn failures_are_told_and_tried_again() {
+    let stub = site().await;
+    let page = format!("{} {SECRET} {}", "x".repeat(200), "y".repeat(200));
+    stub.script(
+        ROUTE,
+        [
+            Reply::Raw(500, vec![("content-type", "text/html".into())], page.into()),
+            Reply::Json(200, json!({ "revalidated": false })),
+            Reply::Json(200, json!({ "ok": false })),
+        ],
+    );
+    let node = beside(&stub).start().await;
+    let id = id_of(&node.invalidate(json!({ "type": "posts" })).await);
+    let line = said(&node, "Next.js revalidation failed").await;
+    assert_eq!((&line["level"], &line["http_status"]), (&json!(40), &json!(500)));
+    assert_eq!((&line["attempt"], &line["event_id"]), (&json!(1), &json!(id)));
+    let body = line["body"].as_str().expect("the beginning of the answer");
+    assert!(body.contains(" *** yy") && body.len() <= 256, "{body}");
+    settled(&node, "nextjs").await;
+    assert_eq!(told(&stub).len(), 4);
+    said(&node, "Next.js revalidation triggered").await;
+    assert!(!node.log_text().contains(SECRET));
+}
+
+/// S1 1.5, 1.25, 1.32: a site that is away fails nobody's request, and hears of it when it is back,
+/// also after a restart of ours.
+#[tokio::test]
+async fn a_site_that_is_away_is_called_when_it_is_back() {
+    let port = free_port();
+    let mut node = Spec::new("a")
+        .file(PATHS)
+        .env("NEXT_REVALIDATE_URL", &format!("http://127.0.0.1:{port}{ROUTE}"))
+        .env("NEXT_REVALIDATE_SECRET", SECRET)
+        .start()
+        .await;
+    let id = id_of(&node.invalidate(json!({ "type": "posts", "id": 1 })).await);
+    let line = said(&node, "Next.js revalidation error").await;
+    assert_eq!((&line["level"], &line["paths"]), (&json!(50), &json!("/posts,/posts/1")));
+    assert!(line["error"].as_str().is_some_and(|error| error.starts_with("connect")), "{line}");
+    let outcome = node.event(&id).await["beside"][0].clone();
+    assert_eq!((&outcome["peer"], &outcome["status"]), (&json!("nextjs"), &json!("failed")));
+    node.stop().await;
+    let stub = StubPeer::start_at(port).await;
+    stub.always(ROUTE, Reply::ok());
+    node.restart().await;
+    eventually("the call", async || told(&stub).len() == 1).await;
+    assert_eq!(told(&stub)[0]["paths"], json!(["/posts", "/posts/1"]));
+}
+
+/// S1 1.30: a thousand events while the site is away are one call when it is back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_events_are_one_call() {
+    let stub = site().await;
+    let away = [("retry-after", "60".to_owned())].to_vec();
+    stub.script(ROUTE, [Reply::Raw(503, away, "".into())]);
+    let node = beside(&stub).start().await;
+    node.invalidate(json!({ "type": "posts", "id": 0 })).await;
+    said(&node, "Next.js revalidation failed").await;
+    for batch in 0..10 {
+        let ids = (1..=100).map(|at| batch * 100 + at).filter(|id| *id < 1000);
+        join_all(ids.map(|id| node.invalidate(json!({ "type": "posts", "id": id })))).await;
+    }
+    node.post("/api/mirrors/nextjs/retry", json!({})).await.expect(200);
+    settled(&node, "nextjs").await;
+    let calls = told(&stub);
+    assert_eq!(calls.len(), 2, "the one that failed, and one for all");
+    assert_eq!(calls[1]["paths"].as_array().map(Vec::len), Some(1001));
+}
+
+/// S1 1.3: said once, and everything else works.
+#[tokio::test]
+async fn a_site_known_by_half_is_said_once() {
+    let spec = Spec::new("a").env("NEXT_REVALIDATE_URL", "http://localhost:3000/api/revalidate");
+    let node = spec.start().await;
+    node.invalidate(json!({ "type": "posts" })).await;
+    let msg = "Next.js revalidation not configured";
+    let line = said(&node, msg).await;
+    assert_eq!((&line["level"], &line["has_secret"]), (&json!(40), &json!(false)));
+    assert_eq!(line["url"], "http://localhost:3000/api/revalidate");
+    assert_eq!(node.log_lines().iter().filter(|line| line["msg"] == msg).count(), 1);
+    assert!(node.mirrors().await.is_empty());
+}
+
+/// S0 0.5, 0.8, 0.9: one call for each name, and the words that its people look for.
+#[tokio::test]
+async fn a_site_is_called_by_name() {
+    let stub = StubPeer::start().await;
+    let (courses, days) = ("/api/revalidate/courses", "/api/revalidate/training-days");
+    stub.always(courses, Reply::Json(200, json!({ "success": true })));
+    stub.script(days, [Reply::Json(403, json!({ "error": "Forbidden" })), Reply::Broken]);
+    stub.always(days, Reply::Json(200, json!({ "success": true })));
+    let names = "[revalidate.names]\ncourses = 'courses'\ntraining_days = 'training-days'";
+    let node = Spec::new("a")
+        .file(names)
+        .env("NEXT_PUBLIC_SITE_URL", &format!("http://{}", stub.name()))
+        .env("REVALIDATE_SECRET_TOKEN", SECRET)
+        .start()
+        .await;
+    node.invalidate(json!({ "type": "course", "id": 1 })).await;
+    let line = said(&node, "[Cache] Web courses cache invalidated successfully").await;
+    assert_eq!(line["peer"], "web");
+    let seen: Seen = stub.seen_at(courses).remove(0);
+    assert_eq!(seen.header("authorization"), format!("Bearer {SECRET}"));
+    assert!(seen.body.is_empty() && stub.seen_at(days).is_empty());
+    node.invalidate(json!({ "type": "training_days" })).await;
+    let line = said(&node, "Failed to invalidate web training-days cache").await;
+    assert_eq!(line["http_status"], 403);
+    said(&node, "Error invalidating web training-days cache (non-critical)").await;
+    said(&node, "[Cache] Web training-days cache invalidated successfully").await;
+    assert!(!node.log_text().contains(SECRET));
+}
+
+/// S0 0.9: without the token it is skipped, and said so.
+#[tokio::test]
+async fn a_site_without_a_token_is_skipped() {
+    let node = Spec::new("a")
+        .file("[revalidate.names]\ncourses = 'courses'")
+        .env("NEXT_PUBLIC_SITE_URL", "http://127.0.0.1:9")
+        .start()
+        .await;
+    node.invalidate(json!({ "type": "courses" })).await;
+    let msg = "REVALIDATE_SECRET_TOKEN not set, skipping web cache invalidation";
+    assert_eq!(said(&node, msg).await["level"], 40);
+}
+
+/// S4 4.10, and Standard Webhooks: tags, and headers that a receiver verifies.
+#[tokio::test]
+async fn tags_go_signed() {
+    let stub = site().await;
+    let target = format!(
+        "[[revalidate.targets]]\nname = 'tags'\nform = 'nextjs-tags'\nsecret = '{SECRET}'\n\
+         url = 'http://{}{ROUTE}'\nsigning_secret = 'whsec_{}'\n",
+        stub.name(),
+        "c2lnbmVkIHdpdGggdGhpcywgYW5kIG5vdGhpbmcgZWxzZQ==",
+    );
+    let node = Spec::new("a").file(&target).start().await;
+    node.invalidate(json!({ "type": "posts", "id": "42" })).await;
+    eventually("the call", async || told(&stub).len() == 1).await;
+    let seen = stub.seen_at(ROUTE).remove(0);
+    let tags = ["feed", "posts", "posts:42"];
+    assert_eq!(seen.text(), json!({ "secret": SECRET, "tags": tags }).to_string());
+    let (id, at) = (seen.header("webhook-id"), seen.header("webhook-timestamp"));
+    let key = b"signed with this, and nothing else";
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, key);
+    let text = format!("{id}.{at}.{}", seen.text());
+    let tag = aws_lc_rs::hmac::sign(&key, text.as_bytes());
+    use base64::Engine as _;
+    let expected = base64::engine::general_purpose::STANDARD.encode(tag.as_ref());
+    assert_eq!(seen.header("webhook-signature"), format!("v1,{expected}"));
+    assert!(!id.is_empty() && at.parse::<u64>().is_ok_and(|at| at > 1_700_000_000));
+}
+
+/// No loop 3: oneself as a site is found by the proof of identity and skipped.
+#[tokio::test]
+async fn oneself_is_no_site() {
+    let port = free_port();
+    let node = Spec::new("a")
+        .port(port)
+        .file(PATHS)
+        .env("NEXT_REVALIDATE_URL", &format!("http://127.0.0.1:{port}{ROUTE}"))
+        .env("NEXT_REVALIDATE_SECRET", SECRET)
+        .start()
+        .await;
+    node.logged("the skipping", |line| line["event"] == "loop" && line["reason"] == "self").await;
+    let id = id_of(&node.invalidate(json!({ "type": "posts" })).await);
+    settled(&node, "nextjs").await;
+    assert_eq!(node.event(&id).await["beside"][0]["status"], "self");
+    assert_eq!(node.mirror("nextjs").await["requests"], 0);
+    assert_eq!(node.journal().await.len(), 1);
+}
+
+/// A site is an operator's destination like any other.
+#[tokio::test]
+async fn an_operator_holds_a_site_back() {
+    let stub = site().await;
+    let node = beside(&stub).start().await;
+    node.post("/api/mirrors/nextjs/pause", json!({})).await.expect(200);
+    let id = id_of(&node.invalidate(json!({ "type": "posts" })).await);
+    assert_eq!(node.event(&id).await["beside"][0]["status"], "paused");
+    let listed = node.mirror("nextjs").await;
+    assert_eq!((&listed["kind"], &listed["state"]), (&json!("revalidate"), &json!("paused")));
+    node.post("/api/mirrors/nextjs/resume", json!({})).await.expect(200);
+    eventually("the call", async || told(&stub).len() == 1).await;
+}
+
+/// What a mirror brought is asked for at its own site as well, with what was said of the entity.
+#[tokio::test]
+async fn the_site_beside_a_mirror_is_called_too() {
+    let stub = site().await;
+    let there = beside(&stub).start().await;
+    let here = Spec::new("b").mirrors([there.address()]).start().await;
+    let fields = json!({ "slug": "s" });
+    here.invalidate(json!({ "type": "products", "id": 1, "changed": ["slug"], "fields": fields }))
+        .await;
+    eventually("the call", async || told(&stub).len() == 1).await;
+    assert_eq!(told(&stub)[0]["paths"], json!(["/", "/products", "/products/s"]));
+}
