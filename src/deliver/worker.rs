@@ -13,7 +13,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::beside::{EVENT_IDS, EVENT_IDS_MAX, event_ids};
+use super::beside::{EVENT_IDS, event_ids};
 use super::credentials::{LoginFailure, below};
 use super::identity::{self, Answered};
 use super::mirror::{LegacyForm, batch_body, legacy_form};
@@ -182,10 +182,7 @@ impl Worker {
     fn take(&self) -> Option<Backlog> {
         let config = self.shared.config.get();
         let limits = match (self.peer.kind(), self.peer.is_mirror()) {
-            // It recognises what comes again by the names in a header.
-            (Kind::CacheMirror(_), false) => {
-                Limits { events_max: EVENT_IDS_MAX, bytes_max: usize::MAX }
-            }
+            (Kind::CacheMirror(_), false) => return self.take_nameable(),
             (Kind::CacheMirror(_), true) => {
                 Limits { events_max: config.batch_events_max, bytes_max: config.batch_bytes_max }
             }

@@ -275,6 +275,43 @@ async fn oneself_is_no_site() {
     assert_eq!(node.journal().await.len(), 1);
 }
 
+/// No loop 2: two gateways that are each other's site come to rest after one round, also where many
+/// events gathered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ring_of_gateways_comes_to_rest() {
+    let ports = [free_port(), free_port()];
+    let gateway = |name: &str, at: usize| {
+        let other = format!("http://127.0.0.1:{}{ROUTE}", ports[1 - at]);
+        Spec::new(name)
+            .port(ports[at])
+            .file(PATHS)
+            .env("NEXT_REVALIDATE_URL", &other)
+            .env("REVALIDATE_SECRET", SECRET)
+    };
+    let (a, b) = tokio::join!(gateway("a", 0).start(), gateway("b", 1).start());
+    let id = id_of(&a.invalidate(json!({ "path": "/about" })).await);
+    eventually("b has it", async || b.journal().await.len() == 1).await;
+    assert_eq!(b.journal().await[0]["id"], json!(id), "under the name that a gave it");
+    for round in 0..5 {
+        let one = |at| a.invalidate(json!({ "path": format!("/{round}/{at}") }));
+        join_all((0..30).map(one)).await;
+    }
+    eventually("nothing is owed", async || {
+        let owed = async |node: &Node| node.mirror("nextjs").await["backlog_events"] == 0;
+        b.journal().await.len() > 1 && owed(&a).await && owed(&b).await
+    })
+    .await;
+    let calls = async || {
+        let of = async |node: &Node| node.mirror("nextjs").await["requests"].as_u64();
+        (of(&a).await, of(&b).await)
+    };
+    let before = calls().await;
+    // That nothing comes can only be shown by waiting for it.
+    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+    assert_eq!(calls().await, before);
+    assert_eq!(a.journal().await.len(), 151, "what came round had no second effect");
+}
+
 /// A site is an operator's destination like any other.
 #[tokio::test]
 async fn an_operator_holds_a_site_back() {

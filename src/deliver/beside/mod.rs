@@ -25,7 +25,7 @@ use crate::net::Answer;
 
 pub use revalidate::{Form, Revalidate};
 pub use send::EVENT_IDS;
-pub(super) use send::{EVENT_IDS_MAX, event_ids};
+pub(super) use send::event_ids;
 pub use signature::Signer;
 
 /// What is beside this instance.

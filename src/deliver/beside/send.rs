@@ -5,6 +5,7 @@
 //! address behind a name is called, they are called at once: a dead one delays no other.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -16,7 +17,8 @@ use super::{Call, Neighbour};
 use crate::deliver::tell as lines;
 use crate::deliver::verdict::Verdict;
 use crate::deliver::worker::{Ended, VIA, Worker};
-use crate::journal::Backlog;
+use crate::domain::Event;
+use crate::journal::{Backlog, Limits};
 use crate::net::{Failure, Outgoing};
 use crate::support::clock;
 
@@ -27,7 +29,7 @@ const THROTTLE_DEFAULT: Duration = Duration::from_secs(1);
 /// A gateway that knows them all does nothing, so that a ring of gateways comes to rest.
 pub const EVENT_IDS: HeaderName = HeaderName::from_static("cache-mirror-event");
 /// Ids named in that header; a call about more names none, and ends where it arrives.
-pub const EVENT_IDS_MAX: usize = 100;
+const EVENT_IDS_MAX: usize = 100;
 
 /// What the calls of one backlog have in common.
 struct Round<'a> {
@@ -52,6 +54,25 @@ impl Worker {
             }
         }
         Ended::Acknowledged
+    }
+
+    /// What one call to a gateway is to cover: it recognises what comes again by the names in a
+    /// header, so all of them must fit.
+    pub(in crate::deliver) fn take_nameable(&self) -> Option<Backlog> {
+        let take = |events_max| {
+            let limits = Limits { events_max, bytes_max: usize::MAX };
+            self.shared.journal.pending(&self.peer.destination, limits)
+        };
+        let backlog = take(EVENT_IDS_MAX)?;
+        let mut names = 0;
+        let fits = |event: &&Arc<Event>| {
+            names += event.origin_ids().len();
+            names <= EVENT_IDS_MAX
+        };
+        match backlog.events.iter().take_while(fits).count().max(1) {
+            count if count < backlog.events.len() => take(count),
+            _ => Some(backlog),
+        }
     }
 
     /// Nobody could be asked who the neighbour is: as if its first call had failed. A backlog with

@@ -189,6 +189,19 @@ async fn a_gateway_is_told_the_names_of_all_events() {
     }
     assert!(scene.delivery.resume("b"));
     settled(&scene).await;
+    let named_of = |ids: usize| Event {
+        covers: (0..ids).map(|_| crate::domain::EventId::fresh()).collect(),
+        ..mirrored(whole("posts"))
+    };
+    assert!(scene.delivery.pause("b"));
+    for ids in [60, 30, 20] {
+        scene.append(named_of(ids)).await;
+    }
+    assert!(scene.delivery.resume("b"));
+    settled(&scene).await;
     let named = |send: &Asked| send.event_ids.as_deref().map(|ids| ids.split(',').count());
-    assert_eq!(scene.sends().iter().map(named).collect::<Vec<_>>(), [Some(100), Some(50)]);
+    assert_eq!(
+        scene.sends().iter().map(named).collect::<Vec<_>>(),
+        [Some(100), Some(50), Some(90), Some(20)]
+    );
 }

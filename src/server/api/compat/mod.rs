@@ -7,6 +7,8 @@
 pub mod named;
 pub mod paths;
 
+use std::collections::BTreeMap;
+
 use hyper::StatusCode;
 use serde::Serialize;
 
@@ -54,6 +56,7 @@ async fn submit(
         action: Action::default(),
         reason: None,
         changed: vec![],
+        fields: BTreeMap::new(),
         mirror: None,
         source: Source::Compat,
         is_marked: call.is_marked(),
