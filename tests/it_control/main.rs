@@ -17,6 +17,7 @@ mod entries;
 mod framing;
 mod idempotency;
 mod metrics;
+mod monitoring;
 mod openapi;
 mod pretty;
 mod raw;
