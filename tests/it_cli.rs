@@ -18,5 +18,7 @@ mod stories;
 mod support;
 #[path = "it_cli/token.rs"]
 mod token;
+#[path = "it_cli/tune.rs"]
+mod tune;
 #[path = "it_cli/versions.rs"]
 mod versions;

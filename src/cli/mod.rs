@@ -29,6 +29,7 @@ mod service;
 mod settings;
 mod status;
 mod token;
+mod tune;
 mod version;
 mod why;
 
@@ -107,6 +108,9 @@ enum Command {
     /// Read the log, filtered, as people read it
     #[command(help_template = HELP, before_help = logs::EXAMPLES)]
     Logs(logs::Args),
+    /// Replay the log's traffic under other rate limits, and say which to set
+    #[command(help_template = HELP, before_help = tune::EXAMPLES)]
+    Tune(tune::Args),
     /// Show, check or begin the configuration
     #[command(help_template = HELP, before_help = config::EXAMPLES)]
     Config(config::Args),
@@ -164,6 +168,7 @@ pub fn main() -> ExitCode {
         Command::Mirrors(args) => wait(mirrors::run(args, is_json)),
         Command::Reload(args) => wait(reload::run(args, is_json)),
         Command::Logs(args) => wait(logs::run(args, is_json)),
+        Command::Tune(args) => tune::run(args, is_json),
         Command::Config(args) => config::run(args, is_json),
         Command::Doctor(args) => wait(doctor::run(args, is_json)),
         Command::Version(args) => wait(version::run(args, is_json)),
@@ -235,6 +240,7 @@ mod tests {
         let mut texts = vec![];
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
         sources(&root.join("src/cli"), &mut texts);
+        texts.push(std::fs::read_to_string(root.join("docs/TUNING.md")).expect("text"));
         let mut tried = 0;
         for line in texts.iter().flat_map(|text| text.lines()) {
             for words in commands(line) {

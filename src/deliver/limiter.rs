@@ -1,33 +1,43 @@
 //! The rate limit of one destination. It delays, and what gathers meanwhile is merged; it never
-//! drops. The limit can be changed while a send waits for it.
+//! drops. The limit can be changed while a send waits for it. The clock may be another than the
+//! real one, for `cache-mirror tune`.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::middleware::NoOpMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 /// Longest time between two requests that can be configured: a rate of one an hour.
 const PERIOD_MAX: Duration = Duration::from_secs(3600);
 
+type Turns<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Clock>::Instant>>;
+
 /// Requests a second with a burst, changeable.
-pub struct Limiter {
-    current: Mutex<(Arc<DefaultDirectRateLimiter>, f64, u32)>,
+pub struct Limiter<C: Clock = DefaultClock> {
+    current: Mutex<(Arc<Turns<C>>, f64, u32)>,
     changed: Notify,
-    clock: DefaultClock,
+    clock: C,
 }
 
 impl Limiter {
     /// A limit of so many a second, and so many at once after a pause.
     pub fn new(rate_per_second: f64, burst: u32) -> Self {
-        Self {
-            current: Mutex::new((build(rate_per_second, burst), rate_per_second, burst)),
-            changed: Notify::new(),
-            clock: DefaultClock::default(),
-        }
+        Self::on(DefaultClock::default(), rate_per_second, burst)
+    }
+}
+
+impl<C: Clock + Clone> Limiter<C> {
+    /// The same by another clock.
+    pub fn on(clock: C, rate_per_second: f64, burst: u32) -> Self {
+        let turns = build(clock.clone(), rate_per_second, burst);
+        let current = Mutex::new((turns, rate_per_second, burst));
+        Self { current, changed: Notify::new(), clock }
     }
 
     /// The limit in force: requests a second, burst.
@@ -38,8 +48,18 @@ impl Limiter {
 
     /// Changes the limit; whoever waits is judged by the new one.
     pub fn change(&self, rate_per_second: f64, burst: u32) {
-        *self.current.lock() = (build(rate_per_second, burst), rate_per_second, burst);
+        let turns = build(self.clock.clone(), rate_per_second, burst);
+        *self.current.lock() = (turns, rate_per_second, burst);
         self.changed.notify_waiters();
+    }
+
+    /// Takes a turn if there is one.
+    ///
+    /// # Errors
+    /// How long until there may be one.
+    pub fn try_turn(&self) -> Result<(), Duration> {
+        let turns = Arc::clone(&self.current.lock().0);
+        turns.check().map_err(|not_until| not_until.wait_time_from(self.clock.now()))
     }
 
     /// Waits for a turn and takes it; says how long that took.
@@ -47,9 +67,7 @@ impl Limiter {
         let started = tokio::time::Instant::now();
         loop {
             let changed = self.changed.notified();
-            let limiter = Arc::clone(&self.current.lock().0);
-            let Err(not_until) = limiter.check() else { return started.elapsed() };
-            let wait = not_until.wait_time_from(self.clock.now());
+            let Err(wait) = self.try_turn() else { return started.elapsed() };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = changed => {}
@@ -58,12 +76,12 @@ impl Limiter {
     }
 }
 
-fn build(rate_per_second: f64, burst: u32) -> Arc<DefaultDirectRateLimiter> {
+fn build<C: Clock>(clock: C, rate_per_second: f64, burst: u32) -> Arc<Turns<C>> {
     let period = Duration::try_from_secs_f64(1.0 / rate_per_second).unwrap_or(PERIOD_MAX);
     let period = period.clamp(Duration::from_nanos(1), PERIOD_MAX);
     let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
     let quota = Quota::with_period(period).expect("the period is at least a nanosecond");
-    Arc::new(RateLimiter::direct(quota.allow_burst(burst)))
+    Arc::new(RateLimiter::direct_with_clock(quota.allow_burst(burst), clock))
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 pub use beside::EVENT_IDS;
 pub use config::{Config, Credentials, Errand, Login, LoginRequest, Means, Mint, PeerConfig};
 pub use forecast::Forecast;
+pub use limiter::Limiter;
 pub use ping::{Asker, Ping};
 pub use view::PeerView;
 pub use worker::{INVALIDATE_PATH, VIA};

@@ -15,7 +15,7 @@ use clap::Args as ClapArgs;
 use jiff::Timestamp;
 
 use self::filter::Filter;
-use self::tail::Tail;
+pub use self::tail::Tail;
 use super::settings::SettingsArgs;
 use super::{Exit, print};
 use crate::activity::{Kind, Level};
