@@ -6,6 +6,8 @@ mod client;
 mod demo;
 #[path = "it_cli/doctor.rs"]
 mod doctor;
+#[path = "it_cli/doctor_web.rs"]
+mod doctor_web;
 #[path = "it_cli/health.rs"]
 mod health;
 #[path = "it_cli/local.rs"]

@@ -13,6 +13,7 @@ use super::{logins, mask, peers};
 use crate::deliver::{Config, Errand, Login, Mint, PeerConfig};
 use crate::domain::Mode;
 use crate::net::{self, Network};
+use crate::support::Secret;
 use crate::support::backoff::Backoff;
 
 /// Each peer has a worker, a connection and a cursor; a mesh of more wants another topology.
@@ -34,6 +35,7 @@ pub(super) fn deliver(from: &mut Reader, neighbours: Vec<PeerConfig>) -> Config 
         widened_all: widened_all(from),
         echo_window: from.seconds("mirrors.echo_window_s"),
         echo: backoff(from, "mirrors.echo_ms_min", "mirrors.echo_ms_max"),
+        revalidate_secrets: revalidate_secrets(from),
         // Who holds the keys is known once they are.
         mint: Mint::default(),
     }
@@ -54,6 +56,13 @@ fn one_name_each(
         all.push(neighbour);
     }
     all
+}
+
+/// Those that callers send here; what is sent elsewhere is known of each target.
+fn revalidate_secrets(from: &Reader) -> Vec<Secret> {
+    let keys = ["compat.revalidate_secret", "compat.revalidate_token"];
+    let keys = keys.iter().flat_map(|key| [(*key).to_owned(), format!("{key}_previous")]);
+    keys.map(|key| from.secret(&key)).filter(|secret| !secret.is_empty()).collect()
 }
 
 fn backoff(from: &mut Reader, min: &str, max: &str) -> Backoff {

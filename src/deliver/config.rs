@@ -41,8 +41,23 @@ pub struct Config {
     pub echo_window: Duration,
     /// Waits before an echo is mirrored again.
     pub echo: Backoff,
+    /// What is sent to routes that revalidate, here or elsewhere; compared with peers by hash.
+    pub revalidate_secrets: Vec<Secret>,
     /// Who makes tokens of our own, for peers that are logged in at with such.
     pub mint: Mint,
+}
+
+impl Config {
+    /// What callers of routes that revalidate send here, and what we send to such elsewhere.
+    pub fn known_revalidate_secrets(&self) -> Vec<Secret> {
+        let sent = self.peers.iter().filter_map(|peer| match peer.errand.neighbour()? {
+            Neighbour::Revalidate(revalidate) => Some(revalidate.secret.clone()),
+            #[allow(unreachable_patterns, reason = "other neighbours take other secrets")]
+            _ => None,
+        });
+        let all = self.revalidate_secrets.iter().cloned().chain(sent);
+        all.filter(|secret| !secret.is_empty()).collect()
+    }
 }
 
 /// One peer.

@@ -17,7 +17,7 @@ use url::Url;
 
 use super::credentials::below;
 use crate::net::{Failure, Outgoing, Transport};
-use crate::support::random;
+use crate::support::{Secret, proof, random};
 
 /// Where every instance answers.
 pub const PATH: &str = "/_cache-mirror/identity";
@@ -61,6 +61,37 @@ impl BootNonce {
     }
 }
 
+/// The one secret that may be compared, by the name it has in `check`.
+pub const REVALIDATE: &str = "revalidate";
+
+/// Keyed hashes of a secret, for a caller who may compare: it holds the same one where it makes the
+/// same hash.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct SecretCheck {
+    /// Whether one is configured here.
+    pub known: bool,
+    /// Of each that is valid here and at least 32 characters long, in hexadecimal.
+    pub proofs: Vec<String>,
+}
+
+impl SecretCheck {
+    /// Of these secrets, for this nonce.
+    pub fn of(secrets: &[Secret], nonce: &str) -> Self {
+        let proofs = secrets.iter().filter_map(|secret| proof::of(secret, REVALIDATE, nonce));
+        Self { known: !secrets.is_empty(), proofs: proofs.collect() }
+    }
+
+    /// How theirs compare with ours of the same nonce.
+    pub fn compare(&self, ours: &Self) -> &'static str {
+        match self {
+            _ if self.proofs.iter().any(|proof| ours.proofs.contains(proof)) => "equal",
+            Self { known: false, .. } => "absent",
+            _ if self.proofs.is_empty() || ours.proofs.is_empty() => "short",
+            _ => "differs",
+        }
+    }
+}
+
 /// What an instance says of itself.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Identity {
@@ -80,6 +111,9 @@ pub struct Identity {
     pub graph: String,
     /// The proof over the asker's nonce.
     pub proof: String,
+    /// What was asked for with `check`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<SecretCheck>,
 }
 
 /// Paths of an instance.
@@ -103,6 +137,13 @@ pub enum Answered {
     Legacy,
 }
 
+/// One that nobody used before.
+pub fn nonce() -> String {
+    let mut bytes = [0_u8; 16];
+    random::fill(&mut bytes).expect("the system's random generator answers");
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Asks once, over a connection of its own; gives also the address that answered.
 ///
 /// # Errors
@@ -113,9 +154,7 @@ pub async fn probe(
     timeout: Duration,
     over: &dyn Transport,
 ) -> Result<(Answered, Option<IpAddr>), Failure> {
-    let mut bytes = [0_u8; 16];
-    random::fill(&mut bytes).expect("the system's random generator answers");
-    let nonce: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let nonce = nonce();
     let Some(mut url) = below(base, PATH) else { return Ok((Answered::Legacy, None)) };
     url.set_query(Some(&format!("nonce={nonce}")));
     let request = Outgoing {

@@ -42,7 +42,7 @@ pub use worker::{INVALIDATE_PATH, VIA};
 use crate::domain::{Event, Principal, Role, Selectors, Status};
 use crate::journal::Journal;
 use crate::net::Transport;
-use crate::support::Live;
+use crate::support::{Live, Secret};
 use echo::Echo;
 use identity::BootNonce;
 use mirror::{Sender, legacy_form};
@@ -241,6 +241,11 @@ impl Delivery {
     /// Every mirror's name.
     pub fn names(&self) -> Vec<String> {
         self.peers.get().iter().map(|peer| peer.config.name.clone()).collect()
+    }
+
+    /// What is sent to routes that revalidate: what callers send here, and we elsewhere.
+    pub fn revalidate_secrets(&self) -> Vec<Secret> {
+        self.shared.config.get().known_revalidate_secrets()
     }
 
     fn find(&self, name: &str) -> Option<Arc<Peer>> {

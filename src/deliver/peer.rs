@@ -338,6 +338,7 @@ mod tests {
             paths: crate::deliver::identity::Paths { login: "l".into(), invalidate: "i".into() },
             graph: String::new(),
             proof: String::new(),
+            check: None,
         };
         peer.identified(Answered::CacheMirror(Box::new(identity)));
         peer.identified(Answered::Legacy);

@@ -5,13 +5,17 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use reqwest::Method;
+use reqwest::header::AUTHORIZATION;
 use serde::Serialize;
 use url::Url;
 
-use super::credentials::{Account, LoginFailure};
-use super::identity::{Answered, BootNonce, probe};
+use super::credentials::{Account, LoginFailure, below};
+use super::identity::{Answered, BootNonce, Identity, PATH, REVALIDATE, SecretCheck, nonce, probe};
 use super::{Delivery, Login, Mint};
-use crate::net::Transport;
+use crate::net::{Outgoing, Transport};
+use crate::support::Secret;
 
 /// The question of who is there; a login may take the mirrors' own time limit.
 const PROBE_TIME_MAX: Duration = Duration::from_secs(3);
@@ -39,6 +43,9 @@ pub struct Ping {
     pub login: &'static str,
     /// Why the login did not work.
     pub login_error: Option<String>,
+    /// `equal`, `differs`, `absent` there, or too `short` to be compared: the secret of
+    /// revalidation routes, where we have one and a cache-mirror takes our account.
+    pub revalidate_secret: Option<&'static str>,
     /// Why nothing answered.
     pub error: Option<String>,
 }
@@ -56,6 +63,7 @@ impl Ping {
             round_trip_ms: None,
             login: "skipped",
             login_error: None,
+            revalidate_secret: None,
             error: None,
         }
     }
@@ -71,6 +79,8 @@ pub struct Asker<'a> {
     pub mint: Mint,
     /// One exchange, connect to last byte.
     pub timeout: Duration,
+    /// What we know of the secrets of revalidation routes.
+    pub revalidate_secrets: Vec<Secret>,
     /// The way there.
     pub over: &'a dyn Transport,
 }
@@ -87,6 +97,7 @@ impl Delivery {
             graph: rules.graph().hash(),
             mint: config.mint.clone(),
             timeout: config.timeout,
+            revalidate_secrets: config.known_revalidate_secrets(),
             over: shared.transport_to(&peer),
         };
         Some(asker.ask(name, &peer.config.base, peer.account.login()).await)
@@ -129,11 +140,48 @@ impl Asker<'_> {
         let account = Account::new(login, self.mint.clone(), self.timeout);
         let path = login_path.filter(|_| account.takes_login_path());
         let outcome = account.token(base, path.as_deref(), self.over).await;
-        (ping.login, ping.login_error) = match outcome {
-            Ok(_) => ("ok", None),
-            Err(failure) => (word(&failure), Some(failure.to_string())),
+        let token = match outcome {
+            Ok(obtained) => obtained.token,
+            Err(failure) => {
+                (ping.login, ping.login_error) = (word(&failure), Some(failure.to_string()));
+                return ping;
+            }
         };
+        ping.login = "ok";
+        if ping.kind == "cache-mirror" {
+            match self.compare(base, &token).await {
+                Ok(word) => ping.revalidate_secret = word,
+                // A token that we made, or were given, no login has judged.
+                Err(status) => {
+                    ping.login = "refused";
+                    ping.login_error = Some(format!("the token is refused with http {status}"));
+                }
+            }
+        }
         ping
+    }
+
+    /// How the peer's secret compares with ours, where both are known and it tells; or the status
+    /// with which it refused the token.
+    async fn compare(&self, base: &Url, token: &Secret) -> Result<Option<&'static str>, u16> {
+        let nonce = nonce();
+        let Some(mut url) = below(base, PATH) else { return Ok(None) };
+        url.set_query(Some(&format!("nonce={nonce}&check={REVALIDATE}")));
+        let request = Outgoing {
+            method: Method::GET,
+            url,
+            headers: vec![(AUTHORIZATION, format!("Bearer {}", token.expose()))],
+            body: Bytes::new(),
+            timeout: PROBE_TIME_MAX.min(self.timeout),
+        };
+        let Ok(answer) = self.over.send(request).await else { return Ok(None) };
+        if answer.status == 401 {
+            return Err(answer.status);
+        }
+        let identity = serde_json::from_slice::<Identity>(&answer.body).ok();
+        let ours = SecretCheck::of(&self.revalidate_secrets, &nonce);
+        let theirs = identity.and_then(|identity| identity.check);
+        Ok(theirs.filter(|_| ours.known).map(|theirs| theirs.compare(&ours)))
     }
 }
 

@@ -56,11 +56,13 @@ fn two_instances_that_are_well_pass_every_check() {
     let ran = doctor(&here, &url, &settings, &[]).ended(0);
     assert_eq!(ran.json()["ok"], true);
     let found = Found::of(&ran);
-    for name in ["config", "listen", "log", "journal", "versions", "mirror:b", "backlog"] {
+    let well = ["config", "listen", "log", "journal", "versions", "mirror:b", "backlog"];
+    for name in well.into_iter().chain(["redirect", "clock", "names", "sse"]) {
         found.get(name, "ok");
     }
+    found.says("revalidate", "skip", "no endpoint is named", "NEXT_REVALIDATE_URL");
     found.says("env", "ok", "CACHE_MIRROR_TOKEN=***", "");
-    assert!(found.0.iter().all(|it| it["status"] != "fail" && it["status"] != "skip"));
+    assert!(found.0.iter().all(|it| it["status"] != "fail"));
     for secret in ["a-password-of-the-tests", crate::support::TOKEN] {
         assert!(!ran.stdout.contains(secret), "{}", ran.stdout);
     }
@@ -190,4 +192,35 @@ fn what_waits_is_told_with_its_reason_and_what_runs_with_other_settings_too() {
     let other = ["instance.name=a"];
     let found = Found::of(&doctor(&desk, &url, &other, &["--only", "listen"]).ended(0));
     found.says("listen", "warn", "other mirrors (gone)", "cache-mirror reload");
+}
+
+/// S1 1.18: two sides are told whether they hold one secret, and neither shows it.
+#[test]
+fn the_secret_of_revalidation_routes_is_compared_by_hash() {
+    let secret = "a-secret-of-sixty-four-characters-as-the-guide-of-its-site-asks!";
+    let other = "another-secret-of-the-same-length-that-belongs-to-another-place!";
+    let there = Desk::new();
+    let theirs = format!("compat.revalidate_secret={secret}");
+    let (_peer, peer_url) = there.serve(&[&ACCOUNT[..], &[&theirs]].concat());
+    let none = Desk::new();
+    let (_none, none_url) = none.serve(&ACCOUNT);
+    let mirrors = format!(
+        "mirrors.peers=[{{ name = \"b\", url = \"{peer_url}\" }}, \
+         {{ name = \"c\", url = \"{none_url}\" }}]"
+    );
+    for (ours, status, says) in [
+        (secret, "ok", "the same there"),
+        (other, "warn", "another one"),
+        ("short", "skip", "too short"),
+    ] {
+        let here = Desk::new();
+        let ours = format!("compat.revalidate_secret={ours}");
+        let settings = [&ACCOUNT[..], &[&mirrors, &ours]].concat();
+        let (_server, url) = here.serve(&settings);
+        let ran = doctor(&here, &url, &settings, &["--only", "mirror"]).ended(0);
+        let found = Found::of(&ran);
+        found.says("secret:b", status, says, "");
+        found.says("secret:c", "skip", "none is set there", "REVALIDATE_SECRET");
+        assert!(!ran.stdout.contains(secret) && !ran.stdout.contains(other), "{}", ran.stdout);
+    }
 }

@@ -113,6 +113,47 @@ async fn open_routes_are_open() {
     }
 }
 
+/// S1 1.18: a hash to compare secrets by could be guessed from, so strangers and editors get none,
+/// and nobody gets one of a short secret.
+#[tokio::test]
+async fn secrets_are_compared_with_peers_and_administrators_only() {
+    let secret = "a-secret-of-sixty-four-characters-as-the-guide-of-its-site-asks!";
+    let node = Spec::new("a")
+        .set("compat.revalidate_secret", secret)
+        .set("compat.revalidate_token", "short")
+        .start()
+        .await;
+    let path = "/_cache-mirror/identity?nonce=n&check=revalidate";
+    for header in ["", "Authorization: Bearer nonsense\r\n"] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n{header}\r\n");
+        let (reply, _) = ask(&node, &request).await;
+        assert_eq!(reply.status, 401, "{header}");
+        assert!(!reply.body.contains("proofs"), "{}", reply.body);
+    }
+    let ask_as = async |token: &str, path: &str| {
+        let answer = node.request_as(token, Method::GET, path).send().await.expect("an answer");
+        let status = answer.status().as_u16();
+        (status, answer.json::<serde_json::Value>().await.expect("JSON"))
+    };
+    let editor = mint("a", "tom@x.example", "TRAINER");
+    assert_eq!(ask_as(&editor, path).await.0, 403);
+    let bad = "/_cache-mirror/identity?nonce=n&check=auth.admin_token";
+    assert_eq!(ask_as(&node.token, bad).await.0, 400);
+    let mut proofs = vec![];
+    for token in [mint("a", SERVICE_EMAIL, "service"), node.token.clone()] {
+        let (status, identity) = ask_as(&token, path).await;
+        assert_eq!((status, &identity["check"]["known"]), (200, &json!(true)), "{identity}");
+        assert_eq!(identity["check"]["proofs"].as_array().map(Vec::len), Some(1), "{identity}");
+        assert!(!identity.to_string().contains("a-secret"), "{identity}");
+        proofs.push(identity["check"]["proofs"][0].clone());
+    }
+    assert_eq!(proofs[0], proofs[1]);
+    let (_, later) = ask_as(&node.token, "/_cache-mirror/identity?nonce=m&check=revalidate").await;
+    assert_ne!(later["check"]["proofs"][0], proofs[0], "each nonce has a hash of its own");
+    let (_, plain) = ask_as(&node.token, "/_cache-mirror/identity?nonce=n").await;
+    assert!(plain.get("check").is_none(), "{plain}");
+}
+
 /// S3 3.2: a login gives a token, and that token only sends local invalidations.
 #[tokio::test]
 async fn a_service_account_logs_in_and_stays_local() {

@@ -133,6 +133,7 @@ impl Node {
             paths: Paths { login: LOGIN_PATH.into(), invalidate: INVALIDATE_PATH.into() },
             graph: self.pipeline.rules.get().graph().hash().to_owned(),
             proof: self.own.proof(nonce.unwrap_or_default()),
+            check: None,
         };
         json_answer(200, &json!(identity))
     }
@@ -243,6 +244,7 @@ fn deliver_config(peers: Vec<PeerConfig>) -> deliver::Config {
         probe_every: Duration::from_secs(300),
         answer_bytes_max: 64 * 1024,
         widened_all: Mode::Soft,
+        revalidate_secrets: vec![],
         echo_window: Duration::from_secs(120),
         echo: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
         mint: Mint::default(),

@@ -12,10 +12,8 @@ use super::answering::{Instance, Running, running};
 use super::check::Check;
 use crate::cli::client::encoded;
 use crate::cli::print;
-use crate::config::Settings;
 use crate::deliver::identity::BootNonce;
 use crate::deliver::{Asker, Mint};
-use crate::net::{self, Network};
 use crate::resolve::Rules;
 use crate::support::clock;
 
@@ -26,7 +24,7 @@ const BACKLOG_AGE_MS_MAX: u64 = 60_000;
 pub async fn reached(case: &Case) -> Vec<Check> {
     let found = match &case.instance {
         Instance::Running(running) => through(running).await,
-        _ => from_here(&case.settings).await,
+        _ => from_here(case).await,
     };
     if found.is_empty() {
         let remedy = "set CACHE_MIRRORS or mirrors.urls, if there is another instance";
@@ -56,16 +54,9 @@ pub fn is_mirror(destination: &Value) -> bool {
     matches!(destination["kind"].as_str(), Some("unknown" | "legacy" | "cache-mirror" | "self"))
 }
 
-async fn from_here(settings: &Settings) -> Vec<Check> {
-    let limits = net::Config {
-        timeout: settings.deliver.timeout,
-        connect_time_max: settings.deliver.connect_time_max,
-        answer_bytes_max: settings.deliver.answer_bytes_max,
-    };
-    let (Ok(network), Ok(rules)) = (Network::new(limits), Rules::new(&settings.resolve)) else {
-        let remedy = "see: cache-mirror config check";
-        return vec![Check::fail("mirror", "no client can be built of the settings", remedy)];
-    };
+async fn from_here(case: &Case) -> Vec<Check> {
+    let settings = &case.settings;
+    let Ok(rules) = Rules::new(&settings.resolve) else { return vec![] };
     let own = BootNonce::draw();
     let mirrors = settings.deliver.peers.iter().filter(|peer| peer.errand.neighbour().is_none());
     let asked = mirrors.map(async |peer| {
@@ -74,7 +65,8 @@ async fn from_here(settings: &Settings) -> Vec<Check> {
             graph: rules.graph().hash(),
             mint: Mint::default(),
             timeout: settings.deliver.timeout,
-            over: peer.network.as_deref().unwrap_or(&network),
+            revalidate_secrets: settings.deliver.known_revalidate_secrets(),
+            over: case.way_to(&peer.name),
         };
         let ping = asker.ask(&peer.name, &peer.base, peer.login.clone()).await;
         serde_json::to_value(ping).map(|ping| judge(&ping)).unwrap_or_default()
@@ -104,12 +96,37 @@ fn judge(ping: &Value) -> Vec<Check> {
         "ok" | "skipped" => Check::ok(&check, format!("{who}, login {word}, {time:.1} ms")),
         _ => Check::fail(&check, format!("{who}: {error}"), denied(&word, &error, &name)),
     }];
+    found.extend(secret(&name, &text("revalidate_secret")));
     if text("graph") == "differs" {
         let remedy = "give both the same graph.preset, [dependencies] and [aliases]; until then \
                       each joins the other's cascade to its own";
         found.push(Check::warn(check, "its dependency graph is another one", remedy));
     }
     found
+}
+
+/// S1 1.18: the secret of the revalidation routes, compared by hash.
+fn secret(name: &str, compared: &str) -> Option<Check> {
+    let check = format!("secret:{name}");
+    let differs = "the secret of its revalidation routes is another one";
+    match compared {
+        "equal" => Some(Check::ok(check, "the secret of revalidation routes is the same there")),
+        "differs" => {
+            let remedy = "where one of the two calls the other, set the same REVALIDATE_SECRET or \
+                          REVALIDATE_SECRET_TOKEN on both sides; else environments may differ";
+            Some(Check::warn(check, differs, remedy))
+        }
+        "absent" => {
+            let remedy =
+                "set REVALIDATE_SECRET or REVALIDATE_SECRET_TOKEN there too, if it is called";
+            Some(Check::skip(check, "none is set there for revalidation routes", remedy))
+        }
+        "short" => {
+            let remedy = "make one of 64 characters: cache-mirror secret generate --bytes 48";
+            Some(Check::skip(check, "too short to be compared by hash", remedy))
+        }
+        _ => None,
+    }
 }
 
 fn unreachable(error: &str, url: &str) -> String {

@@ -9,6 +9,9 @@ mod answering;
 mod check;
 mod disk;
 mod mirrors;
+mod names;
+mod places;
+mod stream;
 mod written;
 
 use std::path::PathBuf;
@@ -16,18 +19,23 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, ValueEnum};
 use futures_util::future::{BoxFuture, join_all};
+use tokio::sync::OnceCell;
+use url::Url;
 
 use super::Exit;
 use super::settings::SettingsArgs;
 use crate::config::{self, Settings, Sources};
+use crate::net::{self, Network, Transport};
 use answering::Instance;
 use check::{Check, Status, tell};
+use places::Visit;
 
 pub const EXAMPLES: &str = "\
 Examples:
   cache-mirror doctor
   cache-mirror doctor --only config,secrets,env             nothing is asked over the network
   cache-mirror doctor --server https://eu.example.org --token-file eu.token
+  cache-mirror doctor --sse https://www.example.org/api/stream
   cache-mirror doctor --json | jq '.checks[] | select(.status != \"ok\")'";
 
 /// Longest time for one group; what is asked in it has limits of its own, and shorter ones.
@@ -44,6 +52,9 @@ pub struct Args {
     /// File with the token [env: CACHE_MIRROR_TOKEN] [default: auth.admin_token]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// The stream as browsers reach it, such as https://www.example.org/api/stream
+    #[arg(long, value_name = "URL", value_parser = stream_url)]
+    sse: Option<Url>,
     /// Only these checks
     #[arg(long, value_name = "CHECK", value_delimiter = ',', num_args = 1..)]
     only: Vec<Group>,
@@ -70,6 +81,16 @@ enum Group {
     Mirror,
     /// What waits for each destination, and why
     Backlog,
+    /// No address redirects: a POST would not arrive
+    Redirect,
+    /// Clocks agree as far as tokens need it
+    Clock,
+    /// No mirror's name hides several instances
+    Names,
+    /// The endpoint that revalidates answers
+    Revalidate,
+    /// The stream is not held back on its way
+    Sse,
 }
 
 /// What the checks look at.
@@ -77,6 +98,30 @@ struct Case {
     sources: Sources,
     settings: Settings,
     instance: Instance,
+    sse: Option<Url>,
+    network: Network,
+    visits: OnceCell<Vec<Visit>>,
+}
+
+impl Case {
+    /// The way to a peer: with its own authorities, where it has such.
+    fn way_to(&self, name: &str) -> &dyn Transport {
+        let peer = self.settings.deliver.peers.iter().find(|peer| peer.name == name);
+        let own = peer.and_then(|peer| peer.network.as_deref());
+        own.unwrap_or(&self.network)
+    }
+
+    /// Every address, asked once.
+    async fn visits(&self) -> &[Visit] {
+        self.visits.get_or_init(|| places::visit(self)).await
+    }
+}
+
+fn stream_url(text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+        _ => Err("expected an http or https URL".into()),
+    }
 }
 
 /// Looks, tells, and judges.
@@ -93,13 +138,23 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
         }
     };
     let instance = answering::look(args, &settings).await?;
-    let case = Case { sources, settings, instance };
+    let network = network(&settings).map_err(|error| Exit::Failed(error.to_string()))?;
+    let (sse, visits) = (args.sse.clone(), OnceCell::new());
+    let case = Case { sources, settings, instance, sse, network, visits };
     let groups = Group::value_variants().iter().copied();
     let wanted = groups.filter(|group| args.only.is_empty() || args.only.contains(group));
     let found = join_all(wanted.map(|group| within_time(group, &case))).await;
     let checks: Vec<Check> = found.into_iter().flatten().collect();
     tell(&checks, is_json)?;
     judge(&checks, &case.instance)
+}
+
+fn network(settings: &Settings) -> Result<Network, net::ClientError> {
+    Network::new(net::Config {
+        timeout: settings.deliver.timeout,
+        connect_time_max: settings.deliver.connect_time_max,
+        answer_bytes_max: settings.deliver.answer_bytes_max,
+    })
 }
 
 /// One group; never longer than its time.
@@ -126,6 +181,11 @@ fn look(group: Group, case: &Case) -> BoxFuture<'_, Vec<Check>> {
         Group::Versions => Box::pin(answering::versions(case)),
         Group::Mirror => Box::pin(mirrors::reached(case)),
         Group::Backlog => ready(mirrors::backlogs(case)),
+        Group::Redirect => Box::pin(places::redirects(case)),
+        Group::Clock => Box::pin(places::clocks(case)),
+        Group::Names => Box::pin(names::checks(case)),
+        Group::Revalidate => Box::pin(places::revalidates(case)),
+        Group::Sse => Box::pin(stream::checks(case)),
     }
 }
 

@@ -74,6 +74,10 @@ fn configured(settings: &Settings) -> Vec<Named> {
     for secret in &settings.gate.jwt_secrets {
         add("auth.jwt_secret", secret, KEY_CHARS_MIN);
     }
+    for secret in &settings.deliver.known_revalidate_secrets() {
+        // Of one length for each of their callers, which the settings warn of themselves.
+        add("the secret of revalidation routes", secret, 0);
+    }
     for peer in &settings.deliver.peers {
         if let Some(credentials) = &peer.login.credentials {
             // Logins are counted and refused after a few failures: no hash to guess from leaves.

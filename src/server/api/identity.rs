@@ -4,10 +4,15 @@
 use std::sync::Arc;
 
 use hyper::StatusCode;
+use hyper::header::AUTHORIZATION;
 
 use super::answers::Health;
-use crate::deliver::identity::{Identity, NONCE_BYTES_MAX, PROTOCOL, Paths};
+use crate::deliver::identity::{
+    Identity, NONCE_BYTES_MAX, PROTOCOL, Paths, REVALIDATE, SecretCheck,
+};
 use crate::deliver::{INVALIDATE_PATH, LOGIN_PATH};
+use crate::domain::Role;
+use crate::gate::Rejected;
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Handled, Problem, json_answer};
@@ -22,6 +27,10 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
         let detail = format!("nonce: 1 to {NONCE_BYTES_MAX} bytes");
         return Err(Problem::bad_request("bad_nonce", detail));
     }
+    let check = match call.query("check") {
+        Some(name) => Some(compare(&control, &call, &name, &nonce).await?),
+        None => None,
+    };
     let identity = Identity {
         instance: control.pipeline.instance.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -30,8 +39,33 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
         paths: Paths { login: LOGIN_PATH.into(), invalidate: INVALIDATE_PATH.into() },
         graph: control.pipeline.rules.get().graph().hash().to_owned(),
         proof: control.own.proof(&nonce),
+        check,
     };
     Ok(json_answer(StatusCode::OK, &identity))
+}
+
+/// Hashes for a caller that may compare secrets: a peer or an administrator, never a stranger and
+/// no person with a lesser role, who could otherwise guess at leisure.
+async fn compare(
+    control: &Control,
+    call: &Call,
+    name: &str,
+    nonce: &str,
+) -> Result<SecretCheck, Problem> {
+    if name != REVALIDATE {
+        let detail = format!("check: expected {REVALIDATE}");
+        return Err(Problem::bad_request("bad_check", detail));
+    }
+    let gate = &control.pipeline.gate;
+    let header = call.header(AUTHORIZATION.as_str());
+    gate.learn_key(header).await;
+    let who = gate.authenticate(header, call.address)?;
+    if who.role != Role::Service && who.role < Role::Admin {
+        return Err(Rejected::Forbidden("a service account or an administrator").into());
+    }
+    gate.check_rate(&who)?;
+    let secrets = control.pipeline.delivery.revalidate_secrets();
+    Ok(SecretCheck::of(&secrets, nonce))
 }
 
 /// `GET /healthz`: this process answers.

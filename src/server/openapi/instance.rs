@@ -109,9 +109,17 @@ fn identity(types: &mut SchemaGenerator) -> Operation {
     let nonce = json!({ "type": "string", "minLength": 1, "maxLength": 128 });
     let path = "/_cache-mirror/identity";
     Operation::new(Method::GET, path, "identity", "Who this is, and the proof that it is")
+        .words(
+            "With `check` it also answers keyed hashes of that secret, to a service account or an \
+             administrator only (docs/PROTOCOL.md).",
+        )
         .required_query("nonce", "Anything; at most 128 bytes", &nonce, &json!("3f9a"))
+        .alternative("check", "A secret to compare", &json!({ "const": "revalidate" }))
         .gives(200, "proof = HMAC-SHA256(boot nonce, nonce)", types.subschema_for::<Identity>())
-        .problem(400, &["bad_nonce"])
+        .problem(400, &["bad_nonce", "bad_check"])
+        .problem(401, &["invalid_credentials", "unauthenticated"])
+        .problem(403, &["forbidden"])
+        .problem(429, &["too_many_requests"])
 }
 
 fn healthy(method: Method, id: &'static str, types: &mut SchemaGenerator) -> Operation {
