@@ -7,6 +7,7 @@ mod support;
 mod compose;
 mod image;
 mod kubernetes;
+mod nginx;
 mod rotation;
 mod settings;
 mod systemd;

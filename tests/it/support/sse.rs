@@ -32,6 +32,11 @@ impl Sse {
         }
         let response = request.send().await.expect("the stream opens");
         assert_eq!(response.status(), 200, "the stream opens");
+        Self::of(response)
+    }
+
+    /// One that was opened in another way.
+    pub fn of(response: reqwest::Response) -> Self {
         Self { response, text: String::new() }
     }
 
