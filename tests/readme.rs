@@ -112,6 +112,21 @@ fn the_two_commands_are_the_first_ones() {
     assert!(ci.expect(".ci/run").contains("tests/run"));
 }
 
+/// `cargo test --test recipes` runs what is on that page; so what stands here as well runs too.
+#[test]
+fn what_an_application_does_is_a_recipe() {
+    let text = readme();
+    let section = text.split("\n## Use it from your application\n").nth(1).expect("the section");
+    let section = section.split("\n## ").next().expect("its text");
+    let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/RECIPES.md");
+    let recipes = fs::read_to_string(recipes).expect("docs/RECIPES.md");
+    for (language, name) in [("sh", "curl.sh"), ("js", "invalidate.mjs")] {
+        let [block] = fences(section, language)[..] else { panic!("one block of {language}") };
+        let recipe = format!("```{language} {name}\n{block}\n```");
+        assert!(recipes.contains(&recipe), "{name} is another in docs/RECIPES.md:\n{block}");
+    }
+}
+
 #[test]
 fn promises_can_be_broken() {
     assert!(keeps("cleared 1 entry in 0.2 ms", "cleared 1 entry in … ms"));

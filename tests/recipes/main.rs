@@ -1,0 +1,54 @@
+//! `docs/RECIPES.md`, followed literally: each block is taken out of the page and run against a
+//! real instance. A block that nobody runs, or of more than ten lines, is a failure.
+
+#[path = "../it/support/mod.rs"]
+mod support;
+
+mod blocks;
+mod laravel;
+mod next;
+mod node;
+mod shell;
+
+use blocks::Block;
+
+/// The blocks, and the file of tests that runs each.
+const RUN: [(&str, &str); 18] = [
+    ("secrets.sh", "shell"),
+    ("curl.sh", "shell"),
+    ("bulk.sh", "shell"),
+    ("writes.jsonl", "shell"),
+    ("checklist.sh", "shell"),
+    ("supabase.toml", "shell"),
+    ("supabase.sh", "shell"),
+    ("invalidate.mjs", "node"),
+    ("express.mjs", "node"),
+    ("meta.mjs", "node"),
+    ("hono.mjs", "node"),
+    ("api.ts", "node"),
+    ("app/api/revalidate/route.js", "next"),
+    ("app/api/posts/[id]/route.js", "next"),
+    ("services.php", "laravel"),
+    ("CacheMirrorObserver.php", "laravel"),
+    ("invalidate.php", "laravel"),
+    // It needs Supabase, and the page says so.
+    ("supabase.sql", "nobody"),
+];
+
+#[test]
+fn every_block_is_short_and_run_by_somebody() {
+    let blocks = blocks::all();
+    let names: Vec<&str> = blocks.iter().map(|block| block.name.as_str()).collect();
+    let mut known = RUN.map(|(name, _)| name).to_vec();
+    for Block { name, text, .. } in &blocks {
+        assert!(text.lines().count() <= 10, "{name} has more than ten lines");
+        let at = known.iter().position(|known| known == name);
+        known.remove(at.unwrap_or_else(|| panic!("{name} is run by nobody, or there twice")));
+    }
+    assert!(known.is_empty(), "{known:?} are not on the page: {names:?}");
+    for (name, file) in RUN.iter().filter(|(_, file)| *file != "nobody") {
+        let path = format!("{}/tests/recipes/{file}.rs", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).expect("a file of tests");
+        assert!(text.contains(&format!("\"{name}\"")), "{name} is not run in {file}.rs");
+    }
+}
