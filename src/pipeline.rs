@@ -9,18 +9,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::activity::{Activity, Kind, Level, Touched, joined};
 use crate::announce::Hub;
 use crate::deliver::{Delivery, Outcome};
 use crate::domain::scope::Wall;
 use crate::domain::{
-    Action, Applied, Demand, Event, EventId, Mode, Plan, Principal, Scope, Selectors, Source,
-    Submission, TypeName,
+    Action, Applied, Demand, Event, EventId, Invalidation, Mode, Plan, Principal, Scope, Selectors,
+    Source, Submission, TypeName,
 };
 use crate::gate::{Admission, Gate};
 use crate::journal::{Journal, NotReset, Refused};
-use crate::resolve::Rules;
+use crate::resolve::{self, Rules};
 use crate::store::Memory;
 use crate::support::{Finish, Live, clock};
 
@@ -49,6 +50,8 @@ pub enum Done {
     Applied(Box<Report>),
     /// All of it had its effect before.
     Duplicate,
+    /// Nothing that changed matters to what was named; the caller is told so.
+    Unaffected(Vec<String>),
 }
 
 /// The facts of one application.
@@ -111,7 +114,10 @@ impl Pipeline {
             None => None,
         };
         let cleared = self.rules.with(|rules| self.clear(rules, who, submission))?;
-        let Some((plan, applied)) = cleared else { return Ok(Done::Duplicate) };
+        let (plan, applied) = match cleared {
+            Ok(cleared) => cleared,
+            Err(done) => return Ok(done),
+        };
         let (event, wall, warnings) = plan.into_event(clock::wall_ms());
         self.expect_back(event.id, &event.covers);
         let (event, is_degraded) = self.record(event).await?;
@@ -126,21 +132,57 @@ impl Pipeline {
     }
 
     /// From the gate to the cleared store under one set of rules, which cannot be exchanged
-    /// meanwhile; `None` where all of it had its effect before.
+    /// meanwhile; or what became of it where there was nothing to clear.
     fn clear(
         &self,
         rules: &Rules,
         who: Principal,
         mut submission: Submission,
-    ) -> Result<Option<(Plan, Applied)>, Rejected> {
-        refuse_unknown(rules, &submission)?;
+    ) -> Result<Result<(Plan, Applied), Done>, Rejected> {
         compare_graphs(rules, &mut submission);
-        let echo_of = self.echo_of(rules, &who, &submission);
-        let admission = self.gate.admit(submission, who, &self.instance, echo_of);
-        let Admission::Fresh(invalidation) = admission else { return Ok(None) };
-        let plan = rules.resolve(*invalidation);
+        let mut plan = match self.plan(rules, who, submission)? {
+            Ok(plan) => plan,
+            Err(done) => return Ok(Err(done)),
+        };
         let applied = self.store.apply(&plan.total());
-        Ok(Some((plan, applied)))
+        self.advise(&mut plan.invalidation);
+        Ok(Ok((plan, applied)))
+    }
+
+    /// What is to be done, under these rules.
+    fn plan(
+        &self,
+        rules: &Rules,
+        who: Principal,
+        mut submission: Submission,
+    ) -> Result<Result<Plan, Done>, Rejected> {
+        refuse_unknown(rules, &submission)?;
+        let left_out = rules.leave_out(&mut submission);
+        let warnings: Vec<String> = left_out.iter().map(resolve::left_out_text).collect();
+        if submission.selectors.is_empty() && !warnings.is_empty() {
+            return Ok(Err(Done::Unaffected(warnings)));
+        }
+        let echo_of = self.echo_of(rules, &who, &submission);
+        Ok(match self.gate.admit(submission, who, &self.instance, echo_of) {
+            Admission::Duplicate => Err(Done::Duplicate),
+            Admission::Fresh(mut invalidation) => {
+                invalidation.warnings.extend(warnings);
+                Ok(rules.resolve(*invalidation))
+            }
+        })
+    }
+
+    /// Tells a caller what would have been better; peers merge by themselves.
+    fn advise(&self, invalidation: &mut Invalidation) {
+        if matches!(invalidation.wall, Some(Wall::Credential | Wall::Mark)) {
+            return;
+        }
+        for advised in self.gate.advice.look(&invalidation.demand, Instant::now()) {
+            if advised.is_due {
+                tell_advice(&advised.text, &invalidation.principal.name);
+            }
+            invalidation.warnings.push(advised.text);
+        }
     }
 
     /// Goes on under other rules. Invalidations are cleared under the old or the new ones, never
@@ -162,12 +204,9 @@ impl Pipeline {
     /// # Errors
     /// [`Rejected::UnknownTypes`].
     pub fn preview(&self, who: Principal, submission: Submission) -> Result<Done, Rejected> {
-        let rules = self.rules.get();
-        refuse_unknown(&rules, &submission)?;
-        let echo_of = self.echo_of(&rules, &who, &submission);
-        let plan = match self.gate.admit(submission, who, &self.instance, echo_of) {
-            Admission::Fresh(invalidation) => rules.resolve(*invalidation),
-            Admission::Duplicate => return Ok(Done::Duplicate),
+        let plan = match self.plan(&self.rules.get(), who, submission)? {
+            Ok(plan) => plan,
+            Err(done) => return Ok(done),
         };
         let applied = self.store.estimate(&plan.total());
         let (event, _, warnings) = plan.into_event(clock::wall_ms());
@@ -364,6 +403,18 @@ fn compare_graphs(rules: &Rules, submission: &mut Submission) {
         msg: "the sender has another graph: its cascade is joined to ours",
         origin: Some(&batch.origin),
         status: Some("graph_differs"),
+        ..Activity::default()
+    }
+    .emit();
+}
+
+fn tell_advice(text: &str, principal: &str) {
+    Activity {
+        level: Level::Warn,
+        event: Kind::Server,
+        msg: text,
+        principal: Some(principal),
+        status: Some("advice"),
         ..Activity::default()
     }
     .emit();

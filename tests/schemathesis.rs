@@ -77,6 +77,10 @@ const SETTINGS: &str = r#"
 [[operations]]
 include-name = "POST /api/revalidate"
 checks.not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", "500"]
+
+[[operations]]
+include-name = "POST /api/admin/cache/clear"
+checks.not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", "500"]
 "#;
 
 #[tokio::test]

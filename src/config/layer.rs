@@ -126,6 +126,9 @@ impl Layer {
             }
             _ => {}
         }
+        if let (Kind::Fields(fields), Value::Table(table)) = (kind, &value) {
+            self.check_fields(&key, fields, table, origin);
+        }
         match (schema::secret_of(&key), &value) {
             (Some(secret), Value::String(path)) if !path.is_empty() => {
                 self.put_secret(secret, &key, path, origin);

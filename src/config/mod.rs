@@ -24,6 +24,7 @@ pub mod presets;
 mod reader;
 mod reload;
 mod revalidate;
+mod rules;
 mod schema;
 mod sections;
 mod templates;
@@ -155,7 +156,7 @@ fn build(merged: Merged, watched: Option<Watched>) -> Result<Settings, Vec<Inval
     let mut from = Reader::new(merged);
     let mut instance = sections::instance(&mut from);
     instance.watched = from.flag("instance.watch_config").then_some(watched).flatten();
-    let resolve = sections::resolve(&mut from);
+    let resolve = rules::resolve(&mut from);
     let (targets, not_revalidated) = revalidate::targets(&mut from, &resolve);
     let mut settings = Settings {
         server: sections::server(&mut from),
@@ -174,7 +175,7 @@ fn build(merged: Merged, watched: Option<Watched>) -> Result<Settings, Vec<Inval
         instance,
         given,
     };
-    sections::check_rules(&settings.resolve, &mut from);
+    rules::check(&settings.resolve, &mut from);
     sections::refuse_unbuilt(&mut from);
     sections::warn(&settings, &mut from);
     settings.warnings = from.warnings;

@@ -1,8 +1,12 @@
 //! Ready-made settings for known platforms, embedded. A preset lies between the defaults and the
 //! user's file; a test loads each.
 
-const PRESETS: &[(&str, &str)] =
-    &[("polymech", include_str!("../../config/presets/polymech.toml"))];
+const PRESETS: &[(&str, &str)] = &[
+    ("job-readiness", include_str!("../../config/presets/job-readiness.toml")),
+    ("laravel-next", include_str!("../../config/presets/laravel-next.toml")),
+    ("polymech", include_str!("../../config/presets/polymech.toml")),
+    ("trainer-panel", include_str!("../../config/presets/trainer-panel.toml")),
+];
 
 /// What `graph.preset` may name.
 pub fn names() -> impl Iterator<Item = &'static str> {

@@ -96,8 +96,10 @@ const ACCOUNT: &[(&str, Kind)] = &[
     ("password_hash_previous_file", Kind::Text),
 ];
 
+const RECIPE: &[(&str, Kind)] = &[("clears", Kind::List), ("narrowed", Kind::List)];
+
 /// What the types in the reference file do not tell.
-const SPECIAL: [(&str, Kind); 11] = [
+const SPECIAL: [(&str, Kind); 15] = [
     ("revalidate.paths", Kind::Map(&Kind::Items(TEMPLATE))),
     ("revalidate.tags", Kind::Map(&Kind::Items(TEMPLATE))),
     ("revalidate.groups", Kind::Map(&Kind::List)),
@@ -107,6 +109,10 @@ const SPECIAL: [(&str, Kind); 11] = [
     ("dependencies", Kind::Map(&Kind::List)),
     ("aliases", Kind::Map(&Kind::Text)),
     ("names", Kind::Map(&Kind::List)),
+    ("groups", Kind::Map(&Kind::Fields(RECIPE))),
+    ("hooks", Kind::Map(&Kind::Fields(RECIPE))),
+    ("when_fields", Kind::Map(&Kind::List)),
+    ("ignore_fields", Kind::Map(&Kind::List)),
     ("mirrors.peers", Kind::Tables(PEER)),
     ("auth.service_accounts", Kind::Tables(ACCOUNT)),
 ];
@@ -223,7 +229,7 @@ pub(super) fn secret_of(key: &str) -> Option<&str> {
 
 /// Whether tables in arrays have such a field.
 pub(super) fn is_field(name: &str) -> bool {
-    let tables = [PEER, ACCOUNT, LOGIN, TARGET, TEMPLATE];
+    let tables = [PEER, ACCOUNT, LOGIN, TARGET, TEMPLATE, RECIPE];
     tables.into_iter().flatten().any(|(field, _)| *field == name)
 }
 

@@ -1,18 +1,15 @@
 //! The concerns that need little more than their own keys: instance, listener, store, journal,
-//! graph, stream and log; and the warnings, which look at all of them together.
+//! stream and log; and the warnings, which look at all of them together.
 
 use std::net::SocketAddr;
 
-use toml::Value;
 use url::Url;
 
 use super::reader::Reader;
 use super::{Instance, Settings};
 use crate::activity::{Level, log::LogConfig};
 use crate::deliver::PeerConfig;
-use crate::domain::TypeName;
-use crate::resolve::RecipeConfig;
-use crate::{announce, journal, resolve, server, store};
+use crate::{announce, journal, server, store};
 
 /// Longest instance name; it goes into headers, tokens and file names.
 const NAME_CHARS_MAX: usize = 64;
@@ -93,43 +90,6 @@ pub(super) fn journal(from: &mut Reader, instance: &Instance) -> journal::Config
     }
 }
 
-pub(super) fn resolve(from: &mut Reader) -> resolve::Config {
-    let mut config = resolve::Config {
-        is_strict: from.flag("graph.strict_types"),
-        ..resolve::Config::default()
-    };
-    for (name, value) in from.entries("dependencies") {
-        let needs = texts(&value);
-        check_types(from, "dependencies", &name, &needs);
-        config.dependencies.insert(name, needs);
-    }
-    for (name, value) in from.entries("aliases") {
-        let meant = value.as_str().unwrap_or_default().to_owned();
-        check_types(from, "aliases", &name, std::slice::from_ref(&meant));
-        config.aliases.insert(name, meant);
-    }
-    for (name, value) in from.entries("names") {
-        let recipe = RecipeConfig { clears: texts(&value), ..RecipeConfig::default() };
-        config.names.insert(name, recipe);
-    }
-    config
-}
-
-/// The strings of a list.
-fn texts(value: &Value) -> Vec<String> {
-    let items = value.as_array().into_iter().flatten().filter_map(Value::as_str);
-    items.map(str::to_owned).collect()
-}
-
-fn check_types(from: &mut Reader, map: &str, name: &str, others: &[String]) {
-    for text in std::iter::once(name).chain(others.iter().map(String::as_str)) {
-        if TypeName::parse(text).is_err() {
-            let expected = format!("{text:?} is no type: expected 1 to 128 of A-Z a-z 0-9 _ . : -");
-            from.refuse(&format!("{map}.{name}"), expected);
-        }
-    }
-}
-
 pub(super) fn announce(from: &mut Reader) -> announce::Config {
     let mut origins = Vec::new();
     for text in from.list("stream.origins") {
@@ -172,13 +132,6 @@ pub(super) fn log(from: &mut Reader) -> LogConfig {
         rotate_count: from.count("log.rotate_count"),
         queue_lines_max: from.count("log.queue_lines_max"),
         name: "cache-mirror".into(),
-    }
-}
-
-/// Names and alias chains that no graph can be built of.
-pub(super) fn check_rules(rules: &resolve::Config, from: &mut Reader) {
-    if let Err(bad) = resolve::Rules::new(rules) {
-        from.refuse(&bad.key, bad.problem);
     }
 }
 

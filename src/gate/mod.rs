@@ -5,6 +5,7 @@
 //! of HTTP beyond the text of a header, and announces nothing.
 
 mod accounts;
+mod advice;
 mod config;
 mod header;
 mod jwk;
@@ -25,6 +26,7 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 
 pub use accounts::{Accounts, HashError, hash_password};
+pub use advice::{Advice, Advised};
 pub use config::{Config, JwksConfig, Password, ServiceAccount};
 pub use jwks::{JWKS_BYTES_MAX, JWKS_TIME_MAX};
 pub use limit::{KeyedLimit, address_key};
@@ -102,6 +104,8 @@ pub struct Gate {
     pub answers: Answers,
     /// One at a time for one identity.
     pub lanes: Lanes,
+    /// What callers could do better.
+    pub advice: Advice,
 }
 
 impl Gate {
@@ -111,6 +115,7 @@ impl Gate {
             seen: SeenEvents::new(config.event_ids_max, known),
             answers: Answers::new(config.idempotency_keys_max),
             lanes: Lanes::default(),
+            advice: Advice::default(),
             policy: Live::new(Policy::new(config, None, None)),
             over: None,
         }

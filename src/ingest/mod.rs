@@ -3,4 +3,5 @@
 
 pub mod body;
 pub mod depth;
+pub mod fields;
 pub mod revalidation;

@@ -5,14 +5,18 @@
 //! laws: no selector outside the cascade's cover is ever added.
 
 mod aliases;
+mod fields;
 mod graph;
 mod recipe;
 
 use std::collections::BTreeMap;
 
 pub use aliases::Aliases;
+pub use fields::left_out_text;
 pub use graph::Graph;
 pub use recipe::{Fields, Recipe, RecipeConfig, Recipes};
+
+use fields::FieldRules;
 
 use crate::domain::{Demand, Invalidation, Plan, Selector, Selectors, TypeName};
 
@@ -27,6 +31,14 @@ pub struct Config {
     pub is_strict: bool,
     /// What `POST /api/revalidate/{name}` clears.
     pub names: BTreeMap<String, RecipeConfig>,
+    /// What the group calls of older systems clear.
+    pub groups: BTreeMap<String, RecipeConfig>,
+    /// What happened to an entity → what that clears.
+    pub hooks: BTreeMap<String, RecipeConfig>,
+    /// Type → the fields that matter to it; none: all.
+    pub when_fields: BTreeMap<String, Vec<String>>,
+    /// Type → the fields that do not.
+    pub ignore_fields: BTreeMap<String, Vec<String>>,
 }
 
 /// Why a configured rule cannot stand.
@@ -48,6 +60,9 @@ pub struct Rules {
     graph: Graph,
     is_strict: bool,
     names: Recipes,
+    groups: Recipes,
+    hooks: Recipes,
+    fields: FieldRules,
 }
 
 impl Rules {
@@ -58,8 +73,15 @@ impl Rules {
     pub fn new(config: &Config) -> Result<Self, BadRule> {
         let aliases = Aliases::new(config)?;
         let graph = Graph::new(config, &aliases)?;
-        let names = Recipes::new("names", &config.names)?;
-        Ok(Self { aliases, graph, is_strict: config.is_strict, names })
+        Ok(Self {
+            names: Recipes::new("names", &config.names)?,
+            groups: Recipes::new("groups", &config.groups)?,
+            hooks: Recipes::new("hooks", &config.hooks)?,
+            fields: FieldRules::new(&config.when_fields, &config.ignore_fields, &aliases)?,
+            is_strict: config.is_strict,
+            aliases,
+            graph,
+        })
     }
 
     /// The graph.
@@ -105,6 +127,16 @@ impl Rules {
         Some(Selectors::one(Selector::Type(known)))
     }
 
+    /// The group of that name; `expertSessions` is `expert_sessions` too.
+    pub fn group(&self, name: &str) -> Option<&Recipe> {
+        self.groups.get(name).or_else(|| self.groups.get(&snake_case(name)))
+    }
+
+    /// The hooks.
+    pub fn hooks(&self) -> &Recipes {
+        &self.hooks
+    }
+
     /// Whether a type outside the graph is a 422 rather than a warning.
     pub fn is_strict(&self) -> bool {
         self.is_strict
@@ -139,6 +171,18 @@ impl Rules {
                 .push(format!("{name} is not in the graph: only itself was cleared{hint}"));
         }
     }
+}
+
+/// `expertSessions` as `expert_sessions`.
+fn snake_case(name: &str) -> String {
+    let mut out = String::with_capacity(name.len() + 2);
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() {
+            out.push('_');
+        }
+        out.push(letter.to_ascii_lowercase());
+    }
+    out
 }
 
 impl Plan {

@@ -74,6 +74,9 @@ impl Recipe {
         if config.clears.is_empty() {
             return Err(bad("", "clears must name at least one selector".into()));
         }
+        if !config.narrowed.is_empty() && !config.narrowed.iter().any(|text| text.contains('{')) {
+            return Err(bad("", "narrowed names no {field}: what needs none is in clears".into()));
+        }
         let fixed = |text: &String| selector(text).map_err(|it| bad(text, it.to_string()));
         let template = |text: &String| Template::new(text).map_err(|problem| bad(text, problem));
         Ok(Self {
@@ -102,6 +105,10 @@ enum Piece {
 impl Template {
     fn new(text: &str) -> Result<Self, String> {
         let pieces = pieces(text)?;
+        if let [Piece::Text(_)] = &pieces[..] {
+            selector(text).map_err(|malformed| malformed.to_string())?;
+            return Ok(Self(pieces));
+        }
         let Some(Piece::Text(start)) = pieces.first() else {
             return Err(FIELD_PLACE.into());
         };
@@ -150,9 +157,6 @@ fn pieces(text: &str) -> Result<Vec<Piece>, String> {
     }
     if rest.contains('}') {
         return Err("a brace is closed that was not opened".into());
-    }
-    if pieces.is_empty() {
-        return Err("names no {field}: what is cleared without one stands in clears".into());
     }
     if !rest.is_empty() {
         pieces.push(Piece::Text(rest.to_owned()));
@@ -233,11 +237,12 @@ mod tests {
             ("path:about", "", "must begin with '/'"),
             ("posts/{id}", "posts/{id}{", "not closed"),
             ("posts", "posts", "names no {field}"),
+            ("posts", "posts/", "names no {field}"),
             ("posts", "{type}", "may stand in"),
             ("posts", "p{type}", "may stand in"),
             ("posts", "pattern:{key}*", "may stand in"),
             ("posts", "posts/{a b}", "is no field"),
-            ("posts", "posts/id}", "not opened"),
+            ("posts", "posts/{id}}", "not opened"),
             ("posts", "no type/{id}", "is not a type"),
         ] {
             let list = |text: &'static str| if text.is_empty() { vec![] } else { vec![text] };

@@ -76,6 +76,9 @@ fn routes() -> Vec<Route> {
         POST   "/api/mirrors/{name}/retry"         Admin      api::mirrors::retry;
         POST   "/api/mirrors/{name}/ping"          Admin      api::mirrors::ping;
         POST   "/api/reload"                       Admin      api::reload::post;
+        POST   "/api/cache/hooks/{name}"           Invalidate api::compat::hooks::post;
+        GET    "/api/admin/cache/stats"            Read       api::compat::admin::stats;
+        POST   "/api/admin/cache/clear"            Read       api::compat::admin::clear;
         GET    "/api/revalidate"                   Nothing    api::compat::paths::get;
         POST   "/api/revalidate"                   Nothing    api::compat::paths::post;
         POST   "/api/revalidate/{name}"            Nothing    api::compat::named::post;

@@ -15,6 +15,7 @@ mod crowds;
 mod curl;
 mod entries;
 mod framing;
+mod groups;
 mod idempotency;
 mod metrics;
 mod monitoring;

@@ -158,6 +158,8 @@ async fn scene() -> (Node, StubPeer, Known) {
         .env("SERVICE_EMAIL", EMAIL)
         .env("SERVICE_PASSWORD", PASSWORD)
         .env("REVALIDATE_SECRET", SECRET)
+        .set("groups.products", r#"{ clears = ["posts"] }"#)
+        .set("hooks.onProductCreated", r#"{ clears = ["posts"], narrowed = ["posts/{id}"] }"#)
         .env("CACHE_MIRROR__AUTH__SIGNING_KEY", &ed_pem())
         // A wrong token for every operation: each is to be refused for what it is.
         .set("auth.token_failures_per_minute", 1000)

@@ -85,7 +85,7 @@ impl Node {
         let submitting = self.pipeline.submit(who, submission(selectors));
         match clock_held(submitting).await.expect("accepted") {
             Done::Applied(report) => report.event,
-            Done::Duplicate => unreachable!("it is new"),
+            other => unreachable!("it is new: {other:?}"),
         }
     }
 

@@ -51,3 +51,40 @@ fn a_name_that_clears_nothing_is_an_error() {
         assert!(problems.contains(expected), "{problems}");
     }
 }
+
+#[test]
+fn groups_and_hooks_are_checked_whole() {
+    let text = "[groups]\nproducts = { clears = ['products'], narrowed = ['tag:p:{clientId}'] }\n\
+                [hooks.onProductCreated]\nclears = ['products']\n\
+                [ignore_fields]\nproducts = ['admin_notes']";
+    let resolve = Scene::file(text).good().resolve;
+    assert_eq!(resolve.groups["products"].narrowed, ["tag:p:{clientId}"]);
+    assert_eq!(resolve.hooks["onProductCreated"].clears, ["products"]);
+    assert_eq!(resolve.ignore_fields["products"], ["admin_notes"]);
+    let env = [("CACHE_MIRROR__GROUPS", "{ g = { clears = ['posts'] } }")];
+    assert!(Scene::env(&env).good().resolve.groups.contains_key("g"));
+    for (text, expected) in [
+        ("groups.g = ['products']", "expected a table"),
+        ("groups.g = {}", "clears must name"),
+        ("groups.g = { clear = ['x'] }", "did you mean clears?"),
+        ("groups.g = { clears = 'x' }", "expected a list of strings"),
+        ("groups.g = { clears = ['x'], narrowed = ['x/{id'] }", "not closed"),
+        ("hooks.h = { clears = ['x'], narrowed = ['{id}'] }", "may stand in"),
+        ("when_fields.'no type' = ['a']", "is no type"),
+        ("ignore_fields.posts = 'a'", "expected a list of strings"),
+    ] {
+        let problems = Scene::file(text).bad();
+        assert!(problems.contains(expected), "{problems}");
+    }
+}
+
+/// S2 2.8: the tables of the site are other names of its types.
+#[test]
+fn presets_are_whole() {
+    let of = |name: &str| Scene::new().and_flag("graph.preset", name).good().resolve;
+    let site = of("job-readiness");
+    assert_eq!((site.groups.len(), site.hooks.len()), (5, 5));
+    assert_eq!(site.aliases["modules"], "module_content");
+    assert_eq!(of("trainer-panel").names.len(), 2);
+    assert_eq!(of("laravel-next").aliases.len(), 8);
+}

@@ -30,7 +30,7 @@ fn every_preset_loads() {
         assert!(!scene.good().resolve.dependencies.is_empty(), "{name}");
     }
     let problems = Scene::file("graph.preset = 'polymec'").bad();
-    assert!(problems.contains("unknown preset; known: polymech"), "{problems}");
+    assert!(problems.contains("unknown preset; known: job-readiness"), "{problems}");
 }
 
 #[test]

@@ -18,13 +18,14 @@ use crate::store;
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Invalidated<'a> {
     pub success: bool,
-    /// The event's id, the same on every instance; null for a dry run.
+    /// The event's id, the same on every instance; null for a dry run, and where nothing that
+    /// changed matters.
     #[schemars(with = "Option<uuid::Uuid>")]
     pub id: Option<EventId>,
     pub instance: &'a str,
-    /// Its place in this instance's journal; null for a dry run.
+    /// Its place in this instance's journal; null where there is no event.
     pub seq: Option<u64>,
-    /// Events applied here so far; null for a dry run.
+    /// Events applied here so far; null where there is no event.
     pub version: Option<u64>,
     /// Entries cleared or made stale.
     pub invalidated_entries: u64,

@@ -2,6 +2,7 @@
 //! From HTTP to a submission, and from a report to the answer of the contract; the path between
 //! them is `pipeline`. One `Idempotency-Key` has one effect.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
@@ -20,7 +21,7 @@ use crate::ingest::body::InvalidateBody;
 use crate::pipeline::{Done, Report};
 use crate::server::Control;
 use crate::server::call::Call;
-use crate::server::respond::{Handled, Problem, bytes};
+use crate::server::respond::{Answer, Handled, Problem, bytes, json_answer};
 
 /// Longest `Idempotency-Key` in bytes.
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
@@ -113,6 +114,9 @@ async fn effect(control: &Control, call: &Call, json: &[u8]) -> Result<Effect, P
         pipeline.submit(who, submission).await?
     };
     match done {
+        Done::Unaffected(warnings) => {
+            Effect::new(StatusCode::OK, &unaffected(control, &warnings, is_dry_run), true)
+        }
         Done::Duplicate => Effect::new(StatusCode::OK, &duplicate(control), true),
         Done::Applied(report) if is_dry_run => {
             Effect::new(StatusCode::OK, &answer(control, &report, true), false)
@@ -122,6 +126,41 @@ async fn effect(control: &Control, call: &Call, json: &[u8]) -> Result<Effect, P
             let status = if is_in_time { StatusCode::OK } else { StatusCode::ACCEPTED };
             Effect::new(status, &answer(control, &report, false), !report.is_degraded)
         }
+    }
+}
+
+/// The answer of the contract to what another route submitted.
+pub fn answered(control: &Control, done: &Done) -> Answer {
+    match done {
+        Done::Applied(report) => json_answer(StatusCode::OK, &answer(control, report, false)),
+        Done::Duplicate => json_answer(StatusCode::OK, &duplicate(control)),
+        Done::Unaffected(warnings) => {
+            json_answer(StatusCode::OK, &unaffected(control, warnings, false))
+        }
+    }
+}
+
+/// The answer where nothing that changed matters: no event, and why.
+fn unaffected<'a>(
+    control: &'a Control,
+    warnings: &'a [String],
+    is_dry_run: bool,
+) -> Invalidated<'a> {
+    static NO_TYPES: BTreeMap<String, u64> = BTreeMap::new();
+    Invalidated {
+        success: true,
+        id: None,
+        instance: &control.pipeline.instance,
+        seq: None,
+        version: None,
+        invalidated_entries: 0,
+        count_complete: true,
+        types: &NO_TYPES,
+        cascade: vec![],
+        warnings,
+        mirrors: &[],
+        degraded: false,
+        dry_run: is_dry_run,
     }
 }
 

@@ -6,14 +6,16 @@ use schemars::SchemaGenerator;
 use serde_json::json;
 
 use super::operation::Operation;
+use crate::server::api::answers::{Duplicate, Invalidated};
 use crate::server::api::compat::Failed;
+use crate::server::api::compat::admin::{AdminError, AdminStats, Cleared};
 use crate::server::api::compat::named::RevalidatedName;
 use crate::server::api::compat::paths::{Revalidated, Usage};
 
 const TOO_MANY: &str = "Too many failures, or requests";
 
 pub fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
-    vec![usage(types), paths(types), named(types)]
+    vec![usage(types), paths(types), named(types), stats(types), clear(types), hook(types)]
 }
 
 fn usage(types: &mut SchemaGenerator) -> Operation {
@@ -57,4 +59,44 @@ fn named(types: &mut SchemaGenerator) -> Operation {
         .gives(404, "The name is not known", failed.clone())
         .gives(429, TOO_MANY, failed.clone())
         .gives(500, "Nothing could be made durable", failed)
+}
+
+fn stats(types: &mut SchemaGenerator) -> Operation {
+    let path = "/api/admin/cache/stats";
+    Operation::new(Method::GET, path, "admin_stats", "Figures, and what to make of them")
+        .tag("compat")
+        .gives(200, "Each true of about now", types.subschema_for::<AdminStats>())
+        .gives(500, "They could not be had", types.subschema_for::<AdminError>())
+}
+
+fn clear(types: &mut SchemaGenerator) -> Operation {
+    let examples = [
+        ("The products of a client", json!({ "type": "products", "clientId": "7" })),
+        ("Several groups as one event", json!({ "products": true, "clientId": 7 })),
+    ];
+    let path = "/api/admin/cache/clear";
+    let error = types.subschema_for::<AdminError>();
+    Operation::new(Method::POST, path, "admin_clear", "Clear a group")
+        .tag("compat")
+        .words("`[groups]` says what a group is; an absent id means the whole of it.")
+        .json("Group", true, &examples)
+        .gives(200, "Cleared, with true counts", types.subschema_for::<Cleared<'_>>())
+        .gives(400, "No such group", error.clone())
+        .gives(500, "No JSON, or nothing could be made durable", error)
+}
+
+fn hook(types: &mut SchemaGenerator) -> Operation {
+    let name = json!({ "type": "string", "minLength": 1, "maxLength": 1024 });
+    let examples = [("A product of a client", json!({ "id": "42", "clientId": "7" }))];
+    let applied = types.subschema_for::<Invalidated<'_>>();
+    let duplicate = types.subschema_for::<Duplicate<'_>>();
+    Operation::new(Method::POST, "/api/cache/hooks/{name}", "hook", "Say what happened")
+        .tag("compat")
+        .words("`[hooks]` says what that clears; the members of the body fill in its fields.")
+        .part("name", "Of `[hooks]`", &name, "onProductCreated")
+        .json("Hook", false, &examples)
+        .gives(200, "Applied, or known already", json!({ "anyOf": [applied, duplicate] }))
+        .problem(400, &["bad_json"])
+        .problem(422, &["unknown_type"])
+        .problem(503, &["not_durable", "stopping"])
 }

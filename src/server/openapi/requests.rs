@@ -13,6 +13,8 @@ pub fn schemas() -> Map<String, Value> {
         ("Login", login()),
         ("Limit", limit()),
         ("Revalidation", revalidation()),
+        ("Group", group()),
+        ("Hook", hook()),
     ];
     all.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
@@ -139,6 +141,29 @@ fn revalidation() -> Value {
             "tag": label(),
         },
         "required": ["secret"],
+    })
+}
+
+fn group() -> Value {
+    json!({
+        "description": "A group by `type`, or several by members that are true; beside them ids.",
+        "type": "object",
+        "properties": {
+            "type": { "type": "string" },
+            "mirror": { "type": "boolean", "default": true },
+        },
+        "minProperties": 1,
+    })
+}
+
+fn hook() -> Value {
+    json!({
+        "description": "Fields of the hook: text or whole numbers. Anything else counts as absent.",
+        "type": "object",
+        "properties": {
+            "mirror": { "type": "boolean", "default": true },
+            "changed": list(&json!({ "type": "string", "maxLength": 1024 })),
+        },
     })
 }
 

@@ -4,6 +4,8 @@
 //! They end in the same pipeline as every other invalidation. What the guard and the table refuse
 //! before a handler runs is a problem document here as anywhere.
 
+pub mod admin;
+pub mod hooks;
 pub mod named;
 pub mod paths;
 
@@ -11,13 +13,15 @@ use std::collections::BTreeMap;
 
 use hyper::StatusCode;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::domain::{Action, Mode, Principal, Selectors, Source, Submission};
 use crate::gate::Rejected;
+use crate::ingest::depth;
 use crate::pipeline::{self, Done};
 use crate::server::Control;
 use crate::server::call::Call;
-use crate::server::respond::{Answer, Problem, json_answer};
+use crate::server::respond::{Answer, Problem, bytes, json_answer};
 
 /// What the revalidation routes say of anything but success.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
@@ -43,21 +47,51 @@ fn throttled(rejected: Rejected) -> Answer {
     answer
 }
 
-/// Clears what an older route was asked to clear.
+/// A success; where it cannot be written, the failure in the words of its route.
+fn answer_or(body: &impl Serialize, failure: &str) -> Answer {
+    match serde_json::to_vec(body) {
+        Ok(body) => bytes(StatusCode::OK, "application/json", body.into()),
+        Err(_) => json_answer(StatusCode::INTERNAL_SERVER_ERROR, &json!({ "error": failure })),
+    }
+}
+
+/// The body as JSON of any shape, or why it is none.
+async fn read_value(
+    control: &Control,
+    call: &mut Call,
+) -> Result<Result<Value, serde_json::Error>, Problem> {
+    let json = call.read(&control.config).await?;
+    let depth_max = control.pipeline.gate.config().json_depth_max;
+    if depth::exceeds(&json, depth_max) {
+        let detail = format!("JSON nested deeper than {depth_max}");
+        return Err(Problem::bad_request("too_deep", detail));
+    }
+    Ok(serde_json::from_slice(&json))
+}
+
+/// What an older route was asked for.
+#[derive(Debug, Default)]
+struct Asked {
+    selectors: Selectors,
+    mirror: Option<bool>,
+    changed: Vec<String>,
+}
+
+/// Clears it.
 async fn submit(
     control: &Control,
     call: &Call,
     who: Principal,
-    selectors: Selectors,
+    asked: Asked,
 ) -> Result<Done, pipeline::Rejected> {
     let submission = Submission {
-        selectors,
+        selectors: asked.selectors,
         mode: Mode::default(),
         action: Action::default(),
         reason: None,
-        changed: vec![],
         fields: BTreeMap::new(),
-        mirror: None,
+        changed: asked.changed,
+        mirror: asked.mirror,
         source: Source::Compat,
         is_marked: call.is_marked(),
         ids: call.event_ids(),
@@ -65,4 +99,26 @@ async fn submit(
         peer: None,
     };
     control.pipeline.submit(who, submission).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::ser::Error as _;
+
+    struct Unwritable;
+
+    impl Serialize for Unwritable {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(S::Error::custom("no"))
+        }
+    }
+
+    /// S2 2.5: a failure has its text.
+    #[test]
+    fn what_cannot_be_written_fails_in_the_words_of_its_route() {
+        let failed = answer_or(&Unwritable, "Failed to get cache stats");
+        assert_eq!(failed.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(answer_or(&json!({}), "").status(), StatusCode::OK);
+    }
 }

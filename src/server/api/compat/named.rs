@@ -10,7 +10,7 @@ use hyper::header::AUTHORIZATION;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{failed, submit, throttled};
+use super::{Asked, failed, submit, throttled};
 use crate::activity::{Activity, Kind, Level};
 use crate::gate::Rejected;
 use crate::server::Control;
@@ -56,7 +56,8 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
     let Some(selectors) = control.pipeline.rules.get().named(&call.param) else {
         return Ok(failed(StatusCode::NOT_FOUND, "Unknown name", None));
     };
-    match submit(&control, &call, who, selectors).await {
+    let asked = Asked { selectors, ..Asked::default() };
+    match submit(&control, &call, who, asked).await {
         Ok(_) => {
             let timestamp = clock::rfc3339(clock::wall_ms());
             let revalidated = Named { name: &call.param, timestamp };

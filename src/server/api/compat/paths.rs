@@ -8,15 +8,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{failed, submit, throttled};
+use super::{Asked, failed, read_value, submit, throttled};
 use crate::activity::{Activity, Kind, Level};
 use crate::domain::Principal;
 use crate::gate::Rejected;
-use crate::ingest::depth;
 use crate::ingest::revalidation::{self, Revalidation};
 use crate::server::Control;
 use crate::server::call::Call;
-use crate::server::respond::{Answer, Handled, Problem, json_answer};
+use crate::server::respond::{Answer, Handled, json_answer};
 use crate::support::clock;
 
 const FAILED: &str = "Revalidation failed";
@@ -61,13 +60,7 @@ pub async fn get(_control: Arc<Control>, _call: Call) -> Handled {
 /// Clears paths and tags for who knows the secret.
 pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
     let gate = &control.pipeline.gate;
-    let json = call.read(&control.config).await?;
-    let depth_max = gate.config().json_depth_max;
-    if depth::exceeds(&json, depth_max) {
-        let detail = format!("JSON nested deeper than {depth_max}");
-        return Err(Problem::bad_request("too_deep", detail));
-    }
-    let body: Result<Value, _> = serde_json::from_slice(&json);
+    let body = read_value(&control, &mut call).await?;
     let secret = body.as_ref().ok().and_then(revalidation::secret);
     let who = gate.authenticate_secret(secret, call.address);
     let who = who.and_then(|who| gate.check_rate(&who).map(|()| who));
@@ -95,7 +88,8 @@ async fn revalidate(control: &Control, call: &Call, who: Principal, body: &Value
         tell(Level::Info, &format!("Revalidating tag: {tag}"), call, "started");
     }
     if !selectors.is_empty()
-        && let Err(error) = submit(control, call, who, selectors).await
+        && let Err(error) =
+            submit(control, call, who, Asked { selectors, ..Asked::default() }).await
     {
         return failure(error.to_string());
     }

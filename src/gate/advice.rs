@@ -1,0 +1,258 @@
+//! Advice to callers who ask for more than they need: one call for each of many, or everything
+//! where a little would do. It refuses nothing and changes nothing.
+//!
+//! What peers send is not looked at: they merge by themselves. Memory is bounded by the number of
+//! types; time is given from outside.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::domain::{Demand, TypeName};
+
+/// So many single events of one type within [`WINDOW`] are a loop that wants to be a batch.
+const SINGLES: usize = 17;
+const WINDOW: Duration = Duration::from_secs(1);
+/// Ids that were named this recently show that the caller knows them.
+const IDS_RECENT: Duration = Duration::from_mins(1);
+/// Between two log lines with the same advice.
+const SAID_EVERY: Duration = Duration::from_mins(1);
+/// How long advice is shown with the figures.
+const SHOWN: Duration = Duration::from_mins(10);
+/// Types remembered; past it those that nothing happened to lately are forgotten.
+const TYPES_MAX: usize = 1024;
+/// Pieces of advice remembered.
+const SAID_MAX: usize = 64;
+
+/// One piece of advice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advised {
+    /// What to do instead.
+    pub text: String,
+    /// Whether it was not said lately.
+    pub is_due: bool,
+}
+
+/// Who calls how, as far as advice needs to know.
+#[derive(Default)]
+pub struct Advice(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    types: HashMap<TypeName, Seen>,
+    said: VecDeque<(Instant, String)>,
+    given: VecDeque<(Instant, String)>,
+}
+
+#[derive(Default)]
+struct Seen {
+    singles: VecDeque<Instant>,
+    id_named: Option<Instant>,
+}
+
+impl Advice {
+    /// Looks at what is cleared, canonical names, and says what would have been better.
+    pub fn look(&self, demand: &Demand, now: Instant) -> Vec<Advised> {
+        let mut state = self.0.lock();
+        let mut texts = Vec::new();
+        let parts = [&demand.hard, &demand.soft];
+        if parts.iter().any(|part| part.is_all())
+            && let Some(name) = state.latest_with_ids(now)
+        {
+            texts.push(format!(
+                "everything was cleared, though ids of {name} were named in the last minute: name \
+                 what changed"
+            ));
+        }
+        for name in parts.iter().flat_map(|part| part.types()) {
+            if state.types.get(name).is_some_and(|seen| seen.has_ids(now)) {
+                texts.push(format!(
+                    "all of {name} was cleared, though its ids were named in the last minute: name \
+                     the ids"
+                ));
+            }
+        }
+        let is_single = demand.members() == 1;
+        for name in parts.iter().flat_map(|part| part.named_types()) {
+            let has_id = parts.iter().any(|part| part.ids().contains_key(name));
+            let count = state.note(name, is_single, has_id, now);
+            if is_single && count >= SINGLES {
+                texts.push(format!(
+                    "{count} single events of {name} within a second: send them as one batch \
+                     (items, or ids)"
+                ));
+            }
+        }
+        texts.into_iter().map(|text| state.say(text, now)).collect()
+    }
+
+    /// What was advised lately, newest first, each once.
+    pub fn recent(&self, now: Instant) -> Vec<String> {
+        let state = self.0.lock();
+        let recent = state.given.iter().rev().filter(|(at, _)| now.duration_since(*at) < SHOWN);
+        recent.map(|(_, text)| text.clone()).collect()
+    }
+}
+
+impl State {
+    /// Remembers a type that was named; gives how many single events it had within the window.
+    fn note(&mut self, name: &TypeName, is_single: bool, has_id: bool, now: Instant) -> usize {
+        if self.types.len() >= TYPES_MAX && !self.types.contains_key(name) {
+            self.types.retain(|_, seen| seen.is_recent(now));
+            if self.types.len() >= TYPES_MAX {
+                return 0;
+            }
+        }
+        let seen = self.types.entry(name.clone()).or_default();
+        if has_id {
+            seen.id_named = Some(now);
+        }
+        while seen.singles.front().is_some_and(|at| now.duration_since(*at) >= WINDOW) {
+            seen.singles.pop_front();
+        }
+        if is_single {
+            // One more than is needed would only cost memory.
+            if seen.singles.len() == SINGLES {
+                seen.singles.pop_front();
+            }
+            seen.singles.push_back(now);
+        }
+        seen.singles.len()
+    }
+
+    fn latest_with_ids(&self, now: Instant) -> Option<&TypeName> {
+        let with_ids = self.types.iter().filter(|(_, seen)| seen.has_ids(now));
+        with_ids.max_by_key(|(_, seen)| seen.id_named).map(|(name, _)| name)
+    }
+
+    fn say(&mut self, text: String, now: Instant) -> Advised {
+        self.said.retain(|(at, _)| now.duration_since(*at) < SAID_EVERY);
+        let is_due = !self.said.iter().any(|(_, said)| *said == text);
+        if is_due {
+            keep(&mut self.said, text.clone(), now);
+        }
+        self.given.retain(|(_, given)| *given != text);
+        keep(&mut self.given, text.clone(), now);
+        Advised { text, is_due }
+    }
+}
+
+fn keep(list: &mut VecDeque<(Instant, String)>, text: String, now: Instant) {
+    if list.len() == SAID_MAX {
+        list.pop_front();
+    }
+    list.push_back((now, text));
+}
+
+impl Seen {
+    fn is_recent(&self, now: Instant) -> bool {
+        self.has_ids(now) || self.singles.back().is_some_and(|at| now.duration_since(*at) < WINDOW)
+    }
+
+    fn has_ids(&self, now: Instant) -> bool {
+        self.id_named.is_some_and(|at| now.duration_since(at) < IDS_RECENT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Label, Mode, Selector, Selectors};
+
+    fn post(id: usize) -> Selector {
+        let name = TypeName::parse("posts").expect("a type");
+        Selector::Entity(name, Label::parse(&id.to_string()).expect("an id"))
+    }
+
+    fn posts() -> Selector {
+        Selector::Type(TypeName::parse("posts").expect("a type"))
+    }
+
+    fn hard(selectors: impl IntoIterator<Item = Selector>) -> Demand {
+        Demand::new(Mode::Hard, selectors.into_iter().collect::<Selectors>())
+    }
+
+    fn texts(advised: &[Advised]) -> Vec<&str> {
+        advised.iter().map(|one| one.text.as_str()).collect()
+    }
+
+    /// S2 2.7: the 17th single event within a second, not the 16th, and not after the second.
+    #[test]
+    fn a_loop_is_told_to_be_a_batch() {
+        let (advice, start) = (Advice::default(), Instant::now());
+        let step = Duration::from_millis(62);
+        for at in 0..16_u32 {
+            let found = advice.look(&hard([post(at as usize)]), start + step * at);
+            assert_eq!(found, [], "{at}");
+        }
+        let found = advice.look(&hard([post(16)]), start + step * 16);
+        assert!(texts(&found)[0].starts_with("17 single events of posts within a second"));
+        assert!(found[0].is_due);
+        let again = advice.look(&hard([post(17)]), start + step * 16);
+        assert!(!again[0].is_due, "said a moment ago");
+        let slow = Advice::default();
+        for at in 0..40_u32 {
+            let found = slow.look(&hard([post(1)]), start + Duration::from_millis(63) * at);
+            assert_eq!(found, [], "16 in any second are fine");
+        }
+    }
+
+    #[test]
+    fn a_batch_is_no_loop_and_types_are_counted_apart() {
+        let (advice, now) = (Advice::default(), Instant::now());
+        for at in 0..40 {
+            assert_eq!(advice.look(&hard([post(at), post(at + 1)]), now), []);
+            let other = TypeName::parse(&format!("type{at}")).expect("a type");
+            assert_eq!(advice.look(&hard([Selector::Type(other)]), now), []);
+        }
+    }
+
+    /// S2 2.7, 2.11: a broad clear of what was just named by its ids.
+    #[test]
+    fn a_broad_clear_is_told_to_name_ids() {
+        let (advice, start) = (Advice::default(), Instant::now());
+        assert_eq!(advice.look(&hard([posts()]), start), [], "nobody knew any id");
+        assert_eq!(advice.look(&hard([post(1)]), start), []);
+        let later = start + Duration::from_secs(59);
+        let found = advice.look(&hard([posts()]), later);
+        assert!(texts(&found)[0].starts_with("all of posts was cleared"), "{found:?}");
+        let found = advice.look(&Demand::new(Mode::Soft, Selectors::all()), later);
+        assert!(texts(&found)[0].starts_with("everything was cleared, though ids of posts"));
+        let late = start + Duration::from_secs(61);
+        assert_eq!(advice.look(&hard([posts()]), late), []);
+        assert_eq!(advice.look(&hard([Selector::All]), late), []);
+    }
+
+    #[test]
+    fn advice_is_shown_once_and_for_a_while() {
+        let (advice, start) = (Advice::default(), Instant::now());
+        advice.look(&hard([post(1)]), start);
+        for _ in 0..3 {
+            advice.look(&hard([posts()]), start);
+        }
+        assert_eq!(advice.recent(start).len(), 1);
+        assert_eq!(advice.recent(start + SHOWN), Vec::<String>::new());
+        let later = start + SAID_EVERY;
+        advice.look(&hard([post(1)]), later);
+        assert!(advice.look(&hard([posts()]), later)[0].is_due, "a minute later it is said again");
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let (advice, now) = (Advice::default(), Instant::now());
+        for at in 0..3 * TYPES_MAX {
+            let name = TypeName::parse(&format!("t{at}")).expect("a type");
+            advice.look(&hard([Selector::Type(name)]), now);
+        }
+        assert_eq!(advice.0.lock().types.len(), TYPES_MAX);
+        let later = now + IDS_RECENT;
+        advice.look(&hard([posts()]), later);
+        assert!(advice.0.lock().types.len() <= TYPES_MAX);
+        for at in 0..3 * SAID_MAX {
+            advice.0.lock().say(at.to_string(), later);
+        }
+        let state = advice.0.lock();
+        assert_eq!((state.said.len(), state.given.len()), (SAID_MAX, SAID_MAX));
+    }
+}

@@ -1,0 +1,58 @@
+//! Bodies that name things by fields of their own: `{"type":"products","clientId":"7"}`.
+//!
+//! A field is text or a whole number; anything else counts as absent, which only ever clears more
+//! (`resolve::Recipe`). Flags name groups, and `mirror` keeps its meaning.
+
+use serde_json::Value;
+
+use crate::resolve::Fields;
+
+/// Members that a body may have and that are looked at.
+pub const MEMBERS_MAX: usize = 100;
+
+/// The members that may fill in a recipe.
+pub fn fields(body: &Value) -> Fields {
+    let members = body.as_object().into_iter().flatten().take(MEMBERS_MAX);
+    let field = |(name, value): (&String, &Value)| {
+        let text = match value {
+            Value::String(text) => text.clone(),
+            Value::Number(number) if !number.is_f64() => number.to_string(),
+            _ => return None,
+        };
+        Some((name.clone(), text))
+    };
+    members.filter_map(field).collect()
+}
+
+/// The members that are set to true, `mirror` aside.
+pub fn flags(body: &Value) -> Vec<&str> {
+    let members = body.as_object().into_iter().flatten().take(MEMBERS_MAX);
+    let set = members.filter(|(name, value)| **value == Value::Bool(true) && *name != "mirror");
+    set.map(|(name, _)| name.as_str()).collect()
+}
+
+/// `mirror`, where it was said.
+pub fn mirror(body: &Value) -> Option<bool> {
+    body.get("mirror").and_then(Value::as_bool)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_text_and_whole_numbers_are_fields() {
+        let body = json!({
+            "type": "products", "clientId": 7, "productId": null, "x": 1.5, "y": ["1"], "z": true,
+            "mirror": false,
+        });
+        let names: Vec<String> =
+            fields(&body).into_iter().map(|(k, v)| format!("{k}={v}")).collect();
+        assert_eq!(names, ["clientId=7", "type=products"]);
+        assert_eq!((flags(&body), mirror(&body)), (vec!["z"], Some(false)));
+        for nothing in [json!([1]), json!("x"), json!(null), json!({ "mirror": true })] {
+            assert_eq!((fields(&nothing).len(), flags(&nothing).len()), (0, 0), "{nothing}");
+        }
+    }
+}

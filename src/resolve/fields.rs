@@ -1,0 +1,180 @@
+//! Fields that matter: an update of nothing but an internal note need not clear a page.
+//!
+//! Only what the caller says changed is judged, and only of updates: an entity that came or went
+//! matters whatever its fields. A type without rules, or a call that names no fields, is never left
+//! out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Aliases, BadRule, Rules, aliases};
+use crate::domain::{Action, Selector, Submission, TypeName};
+
+/// Which fields of a type matter.
+#[derive(Debug, Clone, Default)]
+pub(super) struct FieldRules {
+    when: BTreeMap<TypeName, BTreeSet<String>>,
+    ignore: BTreeMap<TypeName, BTreeSet<String>>,
+}
+
+impl FieldRules {
+    pub(super) fn new(
+        when: &BTreeMap<String, Vec<String>>,
+        ignore: &BTreeMap<String, Vec<String>>,
+        names: &Aliases,
+    ) -> Result<Self, BadRule> {
+        let by_type = |section: &str, config: &BTreeMap<String, Vec<String>>| {
+            let mut by_type: BTreeMap<TypeName, BTreeSet<String>> = BTreeMap::new();
+            for (name, fields) in config {
+                let name = names.canonical(&aliases::parse(&format!("{section}.{name}"), name)?);
+                by_type.entry(name).or_default().extend(fields.iter().cloned());
+            }
+            Ok(by_type)
+        };
+        Ok(Self { when: by_type("when_fields", when)?, ignore: by_type("ignore_fields", ignore)? })
+    }
+
+    /// Whether a change of these fields matters to the type.
+    fn matters(&self, name: &TypeName, changed: &[String]) -> bool {
+        let is_wanted =
+            |field: &String| self.when.get(name).is_none_or(|fields| fields.contains(field));
+        let is_ignored =
+            |field: &String| self.ignore.get(name).is_some_and(|fields| fields.contains(field));
+        changed.iter().any(|field| is_wanted(field) && !is_ignored(field))
+    }
+}
+
+impl Rules {
+    /// Takes out of a submission the types to which nothing that changed matters, and names them.
+    pub fn leave_out(&self, submission: &mut Submission) -> Vec<TypeName> {
+        let is_judged = submission.action == Action::Update
+            && !submission.changed.is_empty()
+            && submission.peer.is_none();
+        if !is_judged {
+            return vec![];
+        }
+        let changed = &submission.changed;
+        let left_out: BTreeSet<TypeName> = submission
+            .selectors
+            .named_types()
+            .filter(|name| !self.fields.matters(&self.canonical(name), changed))
+            .cloned()
+            .collect();
+        if !left_out.is_empty() {
+            let stays = |selector: &Selector| match selector {
+                Selector::Type(name) | Selector::Entity(name, _) => !left_out.contains(name),
+                _ => true,
+            };
+            submission.selectors = submission.selectors.iter().filter(stays).collect();
+        }
+        left_out.into_iter().collect()
+    }
+}
+
+/// What the caller is told of it.
+pub fn left_out_text(name: &TypeName) -> String {
+    format!("{name} was not cleared: nothing in changed matters to it (when_fields, ignore_fields)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+    use super::*;
+    use crate::domain::{Mode, Selectors, Source};
+    use proptest::prelude::*;
+
+    fn rules() -> Rules {
+        let list = |fields: &[&str]| fields.iter().map(|field| (*field).to_owned()).collect();
+        Rules::new(&Config {
+            dependencies: BTreeMap::from([("products".into(), vec!["pictures".into()])]),
+            when_fields: BTreeMap::from([("products".into(), list(&["name", "price", "slug"]))]),
+            ignore_fields: BTreeMap::from([
+                ("product".into(), list(&["slug"])),
+                ("posts".into(), list(&["admin_notes", "internal_sku"])),
+            ]),
+            ..Config::default()
+        })
+        .expect("rules")
+    }
+
+    fn submission(selectors: Selectors, action: Action, changed: &[&str]) -> Submission {
+        Submission {
+            selectors,
+            mode: Mode::Hard,
+            action,
+            reason: None,
+            changed: changed.iter().map(|field| (*field).to_owned()).collect(),
+            mirror: None,
+            source: Source::Api,
+            is_marked: false,
+            ids: vec![],
+            address: None,
+            peer: None,
+        }
+    }
+
+    fn name(text: &str) -> TypeName {
+        TypeName::parse(text).expect("a type")
+    }
+
+    fn left(types: &[&str], action: Action, changed: &[&str]) -> String {
+        let selectors = types.iter().map(|text| Selector::Type(name(text))).collect();
+        let mut submission = submission(selectors, action, changed);
+        rules().leave_out(&mut submission);
+        submission.selectors.to_string()
+    }
+
+    /// S1 1.31: what matters, and what does not; S1 1.9: slug or name.
+    #[test]
+    fn only_fields_that_matter_clear() {
+        for (types, changed, expected) in [
+            (&["products"][..], &["name"][..], "products"),
+            (&["product"], &["price", "stock"], "product"),
+            (&["products"], &["stock"], ""),
+            (&["products"], &["slug"], ""),
+            (&["products"], &[], "products"),
+            (&["posts"], &["admin_notes"], ""),
+            (&["post"], &["admin_notes", "internal_sku"], ""),
+            (&["posts"], &["admin_notes", "title"], "posts"),
+            (&["pages"], &["admin_notes"], "pages"),
+            (&["posts", "products", "pages"], &["admin_notes"], "pages"),
+        ] {
+            assert_eq!(left(types, Action::Update, changed), expected, "{types:?} {changed:?}");
+        }
+    }
+
+    #[test]
+    fn what_came_or_went_matters_whatever_its_fields() {
+        for action in
+            [Action::Create, Action::Delete, Action::Restore, Action::ForceDelete, Action::Archive]
+        {
+            assert_eq!(left(&["posts"], action, &["admin_notes"]), "posts", "{action:?}");
+        }
+    }
+
+    proptest! {
+        /// Nothing is added, nothing that matters goes, and tags and paths stay whatever changed.
+        #[test]
+        fn leaving_out_takes_only_types_to_which_nothing_matters(
+            types in prop::collection::btree_set("posts|products|pages", 0..3),
+            changed in prop::collection::vec("name|slug|admin_notes|title", 0..4),
+        ) {
+            let tag = Selector::path("/x").expect("a path");
+            let asked: Selectors = types
+                .iter()
+                .map(|text| Selector::Type(name(text)))
+                .chain([tag.clone()])
+                .collect();
+            let changed: Vec<&str> = changed.iter().map(String::as_str).collect();
+            let mut kept = submission(asked.clone(), Action::Update, &changed);
+            let left_out = rules().leave_out(&mut kept);
+            prop_assert!(asked.covers(&kept.selectors));
+            prop_assert!(kept.selectors.covers_one(&tag));
+            prop_assert!(!left_out.contains(&name("pages")), "a type without rules stays");
+            for gone in &left_out {
+                prop_assert!(asked.covers_one(&Selector::Type(gone.clone())));
+                prop_assert!(!kept.selectors.covers_one(&Selector::Type(gone.clone())));
+                prop_assert!(!changed.contains(&"title") || *gone != name("posts"));
+            }
+        }
+    }
+}

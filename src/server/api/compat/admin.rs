@@ -1,0 +1,191 @@
+//! `/api/admin/cache`: figures with recommendations, and clearing by group (acceptance S2 2.4 to
+//! 2.6). A group is configured; an absent id means the whole of it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use hyper::StatusCode;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{Asked, answer_or, read_value, submit};
+use crate::domain::Selectors;
+use crate::ingest::fields;
+use crate::pipeline::Done;
+use crate::server::Control;
+use crate::server::call::Call;
+use crate::server::respond::{Answer, Handled, json_answer};
+use crate::store::Stats;
+
+const NO_STATS: &str = "Failed to get cache stats";
+const NOT_CLEARED: &str = "Failed to clear cache";
+const NO_GROUP: &str = "Invalid cache type";
+/// `cache_type` of a call that names several groups by flags.
+const RELATED: &str = "related";
+
+/// Figures and what to make of them.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AdminStats {
+    cache_stats: CacheStats,
+    recommendations: Recommendations,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+struct CacheStats {
+    /// Lookups that were answered, in percent; 0 before the first.
+    hit_rate: f64,
+    total_entries: u64,
+    /// As of at most 10 s ago.
+    expired_entries: u64,
+    hits: u64,
+    misses: u64,
+    /// Charged for the entries.
+    bytes: u64,
+    bytes_max: u64,
+    evictions: u64,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(inline)]
+struct Recommendations {
+    /// `excellent`, `good` or `needs_improvement`.
+    hit_rate_status: &'static str,
+    /// `high` or `normal`.
+    expired_entries_status: &'static str,
+    /// What callers could do better, of the last ten minutes.
+    advice: Vec<String>,
+}
+
+/// What was cleared.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Cleared<'a> {
+    success: bool,
+    invalidated_entries: u64,
+    cache_type: &'a str,
+}
+
+/// What these routes say of a failure.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AdminError {
+    error: &'static str,
+}
+
+/// Figures of the store.
+pub async fn stats(control: Arc<Control>, _call: Call) -> Handled {
+    let advice = control.pipeline.gate.advice.recent(Instant::now());
+    let body = judged(&control.pipeline.store.stats(), advice);
+    Ok(answer_or(&body, NO_STATS))
+}
+
+/// The bounds are exclusive: 80 percent is good, not excellent.
+fn judged(stats: &Stats, advice: Vec<String>) -> AdminStats {
+    let hits = stats.hits + stats.stale_hits;
+    let lookups = hits + stats.misses;
+    let hit_rate_status = match lookups {
+        _ if hits * 100 > lookups * 80 => "excellent",
+        _ if hits * 100 > lookups * 60 => "good",
+        _ => "needs_improvement",
+    };
+    let is_high = stats.expired_entries * 10 > stats.entries * 3;
+    AdminStats {
+        cache_stats: CacheStats {
+            hit_rate: if lookups == 0 { 0.0 } else { hits as f64 * 100.0 / lookups as f64 },
+            total_entries: stats.entries,
+            expired_entries: stats.expired_entries,
+            hits,
+            misses: stats.misses,
+            bytes: stats.bytes,
+            bytes_max: stats.bytes_max,
+            evictions: stats.evictions,
+        },
+        recommendations: Recommendations {
+            hit_rate_status,
+            expired_entries_status: if is_high { "high" } else { "normal" },
+            advice,
+        },
+    }
+}
+
+/// Clears one group by `type`, or several by flags, as one event.
+pub async fn clear(control: Arc<Control>, mut call: Call) -> Handled {
+    let Ok(body) = read_value(&control, &mut call).await? else {
+        return Ok(error(StatusCode::INTERNAL_SERVER_ERROR, NOT_CLEARED));
+    };
+    let Some((cache_type, selectors)) = asked(&control, &body) else {
+        return Ok(error(StatusCode::BAD_REQUEST, NO_GROUP));
+    };
+    let asked = Asked { selectors, mirror: fields::mirror(&body), changed: vec![] };
+    let done = submit(&control, &call, call.principal(), asked).await;
+    let invalidated_entries = match done {
+        Ok(Done::Applied(report)) => report.applied.entries,
+        Ok(Done::Duplicate | Done::Unaffected(_)) => 0,
+        Err(_) => return Ok(error(StatusCode::INTERNAL_SERVER_ERROR, NOT_CLEARED)),
+    };
+    let cleared = Cleared { success: true, invalidated_entries, cache_type };
+    Ok(answer_or(&cleared, NOT_CLEARED))
+}
+
+/// The name to answer with and what it stands for; none where any group is unknown.
+fn asked<'a>(control: &Control, body: &'a Value) -> Option<(&'a str, Selectors)> {
+    let rules = control.pipeline.rules.get();
+    let given = fields::fields(body);
+    if let Some(name) = body.get("type") {
+        let name = name.as_str()?;
+        return Some((name, rules.group(name)?.selectors(&given)));
+    }
+    let mut union = Selectors::default();
+    for flag in fields::flags(body) {
+        union.join(&rules.group(flag)?.selectors(&given));
+    }
+    (!union.is_empty()).then_some((RELATED, union))
+}
+
+fn error(status: StatusCode, error: &'static str) -> Answer {
+    json_answer(status, &json!({ "error": error }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// S2 2.5: 80, 60 and 0.3 are exclusive, and an empty cache is neither good nor expired.
+    #[test]
+    fn recommendations_change_just_past_their_bounds() {
+        for (hits, misses, expected) in [
+            (0, 0, "needs_improvement"),
+            (0, 5, "needs_improvement"),
+            (3, 2, "needs_improvement"),
+            (601, 399, "good"),
+            (4, 1, "good"),
+            (801, 199, "excellent"),
+            (5, 0, "excellent"),
+        ] {
+            let told = judged(&Stats { hits, misses, ..Stats::default() }, vec![]);
+            assert_eq!(told.recommendations.hit_rate_status, expected, "{hits} {misses}");
+        }
+        for (expired_entries, entries, expected) in [
+            (0, 0, "normal"),
+            (0, 10, "normal"),
+            (3, 10, "normal"),
+            (4, 10, "high"),
+            (300, 1000, "normal"),
+            (301, 1000, "high"),
+        ] {
+            let told = judged(&Stats { expired_entries, entries, ..Stats::default() }, vec![]);
+            let status = told.recommendations.expired_entries_status;
+            assert_eq!(status, expected, "{expired_entries} of {entries}");
+        }
+    }
+
+    /// S2 2.5: the rate is in percent.
+    #[test]
+    fn the_rate_is_in_percent_and_a_stale_hit_is_one() {
+        let stats = Stats { hits: 2, stale_hits: 1, misses: 1, ..Stats::default() };
+        assert!((judged(&stats, vec![]).cache_stats.hit_rate - 75.0).abs() < f64::EPSILON);
+        let none = judged(&Stats::default(), vec![]).cache_stats.hit_rate;
+        assert!(none.abs() < f64::EPSILON);
+    }
+}

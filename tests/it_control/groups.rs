@@ -1,0 +1,265 @@
+//! The admin routes, groups and hooks of a job-readiness site, called as it does (S2), and the
+//! rules of fields.
+
+use serde_json::{Value, json};
+
+use crate::curl::{assert_golden, curl};
+use crate::support::{Node, Spec, StubPeer, eventually};
+
+const CLEAR: &str = "/api/admin/cache/clear";
+
+fn spec() -> Spec {
+    Spec::new("a").set("graph.preset", "job-readiness")
+}
+
+async fn clear(node: &Node, json: &str) -> (u16, String) {
+    let bearer = format!("Authorization: Bearer {}", node.token);
+    let arguments =
+        ["-X", "POST", "-H", "Content-Type: application/json", "-H", &bearer, "-d", json];
+    curl(node, CLEAR, &arguments).await
+}
+
+/// Products of two clients, sessions of two products, a module, a client's settings.
+async fn fill(node: &Node) {
+    for (key, query) in [
+        ("p1", "type=products&id=1&tags=products:client:7"),
+        ("p2", "type=products&id=2&tags=products:client:7"),
+        ("p3", "type=products&id=3&tags=products:client:8"),
+        ("s1", "type=expert_sessions&id=1&tags=expert_sessions:product:1"),
+        ("s2", "type=expert_sessions&id=2&tags=expert_sessions:product:2"),
+        ("m1", "type=module_content&id=1"),
+        ("m2", "type=module_content&id=2"),
+        ("c7", "type=client_configs&id=7"),
+    ] {
+        assert!(node.put_entry(key, query, "v").await, "{key}");
+    }
+}
+
+async fn left(node: &Node) -> String {
+    let mut left = vec![];
+    for key in ["p1", "p2", "p3", "s1", "s2", "m1", "m2", "c7"] {
+        if node.get_entry(key).await.is_some() {
+            left.push(key);
+        }
+    }
+    left.join(" ")
+}
+
+/// S2 2.6: each group, with and without its id; an absent id is the whole type; true counts.
+#[tokio::test]
+async fn a_group_is_cleared_with_or_without_its_id() {
+    let node = spec().start().await;
+    fill(&node).await;
+    let (status, said) = clear(&node, r#"{"type":"products","clientId":"7"}"#).await;
+    assert_eq!(status, 200, "{said}");
+    assert_golden("admin_clear_200.json", &said);
+    for (json, count, expected) in [
+        (r#"{"type":"products","clientId":7}"#, 2, "p3 s1 s2 m1 m2 c7"),
+        (r#"{"type":"products","clientId":null}"#, 3, "s1 s2 m1 m2 c7"),
+        (r#"{"type":"expert_sessions","productId":"1"}"#, 1, "p1 p2 p3 s2 m1 m2 c7"),
+        (r#"{"type":"expert_sessions","clientId":"7"}"#, 2, "p1 p2 p3 m1 m2 c7"),
+        (r#"{"type":"module_content","moduleId":2}"#, 1, "p1 p2 p3 s1 s2 m1 c7"),
+        (r#"{"type":"module_content"}"#, 2, "p1 p2 p3 s1 s2 c7"),
+        (r#"{"type":"client_configs","clientId":"7"}"#, 1, "p1 p2 p3 s1 s2 m1 m2"),
+        (r#"{"type":"client_configs","clientId":"8"}"#, 0, "p1 p2 p3 s1 s2 m1 m2 c7"),
+        (r#"{"type":"all_phase2"}"#, 8, ""),
+    ] {
+        fill(&node).await;
+        let (status, said) = clear(&node, json).await;
+        let said: Value = serde_json::from_str(&said).expect("JSON");
+        assert_eq!((status, &said["invalidated_entries"]), (200, &json!(count)), "{json} {said}");
+        assert_eq!(left(&node).await, expected, "{json}");
+    }
+}
+
+/// S2 2.6: another type is a 400, and a body that is no JSON a 500, in the words of the original.
+#[tokio::test]
+async fn an_unknown_group_is_refused_in_the_words_that_callers_know() {
+    let node = spec().start().await;
+    for json in [
+        r#"{"type":"posts"}"#,
+        r#"{"type":7}"#,
+        r#"{"type":null,"products":true}"#,
+        "{}",
+        "[]",
+        r#"{"products":false}"#,
+        r#"{"products":true,"unheardOf":true}"#,
+        r#"{"mirror":true}"#,
+    ] {
+        let (status, said) = clear(&node, json).await;
+        assert_eq!(status, 400, "{json}: {said}");
+        assert_golden("admin_clear_400.json", &said);
+    }
+    let (status, said) = clear(&node, "{").await;
+    assert_eq!(status, 500);
+    assert_golden("admin_clear_500.json", &said);
+    assert_eq!(node.journal().await.len(), 0);
+}
+
+/// S2 2.4, 2.7: related groups in one call are one event and one message to each mirror.
+#[tokio::test]
+async fn related_groups_are_one_event() {
+    let peer = StubPeer::start().await;
+    let node = spec().mirrors([peer.name()]).start().await;
+    fill(&node).await;
+    let asked = json!({
+        "products": true, "expertSessions": true, "moduleContent": true, "clientConfigs": false,
+        "clientId": "7", "productId": 2,
+    });
+    let (status, said) = clear(&node, &asked.to_string()).await;
+    assert_eq!(status, 200, "{said}");
+    assert_golden("admin_clear_200_related.json", &said);
+    assert_eq!(left(&node).await, "p3 s1 c7");
+    let events = node.journal().await;
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(events[0]["source"], "compat");
+    let local = r#"{"type":"products","mirror":false}"#;
+    assert_eq!(clear(&node, local).await.0, 200);
+    assert_eq!(node.journal().await[1]["scope"], "local");
+    eventually("the peer is told of the module", async || {
+        peer.bodies().iter().any(|told| told.contains("module_content"))
+    })
+    .await;
+    assert!(!peer.bodies().iter().any(|told| told.contains("\"products\"")));
+}
+
+/// S2 2.5, 2.11: figures in the names that dashboards read, and advice where there is some.
+#[tokio::test]
+async fn figures_come_with_recommendations() {
+    let node = spec().start().await;
+    let empty = node.get("/api/admin/cache/stats").await.expect(200);
+    let stats = &empty["cache_stats"];
+    assert_eq!(
+        (&stats["hitRate"], &stats["totalEntries"], &stats["expiredEntries"]),
+        (&json!(0.0), &json!(0), &json!(0))
+    );
+    assert_eq!(
+        empty["recommendations"],
+        json!({
+            "hit_rate_status": "needs_improvement", "expired_entries_status": "normal",
+            "advice": [],
+        })
+    );
+    fill(&node).await;
+    assert_eq!(left(&node).await.split(' ').count(), 8);
+    let full = node.get("/api/admin/cache/stats").await.expect(200);
+    assert_eq!(full["cache_stats"]["hitRate"], json!(100.0));
+    assert_eq!(full["recommendations"]["hit_rate_status"], "excellent");
+    node.invalidate(json!({ "type": "products", "id": 1 })).await;
+    let broad = node.invalidate(json!({ "type": "products" })).await;
+    let warning = broad["warnings"][0].as_str().expect("advice").to_owned();
+    assert!(warning.starts_with("all of products was cleared, though"), "{warning}");
+    let advised = node.get("/api/admin/cache/stats").await.expect(200);
+    assert_eq!(advised["recommendations"]["advice"], json!([warning]));
+}
+
+/// S2 2.7: a loop of single events is told to be a batch: in answers, and once in the log.
+#[tokio::test]
+async fn a_loop_of_single_events_is_advised() {
+    let node = spec().start().await;
+    // On a busy machine a second may be too short for seventeen answers in turn.
+    let calls = (0..60).map(|id| node.invalidate(json!({ "type": "products", "id": id })));
+    let answers = futures_util::future::join_all(calls).await;
+    let is_advice = |text: &Value| {
+        text.as_str().is_some_and(|text| text.starts_with("17 single events of products within"))
+    };
+    let advised = answers.iter().filter(|answer| is_advice(&answer["warnings"][0])).count();
+    assert!((1..=44).contains(&advised), "{advised}: neither the first sixteen nor none");
+    node.logged("the advice", |line| is_advice(&line["msg"]) && line["status"] == "advice").await;
+    let said = node.log_lines().iter().filter(|line| line["status"] == "advice").count();
+    assert_eq!(said, 1, "it is said once a minute");
+    let ids: Vec<u32> = (0..60).collect();
+    let batch = node.invalidate(json!({ "type": "modules", "ids": ids })).await;
+    assert_eq!(batch["warnings"], json!([]), "a batch is what was asked for");
+}
+
+/// S2 2.2, 2.9: hooks say what happened; with all of its fields one clears less.
+#[tokio::test]
+async fn a_hook_clears_what_the_settings_say() {
+    let node = spec().start().await;
+    for (hook, body, expected) in [
+        ("onProductCreated", json!({ "id": 9, "clientId": "7" }), "p3 s1 s2 m1 m2 c7"),
+        ("onProductCreated", json!({ "id": 9 }), "s1 s2 m1 m2 c7"),
+        ("onExpertSessionModified", json!({ "productId": 1 }), "p1 p2 p3 s2 m1 m2 c7"),
+        ("onModuleContentModified", json!({ "moduleId": "1" }), "p1 p2 p3 s1 s2 m2 c7"),
+        ("onClientConfigModified", json!({ "clientId": "7" }), "p1 p2 p3 s1 s2 m1 m2"),
+        ("onBulkDataImport", json!({}), ""),
+    ] {
+        fill(&node).await;
+        let answer = node.post(&format!("/api/cache/hooks/{hook}"), body.clone()).await;
+        let answer = answer.expect(200);
+        assert!(answer["id"].is_string(), "{answer}");
+        assert_eq!(left(&node).await, expected, "{hook} {body}");
+    }
+    let unknown = node.post("/api/cache/hooks/onProductCreate", json!({})).await;
+    let detail = unknown.expect(404)["detail"].as_str().unwrap_or_default().to_owned();
+    assert!(detail.ends_with("did you mean onProductCreated?"), "{detail}");
+    assert_eq!(node.post("/api/cache/hooks/onBulkDataImport", json!([])).await.status, 400);
+}
+
+/// S1 1.31: an update of nothing but ignored fields has no effect, and says so; S1 1.9, 1.8: any
+/// other field, or any other action, has.
+#[tokio::test]
+async fn fields_that_do_not_matter_clear_nothing() {
+    let node = Spec::new("a").set("graph.preset", "laravel-next").start().await;
+    assert!(node.put_entry("page", "type=Product&id=1", "v").await);
+    let quiet = json!({ "type": "products", "id": 1, "changed": ["admin_notes", "internal_sku"] });
+    let answer = node.invalidate(quiet.clone()).await;
+    assert_eq!((&answer["id"], &answer["invalidated_entries"]), (&json!(null), &json!(0)));
+    let warning = answer["warnings"][0].as_str().unwrap_or_default();
+    assert!(warning.starts_with("products was not cleared"), "{answer}");
+    assert_eq!(node.get_entry("page").await.as_deref(), Some("v"));
+    assert_eq!(node.journal().await.len(), 0, "nothing was journalled");
+    let loud = json!({ "type": "products", "id": 1, "changed": ["admin_notes", "slug"] });
+    assert!(node.invalidate(loud).await["id"].is_string());
+    assert_eq!(node.get_entry("page").await, None);
+    for action in ["create", "delete", "restore", "force_delete", "archive"] {
+        let mut gone = quiet.clone();
+        gone["action"] = json!(action);
+        assert!(node.invalidate(gone).await["id"].is_string(), "{action}");
+    }
+    let mut half = quiet.clone();
+    half["tag"] = json!("home");
+    let answer = node.invalidate(half).await;
+    assert!(answer["id"].is_string() && answer["warnings"][0].is_string(), "{answer}");
+    let event = node.journal().await.pop().expect("an event");
+    assert_eq!(event["selectors"], json!(["tag:home"]));
+    let explained = node.post("/api/cache/explain", quiet).await;
+    assert_eq!(explained.status, 400);
+}
+
+/// S1 1.10: the eight models of the preset, by class name and by table, clear what shows them.
+#[tokio::test]
+async fn the_eight_models_of_laravel_next_are_known() {
+    let node = Spec::new("a").set("graph.preset", "laravel-next").start().await;
+    for (model, cascade) in [
+        ("Menu", json!([])),
+        ("MenuBlock", json!(["menus"])),
+        ("MenuBlockItem", json!(["menu_blocks", "menus"])),
+        ("HomeComponent", json!(["home"])),
+        ("Product", json!(["home"])),
+        ("Article", json!(["home"])),
+        ("Image", json!(["articles", "home", "home_components", "products"])),
+        ("CatalogTerm", json!(["home", "products"])),
+    ] {
+        let told = json!({ "type": model, "id": 1, "dry_run": true });
+        let answer = node.invalidate(told).await;
+        let mut cleared = answer["cascade"].as_array().cloned().unwrap_or_default();
+        cleared.sort_by_key(Value::to_string);
+        assert_eq!((json!(cleared), &answer["warnings"]), (cascade, &json!([])), "{model}");
+    }
+    let shown = |json: &str| {
+        let json = json.to_owned();
+        let node = &node;
+        async move {
+            assert_eq!(clear(node, &json).await.0, 200, "{json}");
+            node.journal().await.pop().expect("an event")["selectors"].clone()
+        }
+    };
+    // S1 1.6: the named groups.
+    assert_eq!(shown(r#"{"type":"home"}"#).await, json!(["path:/"]));
+    let all = json!(["path:/", "path:/filter", "path:/products"]);
+    assert_eq!(shown(r#"{"type":"all"}"#).await, all);
+    let product = json!(["path:/", "path:/products", "path:/products/merlot"]);
+    assert_eq!(shown(r#"{"type":"product","slug":"merlot"}"#).await, product);
+}
