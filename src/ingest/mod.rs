@@ -5,3 +5,4 @@ pub mod body;
 pub mod depth;
 pub mod fields;
 pub mod revalidation;
+pub mod webhook;

@@ -1,0 +1,285 @@
+//! Webhooks of other systems: is it genuine, was it here before, what does it mean.
+//!
+//! Whatever differs from one sender to the next is data ([`Hook`]), filled in from presets and
+//! settings; nothing here knows a sender by name. A delivery is judged over its raw bytes before
+//! they are looked at. One that comes again has no second effect: it is remembered once its event
+//! is durable, and a copy that arrives meanwhile waits for that.
+
+mod body;
+mod mapping;
+mod scheme;
+mod template;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use bytes::Bytes;
+use hyper::HeaderMap;
+
+pub use body::{BadDelivery, Form};
+pub use mapping::{Change, Mapping, Verdict};
+pub use scheme::{Content, Encoding, Hmac, KeyForm, Refusal, Scheme, Timestamp, TimestampAt};
+pub use template::{Path, Place, Template};
+
+use crate::domain::{EventId, Mode, Principal, Role, Selectors, Source, Submission};
+use crate::gate::{Answer, Answers};
+use crate::pipeline::{Done, Pipeline, Rejected};
+use crate::support::{Finish, Live, Secret};
+
+/// Characters of a delivery's own id that go into the log.
+const REASON_CHARS_MAX: usize = 200;
+
+/// The webhooks that are taken.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Config {
+    /// By name, each once.
+    pub hooks: Vec<Hook>,
+    /// Deliveries remembered, to recognise repeats.
+    pub ids_max: usize,
+}
+
+/// One sender.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hook {
+    /// The last part of its path.
+    pub name: String,
+    /// How its deliveries are told from forgeries.
+    pub scheme: Scheme,
+    /// The secrets that are valid: one, and another during a rotation. Never empty.
+    pub secrets: Vec<Secret>,
+    /// How events lie in its bodies.
+    pub form: Form,
+    /// What names a delivery, the same when it is repeated.
+    pub delivery: Option<Template>,
+    /// What its events mean.
+    pub mapping: Mapping,
+}
+
+/// A request, as it came.
+#[derive(Clone, Copy)]
+pub struct Delivery<'a> {
+    /// Path and query.
+    pub target: &'a str,
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// Its body, byte for byte.
+    pub body: &'a [u8],
+    /// Our clock, in milliseconds since 1970.
+    pub now_ms: u64,
+}
+
+/// What a delivery may cost.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Events, texts of one template, and selectors; past it the event is widened.
+    pub selectors_max: usize,
+    /// Nesting of its JSON.
+    pub depth_max: usize,
+}
+
+/// What a delivery said.
+#[derive(Debug)]
+pub struct Read {
+    /// What it means.
+    pub change: Change,
+    /// Its own name, where the sender gives one.
+    pub delivery: Option<String>,
+    /// By what it is recognised when it comes again.
+    identity: Option<String>,
+}
+
+/// By whom a delivery came, as far as loops are concerned.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The address to judge by.
+    pub address: IpAddr,
+    /// Whether a gateway's mark is on it.
+    pub is_marked: bool,
+    /// The events that a gateway said it is about.
+    pub ids: Vec<EventId>,
+}
+
+/// What became of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// It had its effect.
+    Applied {
+        /// The event's id.
+        id: EventId,
+        /// Whether only the preallocated slot holds it.
+        is_degraded: bool,
+    },
+    /// It had its effect before, as this event.
+    Duplicate(Option<EventId>),
+    /// There was nothing to do.
+    Ignored(String),
+}
+
+impl Hook {
+    /// Whether a delivery is genuine.
+    ///
+    /// # Errors
+    /// Why not, for the log.
+    pub fn check(&self, delivery: &Delivery<'_>) -> Result<(), Refusal> {
+        self.scheme.check(&self.secrets, delivery)
+    }
+
+    /// What a genuine delivery says.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub fn read(&self, delivery: &Delivery<'_>, limits: Limits) -> Result<Read, BadDelivery> {
+        let events = self.form.events(delivery.headers, delivery.body, limits.depth_max)?;
+        let texts_max = limits.selectors_max;
+        let mut change = Change::default();
+        let mut names: Vec<String> = Vec::new();
+        for event in events.iter().take(limits.selectors_max) {
+            let place = Place { event, headers: delivery.headers, texts_max };
+            names.extend(self.delivery.as_ref().and_then(|template| template.first(&place)));
+            self.mapping.join(&place, &mut change);
+        }
+        names.dedup();
+        if events.len() > limits.selectors_max {
+            change.note("more events than are taken at once: everything is cleared");
+            change.selectors = Selectors::all();
+        }
+        if change.selectors.widen_to(limits.selectors_max) {
+            change.note("more selectors than are taken at once: they were widened");
+        }
+        let identity = (!names.is_empty()).then(|| self.identity(&names, delivery.body));
+        Ok(Read { change, delivery: names.into_iter().next(), identity })
+    }
+
+    /// The name that the sender gave and the bytes that it sent: a name alone could be chosen to
+    /// mask another delivery, where the signature does not cover it.
+    fn identity(&self, names: &[String], body: &[u8]) -> String {
+        let mut hash = digest::Context::new(&digest::SHA256);
+        for name in names {
+            hash.update(name.as_bytes());
+            hash.update(b"\n");
+        }
+        hash.update(body);
+        let hash = hash.finish();
+        let hex: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("hook {} {hex}", self.name)
+    }
+}
+
+/// The webhooks that are taken, and the deliveries that were.
+pub struct Hooks {
+    by_name: Live<BTreeMap<String, Arc<Hook>>>,
+    taken: Answers,
+}
+
+impl Hooks {
+    /// Takes these.
+    pub fn new(config: Config) -> Self {
+        let taken = Answers::new(config.ids_max);
+        Self { by_name: Live::new(by_name(config)), taken }
+    }
+
+    /// Takes others from now on; what came before stays known.
+    pub fn adopt(&self, config: Config) {
+        self.taken.keep(config.ids_max);
+        self.by_name.set(by_name(config));
+    }
+
+    /// The hook of that name.
+    pub fn find(&self, name: &str) -> Option<Arc<Hook>> {
+        self.by_name.with(|hooks| hooks.get(name).cloned())
+    }
+
+    /// Lets a delivery have its effect, once. Finished even where the sender hangs up, so that what
+    /// it sends again is recognised.
+    ///
+    /// # Errors
+    /// [`Rejected`]; it may then come again.
+    pub async fn take(
+        self: &Arc<Self>,
+        pipeline: &Arc<Pipeline>,
+        hook: &Hook,
+        read: Read,
+        from: Origin,
+    ) -> Result<Taken, Rejected> {
+        if read.change.selectors.is_empty() {
+            let nothing = || "the delivery holds no event".to_owned();
+            return Ok(Taken::Ignored(read.change.ignored.unwrap_or_else(nothing)));
+        }
+        let who = Principal { name: format!("hook:{}", hook.name), role: Role::Editor };
+        let Read { change, delivery, identity } = read;
+        let submission = submission(change, delivery.as_deref(), from);
+        let (hooks, pipeline) = (Arc::clone(self), Arc::clone(pipeline));
+        Finish::new(async move {
+            match identity {
+                Some(identity) => hooks.once(&pipeline, who, submission, identity).await,
+                None => submit(&pipeline, who, submission).await,
+            }
+        })
+        .await
+    }
+
+    async fn once(
+        &self,
+        pipeline: &Arc<Pipeline>,
+        who: Principal,
+        submission: Submission,
+        identity: String,
+    ) -> Result<Taken, Rejected> {
+        let _turn = pipeline.gate.lanes.enter(&identity).await;
+        if let Some(before) = self.taken.get(&identity) {
+            let id = std::str::from_utf8(&before.body).ok().and_then(EventId::parse);
+            return Ok(Taken::Duplicate(id));
+        }
+        let taken = submit(pipeline, who, submission).await?;
+        if let Taken::Applied { id, is_degraded: false } = &taken {
+            let body = Bytes::from(id.to_string());
+            self.taken.put(identity, Answer { fingerprint: [0; 32], status: 202, body });
+        }
+        Ok(taken)
+    }
+}
+
+fn by_name(config: Config) -> BTreeMap<String, Arc<Hook>> {
+    config.hooks.into_iter().map(|hook| (hook.name.clone(), Arc::new(hook))).collect()
+}
+
+fn submission(change: Change, delivery: Option<&str>, from: Origin) -> Submission {
+    let shown = |id: &str| {
+        let id = id.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX);
+        format!("delivery {}", id.collect::<String>())
+    };
+    Submission {
+        mode: Mode::Hard,
+        action: change.action(),
+        selectors: change.selectors,
+        reason: delivery.map(shown),
+        changed: change.changed,
+        fields: BTreeMap::new(),
+        mirror: None,
+        source: Source::Webhook,
+        is_marked: from.is_marked,
+        ids: from.ids,
+        address: Some(from.address),
+        peer: None,
+    }
+}
+
+/// A type that the graph does not know, where it must, is nothing that the sender could mend.
+async fn submit(
+    pipeline: &Arc<Pipeline>,
+    who: Principal,
+    submission: Submission,
+) -> Result<Taken, Rejected> {
+    match pipeline.submit(who, submission).await {
+        Ok(Done::Applied(report)) => {
+            Ok(Taken::Applied { id: report.event.id, is_degraded: report.is_degraded })
+        }
+        Ok(Done::Duplicate) => Ok(Taken::Duplicate(None)),
+        Err(unknown @ Rejected::UnknownTypes(_)) => Ok(Taken::Ignored(unknown.to_string())),
+        Err(rejected) => Err(rejected),
+    }
+}

@@ -1,0 +1,129 @@
+//! Whatever is sent: never a panic, never more than was allowed, never less than was said.
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::super::*;
+use super::mapping::mapping;
+use crate::domain::{Label, Selector, TypeName};
+
+const LIMITS: Limits = Limits { selectors_max: 8, depth_max: 16 };
+
+fn hook(form: Form) -> Hook {
+    Hook {
+        name: "x".into(),
+        scheme: Scheme::Secret(hyper::header::AUTHORIZATION),
+        secrets: vec![Secret::new("s")],
+        form,
+        delivery: Template::parse("{id}").ok(),
+        mapping: mapping(),
+    }
+}
+
+fn hmac() -> Scheme {
+    Scheme::Hmac(Box::new(Hmac {
+        header: hyper::header::AUTHORIZATION,
+        separator: Some(','),
+        prefix: "v1=".into(),
+        encoding: Encoding::Hex,
+        key: KeyForm::Text,
+        content: Content::parse("{timestamp}.{path}.{headers}.{body}").expect("a content"),
+        timestamp: Some(Timestamp {
+            at: TimestampAt::Beside("t=".into()),
+            is_ms: true,
+            tolerance: std::time::Duration::from_secs(u64::MAX / 2000),
+        }),
+        signed_headers: Some(hyper::header::VIA),
+        path: None,
+    }))
+}
+
+fn json() -> impl Strategy<Value = Value> {
+    let name = prop::sample::select(vec!["table", "id", "client", "slug", "what", "fields", "x"]);
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,12}".prop_map(Value::from),
+        prop::sample::select(vec!["posts", "audit", "gone", "people_rows"]).prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 32, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::btree_map(name.clone(), inner, 0..6).prop_map(|fields| {
+                fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+            }),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_json_is_read_within_bounds(body in json(), is_batch in any::<bool>()) {
+        let path = is_batch.then(|| Path::parse("x").expect("a path"));
+        let text = body.to_string();
+        let headers = HeaderMap::new();
+        let delivery =
+            Delivery { target: "/", headers: &headers, body: text.as_bytes(), now_ms: 0 };
+        let read = hook(Form::Json(path)).read(&delivery, LIMITS).expect("it is JSON");
+        prop_assert!(read.change.selectors.members() <= LIMITS.selectors_max);
+        prop_assert!(!read.change.selectors.is_empty() || read.change.notes.len() <= 8);
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(
+        body in prop::collection::vec(any::<u8>(), 0..200),
+        header in "[ -~]{0,40}",
+        now_ms in any::<u64>(),
+    ) {
+        let mut headers = HeaderMap::new();
+        for name in ["authorization", "via", "content-type", "ce-type", "ce-specversion"] {
+            headers.insert(name, header.parse().expect("visible text"));
+        }
+        let delivery = Delivery { target: "/?a", headers: &headers, body: &body, now_ms };
+        for form in [Form::Json(None), Form::CloudEvents] {
+            drop(hook(form).read(&delivery, LIMITS));
+        }
+        prop_assert!(hook(Form::CloudEvents).check(&delivery).is_err());
+        prop_assert!(hmac().check(&[Secret::new("s")], &delivery).is_err());
+    }
+
+    /// An event that names an entity clears at least that entity, whatever stands around it.
+    #[test]
+    fn what_is_named_is_cleared(id in "[a-z0-9]{1,8}", around in json(), before in json()) {
+        let named = serde_json::json!({ "table": "posts", "id": id, "client": around });
+        let text = serde_json::json!([before, named]).to_string();
+        let headers = HeaderMap::new();
+        let delivery =
+            Delivery { target: "/", headers: &headers, body: text.as_bytes(), now_ms: 0 };
+        let read = hook(Form::Json(None)).read(&delivery, LIMITS).expect("it is JSON");
+        let posts = TypeName::parse("posts").expect("a type");
+        let entity = Selector::Entity(posts, Label::parse(&id).expect("an id"));
+        prop_assert!(read.change.selectors.covers_one(&entity), "{}", read.change.selectors);
+    }
+
+    #[test]
+    fn any_text_is_a_template_or_is_refused(text in ".{0,60}", braced in "[a-z.|*:/ {}-]{0,60}") {
+        for text in [text, braced] {
+            drop(Template::parse(&text));
+            drop(Content::parse(&text));
+        }
+    }
+}
+
+#[test]
+fn a_deep_body_is_refused_and_a_long_list_is_everything() {
+    let headers = HeaderMap::new();
+    let deep = "[".repeat(17) + &"]".repeat(17);
+    let read = |body: &str| {
+        let delivery =
+            Delivery { target: "/", headers: &headers, body: body.as_bytes(), now_ms: 0 };
+        hook(Form::Json(None)).read(&delivery, LIMITS)
+    };
+    assert_eq!(read(&deep).expect_err("too deep"), BadDelivery::TooDeep(16));
+    let events = [r#"{"table":"posts","id":1}"#; 9].join(",");
+    let read = read(&format!("[{events}]")).expect("a batch");
+    assert_eq!(read.change.selectors.to_string(), "all");
+    assert_eq!(read.change.notes, ["more events than are taken at once: everything is cleared"]);
+}

@@ -1,0 +1,109 @@
+//! What an event means, where all of it is there and where it is not.
+
+use serde_json::{Value, json};
+
+use super::super::*;
+use crate::domain::Action;
+
+fn template(text: &str) -> Template {
+    Template::parse(text).expect("a template")
+}
+
+pub(super) fn mapping() -> Mapping {
+    Mapping {
+        type_name: Some(template("{table}")),
+        types: [("audit", ""), ("people_rows", "people")]
+            .map(|(theirs, ours)| (theirs.to_owned(), ours.to_owned()))
+            .into(),
+        is_unlisted_ignored: false,
+        is_untyped_all: false,
+        ids: vec![template("{id}")],
+        is_unidentified_ignored: false,
+        tags: vec![template("client:{client}")],
+        paths: vec![template("/{table}/{slug}")],
+        keys: vec![],
+        action: Some(template("{what}")),
+        actions: [("gone".to_owned(), Verdict::Ignore)].into(),
+        changed: vec![template("{fields}")],
+        compare: None,
+    }
+}
+
+fn join(mapping: &Mapping, event: &Value) -> Change {
+    let mut change = Change::default();
+    let headers = HeaderMap::new();
+    mapping.join(&Place { event, headers: &headers, texts_max: 3 }, &mut change);
+    change
+}
+
+#[test]
+fn what_is_not_there_widens_or_is_left_alone_as_told() {
+    let plain = mapping();
+    let strict = Mapping {
+        is_unidentified_ignored: true,
+        is_unlisted_ignored: true,
+        is_untyped_all: true,
+        ..mapping()
+    };
+    let long = "x".repeat(1025);
+    for (event, by_plain, by_strict) in [
+        (json!({ "table": "posts", "id": 1 }), "posts/1", ""),
+        (json!({ "table": "people_rows", "id": 1 }), "people/1", "people/1"),
+        (json!({ "table": "people_rows" }), "people", ""),
+        (json!({ "table": "people_rows", "id": null }), "people", ""),
+        (json!({ "table": "people_rows", "id": long }), "people", ""),
+        (json!({ "table": "people_rows", "id": "a\nb" }), "people", ""),
+        (json!({ "table": "people_rows", "id": [1, 2] }), "people/1,people/2", "people/1,people/2"),
+        (json!({ "table": "people_rows", "id": [1, 2, 3, 4] }), "people", "people"),
+        (json!({ "table": "audit", "id": 1 }), "", ""),
+        (json!({ "table": "people_rows", "id": 1, "what": "gone" }), "", ""),
+        (json!({ "table": "a b", "id": 1 }), "", ""),
+        (json!({ "id": 1 }), "", "all"),
+        (json!({}), "", ""),
+        (json!([]), "", ""),
+        (json!(null), "", ""),
+        (json!({ "id": 1, "client": 7 }), "tag:client:7", "tag:client:7"),
+        (json!({ "id": 1, "client": [1, 2, 3, 4] }), "all", "all"),
+        (json!({ "id": 1, "client": long }), "", "all"),
+        (
+            json!({ "table": "people_rows", "id": 1, "slug": "a" }),
+            "people/1,path:/people_rows/a",
+            "people/1,path:/people_rows/a",
+        ),
+    ] {
+        let (one, other) = (join(&plain, &event), join(&strict, &event));
+        let got = (one.selectors.to_string(), other.selectors.to_string());
+        assert_eq!(got, (by_plain.to_owned(), by_strict.to_owned()), "{event}");
+        let is_told = |it: &Change| !it.selectors.is_empty() || it.ignored.is_some();
+        assert!(is_told(&one) && is_told(&other), "{event}: {one:?} {other:?}");
+    }
+}
+
+#[test]
+fn actions_are_words_of_ours_or_translated_or_updates() {
+    for (what, expected) in [
+        (json!("delete"), Action::Delete),
+        (json!("force_delete"), Action::ForceDelete),
+        (json!("shouted"), Action::Update),
+        (json!(7), Action::Update),
+        (json!(null), Action::Update),
+    ] {
+        let change = join(&mapping(), &json!({ "table": "t", "id": 1, "what": what }));
+        assert_eq!(change.action(), expected, "{what}");
+    }
+}
+
+#[test]
+fn events_of_a_batch_are_one_union_and_different_actions_an_update() {
+    let mut change = Change::default();
+    let headers = HeaderMap::new();
+    for (id, what) in [(1, "delete"), (2, "delete"), (3, "create"), (4, "delete")] {
+        let event = json!({ "table": "t", "id": id, "what": what, "fields": ["a", "b"] });
+        let place = Place { event: &event, headers: &headers, texts_max: 9 };
+        mapping().join(&place, &mut change);
+        let expected = if id < 3 { Action::Delete } else { Action::Update };
+        assert_eq!(change.action(), expected);
+    }
+    assert_eq!(change.selectors.to_string(), "t/1,t/2,t/3,t/4");
+    assert_eq!(change.changed, ["a", "b"]);
+}
