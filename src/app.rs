@@ -27,6 +27,7 @@ use crate::deliver::identity::BootNonce;
 use crate::deliver::mirror::Sender;
 use crate::deliver::{self, Delivery, Mint, PeerConfig};
 use crate::gate::{Gate, Order};
+use crate::ingest::webhook::Hooks;
 use crate::journal::{FileDisk, Journal, Recovered};
 use crate::net::{self, Network, Transport};
 use crate::pipeline::Pipeline;
@@ -84,6 +85,7 @@ impl Instance {
             pipeline: Arc::clone(&pipeline),
             own,
             tickets: Tickets::default(),
+            hooks: Arc::new(Hooks::new(settings.ingest.clone())),
             started: Instant::now(),
         });
         let stop = Stop { listening: CancellationToken::new(), working: CancellationToken::new() };

@@ -57,12 +57,16 @@ async fn ended(command: &mut Command, time_max: Duration) -> Output {
 /// An instance that has something to show, and a peer to mirror to.
 async fn scene() -> (Node, StubPeer) {
     let peer = StubPeer::start().await;
+    let hooks =
+        "[{ name = 'database', preset = 'supabase', secret = 'admin-token-of-a-0123456789' }]";
     let node = Spec::new("a")
         // The password of the description's example, so that its login succeeds.
         .env("SERVICE_EMAIL", "mirror@example.org")
         .env("SERVICE_PASSWORD", "correct horse battery")
         // Every operation is asked with wrong credentials, from one address.
         .set("auth.token_failures_per_minute", 100_000)
+        // Its secret is the token that schemathesis sends with everything.
+        .set("ingest.hooks", hooks)
         // Below the client's patience: it asks for the longest wait that is described.
         .set("limits.wait_ms_max", 500)
         .mirrors([peer.name()])

@@ -28,11 +28,12 @@ pub enum Kind {
     Server,
     Store,
     Alert,
+    Webhook,
 }
 
 impl Kind {
     /// Every kind, in the order of declaration.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Invalidate,
         Self::Cascade,
         Self::Mirror,
@@ -51,6 +52,7 @@ impl Kind {
         Self::Server,
         Self::Store,
         Self::Alert,
+        Self::Webhook,
     ];
 
     /// The word in the `event` field.
@@ -74,6 +76,7 @@ impl Kind {
             Self::Server => "server",
             Self::Store => "store",
             Self::Alert => "alert",
+            Self::Webhook => "webhook",
         }
     }
 }

@@ -119,6 +119,7 @@ impl Reloader {
         self.log.set_rotation(settings.log.rotate_bytes, settings.log.rotate_count);
         pipeline.gate.adopt(settings.gate.clone());
         self.control.wait_time_max.set(settings.server.wait_time_max);
+        self.control.hooks.adopt(settings.ingest.clone());
         pipeline.hub.adopt(settings.announce.clone());
         if pipeline.adopt_rules(rules) {
             let msg = "names mean other types than before: everything stored here was cleared";

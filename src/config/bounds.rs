@@ -44,6 +44,7 @@ pub(super) const INTEGERS: &[(&str, i64, i64)] = &[
     ("limits.json_depth_max", 2, 128),
     ("limits.wait_ms_max", 0, HOUR_MS),
     ("limits.idempotency_keys_max", 0, MANY),
+    ("ingest.delivery_ids_max", 0, MANY),
     ("journal.segment_bytes", 4096, 1 << 30),
     ("journal.events_kept", 1, 100 * MANY),
     ("journal.bytes_kept", 4096, BYTES),

@@ -16,6 +16,7 @@ pub mod generated;
 mod invalid;
 mod layer;
 mod logins;
+mod mapping;
 mod mask;
 mod merged;
 mod mirrors;
@@ -30,6 +31,7 @@ mod sections;
 mod templates;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -40,6 +42,7 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 
 use crate::activity::log::LogConfig;
+use crate::ingest::webhook;
 use crate::{announce, deliver, gate, journal, net, resolve, server, store};
 
 pub use environment::{Variable, variable, variables};
@@ -90,6 +93,8 @@ pub struct Settings {
     pub deliver: deliver::Config,
     /// When somebody is told.
     pub alerts: deliver::alerts::Config,
+    /// Webhooks of other systems.
+    pub ingest: webhook::Config,
     /// The log file.
     pub log: LogConfig,
     /// How often the log says how the cache does; zero for never.
@@ -167,6 +172,7 @@ fn build(merged: Merged, watched: Option<Watched>) -> Result<Settings, Vec<Inval
         announce: sections::announce(&mut from),
         deliver: mirrors::deliver(&mut from, targets),
         alerts: alerts::alerts(&mut from),
+        ingest: webhooks::ingest(&mut from),
         log: sections::log(&mut from),
         metrics_every: from.seconds("log.metrics_every_s"),
         warnings: Vec::new(),

@@ -117,6 +117,9 @@ fn changed_in_files(running: &Settings, new: &Settings, told: &[String]) -> Vec<
     if !is_told("auth.admin_token") && running.gate.admin_tokens != new.gate.admin_tokens {
         found.push("auth.admin_token".to_owned());
     }
+    if !is_told("ingest.") && running.ingest != new.ingest {
+        found.push("ingest.hooks".to_owned());
+    }
     if !is_told("auth.jwt_secret") && running.gate.jwt_secrets != new.gate.jwt_secrets {
         found.push("auth.jwt_secret".to_owned());
     }

@@ -98,8 +98,55 @@ const ACCOUNT: &[(&str, Kind)] = &[
 
 const RECIPE: &[(&str, Kind)] = &[("clears", Kind::List), ("narrowed", Kind::List)];
 
+/// A webhook; how its deliveries are told from forgeries; what they mean.
+const HOOK: &[(&str, Kind)] = &[
+    ("name", Kind::Text),
+    ("preset", Kind::Text),
+    ("secret", Kind::Text),
+    ("secret_file", Kind::Text),
+    ("secret_previous", Kind::Text),
+    ("secret_previous_file", Kind::Text),
+    ("form", Kind::Text),
+    ("events", Kind::Text),
+    ("delivery", Kind::Text),
+    ("auth", Kind::Fields(HOOK_AUTH)),
+    ("mapping", Kind::Fields(HOOK_MAPPING)),
+];
+
+const HOOK_AUTH: &[(&str, Kind)] = &[
+    ("scheme", Kind::Text),
+    ("header", Kind::Text),
+    ("separator", Kind::Text),
+    ("prefix", Kind::Text),
+    ("encoding", Kind::Text),
+    ("key", Kind::Text),
+    ("content", Kind::Text),
+    ("timestamp_header", Kind::Text),
+    ("timestamp_prefix", Kind::Text),
+    ("timestamp_unit", Kind::Text),
+    ("tolerance_s", Kind::Integer),
+    ("signed_headers", Kind::Text),
+    ("path", Kind::Text),
+];
+
+const HOOK_MAPPING: &[(&str, Kind)] = &[
+    ("type", Kind::Text),
+    ("types", Kind::Map(&Kind::Text)),
+    ("unlisted_type", Kind::Text),
+    ("no_type", Kind::Text),
+    ("ids", Kind::List),
+    ("no_id", Kind::Text),
+    ("tags", Kind::List),
+    ("paths", Kind::List),
+    ("keys", Kind::List),
+    ("action", Kind::Text),
+    ("actions", Kind::Map(&Kind::Text)),
+    ("changed", Kind::List),
+    ("compare", Kind::List),
+];
+
 /// What the types in the reference file do not tell.
-const SPECIAL: [(&str, Kind); 15] = [
+const SPECIAL: [(&str, Kind); 16] = [
     ("revalidate.paths", Kind::Map(&Kind::Items(TEMPLATE))),
     ("revalidate.tags", Kind::Map(&Kind::Items(TEMPLATE))),
     ("revalidate.groups", Kind::Map(&Kind::List)),
@@ -115,11 +162,12 @@ const SPECIAL: [(&str, Kind); 15] = [
     ("ignore_fields", Kind::Map(&Kind::List)),
     ("mirrors.peers", Kind::Tables(PEER)),
     ("auth.service_accounts", Kind::Tables(ACCOUNT)),
+    ("ingest.hooks", Kind::Tables(HOOK)),
 ];
 
 /// Keys, and fields of tables, that are never shown. Each may also be given as `KEY_file`, the
 /// fields as far as they name one.
-const SECRETS: [&str; 25] = [
+const SECRETS: [&str; 26] = [
     "revalidate.secret",
     "revalidate.token",
     "secret",
@@ -143,6 +191,7 @@ const SECRETS: [&str; 25] = [
     "password_hash",
     "password_hash_previous",
     "token",
+    "secret_previous",
     "headers",
     "body",
 ];
@@ -229,7 +278,7 @@ pub(super) fn secret_of(key: &str) -> Option<&str> {
 
 /// Whether tables in arrays have such a field.
 pub(super) fn is_field(name: &str) -> bool {
-    let tables = [PEER, ACCOUNT, LOGIN, TARGET, TEMPLATE, RECIPE];
+    let tables = [PEER, ACCOUNT, LOGIN, TARGET, TEMPLATE, RECIPE, HOOK, HOOK_AUTH, HOOK_MAPPING];
     tables.into_iter().flatten().any(|(field, _)| *field == name)
 }
 

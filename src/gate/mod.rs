@@ -205,12 +205,16 @@ impl Gate {
         }
         match policy.verify(token) {
             Ok(claims) => policy.principal(&claims),
-            Err(_) => {
-                let key = limit::address_key(address);
-                policy.token_failures.check(&key).map_err(Rejected::TooMany)?;
-                Err(Rejected::Invalid)
-            }
+            Err(_) => Err(self.refuse(address)),
         }
+    }
+
+    /// Counts a credential that did not hold, which was judged elsewhere (a webhook's signature),
+    /// as a bad token, and says what to answer.
+    pub fn refuse(&self, address: IpAddr) -> Rejected {
+        let key = limit::address_key(address);
+        let counted = self.policy.get().token_failures.check(&key);
+        counted.map_or_else(Rejected::TooMany, |()| Rejected::Invalid)
     }
 
     /// Whom a token stands for, or why it does not: for the operator who holds it. Counts nothing.

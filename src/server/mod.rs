@@ -26,6 +26,7 @@ pub use reload::{Outcome, Reloads, Request};
 
 use crate::announce::Tickets;
 use crate::deliver::identity::BootNonce;
+use crate::ingest::webhook::Hooks;
 use crate::pipeline::Pipeline;
 use crate::support::Live;
 
@@ -39,6 +40,8 @@ pub struct Control {
     pub own: Arc<BootNonce>,
     /// Tickets for the stream.
     pub tickets: Tickets,
+    /// Webhooks of other systems.
+    pub hooks: Arc<Hooks>,
     /// Longest `?wait`: the one limit of the listener that changes while it runs.
     pub wait_time_max: Live<Duration>,
     /// Reads the settings again.

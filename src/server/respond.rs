@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::sse::SseBody;
 use crate::gate::Rejected;
 use crate::ingest::body::BadBody;
+use crate::ingest::webhook::BadDelivery;
 use crate::pipeline;
 use crate::store::Refused;
 
@@ -181,6 +182,17 @@ impl From<BadBody> for Problem {
                 Self::unprocessable("bad_value", message).at(Some(pointer))
             }
         }
+    }
+}
+
+impl From<BadDelivery> for Problem {
+    fn from(bad: BadDelivery) -> Self {
+        let code = match bad {
+            BadDelivery::Json(_) => "bad_json",
+            BadDelivery::TooDeep(_) => "too_deep",
+            BadDelivery::Event(_) => "bad_event",
+        };
+        Self::bad_request(code, bad.to_string())
     }
 }
 

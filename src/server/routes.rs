@@ -69,6 +69,7 @@ fn routes() -> Vec<Route> {
         GET    "/api/cache/stats"                  Read       api::stats::stats;
         GET    "/api/cache/versions"               Read       api::stats::versions;
         POST   "/api/cache/versions/reset"         Admin      api::stats::reset;
+        POST   "/api/hooks/{name}"                 Nothing    api::hooks::post;
         GET    "/api/mirrors"                      Read       api::mirrors::list;
         PATCH  "/api/mirrors/{name}"               Admin      api::mirrors::limit;
         POST   "/api/mirrors/{name}/pause"         Admin      api::mirrors::pause;

@@ -24,3 +24,4 @@ mod pretty;
 mod raw;
 mod stream;
 mod timeouts;
+mod webhooks;

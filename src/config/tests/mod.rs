@@ -10,6 +10,7 @@ mod reload;
 mod revalidate;
 mod settings;
 mod sources;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::fs;

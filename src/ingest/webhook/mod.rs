@@ -279,6 +279,7 @@ async fn submit(
             Ok(Taken::Applied { id: report.event.id, is_degraded: report.is_degraded })
         }
         Ok(Done::Duplicate) => Ok(Taken::Duplicate(None)),
+        Ok(Done::Unaffected(why)) => Ok(Taken::Ignored(why.join("; "))),
         Err(unknown @ Rejected::UnknownTypes(_)) => Ok(Taken::Ignored(unknown.to_string())),
         Err(rejected) => Err(rejected),
     }

@@ -56,6 +56,31 @@ pub struct Duplicate<'a> {
     pub invalidated_entries: u64,
 }
 
+/// What became of a webhook's delivery.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub struct Delivered<'a> {
+    pub success: bool,
+    /// The event's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<uuid::Uuid>")]
+    pub id: Option<EventId>,
+    /// True where it had its effect before.
+    #[serde(skip_serializing_if = "is_false")]
+    pub duplicate: bool,
+    /// True where there was nothing to do.
+    #[serde(skip_serializing_if = "is_false")]
+    pub ignored: bool,
+    /// Why there was nothing to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What the mapping could not read, and what it did instead.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub warnings: &'a [String],
+    /// True where the disk refused the event and every mirror will be told to clear all.
+    #[serde(skip_serializing_if = "is_false")]
+    pub degraded: bool,
+}
+
 /// One event of the journal.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(inline)]

@@ -6,6 +6,7 @@ pub mod compat;
 pub mod entries;
 pub mod events;
 pub mod explain;
+pub mod hooks;
 pub mod identity;
 pub mod invalidate;
 pub mod jwks;

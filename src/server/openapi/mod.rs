@@ -8,6 +8,7 @@ mod cache;
 mod compat;
 mod entries;
 mod explained;
+mod hooks;
 mod instance;
 mod mirrors;
 mod operation;
@@ -67,6 +68,7 @@ pub fn document() -> Value {
         "security": [{ "bearer": [] }],
         "tags": [
             { "name": "cache", "description": "Invalidations and what became of them" },
+            { "name": "hooks", "description": "Webhooks of other systems" },
             { "name": "entries", "description": "The cache as a store with fenced fills" },
             { "name": "mirrors", "description": "The peers, and an operator's hand on them" },
             { "name": "instance", "description": "Login, stream, health and figures" },
@@ -92,6 +94,7 @@ fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
     all.extend(mirrors::operations(types));
     all.extend(instance::operations(types));
     all.extend(compat::operations(types));
+    all.push(hooks::operation(types));
     all
 }
 

@@ -15,6 +15,7 @@ pub fn schemas() -> Map<String, Value> {
         ("Revalidation", revalidation()),
         ("Group", group()),
         ("Hook", hook()),
+        ("Delivery", delivery()),
     ];
     all.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
@@ -165,6 +166,10 @@ fn hook() -> Value {
             "changed": list(&json!({ "type": "string", "maxLength": 1024 })),
         },
     })
+}
+
+fn delivery() -> Value {
+    json!({ "description": "Whatever the sender sends; the hook's mapping says what it means." })
 }
 
 fn limit() -> Value {

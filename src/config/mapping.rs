@@ -1,0 +1,90 @@
+//! `[ingest.hooks.mapping]`: what the events of a webhook mean, as templates and tables of names.
+//! Words of ours are checked here, so that no delivery meets one that is not known.
+
+use std::collections::BTreeMap;
+
+use super::webhooks::Written;
+use crate::domain::{Action, TypeName};
+use crate::ingest::webhook::{Mapping, Path, Template, Verdict};
+
+/// Templates in one list.
+const TEMPLATES_MAX: usize = 100;
+
+/// Reads it.
+pub(super) fn read(written: &mut Written) -> Mapping {
+    let mapping = Mapping {
+        type_name: written.parsed("mapping.type", Template::parse),
+        types: types(written),
+        is_unlisted_ignored: written
+            .word("mapping.unlisted_type", &[("keep", false), ("ignore", true)]),
+        is_untyped_all: written.word("mapping.no_type", &[("ignore", false), ("all", true)]),
+        ids: templates(written, "mapping.ids"),
+        is_unidentified_ignored: written
+            .word("mapping.no_id", &[("type", false), ("ignore", true)]),
+        tags: templates(written, "mapping.tags"),
+        paths: templates(written, "mapping.paths"),
+        keys: templates(written, "mapping.keys"),
+        action: written.parsed("mapping.action", Template::parse),
+        actions: actions(written),
+        changed: templates(written, "mapping.changed"),
+        compare: compare(written),
+    };
+    let has_labels = [&mapping.tags, &mapping.paths, &mapping.keys].iter().any(|it| !it.is_empty());
+    let has_type = !written.text("mapping.type").is_empty();
+    if !has_type && !has_labels && !mapping.is_untyped_all {
+        written.refuse("mapping.type", "expected a template, or tags, paths or keys");
+    }
+    if !has_type && !mapping.ids.is_empty() {
+        written.refuse("mapping.ids", "ids need a mapping.type");
+    }
+    mapping
+}
+
+fn types(written: &mut Written) -> BTreeMap<String, String> {
+    let types = written.map("mapping.types");
+    for (theirs, ours) in types.iter().filter(|(_, ours)| !ours.is_empty()) {
+        if let Err(problem) = TypeName::parse(ours) {
+            written.refuse("mapping.types", format!("{theirs}: {problem}"));
+        }
+    }
+    types
+}
+
+fn actions(written: &mut Written) -> BTreeMap<String, Verdict> {
+    let mut actions = BTreeMap::new();
+    for (theirs, ours) in written.map("mapping.actions") {
+        let known: Result<Action, _> = serde_json::from_value(ours.as_str().into());
+        match (ours.as_str(), known) {
+            ("ignore", _) => drop(actions.insert(theirs, Verdict::Ignore)),
+            (_, Ok(action)) => drop(actions.insert(theirs, Verdict::Is(action))),
+            (_, Err(_)) => {
+                let known = "create, update, delete, restore, force_delete, archive or ignore";
+                written.refuse("mapping.actions", format!("{theirs}: expected {known}"));
+            }
+        }
+    }
+    actions
+}
+
+fn compare(written: &mut Written) -> Option<(Path, Path)> {
+    let paths: Result<Vec<Path>, String> =
+        written.list("mapping.compare").iter().map(|text| Path::parse(text)).collect();
+    match paths.map(<[Path; 2]>::try_from) {
+        Ok(Ok([one, other])) => Some((one, other)),
+        Ok(Err(none)) if none.is_empty() => None,
+        _ => {
+            written.refuse("mapping.compare", "expected two paths, such as record, old_record");
+            None
+        }
+    }
+}
+
+fn templates(written: &mut Written, key: &str) -> Vec<Template> {
+    let texts = written.list(key);
+    if texts.len() > TEMPLATES_MAX {
+        written.refuse(key, format!("expected at most {TEMPLATES_MAX} templates"));
+    }
+    let parsed: Result<Vec<Template>, String> =
+        texts.iter().map(|text| Template::parse(text)).collect();
+    parsed.map_err(|problem| written.refuse(key, problem)).unwrap_or_default()
+}

@@ -1,0 +1,105 @@
+//! `POST /api/hooks/{name}`: webhooks of other systems, which carry their own secret or signature.
+//!
+//! Answered 202 once the journal holds the event: a sender that must wait for our mirrors would
+//! time out and come again. A forgery counts like a bad token, and what is genuine is never
+//! refused.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+
+use super::answers::Delivered;
+use crate::activity::{Activity, Kind, Level, joined};
+use crate::gate::Rejected;
+use crate::ingest::webhook::{Delivery, Limits, Origin, Refusal, Taken};
+use crate::server::Control;
+use crate::server::call::Call;
+use crate::server::respond::{Handled, Problem, json_answer};
+use crate::support::clock;
+
+/// Takes one delivery.
+pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
+    let Some(hook) = control.hooks.find(&call.param) else {
+        return Err(Problem::not_found("no webhook of this name is taken here").closing());
+    };
+    let body = call.read(&control.config).await?;
+    let query = call.query.as_deref().map(|query| format!("?{query}")).unwrap_or_default();
+    let target = format!("/api/hooks/{}{query}", hook.name);
+    let delivery =
+        Delivery { target: &target, headers: &call.headers, body: &body, now_ms: clock::wall_ms() };
+    let gate = &control.pipeline.gate;
+    if let Err(refusal) = hook.check(&delivery) {
+        let rejected = gate.refuse(call.address);
+        tell_refused(&hook.name, &call, &rejected, refusal);
+        return Err(rejected.into());
+    }
+    let config = gate.config();
+    let limits = Limits { selectors_max: config.selectors_max, depth_max: config.json_depth_max };
+    let read = hook.read(&delivery, limits).inspect_err(|bad| {
+        tell(&hook.name, Level::Warn, "a webhook's body cannot be read", "malformed", bad);
+    })?;
+    let warnings = read.change.notes.clone();
+    let from = Origin { address: call.address, is_marked: call.is_marked(), ids: call.event_ids() };
+    let taken = control.hooks.take(&control.pipeline, &hook, read, from).await?;
+    tell_taken(&hook.name, &taken, &warnings);
+    Ok(json_answer(StatusCode::ACCEPTED, &answer(taken, &warnings)))
+}
+
+fn answer(taken: Taken, warnings: &[String]) -> Delivered<'_> {
+    let done = Delivered { success: true, warnings, ..Delivered::default() };
+    match taken {
+        Taken::Applied { id, is_degraded } => {
+            Delivered { id: Some(id), degraded: is_degraded, ..done }
+        }
+        Taken::Duplicate(id) => Delivered { id, duplicate: true, ..done },
+        Taken::Ignored(reason) => Delivered { ignored: true, reason: Some(reason), ..done },
+    }
+}
+
+/// Past the limit nothing is told: a flood of forgeries must not become one of lines.
+fn tell_refused(hook: &str, call: &Call, rejected: &Rejected, refusal: Refusal) {
+    if matches!(rejected, Rejected::TooMany(_)) {
+        return;
+    }
+    Activity {
+        level: Level::Warn,
+        event: Kind::Webhook,
+        msg: "a webhook was refused",
+        principal: Some(&format!("hook:{hook}")),
+        address: Some(&call.address.to_string()),
+        status: Some("refused"),
+        error: Some(refusal),
+        ..Activity::default()
+    }
+    .emit();
+}
+
+/// What was applied has its own line, by the pipeline.
+fn tell_taken(hook: &str, taken: &Taken, warnings: &[String]) {
+    if !warnings.is_empty() {
+        let msg = "not all of a webhook could be read";
+        tell(hook, Level::Warn, msg, "widened", &joined(warnings));
+    }
+    match taken {
+        Taken::Applied { .. } => {}
+        Taken::Duplicate(_) => {
+            tell(hook, Level::Info, "a webhook came again", "duplicate", &"it had its effect");
+        }
+        Taken::Ignored(reason) => {
+            tell(hook, Level::Info, "a webhook was ignored", "ignored", reason);
+        }
+    }
+}
+
+fn tell(hook: &str, level: Level, msg: &str, status: &str, reason: &dyn std::fmt::Display) {
+    Activity {
+        level,
+        event: Kind::Webhook,
+        msg,
+        principal: Some(&format!("hook:{hook}")),
+        status: Some(status),
+        reason: Some(&reason.to_string()),
+        ..Activity::default()
+    }
+    .emit();
+}

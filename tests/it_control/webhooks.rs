@@ -1,0 +1,291 @@
+//! Webhooks of other systems (F24, A53, A54): who is let in, what comes again, what may be sent.
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use crate::raw::Raw;
+use crate::support::{INVALIDATE, Node, Spec, StubPeer, eventually, id_of};
+
+const SECRET: &str = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const HOOKS: &str = "[
+    { name = 'database', preset = 'supabase', secret = 'db-secret',
+      mapping.types = { job_readiness_expert_sessions = 'expert_sessions' } },
+    { name = 'std', preset = 'standard-webhooks', secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
+      secret_previous = 'whsec_b2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xk' },
+]";
+
+fn spec() -> Spec {
+    Spec::new("a").set("ingest.hooks", HOOKS)
+}
+
+/// What a sender got back: the status and the body.
+type Got = (u16, Value);
+
+async fn send(node: &Node, name: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Got {
+    let url = format!("{}/api/hooks/{name}", node.base);
+    let mut request = crate::support::client().post(url).body(body.into());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = request.send().await.expect("it answers");
+    (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+}
+
+async fn row(node: &Node, table: &str, id: u64) -> Got {
+    let body = json!({ "type": "UPDATE", "table": table, "schema": "public",
+        "record": { "id": id }, "old_record": { "id": id } });
+    send(node, "database", &[("authorization", "Bearer db-secret")], body.to_string()).await
+}
+
+/// HMAC-SHA256 in base64 by openssl: not by what is tried here.
+async fn openssl(key: &str, content: &str) -> String {
+    let script = "key=$(printf %s \"$0\" | base64 -d | od -An -tx1 | tr -d ' \\n'); \
+        printf %s \"$1\" | openssl dgst -sha256 -mac HMAC -macopt hexkey:$key -binary | base64";
+    let mut command = tokio::process::Command::new("sh");
+    let output = command.args(["-c", script, key, content]).stderr(Stdio::inherit()).output();
+    let text = String::from_utf8(output.await.expect("sh runs").stdout).expect("base64");
+    assert!(!text.trim().is_empty(), "openssl is needed");
+    text.trim().to_owned()
+}
+
+/// A delivery of Standard Webhooks, signed so many seconds from now.
+async fn signed(node: &Node, key: &str, id: &str, from_now_s: i64, body: &str) -> Got {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let at = now.saturating_add_signed(from_now_s).to_string();
+    let tag = format!("v1,{}", openssl(key, &format!("{id}.{at}.{body}")).await);
+    let headers =
+        [("webhook-id", id), ("webhook-timestamp", &at), ("webhook-signature", tag.as_str())];
+    send(node, "std", &headers, body.to_owned()).await
+}
+
+/// S2 2.8: a row changed in the database's dashboard clears what depends on it, under the name that
+/// the applications use.
+#[tokio::test]
+async fn a_row_that_changes_in_the_database_clears_its_entity() {
+    let node = spec().start().await;
+    assert!(node.put_entry("k1", "type=expert_sessions&id=7", "old").await);
+    assert!(node.put_entry("k2", "type=expert_sessions&id=8", "other").await);
+    let (status, answer) = row(&node, "job_readiness_expert_sessions", 7).await;
+    assert_eq!((status, &answer["success"]), (202, &json!(true)), "{answer}");
+    assert_eq!(node.get_entry("k1").await, None);
+    assert_eq!(node.get_entry("k2").await.as_deref(), Some("other"));
+    let event = node.event(&id_of(&answer)).await;
+    assert_eq!(event["principal"], "hook:database");
+    assert_eq!((&event["source"], &event["scope"]), (&json!("webhook"), &json!("mirrored")));
+    assert_eq!(event["selectors"], json!(["expert_sessions/7"]));
+}
+
+/// S2 2.8, 2.9: the same change by the database's webhook and by the route that made it comes to
+/// one message, where the mirror is slower than both.
+#[tokio::test]
+async fn the_same_change_by_webhook_and_by_api_is_one_send() {
+    let stub = StubPeer::start().await;
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    stub.on_request(move |seen| {
+        let (held, is_told) = (Arc::clone(&held), seen.path == INVALIDATE);
+        let passed = async move {
+            if is_told {
+                held.acquire().await.expect("open").forget();
+            }
+        };
+        passed.boxed()
+    });
+    let node = spec().mirrors([stub.name()]).start().await;
+    node.invalidate(json!({ "type": "pages" })).await;
+    eventually("the mirror has the first in hand", async || stub.bodies().len() == 1).await;
+    let by_api = node.invalidate(json!({ "type": "products", "id": 42 }));
+    let ((status, by_hook), by_api) = tokio::join!(row(&node, "products", 42), by_api);
+    assert_eq!(status, 202, "{by_hook}");
+    gate.add_permits(100);
+    eventually("it was told all", async || node.mirror(&stub.name()).await["backlog_events"] == 0)
+        .await;
+    let told =
+        [r#"{"type":"pages","mirror":false}"#, r#"{"type":"products","id":"42","mirror":false}"#];
+    assert_eq!(stub.bodies(), told);
+    for answer in [&by_hook, &by_api] {
+        let event = node.event(&id_of(answer)).await;
+        assert_eq!(event["mirrors"][0]["status"], "delivered", "{event}");
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_that_comes_again_has_no_second_effect() {
+    let node = spec().start().await;
+    let body = r#"{"type":"post.deleted","data":{"id":"7"}}"#;
+    let (status, first) = signed(&node, SECRET, "msg_1", 0, body).await;
+    assert_eq!((status, &first["duplicate"]), (202, &Value::Null), "{first}");
+    // Tried again a minute later, and so signed anew.
+    let (status, again) = signed(&node, SECRET, "msg_1", 60, body).await;
+    assert_eq!((status, &again["duplicate"], &again["id"]), (202, &json!(true), &first["id"]));
+    let at_once = (0..20).map(|_| signed(&node, SECRET, "msg_2", 0, body));
+    let answers = futures_util::future::join_all(at_once).await;
+    let is_fresh = |(status, answer): &&Got| {
+        assert_eq!((*status, &answer["id"]), (202, &answers[0].1["id"]));
+        answer["duplicate"].is_null()
+    };
+    assert_eq!(answers.iter().filter(is_fresh).count(), 1, "{answers:?}");
+    let journal = node.journal().await;
+    assert_eq!(journal.len(), 2);
+    assert_eq!(
+        (&journal[0]["action"], &journal[0]["reason"]),
+        (&json!("delete"), &json!("delivery msg_1"))
+    );
+    // The same name with another body is another delivery: a name masks nothing.
+    let (_, other) =
+        signed(&node, SECRET, "msg_2", 0, r#"{"type":"page.updated","data":{}}"#).await;
+    assert_eq!((&other["duplicate"], node.journal().await.len()), (&Value::Null, 3));
+    node.logged("it came again", |line| line["status"] == "duplicate").await;
+}
+
+#[tokio::test]
+async fn two_secrets_hold_while_they_are_exchanged() {
+    let node = spec().start().await;
+    let old = "b2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xk";
+    for (at, key) in [SECRET, old].into_iter().enumerate() {
+        let body = r#"{"type":"post.updated","data":{"id":1}}"#;
+        assert_eq!(signed(&node, key, &format!("msg_{at}"), 0, body).await.0, 202);
+    }
+    let other = "bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3";
+    assert_eq!(signed(&node, other, "msg_9", 0, "{}").await.0, 401);
+}
+
+/// A53, A54: forgeries and replays are refused, and nothing says why.
+#[tokio::test]
+async fn forgeries_are_refused_and_counted_and_what_is_genuine_never_is() {
+    let node = spec().set("auth.token_failures_per_minute", 3).start().await;
+    let body = r#"{"type":"post.updated","data":{"id":1}}"#;
+    for from_now_s in [-360, 360] {
+        let (status, problem) = signed(&node, SECRET, "msg_1", from_now_s, body).await;
+        assert_eq!((status, &problem["code"]), (401, &json!("invalid_credentials")));
+        assert!(!problem.to_string().contains("timestamp"), "{problem}");
+    }
+    let forged = [("authorization", "Bearer db-secre")];
+    assert_eq!(send(&node, "database", &forged, "{}").await.0, 401);
+    let (status, problem) = send(&node, "database", &forged, "{}").await;
+    assert_eq!((status, &problem["code"]), (429, &json!("too_many_requests")));
+    assert_eq!(row(&node, "products", 1).await.0, 202);
+    assert_eq!(signed(&node, SECRET, "msg_2", 0, body).await.0, 202);
+    assert_eq!(node.journal().await.len(), 2);
+    let line = node.logged("a refusal", |line| line["status"] == "refused").await;
+    assert_eq!(line["error"], "a timestamp too far from our clock");
+    let log = node.log_text();
+    assert!(!log.contains("db-secre") && !log.contains(SECRET), "{log}");
+    // A credential of the API is none here.
+    let admin = format!("Bearer {}", node.token);
+    assert!(send(&node, "database", &[("authorization", &admin)], "{}").await.0 >= 401);
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_is_named() {
+    let node = spec().set("control.body_bytes_max", 4096).start().await;
+    let secret = [("authorization", "Bearer db-secret")];
+    let deep = "[".repeat(65) + &"]".repeat(65);
+    for (body, status, code) in [
+        (String::new(), 400, "bad_json"),
+        ("{".into(), 400, "bad_json"),
+        ("payload=%7B%7D".into(), 400, "bad_json"),
+        (deep, 400, "too_deep"),
+        (format!("{{\"x\":\"{}\"}}", "x".repeat(5000)), 413, "body_too_large"),
+    ] {
+        let (got, problem) = send(&node, "database", &secret, body).await;
+        assert_eq!((got, &problem["code"]), (status, &json!(code)), "{problem}");
+    }
+    let (status, problem) = send(&node, "databas", &secret, "{}").await;
+    assert_eq!((status, &problem["code"]), (404, &json!("not_found")));
+    for body in ["{}", "null", "[]", "7", r#"{"type":"INSERT","table":"a b","record":{"id":1}}"#] {
+        let (status, answer) = send(&node, "database", &secret, body).await;
+        assert_eq!((status, &answer["ignored"]), (202, &json!(true)), "{body}: {answer}");
+        assert!(answer["reason"].is_string() && answer["id"].is_null(), "{answer}");
+    }
+    assert_eq!(node.journal().await.len(), 0);
+    node.logged("why", |line| line["status"] == "ignored").await;
+    let (_, answer) =
+        send(&node, "database", &secret, r#"{"type":"DELETE","table":"posts"}"#).await;
+    assert_eq!(answer["warnings"], json!(["no id, or too many: the whole type is cleared"]));
+    assert_eq!(node.journal().await[0]["selectors"], json!(["posts"]));
+}
+
+/// A type that a strict graph does not know is nothing that a sender could mend by trying again.
+#[tokio::test]
+async fn a_strict_graph_ignores_what_it_does_not_know() {
+    let node = spec().set("graph.strict_types", true).start().await;
+    let (status, answer) = row(&node, "postz", 1).await;
+    assert_eq!((status, &answer["ignored"]), (202, &json!(true)));
+    assert!(answer["reason"].as_str().is_some_and(|text| text.contains("posts")), "{answer}");
+}
+
+/// No loop 2, on this route too: a gateway's mark keeps it local, a known event has no second
+/// effect.
+#[tokio::test]
+async fn a_marked_delivery_is_local() {
+    let stub = StubPeer::start().await;
+    let node = spec().mirrors([stub.name()]).start().await;
+    let told = node.invalidate(json!({ "type": "pages" })).await;
+    let body = r#"{"type":"UPDATE","table":"posts","record":{"id":1}}"#;
+    let secret = ("authorization", "Bearer db-secret");
+    let marked = [secret, ("cache-mirror-via", "b")];
+    let (status, answer) = send(&node, "database", &marked, body).await;
+    assert_eq!(status, 202);
+    assert_eq!(node.event(&id_of(&answer)).await["scope"], "local");
+    let known = [
+        secret,
+        ("cache-mirror-via", "b"),
+        ("cache-mirror-event", told["id"].as_str().expect("an id")),
+    ];
+    let (_, again) = send(&node, "database", &known, body).await;
+    assert_eq!(again["duplicate"], true, "{again}");
+    assert_eq!(node.journal().await.len(), 2);
+    node.invalidate(json!({ "type": "feed" })).await;
+    eventually("the unmarked ones are told", async || stub.bodies().len() == 2).await;
+    assert!(!stub.bodies().concat().contains("posts"), "{:?}", stub.bodies());
+}
+
+/// A sender that gives up waiting and comes again is recognised: what was begun is finished.
+#[tokio::test]
+async fn a_sender_that_hangs_up_is_recognised() {
+    let hooks = "[{ name = 'gh', preset = 'github', secret = 's', mapping.type = 'posts' }]";
+    let node = Spec::new("a").set("ingest.hooks", hooks).start().await;
+    let body = "{}";
+    // openssl dgst -sha256 -hmac s
+    let tag = "sha256=143ca8d517ba1b181025d732b1cf275d90104fca57bb02a565542978aa18c4b6";
+    let head = format!(
+        "POST /api/hooks/gh HTTP/1.1\r\nHost: {}\r\nX-GitHub-Delivery: d1\r\n\
+         X-Hub-Signature-256: {tag}\r\nContent-Length: 2\r\n\r\n{body}",
+        node.address()
+    );
+    for _ in 0..5 {
+        Raw::open(&node).await.send(&head).await;
+    }
+    let headers = [("x-github-delivery", "d1"), ("x-hub-signature-256", tag)];
+    let (status, _) = send(&node, "gh", &headers, body).await;
+    assert_eq!(status, 202);
+    assert_eq!(node.journal().await.len(), 1);
+}
+
+/// Secrets and mappings change while it runs; what came before stays known.
+#[tokio::test]
+async fn hooks_change_while_it_runs() {
+    let file = |secret: &str, preset: &str| {
+        format!("[[ingest.hooks]]\nname = 'h'\npreset = '{preset}'\nsecret = '{secret}'\n")
+    };
+    let node = Spec::new("a").file(&file("one", "supabase")).start().await;
+    let body = r#"{"type":"INSERT","table":"posts","record":{"id":1}}"#;
+    let got = async |secret: &str| {
+        send(&node, "h", &[("authorization", &format!("Bearer {secret}"))], body).await.0
+    };
+    assert_eq!((got("one").await, got("two").await), (202, 401));
+    node.write_file(&file("two", "supabase"));
+    node.post("/api/reload", json!({})).await.expect(200);
+    assert_eq!((got("one").await, got("two").await), (401, 202));
+    node.write_file(&file("two", "supabse"));
+    let refused = node.post("/api/reload", json!({})).await.expect(422);
+    assert!(refused.to_string().contains("did you mean supabase"), "{refused}");
+    assert_eq!(got("two").await, 202, "all is as it was");
+}
