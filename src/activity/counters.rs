@@ -188,8 +188,10 @@ impl Counters {
             Kind::Loop => drop(self.loops[place(&WALLS, it.reason)].inc()),
             Kind::Invalidate => self.note_invalidation(it),
             Kind::Announce if it.status == Some("cut") => drop(self.readers_dropped.inc()),
-            Kind::Mirror | Kind::Revalidate | Kind::Limit | Kind::Token => self.note_peer(it),
             Kind::Alert => self.note_alert(it),
+            Kind::Mirror | Kind::Revalidate | Kind::Purge | Kind::Limit | Kind::Token => {
+                self.note_peer(it);
+            }
             _ => {}
         }
     }
@@ -206,7 +208,7 @@ impl Counters {
         let seconds = |ms: f64| ms / 1e3;
         match it.event {
             // An operator's hand on a mirror is no send; it is about no events.
-            Kind::Mirror | Kind::Revalidate if it.events.is_some() => {
+            Kind::Mirror | Kind::Revalidate | Kind::Purge if it.events.is_some() => {
                 let outcome = OUTCOMES[place(&OUTCOMES, it.status)];
                 self.deliveries.get_or_create(&Ended { peer: peer(), outcome }).inc();
                 if let Some(ms) = it.duration_ms.filter(|_| outcome == OUTCOMES[0]) {

@@ -14,6 +14,7 @@ pub enum Kind {
     Mirror,
     Token,
     Revalidate,
+    Purge,
     Announce,
     Limit,
     Loop,
@@ -33,12 +34,13 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of declaration.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Invalidate,
         Self::Cascade,
         Self::Mirror,
         Self::Token,
         Self::Revalidate,
+        Self::Purge,
         Self::Announce,
         Self::Limit,
         Self::Loop,
@@ -63,6 +65,7 @@ impl Kind {
             Self::Mirror => "mirror",
             Self::Token => "token",
             Self::Revalidate => "revalidate",
+            Self::Purge => "purge",
             Self::Announce => "announce",
             Self::Limit => "limit",
             Self::Loop => "loop",

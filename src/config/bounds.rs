@@ -67,6 +67,8 @@ pub(super) const INTEGERS: &[(&str, i64, i64)] = &[
     ("alerts.repeat_s", 0, YEAR_S),
     ("revalidate.burst", 1, 1_000_000),
     ("revalidate.timeout_ms", 1, TEN_MINUTES_MS),
+    ("purge.timeout_ms", 1, TEN_MINUTES_MS),
+    ("purge.calls_max", 1, 10_000),
     ("stream.clients_max", 0, MANY),
     ("stream.ping_s", 1, 3600),
     ("stream.queue_events_max", 1, 1_000_000),

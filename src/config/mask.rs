@@ -14,7 +14,7 @@ const SHOWN_CHARS_MAX: usize = 120;
 pub(super) const MASK: &str = "***";
 
 /// Keys, and fields of tables, that hold URLs.
-const URLS: [&str; 7] = [
+const URLS: [&str; 10] = [
     "mirrors.urls",
     "mirrors.login.url",
     "gateway.upstream",
@@ -22,6 +22,9 @@ const URLS: [&str; 7] = [
     "revalidate.url",
     "revalidate.site",
     "url",
+    "hosts",
+    "sites",
+    "api",
 ];
 
 /// Part of a key's name that makes it look like a secret's.

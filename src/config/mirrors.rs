@@ -22,8 +22,10 @@ const PEERS_MAX: usize = 200;
 pub(super) fn deliver(from: &mut Reader, neighbours: Vec<PeerConfig>) -> Config {
     let timeout = from.ms("mirrors.timeout_ms");
     let mirrors = peer_list(from);
+    let mut peers = one_name_each(from, mirrors, neighbours);
+    super::purge::add_targets(from, &mut peers);
     Config {
-        peers: one_name_each(from, mirrors, neighbours),
+        peers,
         timeout,
         connect_time_max: from.ms("mirrors.connect_ms_max").min(timeout),
         batch_events_max: from.count("mirrors.batch_events_max"),
@@ -144,7 +146,7 @@ fn peer(from: &mut Reader, prefix: &str, table: &Table, login: &Login) -> Option
         true => logins::of_peer(from, prefix, table, login),
         false => login.clone(),
     };
-    let network = network(from, &key("ca_file"), text("ca_file"));
+    let network = network(from, &key("ca_file"), text("ca_file"), None);
     let errand = Errand::Mirror;
     Some(PeerConfig { name, base, rate_per_second, burst, login, network, errand })
 }
@@ -165,21 +167,28 @@ fn burst(from: &mut Reader, key: &str, table: &Table) -> u32 {
     u32::try_from(given).unwrap_or(1)
 }
 
-/// A way of its own to a peer whose certificate only these authorities vouch for.
-fn network(from: &mut Reader, key: &str, path: &str) -> Option<Arc<Network>> {
-    if path.is_empty() {
-        return None;
-    }
-    let pem = from.secret_file(key, path);
-    if pem.is_empty() {
+/// A way of its own to a peer whose certificate only these authorities vouch for, or whose answers
+/// may be longer than those of others.
+pub(super) fn network(
+    from: &mut Reader,
+    key: &str,
+    path: &str,
+    answer_bytes_max: Option<usize>,
+) -> Option<Arc<Network>> {
+    let pem = match path {
+        "" => None,
+        path => Some(from.secret_file(key, path)).filter(|pem| !pem.is_empty()),
+    };
+    if pem.is_none() && answer_bytes_max.is_none() {
         return None;
     }
     let limits = net::Config {
         timeout: from.ms("mirrors.timeout_ms"),
         connect_time_max: from.ms("mirrors.connect_ms_max"),
-        answer_bytes_max: from.count("mirrors.answer_bytes_max"),
+        answer_bytes_max: answer_bytes_max.unwrap_or(from.count("mirrors.answer_bytes_max")),
     };
-    let built = net::certificates(pem.expose()).and_then(|authorities| {
+    let authorities = pem.map_or(Ok(vec![]), |pem| net::certificates(pem.expose()));
+    let built = authorities.and_then(|authorities| {
         Network::trusting(limits, &authorities).map_err(|error| error.to_string())
     });
     match built {

@@ -22,6 +22,7 @@ mod merged;
 mod mirrors;
 mod peers;
 pub mod presets;
+mod purge;
 mod reader;
 mod reload;
 mod revalidate;

@@ -12,6 +12,7 @@ use super::layer::Leaf;
 use super::merged::Merged;
 use super::{Invalid, Settings, Sources, build};
 use crate::deliver::PeerConfig;
+use crate::deliver::beside::Neighbour;
 
 /// Keys, and beginnings of keys, that need a restart: what is bound, opened, or sized at a start.
 const FIXED: [&str; 15] = [
@@ -103,12 +104,14 @@ pub fn reload(sources: &Sources, running: &Settings) -> Result<Reload, Vec<Inval
 fn changed_in_files(running: &Settings, new: &Settings, told: &[String]) -> Vec<String> {
     let is_told = |section: &str| told.iter().any(|key| key.starts_with(section));
     let mut found = Vec::new();
-    for (section, key, is_neighbour) in
-        [("mirrors.", "mirrors.peers", false), ("revalidate.", "revalidate.targets", true)]
-    {
+    for (section, key, kind) in [
+        ("mirrors.", "mirrors.peers", None),
+        ("revalidate.", "revalidate.targets", Some("revalidate")),
+        ("purge.", "purge.targets", Some("purge")),
+    ] {
         let of = |settings: &Settings| -> Vec<PeerConfig> {
-            let peers = settings.deliver.peers.iter();
-            peers.filter(|it| it.errand.neighbour().is_some() == is_neighbour).cloned().collect()
+            let is_it = |it: &&PeerConfig| it.errand.neighbour().map(Neighbour::kind) == kind;
+            settings.deliver.peers.iter().filter(is_it).cloned().collect()
         };
         if !is_told(section) && of(running) != of(new) {
             found.push(key.to_owned());

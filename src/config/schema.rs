@@ -145,8 +145,44 @@ const HOOK_MAPPING: &[(&str, Kind)] = &[
     ("compare", Kind::List),
 ];
 
+/// What a purge target may say; which of it means something depends on its kind.
+const CACHE: &[(&str, Kind)] = &[
+    ("name", Kind::Text),
+    ("kind", Kind::Text),
+    ("hosts", Kind::List),
+    ("sites", Kind::List),
+    ("token", Kind::Text),
+    ("token_file", Kind::Text),
+    ("token_header", Kind::Text),
+    ("ca_file", Kind::Text),
+    ("rate_per_second", Kind::Float),
+    ("burst", Kind::Integer),
+    ("timeout_ms", Kind::Integer),
+    ("calls_max", Kind::Integer),
+    ("type_tag", Kind::Text),
+    ("entity_tag", Kind::Text),
+    ("custom_tag", Kind::Text),
+    ("path_tag", Kind::Text),
+    ("all_tag", Kind::Text),
+    ("tag_header", Kind::Text),
+    ("soft_tag_header", Kind::Text),
+    ("soft_header", Kind::Text),
+    ("ban_header", Kind::Text),
+    ("tag_separator", Kind::Text),
+    ("absent_status", Kind::Integer),
+    ("bypass_header", Kind::Text),
+    ("page_bytes_max", Kind::Integer),
+    ("api", Kind::Text),
+    ("zone", Kind::Text),
+    ("plan", Kind::Text),
+    ("service", Kind::Text),
+    ("pull_zone", Kind::Text),
+    ("project", Kind::Text),
+    ("team", Kind::Text),
+];
+
 /// What the types in the reference file do not tell.
-const SPECIAL: [(&str, Kind); 16] = [
+const SPECIAL: [(&str, Kind); 17] = [
     ("revalidate.paths", Kind::Map(&Kind::Items(TEMPLATE))),
     ("revalidate.tags", Kind::Map(&Kind::Items(TEMPLATE))),
     ("revalidate.groups", Kind::Map(&Kind::List)),
@@ -163,6 +199,7 @@ const SPECIAL: [(&str, Kind); 16] = [
     ("mirrors.peers", Kind::Tables(PEER)),
     ("auth.service_accounts", Kind::Tables(ACCOUNT)),
     ("ingest.hooks", Kind::Tables(HOOK)),
+    ("purge.targets", Kind::Tables(CACHE)),
 ];
 
 /// Keys, and fields of tables, that are never shown. Each may also be given as `KEY_file`, the
@@ -278,7 +315,8 @@ pub(super) fn secret_of(key: &str) -> Option<&str> {
 
 /// Whether tables in arrays have such a field.
 pub(super) fn is_field(name: &str) -> bool {
-    let tables = [PEER, ACCOUNT, LOGIN, TARGET, TEMPLATE, RECIPE, HOOK, HOOK_AUTH, HOOK_MAPPING];
+    let tables =
+        [PEER, ACCOUNT, LOGIN, TARGET, TEMPLATE, RECIPE, HOOK, HOOK_AUTH, HOOK_MAPPING, CACHE];
     tables.into_iter().flatten().any(|(field, _)| *field == name)
 }
 

@@ -194,6 +194,8 @@ impl Delivery {
 
     fn outcome(&self, peer: &Peer, event: &Event) -> Outcome {
         let is_done = self.shared.journal.is_acknowledged(&peer.destination, event.seq);
+        let neighbour = peer.config.errand.neighbour();
+        let is_beyond = neighbour.is_some_and(|neighbour| neighbour.is_beyond(event));
         peer.with(|state| {
             let is_legacy = peer.is_mirror() && matches!(state.kind, Kind::Legacy);
             let (status, reason) = match &state.kind {
@@ -204,6 +206,7 @@ impl Delivery {
                 _ if is_done && is_legacy && !self.is_speakable(event) => {
                     (Status::Skipped, Some("unsupported".to_owned()))
                 }
+                _ if is_done && is_beyond => (Status::Skipped, Some("unsupported".to_owned())),
                 _ if is_done => (Status::Delivered, None),
                 _ => match state.pause {
                     Some(pause) => (Status::Paused, Some(pause.as_str().to_owned())),

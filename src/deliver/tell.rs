@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::beside::Neighbour;
 use super::credentials::LoginFailure;
 use super::peer::Peer;
 use super::telling::Telling;
@@ -14,6 +15,11 @@ use crate::support::clock;
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What the lines of a destination are about.
+fn kind(peer: &Peer) -> Kind {
+    peer.config.errand.neighbour().map_or(Kind::Mirror, Neighbour::activity)
 }
 
 fn count(backlog: &Backlog) -> u64 {
@@ -75,8 +81,8 @@ pub(super) fn failed(
 ) {
     let line = Activity {
         level: Level::Warn,
-        event: Kind::Mirror,
-        msg: "mirror failed, will be tried again",
+        event: kind(peer),
+        msg: &format!("{} failed, will be tried again", kind(peer)),
         status: Some(Status::Failed.as_str()),
         attempt: Some(u64::from(attempt)),
         http_status,
@@ -91,8 +97,11 @@ pub(super) fn skipped(peer: &Peer, backlog: &Backlog, unsupported: &[Selector]) 
     let what = joined(unsupported.iter());
     let line = Activity {
         level: Level::Warn,
-        event: Kind::Mirror,
-        msg: "a legacy peer has no words for these selectors",
+        event: kind(peer),
+        msg: match peer.is_mirror() {
+            true => "a legacy peer has no words for these selectors",
+            false => "there are no words for these selectors here",
+        },
         status: Some(Status::Skipped.as_str()),
         reason: Some("unsupported"),
         error: Some(&what),

@@ -19,6 +19,7 @@ mod identities;
 mod legacy;
 mod neighbours;
 mod operators;
+mod purges;
 mod scene;
 mod stub;
 mod ways;

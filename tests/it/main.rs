@@ -20,6 +20,8 @@ mod mesh;
 mod names;
 mod operate;
 mod pace;
+mod purge;
+mod purge_cdn;
 mod reload;
 mod revalidate;
 mod shutdown;

@@ -6,6 +6,7 @@ mod keys;
 mod logins;
 mod names;
 mod peers;
+mod purge;
 mod reload;
 mod revalidate;
 mod settings;

@@ -5,6 +5,7 @@
 //! limiter and a breaker like a mirror. Each sort of neighbour only says which calls a backlog is;
 //! sending them, judging the answers and trying again are the same for all.
 
+pub mod purge;
 pub mod revalidate;
 mod send;
 pub mod signature;
@@ -20,9 +21,12 @@ use reqwest::header::HeaderName;
 use url::Url;
 
 use super::verdict::{Verdict, judge};
+use crate::activity::Kind;
+use crate::domain::{Event, Selector};
 use crate::journal::Backlog;
 use crate::net::Answer;
 
+pub use purge::Purge;
 pub use revalidate::{Form, Revalidate};
 pub use send::EVENT_IDS;
 pub(super) use send::event_ids;
@@ -33,6 +37,8 @@ pub use signature::Signer;
 pub enum Neighbour {
     /// A framework with a route that revalidates pages.
     Revalidate(Arc<Revalidate>),
+    /// A cache or a CDN that is asked to forget.
+    Purge(Arc<Purge>),
 }
 
 /// One request to a neighbour.
@@ -59,6 +65,15 @@ impl Neighbour {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Revalidate(_) => "revalidate",
+            Self::Purge(_) => "purge",
+        }
+    }
+
+    /// What its log lines are about.
+    pub fn activity(&self) -> Kind {
+        match self {
+            Self::Revalidate(_) => Kind::Revalidate,
+            Self::Purge(_) => Kind::Purge,
         }
     }
 
@@ -66,6 +81,7 @@ impl Neighbour {
     pub fn is_probed(&self) -> bool {
         match self {
             Self::Revalidate(_) => true,
+            Self::Purge(_) => false,
         }
     }
 
@@ -73,6 +89,7 @@ impl Neighbour {
     pub fn is_for_all_addresses(&self) -> bool {
         match self {
             Self::Revalidate(revalidate) => revalidate.is_for_all_addresses,
+            Self::Purge(_) => false,
         }
     }
 
@@ -80,13 +97,32 @@ impl Neighbour {
     pub fn signer(&self) -> Option<&Signer> {
         match self {
             Self::Revalidate(revalidate) => revalidate.signer.as_ref(),
+            Self::Purge(_) => None,
         }
     }
 
-    /// The calls that cover a backlog, in order; none where it has nothing for this neighbour.
-    pub fn calls(&self, backlog: &Backlog) -> Vec<Call> {
+    /// The calls that cover a backlog, in order; none where it has nothing for this neighbour. One
+    /// that refused what it was told (`is_poisoned`) is told the same wider, if it can be.
+    pub fn calls(&self, backlog: &Backlog, is_poisoned: bool) -> Vec<Call> {
         match self {
             Self::Revalidate(revalidate) => revalidate.calls(backlog),
+            Self::Purge(purge) => purge.calls(backlog, is_poisoned),
+        }
+    }
+
+    /// What of a backlog it has no words for, as far as it names that.
+    pub fn unsupported(&self, backlog: &Backlog) -> Vec<Selector> {
+        match self {
+            Self::Revalidate(_) => vec![],
+            Self::Purge(purge) => purge.unsupported(backlog),
+        }
+    }
+
+    /// Whether it has no word for anything in an event.
+    pub fn is_beyond(&self, event: &Event) -> bool {
+        match self {
+            Self::Revalidate(_) => false,
+            Self::Purge(purge) => purge.is_beyond(event),
         }
     }
 
@@ -94,6 +130,7 @@ impl Neighbour {
     pub fn judge(&self, answer: &Answer) -> Verdict {
         match self {
             Self::Revalidate(_) => judge(answer),
+            Self::Purge(purge) => purge.judge(answer),
         }
     }
 }

@@ -25,6 +25,9 @@ use crate::support::clock;
 /// A 429 without `Retry-After`.
 const THROTTLE_DEFAULT: Duration = Duration::from_secs(1);
 
+/// Statuses of those who do not take what they were told, however often they are told it.
+const MALFORMED: [u16; 5] = [400, 413, 414, 422, 431];
+
 /// Which of our events a call is about, where its body has no place for them: ids joined by commas.
 /// A gateway that knows them all does nothing, so that a ring of gateways comes to rest.
 pub const EVENT_IDS: HeaderName = HeaderName::from_static("cache-mirror-event");
@@ -42,7 +45,8 @@ impl Worker {
     /// Makes every call that a backlog asks for.
     pub(in crate::deliver) async fn call(&self, backlog: &Backlog, neighbour: &Neighbour) -> Ended {
         let round = Round { neighbour, backlog, ids: event_ids(backlog) };
-        for (at, call) in neighbour.calls(backlog).into_iter().enumerate() {
+        let is_poisoned = self.peer.with(|state| state.is_poisoned);
+        for (at, call) in neighbour.calls(backlog, is_poisoned).into_iter().enumerate() {
             if at > 0 {
                 tokio::select! {
                     () = self.stop.cancelled() => return Ended::Later,
@@ -52,6 +56,10 @@ impl Worker {
             if !self.make(&round, &call, at).await {
                 return Ended::Later;
             }
+        }
+        let unsupported = neighbour.unsupported(backlog);
+        if !unsupported.is_empty() {
+            lines::skipped(&self.peer, backlog, &unsupported);
         }
         Ended::Acknowledged
     }
@@ -81,7 +89,7 @@ impl Worker {
         let Some(neighbour) = self.peer.config.errand.neighbour() else {
             return self.fail(backlog, &why.to_string(), None, None);
         };
-        let Some(call) = neighbour.calls(backlog).into_iter().next() else {
+        let Some(call) = neighbour.calls(backlog, false).into_iter().next() else {
             return self.shared.journal.ack(&self.peer.destination, backlog);
         };
         let round = Round { neighbour, backlog, ids: event_ids(backlog) };
@@ -162,7 +170,12 @@ impl Worker {
                     throttled = throttled.max(Some(asked.unwrap_or(THROTTLE_DEFAULT)));
                     continue;
                 }
-                Verdict::Refused(_, asked) => wait = wait.max(*asked),
+                Verdict::Refused(_, asked) => {
+                    wait = wait.max(*asked);
+                    if one.answer.as_ref().is_some_and(|it| MALFORMED.contains(&it.status)) {
+                        self.peer.with(|state| state.is_poisoned = true);
+                    }
+                }
                 Verdict::Unauthorized => {}
             }
             let place = one.address.map(|address| format!("{}: ", address.ip()));

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::revalidate::Words;
 use super::{Call, Neighbour};
-use crate::activity::{Activity, Kind, Level, joined};
+use crate::activity::{Activity, Level, joined};
 use crate::deliver::peer::Peer;
 use crate::deliver::verdict::Verdict;
 use crate::domain::Status;
@@ -69,7 +69,7 @@ pub(super) fn tried(
     let (paths, tags) = (joined(&call.paths), joined(&call.tags));
     Activity {
         level,
-        event: Kind::Revalidate,
+        event: neighbour.activity(),
         msg: &msg,
         event_id: ids.filter(|ids| !ids.contains(',')),
         event_ids: ids.filter(|ids| ids.contains(',')),
@@ -94,6 +94,11 @@ pub(super) fn tried(
 fn words(neighbour: &Neighbour, url: &Url) -> Words {
     match neighbour {
         Neighbour::Revalidate(revalidate) => revalidate.words(url),
+        Neighbour::Purge(_) => Words {
+            done: "purged".into(),
+            refused: "purge refused, will be tried again".into(),
+            broken: "purge failed, will be tried again".into(),
+        },
     }
 }
 
@@ -105,6 +110,8 @@ fn shown(neighbour: &Neighbour, body: &[u8]) -> String {
             text.replace(it.secret.expose(), MASK)
         }
         Neighbour::Revalidate(_) => text.into_owned(),
+        // A page of the site's, or what might repeat our token in some other spelling.
+        Neighbour::Purge(_) => return String::new(),
     };
     text[..text.floor_char_boundary(ANSWER_BYTES_MAX)].trim().to_owned()
 }

@@ -4,6 +4,8 @@
 
 #![allow(dead_code, unused_imports, reason = "each scene uses a part of it")]
 
+mod caches;
+pub mod cdn;
 mod node;
 mod ports;
 mod scene;
@@ -17,6 +19,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
+pub use caches::Cache;
 pub use node::{Answer, Node, Spec, client};
 pub use ports::free_port;
 pub use scene::Scene;

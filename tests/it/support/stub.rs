@@ -107,6 +107,7 @@ impl Reply {
     }
 }
 
+type By = Arc<dyn Fn(&Seen) -> Reply + Send + Sync>;
 type Hook = Box<dyn Fn(&Seen) -> BoxFuture<'static, ()> + Send + Sync>;
 
 #[derive(Default)]
@@ -121,6 +122,7 @@ struct State {
     scripts: Mutex<HashMap<String, Script>>,
     logins: Mutex<u32>,
     hook: Mutex<Option<Hook>>,
+    by: Mutex<Option<By>>,
 }
 
 /// A peer by script. It ends with this value.
@@ -195,6 +197,11 @@ impl StubPeer {
         *self.state.hook.lock() = Some(Box::new(hook));
     }
 
+    /// Answers every request by what it is, instead of by scripts.
+    pub fn answer_by(&self, by: impl Fn(&Seen) -> Reply + Send + Sync + 'static) {
+        *self.state.by.lock() = Some(Arc::new(by));
+    }
+
     /// Everything it was asked.
     pub fn seen(&self) -> Vec<Seen> {
         self.state.seen.lock().clone()
@@ -237,11 +244,14 @@ async fn answer(
     let seen = Seen { at, method, path, headers: parts.headers, body };
     let done_first = state.hook.lock().as_ref().map(|hook| hook(&seen));
     let path = parts.uri.path().to_owned();
+    let by = state.by.lock().clone();
+    let judged = by.map(|by| by(&seen));
     state.seen.lock().push(seen);
     if let Some(done_first) = done_first {
         done_first.await;
     }
-    let reply = scripted(&state, &path).unwrap_or_else(|| well_behaved(&state, &path));
+    let reply = judged.or_else(|| scripted(&state, &path));
+    let reply = reply.unwrap_or_else(|| well_behaved(&state, &path));
     Ok(response(reply).await)
 }
 

@@ -1,0 +1,98 @@
+//! Fastly: surrogate keys, 256 a call, and single URLs, each hard or soft; everything is always
+//! hard, so a key that every page carries (`all_tag`) is the gentle way.
+//! <https://www.fastly.com/documentation/reference/api/purging/>
+
+use reqwest::header::HeaderName;
+use serde_json::{Value, json};
+
+use super::dialect::Speech;
+use super::share::Share;
+use super::words::Fit;
+use super::{Call, Purge, batches, sites};
+use crate::domain::Mode;
+use crate::net::Answer;
+
+/// Keys of one call.
+const KEYS_MAX: usize = 256;
+/// Longest key.
+const KEY_BYTES_MAX: usize = 1024;
+
+const KEY: HeaderName = HeaderName::from_static("fastly-key");
+const SOFT: HeaderName = HeaderName::from_static("fastly-soft-purge");
+
+/// One service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fastly {
+    /// Its id.
+    pub service: String,
+}
+
+impl Speech for Fastly {
+    fn tags(&self) -> Option<Fit> {
+        Some(Fit { bytes_max: KEY_BYTES_MAX, forbidden: "" })
+    }
+
+    fn takes_path(&self, purge: &Purge, path: &str) -> bool {
+        sites::urls(purge, path).is_some()
+    }
+
+    fn takes_all(&self) -> bool {
+        true
+    }
+
+    fn knows_soft(&self) -> bool {
+        true
+    }
+
+    fn calls(&self, purge: &Purge, share: &Share) -> Vec<Call> {
+        let service = format!("service/{}", self.service);
+        if share.is_all {
+            let call = self.call(purge, &format!("{service}/purge_all"), None, Mode::Hard);
+            return call.map(|call| Call { paths: vec!["*".into()], ..call }).into_iter().collect();
+        }
+        let mut calls = vec![];
+        for tags in batches(&share.tags, KEYS_MAX, usize::MAX) {
+            let body = json!({ "surrogate_keys": tags });
+            let call = self.call(purge, &format!("{service}/purge"), Some(&body), share.mode);
+            calls.extend(call.map(|call| Call { tags, ..call }));
+        }
+        for path in &share.paths {
+            for url in sites::urls(purge, path.as_str()).unwrap_or_default() {
+                let address = format!("purge/{}", sites::without_scheme(&url));
+                let call = self.call(purge, &address, None, share.mode);
+                calls.extend(call.map(|call| Call { paths: vec![path.to_string()], ..call }));
+            }
+        }
+        calls
+    }
+
+    fn reason_against(&self, _name: &str, answer: &Answer) -> Option<String> {
+        match serde_json::from_slice::<Value>(&answer.body) {
+            Ok(Value::Object(body)) => match body.get("status").and_then(Value::as_str) {
+                None | Some("ok") => None,
+                Some(_) => Some("the answer has a status other than ok".into()),
+            },
+            _ => Some("an answer that is none of Fastly's".into()),
+        }
+    }
+
+    fn unwelcome(&self, name: &str) -> String {
+        format!("Fastly refuses the token of {name}: it needs purge_select and purge_all")
+    }
+
+    fn unknown(&self, name: &str) -> String {
+        format!("Fastly knows no such service: set service of {name} to the service's id")
+    }
+}
+
+impl Fastly {
+    fn call(&self, purge: &Purge, path: &str, body: Option<&Value>, mode: Mode) -> Option<Call> {
+        let url = sites::api(purge, path)?;
+        let token = (KEY, purge.token.expose().to_owned());
+        let mut call = sites::post(purge, url, token, body);
+        if mode == Mode::Soft {
+            call.headers.push((SOFT, "1".into()));
+        }
+        Some(call)
+    }
+}

@@ -1,0 +1,177 @@
+//! Any cache that takes `PURGE` and `BAN`: paths by their URL, tags in a header, the rest by a
+//! regular expression over URLs.
+//!
+//! The defaults are those of Varnish with xkey. Which headers a cache listens to is its
+//! configuration's word, so what is not configured is not used: without a header for soft tags they
+//! go hard, without one for bans everything is a tag that all pages carry, or unsupported.
+
+use reqwest::Method;
+use reqwest::header::{AUTHORIZATION, HOST, HeaderName};
+use url::Url;
+
+use super::dialect::Speech;
+use super::share::Share;
+use super::words::Fit;
+use super::{Call, Purge, address, batches};
+use crate::domain::{Glob, Mode};
+use crate::net::Answer;
+
+/// Longest value of one header that is sent: caches take 8 KiB a header line by default.
+const HEADER_BYTES_MAX: usize = 7500;
+/// Longest tag: a few still fit a header.
+const TAG_BYTES_MAX: usize = 1024;
+/// Tags of one call; the bytes of the header are the real limit.
+const TAGS_MAX: usize = 1000;
+/// Matches whatever is in a cache.
+const EVERY_PATH: &str = "^/";
+/// What says that a purge is to be soft: any value.
+const YES: &str = "1";
+
+/// How one such cache is spoken to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http {
+    /// Carries the token.
+    pub token_header: HeaderName,
+    /// Carries tags on a `PURGE`; without one there are no tags.
+    pub tag_header: Option<HeaderName>,
+    /// Carries tags that are to become stale.
+    pub soft_tag_header: Option<HeaderName>,
+    /// Marks the `PURGE` of a path as soft.
+    pub soft_header: Option<HeaderName>,
+    /// Carries the expression of a `BAN`; without one there are no bans.
+    pub ban_header: Option<HeaderName>,
+    /// Between two tags.
+    pub tag_separator: char,
+    /// A status besides 2xx that says that nothing of it was there.
+    pub absent_status: Option<u16>,
+}
+
+impl Speech for Http {
+    fn tags(&self) -> Option<Fit> {
+        let fit = Fit { bytes_max: TAG_BYTES_MAX, forbidden: "," };
+        self.tag_header.as_ref().map(|_| fit)
+    }
+
+    fn takes_path(&self, purge: &Purge, path: &str) -> bool {
+        address::at(&purge.base, path).is_some()
+    }
+
+    fn takes_prefix(&self, _purge: &Purge, prefix: &str) -> bool {
+        self.bans(&address::prefix_regex(prefix))
+    }
+
+    fn takes_pattern(&self, glob: &Glob) -> bool {
+        self.bans(&address::glob_regex(glob))
+    }
+
+    fn takes_all(&self) -> bool {
+        self.ban_header.is_some()
+    }
+
+    fn knows_soft(&self) -> bool {
+        self.soft_tag_header.is_some() || self.soft_header.is_some()
+    }
+
+    fn calls(&self, purge: &Purge, share: &Share) -> Vec<Call> {
+        let mut calls = self.by_tag(purge, share);
+        calls.extend(self.by_path(purge, share));
+        calls.extend(self.by_ban(purge, share));
+        calls
+    }
+
+    /// Caches answer with a page of their own, whatever its type.
+    fn is_done(&self, status: u16) -> bool {
+        (200..300).contains(&status) || self.absent_status == Some(status)
+    }
+
+    fn reason_against(&self, _name: &str, _answer: &Answer) -> Option<String> {
+        None
+    }
+
+    fn unwelcome(&self, name: &str) -> String {
+        format!("the cache {name} takes no purges from us: check its access list and token")
+    }
+
+    fn unknown(&self, name: &str) -> String {
+        format!("set absent_status of {name} if this is how it says that nothing was cached")
+    }
+}
+
+impl Http {
+    fn bans(&self, regex: &str) -> bool {
+        self.ban_header.is_some() && regex.len() <= HEADER_BYTES_MAX
+    }
+
+    fn by_tag(&self, purge: &Purge, share: &Share) -> Vec<Call> {
+        let soft = self.soft_tag_header.as_ref().filter(|_| share.mode == Mode::Soft);
+        let Some(header) = soft.or(self.tag_header.as_ref()) else { return vec![] };
+        let call = |tags: Vec<String>| {
+            let listed = tags.join(&self.tag_separator.to_string());
+            let headers = vec![(header.clone(), listed)];
+            let call = self.call(purge, "PURGE", purge.base.clone(), headers, None);
+            Call { tags, ..call }
+        };
+        batches(&share.tags, TAGS_MAX, HEADER_BYTES_MAX).into_iter().map(call).collect()
+    }
+
+    fn by_path(&self, purge: &Purge, share: &Share) -> Vec<Call> {
+        let soft = self.soft_header.as_ref().filter(|_| share.mode == Mode::Soft);
+        let mut calls = vec![];
+        for path in &share.paths {
+            let Some(url) = address::at(&purge.base, path.as_str()) else { continue };
+            let headers = || soft.map(|name| (name.clone(), YES.to_owned())).into_iter().collect();
+            calls.extend(hosts(purge).into_iter().map(|host| {
+                let call = self.call(purge, "PURGE", url.clone(), headers(), host);
+                Call { paths: vec![path.to_string()], ..call }
+            }));
+        }
+        calls
+    }
+
+    fn by_ban(&self, purge: &Purge, share: &Share) -> Vec<Call> {
+        let Some(header) = &self.ban_header else { return vec![] };
+        let all = share.is_all.then(|| ("*".to_owned(), EVERY_PATH.to_owned()));
+        let prefixes = share.prefixes.iter();
+        let patterns = share.patterns.iter();
+        let bans = prefixes
+            .map(|prefix| (format!("{prefix}*"), address::prefix_regex(prefix.as_str())))
+            .chain(patterns.map(|glob| (glob.to_string(), address::glob_regex(glob))))
+            .chain(all);
+        let mut calls = vec![];
+        for (shown, regex) in bans {
+            calls.extend(hosts(purge).into_iter().map(|host| {
+                let headers = vec![(header.clone(), regex.clone())];
+                let call = self.call(purge, "BAN", purge.base.clone(), headers, host);
+                Call { paths: vec![shown.clone()], ..call }
+            }));
+        }
+        calls
+    }
+
+    fn call(
+        &self,
+        purge: &Purge,
+        method: &str,
+        url: Url,
+        mut headers: Vec<(HeaderName, String)>,
+        host: Option<String>,
+    ) -> Call {
+        if !purge.token.is_empty() {
+            let token = purge.token.expose();
+            let is_bearer = self.token_header == AUTHORIZATION;
+            let value = if is_bearer { format!("Bearer {token}") } else { token.to_owned() };
+            headers.push((self.token_header.clone(), value));
+        }
+        headers.extend(host.map(|host| (HOST, host)));
+        let method = Method::from_bytes(method.as_bytes()).expect("two fixed words, both tokens");
+        purge.call(method, url, headers)
+    }
+}
+
+/// The names under which a cache holds its pages; its own address where none is configured.
+pub(super) fn hosts(purge: &Purge) -> Vec<Option<String>> {
+    match purge.sites.is_empty() {
+        true => vec![None],
+        false => purge.sites.iter().map(|site| Some(address::host(site))).collect(),
+    }
+}

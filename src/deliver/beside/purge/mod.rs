@@ -1,0 +1,222 @@
+//! Caches and CDNs that are asked to forget: from a backlog to requests in the words of each.
+//!
+//! The law it keeps: every selector of a backlog is in one of the calls, exactly or by something
+//! wider, or it is named as unsupported; nothing is left out in silence. What has no words of its
+//! own is widened to a coarser tag or to everything, and so is what would take more calls than a
+//! target is willing to get. What follows from the graph is purged too, for no cache beside this
+//! instance knows it. Sending, waiting and trying again are not done here.
+
+mod address;
+mod bunny;
+mod cloudflare;
+mod dialect;
+mod fastly;
+mod http;
+mod refresh;
+mod share;
+mod sites;
+#[cfg(test)]
+mod tests;
+mod vercel;
+mod verdict;
+mod words;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::Method;
+use reqwest::header::HeaderName;
+use url::Url;
+
+use super::Call;
+use crate::deliver::verdict::Verdict;
+use crate::domain::{Demand, Event, Label, Mode, Selector, Selectors};
+use crate::journal::Backlog;
+use crate::net::Answer;
+use crate::support::Secret;
+
+pub use bunny::Bunny;
+pub use cloudflare::Cloudflare;
+pub use dialect::Dialect;
+pub use fastly::Fastly;
+pub use http::Http;
+pub use refresh::Refresh;
+pub use vercel::Vercel;
+pub use words::Words;
+
+use share::{Place, Share};
+
+/// One target: a cache, or one zone of a CDN.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Purge {
+    /// The target's name in the settings, for errors that name a remedy.
+    pub name: String,
+    /// The cache itself, or the API of the CDN; ends in `/`.
+    pub base: Url,
+    /// The sites that are in the cache, as origins; several where it serves several names.
+    pub sites: Vec<Url>,
+    /// Which text a selector is as a tag.
+    pub words: Words,
+    /// What proves that we may.
+    pub token: Secret,
+    /// From connect to the last byte of each answer.
+    pub timeout: Duration,
+    /// Calls for one backlog; what would take more is widened.
+    pub calls_max: usize,
+    /// In which form it is told.
+    pub dialect: Dialect,
+}
+
+impl Purge {
+    /// The calls that cover a backlog, hard ones first. A target that refused them as they were
+    /// (`is_poisoned`) is told the same wider.
+    pub fn calls(&self, backlog: &Backlog, is_poisoned: bool) -> Vec<Call> {
+        let mut demand = footprint(backlog);
+        let exact = self.calls_for(&demand);
+        if exact.is_empty() || (exact.len() <= self.calls_max && !is_poisoned) {
+            return exact;
+        }
+        demand.hard.widen_ids();
+        demand.soft.widen_ids();
+        let by_type = self.calls_for(&demand);
+        let is_enough = by_type.len() <= self.calls_max && !is_poisoned;
+        if is_enough || self.everything() == Place::Nowhere {
+            return by_type;
+        }
+        self.calls_for(&Demand::new(mode_of(&demand), Selectors::all()))
+    }
+
+    /// What of a backlog it has no words for.
+    pub fn unsupported(&self, backlog: &Backlog) -> Vec<Selector> {
+        let Demand { hard, soft } = footprint(backlog);
+        let mut unsupported = self.speechless(&hard);
+        unsupported.extend(self.speechless(&soft));
+        unsupported
+    }
+
+    /// Whether it has no word for anything in an event.
+    pub fn is_beyond(&self, event: &Event) -> bool {
+        let selectors = event.footprint();
+        self.speechless(&selectors).len() == selectors.members()
+    }
+
+    fn speechless(&self, selectors: &Selectors) -> Vec<Selector> {
+        selectors.iter().filter(|one| self.place(one) == Place::Nowhere).collect()
+    }
+
+    fn calls_for(&self, demand: &Demand) -> Vec<Call> {
+        let share = |mode, selectors: &Selectors| {
+            let mut share = Share::new(mode);
+            selectors.iter().for_each(|one| share.add(self.place(&one)));
+            share
+        };
+        let (mut hard, soft) = (share(Mode::Hard, &demand.hard), share(Mode::Soft, &demand.soft));
+        let shares = match self.dialect.speech().knows_soft() {
+            true => vec![hard, soft],
+            false => {
+                hard.join(soft);
+                vec![hard]
+            }
+        };
+        let told = shares.iter().filter(|share| !share.is_empty());
+        told.flat_map(|share| self.dialect.speech().calls(self, share)).collect()
+    }
+
+    /// What a selector is in this target's words.
+    fn place(&self, selector: &Selector) -> Place {
+        let speech = self.dialect.speech();
+        match selector {
+            Selector::All => self.everything(),
+            Selector::Type(name) => self.tagged([self.words.of_type(name)]),
+            Selector::Entity(name, id) => {
+                self.tagged([self.words.of_entity(name, id), self.words.of_type(name)])
+            }
+            Selector::Tag(tag) => self.tagged([self.words.of_tag(tag)]),
+            Selector::Path(path) => self.path(path),
+            // A key that is a path names the page that is there; any other is of our own store.
+            Selector::Key(key) if key.as_str().starts_with('/') => self.path(key),
+            Selector::Key(_) => Place::Nowhere,
+            Selector::PathPrefix(prefix) if speech.takes_prefix(self, prefix.as_str()) => {
+                Place::Prefix(prefix.clone())
+            }
+            Selector::PathPrefix(_) => self.everything(),
+            Selector::Pattern(glob) if !address::may_be_path(glob) => Place::Nowhere,
+            Selector::Pattern(glob) if speech.takes_pattern(glob) => Place::Pattern(glob.clone()),
+            Selector::Pattern(_) => self.everything(),
+        }
+    }
+
+    fn path(&self, path: &Label) -> Place {
+        match self.words.of_path(path).filter(|tag| self.takes(tag)) {
+            Some(tag) => Place::Tag(tag),
+            None if self.dialect.speech().takes_path(self, path.as_str()) => {
+                Place::Path(path.clone())
+            }
+            None => self.everything(),
+        }
+    }
+
+    /// The first of these tags that can be said; else the next wider thing.
+    fn tagged(&self, tags: impl IntoIterator<Item = String>) -> Place {
+        let said = tags.into_iter().find(|tag| self.takes(tag));
+        said.map_or_else(|| self.everything(), Place::Tag)
+    }
+
+    fn takes(&self, tag: &str) -> bool {
+        self.dialect.speech().tags().is_some_and(|fit| fit.takes(tag))
+    }
+
+    /// A tag that every page carries is gentler than everything, and can be soft.
+    fn everything(&self) -> Place {
+        match &self.words.all_tag {
+            tag if !tag.is_empty() && self.takes(tag) => Place::Tag(tag.clone()),
+            _ if self.dialect.speech().takes_all() => Place::All,
+            _ => Place::Nowhere,
+        }
+    }
+
+    /// What an answer means.
+    pub fn judge(&self, answer: &Answer) -> Verdict {
+        verdict::judge(self, answer)
+    }
+
+    /// A call without a body that is about nothing yet.
+    fn call(&self, method: Method, url: Url, headers: Vec<(HeaderName, String)>) -> Call {
+        let (body, timeout) = (Bytes::new(), self.timeout);
+        Call { method, url, headers, body, timeout, paths: vec![], tags: vec![] }
+    }
+}
+
+/// Everything that a backlog clears, its cascades included.
+fn footprint(backlog: &Backlog) -> Demand {
+    let mut whole = backlog.merged.clone();
+    whole.join(&Demand::new(mode_of(&backlog.merged), backlog.merged_cascade.clone()));
+    for event in &backlog.events {
+        whole.join(&event.demand);
+        whole.join(&Demand::new(event.mode(), event.cascade.clone()));
+    }
+    whole
+}
+
+fn mode_of(demand: &Demand) -> Mode {
+    if demand.hard.is_empty() { Mode::Soft } else { Mode::Hard }
+}
+
+/// Tags as the lists of calls: so many in each, and of so many bytes with what parts them.
+fn batches(tags: &BTreeSet<String>, count_max: usize, bytes_max: usize) -> Vec<Vec<String>> {
+    let mut batches: Vec<Vec<String>> = vec![];
+    let mut bytes = 0;
+    for tag in tags {
+        let is_full = |last: &Vec<String>| last.len() >= count_max || bytes + tag.len() > bytes_max;
+        match batches.last_mut() {
+            Some(last) if !is_full(last) => last.push(tag.clone()),
+            _ => {
+                bytes = 0;
+                batches.push(vec![tag.clone()]);
+            }
+        }
+        bytes += tag.len() + 1;
+    }
+    batches
+}

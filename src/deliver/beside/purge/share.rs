@@ -1,0 +1,83 @@
+//! What one target is told in one mode, in the words of caches instead of selectors.
+//! A union: adding keeps all that was in it, and everything swallows the rest.
+
+use std::collections::BTreeSet;
+
+use crate::domain::{Glob, Label, Mode};
+
+/// One selector in a target's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Whatever carries this tag.
+    Tag(String),
+    /// One path.
+    Path(Label),
+    /// Every path that begins so.
+    Prefix(Label),
+    /// Every path that matches.
+    Pattern(Glob),
+    /// All that it holds.
+    All,
+    /// It has no words for it.
+    Nowhere,
+}
+
+/// What is told in one mode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// How.
+    pub mode: Mode,
+    /// All that the target holds; then nothing else is in here.
+    pub is_all: bool,
+    /// Whatever carries one of these.
+    pub tags: BTreeSet<String>,
+    /// Single paths.
+    pub paths: BTreeSet<Label>,
+    /// Beginnings of paths.
+    pub prefixes: BTreeSet<Label>,
+    /// Patterns over paths.
+    pub patterns: BTreeSet<Glob>,
+}
+
+impl Share {
+    /// Nothing yet.
+    pub fn new(mode: Mode) -> Self {
+        Self {
+            mode,
+            is_all: false,
+            tags: BTreeSet::new(),
+            paths: BTreeSet::new(),
+            prefixes: BTreeSet::new(),
+            patterns: BTreeSet::new(),
+        }
+    }
+
+    /// Whether nothing is to be told.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::new(self.mode)
+    }
+
+    /// Adds what one selector is.
+    pub fn add(&mut self, place: Place) {
+        match place {
+            Place::All => *self = Self { is_all: true, ..Self::new(self.mode) },
+            _ if self.is_all => {}
+            Place::Tag(tag) => drop(self.tags.insert(tag)),
+            Place::Path(path) => drop(self.paths.insert(path)),
+            Place::Prefix(prefix) => drop(self.prefixes.insert(prefix)),
+            Place::Pattern(glob) => drop(self.patterns.insert(glob)),
+            Place::Nowhere => {}
+        }
+    }
+
+    /// Adds all of another, in this one's mode.
+    pub fn join(&mut self, other: Self) {
+        if other.is_all {
+            self.add(Place::All);
+        }
+        other.tags.into_iter().for_each(|tag| self.add(Place::Tag(tag)));
+        other.paths.into_iter().for_each(|path| self.add(Place::Path(path)));
+        other.prefixes.into_iter().for_each(|prefix| self.add(Place::Prefix(prefix)));
+        other.patterns.into_iter().for_each(|glob| self.add(Place::Pattern(glob)));
+    }
+}

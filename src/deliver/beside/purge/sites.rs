@@ -1,0 +1,39 @@
+//! What the APIs of CDNs have in common: JSON that is posted, and pages by whole URLs.
+//! Paths can be said only where the sites are known; else they are widened by whoever asked.
+
+use bytes::Bytes;
+use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, HeaderName};
+use serde_json::Value;
+use url::{Position, Url};
+
+use super::{Call, Purge, address};
+
+/// The URLs of a path at every site; `None` where it cannot be said at one of them.
+pub fn urls(purge: &Purge, path: &str) -> Option<Vec<Url>> {
+    if purge.sites.is_empty() {
+        return None;
+    }
+    purge.sites.iter().map(|site| address::at(site, path)).collect()
+}
+
+/// Host, path and query: a URL without its scheme.
+pub fn without_scheme(url: &Url) -> String {
+    let path = &url[Position::BeforePath..Position::AfterQuery];
+    format!("{}{path}", address::host(url))
+}
+
+/// The API's URL of this path; both parts were checked when the settings were read.
+pub fn api(purge: &Purge, path: &str) -> Option<Url> {
+    Url::parse(&format!("{}{path}", purge.base)).ok()
+}
+
+/// A `POST` of JSON, or of nothing.
+pub fn post(purge: &Purge, url: Url, token: (HeaderName, String), body: Option<&Value>) -> Call {
+    let mut headers = vec![token, (reqwest::header::ACCEPT, "application/json".to_owned())];
+    if body.is_some() {
+        headers.push((CONTENT_TYPE, "application/json".to_owned()));
+    }
+    let body = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
+    Call { body, ..purge.call(Method::POST, url, headers) }
+}

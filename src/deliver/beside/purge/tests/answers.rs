@@ -1,0 +1,100 @@
+//! What answers mean, target by target.
+
+use super::super::*;
+use super::laws::targets;
+
+fn answer(status: u16, media: &str, body: &str) -> Answer {
+    let content_type = (!media.is_empty()).then(|| media.to_owned());
+    Answer { status, content_type, body: body.to_owned().into(), ..Answer::default() }
+}
+
+fn refusal(purge: &Purge, answer: &Answer) -> String {
+    match purge.judge(answer) {
+        Verdict::Refused(reason, _) => reason,
+        other => panic!("{answer:?} is {other:?}"),
+    }
+}
+
+#[test]
+fn a_cache_says_done_with_any_page_and_refuses_with_a_remedy() {
+    let mut purge = targets().remove(0);
+    let page = answer(200, "text/html", "<title>200 Purged</title>");
+    assert_eq!(purge.judge(&page), Verdict::Acknowledged);
+    assert!(refusal(&purge, &answer(403, "", "")).contains("check its access list and token"));
+    assert!(refusal(&purge, &answer(404, "", "")).contains("set absent_status of t"));
+    assert!(refusal(&purge, &answer(405, "", "")).contains("t takes no such request"));
+    assert_eq!(refusal(&purge, &answer(301, "", "")), "redirect");
+    assert_eq!(purge.judge(&answer(429, "", "")), Verdict::Throttled(None));
+    if let Dialect::Http(http) = &mut purge.dialect {
+        http.absent_status = Some(404);
+    }
+    assert_eq!(purge.judge(&answer(404, "", "")), Verdict::Acknowledged);
+}
+
+/// Whoever is refused for credentials asks again after a minute, not after milliseconds.
+#[test]
+fn refused_credentials_are_not_hammered() {
+    for purge in targets() {
+        for status in [401, 403] {
+            let Verdict::Refused(reason, wait) = purge.judge(&answer(status, "", "secret")) else {
+                panic!("{status} is a refusal");
+            };
+            assert!(wait.is_some_and(|wait| wait.as_secs() >= 60), "{reason}");
+            assert!(reason.contains(&purge.name) && !reason.contains("secret"), "{reason}");
+        }
+    }
+}
+
+fn of(word: &str) -> Purge {
+    let found = targets().into_iter().find(|one| format!("{:?}", one.dialect).starts_with(word));
+    found.expect("one of each kind")
+}
+
+/// A CDN is believed only in the words that it is known to use.
+#[test]
+fn a_cdn_says_done_in_its_own_words() {
+    let json = "application/json";
+    for (word, status, media, body, is_done) in [
+        ("Cloudflare", 200, json, r#"{"success":true,"errors":[]}"#, true),
+        ("Cloudflare", 200, json, r#"{"success":false,"errors":[]}"#, false),
+        ("Cloudflare", 200, json, "{}", false),
+        ("Cloudflare", 200, "text/html", "<h1>Welcome</h1>", false),
+        ("Cloudflare", 204, "", "", false),
+        ("Fastly", 200, json, r#"{"status":"ok","id":"1"}"#, true),
+        ("Fastly", 200, json, r#"{"posts:42":"108-1"}"#, true),
+        ("Fastly", 200, json, r#"{"status":"error"}"#, false),
+        ("Fastly", 200, "text/html", "<h1>Welcome</h1>", false),
+        ("Bunny", 204, "", "", true),
+        ("Bunny", 200, "text/html", "<h1>Welcome</h1>", false),
+        ("Vercel", 200, "", "", true),
+        ("Vercel", 200, json, r#"{"success":false}"#, false),
+        ("Refresh", 200, "text/html", "<h1>Welcome</h1>", true),
+        ("Refresh", 301, "", "", true),
+        ("Refresh", 404, "", "", true),
+        ("Refresh", 500, "", "", false),
+        ("Refresh", 403, "", "", false),
+    ] {
+        let verdict = of(word).judge(&answer(status, media, body));
+        assert_eq!(
+            verdict == Verdict::Acknowledged,
+            is_done,
+            "{word} {status} {body}: {verdict:?}"
+        );
+    }
+}
+
+/// Numbers of errors are shown, and never the words: those may repeat what was sent.
+#[test]
+fn cloudflare_is_quoted_by_number() {
+    let body = r#"{"success":false,"errors":[{"code":1012,"message":"no secret-token"}]}"#;
+    let cloudflare = of("Cloudflare");
+    for (status, expected) in
+        [(200, "the answer says success: false: errors 1012"), (400, "http 400: errors 1012")]
+    {
+        assert_eq!(refusal(&cloudflare, &answer(status, "application/json", body)), expected);
+    }
+    let unknown = body.replace("1012", "7003");
+    let reason = refusal(&cloudflare, &answer(400, "application/json", &unknown));
+    assert!(reason.contains("set zone of t to the zone's id"), "{reason}");
+    assert!(refusal(&cloudflare, &answer(404, "", "")).contains("set zone of t"));
+}

@@ -1,0 +1,384 @@
+//! The law of completeness: whatever a demand selects is cleared by the calls of every target, as
+//! hard as it was asked, or the selector is named as unsupported.
+//!
+//! Judged by a model of each cache: pages with a site, a path and tags, and what a call takes away.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use reqwest::header::HeaderName;
+use serde_json::Value;
+use url::{Position, Url};
+
+use super::super::address::{at, host};
+use super::super::*;
+use crate::domain::{Action, EventId, Glob, Scope, Source, TypeName};
+
+/// A page in a cache.
+#[derive(Debug, Clone)]
+struct Page {
+    site: Url,
+    path: String,
+    of_type: TypeName,
+    id: Label,
+    tag: Label,
+}
+
+fn label(text: &str) -> Label {
+    Label::parse(text).expect("a label")
+}
+
+impl Page {
+    /// Whether it is what a selector is about. A page's key is its path.
+    fn is_selected(&self, selector: &Selector) -> bool {
+        match selector {
+            Selector::All => true,
+            Selector::Type(name) => *name == self.of_type,
+            Selector::Entity(name, id) => (name, id) == (&self.of_type, &self.id),
+            Selector::Tag(tag) => *tag == self.tag,
+            Selector::Path(path) | Selector::Key(path) => path.as_str() == self.path,
+            Selector::PathPrefix(prefix) => self.path.starts_with(prefix.as_str()),
+            Selector::Pattern(glob) => glob.matches(&self.path),
+        }
+    }
+
+    /// Tags that a page can carry for a cache.
+    fn tags(&self, purge: &Purge) -> Vec<String> {
+        let words = &purge.words;
+        let mut tags = vec![
+            words.of_type(&self.of_type),
+            words.of_entity(&self.of_type, &self.id),
+            words.of_tag(&self.tag),
+            words.all_tag.clone(),
+        ];
+        tags.extend(words.of_path(&label(&self.path)));
+        tags.retain(|tag| purge.takes(tag));
+        tags
+    }
+
+    /// The target of the request that brought it; as it was typed, where no parser smooths it.
+    fn url(&self) -> String {
+        let url = at(&self.site, &self.path);
+        url.map_or_else(|| self.path.clone(), |url| url[Position::BeforePath..].to_owned())
+    }
+}
+
+/// How a call takes a page away, if it does.
+fn effect(purge: &Purge, call: &Call, page: &Page) -> Option<Mode> {
+    let json: Value = serde_json::from_slice(&call.body).unwrap_or_default();
+    match &purge.dialect {
+        Dialect::Http(http) => effect_of_http(purge, http, call, page),
+        Dialect::Refresh(_) => {
+            let is_it = is_here(purge, call, page) && path_of(&call.url) == page.url();
+            is_it.then_some(Mode::Hard)
+        }
+        Dialect::Cloudflare(_) => effect_of_cloudflare(purge, &json, page),
+        Dialect::Fastly(_) => {
+            let is_soft = call.headers.iter().any(|(name, _)| name == "fastly-soft-purge");
+            let is_all = call.url.path().ends_with("/purge_all");
+            let address = format!("/purge/{}{}", host(&page.site), page.url());
+            let is_it = is_all
+                || carries(purge, &json["surrogate_keys"], page)
+                || path_of(&call.url) == address;
+            let mode = if is_soft && !is_all { Mode::Soft } else { Mode::Hard };
+            is_it.then_some(mode)
+        }
+        Dialect::Bunny(_) => effect_of_bunny(purge, call, &json, page),
+        Dialect::Vercel(_) => {
+            let is_soft = call.url.path().ends_with("/invalidate-by-tags");
+            let mode = if is_soft { Mode::Soft } else { Mode::Hard };
+            carries(purge, &json["tags"], page).then_some(mode)
+        }
+    }
+}
+
+fn path_of(url: &Url) -> String {
+    url[Position::BeforePath..].to_owned()
+}
+
+fn texts(list: &Value) -> Vec<&str> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+fn carries(purge: &Purge, list: &Value, page: &Page) -> bool {
+    let tags = page.tags(purge);
+    texts(list).iter().any(|tag| tags.iter().any(|own| own == tag))
+}
+
+/// Whether a call is about the page's site, or about a cache of one site.
+fn is_here(purge: &Purge, call: &Call, page: &Page) -> bool {
+    let named = call.headers.iter().find(|(name, _)| *name == reqwest::header::HOST);
+    named.map_or(purge.sites.is_empty(), |(_, value)| *value == host(&page.site))
+}
+
+fn effect_of_cloudflare(purge: &Purge, json: &Value, page: &Page) -> Option<Mode> {
+    let whole = format!("{}{}", host(&page.site), page.url());
+    let is_it = json["purge_everything"] == true
+        || carries(purge, &json["tags"], page)
+        || texts(&json["files"]).contains(&&*format!("https://{whole}"))
+        || texts(&json["prefixes"]).iter().any(|prefix| whole.starts_with(prefix))
+        || texts(&json["hosts"]).contains(&&*host(&page.site));
+    is_it.then_some(Mode::Hard)
+}
+
+fn effect_of_bunny(purge: &Purge, call: &Call, json: &Value, page: &Page) -> Option<Mode> {
+    let is_zone = call.url.path().ends_with("/purgeCache");
+    let is_it = match json["CacheTag"].as_str() {
+        Some(tag) => is_zone && page.tags(purge).iter().any(|own| own == tag),
+        None if is_zone => true,
+        None => {
+            let (_, url) = call.url.query_pairs().next().expect("a URL to purge");
+            let whole = format!("https://{}{}", host(&page.site), page.url());
+            match url.strip_suffix('*') {
+                Some(beginning) => whole.starts_with(beginning),
+                None => whole == url,
+            }
+        }
+    };
+    is_it.then_some(Mode::Hard)
+}
+
+fn effect_of_http(purge: &Purge, http: &Http, call: &Call, page: &Page) -> Option<Mode> {
+    let header = |name: &Option<HeaderName>| {
+        let found = call.headers.iter().find(|(known, _)| Some(known) == name.as_ref());
+        found.map(|(_, value)| value.as_str())
+    };
+    let carries = |list: &str| {
+        let tags = page.tags(purge);
+        list.split(http.tag_separator).any(|tag| tags.iter().any(|own| own == tag))
+    };
+    if let Some(list) = header(&http.tag_header) {
+        return carries(list).then_some(Mode::Hard);
+    }
+    if let Some(list) = header(&http.soft_tag_header) {
+        return carries(list).then_some(Mode::Soft);
+    }
+    let is_hit = match header(&http.ban_header) {
+        Some(regex) => {
+            let regex = regex::bytes::Regex::new(&format!("(?-u){regex}")).expect("an expression");
+            regex.is_match(page.url().as_bytes())
+        }
+        None => path_of(&call.url) == page.url(),
+    };
+    let mode = if header(&http.soft_header).is_some() { Mode::Soft } else { Mode::Hard };
+    (is_here(purge, call, page) && is_hit).then_some(mode)
+}
+
+fn words(path_tag: &str, all_tag: &str) -> Words {
+    Words {
+        type_tag: "t-{type}".into(),
+        entity_tag: "{type}:{id}".into(),
+        custom_tag: "{tag}".into(),
+        path_tag: path_tag.into(),
+        all_tag: all_tag.into(),
+    }
+}
+
+fn target(words: Words, sites: &[&str], dialect: Dialect) -> Purge {
+    Purge {
+        name: "t".into(),
+        base: Url::parse("http://cache.example/").expect("url"),
+        sites: sites.iter().map(|site| Url::parse(site).expect("url")).collect(),
+        words,
+        token: Secret::new("secret"),
+        timeout: Duration::from_secs(5),
+        calls_max: 50,
+        dialect,
+    }
+}
+
+const SITES: [&str; 2] = ["https://a.example/", "https://b.example/"];
+
+/// Every kind, with and without what it may lack.
+pub fn targets() -> Vec<Purge> {
+    let name = HeaderName::from_static;
+    let plain = Http {
+        token_header: reqwest::header::AUTHORIZATION,
+        tag_header: Some(name("xkey-purge")),
+        soft_tag_header: None,
+        soft_header: None,
+        ban_header: Some(name("x-ban-url")),
+        tag_separator: ' ',
+        absent_status: None,
+    };
+    let soft = Http {
+        soft_tag_header: Some(name("xkey-softpurge")),
+        soft_header: Some(name("soft-purge")),
+        ..plain.clone()
+    };
+    let soft_paths = Http { soft_header: Some(name("soft-purge")), ..plain.clone() };
+    let banless = Http { ban_header: None, tag_separator: ',', ..soft.clone() };
+    let tagless = Http { tag_header: None, ..plain.clone() };
+    let mut targets = vec![
+        target(words("", ""), &[], Dialect::Http(plain)),
+        target(words("", "every"), &SITES, Dialect::Http(soft)),
+        target(words("p:{path}", ""), &[], Dialect::Http(soft_paths)),
+        target(words("", ""), &SITES, Dialect::Http(banless.clone())),
+        target(words("", "every"), &[], Dialect::Http(banless)),
+        target(words("", ""), &[], Dialect::Http(tagless)),
+    ];
+    let refresh = Refresh { bypass_header: name("x-refresh"), page_bytes_max: 1 << 20 };
+    let cdns = [
+        Dialect::Refresh(refresh),
+        Dialect::Cloudflare(Cloudflare { zone: "z1".into() }),
+        Dialect::Fastly(Fastly { service: "s1".into() }),
+        Dialect::Bunny(Bunny { pull_zone: "1".into() }),
+        Dialect::Vercel(Vercel { project: "p".into(), team: "t".into() }),
+    ];
+    for dialect in cdns {
+        targets.push(target(words("", ""), &[], dialect.clone()));
+        targets.push(target(words("", "every"), &SITES, dialect.clone()));
+        targets.push(target(words("p:{path}", ""), &SITES, dialect));
+    }
+    targets
+}
+
+fn text() -> impl Strategy<Value = Label> {
+    prop_oneof![
+        8 => "[ab]{1,2}".prop_map(|text| label(&text)),
+        1 => "[ab ,é*\"{}]{1,4}".prop_map(|text| label(&text)),
+        1 => Just(label(&"x".repeat(1024))),
+    ]
+}
+
+fn path() -> impl Strategy<Value = Label> {
+    prop_oneof![
+        6 => "/[ab]{0,2}(/[ab]{0,2})?".prop_map(|text| label(&text)),
+        2 => "/[ab.%#? é*\\\\\"{}^+]{0,5}".prop_map(|text| label(&text)),
+        1 => Just(label("/a/../b")),
+        1 => Just(label(&format!("/{}", "(".repeat(1000)))),
+    ]
+}
+
+fn name() -> impl Strategy<Value = TypeName> {
+    prop::sample::select(vec!["posts", "feed", "a:b"])
+        .prop_map(|text| TypeName::parse(text).expect("a type"))
+}
+
+fn selector() -> impl Strategy<Value = Selector> {
+    let glob = |text: String| Selector::Pattern(Glob::parse(&text).expect("a pattern"));
+    prop_oneof![
+        1 => Just(Selector::All),
+        4 => name().prop_map(Selector::Type),
+        8 => (name(), text()).prop_map(|(name, id)| Selector::Entity(name, id)),
+        4 => text().prop_map(Selector::Tag),
+        6 => path().prop_map(Selector::Path),
+        3 => path().prop_map(Selector::PathPrefix),
+        2 => path().prop_map(Selector::Key),
+        2 => text().prop_map(Selector::Key),
+        3 => "[/ab*?.]{1,4}".prop_map(glob),
+    ]
+}
+
+fn union(most: usize) -> impl Strategy<Value = Selectors> {
+    prop::collection::vec(selector(), 0..most).prop_map(Selectors::from_iter)
+}
+
+fn page() -> impl Strategy<Value = Page> {
+    let site = prop::sample::select(SITES.to_vec());
+    (site, path(), name(), text(), text()).prop_map(|(site, path, of_type, id, tag)| Page {
+        site: Url::parse(site).expect("url"),
+        path: path.to_string(),
+        of_type,
+        id,
+        tag,
+    })
+}
+
+fn event(demand: Demand, cascade: Selectors) -> Event {
+    Event {
+        id: EventId::fresh(),
+        seq: 1,
+        epoch: 0,
+        version: 0,
+        at_ms: 1_000,
+        origin: "here".into(),
+        principal: "admin".into(),
+        source: Source::Api,
+        scope: Scope::Mirrored,
+        demand,
+        cascade,
+        action: Action::Update,
+        reason: None,
+        changed: vec![],
+        fields: Default::default(),
+        covers: vec![],
+        ends_here: false,
+        quenched_for: None,
+    }
+}
+
+fn backlog() -> impl Strategy<Value = Backlog> {
+    let demand = |most| {
+        (union(most), union(most)).prop_map(|(hard, soft)| {
+            let mut demand = Demand::new(Mode::Hard, hard);
+            demand.join(&Demand::new(Mode::Soft, soft));
+            demand
+        })
+    };
+    let events = prop::collection::vec((demand(3), union(2)), 0..3);
+    (demand(4), union(2), events).prop_map(|(merged, merged_cascade, events)| Backlog {
+        merged,
+        merged_cascade,
+        events: events.into_iter().map(|(d, c)| std::sync::Arc::new(event(d, c))).collect(),
+        ..Backlog::default()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn calls_cover_every_selector_or_it_is_named(
+        backlog in backlog(),
+        pages in prop::collection::vec(page(), 1..12),
+        calls_max in 1_usize..12,
+        is_poisoned: bool,
+    ) {
+        for mut purge in targets() {
+            purge.calls_max = calls_max;
+            let calls = purge.calls(&backlog, is_poisoned);
+            let unsupported = purge.unsupported(&backlog);
+            let demand = footprint(&backlog);
+            for (selectors, mode) in [(&demand.hard, Mode::Hard), (&demand.soft, Mode::Soft)] {
+                let told = selectors.iter().filter(|one| !unsupported.contains(one));
+                let pairs = told.flat_map(|one| pages.iter().map(move |page| (one.clone(), page)));
+                for (selector, page) in pairs {
+                    if !page.is_selected(&selector) {
+                        continue;
+                    }
+                    let effects: Vec<_> =
+                        calls.iter().filter_map(|call| effect(&purge, call, page)).collect();
+                    let is_done = effects.contains(&Mode::Hard)
+                        || (mode == Mode::Soft && effects.contains(&Mode::Soft));
+                    prop_assert!(is_done, "{selector} of {page:?} by {:?}", purge.dialect);
+                }
+            }
+            let most = calls_max.max(purge.sites.len());
+            let is_bounded = calls.len() <= most || purge.everything() == Place::Nowhere;
+            prop_assert!(is_bounded, "{} calls of {:?}", calls.len(), purge.dialect);
+        }
+    }
+}
+
+/// A cache that can be told everything leaves out only what no page can be.
+#[test]
+fn a_whole_cache_has_words_for_all_that_pages_are() {
+    let whole = &targets()[0];
+    for selector in [
+        Selector::All,
+        Selector::Tag(label("with blank")),
+        Selector::Path(label("/a/../b")),
+        Selector::PathPrefix(label("/a")),
+        Selector::Key(label("/a")),
+        Selector::Pattern(Glob::parse("*a").expect("a pattern")),
+    ] {
+        assert_ne!(whole.place(&selector), Place::Nowhere, "{selector}");
+    }
+    for selector in [
+        Selector::Key(label("user:1")),
+        Selector::Pattern(Glob::parse("user:*").expect("a pattern")),
+    ] {
+        assert_eq!(whole.place(&selector), Place::Nowhere, "{selector}");
+    }
+}

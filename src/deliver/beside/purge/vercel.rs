@@ -1,0 +1,73 @@
+//! Vercel: tags only, 16 a call of up to 256 characters; soft marks them stale, hard deletes them.
+//! It can be told neither URLs nor everything, so these need templates (`path_tag`, `all_tag`).
+//! <https://vercel.com/docs/rest-api/edge-cache/invalidate-by-tag>
+
+use reqwest::header::AUTHORIZATION;
+use serde_json::json;
+
+use super::dialect::Speech;
+use super::share::Share;
+use super::words::Fit;
+use super::{Call, Purge, batches, sites};
+use crate::domain::Mode;
+
+/// Tags of one call.
+const TAGS_MAX: usize = 16;
+/// Longest tag.
+const TAG_BYTES_MAX: usize = 256;
+
+/// One project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vercel {
+    /// Its id or name.
+    pub project: String,
+    /// The id of its team; empty for a personal account.
+    pub team: String,
+}
+
+impl Speech for Vercel {
+    fn tags(&self) -> Option<Fit> {
+        Some(Fit { bytes_max: TAG_BYTES_MAX, forbidden: "," })
+    }
+
+    fn takes_path(&self, _purge: &Purge, _path: &str) -> bool {
+        false
+    }
+
+    fn takes_all(&self) -> bool {
+        false
+    }
+
+    fn knows_soft(&self) -> bool {
+        true
+    }
+
+    fn calls(&self, purge: &Purge, share: &Share) -> Vec<Call> {
+        let verb = match share.mode {
+            Mode::Soft => "invalidate-by-tags",
+            Mode::Hard => "dangerously-delete-by-tags",
+        };
+        let mut calls = vec![];
+        for tags in batches(&share.tags, TAGS_MAX, usize::MAX) {
+            let Some(mut url) = sites::api(purge, &format!("v1/edge-cache/{verb}")) else {
+                continue;
+            };
+            url.query_pairs_mut().append_pair("projectIdOrName", &self.project);
+            if !self.team.is_empty() {
+                url.query_pairs_mut().append_pair("teamId", &self.team);
+            }
+            let token = (AUTHORIZATION, format!("Bearer {}", purge.token.expose()));
+            let call = sites::post(purge, url, token, Some(&json!({ "tags": tags })));
+            calls.push(Call { tags, ..call });
+        }
+        calls
+    }
+
+    fn unwelcome(&self, name: &str) -> String {
+        format!("Vercel refuses the token of {name}: its owner needs to be a member of the team")
+    }
+
+    fn unknown(&self, name: &str) -> String {
+        format!("Vercel knows no such project: set project, and team, of {name}")
+    }
+}

@@ -1,0 +1,43 @@
+//! What the answers of caches and CDNs mean. Only what each of them documents as done is an
+//! acknowledgement; a refusal names the target and what would mend it, and never quotes an answer,
+//! which might repeat our token.
+
+use std::time::Duration;
+
+use super::Purge;
+use crate::deliver::verdict::{RETRY_AFTER_MAX, Verdict};
+use crate::net::Answer;
+
+/// Refused credentials are tried again after this: soon enough to notice that they were mended,
+/// seldom enough not to look like an attack.
+const REFUSED_WAIT: Duration = Duration::from_secs(60);
+
+/// Judges the answer to one call.
+pub fn judge(purge: &Purge, answer: &Answer) -> Verdict {
+    let (speech, name) = (purge.dialect.speech(), purge.name.as_str());
+    let wait = answer.retry_after.map(|wait| wait.min(RETRY_AFTER_MAX));
+    let refused =
+        |why: String, wait| Verdict::Refused(format!("http {}{why}", answer.status), wait);
+    match answer.status {
+        status if speech.is_done(status) => Verdict::Acknowledged,
+        200..=299 => match speech.reason_against(name, answer) {
+            None => Verdict::Acknowledged,
+            Some(reason) => {
+                let detail = speech.detail(name, answer).map(|detail| format!(": {detail}"));
+                Verdict::Refused(format!("{reason}{}", detail.unwrap_or_default()), wait)
+            }
+        },
+        401 | 403 => {
+            let wait = wait.unwrap_or_default().max(REFUSED_WAIT);
+            refused(format!(": {}", speech.unwelcome(name)), Some(wait))
+        }
+        404 => refused(format!(": {}", speech.unknown(name)), wait),
+        405 | 501 => refused(format!(": the purge target {name} takes no such request"), wait),
+        429 => Verdict::Throttled(wait),
+        300..=399 => Verdict::Refused("redirect".into(), wait),
+        _ => {
+            let detail = speech.detail(name, answer).map(|detail| format!(": {detail}"));
+            refused(detail.unwrap_or_default(), wait)
+        }
+    }
+}

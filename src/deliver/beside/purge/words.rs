@@ -1,0 +1,82 @@
+//! Which tag a type, an entity, a custom tag or a path is, and which tags a cache takes.
+//! Templates are plain text with names in braces; that they hold the names they need is checked
+//! where settings are read.
+
+use crate::domain::{Label, TypeName};
+
+/// The templates of one target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words {
+    /// With `{type}`.
+    pub type_tag: String,
+    /// With `{type}` and, where single entities have tags, `{id}`.
+    pub entity_tag: String,
+    /// With `{tag}`.
+    pub custom_tag: String,
+    /// With `{path}`; empty where paths are no tags.
+    pub path_tag: String,
+    /// A tag that every page carries; empty where there is none.
+    pub all_tag: String,
+}
+
+impl Words {
+    /// The tag of everything of a type.
+    pub fn of_type(&self, name: &TypeName) -> String {
+        fill(&self.type_tag, &[("{type}", name.as_str())])
+    }
+
+    /// The tag of one entity.
+    pub fn of_entity(&self, name: &TypeName, id: &Label) -> String {
+        fill(&self.entity_tag, &[("{type}", name.as_str()), ("{id}", id.as_str())])
+    }
+
+    /// The tag of a custom tag.
+    pub fn of_tag(&self, tag: &Label) -> String {
+        fill(&self.custom_tag, &[("{tag}", tag.as_str())])
+    }
+
+    /// The tag of a path, where paths are tags.
+    pub fn of_path(&self, path: &Label) -> Option<String> {
+        let is_used = !self.path_tag.is_empty();
+        is_used.then(|| fill(&self.path_tag, &[("{path}", path.as_str())]))
+    }
+}
+
+/// One pass, so that a value that looks like a name in braces stays what it is.
+fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    let mut out = String::new();
+    let mut rest = template;
+    while !rest.is_empty() {
+        let found = values.iter().find(|(name, _)| rest.starts_with(name));
+        match (found, rest.chars().next()) {
+            (Some((name, value)), _) => {
+                out.push_str(value);
+                rest = &rest[name.len()..];
+            }
+            (None, Some(c)) => {
+                out.push(c);
+                rest = &rest[c.len_utf8()..];
+            }
+            (None, None) => break,
+        }
+    }
+    out
+}
+
+/// Which tags a cache takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fit {
+    /// Longest tag in bytes.
+    pub bytes_max: usize,
+    /// Characters that mean something else there.
+    pub forbidden: &'static str,
+}
+
+impl Fit {
+    /// Whether it takes this one. Tags travel in headers of pages, so they are visible ASCII.
+    pub fn takes(self, tag: &str) -> bool {
+        (1..=self.bytes_max).contains(&tag.len())
+            && tag.bytes().all(|byte| byte.is_ascii_graphic())
+            && !tag.contains(|c| self.forbidden.contains(c))
+    }
+}

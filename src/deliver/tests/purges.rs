@@ -1,0 +1,48 @@
+//! A target that refuses what it is told: it is told the same wider, and then goes on as before.
+
+use url::Url;
+
+use super::*;
+use crate::deliver::beside::purge::{Dialect, Fastly, Words};
+use crate::deliver::beside::{Neighbour, Purge};
+use crate::support::Secret;
+
+fn fastly() -> PeerConfig {
+    let words = Words {
+        type_tag: "{type}".into(),
+        entity_tag: "{type}:{id}".into(),
+        custom_tag: "{tag}".into(),
+        path_tag: String::new(),
+        all_tag: String::new(),
+    };
+    let purge = Purge {
+        name: "b".into(),
+        base: Url::parse("http://b/").expect("url"),
+        sites: vec![],
+        words,
+        token: Secret::new("secret"),
+        timeout: Duration::from_secs(5),
+        calls_max: 50,
+        dialect: Dialect::Fastly(Fastly { service: "s".into() }),
+    };
+    PeerConfig { errand: Errand::Beside(Neighbour::Purge(Arc::new(purge))), ..peer("b") }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_odd_tag_holds_up_nothing() {
+    let scene = Scene::of(config(vec![fastly()]), |asked| match asked.text.contains("odd") {
+        true => Reaction::Answer(answer(400, "", "")),
+        false => Reaction::Answer(answer(200, "application/json", "{}")),
+    });
+    let done = |scene: &Scene| {
+        let head = *scene.journal.head().borrow();
+        scene.journal.is_acknowledged("beside:b", head)
+    };
+    scene.tell(tag("odd")).await;
+    scene.until("the wider purge", done).await;
+    scene.tell(tag("even")).await;
+    scene.until("the purge", done).await;
+    let paths: Vec<_> = scene.sends().iter().map(|asked| asked.url.path().to_owned()).collect();
+    assert_eq!(paths, ["/service/s/purge", "/service/s/purge_all", "/service/s/purge"]);
+    assert_eq!(scene.view().kind, "purge");
+}

@@ -1,0 +1,183 @@
+//! Real caches beside an instance: what they hold is fresh after the event, whatever else is down.
+
+use serde_json::{Value, json};
+
+use crate::support::{Cache, Node, Reply, Spec, StubPeer, eventually, free_port, id_of};
+
+/// An instance with one target; the other fields are TOML.
+fn instance(fields: &str) -> Spec {
+    Spec::new("a").file(&format!("[[purge.targets]]\nname = \"cache\"\n{fields}"))
+}
+
+fn varnish_at(hosts: &[&str]) -> String {
+    format!(
+        "kind = \"http\"\nhosts = {hosts:?}\nsoft_tag_header = \"xkey-softpurge\"\n\
+         soft_header = \"soft-purge\"\ntimeout_ms = 500\n"
+    )
+}
+
+/// What an origin says of a page: its text, and the tags in its header.
+fn publish(origin: &StubPeer, path: &str, tags: &str, text: &str) {
+    let fields = vec![("xkey", tags.to_owned()), ("cache-control", "max-age=3600".into())];
+    origin.always(path, Reply::Raw(200, fields, text.to_owned().into()));
+}
+
+/// Three pages, each in the cache as `old`, and their origin at `new`.
+async fn cached(origin: &StubPeer, cache: &Cache) {
+    let pages = [("/blog/42", "posts posts:42"), ("/blog/43", "posts posts:43"), ("/about", "hi")];
+    for (path, tags) in pages {
+        publish(origin, path, tags, "old");
+        cache.shows(path, "old").await;
+        publish(origin, path, tags, "new");
+        assert_eq!(cache.page(path).await, "old", "{path} is cached");
+    }
+}
+
+/// Where an event stands at each cache.
+async fn beside(node: &Node, id: &str) -> Vec<(String, String)> {
+    let event = node.event(id).await;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let all = event["beside"].as_array().cloned().unwrap_or_default();
+    all.iter().map(|one| (text(&one["peer"]), text(&one["status"]))).collect()
+}
+
+async fn purged(node: &Node, id: &str) {
+    eventually("the purge", async || {
+        beside(node, id).await.iter().all(|(_, status)| status == "delivered")
+    })
+    .await;
+}
+
+/// S1 1.13: tags, paths, beginnings of paths, patterns and everything, each no wider than it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn varnish_misses_what_an_event_cleared_and_nothing_else() {
+    let origin = StubPeer::start().await;
+    let cache = Cache::varnish(&origin.name()).await;
+    let node = instance(&varnish_at(&[&cache.base])).start().await;
+    for (event, fresh) in [
+        (json!({ "type": "posts", "id": 42 }), vec!["/blog/42"]),
+        (json!({ "type": "posts" }), vec!["/blog/42", "/blog/43"]),
+        (json!({ "type": "pictures" }), vec!["/blog/42", "/blog/43"]),
+        (json!({ "tags": ["hi"] }), vec!["/about"]),
+        (json!({ "paths": ["/about"] }), vec!["/about"]),
+        (json!({ "paths": ["/blog/4*"] }), vec!["/blog/42", "/blog/43"]),
+        (json!({ "patterns": ["/*2"] }), vec!["/blog/42"]),
+        (json!({ "all": true }), vec!["/blog/42", "/blog/43", "/about"]),
+    ] {
+        cached(&origin, &cache).await;
+        let id = id_of(&node.invalidate(event.clone()).await);
+        purged(&node, &id).await;
+        for path in ["/blog/42", "/blog/43", "/about"] {
+            let expected = if fresh.contains(&path) { "new" } else { "old" };
+            assert_eq!(cache.page(path).await, expected, "{path} after {event}");
+        }
+        // The next round begins with an empty cache.
+        let id = id_of(&node.invalidate(json!({ "all": true })).await);
+        purged(&node, &id).await;
+    }
+    // What the graph adds is purged with it: no cache beside us knows the graph.
+    let line = node.logged("a purge", |line| line["event"] == "purge").await;
+    assert_eq!((&line["msg"], &line["peer"]), (&json!("purged"), &json!("cache")));
+    assert_eq!((&line["http_status"], &line["tags"]), (&json!(200), &json!("feed,posts:42")));
+}
+
+/// What is soft is served once more, while the fresh page is fetched.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn varnish_serves_what_is_stale_until_it_has_the_fresh_page() {
+    let origin = StubPeer::start().await;
+    let cache = Cache::varnish(&origin.name()).await;
+    let node = instance(&varnish_at(&[&cache.base])).start().await;
+    for event in [
+        json!({ "type": "posts", "id": 42, "mode": "soft" }),
+        json!({ "paths": ["/blog/42"], "mode": "soft" }),
+    ] {
+        cached(&origin, &cache).await;
+        let id = id_of(&node.invalidate(event).await);
+        purged(&node, &id).await;
+        assert_eq!(cache.page("/blog/42").await, "old", "stale, but there");
+        cache.shows("/blog/42", "new").await;
+        assert_eq!(cache.page("/blog/43").await, "old");
+        let id = id_of(&node.invalidate(json!({ "all": true })).await);
+        purged(&node, &id).await;
+    }
+}
+
+/// A host that is down holds up none of the others, and gets its purge when it is back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_host_delays_nobody_and_is_tried_again() {
+    let origin = StubPeer::start().await;
+    let (cache, port) = (Cache::varnish(&origin.name()).await, free_port());
+    let (dead, alive) = (format!("127.0.0.1:{port}"), cache.base.trim_start_matches("http://"));
+    let node = instance(&varnish_at(&[&format!("http://{dead}"), &cache.base])).start().await;
+    cached(&origin, &cache).await;
+    let id = id_of(&node.invalidate(json!({ "type": "posts" })).await);
+    cache.shows("/blog/42", "new").await;
+    let (dead, alive) = (format!("cache@{dead}"), format!("cache@{alive}"));
+    eventually("both are reported", async || {
+        let found = beside(&node, &id).await;
+        found == [(dead.clone(), "failed".into()), (alive.clone(), "delivered".into())]
+    })
+    .await;
+    let line = |line: &Value| line["event"] == "purge" && line["status"] == "failed";
+    assert_eq!(node.logged("the failure", line).await["peer"], dead);
+    let _back = Cache::varnish_at(port, &origin.name()).await;
+    purged(&node, &id).await;
+}
+
+/// What was acknowledged is purged, though we were killed before the cache answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_purge_that_was_owed_survives_a_restart() {
+    let origin = StubPeer::start().await;
+    let cache = Cache::varnish(&origin.name()).await;
+    let mut node = instance(&varnish_at(&[&cache.base])).start().await;
+    cached(&origin, &cache).await;
+    cache.signal("STOP").await;
+    let id = id_of(&node.invalidate(json!({ "type": "posts" })).await);
+    node.kill9().await;
+    node.restart().await;
+    cache.signal("CONT").await;
+    purged(&node, &id).await;
+    assert_eq!(cache.page("/blog/42").await, "new");
+}
+
+/// A cache without purge is made to read each path anew; nobody has to visit the page first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nginx_has_the_fresh_page_after_the_event() {
+    let origin = StubPeer::start().await;
+    let cache = Cache::nginx(&origin.name()).await;
+    let fields = format!("kind = \"refresh\"\nhosts = [{:?}]\ntoken = \"change-me\"\n", cache.base);
+    let node = instance(&fields).start().await;
+    cached(&origin, &cache).await;
+    // Longer than what is read of other answers.
+    let long = "x".repeat(300_000);
+    publish(&origin, "/about", "", &long);
+    let paths = json!({ "paths": ["/blog/42", "/about"] });
+    let id = id_of(&node.invalidate(paths).await);
+    purged(&node, &id).await;
+    publish(&origin, "/blog/42", "", "newer");
+    assert_eq!(cache.page("/blog/42").await, "new", "the fresh page is in the cache");
+    assert_eq!(cache.page("/blog/43").await, "old", "nobody asked for this one");
+    assert_eq!(cache.page("/about").await, long);
+    origin.always("/blog/42", Reply::Raw(404, vec![], "gone".into()));
+    let id = id_of(&node.invalidate(json!({ "paths": ["/blog/42"] })).await);
+    purged(&node, &id).await;
+    assert_eq!(cache.page("/blog/42").await, "gone");
+}
+
+/// What is no path cannot be refreshed, and is said so instead of being dropped.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_cache_has_no_words_for_is_skipped_aloud() {
+    let origin = StubPeer::start().await;
+    let cache = Cache::nginx(&origin.name()).await;
+    let node = instance(&format!("kind = \"refresh\"\nhosts = [{:?}]\n", cache.base)).start().await;
+    let id = id_of(&node.invalidate(json!({ "tags": ["hi"] })).await);
+    eventually("it is skipped", async || {
+        beside(&node, &id).await == [("cache".to_owned(), "skipped".to_owned())]
+    })
+    .await;
+    assert_eq!(node.event(&id).await["beside"][0]["reason"], "unsupported");
+    let is_it = |line: &Value| line["event"] == "purge" && line["reason"] == "unsupported";
+    let line = node.logged("the selectors", is_it).await;
+    assert_eq!((&line["error"], &line["peer"]), (&json!("tag:hi"), &json!("cache")));
+    assert!(origin.seen().is_empty(), "nothing was called");
+}
