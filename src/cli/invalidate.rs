@@ -4,6 +4,7 @@
 //! wait and not every mirror came in time, that is code 3: nothing is lost, the rest follows by
 //! itself.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
@@ -23,6 +24,7 @@ Examples:
   cache-mirror invalidate --tag products:client:7 --path '/shop/*'
   cache-mirror invalidate posts --dry-run          what would be cleared, and where
   cache-mirror invalidate posts/42 --wait all --timeout 5s
+  cache-mirror invalidate products/7 --changed slug --field slug=red-shoe
   cache-mirror invalidate --all --no-mirror        everything, on this instance only";
 
 /// Wait where `--timeout` is not given, as the server has it.
@@ -54,6 +56,12 @@ pub struct Args {
     /// What was done: create, update, delete, restore, force_delete or archive
     #[arg(long, value_name = "WORD", value_parser = ACTIONS)]
     action: Option<String>,
+    /// A field that changed; may be given several times
+    #[arg(long, value_name = "NAME")]
+    changed: Vec<String>,
+    /// What else is known of it, such as slug=red-shoe: for paths of sites beside the instance
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_field)]
+    field: Vec<(String, String)>,
     #[command(flatten)]
     connect: ConnectArgs,
 }
@@ -66,6 +74,11 @@ fn parse_wait(text: &str) -> Result<String, String> {
         _ if text.parse::<usize>().is_ok() => Ok(text.to_owned()),
         _ => Err("expected local, any, all or a number of mirrors".into()),
     }
+}
+
+fn parse_field(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE, such as slug=red-shoe")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {
@@ -107,12 +120,15 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
 
 fn body(args: &Args) -> Result<Value, Exit> {
     let mut body = args.selection.body()?;
+    let fields: BTreeMap<&String, &String> = args.field.iter().map(|(a, b)| (a, b)).collect();
     for (field, is_set, value) in [
         ("mirror", args.no_mirror, json!(false)),
         ("mode", args.soft, json!("soft")),
         ("dry_run", args.dry_run, json!(true)),
         ("reason", args.reason.is_some(), json!(args.reason)),
         ("action", args.action.is_some(), json!(args.action)),
+        ("changed", !args.changed.is_empty(), json!(args.changed)),
+        ("fields", !args.field.is_empty(), json!(fields)),
     ] {
         if is_set {
             body.insert(field.into(), value);

@@ -225,7 +225,7 @@ pub(super) fn added(peer: &str) {
 pub(super) fn moved(peer: &Peer) {
     Activity {
         event: Kind::Config,
-        msg: "a mirror is elsewhere now: it gets there what it is still owed",
+        msg: "a destination was changed: it gets what it is still owed as it is configured now",
         peer: Some(&peer.config.name),
         status: Some("moved"),
         ..Activity::default()

@@ -72,6 +72,44 @@ async fn a_site_is_called_with_the_paths_of_what_changed() {
     settled(&node, "nextjs").await;
     assert_eq!(node.event(&id).await["beside"][0]["status"], "delivered");
     assert!(!node.log_text().contains(SECRET));
+    let metrics = node.get("/metrics").await.body;
+    let expected = r#"cache_mirror_delivery_seconds_count{peer="nextjs"} 1"#;
+    assert!(String::from_utf8_lossy(&metrics).contains(expected), "S1 1.25: response times");
+}
+
+/// What a gateway sent without saying which event it is could be an echo: the site is not called.
+/// And nobody who waits for mirrors waits for a site.
+#[tokio::test]
+async fn a_nameless_call_of_a_gateway_ends_here() {
+    let stub = site().await;
+    stub.always(ROUTE, Reply::Json(500, json!({})));
+    let node = beside(&stub).start().await;
+    let request = node.request(reqwest::Method::POST, "/api/cache/invalidate");
+    let request = request.header("cache-mirror-via", "b").json(&json!({ "type": "posts" }));
+    let answer: Value = request.send().await.expect("answers").json().await.expect("JSON");
+    let outcome = node.event(&id_of(&answer)).await["beside"][0].clone();
+    assert_eq!((&outcome["status"], &outcome["reason"]), (&json!("skipped"), &json!("ends_here")));
+    let waiting = json!({ "type": "posts", "id": 2 });
+    let told = node.post("/api/cache/invalidate?wait=all&timeout=20s", waiting).await;
+    told.expect(200);
+    said(&node, "Next.js revalidation failed").await;
+    let paths: Vec<Value> = stub.seen_at(ROUTE).iter().map(|seen| seen.text().into()).collect();
+    assert!(paths.iter().all(|text| text.as_str().is_some_and(|text| text.contains("/posts/2"))));
+}
+
+/// Templates change while it runs, and what is owed goes as they say then.
+#[tokio::test]
+async fn other_templates_hold_after_a_reload() {
+    let stub = site().await;
+    let node = beside(&stub).start().await;
+    node.post("/api/mirrors/nextjs/pause", json!({})).await.expect(200);
+    let id = id_of(&node.invalidate(json!({ "type": "posts" })).await);
+    node.write_file("[revalidate.paths]\nposts = ['/blog']");
+    node.post("/api/reload", json!({})).await.expect(200);
+    assert_eq!(node.event(&id).await["beside"][0]["status"], "paused", "the operator's word stays");
+    node.post("/api/mirrors/nextjs/resume", json!({})).await.expect(200);
+    eventually("the call", async || told(&stub).len() == 1).await;
+    assert_eq!(told(&stub)[0]["paths"], json!(["/blog"]));
 }
 
 /// S1 1.9, 1.31, S4 4.9: only where the fields or the action are of interest.

@@ -52,8 +52,9 @@ fn an_event_is_told_over_all_destinations() {
         "revalidate.paths.pages=/pages",
     ];
     let (_server, url) = desk.serve(&[&lonely()[..], &site].concat());
-    let fields = r#"{"type":"posts","id":"1","fields":{"slug":"red-shoe"}}"#;
-    http(&url, "POST", "/api/cache/invalidate", fields);
+    let asked = ["invalidate", "posts/1", "--changed", "slug", "--field", "slug=red-shoe"];
+    desk.ask(&url, &asked).ended(0);
+    desk.ask(&url, &["invalidate", "posts", "--field", "slug"]).refused(2, "NAME=VALUE");
     let listed = desk.ask(&url, &["events", "--json"]).ended(0).json();
     let id = listed["events"][0]["id"].as_str().expect("an id");
     let told = until("both have failed", || {

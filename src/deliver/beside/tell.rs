@@ -106,12 +106,35 @@ fn words(neighbour: &Neighbour, url: &Url) -> Words {
 fn shown(neighbour: &Neighbour, body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let text = match neighbour {
-        Neighbour::Revalidate(it) if !it.secret.is_empty() => {
-            text.replace(it.secret.expose(), MASK)
-        }
-        Neighbour::Revalidate(_) => text.into_owned(),
+        Neighbour::Revalidate(it) => masked(&text, it.secret.expose()),
         // A page of the site's, or what might repeat our token in some other spelling.
         Neighbour::Purge(_) => return String::new(),
     };
     text[..text.floor_char_boundary(ANSWER_BYTES_MAX)].trim().to_owned()
+}
+
+/// The text without a secret, as it is or as JSON spells it.
+fn masked(text: &str, secret: &str) -> String {
+    if secret.is_empty() {
+        return text.to_owned();
+    }
+    let spelt = serde_json::Value::from(secret).to_string();
+    text.replace(spelt.trim_matches('"'), MASK).replace(secret, MASK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_masked_however_it_is_spelt() {
+        for (text, secret, expected) in [
+            (r#"{"secret":"hunter2"}"#, "hunter2", r#"{"secret":"***"}"#),
+            (r#"{"secret":"a\"b\\c"}"#, r#"a"b\c"#, r#"{"secret":"***"}"#),
+            (r#"no a"b\c here"#, r#"a"b\c"#, "no *** here"),
+            ("nothing", "", "nothing"),
+        ] {
+            assert_eq!(masked(text, secret), expected);
+        }
+    }
 }
