@@ -103,6 +103,7 @@ mod tests {
             action,
             reason: None,
             changed: changed.iter().map(|field| (*field).to_owned()).collect(),
+            fields: std::collections::BTreeMap::new(),
             mirror: None,
             source: Source::Api,
             is_marked: false,
