@@ -19,7 +19,7 @@ pub fn operation(types: &mut SchemaGenerator) -> Operation {
         "record": null, "old_record": { "id": 42 },
     });
     let examples = [("A row was changed", update), ("A row is gone", delete)];
-    Operation::new(Method::POST, "/api/hooks/{name}", "hook", "Take a webhook of another system")
+    Operation::new(Method::POST, "/api/hooks/{name}", "webhook", "Take a webhook of another system")
         .tag("hooks")
         .words(
             "The sender's own secret or signature is the credential; docs/WEBHOOKS.md has a preset \
