@@ -100,3 +100,17 @@ fn a_cdn_is_limited_as_its_vendor_limits() {
         assert!(url.is_empty() || peer.base.as_str() == url, "{}", peer.base);
     }
 }
+
+/// What the document shows can be copied.
+#[test]
+fn the_documents_targets_are_accepted() {
+    let document = include_str!("../../../docs/PURGE.md");
+    let blocks: Vec<&str> =
+        document.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(blocks.len(), 6, "one for each kind");
+    let tokens = ["cloudflare", "fastly", "bunny", "vercel"].map(|name| format!("{name}.token"));
+    for block in blocks {
+        let scene = tokens.iter().fold(Scene::file(block), |scene, name| scene.write(name, "t\n"));
+        assert!(!targets(&scene.good()).is_empty(), "{block}");
+    }
+}
