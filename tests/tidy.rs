@@ -5,6 +5,8 @@
 //! `benches/`, the documents, and the sizes of what git tracks; nothing is compiled and nothing is
 //! run but git.
 
+#[path = "tidy/acceptance.rs"]
+mod acceptance;
 #[path = "tidy/docs.rs"]
 mod docs;
 #[path = "tidy/layers.rs"]

@@ -67,7 +67,7 @@ fn cascade_of(rules: &Rules, text: &str) -> Vec<String> {
     plan.cascade().types().iter().map(ToString::to_string).collect()
 }
 
-/// Acceptance 3.8: the preset's graph, transitively, and never backwards.
+/// S3 3.8: the preset's graph, transitively, and never backwards.
 #[test]
 fn the_polymech_graph_cascades_one_way() {
     let rules = rules(&polymech());
@@ -79,7 +79,7 @@ fn the_polymech_graph_cascades_one_way() {
     assert_eq!(cascade_of(&rules, "nobody"), [""; 0]);
 }
 
-/// Acceptance 3.2, 3.9: singular, plural and configured aliases meet in the graph's spelling.
+/// S3 3.2, 3.9: singular, plural and configured aliases meet in the graph's spelling.
 #[test]
 fn names_fold_to_the_graphs_spelling() {
     let rules = rules(&polymech());

@@ -32,8 +32,8 @@ async fn brought_by_mirrors(node: &Node) -> usize {
     brought.map(|event| event["covers"].as_array().map_or(0, Vec::len)).sum()
 }
 
-/// S3 3.5, 3.6, 3.7: every event takes effect once at each instance, is sent to each other one
-/// once, and then all is quiet.
+/// S0 0.1, S3 3.5, 3.6, 3.7: every event takes effect once at each instance, is sent to each other
+/// one once, and then all is quiet.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn four_instances_writing_at_once_tell_each_event_to_each_other_once() {
     let scene = Scene::mesh(NODES).await;

@@ -116,7 +116,7 @@ async fn a_bad_reload_changes_nothing_and_says_what_is_wrong() {
     assert_eq!(reload_with(&node, &good).await["changed"], json!([]));
 }
 
-/// S3 3.6: 300 events while graph, limits and the list of mirrors change; each mirror gets every
+/// 300 events while graph, limits and the list of mirrors change; each mirror gets every
 /// event that was accepted while it was listed, once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_over_reloads_loses_nothing_and_doubles_nothing() {

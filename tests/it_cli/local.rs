@@ -28,6 +28,7 @@ fn a_hashed_password_verifies_and_the_newline_is_no_part_of_it() {
     desk.run(&["hash-password"]).refused(2, "--stdin");
 }
 
+/// S0 0.7, S1 1.28.
 #[test]
 fn secrets_are_random_and_of_the_size_asked_for() {
     let desk = Desk::new();

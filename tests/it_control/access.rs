@@ -157,7 +157,7 @@ async fn secrets_are_compared_with_peers_and_administrators_only() {
     assert!(plain.get("check").is_none(), "{plain}");
 }
 
-/// S3 3.2: a login gives a token, and that token only sends local invalidations.
+/// S3 3.7: a login gives a token, and that token only sends local invalidations.
 #[tokio::test]
 async fn a_service_account_logs_in_and_stays_local() {
     let node = Spec::new("a").start().await;

@@ -173,7 +173,7 @@ async fn a_loop_of_single_events_is_advised() {
     assert_eq!(batch["warnings"], json!([]), "a batch is what was asked for");
 }
 
-/// S2 2.2, 2.9: hooks say what happened; with all of its fields one clears less.
+/// S2 2.2: hooks say what happened; with all of its fields one clears less.
 #[tokio::test]
 async fn a_hook_clears_what_the_settings_say() {
     let node = spec().start().await;

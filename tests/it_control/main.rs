@@ -19,6 +19,7 @@ mod groups;
 mod idempotency;
 mod metrics;
 mod monitoring;
+mod oldest;
 mod openapi;
 mod pretty;
 mod raw;

@@ -86,7 +86,7 @@ async fn real_log() -> String {
     node.log_text()
 }
 
-/// S3 3.6: both print message, level and fields of every line, and leave no line as it was.
+/// S3 3.10: both print message, level and fields of every line, and leave no line as it was.
 #[tokio::test]
 async fn pino_pretty_and_bunyan_read_the_log() {
     let Some(bin) = programs().await else { return };

@@ -78,7 +78,7 @@ fn groups_and_hooks_are_checked_whole() {
     }
 }
 
-/// S2 2.8: the tables of the site are other names of its types.
+/// The tables of the job-readiness site are other names of its types.
 #[test]
 fn presets_are_whole() {
     let of = |name: &str| Scene::new().and_flag("graph.preset", name).good().resolve;

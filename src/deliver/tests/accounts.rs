@@ -6,7 +6,7 @@ use crate::domain::Status;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// S3 3.2: one 401, one more login, and the same batch goes again.
+/// S3 3.5: one 401, one more login, and the same batch goes again.
 #[tokio::test(start_paused = true)]
 async fn a_401_costs_one_login() {
     let scene = Scene::with(|asked| match (asked.what, asked.bearer.as_deref()) {

@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::Status;
 use crate::net::FailureKind;
 
-/// S3 3.4 and 3.5: `mirror: false`, a bearer token and our mark on every call; then it is done.
+/// S3 3.5: `mirror: false`, a bearer token and our mark on every call; then it is done.
 #[tokio::test(start_paused = true)]
 async fn an_acknowledgement_moves_the_cursor() {
     let scene = Scene::with(good_mirror);

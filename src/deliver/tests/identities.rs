@@ -53,7 +53,7 @@ fn with_ourselves(is_ourselves: impl Fn(usize) -> bool + Send + Sync + 'static) 
     Scene::owned(one, journal_config(), &SimDisk::new(), Arc::new(peers), own)
 }
 
-/// S3 3.3: oneself in the list is found by proof and skipped; not even a login is tried.
+/// S3 3.7: oneself in the list is found by proof and skipped; not even a login is tried.
 #[tokio::test(start_paused = true)]
 async fn ourselves_is_skipped() {
     let scene = with_ourselves(|_| true);

@@ -56,7 +56,7 @@ fn is_duplicate(gate: &Gate, submission: Submission) -> bool {
     matches!(gate.admit(submission, who(Role::Service), "here", None), Admission::Duplicate)
 }
 
-/// Wall 1 and 2: credential first, mark second, body last; S3 3.4.
+/// Wall 1 and 2: credential first, mark second, body last; S3 3.7.
 #[test]
 fn the_scope_is_decided_by_credential_then_mark_then_body() {
     use Scope::{Local, Mirrored};
@@ -115,7 +115,7 @@ fn several_events_become_one_that_names_them() {
     assert!(admitted.changed.is_empty() && admitted.fields.is_empty(), "nor one slug");
 }
 
-/// S3 3.4, invariant I12: what had its effect is left out, the rest has it.
+/// S3 3.7, invariant I12: what had its effect is left out, the rest has it.
 #[test]
 fn known_events_of_a_batch_are_left_out() {
     let gate = gate();
