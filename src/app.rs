@@ -85,7 +85,7 @@ impl Instance {
             pipeline: Arc::clone(&pipeline),
             own,
             tickets: Tickets::default(),
-            hooks: Arc::new(Hooks::new(settings.ingest.clone())),
+            hooks: Arc::new(Hooks::new(settings.ingest.clone(), &pipeline.journal)),
             started: Instant::now(),
         });
         let stop = Stop { listening: CancellationToken::new(), working: CancellationToken::new() };

@@ -9,6 +9,8 @@ use crate::ingest::webhook::{Mapping, Path, Template, Verdict};
 
 /// Templates in one list.
 const TEMPLATES_MAX: usize = 100;
+/// Fields of an entity.
+const FIELDS_MAX: usize = 32;
 
 /// Reads it.
 pub(super) fn read(written: &mut Written) -> Mapping {
@@ -26,6 +28,7 @@ pub(super) fn read(written: &mut Written) -> Mapping {
         keys: templates(written, "mapping.keys"),
         action: written.parsed("mapping.action", Template::parse),
         actions: actions(written),
+        fields: fields(written),
         changed: templates(written, "mapping.changed"),
         compare: compare(written),
     };
@@ -64,6 +67,24 @@ fn actions(written: &mut Written) -> BTreeMap<String, Verdict> {
         }
     }
     actions
+}
+
+/// The bounds are those of `fields` in requests of the API.
+fn fields(written: &mut Written) -> BTreeMap<String, Template> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let is_name = |name: &str| (1..=64).contains(&name.len()) && name.chars().all(is_allowed);
+    let mut fields = BTreeMap::new();
+    for (name, text) in written.map("mapping.fields") {
+        match Template::parse(&text) {
+            Ok(template) if is_name(&name) => drop(fields.insert(name, template)),
+            Ok(_) => written.refuse("mapping.fields", "a name is 1 to 64 of A-Z a-z 0-9 _"),
+            Err(problem) => written.refuse("mapping.fields", problem),
+        }
+    }
+    if fields.len() > FIELDS_MAX {
+        written.refuse("mapping.fields", format!("expected at most {FIELDS_MAX} fields"));
+    }
+    fields
 }
 
 fn compare(written: &mut Written) -> Option<(Path, Path)> {

@@ -141,6 +141,7 @@ const HOOK_MAPPING: &[(&str, Kind)] = &[
     ("keys", Kind::List),
     ("action", Kind::Text),
     ("actions", Kind::Map(&Kind::Text)),
+    ("fields", Kind::Map(&Kind::Text)),
     ("changed", Kind::List),
     ("compare", Kind::List),
 ];

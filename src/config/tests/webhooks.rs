@@ -110,6 +110,7 @@ fn mistakes_are_named_and_secrets_are_not_shown() {
         ("preset = 'supabase'\nmapping.types = { a = 'b c' }", "is not a type"),
         ("preset = 'supabase'\nmapping.actions = { a = 'erase' }", "a: expected create, update"),
         ("preset = 'supabase'\nmapping.compare = ['record']", "expected two paths"),
+        ("preset = 'supabase'\nmapping.fields = { 'a b' = '{x}' }", "a name is 1 to 64"),
         ("preset = 'supabase'\nmapping.no_id = 'all'", "expected type or ignore"),
         ("", "expected a template, or tags, paths or keys"),
         ("mapping.ids = ['{id}']\nmapping.tags = ['x']", "ids need a mapping.type"),
@@ -188,6 +189,8 @@ fn supabase() {
     let update = r#"{"type":"UPDATE","table":"t","record":{"id":1,"a":1,"b":2,"d":0},
         "old_record":{"id":1,"a":1,"b":3,"c":4}}"#;
     assert_eq!(bearer(update).read(&hook).change.changed, ["b", "d", "c"]);
+    let slug = r#"{"type":"UPDATE","table":"t","record":{"id":1,"slug":"a"}}"#;
+    assert_eq!(bearer(slug).read(&hook).change.fields["slug"], "a");
     for header in ["s3cret", "Bearer s3cre", "Bearer s3crett", "Basic s3cret", "Bearer", ""] {
         let sent = sent(&[("authorization", header)], "{}");
         assert!(sent.check(&hook).is_err(), "{header:?}");

@@ -42,6 +42,8 @@ pub struct Mapping {
     pub action: Option<Template>,
     /// Their words and ours.
     pub actions: BTreeMap<String, Verdict>,
+    /// What else is said of the entity, by name.
+    pub fields: BTreeMap<String, Template>,
     /// Names of changed fields.
     pub changed: Vec<Template>,
     /// Two objects whose differing fields have changed.
@@ -66,6 +68,10 @@ pub struct Change {
     pub actions: Vec<Action>,
     /// Names of changed fields.
     pub changed: Vec<String>,
+    /// What else is said of the entity of the last event.
+    pub fields: BTreeMap<String, String>,
+    /// Events that mean something.
+    pub events: usize,
     /// What could not be read, in words.
     pub notes: Vec<String>,
     /// Why events were left alone.
@@ -114,6 +120,7 @@ impl Mapping {
         change.selectors.join(&selectors);
         change.actions.push(action);
         change.actions.dedup();
+        change.events += 1;
         self.add_changed(place, change);
     }
 
@@ -201,6 +208,11 @@ impl Mapping {
         if let Some((one, other)) = &self.compare {
             names.extend(differing(one, other, place.event));
         }
+        let fields = self.fields.iter().filter_map(|(name, template)| {
+            let text = template.first(place).filter(|text| Label::parse(text).is_ok())?;
+            Some((name.clone(), text))
+        });
+        change.fields = fields.collect();
         for name in names.into_iter().filter(|name| name.len() <= CHANGED_BYTES_MAX) {
             if change.changed.len() < CHANGED_MAX && !change.changed.contains(&name) {
                 change.changed.push(name);

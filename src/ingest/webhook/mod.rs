@@ -27,11 +27,12 @@ pub use template::{Path, Place, Template};
 
 use crate::domain::{EventId, Mode, Principal, Role, Selectors, Source, Submission};
 use crate::gate::{Answer, Answers};
+use crate::journal::Journal;
 use crate::pipeline::{Done, Pipeline, Rejected};
 use crate::support::{Finish, Live, Secret};
 
-/// Characters of a delivery's own id that go into the log.
-const REASON_CHARS_MAX: usize = 200;
+/// Characters of a delivery's own name that go into the log.
+const NAME_CHARS_MAX: usize = 200;
 
 /// The webhooks that are taken.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -88,7 +89,8 @@ pub struct Read {
     pub change: Change,
     /// Its own name, where the sender gives one.
     pub delivery: Option<String>,
-    /// By what it is recognised when it comes again.
+    /// By what it is recognised when it comes again. The journal has it as the event's reason, so
+    /// that it is known over a restart.
     identity: Option<String>,
 }
 
@@ -150,23 +152,31 @@ impl Hook {
         if change.selectors.widen_to(limits.selectors_max) {
             change.note("more selectors than are taken at once: they were widened");
         }
-        let identity = (!names.is_empty()).then(|| self.identity(&names, delivery.body));
+        let identity = (!names.is_empty()).then(|| identity(&names, delivery.body));
         Ok(Read { change, delivery: names.into_iter().next(), identity })
     }
+}
 
-    /// The name that the sender gave and the bytes that it sent: a name alone could be chosen to
-    /// mask another delivery, where the signature does not cover it.
-    fn identity(&self, names: &[String], body: &[u8]) -> String {
-        let mut hash = digest::Context::new(&digest::SHA256);
-        for name in names {
-            hash.update(name.as_bytes());
-            hash.update(b"\n");
-        }
-        hash.update(body);
-        let hash = hash.finish();
-        let hex: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("hook {} {hex}", self.name)
+/// The name that the sender gave and the bytes that it sent: a name alone could be chosen to mask
+/// another delivery, where the signature does not cover it.
+fn identity(names: &[String], body: &[u8]) -> String {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    for name in names {
+        hash.update(name.as_bytes());
+        hash.update(b"\n");
     }
+    hash.update(body);
+    let hash = hash.finish();
+    // Half of it is as far beyond guessing, and leaves a line readable.
+    let hex: String = hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let shown = names.first().map(String::as_str).unwrap_or_default();
+    let shown = shown.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX);
+    format!("delivery {} sha256 {hex}", shown.collect::<String>())
+}
+
+/// A hook's delivery among those of all hooks.
+fn key(principal: &str, identity: &str) -> String {
+    format!("{principal} {identity}")
 }
 
 /// The webhooks that are taken, and the deliveries that were.
@@ -176,10 +186,17 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    /// Takes these.
-    pub fn new(config: Config) -> Self {
+    /// Takes these; deliveries that the journal remembers are known.
+    pub fn new(config: Config, journal: &Journal) -> Self {
         let taken = Answers::new(config.ids_max);
-        Self { by_name: Live::new(by_name(config)), taken }
+        let hooks = Self { by_name: Live::new(by_name(config)), taken };
+        let events = journal.after(0, usize::MAX).events;
+        for event in events.iter().filter(|event| event.source == Source::Webhook) {
+            if let Some(identity) = &event.reason {
+                hooks.remember(key(&event.principal, identity), event.id);
+            }
+        }
+        hooks
     }
 
     /// Takes others from now on; what came before stays known.
@@ -210,8 +227,8 @@ impl Hooks {
             return Ok(Taken::Ignored(read.change.ignored.unwrap_or_else(nothing)));
         }
         let who = Principal { name: format!("hook:{}", hook.name), role: Role::Editor };
-        let Read { change, delivery, identity } = read;
-        let submission = submission(change, delivery.as_deref(), from);
+        let Read { change, identity, .. } = read;
+        let submission = submission(change, identity.clone(), from);
         let (hooks, pipeline) = (Arc::clone(self), Arc::clone(pipeline));
         Finish::new(async move {
             match identity {
@@ -229,17 +246,22 @@ impl Hooks {
         submission: Submission,
         identity: String,
     ) -> Result<Taken, Rejected> {
-        let _turn = pipeline.gate.lanes.enter(&identity).await;
-        if let Some(before) = self.taken.get(&identity) {
+        let key = key(&who.name, &identity);
+        let _turn = pipeline.gate.lanes.enter(&key).await;
+        if let Some(before) = self.taken.get(&key) {
             let id = std::str::from_utf8(&before.body).ok().and_then(EventId::parse);
             return Ok(Taken::Duplicate(id));
         }
         let taken = submit(pipeline, who, submission).await?;
         if let Taken::Applied { id, is_degraded: false } = &taken {
-            let body = Bytes::from(id.to_string());
-            self.taken.put(identity, Answer { fingerprint: [0; 32], status: 202, body });
+            self.remember(key, *id);
         }
         Ok(taken)
+    }
+
+    fn remember(&self, key: String, id: EventId) {
+        let body = Bytes::from(id.to_string());
+        self.taken.put(key, Answer { fingerprint: [0; 32], status: 202, body });
     }
 }
 
@@ -247,18 +269,15 @@ fn by_name(config: Config) -> BTreeMap<String, Arc<Hook>> {
     config.hooks.into_iter().map(|hook| (hook.name.clone(), Arc::new(hook))).collect()
 }
 
-fn submission(change: Change, delivery: Option<&str>, from: Origin) -> Submission {
-    let shown = |id: &str| {
-        let id = id.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX);
-        format!("delivery {}", id.collect::<String>())
-    };
+fn submission(change: Change, identity: Option<String>, from: Origin) -> Submission {
     Submission {
         mode: Mode::Hard,
         action: change.action(),
         selectors: change.selectors,
-        reason: delivery.map(shown),
+        reason: identity,
         changed: change.changed,
-        fields: BTreeMap::new(),
+        // Of several entities none has the others' slug.
+        fields: if change.events == 1 { change.fields } else { BTreeMap::new() },
         mirror: None,
         source: Source::Webhook,
         is_marked: from.is_marked,

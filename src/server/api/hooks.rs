@@ -82,9 +82,15 @@ fn tell_taken(hook: &str, taken: &Taken, warnings: &[String]) {
     }
     match taken {
         Taken::Applied { .. } => {}
-        Taken::Duplicate(_) => {
-            tell(hook, Level::Info, "a webhook came again", "duplicate", &"it had its effect");
+        Taken::Duplicate(id) => Activity {
+            event: Kind::Webhook,
+            msg: "a webhook came again: it had its effect before",
+            event_id: id.map(|id| id.to_string()).as_deref(),
+            principal: Some(&format!("hook:{hook}")),
+            status: Some("duplicate"),
+            ..Activity::default()
         }
+        .emit(),
         Taken::Ignored(reason) => {
             tell(hook, Level::Info, "a webhook was ignored", "ignored", reason);
         }

@@ -24,6 +24,7 @@ pub(super) fn mapping() -> Mapping {
         keys: vec![],
         action: Some(template("{what}")),
         actions: [("gone".to_owned(), Verdict::Ignore)].into(),
+        fields: [("slug".to_owned(), template("{slug}"))].into(),
         changed: vec![template("{fields}")],
         compare: None,
     }
