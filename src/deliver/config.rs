@@ -52,8 +52,7 @@ impl Config {
     pub fn known_revalidate_secrets(&self) -> Vec<Secret> {
         let sent = self.peers.iter().filter_map(|peer| match peer.errand.neighbour()? {
             Neighbour::Revalidate(revalidate) => Some(revalidate.secret.clone()),
-            #[allow(unreachable_patterns, reason = "other neighbours take other secrets")]
-            _ => None,
+            Neighbour::Purge(_) => None,
         });
         let all = self.revalidate_secrets.iter().cloned().chain(sent);
         all.filter(|secret| !secret.is_empty()).collect()

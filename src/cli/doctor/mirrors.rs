@@ -234,8 +234,12 @@ fn waiting(destination: &Value, now_ms: u64) -> Vec<Check> {
 
 /// What helps against the last failure.
 fn refused(error: &str, kind: &str, retry: &str) -> String {
-    let is_called = !matches!(kind, "unknown" | "legacy" | "cache-mirror");
+    let is_called = kind == "revalidate";
+    let is_mirror = matches!(kind, "unknown" | "legacy" | "cache-mirror");
     match error {
+        _ if !is_called && !is_mirror && (error.contains("401") || error.contains("403")) => {
+            format!("correct the token of its [[purge.targets]], then {retry}")
+        }
         _ if error.contains("401") && is_called => {
             "\"Invalid secret\": set the same secret on both sides, then restart both".into()
         }
@@ -327,5 +331,7 @@ mod tests {
         let next = waits(json!({ "kind": "revalidate", "state": "failing",
             "last_error": "http 401" }));
         assert!(waiting(&next, 2_000)[0].remedy.contains("Invalid secret"));
+        let cdn = waits(json!({ "kind": "purge", "state": "failing", "last_error": "http 403" }));
+        assert!(waiting(&cdn, 2_000)[0].remedy.contains("purge.targets"));
     }
 }

@@ -93,8 +93,8 @@ fn place(peer: &PeerConfig) -> Option<(Caller, Url)> {
             };
             Some((caller, revalidate.url.clone()))
         }
-        #[allow(unreachable_patterns, reason = "what is purged is not asked by GET")]
-        Some(_) => None,
+        // What is purged has no route of its own that a GET could ask.
+        Some(Neighbour::Purge(_)) => None,
     }
 }
 
