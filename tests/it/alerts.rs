@@ -122,3 +122,26 @@ async fn the_log_says_how_the_cache_does() {
     let rated = node.logged("a hit", |line| line["hit_rate"].as_f64() == Some(1.0)).await;
     assert_eq!(rated["msg"], "Cache metrics");
 }
+
+/// S1 1.26: what is called beside this instance is watched like a mirror.
+#[tokio::test]
+async fn a_site_that_takes_no_call_is_told_of_like_a_mirror() {
+    let (site, (hook, url)) = (StubPeer::start().await, hook().await);
+    let route = "/api/revalidate";
+    site.always(route, Reply::Json(500, json!({})));
+    let node = Spec::new("a")
+        .file("[revalidate.paths]\nposts = [\"/posts\"]\n")
+        .env("NEXT_REVALIDATE_URL", &format!("http://{}{route}", site.name()))
+        .env("NEXT_REVALIDATE_SECRET", "a-secret-of-the-site-0123456789")
+        .set("alerts.failures", 2)
+        .set("alerts.webhook", &url)
+        .start()
+        .await;
+    node.invalidate(json!({ "type": "posts" })).await;
+    eventually("the webhook is told", async || told(&hook).len() == 1).await;
+    site.always(route, Reply::ok());
+    eventually("and of the end", async || told(&hook).len() == 2).await;
+    let told = told(&hook);
+    assert!(told.iter().all(|it| it["kind"] == "beside" && it["alert"] == "failures"), "{told:?}");
+    assert_eq!((&told[0]["status"], &told[1]["reason"]), (&json!("firing"), &json!("recovered")));
+}

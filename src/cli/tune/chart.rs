@@ -68,7 +68,7 @@ impl Half<'_> {
         let (left, right) = spread(rates);
         let marked = self.mark.iter().map(|(value, _)| *value);
         let values = tries().map(self.value).chain(marked);
-        let (lowest, highest) = spread(values);
+        let (lowest, highest) = decades(values);
         let mut chart = ChartBuilder::on(area)
             .caption(self.caption, ("sans-serif", 18))
             .margin(12)
@@ -117,6 +117,13 @@ fn spread(values: impl Iterator<Item = f64>) -> (f64, f64) {
     let (min, max) =
         values.fold((f64::MAX, f64::MIN), |(min, max), value| (min.min(value), max.max(value)));
     (min / MARGIN, max * MARGIN)
+}
+
+/// The same in whole powers of ten, between which the grid is drawn evenly.
+fn decades(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    let (lowest, highest) = spread(values);
+    let power = |exponent: f64| 10_f64.powf(exponent);
+    (power((lowest * MARGIN).log10().floor()), power(highest.log10().ceil()))
 }
 
 /// A line in the legend.
