@@ -48,7 +48,7 @@ async fn purged(node: &Node, id: &str) {
     .await;
 }
 
-/// S1 1.13: tags, paths, beginnings of paths, patterns and everything, each no wider than it is.
+/// Tags, paths, beginnings of paths, patterns and everything, each no wider than it is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn varnish_misses_what_an_event_cleared_and_nothing_else() {
     let origin = StubPeer::start().await;

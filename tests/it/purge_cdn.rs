@@ -44,7 +44,7 @@ fn many(count: usize) -> Value {
     json!({ "type": "posts", "ids": (0..count).collect::<Vec<_>>() })
 }
 
-/// S1 1.13: the first call of each is over the limit and told to wait, which is no failure.
+/// The first call of each is over the limit and told to wait, which is no failure.
 async fn waited_for_its_turn(node: &Node) {
     let line = node.logged("the 429", |line| line["reason"] == "throttled").await;
     assert_eq!((&line["peer"], &line["wait_ms"]), (&json!("cdn"), &json!(1000)));
