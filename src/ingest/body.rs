@@ -76,7 +76,7 @@ pub const FIELDS: &[&str] = &[
 ];
 
 /// Members of `fields`, and the longest name of one in bytes.
-const FIELDS_MAX: usize = 32;
+pub(super) const FIELDS_MAX: usize = 32;
 const FIELD_NAME_BYTES_MAX: usize = 64;
 
 /// Longest `reason`, and longest name in `changed`, in bytes.
@@ -264,8 +264,7 @@ impl InvalidateBody {
             return Err(bad(format!("at most {FIELDS_MAX} fields are allowed"), "/fields".into()));
         }
         for (name, value) in &self.fields {
-            let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
-            if !(1..=FIELD_NAME_BYTES_MAX).contains(&name.len()) || !name.chars().all(is_allowed) {
+            if !is_field_name(name) {
                 let message = "the name of a field is 1 to 64 of A-Z a-z 0-9 _".to_owned();
                 return Err(bad(message, "/fields".into()));
             }
@@ -358,6 +357,12 @@ fn pointer(path: &serde_path_to_error::Path) -> Option<String> {
     });
     let text: String = parts.collect();
     (!text.is_empty()).then_some(text)
+}
+
+/// Whether `fields` may have a member of this name.
+pub(super) fn is_field_name(name: &str) -> bool {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    (1..=FIELD_NAME_BYTES_MAX).contains(&name.len()) && name.chars().all(is_allowed)
 }
 
 /// serde names all known fields; people need the nearest.

@@ -5,6 +5,8 @@
 
 use serde_json::Value;
 
+use super::body::{FIELDS_MAX, is_field_name};
+use crate::domain::Label;
 use crate::resolve::Fields;
 
 /// Members that a body may have and that are looked at.
@@ -24,6 +26,15 @@ pub fn fields(body: &Value) -> Fields {
     members.filter_map(field).collect()
 }
 
+/// Those of them that may travel with an event, for the templates of sites beside this instance.
+pub fn kept(fields: &Fields) -> Fields {
+    let fits = |(name, value): &(&String, &String)| {
+        is_field_name(name) && Label::parse(value.as_str()).is_ok()
+    };
+    let kept = fields.iter().filter(fits).take(FIELDS_MAX);
+    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
 /// The members that are set to true, `mirror` aside.
 pub fn flags(body: &Value) -> Vec<&str> {
     let members = body.as_object().into_iter().flatten().take(MEMBERS_MAX);
@@ -40,6 +51,15 @@ pub fn mirror(body: &Value) -> Option<bool> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_cannot_be_a_field_of_an_event_does_not_travel() {
+        let long = "x".repeat(2_000);
+        let body = json!({ "slug": "red-shoe", "a b": "c", "empty": "", "long": long, "n": 7 });
+        let kept: Vec<_> = kept(&fields(&body)).into_iter().collect();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(kept, [pair("n", "7"), pair("slug", "red-shoe")]);
+    }
 
     #[test]
     fn only_text_and_whole_numbers_are_fields() {

@@ -88,3 +88,21 @@ fn presets_are_whole() {
     assert_eq!(of("trainer-panel").names.len(), 2);
     assert_eq!(of("laravel-next").aliases.len(), 8);
 }
+
+/// S1 1.6, 1.9, 1.10 and S0 0.3: a preset says which pages show what, and a variable says where.
+#[test]
+fn presets_call_a_site_once_it_is_named() {
+    let of = |preset: &str, env: &[(&str, &str)]| -> Vec<String> {
+        let peers =
+            Scene::env(env).and_flag("graph.preset", preset).good().deliver.peers.into_iter();
+        peers.filter(|peer| peer.errand.neighbour().is_some()).map(|peer| peer.name).collect()
+    };
+    assert_eq!(of("laravel-next", &[]), Vec::<String>::new());
+    let next = [
+        ("NEXT_REVALIDATE_URL", "http://127.0.0.1:1/api/revalidate"),
+        ("NEXT_REVALIDATE_SECRET", "s"),
+    ];
+    assert_eq!(of("laravel-next", &next), ["nextjs"]);
+    let web = [("NEXT_PUBLIC_SITE_URL", "http://127.0.0.1:1"), ("REVALIDATE_SECRET_TOKEN", "t")];
+    assert_eq!(of("trainer-panel", &web), ["web"]);
+}

@@ -117,7 +117,7 @@ pub async fn clear(control: Arc<Control>, mut call: Call) -> Handled {
     let Some((cache_type, selectors)) = asked(&control, &body) else {
         return Ok(error(StatusCode::BAD_REQUEST, NO_GROUP));
     };
-    let asked = Asked { selectors, mirror: fields::mirror(&body), changed: vec![] };
+    let asked = Asked { selectors, mirror: fields::mirror(&body), ..Asked::default() };
     let done = submit(&control, &call, call.principal(), asked).await;
     let invalidated_entries = match done {
         Ok(Done::Applied(report)) => report.applied.entries,

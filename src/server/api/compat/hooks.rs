@@ -28,8 +28,10 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
         return Err(Problem::not_found(format!("no such entry in [hooks]{hint}")));
     };
     let changed = body.get("changed").and_then(Value::as_array).into_iter().flatten();
+    let given = fields::fields(&body);
     let asked = Asked {
-        selectors: hook.selectors(&fields::fields(&body)),
+        selectors: hook.selectors(&given),
+        fields: fields::kept(&given),
         mirror: fields::mirror(&body),
         changed: changed.filter_map(Value::as_str).map(str::to_owned).collect(),
     };

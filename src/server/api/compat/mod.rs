@@ -9,8 +9,6 @@ pub mod hooks;
 pub mod named;
 pub mod paths;
 
-use std::collections::BTreeMap;
-
 use hyper::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -19,6 +17,7 @@ use crate::domain::{Action, Mode, Principal, Selectors, Source, Submission};
 use crate::gate::Rejected;
 use crate::ingest::depth;
 use crate::pipeline::{self, Done};
+use crate::resolve::Fields;
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Answer, Problem, bytes, json_answer};
@@ -75,6 +74,8 @@ struct Asked {
     selectors: Selectors,
     mirror: Option<bool>,
     changed: Vec<String>,
+    /// What else was said of the entity.
+    fields: Fields,
 }
 
 /// Clears it.
@@ -89,7 +90,7 @@ async fn submit(
         mode: Mode::default(),
         action: Action::default(),
         reason: None,
-        fields: BTreeMap::new(),
+        fields: asked.fields,
         changed: asked.changed,
         mirror: asked.mirror,
         source: Source::Compat,
