@@ -33,6 +33,14 @@ async fn programs() -> Option<PathBuf> {
     let is_there = || bin.join("pino-pretty").exists() && bin.join("bunyan").exists();
     INSTALLED
         .get_or_init(async || {
+            // Each test may be a process of its own, and npm bears no second one in its directory.
+            let path = dir.with_extension("lock");
+            let lock = tokio::task::spawn_blocking(move || {
+                let lock = std::fs::File::create(path).expect("a file below target/");
+                lock.lock().expect("whoever holds it ends");
+                lock
+            });
+            let _lock = lock.await.expect("it runs");
             if !is_there() {
                 install(&dir).await;
             }
