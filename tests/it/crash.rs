@@ -46,7 +46,7 @@ async fn everything_arrives_once(peer: &Node, ids: &[String]) {
     assert!(twice.is_empty(), "took effect more than once: {twice:?}");
 }
 
-/// R: acknowledged means durable.
+/// S4 4.1: the work goes on in a later process. R: acknowledged means durable.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sender_killed_in_a_burst_loses_no_acknowledged_event() {
     let peer = Spec::new("b").start().await;

@@ -85,6 +85,8 @@ async fn a_receiver_walks_the_graph_and_tells_it() {
     assert_eq!(b.get_entry("translations").await.as_deref(), Some("old"), "it depends on nothing");
 }
 
+/// S1 1.2, S4 4.5: a change elsewhere holds here when its caller has the answer, not when a life
+/// ends.
 /// Never stale: what was read before an event elsewhere is not stored here after it.
 #[tokio::test]
 async fn a_fill_is_fenced_by_an_event_of_another_instance() {

@@ -136,6 +136,7 @@ fn explain_walks_the_graph_and_changes_nothing() {
     desk.ask(&url, &["explain"]).refused(2, "--tag");
 }
 
+/// S2 2.10: whether the call came, and whether its tags are those of the entry.
 #[test]
 fn why_names_the_event_that_took_an_entry_and_the_way_it_went() {
     let desk = Desk::new();

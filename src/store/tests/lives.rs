@@ -10,6 +10,7 @@ fn refresh_of(answer: &Lookup) -> Option<Ticket> {
     }
 }
 
+/// S0 0.10, S1 1.2: where nobody calls, an entry ends by its life.
 #[test]
 fn an_entry_lives_as_long_as_it_was_told() {
     let (store, clock) = store();
