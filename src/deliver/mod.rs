@@ -1,9 +1,10 @@
-//! To servers, at least once: one worker, limiter, breaker and account for each mirror.
+//! To servers, at least once: mirrors, which are told, and neighbours, which are called; one
+//! worker, limiter and breaker for each.
 //!
 //! Deliveries read the journal and never the request: an event's way out is the cursor of its
-//! destination. Invariants: a cursor moves only on an acknowledgement; no mirror delays another;
-//! what is ourselves is skipped only on proof; nothing is dropped by a limit, a back-off or a
-//! pause.
+//! destination. Invariants: a cursor moves only on an acknowledgement; no destination delays
+//! another; what is ourselves is skipped only on proof; nothing is dropped by a limit, a back-off
+//! or a pause.
 
 mod adopt;
 pub mod alerts;

@@ -1,7 +1,7 @@
 //! The state: a deterministic fold of the records, which a checkpoint is the JSON of.
 //!
 //! The live process and recovery run the same code here. Kept invariant, for every destination and
-//! every due event: it is at or below the cursor, or folded into `held`, or still in the ring.
+//! every event it is owed: it is at or below the cursor, folded into `held`, or still in the ring.
 //! Folding is a join in the lattice of demands, so the order of folding does not matter, and past
 //! its bound a demand only goes up. Nothing here does I/O or knows the time.
 
