@@ -8,7 +8,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 use toml::{Table, Value};
 
 use super::reader::Reader;
-use super::{peers, schema};
+use super::{fields, peers};
 use crate::deliver::{Credentials, Login, LoginRequest, Means};
 use crate::support::Secret;
 
@@ -77,7 +77,7 @@ pub(super) fn common(from: &mut Reader) -> Login {
 
 /// What differs from the reference, as the table that it would be in a peer.
 fn written(from: &Reader) -> Table {
-    let fields = schema::LOGIN.iter().map(|(field, _)| *field);
+    let fields = fields::LOGIN.iter().map(|(field, _)| *field);
     let mut table: Table = fields
         .filter_map(|field| {
             Some((field.to_owned(), from.given(&format!("mirrors.login.{field}"))?))

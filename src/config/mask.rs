@@ -6,6 +6,7 @@
 
 use toml::Value;
 
+use super::fields;
 use super::schema::{self, Kind};
 
 /// Characters of a value that are shown.
@@ -77,7 +78,7 @@ pub(super) fn url(text: &str) -> String {
 
 /// A field of a table, or an entry of a free map.
 fn named(name: &str, it: &Value) -> String {
-    let is_harmless = schema::is_field(name) || matches!(it, Value::Integer(_) | Value::Float(_));
+    let is_harmless = fields::is_field(name) || matches!(it, Value::Integer(_) | Value::Float(_));
     if is_harmless { format!("{name} = {}", value(name, it)) } else { format!("{name} = {MASK}") }
 }
 

@@ -12,6 +12,7 @@ mod alerts;
 mod auth;
 mod bounds;
 mod environment;
+mod fields;
 pub mod generated;
 mod invalid;
 mod layer;
