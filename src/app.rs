@@ -27,6 +27,7 @@ use crate::deliver::identity::BootNonce;
 use crate::deliver::mirror::Sender;
 use crate::deliver::{self, Delivery, Mint, PeerConfig};
 use crate::gate::{Gate, Order};
+use crate::ingest::schedule::Schedules;
 use crate::ingest::webhook::Hooks;
 use crate::journal::{FileDisk, Journal, Recovered};
 use crate::net::{self, Network, Transport};
@@ -86,12 +87,15 @@ impl Instance {
             own,
             tickets: Tickets::default(),
             hooks: Arc::new(Hooks::new(settings.ingest.clone(), &pipeline.journal)),
+            schedules: Arc::new(Schedules::open(settings.schedules.clone(), &pipeline.journal)),
             started: Instant::now(),
         });
         let stop = Stop { listening: CancellationToken::new(), working: CancellationToken::new() };
         tell_start(&settings, &pipeline, &recovered, address);
         let dials = Dials::new(&settings);
-        let workers = start_workers(&pipeline, &network, &dials, &stop.working);
+        let mut workers = start_workers(&pipeline, &network, &dials, &stop.working);
+        let (schedules, clocked) = (Arc::clone(&control.schedules), Arc::clone(&pipeline));
+        workers.spawn(schedules.run(clocked, stop.listening.clone()));
         let hub = tokio::spawn(pipeline.hub.clone().run(stop.listening.clone()));
         let workers = Arc::new(Mutex::new(workers));
         let reloader = Reloader {

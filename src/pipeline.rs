@@ -172,9 +172,11 @@ impl Pipeline {
         })
     }
 
-    /// Tells a caller what would have been better; peers merge by themselves.
+    /// Tells a caller what would have been better; peers merge by themselves, and nobody calls for
+    /// the clock.
     fn advise(&self, invalidation: &mut Invalidation) {
-        if matches!(invalidation.wall, Some(Wall::Credential | Wall::Mark)) {
+        let is_peer = matches!(invalidation.wall, Some(Wall::Credential | Wall::Mark));
+        if is_peer || invalidation.source == Source::Schedule {
             return;
         }
         for advised in self.gate.advice.look(&invalidation.demand, Instant::now()) {

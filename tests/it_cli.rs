@@ -14,6 +14,8 @@ mod health;
 mod local;
 #[path = "it_cli/logs.rs"]
 mod logs;
+#[path = "it_cli/schedules.rs"]
+mod schedules;
 #[path = "it_cli/stories.rs"]
 mod stories;
 #[path = "it_cli/support.rs"]

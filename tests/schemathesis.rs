@@ -59,6 +59,8 @@ async fn scene() -> (Node, StubPeer) {
     let peer = StubPeer::start().await;
     let hooks =
         "[{ name = 'database', preset = 'supabase', secret = 'admin-token-of-a-0123456789' }]";
+    let schedules =
+        "[{ id = 'activate-tournaments', cron = '@yearly', invalidate = { all = true } }]";
     let node = Spec::new("a")
         // The password of the description's example, so that its login succeeds.
         .env("SERVICE_EMAIL", "mirror@example.org")
@@ -67,6 +69,7 @@ async fn scene() -> (Node, StubPeer) {
         .set("auth.token_failures_per_minute", 100_000)
         // Its secret is the token that schemathesis sends with everything.
         .set("ingest.hooks", hooks)
+        .set("schedules", schedules)
         // Below the client's patience: it asks for the longest wait that is described.
         .set("limits.wait_ms_max", 500)
         .mirrors([peer.name()])

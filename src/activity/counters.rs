@@ -27,7 +27,8 @@ pub const PREFIX: &str = "cache_mirror";
 /// proof of identity, the known event id and the echo quench. Anything else counts as the last.
 pub const WALLS: [&str; 7] = ["credential", "mark", "asked", "self", "repeat", "echo", "other"];
 /// Where invalidations come from, the words of `domain::Source`; anything else counts as the last.
-const SOURCES: [&str; 7] = ["api", "mirror", "compat", "webhook", "quench", "recovery", "other"];
+const SOURCES: [&str; 8] =
+    ["api", "mirror", "compat", "webhook", "schedule", "quench", "recovery", "other"];
 const SCOPES: [&str; 2] = ["mirrored", "local"];
 /// How a send may end; anything else counts as the last.
 const OUTCOMES: [&str; 5] = ["delivered", "failed", "skipped", "paused", "other"];
@@ -345,7 +346,8 @@ mod tests {
     #[test]
     fn the_vocabularies_are_those_of_the_domain() {
         let outside = [Source::Api, Source::Mirror, Source::Compat, Source::Webhook];
-        for source in outside.into_iter().chain([Source::Quench, Source::Recovery]) {
+        let inside = [Source::Schedule, Source::Quench, Source::Recovery];
+        for source in outside.into_iter().chain(inside) {
             assert!(SOURCES[..SOURCES.len() - 1].contains(&source.as_str()), "{source:?}");
         }
         assert_eq!(SCOPES, [Scope::Mirrored.as_str(), Scope::Local.as_str()]);

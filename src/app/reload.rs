@@ -120,6 +120,7 @@ impl Reloader {
         pipeline.gate.adopt(settings.gate.clone());
         self.control.wait_time_max.set(settings.server.wait_time_max);
         self.control.hooks.adopt(settings.ingest.clone());
+        self.control.schedules.adopt(settings.schedules.clone());
         pipeline.hub.adopt(settings.announce.clone());
         if pipeline.adopt_rules(rules) {
             let msg = "names mean other types than before: everything stored here was cleared";

@@ -22,6 +22,7 @@ mod openapi;
 mod print;
 mod progress;
 mod reload;
+mod schedules;
 mod secret;
 mod selection;
 mod serve;
@@ -102,6 +103,9 @@ enum Command {
     /// List the mirrors, or pause, resume, retry or limit one
     #[command(help_template = HELP, before_help = mirrors::EXAMPLES)]
     Mirrors(mirrors::Args),
+    /// List the schedules, or run, pause or resume one
+    #[command(help_template = HELP, before_help = schedules::EXAMPLES)]
+    Schedules(schedules::Args),
     /// Read the settings again, without a restart
     #[command(help_template = HELP, before_help = reload::EXAMPLES)]
     Reload(reload::Args),
@@ -166,6 +170,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => wait(status::run(args, is_json)),
         Command::Health(args) => wait(health::run(args, is_json)),
         Command::Mirrors(args) => wait(mirrors::run(args, is_json)),
+        Command::Schedules(args) => wait(schedules::run(args, is_json)),
         Command::Reload(args) => wait(reload::run(args, is_json)),
         Command::Logs(args) => wait(logs::run(args, is_json)),
         Command::Tune(args) => tune::run(args, is_json),

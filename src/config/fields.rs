@@ -159,8 +159,12 @@ pub(super) const CACHE: &[(&str, Kind)] = &[
     ("team", Kind::Text),
 ];
 
+/// An invalidation by the clock.
+pub(super) const SCHEDULE: &[(&str, Kind)] =
+    &[("id", Kind::Text), ("cron", Kind::Text), ("tz", Kind::Text), ("invalidate", Kind::Object)];
+
 /// Whether any of these tables has such a field.
 pub(super) fn is_field(name: &str) -> bool {
     let all = [PEER, ACCOUNT, LOGIN, TARGET, TEMPLATE, RECIPE, HOOK, HOOK_AUTH, HOOK_MAPPING];
-    all.into_iter().chain([CACHE]).flatten().any(|(field, _)| *field == name)
+    all.into_iter().chain([CACHE, SCHEDULE]).flatten().any(|(field, _)| *field == name)
 }

@@ -28,6 +28,7 @@ mod reader;
 mod reload;
 mod revalidate;
 mod rules;
+mod schedules;
 mod schema;
 mod sections;
 mod templates;
@@ -44,7 +45,7 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 
 use crate::activity::log::LogConfig;
-use crate::ingest::webhook;
+use crate::ingest::{schedule, webhook};
 use crate::{announce, deliver, gate, journal, net, resolve, server, store};
 
 pub use environment::{Variable, variable, variables};
@@ -97,6 +98,8 @@ pub struct Settings {
     pub alerts: deliver::alerts::Config,
     /// Webhooks of other systems.
     pub ingest: webhook::Config,
+    /// Invalidations by the clock.
+    pub schedules: schedule::Config,
     /// The log file.
     pub log: LogConfig,
     /// How often the log says how the cache does; zero for never.
@@ -175,6 +178,7 @@ fn build(merged: Merged, watched: Option<Watched>) -> Result<Settings, Vec<Inval
         deliver: mirrors::deliver(&mut from, targets),
         alerts: alerts::alerts(&mut from),
         ingest: webhooks::ingest(&mut from),
+        schedules: schedules::schedules(&mut from, &instance),
         log: sections::log(&mut from),
         metrics_every: from.seconds("log.metrics_every_s"),
         warnings: Vec::new(),
@@ -184,6 +188,7 @@ fn build(merged: Merged, watched: Option<Watched>) -> Result<Settings, Vec<Inval
         given,
     };
     rules::check(&settings.resolve, &mut from);
+    schedules::check(&settings.schedules, &settings.resolve, &mut from);
     sections::refuse_unbuilt(&mut from);
     sections::warn(&settings, &mut from);
     settings.warnings = from.warnings;

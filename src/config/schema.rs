@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use toml::{Table, Value};
 
-use super::fields::{ACCOUNT, CACHE, HOOK, PEER, RECIPE, TARGET, TEMPLATE};
+use super::fields::{ACCOUNT, CACHE, HOOK, PEER, RECIPE, SCHEDULE, TARGET, TEMPLATE};
 
 /// The reference: every key, its default, its unit and its reason.
 pub const REFERENCE: &str = include_str!("../../config/cache-mirror.default.toml");
@@ -31,10 +31,13 @@ pub(super) enum Kind {
     Fields(&'static [(&'static str, Kind)]),
     /// A table with names of the user's choice.
     Map(&'static Kind),
+    /// A table that whoever reads it checks whole.
+    Object,
 }
 
 /// What the types in the reference file do not tell.
-const SPECIAL: [(&str, Kind); 17] = [
+const SPECIAL: [(&str, Kind); 18] = [
+    ("schedules", Kind::Tables(SCHEDULE)),
     ("revalidate.paths", Kind::Map(&Kind::Items(TEMPLATE))),
     ("revalidate.tags", Kind::Map(&Kind::Items(TEMPLATE))),
     ("revalidate.groups", Kind::Map(&Kind::List)),
@@ -208,7 +211,7 @@ impl Kind {
             | (Self::Float, value @ Value::Float(_))
             | (Self::Flag, value @ Value::Boolean(_))
             | (Self::List | Self::Tables(_) | Self::Items(_), value @ Value::Array(_))
-            | (Self::Map(_) | Self::Fields(_), value @ Value::Table(_)) => Ok(value),
+            | (Self::Map(_) | Self::Fields(_) | Self::Object, value @ Value::Table(_)) => Ok(value),
             (kind, _) => Err(kind.expected()),
         }
     }
@@ -227,7 +230,7 @@ impl Kind {
             Self::List if is_toml_list(trimmed) => trimmed.parse().ok(),
             Self::List => Some(list(text.split(','))),
             Self::Items(_) if !is_toml_list(trimmed) => Some(list(text.split(','))),
-            Self::Tables(_) | Self::Items(_) | Self::Map(_) | Self::Fields(_) => {
+            Self::Tables(_) | Self::Items(_) | Self::Map(_) | Self::Fields(_) | Self::Object => {
                 trimmed.parse().ok()
             }
         }
@@ -244,7 +247,7 @@ impl Kind {
             Self::List => "expected a list of strings",
             Self::Tables(_) => "expected an array of tables",
             Self::Items(_) => "expected a list of strings and tables",
-            Self::Map(_) | Self::Fields(_) => "expected a table",
+            Self::Map(_) | Self::Fields(_) | Self::Object => "expected a table",
         }
     }
 }

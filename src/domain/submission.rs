@@ -119,6 +119,8 @@ pub enum Source {
     Compat,
     /// A webhook of somebody else's system.
     Webhook,
+    /// The clock.
+    Schedule,
     /// The re-mirroring of what the echo quench held back.
     Quench,
     /// This process itself, to close a gap.
@@ -133,6 +135,7 @@ impl Source {
             Self::Mirror => "mirror",
             Self::Compat => "compat",
             Self::Webhook => "webhook",
+            Self::Schedule => "schedule",
             Self::Quench => "quench",
             Self::Recovery => "recovery",
         }

@@ -5,4 +5,5 @@ pub mod body;
 pub mod depth;
 pub mod fields;
 pub mod revalidation;
+pub mod schedule;
 pub mod webhook;

@@ -26,6 +26,7 @@ pub use reload::{Outcome, Reloads, Request};
 
 use crate::announce::Tickets;
 use crate::deliver::identity::BootNonce;
+use crate::ingest::schedule::Schedules;
 use crate::ingest::webhook::Hooks;
 use crate::pipeline::Pipeline;
 use crate::support::Live;
@@ -42,6 +43,8 @@ pub struct Control {
     pub tickets: Tickets,
     /// Webhooks of other systems.
     pub hooks: Arc<Hooks>,
+    /// Invalidations by the clock.
+    pub schedules: Arc<Schedules>,
     /// Longest `?wait`: the one limit of the listener that changes while it runs.
     pub wait_time_max: Live<Duration>,
     /// Reads the settings again.

@@ -76,6 +76,10 @@ fn routes() -> Vec<Route> {
         POST   "/api/mirrors/{name}/resume"        Admin      api::mirrors::resume;
         POST   "/api/mirrors/{name}/retry"         Admin      api::mirrors::retry;
         POST   "/api/mirrors/{name}/ping"          Admin      api::mirrors::ping;
+        GET    "/api/schedules"                   Read       api::schedules::list;
+        POST   "/api/schedules/{id}/run"          Admin      api::schedules::run;
+        POST   "/api/schedules/{id}/pause"        Admin      api::schedules::pause;
+        POST   "/api/schedules/{id}/resume"       Admin      api::schedules::resume;
         POST   "/api/reload"                       Admin      api::reload::post;
         POST   "/api/cache/hooks/{name}"           Invalidate api::compat::hooks::post;
         GET    "/api/admin/cache/stats"            Read       api::compat::admin::stats;

@@ -24,6 +24,7 @@ mod purge;
 mod purge_cdn;
 mod reload;
 mod revalidate;
+mod schedules;
 mod shutdown;
 mod stream;
 mod trust;

@@ -96,7 +96,9 @@ fn target(path: &str, operation: &Map<String, Value>, known: &Known) -> String {
         let name = parameter["name"].as_str().expect("a name");
         let example = text(&parameter["example"]);
         match (parameter["in"].as_str().expect("a place"), name) {
-            ("path", "id") => path = path.replace("{id}", &known.event),
+            ("path", "id") if path.contains("/events/") => {
+                path = path.replace("{id}", &known.event);
+            }
             ("path", "name") if path.contains("/mirrors/") => {
                 path = path.replace("{name}", &known.mirror);
             }
@@ -152,6 +154,8 @@ fn ed_pem() -> String {
     format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n")
 }
 
+const SCHEDULES: &str =
+    "[{ id = 'activate-tournaments', cron = '@yearly', invalidate = { all = true } }]";
 const HOOKS: &str =
     "[{ name = 'database', preset = 'supabase', secret = 'admin-token-of-a-0123456789' }]";
 
@@ -166,6 +170,7 @@ async fn scene() -> (Node, StubPeer, Known) {
         .env("CACHE_MIRROR__AUTH__SIGNING_KEY", &ed_pem())
         // Its secret is the token that is sent with everything.
         .set("ingest.hooks", HOOKS)
+        .set("schedules", SCHEDULES)
         // A wrong token for every operation: each is to be refused for what it is.
         .set("auth.token_failures_per_minute", 1000)
         .mirrors([peer.name()])

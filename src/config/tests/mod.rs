@@ -9,6 +9,7 @@ mod peers;
 mod purge;
 mod reload;
 mod revalidate;
+mod schedules;
 mod settings;
 mod sources;
 mod webhooks;

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::deliver::{Outcome, PeerView};
 use crate::domain::{Action, EventId, Label, Scope, Source, TypeName};
+use crate::ingest::schedule;
 use crate::store;
 
 /// What an invalidation did.
@@ -260,6 +261,19 @@ pub struct Mirrors {
 pub struct Operated {
     pub success: bool,
     pub mirror: Option<PeerView>,
+}
+
+/// Every schedule.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Schedules {
+    pub schedules: Vec<schedule::View>,
+}
+
+/// A schedule is held, or goes on.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Held {
+    pub success: bool,
+    pub schedule: Option<schedule::View>,
 }
 
 /// The limit now in force, until the next restart.

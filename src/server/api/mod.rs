@@ -14,6 +14,7 @@ pub mod login;
 pub mod metrics;
 pub mod mirrors;
 pub mod reload;
+pub mod schedules;
 pub mod stats;
 pub mod stream;
 mod wait;

@@ -14,6 +14,7 @@ mod mirrors;
 mod operation;
 mod problems;
 mod requests;
+mod schedules;
 #[cfg(test)]
 mod tests;
 
@@ -71,6 +72,7 @@ pub fn document() -> Value {
             { "name": "hooks", "description": "Webhooks of other systems" },
             { "name": "entries", "description": "The cache as a store with fenced fills" },
             { "name": "mirrors", "description": "The peers, and an operator's hand on them" },
+            { "name": "schedules", "description": "Invalidations by the clock" },
             { "name": "instance", "description": "Login, stream, health and figures" },
             { "name": "compat", "description": "Routes of the systems that this one replaces" },
         ],
@@ -92,6 +94,7 @@ fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
     let mut all = cache::operations(types);
     all.extend(entries::operations(types));
     all.extend(mirrors::operations(types));
+    all.extend(schedules::operations(types));
     all.extend(instance::operations(types));
     all.extend(compat::operations(types));
     all.push(hooks::operation(types));

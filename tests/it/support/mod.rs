@@ -6,6 +6,7 @@
 
 mod caches;
 pub mod cdn;
+mod clock;
 mod node;
 mod ports;
 mod scene;
@@ -20,6 +21,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 pub use caches::Cache;
+pub use clock::Clock;
 pub use node::{Answer, Node, Spec, client};
 pub use ports::free_port;
 pub use scene::Scene;

@@ -1,0 +1,130 @@
+//! `schedules`: list the invalidations by the clock, and an operator's hand on each.
+//! Times are shown as the instance tells them, in UTC.
+
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, Subcommand};
+use reqwest::Method;
+use serde_json::Value;
+
+use super::client::encoded;
+use super::connect::ConnectArgs;
+use super::print::{self, BAD, DIM, GOOD, WARN, styled};
+use super::{Exit, HELP};
+
+pub const EXAMPLES: &str = "\
+Examples:
+  cache-mirror schedules                              when each fires next, how it did last
+  cache-mirror schedules run activate-tournaments     now; its own times stay as they are
+  cache-mirror schedules pause activate-tournaments   hold it back, over restarts too
+  cache-mirror schedules resume activate-tournaments";
+
+/// Arguments of `schedules`.
+#[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// List them (the default)
+    #[command(help_template = HELP, before_help = EXAMPLES)]
+    Ls {
+        #[command(flatten)]
+        connect: ConnectArgs,
+    },
+    /// Run one now
+    #[command(help_template = HELP, before_help = EXAMPLES)]
+    Run(Named),
+    /// Hold one back; what passes meanwhile is not made up for
+    #[command(help_template = HELP, before_help = EXAMPLES)]
+    Pause(Named),
+    /// Let one go on with its next time
+    #[command(help_template = HELP, before_help = EXAMPLES)]
+    Resume(Named),
+}
+
+#[derive(Debug, ClapArgs)]
+struct Named {
+    /// The schedule's id, as listed
+    id: String,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+/// Lists, or works on one.
+pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
+    match &args.what {
+        None => list(&args.connect, is_json).await,
+        Some(What::Ls { connect }) => list(connect, is_json).await,
+        Some(What::Run(named)) => run_now(named, is_json).await,
+        Some(What::Pause(named)) => hold(named, "pause", is_json).await,
+        Some(What::Resume(named)) => hold(named, "resume", is_json).await,
+    }
+}
+
+async fn list(connect: &ConnectArgs, is_json: bool) -> Result<(), Exit> {
+    let answer = connect.client(Duration::ZERO)?.get("/api/schedules").await?;
+    if is_json {
+        return print::json(&answer);
+    }
+    let schedules = answer["schedules"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if schedules.is_empty() {
+        print::talk("no schedules: write a [[schedules]] into the configuration");
+    }
+    schedules.iter().try_for_each(tell)
+}
+
+async fn run_now(named: &Named, is_json: bool) -> Result<(), Exit> {
+    let answer = post(named, "run").await?;
+    if is_json {
+        return print::json(&answer);
+    }
+    let entries = answer["invalidated_entries"].as_u64().unwrap_or(0);
+    let entries = print::count(entries, "entry", "entries");
+    print::line(format_args!("{} ran: {entries} cleared, event {}", named.id, id(&answer)))
+}
+
+async fn hold(named: &Named, verb: &str, is_json: bool) -> Result<(), Exit> {
+    let answer = post(named, verb).await?;
+    if is_json {
+        return print::json(&answer);
+    }
+    tell(&answer["schedule"])
+}
+
+async fn post(named: &Named, verb: &str) -> Result<Value, Exit> {
+    let client = named.connect.client(Duration::ZERO)?;
+    let path = format!("/api/schedules/{}/{verb}", encoded(&named.id));
+    let (_, answer) = client.call(Method::POST, &path, None).await?;
+    Ok(answer)
+}
+
+fn id(answer: &Value) -> &str {
+    answer["id"].as_str().unwrap_or("none")
+}
+
+/// One schedule: what it is, when it fires next, how it did last.
+fn tell(schedule: &Value) -> Result<(), Exit> {
+    let text = |field: &str| print::text(schedule, field);
+    let state = text("state");
+    let style = if state == "active" { GOOD } else { WARN };
+    let state = styled(style, format_args!("{state}"));
+    print::line(format_args!("  {}  {state}  {} {}", text("id"), text("cron"), text("tz")))?;
+    let next = schedule["next"][0].as_str().unwrap_or("not while it is paused");
+    print::line(format_args!("      clears {}", schedule["invalidate"]))?;
+    print::line(format_args!("      next   {next}"))?;
+    let last = &schedule["last_run"];
+    if last.is_null() {
+        return Ok(());
+    }
+    let outcome = print::text(last, "outcome");
+    let style = if outcome == "failed" { BAD } else { DIM };
+    let why = last["error"].as_str().or(last["event_id"].as_str()).unwrap_or_default();
+    let outcome = styled(style, format_args!("{outcome}"));
+    print::line(format_args!("      last   {} {outcome} {why}", print::text(last, "at")))
+}

@@ -1,0 +1,225 @@
+//! Running the schedules: one task that wakes when the next is due.
+//!
+//! It looks at the wall clock again every few seconds, because the clock may be set, and a machine
+//! may sleep, while it waits. What could not be made durable is tried again until it is, or until
+//! the schedule's next time takes its place.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::book::{Due, Run};
+use super::{DUE, PRINCIPAL, Schedule, Schedules};
+use crate::activity::{Activity, Kind, Level, joined};
+use crate::domain::{EventId, Principal, Role, Source, Submission};
+use crate::pipeline::{Done, Pipeline, Rejected};
+use crate::support::backoff::Backoff;
+use crate::support::{Finish, clock};
+
+/// Longest wait without a look at the wall clock: how late a run may be after the clock was set.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Between two attempts on a disk that refuses.
+const RETRY: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) };
+/// A run this long after its time is told as late.
+const LATE_MS: u64 = 60_000;
+
+/// Somebody who asks for a run.
+pub struct Asked {
+    /// Who.
+    pub who: Principal,
+    /// From where.
+    pub address: IpAddr,
+    /// Whether a gateway's mark was on the request.
+    pub is_marked: bool,
+    /// The ids that a gateway said this is.
+    pub ids: Vec<EventId>,
+}
+
+impl Schedules {
+    /// Runs what is due, until `stop`.
+    pub async fn run(self: Arc<Self>, pipeline: Arc<Pipeline>, stop: CancellationToken) {
+        if let Some(problem) = &self.damage {
+            tell_damage(problem);
+        }
+        let mut failures = 0;
+        loop {
+            let is_settled = self.pass(&pipeline).await;
+            failures = if is_settled { 0 } else { failures + 1 };
+            let wait = self.wait(failures);
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.changed.notified() => {}
+                // Until the next is due, or the clock is to be looked at.
+                () = tokio::time::sleep(wait.unwrap_or(LOOK_EVERY)), if wait.is_some() => {}
+            }
+        }
+    }
+
+    /// Runs what is due now; false where some of it is to be tried again.
+    async fn pass(&self, pipeline: &Arc<Pipeline>) -> bool {
+        let (config, now_ms) = (self.config.get(), clock::wall_ms());
+        let corrected = self.book.lock().correct(now_ms);
+        if !corrected.is_empty() {
+            tell_corrected(&joined(&corrected));
+        }
+        let due = self.book.lock().due(&config.schedules, now_ms);
+        let mut is_settled = true;
+        for due in due {
+            let Some(schedule) = config.schedules.iter().find(|it| it.id == due.id) else {
+                continue;
+            };
+            is_settled &= self.fire(pipeline, schedule, &due).await;
+        }
+        self.save().await;
+        is_settled
+    }
+
+    /// How long until there may be something to do; `None` where only a change can bring it.
+    fn wait(&self, failures: u32) -> Option<Duration> {
+        let next_ms = self.book.lock().next(&self.config.get().schedules)?;
+        if failures > 0 {
+            return Some(RETRY.bound(failures));
+        }
+        let until = Duration::from_millis(next_ms.saturating_sub(clock::wall_ms()));
+        Some(until.min(LOOK_EVERY))
+    }
+
+    /// Runs one for its time; false where it is to be tried again.
+    async fn fire(&self, pipeline: &Arc<Pipeline>, schedule: &Schedule, due: &Due) -> bool {
+        let began = Instant::now();
+        let principal = format!("{PRINCIPAL}{}", schedule.id);
+        // As by the admin token: what the clock brings is no echo of anything.
+        let who = Principal { name: principal.clone(), role: Role::AdminToken };
+        let reason = format!("{DUE}{}", clock::rfc3339(due.due_ms));
+        let submission = submission(schedule, reason.clone());
+        let done = pipeline.submit(who, submission).await;
+        let is_again = matches!(done, Err(Rejected::NotDurable | Rejected::Stopping));
+        let run = run_of(Some(due.due_ms), &done);
+        tell(&principal, &reason, &run, due, began);
+        let mut book = self.book.lock();
+        if is_again {
+            book.failed(&schedule.id, run);
+        } else {
+            book.ran(&schedule.id, run);
+        }
+        !is_again
+    }
+
+    /// Runs one now because somebody asks; `None` for an unknown one. Its times stay as they are.
+    ///
+    /// # Errors
+    /// [`Rejected`], as of any invalidation.
+    pub async fn run_now(
+        self: &Arc<Self>,
+        pipeline: &Arc<Pipeline>,
+        id: &str,
+        asked: Asked,
+    ) -> Option<Result<Done, Rejected>> {
+        let schedule = self.find(id)?;
+        let submission = Submission {
+            address: Some(asked.address),
+            is_marked: asked.is_marked,
+            ids: asked.ids,
+            ..submission(&schedule, format!("schedule {id}, run by hand"))
+        };
+        let (schedules, pipeline) = (Arc::clone(self), Arc::clone(pipeline));
+        // Noted even where the caller hangs up.
+        let done = Finish::new(async move {
+            let done = pipeline.submit(asked.who, submission).await;
+            let run = run_of(None, &done);
+            match &done {
+                Ok(Done::Duplicate) => {}
+                Ok(_) => schedules.book.lock().ran(&schedule.id, run),
+                Err(_) => schedules.book.lock().failed(&schedule.id, run),
+            }
+            schedules.save().await;
+            done
+        });
+        Some(done.await)
+    }
+}
+
+fn submission(schedule: &Schedule, reason: String) -> Submission {
+    let asks = &schedule.asks;
+    Submission {
+        selectors: asks.selectors.clone(),
+        mode: asks.mode,
+        action: asks.action,
+        reason: Some(reason),
+        changed: asks.changed.clone(),
+        fields: asks.fields.clone(),
+        mirror: asks.mirror,
+        source: Source::Schedule,
+        is_marked: false,
+        ids: vec![],
+        address: None,
+        peer: None,
+    }
+}
+
+fn run_of(due_ms: Option<u64>, done: &Result<Done, Rejected>) -> Run {
+    let (event_id, outcome, error) = match done {
+        Ok(Done::Applied(report)) => {
+            let outcome = if report.is_degraded { "degraded" } else { "applied" };
+            (Some(report.event.id.to_string()), outcome, None)
+        }
+        Ok(Done::Duplicate) => (None, "applied", None),
+        Ok(Done::Unaffected(why)) => (None, "failed", Some(why.join("; "))),
+        Err(rejected) => (None, "failed", Some(rejected.to_string())),
+    };
+    Run { due_ms, at_ms: clock::wall_ms(), event_id, outcome: outcome.to_owned(), error }
+}
+
+fn tell(principal: &str, reason: &str, run: &Run, due: &Due, began: Instant) {
+    let late_ms = run.at_ms.saturating_sub(due.due_ms);
+    let (level, msg) = match (run.outcome.as_str(), late_ms > LATE_MS) {
+        ("failed", _) => (Level::Error, "a schedule could not run"),
+        (_, true) => (Level::Warn, "a schedule ran late: its time passed while it could not run"),
+        (_, false) => (Level::Info, "a schedule ran"),
+    };
+    Activity {
+        level,
+        event: Kind::Schedule,
+        msg,
+        event_id: run.event_id.as_deref(),
+        principal: Some(principal),
+        source: Some(Source::Schedule.as_str()),
+        status: Some(&run.outcome),
+        reason: Some(reason),
+        duration_ms: Some(began.elapsed().as_secs_f64() * 1e3),
+        error: run.error.as_deref(),
+        ..Activity::default()
+    }
+    .emit();
+}
+
+fn tell_corrected(ids: &str) {
+    let msg = "the clock went back by over an hour: schedules go on from the new time";
+    tell_trouble(Level::Warn, msg, "corrected", Some(ids), None);
+}
+
+fn tell_damage(problem: &str) {
+    let msg = "how far the schedules came cannot be read: each runs once";
+    tell_trouble(Level::Error, msg, "damaged", None, Some(problem));
+}
+
+/// The disk refuses the book.
+pub(super) fn tell_unwritten(problem: Option<&str>) {
+    let msg = "how far the schedules came cannot be written: a restart may repeat runs";
+    tell_trouble(Level::Error, msg, "unwritten", None, problem);
+}
+
+fn tell_trouble(level: Level, msg: &str, status: &str, reason: Option<&str>, error: Option<&str>) {
+    Activity {
+        level,
+        event: Kind::Schedule,
+        msg,
+        status: Some(status),
+        reason,
+        error,
+        ..Activity::default()
+    }
+    .emit();
+}
