@@ -1,16 +1,26 @@
-//! The text of server-sent events (WHATWG HTML section 9.2).
+//! What readers are told, in no form yet: `form` makes bytes of it.
 //!
 //! An event of the journal becomes one `app-update` for each type it names or cascades to, or one
 //! of type null for tags, paths, keys and all. The last frame of an event has the id `epoch-seq`,
 //! the ones before it `epoch-seq.1`, `epoch-seq.2`, ...: a reader that was cut off between two of
 //! them gets just the rest.
 
-use std::fmt::Write as _;
-
-use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::domain::{Event, Selectors, TypeName};
+
+/// One thing that readers are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// What it is; a word.
+    pub event: &'static str,
+    /// Where a reader that saw it goes on; digits, `-` and `.`.
+    pub id: Option<String>,
+    /// JSON text.
+    pub data: String,
+    /// When to come back after the end of the stream.
+    pub retry_ms: Option<u64>,
+}
 
 /// Where a reader stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +46,7 @@ impl Position {
 }
 
 /// The frames of one event, in order.
-pub fn app_updates(event: &Event) -> Vec<Bytes> {
+pub fn app_updates(event: &Event) -> Vec<Frame> {
     let updates = updates(event);
     let last = updates.len();
     updates
@@ -45,7 +55,7 @@ pub fn app_updates(event: &Event) -> Vec<Bytes> {
         .map(|(at, data)| {
             let part = if at + 1 == last { String::new() } else { format!(".{}", at + 1) };
             let id = format!("{}-{}{part}", event.epoch, event.seq);
-            frame("app-update", Some(&id), &data)
+            Frame { id: Some(id), ..frame("app-update", &data) }
         })
         .collect()
 }
@@ -105,36 +115,28 @@ fn untyped(selectors: &Selectors, mut update: Value) -> Option<Value> {
 }
 
 /// The first frame of every stream.
-pub fn hello(instance: &str, version: u64, replayed: usize, gap: bool, retry_ms: u128) -> Bytes {
+pub fn hello(instance: &str, version: u64, replayed: usize, gap: bool, retry_ms: u64) -> Frame {
     let data = json!({
         "instance": instance, "version": version, "replayed": replayed, "gap": gap,
     });
-    let mut text = format!("retry: {retry_ms}\n").into_bytes();
-    text.extend_from_slice(&frame("hello", None, &data));
-    Bytes::from(text)
+    Frame { retry_ms: Some(retry_ms), ..frame("hello", &data) }
 }
 
 /// Tells a reader to fetch everything anew.
-pub fn resync(id: Option<&str>, reason: &str) -> Bytes {
-    frame("resync", id, &json!({ "reason": reason }))
+pub fn resync(id: Option<String>, reason: &str) -> Frame {
+    Frame { id, ..frame("resync", &json!({ "reason": reason })) }
 }
 
 /// Keeps the line open, visibly to scripts.
-pub fn ping() -> Bytes {
-    frame("ping", None, &json!({}))
+pub fn ping() -> Frame {
+    frame("ping", &json!({}))
 }
 
 /// A parting word: when to come back.
-pub fn goodbye(retry_ms: u64) -> Bytes {
-    Bytes::from(format!("retry: {retry_ms}\nevent: goodbye\ndata: {{}}\n\n"))
+pub fn goodbye(retry_ms: u64) -> Frame {
+    Frame { retry_ms: Some(retry_ms), ..frame("goodbye", &json!({})) }
 }
 
-/// JSON holds no raw line break, so one `data` line always suffices.
-fn frame(event: &str, id: Option<&str>, data: &Value) -> Bytes {
-    let mut text = String::with_capacity(256);
-    if let Some(id) = id {
-        let _ = writeln!(text, "id: {id}");
-    }
-    let _ = write!(text, "event: {event}\ndata: {data}\n\n");
-    Bytes::from(text)
+fn frame(event: &'static str, data: &Value) -> Frame {
+    Frame { event, id: None, data: data.to_string(), retry_ms: None }
 }

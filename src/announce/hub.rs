@@ -1,20 +1,21 @@
 //! The hub: one task that reads the journal and hands each frame to every reader.
 //!
 //! A subscription is made under the same lock as a broadcast, so that replay and live frames meet
-//! without a gap or a double. Frames are shared, not copied; a reader costs its queue of pointers.
+//! without a gap or a double. Readers of one form share its bytes; a reader costs its queue of
+//! pointers.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
-use super::frame::{self, Position};
-use crate::activity::{Activity, Kind, Level};
+use super::form::Form;
+use super::frame::{self, Frame, Position};
+use super::readers::Readers;
 use crate::domain::{Event, Source};
 use crate::journal::Journal;
 use crate::support::Live;
@@ -36,24 +37,19 @@ pub enum Refused {
     Closed,
 }
 
-/// What a reader gets.
-pub struct Subscription {
+/// What a reader gets, in its form.
+pub struct Subscription<F> {
     /// Frames to send at once: hello, and what was missed.
-    pub first: Vec<Bytes>,
+    pub first: Vec<F>,
     /// Frames to come. It ends when the reader was cut off or the instance stops.
-    pub live: mpsc::Receiver<Bytes>,
+    pub live: mpsc::Receiver<F>,
     /// Fires when the reader is cut off for its slowness.
     pub cut: CancellationToken,
 }
 
-struct Reader {
-    queue: mpsc::Sender<Bytes>,
-    cut: CancellationToken,
-}
-
-#[derive(Default)]
-struct Readers {
-    list: Vec<Reader>,
+/// How far all were told, and who.
+struct Told {
+    readers: Readers,
     /// The last seq broadcast.
     at: u64,
     is_closed: bool,
@@ -70,16 +66,16 @@ struct Inner {
     changed: Notify,
     instance: String,
     journal: Journal,
-    readers: Mutex<Readers>,
+    told: Mutex<Told>,
 }
 
 impl Hub {
     /// A hub at the journal's head.
     pub fn new(config: Config, instance: String, journal: Journal) -> Self {
         let at = *journal.head().borrow();
-        let readers = Mutex::new(Readers { at, ..Readers::default() });
+        let told = Mutex::new(Told { readers: Readers::default(), at, is_closed: false });
         let (config, changed) = (Live::new(config), Notify::new());
-        Self { inner: Arc::new(Inner { config, changed, instance, journal, readers }) }
+        Self { inner: Arc::new(Inner { config, changed, instance, journal, told }) }
     }
 
     /// The stream's settings.
@@ -96,7 +92,7 @@ impl Hub {
 
     /// Readers connected.
     pub fn readers(&self) -> usize {
-        self.inner.readers.lock().list.len()
+        self.inner.told.lock().readers.len()
     }
 
     /// Reads the journal and broadcasts until told to stop; then says goodbye.
@@ -109,10 +105,7 @@ impl Hub {
             self.catch_up().await;
             tokio::select! {
                 () = stop.cancelled() => return self.close(),
-                _ = ping.tick() => {
-                    let mut readers = self.inner.readers.lock();
-                    broadcast(&mut readers, &[frame::ping()]);
-                }
+                _ = ping.tick() => self.inner.told.lock().readers.tell(&[frame::ping()]),
                 () = self.inner.changed.notified() => {
                     let wanted = self.config().ping_every;
                     if std::mem::replace(&mut every, wanted) != wanted {
@@ -140,25 +133,25 @@ impl Hub {
 
     /// Broadcasts one page; false where there was nothing left.
     fn broadcast_page(&self, events_max: usize) -> bool {
-        let mut readers = self.inner.readers.lock();
-        if readers.list.is_empty() {
+        let mut told = self.inner.told.lock();
+        if told.readers.is_empty() {
             // Whoever comes later is told from here on, or asks for what was before.
-            readers.at = *self.inner.journal.head().borrow();
+            told.at = *self.inner.journal.head().borrow();
             return false;
         }
-        let page = self.inner.journal.after(readers.at, events_max);
+        let page = self.inner.journal.after(told.at, events_max);
         if page.gap {
             let id = page
                 .events
                 .first()
                 .map(|event| format!("{}-{}", event.epoch, event.seq.saturating_sub(1)));
-            broadcast(&mut readers, &[frame::resync(id.as_deref(), "gap")]);
+            told.readers.tell(&[frame::resync(id, "gap")]);
         }
         let Some(last) = page.events.last() else { return false };
-        readers.at = last.seq;
+        told.at = last.seq;
         for event in page.events.iter().filter(|event| is_told(event)) {
             // One event is one piece in a reader's queue, however many types it names.
-            broadcast(&mut readers, &[frame::app_updates(event).concat().into()]);
+            told.readers.tell(&frame::app_updates(event));
         }
         true
     }
@@ -167,45 +160,44 @@ impl Hub {
     ///
     /// # Errors
     /// [`Refused`].
-    pub fn subscribe(&self, last_id: Option<&str>) -> Result<Subscription, Refused> {
+    pub fn subscribe<F: Form>(&self, last_id: Option<&str>) -> Result<Subscription<F>, Refused> {
         let inner = &*self.inner;
         let config = self.config();
-        let mut readers = inner.readers.lock();
-        if readers.is_closed {
+        let mut told = inner.told.lock();
+        if told.is_closed {
             return Err(Refused::Closed);
         }
-        readers.list.retain(|reader| !reader.queue.is_closed());
-        if readers.list.len() >= config.clients_max {
+        told.readers.sweep();
+        if told.readers.len() >= config.clients_max {
             return Err(Refused::Full);
         }
-        let missed = last_id.map(|id| self.missed(id, readers.at));
+        let missed = last_id.map(|id| self.missed(id, told.at));
         let gap = matches!(missed, Some(None));
         let mut frames = missed.flatten().unwrap_or_default();
         let version = inner.journal.versions().version;
-        let retry = config.retry.as_millis();
-        let mut first = vec![frame::hello(&inner.instance, version, frames.len(), gap, retry)];
+        let retry_ms = u64::try_from(config.retry.as_millis()).unwrap_or(u64::MAX);
+        let mut first = vec![frame::hello(&inner.instance, version, frames.len(), gap, retry_ms)];
         if gap {
-            let id = format!("{}-{}", inner.journal.epoch(), readers.at);
-            first.push(frame::resync(Some(&id), "unknown id"));
+            let id = format!("{}-{}", inner.journal.epoch(), told.at);
+            first.push(frame::resync(Some(id), "unknown id"));
         }
         first.append(&mut frames);
-        let (queue, live) = mpsc::channel(config.queue_events_max.max(1));
-        let cut = CancellationToken::new();
-        readers.list.push(Reader { queue, cut: cut.clone() });
+        let first = first.iter().map(|frame| F::of(std::slice::from_ref(frame))).collect();
+        let (live, cut) = F::audience(&mut told.readers).enter(config.queue_events_max);
         Ok(Subscription { first, live, cut })
     }
 
     /// Tells every reader to fetch everything anew. Readers that are away learn of it by the
     /// version of their next `hello`.
     pub fn resync(&self, reason: &str) {
-        let mut readers = self.inner.readers.lock();
-        let id = format!("{}-{}", self.inner.journal.epoch(), readers.at);
-        broadcast(&mut readers, &[frame::resync(Some(&id), reason)]);
+        let mut told = self.inner.told.lock();
+        let id = format!("{}-{}", self.inner.journal.epoch(), told.at);
+        told.readers.tell(&[frame::resync(Some(id), reason)]);
     }
 
     /// The frames after an id up to the last broadcast; `None` where the id is unknown here, so
     /// that what was missed cannot be told.
-    fn missed(&self, last_id: &str, until: u64) -> Option<Vec<Bytes>> {
+    fn missed(&self, last_id: &str, until: u64) -> Option<Vec<Frame>> {
         let position = Position::parse(last_id)?;
         let page = self.inner.journal.after(position.seq.saturating_sub(1), usize::MAX);
         let at = page.events.first().filter(|event| event.seq == position.seq);
@@ -224,13 +216,12 @@ impl Hub {
     }
 
     fn close(&self) {
-        let mut readers = self.inner.readers.lock();
-        readers.is_closed = true;
-        for reader in readers.list.drain(..) {
+        let mut told = self.inner.told.lock();
+        told.is_closed = true;
+        told.readers.dismiss(|| {
             let wait = Duration::from_secs_f64((1_000.0 + chance() * COMEBACK_MS_MAX) / 1e3);
-            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(1_000);
-            drop(reader.queue.try_send(frame::goodbye(wait_ms)));
-        }
+            frame::goodbye(u64::try_from(wait.as_millis()).unwrap_or(1_000))
+        });
     }
 }
 
@@ -244,34 +235,4 @@ fn pings(every: Duration) -> Interval {
 /// What the quench mirrors again was told to listeners when it was applied.
 fn is_told(event: &Event) -> bool {
     event.source != Source::Quench
-}
-
-fn broadcast(readers: &mut Readers, frames: &[Bytes]) {
-    let before = readers.list.len();
-    readers.list.retain(|reader| {
-        let takes = |frame: &Bytes| reader.queue.try_send(frame.clone());
-        match frames.iter().try_for_each(takes) {
-            Ok(()) => true,
-            Err(mpsc::error::TrySendError::Closed(_)) => false,
-            Err(mpsc::error::TrySendError::Full(_)) => {
-                reader.cut.cancel();
-                tell_slow();
-                false
-            }
-        }
-    });
-    if before > 0 && readers.list.capacity() > 64 && readers.list.len() < before / 4 {
-        readers.list.shrink_to_fit();
-    }
-}
-
-fn tell_slow() {
-    Activity {
-        level: Level::Warn,
-        event: Kind::Announce,
-        msg: "a slow reader was cut off; it can come back with its last id",
-        status: Some("cut"),
-        ..Activity::default()
-    }
-    .emit();
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::form::Form;
+use super::frame::Frame;
 use super::*;
 use crate::domain::{
     Action, Demand, Event, EventId, Label, Mode, Scope, Selector, Selectors, Source, TypeName,
@@ -14,6 +16,7 @@ use crate::domain::{
 use crate::journal::sim::SimDisk;
 use crate::journal::{self, Journal};
 
+mod forms;
 mod frames;
 mod replay;
 mod slow;
@@ -59,8 +62,8 @@ struct Heard {
 }
 
 /// What some chunks say. They may hold several frames each, as TCP would deliver them.
-fn hear(chunks: &[bytes::Bytes]) -> Vec<Heard> {
-    let text: String = chunks.iter().map(|chunk| String::from_utf8_lossy(chunk)).collect();
+fn hear(chunks: &[Sse]) -> Vec<Heard> {
+    let text: String = chunks.iter().map(|chunk| String::from_utf8_lossy(&chunk.0)).collect();
     assert!(text.is_empty() || text.ends_with("\n\n"), "whole frames only: {text:?}");
     text.split("\n\n").filter(|frame| !frame.is_empty()).map(parse).collect()
 }
@@ -139,7 +142,7 @@ impl Scene {
 /// Reads a stream.
 struct Reader {
     heard: std::collections::VecDeque<Heard>,
-    live: tokio::sync::mpsc::Receiver<bytes::Bytes>,
+    live: tokio::sync::mpsc::Receiver<Sse>,
     cut: CancellationToken,
 }
 

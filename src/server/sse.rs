@@ -10,16 +10,16 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use tokio::sync::mpsc;
 
-use crate::announce::Subscription;
+use crate::announce::{Sse, Subscription};
 
 /// A stream of frames.
 pub struct SseBody {
-    first: VecDeque<Bytes>,
-    live: mpsc::Receiver<Bytes>,
+    first: VecDeque<Sse>,
+    live: mpsc::Receiver<Sse>,
 }
 
-impl From<Subscription> for SseBody {
-    fn from(subscription: Subscription) -> Self {
+impl From<Subscription<Sse>> for SseBody {
+    fn from(subscription: Subscription<Sse>) -> Self {
         Self { first: subscription.first.into(), live: subscription.live }
     }
 }
@@ -32,9 +32,9 @@ impl Body for SseBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if let Some(frame) = self.first.pop_front() {
-            return Poll::Ready(Some(Ok(Frame::data(frame))));
+        if let Some(Sse(text)) = self.first.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(text))));
         }
-        self.live.poll_recv(context).map(|frame| frame.map(|frame| Ok(Frame::data(frame))))
+        self.live.poll_recv(context).map(|piece| piece.map(|Sse(text)| Ok(Frame::data(text))))
     }
 }

@@ -6,7 +6,7 @@ use super::frame::{Position, app_updates, goodbye, hello, ping, resync};
 use super::*;
 
 fn told(event: &Event) -> Vec<Heard> {
-    hear(&app_updates(event))
+    hear(&[Sse::of(&app_updates(event))])
 }
 
 /// S4: every sort of selector is told in one form, `type` null where it names none.
@@ -97,10 +97,12 @@ fn ids_are_read_back() {
 
 #[test]
 fn the_other_frames() {
-    let [first] = &hear(&[hello("here", 9, 2, true, 3000)])[..] else { panic!("one frame") };
+    let first = Sse::of(&[hello("here", 9, 2, true, 3000)]);
+    let [first] = &hear(&[first])[..] else { panic!("one frame") };
     let data = json!({ "instance": "here", "version": 9, "replayed": 2, "gap": true });
     assert_eq!((first.event.as_str(), &first.data, &first.id), ("hello", &data, &None));
-    let frames = hear(&[resync(Some("3-7"), "gap"), ping(), goodbye(1500)]);
+    let frames = [resync(Some("3-7".into()), "gap"), ping(), goodbye(1500)];
+    let frames = hear(&[Sse::of(&frames)]);
     let names: Vec<_> = frames.iter().map(|frame| frame.event.as_str()).collect();
     assert_eq!(names, ["resync", "ping", "goodbye"]);
     assert_eq!(frames[0].id.as_deref(), Some("3-7"));

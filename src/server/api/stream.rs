@@ -11,7 +11,7 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 
 use super::answers::Ticket;
-use crate::announce::Refused;
+use crate::announce::{Refused, Sse};
 use crate::domain::Role;
 use crate::gate::Rejected;
 use crate::server::Control;
@@ -30,7 +30,8 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
         .map(ToOwned::to_owned)
         .or_else(|| call.query("last_event_id"))
         .filter(|id| !id.is_empty());
-    let subscription = control.pipeline.hub.subscribe(last_id.as_deref()).map_err(|refused| {
+    let hub = &control.pipeline.hub;
+    let subscription = hub.subscribe::<Sse>(last_id.as_deref()).map_err(|refused| {
         let code = match refused {
             Refused::Full => "too_many_readers",
             Refused::Closed => "stopping",
