@@ -5,8 +5,9 @@ use std::net::IpAddr;
 
 use hyper::HeaderMap;
 use hyper::body::Incoming;
-use tokio_util::sync::CancellationToken;
+use hyper::upgrade::OnUpgrade;
 
+use super::line::Line;
 use crate::deliver::{EVENT_IDS, VIA};
 use crate::domain::{EventId, Principal, Role};
 
@@ -24,8 +25,10 @@ pub struct Call {
     pub address: IpAddr,
     /// Who asks; `None` on open routes without credentials.
     pub who: Option<Principal>,
-    /// Cancelling it ends the connection at once.
-    pub connection: CancellationToken,
+    /// The connection it came on.
+    pub line: Line,
+    /// That connection once its protocol has changed; `None` where no change was asked for.
+    pub upgrade: Option<OnUpgrade>,
 }
 
 impl Call {

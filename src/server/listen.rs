@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Control;
 use super::crowd::Crowd;
+use super::line::Line;
 use super::routes::Table;
 use crate::activity::{Activity, Kind, Level};
 
@@ -121,13 +122,13 @@ struct Connection {
 impl Connection {
     async fn serve(self, stream: TcpStream) {
         drop(stream.set_nodelay(true));
-        let cut = CancellationToken::new();
+        let line = Line::default();
         // Whoever watches this connection learns of its end, however it comes.
-        let _ended = cut.clone().drop_guard();
+        let _ended = line.cut.clone().drop_guard();
         let service = service_fn(|request: Request<Incoming>| {
-            let (table, cut) = (Arc::clone(&self.table), cut.clone());
+            let (table, line) = (Arc::clone(&self.table), line.clone());
             let from = self.from.ip();
-            async move { Ok::<_, Infallible>(table.answer(request, from, cut).await) }
+            async move { Ok::<_, Infallible>(table.answer(request, from, line).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -135,17 +136,25 @@ impl Connection {
             .max_buf_size(HEAD_BYTES_MAX)
             .max_headers(HEADERS_MAX)
             .keep_alive(true)
-            .serve_connection(TokioIo::new(stream), service);
-        tokio::pin!(connection);
-        // A client's protocol errors are its own affair: there is nobody to tell.
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        let served = async {
+            tokio::pin!(connection);
+            // A client's protocol errors are its own affair: there is nobody to tell.
+            tokio::select! {
+                _ = connection.as_mut() => {}
+                () = self.stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    drop(connection.await);
+                }
+            }
+            if let Some(next) = line.next() {
+                next.await;
+            }
+        };
         tokio::select! {
-            _ = connection.as_mut() => return,
-            () = cut.cancelled() => return,
-            () = self.stop.cancelled() => connection.as_mut().graceful_shutdown(),
-        }
-        tokio::select! {
-            _ = connection => {}
-            () = cut.cancelled() => {}
+            () = served => {}
+            () = line.cut.cancelled() => {}
         }
     }
 }

@@ -10,12 +10,14 @@ mod call;
 mod config;
 mod crowd;
 mod guard;
+mod line;
 mod listen;
 pub mod openapi;
 mod reload;
 mod respond;
 mod routes;
 mod sse;
+mod websocket;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, TRANSFER_ENCODING};
-use hyper::{Method, Request, StatusCode};
+use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use hyper::{Method, Request, StatusCode, Version};
 use matchit::Router;
-use tokio_util::sync::CancellationToken;
 
 use super::call::Call;
+use super::line::Line;
 use super::respond::{Answer, Handled, Problem};
 use super::{Control, api, guard, openapi};
 use crate::domain::{Principal, Role};
@@ -128,14 +128,9 @@ impl Table {
     }
 
     /// Answers one request, whatever it is.
-    pub async fn answer(
-        &self,
-        request: Request<Incoming>,
-        socket: IpAddr,
-        connection: CancellationToken,
-    ) -> Answer {
+    pub async fn answer(&self, request: Request<Incoming>, socket: IpAddr, line: Line) -> Answer {
         let has_body = has_body(request.headers());
-        let answered = match self.admit(request, socket, connection).await {
+        let answered = match self.admit(request, socket, line).await {
             Ok((handler, call)) => handler(Arc::clone(&self.control), call).await,
             // The body was not read, so the connection ends; a client that is not told would send
             // its next request into a closed one.
@@ -148,11 +143,14 @@ impl Table {
     /// Everything that is judged before the body is looked at.
     async fn admit(
         &self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         socket: IpAddr,
-        connection: CancellationToken,
+        line: Line,
     ) -> Result<(Handler, Call), Problem> {
         guard::check(&request)?;
+        // In HTTP/1.0 the header has no meaning (RFC 9110 7.8).
+        let asks = request.version() == Version::HTTP_11 && request.headers().contains_key(UPGRADE);
+        let upgrade = asks.then(|| hyper::upgrade::on(&mut request));
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
         let found = self.router.at(path).ok();
@@ -195,7 +193,8 @@ impl Table {
             body,
             address,
             who,
-            connection,
+            line,
+            upgrade,
         };
         Ok((route.handler, call))
     }

@@ -26,3 +26,4 @@ mod raw;
 mod stream;
 mod timeouts;
 mod webhooks;
+mod websocket;

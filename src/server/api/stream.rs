@@ -1,4 +1,4 @@
-//! `GET /api/stream`: server-sent events, and the tickets for it.
+//! `GET /api/stream`: server-sent events, or the same over a WebSocket, and the tickets for it.
 //! Who may read is decided here; what is said, and when a slow reader is cut off, in `announce`.
 
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL,
     CONTENT_TYPE, HeaderName, HeaderValue, VARY,
 };
+use hyper::upgrade::OnUpgrade;
 use hyper::{Response, StatusCode};
 
 use super::answers::Ticket;
@@ -18,28 +19,37 @@ use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Answer, Handled, Problem, bytes, json_answer};
 use crate::server::sse::SseBody;
+use crate::server::websocket::{self, handshake};
 
 const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// Opens a stream.
-pub async fn get(control: Arc<Control>, call: Call) -> Handled {
+/// Opens a stream, in the form that is asked for.
+pub async fn get(control: Arc<Control>, mut call: Call) -> Handled {
+    // Nothing else keeps a page from elsewhere off a WebSocket: browsers do not ask first.
     let origin = check_origin(&control, &call)?;
-    admit(&control, &call).await?;
-    let last_id = call
-        .header("last-event-id")
-        .map(ToOwned::to_owned)
-        .or_else(|| call.query("last_event_id"))
-        .filter(|id| !id.is_empty());
+    match call.upgrade.take().filter(|_| handshake::is_asked(&call.headers)) {
+        Some(upgrade) => messages(&control, &call, upgrade).await,
+        None => events(&control, &call, origin).await,
+    }
+}
+
+/// Over a WebSocket. A handshake that is none costs no ticket.
+async fn messages(control: &Control, call: &Call, upgrade: OnUpgrade) -> Handled {
+    let key = handshake::check(&call.headers)?;
+    admit(control, call).await?;
+    let subscription =
+        control.pipeline.hub.subscribe(last_id(call).as_deref()).map_err(unavailable)?;
+    call.line.go_on(websocket::serve(upgrade, subscription));
+    Ok(handshake::switch(&key))
+}
+
+/// As server-sent events.
+async fn events(control: &Control, call: &Call, origin: Option<HeaderValue>) -> Handled {
+    admit(control, call).await?;
     let hub = &control.pipeline.hub;
-    let subscription = hub.subscribe::<Sse>(last_id.as_deref()).map_err(|refused| {
-        let code = match refused {
-            Refused::Full => "too_many_readers",
-            Refused::Closed => "stopping",
-        };
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, refused.to_string())
-    })?;
+    let subscription = hub.subscribe::<Sse>(last_id(call).as_deref()).map_err(unavailable)?;
     // A reader that does not read blocks its connection in a write: only ending that frees it.
-    let (cut, connection) = (subscription.cut.clone(), call.connection.clone());
+    let (cut, connection) = (subscription.cut.clone(), call.line.cut.clone());
     let stream = SseBody::from(subscription);
     tokio::spawn(async move {
         tokio::select! {
@@ -54,6 +64,20 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
     headers.insert(NO_BUFFERING, HeaderValue::from_static("no"));
     allow_origin(&mut answer, origin);
     Ok(answer)
+}
+
+/// Where a reader stopped; nothing for one that begins.
+fn last_id(call: &Call) -> Option<String> {
+    let header = call.header("last-event-id").map(ToOwned::to_owned);
+    header.or_else(|| call.query("last_event_id")).filter(|id| !id.is_empty())
+}
+
+fn unavailable(refused: Refused) -> Problem {
+    let code = match refused {
+        Refused::Full => "too_many_readers",
+        Refused::Closed => "stopping",
+    };
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, refused.to_string())
 }
 
 /// The answer to a browser's question before it sends `Authorization`.

@@ -74,13 +74,19 @@ fn stream(method: Method, id: &'static str, summary: &'static str) -> Operation 
     Operation::new(method, "/api/stream", id, summary)
         .words(
             "Server-sent events: `hello`, then `app-update` for each type, `ping` in between. \
-             A ticket stands for a token where a browser can send none.",
+             A ticket stands for a token where a browser can send none. Whoever asks for a \
+             WebSocket (RFC 6455) gets the same there: each event a message of JSON with the \
+             members `event`, `data`, and where there is one `id` and `retry`.",
         )
         .judged_inside()
         .query("ticket", "From `POST /api/stream/ticket`", &text, &json!("…"))
         .query("last_event_id", "The id to go on from", &text, &position)
         .header("Last-Event-ID", "The same, as browsers send it", &text)
+        .empty(101, "It goes on as a WebSocket")
+        .with_headers(101, &[("Sec-WebSocket-Accept", "The proof for the key that was sent")])
         .answers(200, "It does not end", "text/event-stream", json!({ "type": "string" }))
+        .problem(400, &["bad_handshake"])
+        .problem(426, &["unknown_version"])
         .problem(403, &["origin_not_allowed"])
         .problem(503, &["stopping", "too_many_readers"])
 }

@@ -13,6 +13,7 @@ mod scene;
 mod sse;
 mod stub;
 mod tokens;
+mod ws;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,6 +29,7 @@ pub use scene::Scene;
 pub use sse::{Frame, Sse};
 pub use stub::{IDENTITY, INVALIDATE, LOGIN, Reply, Seen, StubPeer};
 pub use tokens::mint;
+pub use ws::{ACCEPT, HANDSHAKE, Ws};
 
 /// How long a scene waits for what must come; far more than it takes, for a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
