@@ -5,6 +5,7 @@
 mod support;
 
 mod blocks;
+mod browser;
 mod laravel;
 mod next;
 mod node;
@@ -13,7 +14,7 @@ mod shell;
 use blocks::Block;
 
 /// The blocks, and the file of tests that runs each.
-const RUN: [(&str, &str); 18] = [
+const RUN: [(&str, &str); 20] = [
     ("secrets.sh", "shell"),
     ("curl.sh", "shell"),
     ("bulk.sh", "shell"),
@@ -26,6 +27,8 @@ const RUN: [(&str, &str); 18] = [
     ("meta.mjs", "node"),
     ("hono.mjs", "node"),
     ("api.ts", "node"),
+    ("message.json", "browser"),
+    ("listen.mjs", "browser"),
     ("app/api/revalidate/route.js", "next"),
     ("app/api/posts/[id]/route.js", "next"),
     ("services.php", "laravel"),
