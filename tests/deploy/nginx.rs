@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use crate::read;
-use crate::support::{Node, PATIENCE, Spec, Sse, client, eventually, free_port};
+use crate::support::{Node, PATIENCE, Spec, Sse, Ws, client, eventually, free_port};
 
 const SNIPPET: &str = "deploy/nginx/cache-mirror.conf";
 
@@ -66,6 +66,23 @@ async fn events_pass_unbuffered() {
         let update = stream.next_of("app-update").await.expect("an event");
         assert_eq!(update.data["id"], id);
     }
+}
+
+/// A WebSocket passes too, with the address of its client and to a good end.
+#[tokio::test]
+async fn a_websocket_passes() {
+    let node = Spec::new("a").start().await;
+    let proxy = Proxy::start(&node, &read(SNIPPET)).await;
+    let address = proxy.url.trim_start_matches("http://");
+    let token = format!("Authorization: Bearer {}\r\n", node.token);
+    let mut ws = Ws::ask(address, "", &token).await.expect("the handshake passes");
+    assert_eq!(ws.next().await.expect("it begins").event, "hello");
+    node.invalidate(json!({ "type": "auth" })).await;
+    assert_eq!(ws.next().await.expect("an event").data["type"], "auth");
+    node.signal("TERM").await;
+    assert_eq!(ws.next().await.expect("a last word").event, "goodbye");
+    while ws.message().await.is_some() {}
+    assert_eq!(ws.code, Some(1001));
 }
 
 /// What the snippet says is what does it: by nginx's defaults not even the head comes.
