@@ -33,7 +33,7 @@ use crate::journal::{FileDisk, Journal, Recovered};
 use crate::net::{self, Network, Transport};
 use crate::pipeline::Pipeline;
 use crate::resolve::Rules;
-use crate::server::{Control, Listener, Reloads, Request};
+use crate::server::{Control, Listener, Reloads, Request, Timings};
 use crate::store::Memory;
 use crate::support::{Live, Secret};
 
@@ -88,6 +88,7 @@ impl Instance {
             tickets: Tickets::default(),
             hooks: Arc::new(Hooks::new(settings.ingest.clone(), &pipeline.journal)),
             schedules: Arc::new(Schedules::open(settings.schedules.clone(), &pipeline.journal)),
+            timings: Timings::default(),
             started: Instant::now(),
         });
         let stop = Stop { listening: CancellationToken::new(), working: CancellationToken::new() };

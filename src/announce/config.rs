@@ -1,6 +1,7 @@
 //! What announcing is told.
 //! True values only: origins are in the form browsers send, and every limit is at least one.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How the stream behaves.
@@ -18,4 +19,6 @@ pub struct Config {
     pub queue_events_max: usize,
     /// Reconnect hint.
     pub retry: Duration,
+    /// Other names of types, told to readers so that one table serves them too.
+    pub aliases: BTreeMap<String, String>,
 }

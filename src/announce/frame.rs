@@ -7,6 +7,7 @@
 
 use serde_json::{Value, json};
 
+use super::Config;
 use crate::domain::{Event, Selectors, TypeName};
 
 /// One thing that readers are told.
@@ -115,10 +116,19 @@ fn untyped(selectors: &Selectors, mut update: Value) -> Option<Value> {
 }
 
 /// The first frame of every stream.
-pub fn hello(instance: &str, version: u64, replayed: usize, gap: bool, retry_ms: u64) -> Frame {
-    let data = json!({
+pub fn hello(
+    instance: &str,
+    version: u64,
+    (replayed, gap): (usize, bool),
+    config: &Config,
+) -> Frame {
+    let mut data = json!({
         "instance": instance, "version": version, "replayed": replayed, "gap": gap,
     });
+    if !config.aliases.is_empty() {
+        data["aliases"] = json!(config.aliases);
+    }
+    let retry_ms = u64::try_from(config.retry.as_millis()).unwrap_or(u64::MAX);
     Frame { retry_ms: Some(retry_ms), ..frame("hello", &data) }
 }
 

@@ -175,8 +175,7 @@ impl Hub {
         let gap = matches!(missed, Some(None));
         let mut frames = missed.flatten().unwrap_or_default();
         let version = inner.journal.versions().version;
-        let retry_ms = u64::try_from(config.retry.as_millis()).unwrap_or(u64::MAX);
-        let mut first = vec![frame::hello(&inner.instance, version, frames.len(), gap, retry_ms)];
+        let mut first = vec![frame::hello(&inner.instance, version, (frames.len(), gap), &config)];
         if gap {
             let id = format!("{}-{}", inner.journal.epoch(), told.at);
             first.push(frame::resync(Some(id), "unknown id"));

@@ -1,5 +1,6 @@
 //! Scenes of the stream: a journal on a simulated disk, a hub, and readers that come and go.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,6 +91,7 @@ fn config() -> Config {
         ping_every: Duration::from_secs(3600),
         queue_events_max: 256,
         retry: Duration::from_secs(3),
+        aliases: BTreeMap::new(),
     }
 }
 

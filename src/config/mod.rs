@@ -187,8 +187,10 @@ fn build(merged: Merged, watched: Option<Watched>) -> Result<Settings, Vec<Inval
         instance,
         given,
     };
-    rules::check(&settings.resolve, &mut from);
-    schedules::check(&settings.schedules, &settings.resolve, &mut from);
+    if let Some(rules) = rules::check(&settings.resolve, &mut from) {
+        schedules::check(&settings.schedules, &rules, &mut from);
+        settings.announce.aliases = rules.aliases();
+    }
     sections::refuse_unbuilt(&mut from);
     sections::warn(&settings, &mut from);
     settings.warnings = from.warnings;

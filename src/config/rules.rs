@@ -38,11 +38,9 @@ pub(super) fn resolve(from: &mut Reader) -> Config {
     config
 }
 
-/// Rules that cannot stand together.
-pub(super) fn check(rules: &Config, from: &mut Reader) {
-    if let Err(bad) = Rules::new(rules) {
-        from.refuse(&bad.key, bad.problem);
-    }
+/// The rules that these make; those that cannot stand together are refused.
+pub(super) fn check(rules: &Config, from: &mut Reader) -> Option<Rules> {
+    Rules::new(rules).map_err(|bad| from.refuse(&bad.key, bad.problem)).ok()
 }
 
 fn recipes(from: &Reader, section: &str) -> BTreeMap<String, RecipeConfig> {

@@ -9,7 +9,7 @@ use super::reader::Reader;
 use super::sections::is_name;
 use crate::ingest::body::{BadBody, InvalidateBody};
 use crate::ingest::schedule::{Asks, Config, FILE, Malformed, Schedule, When};
-use crate::resolve::{self, Rules};
+use crate::resolve::Rules;
 
 /// Schedules at most: each is looked at whenever one is due.
 const SCHEDULES_MAX: usize = 1000;
@@ -35,8 +35,7 @@ pub(super) fn schedules(from: &mut Reader, instance: &Instance) -> Config {
 }
 
 /// What only the graph can tell: with `graph.strict_types` a run would be refused.
-pub(super) fn check(config: &Config, rules: &resolve::Config, from: &mut Reader) {
-    let Ok(rules) = Rules::new(rules) else { return };
+pub(super) fn check(config: &Config, rules: &Rules, from: &mut Reader) {
     for (index, schedule) in config.schedules.iter().enumerate().filter(|_| rules.is_strict()) {
         for (name, _) in rules.unknown_types(&schedule.asks.selectors) {
             let key = format!("schedules[{index}].invalidate");

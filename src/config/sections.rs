@@ -1,6 +1,7 @@
 //! The concerns that need little more than their own keys: instance, listener, store, journal,
 //! stream and log; and the warnings, which look at all of them together.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use url::Url;
@@ -58,6 +59,7 @@ pub(super) fn server(from: &mut Reader) -> server::Config {
         body_time_max: from.ms("control.body_ms_max"),
         body_bytes_max: from.count("control.body_bytes_max"),
         metrics_public: from.flag("control.metrics_public"),
+        require_https: from.flag("control.require_https"),
         drain_time_max: from.ms("control.drain_ms_max"),
         wait_time_max: from.ms("limits.wait_ms_max"),
     }
@@ -107,6 +109,7 @@ pub(super) fn announce(from: &mut Reader) -> announce::Config {
         ping_every: from.seconds("stream.ping_s"),
         queue_events_max: from.count("stream.queue_events_max"),
         retry: from.ms("stream.retry_ms"),
+        aliases: BTreeMap::new(),
     }
 }
 

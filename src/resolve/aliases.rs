@@ -45,6 +45,13 @@ impl Aliases {
         self.explicit == other.explicit
     }
 
+    /// Each configured name with the spelling that others are told.
+    pub(super) fn told(&self) -> BTreeMap<String, String> {
+        let told =
+            |(name, meant): (&String, &TypeName)| (name.clone(), self.canonical(meant).to_string());
+        self.explicit.iter().map(told).collect()
+    }
+
     /// The one spelling of a name.
     pub fn canonical(&self, name: &TypeName) -> TypeName {
         let target = self.explicit.get(name.as_str()).unwrap_or(name);

@@ -94,6 +94,11 @@ impl Rules {
         self.aliases.canonical(name)
     }
 
+    /// The names that stand for a type by configuration, each with the spelling that is told.
+    pub fn aliases(&self) -> BTreeMap<String, String> {
+        self.aliases.told()
+    }
+
     /// Whether unknown types are to be refused, and the ones there are, each with the nearest known
     /// name.
     pub fn unknown_types(&self, selectors: &Selectors) -> Vec<(TypeName, Option<TypeName>)> {

@@ -19,6 +19,8 @@ pub struct Config {
     pub body_time_max: Duration,
     /// Bytes of a request body.
     pub body_bytes_max: usize,
+    /// Whether what did not come over HTTPS is refused, but for health checks and this host itself.
+    pub require_https: bool,
     /// Whether `/metrics` answers without credentials.
     pub metrics_public: bool,
     /// Time a stop waits for what is running.

@@ -10,6 +10,7 @@ mod call;
 mod config;
 mod crowd;
 mod guard;
+mod https;
 mod line;
 mod listen;
 pub mod openapi;
@@ -17,6 +18,7 @@ mod reload;
 mod respond;
 mod routes;
 mod sse;
+mod timing;
 mod websocket;
 
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use std::time::{Duration, Instant};
 pub use config::Config;
 pub use listen::Listener;
 pub use reload::{Outcome, Reloads, Request};
+pub use timing::Timings;
 
 use crate::announce::Tickets;
 use crate::deliver::identity::BootNonce;
@@ -51,6 +54,8 @@ pub struct Control {
     pub wait_time_max: Live<Duration>,
     /// Reads the settings again.
     pub reloads: Reloads,
+    /// How long answers took.
+    pub timings: Timings,
     /// For the uptime.
     pub started: Instant,
 }

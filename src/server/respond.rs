@@ -101,6 +101,13 @@ impl Problem {
         self.with(CONNECTION, "close")
     }
 
+    /// The same where there is a body that was not read: a client that is not told would send its
+    /// next request into a closed connection.
+    #[must_use]
+    pub fn closing_if(self, has_body: bool) -> Self {
+        if has_body { self.closing() } else { self }
+    }
+
     fn at(mut self, pointer: Option<String>) -> Self {
         self.pointer = pointer;
         self

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use hyper::body::Incoming;
@@ -15,7 +16,8 @@ use matchit::Router;
 use super::call::Call;
 use super::line::Line;
 use super::respond::{Answer, Handled, Problem};
-use super::{Control, api, guard, openapi};
+use super::timing::Timed;
+use super::{Control, api, guard, https, openapi};
 use crate::domain::{Principal, Role};
 use crate::gate::Rejected;
 
@@ -37,18 +39,23 @@ type Handler = fn(Arc<Control>, Call) -> BoxFuture<'static, Handled>;
 /// One line of the table.
 pub struct Route {
     method: Method,
+    /// The same as a word that lives as long as the table.
+    word: &'static str,
     path: &'static str,
     needs: Needs,
     handler: Handler,
+    timed: Timed,
 }
 
 macro_rules! routes {
     ($($method:ident $path:literal $needs:ident $handler:path;)+) => {
         vec![$(Route {
             method: Method::$method,
+            word: stringify!($method),
             path: $path,
             needs: Needs::$needs,
             handler: |control, call| Box::pin($handler(control, call)),
+            timed: Timed::default(),
         }),+]
     };
 }
@@ -102,6 +109,9 @@ fn routes() -> Vec<Route> {
     }
 }
 
+/// What stands for a route where there is none.
+const ASTRAY: (&str, &str) = ("any", "none");
+
 /// What is served, for the description of it.
 pub fn served() -> impl Iterator<Item = (Method, &'static str, Needs)> {
     routes().into_iter().map(|route| (route.method, route.path, route.needs))
@@ -111,6 +121,8 @@ pub fn served() -> impl Iterator<Item = (Method, &'static str, Needs)> {
 pub struct Table {
     control: Arc<Control>,
     router: Router<HashMap<Method, Route>>,
+    /// Of what leads to no route.
+    astray: Timed,
 }
 
 impl Table {
@@ -124,44 +136,61 @@ impl Table {
         for (path, methods) in by_path {
             router.insert(path, methods).expect("the paths of the table do not overlap");
         }
-        Self { control, router }
+        Self { control, router, astray: Timed::default() }
     }
 
     /// Answers one request, whatever it is.
     pub async fn answer(&self, request: Request<Incoming>, socket: IpAddr, line: Line) -> Answer {
+        let began = Instant::now();
         let has_body = has_body(request.headers());
-        let answered = match self.admit(request, socket, line).await {
-            Ok((handler, call)) => handler(Arc::clone(&self.control), call).await,
-            // The body was not read, so the connection ends; a client that is not told would send
-            // its next request into a closed one.
-            Err(problem) if has_body => Err(problem.closing()),
-            Err(problem) => Err(problem),
+        let found = guard::check(&request).and_then(|()| self.find(&request));
+        let (names, timed, answered) = match found {
+            Ok((route, param)) => {
+                let admitted = self.admit(route, param, request, socket, line).await;
+                let answered = match admitted {
+                    Ok(call) => (route.handler)(Arc::clone(&self.control), call).await,
+                    Err(problem) => Err(problem.closing_if(has_body)),
+                };
+                ((route.word, route.path), &route.timed, answered)
+            }
+            Err(problem) => (ASTRAY, &self.astray, Err(problem.closing_if(has_body))),
         };
-        answered.unwrap_or_else(Problem::into_answer)
+        let answer = answered.unwrap_or_else(Problem::into_answer);
+        self.control.timings.note(names, timed, answer.status(), began.elapsed());
+        answer
     }
 
-    /// Everything that is judged before the body is looked at.
-    async fn admit(
-        &self,
-        mut request: Request<Incoming>,
-        socket: IpAddr,
-        line: Line,
-    ) -> Result<(Handler, Call), Problem> {
-        guard::check(&request)?;
-        // In HTTP/1.0 the header has no meaning (RFC 9110 7.8).
-        let asks = request.version() == Version::HTTP_11 && request.headers().contains_key(UPGRADE);
-        let upgrade = asks.then(|| hyper::upgrade::on(&mut request));
-        let (parts, body) = request.into_parts();
-        let path = parts.uri.path();
-        let found = self.router.at(path).ok();
+    /// The route, and the part of its path in braces, decoded.
+    fn find(&self, request: &Request<Incoming>) -> Result<(&Route, String), Problem> {
+        let found = self.router.at(request.uri().path()).ok();
         let found = found.ok_or_else(|| Problem::not_found("nothing is served here"))?;
-        let Some(route) = found.value.get(&parts.method) else {
+        let Some(route) = found.value.get(request.method()) else {
             let mut allow: Vec<&str> = found.value.keys().map(Method::as_str).collect();
             allow.sort_unstable();
             return Err(Problem::method_not_allowed(&allow.join(", ")));
         };
         let param = found.params.iter().next().map(|(_, value)| decode(value)).transpose()?;
+        Ok((route, param.unwrap_or_default()))
+    }
+
+    /// Everything that is judged before the body is looked at.
+    async fn admit(
+        &self,
+        route: &Route,
+        param: String,
+        mut request: Request<Incoming>,
+        socket: IpAddr,
+        line: Line,
+    ) -> Result<Call, Problem> {
+        // In HTTP/1.0 the header has no meaning (RFC 9110 7.8).
+        let asks = request.version() == Version::HTTP_11 && request.headers().contains_key(UPGRADE);
+        let upgrade = asks.then(|| hyper::upgrade::on(&mut request));
+        let (parts, body) = request.into_parts();
         let gate = &self.control.pipeline.gate;
+        if self.control.config.require_https {
+            let proxies = &gate.config().trusted_proxies;
+            https::check(route.path, &parts.headers, socket, proxies)?;
+        }
         let forwarded: Vec<&str> = parts
             .headers
             .get_all("x-forwarded-for")
@@ -186,17 +215,16 @@ impl Table {
         if matches!(parts.method, Method::GET | Method::HEAD) && has_body(&parts.headers) {
             return Err(Problem::bad_request("unexpected_body", "a body has no meaning here"));
         }
-        let call = Call {
+        Ok(Call {
             query: parts.uri.query().map(ToOwned::to_owned),
-            param: param.unwrap_or_default(),
+            param,
             headers: parts.headers,
             body,
             address,
             who,
             line,
             upgrade,
-        };
-        Ok((route.handler, call))
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::support::{Frame, Node, Spec, Sse, eventually};
+use crate::support::{Frame, Node, Spec, Sse, StubPeer, eventually};
 
 async fn clear(node: &Node, ids: std::ops::Range<u32>) {
     for id in ids {
@@ -46,6 +46,30 @@ async fn an_update_tells_type_id_action_and_cause() {
     let cascade = stream.next_of("app-update").await.expect("the cascade");
     assert_eq!(cascade.data["type"], "feed");
     assert_eq!(cascade.data["cause"], json!(["posts"]));
+}
+
+/// S3 3.9: a new entity is one entry of the graph and one of the aliases: it clears what depends on
+/// it, is mirrored in the plural, and readers are told by what other name they may know it.
+#[tokio::test]
+async fn a_new_entity_is_known_to_graph_mirrors_and_readers_by_one_table() {
+    let peer = StubPeer::start().await;
+    let spec = Spec::new("a").set("dependencies.feed", "[\"posts\", \"reviews\"]");
+    let node = spec.set("aliases", "{ rating = \"reviews\" }").mirrors([peer.name()]);
+    let node = node.start().await;
+    let mut stream = Sse::open(&node, None).await;
+    let hello = stream.next().await.expect("the stream begins");
+    assert_eq!(hello.data["aliases"]["rating"], "reviews", "{}", hello.data);
+    for name in ["review", "rating"] {
+        node.invalidate(json!({ "type": name })).await;
+        let told = stream.next_of("app-update").await.expect("an update");
+        assert_eq!(told.data["type"], "reviews");
+        let cascade = stream.next_of("app-update").await.expect("the cascade");
+        assert_eq!(cascade.data["type"], "feed");
+    }
+    eventually("the mirror is told", async || !peer.bodies().is_empty()).await;
+    let bodies = peer.bodies();
+    let plural = r#"{"type":"reviews","mirror":false}"#;
+    assert!(bodies.iter().all(|body| body == plural), "{bodies:?}");
 }
 
 /// Each event once and in order, over a reconnect and over two kinds of restart.

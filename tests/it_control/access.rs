@@ -32,6 +32,10 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("POST", "/api/mirrors/x/retry", "ADMIN"),
     ("POST", "/api/mirrors/x/ping", "ADMIN"),
     ("POST", "/api/reload", "ADMIN"),
+    ("GET", "/api/schedules", "TRAINER"),
+    ("POST", "/api/schedules/x/run", "ADMIN"),
+    ("POST", "/api/schedules/x/pause", "ADMIN"),
+    ("POST", "/api/schedules/x/resume", "ADMIN"),
     ("POST", "/api/stream/ticket", "TRAINER"),
 ];
 
@@ -212,4 +216,23 @@ async fn a_spoofed_address_passes_no_list() {
         .await;
     assert_eq!(ask(&behind, &forwarded(&behind, "10.0.0.1")).await.0.status, 200);
     assert_eq!(ask(&behind, &forwarded(&behind, "10.0.0.1, 192.0.2.1")).await.0.status, 403);
+}
+
+/// S1 1.24: HTTPS only, as a proxy in front tells it.
+#[tokio::test]
+async fn what_came_in_the_clear_is_refused_where_https_is_required() {
+    let node = Spec::new("a")
+        .set("control.require_https", true)
+        .set("control.trusted_proxies", "[\"127.0.0.1/32\"]")
+        .start()
+        .await;
+    let says = |path: &str, proto: &str| {
+        let usual = usual(&node);
+        format!("GET {path} HTTP/1.1\r\n{usual}X-Forwarded-Proto: {proto}\r\n\r\n")
+    };
+    let (reply, _) = ask(&node, &says("/api/cache/versions", "http")).await;
+    assert_eq!((reply.status, reply.code().as_str()), (403, "https_required"));
+    assert_eq!(ask(&node, &says("/api/cache/versions", "https")).await.0.status, 200);
+    assert_eq!(ask(&node, &says("/healthz", "http")).await.0.status, 200);
+    node.get("/api/cache/versions").await.expect(200);
 }

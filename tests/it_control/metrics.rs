@@ -112,6 +112,8 @@ async fn scrape(node: &Node) -> Exposition {
 async fn every_metric_is_documented_and_every_documented_one_is_there() {
     let peer = StubPeer::start().await;
     let node = Spec::new("a").mirrors([peer.name()]).start().await;
+    // The times of answers begin with the first answer.
+    scrape(&node).await;
     let names = scrape(&node).await.names();
     let first_cells = DOCUMENT.lines().filter_map(|line| line.strip_prefix("| `cache_mirror_"));
     let documented: BTreeSet<String> = first_cells
@@ -124,6 +126,22 @@ async fn every_metric_is_documented_and_every_documented_one_is_there() {
     assert!(answer.value("process_start_time_seconds") > 1.6e9);
     let failed = format!("deliveries_total{{peer=\"{}\",outcome=\"failed\"}}", peer.name());
     assert_eq!(answer.value(&failed) as u64, 0, "a count is there before it counts");
+}
+
+/// S1 1.26: how long answers took, by route and by how they ended, and never by what was asked for.
+#[tokio::test]
+async fn answers_are_timed_by_the_line_of_the_table() {
+    let node = Spec::new("a").start().await;
+    for id in ["1", "2"] {
+        node.get(&format!("/api/cache/entries/{id}")).await;
+    }
+    assert_eq!(node.get("/no/such/thing").await.status, 404);
+    let answer = scrape(&node).await;
+    let count = |labels: &str| answer.value(&format!("request_seconds_count{{{labels}}}")) as u64;
+    let entries = r#"method="GET",route="/api/cache/entries/{*key}",status="4xx""#;
+    assert_eq!(count(entries), 2);
+    assert_eq!(count(r#"method="any",route="none",status="4xx""#), 1);
+    assert!(answer.samples.keys().all(|sample| !sample.contains("such")));
 }
 
 #[tokio::test]

@@ -315,6 +315,7 @@ fn announce_config() -> announce::Config {
         ping_every: Duration::from_secs(25),
         queue_events_max: 256,
         retry: Duration::from_secs(3),
+        aliases: std::collections::BTreeMap::new(),
     }
 }
 

@@ -29,7 +29,7 @@ fn all_sorts() -> Vec<Frame> {
     selectors.insert(entity("pages", "4\"2\u{2028}\\"));
     selectors.insert(Selector::Tag(Label::parse("</script>é🦀").expect("tag")));
     let told = Event { cascade: whole("feed"), ..event(selectors) };
-    let mut frames = vec![hello("he\"re", 9, 2, true, 3000)];
+    let mut frames = vec![hello("he\"re", 9, (2, true), &config())];
     frames.extend(app_updates(&told));
     frames.extend([resync(Some("3-7".into()), "gap"), resync(None, "gap"), ping(), goodbye(1500)]);
     frames
@@ -47,7 +47,7 @@ fn both_forms_say_the_same() {
 #[test]
 fn the_bytes_of_each_form() {
     let frames = [
-        hello("here", 9, 0, false, 3000),
+        hello("here", 9, (0, false), &config()),
         Frame { id: Some("1-181".into()), ..ping() },
         goodbye(1500),
     ];

@@ -97,10 +97,13 @@ fn ids_are_read_back() {
 
 #[test]
 fn the_other_frames() {
-    let first = Sse::of(&[hello("here", 9, 2, true, 3000)]);
+    let first = Sse::of(&[hello("here", 9, (2, true), &config())]);
     let [first] = &hear(&[first])[..] else { panic!("one frame") };
     let data = json!({ "instance": "here", "version": 9, "replayed": 2, "gap": true });
     assert_eq!((first.event.as_str(), &first.data, &first.id), ("hello", &data, &None));
+    let aliases = [("article".to_owned(), "posts".to_owned())].into();
+    let named = hello("here", 9, (0, false), &Config { aliases, ..config() });
+    assert_eq!(hear(&[Sse::of(&[named])])[0].data["aliases"], json!({ "article": "posts" }));
     let frames = [resync(Some("3-7".into()), "gap"), ping(), goodbye(1500)];
     let frames = hear(&[Sse::of(&frames)]);
     let names: Vec<_> = frames.iter().map(|frame| frame.event.as_str()).collect();

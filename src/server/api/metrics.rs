@@ -50,6 +50,7 @@ fn expose(control: &Control) -> Result<String, fmt::Error> {
     backlogs(&mirrors, &mut states);
     let mut text = String::with_capacity(16 * 1024);
     counters().encode(&mut text)?;
+    control.timings.encode(&mut text)?;
     encode_registry(&mut text, &states)?;
     encode_eof(&mut text)?;
     Ok(text)

@@ -14,7 +14,7 @@ pub type Codes = BTreeMap<u16, BTreeSet<&'static str>>;
 /// On any route.
 const ANY: &[(u16, &[&str])] = &[
     (400, &["bad_framing", "bad_host", "bad_path", "bad_target", "bad_upgrade", "unexpected_body"]),
-    (403, &["address_not_allowed"]),
+    (403, &["address_not_allowed", "https_required"]),
     (405, &["method_not_allowed"]),
     (414, &["target_too_long"]),
     (417, &["unknown_expect"]),
