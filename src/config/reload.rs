@@ -15,13 +15,14 @@ use crate::deliver::PeerConfig;
 use crate::deliver::beside::Neighbour;
 
 /// Keys, and beginnings of keys, that need a restart: what is bound, opened, or sized at a start.
-const FIXED: [&str; 16] = [
+const FIXED: [&str; 17] = [
     "instance.",
     "control.listen",
     "control.connections_max",
     "control.connections_per_address_max",
     "control.metrics_public",
     "control.require_https",
+    "control.dev",
     "control.header_ms_max",
     "control.body_ms_max",
     "control.body_bytes_max",

@@ -60,6 +60,7 @@ pub(super) fn server(from: &mut Reader) -> server::Config {
         body_bytes_max: from.count("control.body_bytes_max"),
         metrics_public: from.flag("control.metrics_public"),
         require_https: from.flag("control.require_https"),
+        is_dev: from.flag("control.dev"),
         drain_time_max: from.ms("control.drain_ms_max"),
         wait_time_max: from.ms("limits.wait_ms_max"),
     }
@@ -175,7 +176,21 @@ pub(super) fn warn(settings: &Settings, from: &mut Reader) {
         let names = in_clear.join(", ");
         from.warn(format!("passwords and tokens go unencrypted to {names} (use https URLs)"));
     }
-    if !settings.server.listen.ip().to_canonical().is_loopback() && settings.gate.allow.is_empty() {
+    let is_loopback = settings.server.listen.ip().to_canonical().is_loopback();
+    if settings.server.is_dev && is_loopback {
+        from.warn(
+            "control.dev is on: a GET of /api/revalidate/{name} clears, which is for a developer's \
+             own machine (turn it off everywhere else)",
+        );
+    } else if settings.server.is_dev {
+        from.warn(format!(
+            "DANGER: control.dev is on and control.listen is {}: a GET of /api/revalidate/{{name}} \
+             clears, and whoever reaches this address may try passwords on it (turn control.dev \
+             off, or listen on loopback)",
+            settings.server.listen
+        ));
+    }
+    if !is_loopback && settings.gate.allow.is_empty() {
         from.warn(format!(
             "control.listen is {}: reachable from outside this host, and auth.allow is empty (name \
              the networks of your peers and applications in auth.allow, or listen on loopback)",

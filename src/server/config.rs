@@ -23,6 +23,8 @@ pub struct Config {
     pub require_https: bool,
     /// Whether `/metrics` answers without credentials.
     pub metrics_public: bool,
+    /// Whether routes are served that are for a developer's own machine.
+    pub is_dev: bool,
     /// Time a stop waits for what is running.
     pub drain_time_max: Duration,
     /// Longest `?wait`.

@@ -112,6 +112,13 @@ fn routes() -> Vec<Route> {
 /// What stands for a route where there is none.
 const ASTRAY: (&str, &str) = ("any", "none");
 
+/// Served besides where `control.dev` is on. Not described: nobody is to build on it.
+fn dev_routes() -> Vec<Route> {
+    routes! {
+        GET    "/api/revalidate/{name}"            Nothing    api::compat::by_hand::get;
+    }
+}
+
 /// What is served, for the description of it.
 pub fn served() -> impl Iterator<Item = (Method, &'static str, Needs)> {
     routes().into_iter().map(|route| (route.method, route.path, route.needs))
@@ -129,7 +136,8 @@ impl Table {
     /// Builds the table.
     pub fn new(control: Arc<Control>) -> Self {
         let mut by_path: HashMap<&'static str, HashMap<Method, Route>> = HashMap::new();
-        for route in routes() {
+        let dev = control.config.is_dev.then(dev_routes);
+        for route in routes().into_iter().chain(dev.into_iter().flatten()) {
             by_path.entry(route.path).or_default().insert(route.method.clone(), route);
         }
         let mut router = Router::new();

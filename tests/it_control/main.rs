@@ -9,6 +9,7 @@ mod support;
 
 mod access;
 mod bodies;
+mod by_hand;
 mod canary;
 mod compat;
 mod crowds;

@@ -252,6 +252,13 @@ fn warnings_are_few_and_useful() {
     let open = Scene::new().and_flag("control.listen", "0.0.0.0:4400");
     assert!(has(&open, "auth.allow is empty"));
     assert!(!has(&open.and_flag("auth.allow", "10.0.0.0/8"), "auth.allow"));
+    let dev = Scene::new().and_flag("control.dev", "true");
+    assert!(has(&dev, "control.dev is on: a GET") && !has(&dev, "DANGER"));
+    let wide = Scene::new()
+        .and_flag("control.dev", "true")
+        .and_flag("control.listen", "0.0.0.0:4400")
+        .and_flag("auth.allow", "10.0.0.0/8");
+    assert!(has(&wide, "DANGER: control.dev is on and control.listen is 0.0.0.0:4400"));
     let clear = Scene::new()
         .and_flag("mirrors.urls", "http://10.0.0.7,http://localhost:1")
         .and_flag("mirrors.allow_http", "true");

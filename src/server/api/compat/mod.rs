@@ -5,6 +5,7 @@
 //! before a handler runs is a problem document here as anywhere.
 
 pub mod admin;
+pub mod by_hand;
 pub mod hooks;
 pub mod named;
 pub mod paths;

@@ -12,10 +12,11 @@ use serde::Serialize;
 
 use super::{Asked, failed, submit, throttled};
 use crate::activity::{Activity, Kind, Level};
+use crate::domain::Principal;
 use crate::gate::Rejected;
 use crate::server::Control;
 use crate::server::call::Call;
-use crate::server::respond::{Handled, json_answer};
+use crate::server::respond::{Answer, Handled, json_answer};
 use crate::support::clock;
 
 /// What was cleared by its name.
@@ -37,27 +38,51 @@ struct Named<'a> {
 /// Clears what the name stands for.
 pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
     call.read(&control.config).await?;
-    let gate = &control.pipeline.gate;
+    let header = authorization(&call).map(ToOwned::to_owned);
+    match judge(&control, &call, header.as_deref()).await {
+        Ok(who) => clear(&control, &call, who).await,
+        Err(rejected) => Ok(refused(&call, rejected)),
+    }
+}
+
+/// The one `Authorization` header; several are none.
+pub(super) fn authorization(call: &Call) -> Option<&str> {
     let mut headers = call.headers.get_all(AUTHORIZATION).iter();
-    let header = match (headers.next(), headers.next()) {
+    match (headers.next(), headers.next()) {
         (Some(one), None) => one.to_str().ok(),
         _ => None,
-    };
+    }
+}
+
+/// Who holds the secret, or a token whose role may.
+pub(super) async fn judge(
+    control: &Control,
+    call: &Call,
+    header: Option<&str>,
+) -> Result<Principal, Rejected> {
+    let gate = &control.pipeline.gate;
     gate.learn_key(header).await;
-    let who = gate.authenticate_revalidator(header, call.address);
-    let who = match who.and_then(|who| gate.check_rate(&who).map(|()| who)) {
-        Ok(who) => who,
-        Err(rejected @ Rejected::TooMany(_)) => return Ok(throttled(rejected)),
-        Err(rejected) => {
-            tell_refused(&call, &rejected);
-            return Ok(failed(StatusCode::FORBIDDEN, "Forbidden", None));
-        }
-    };
+    let who = gate.authenticate_revalidator(header, call.address)?;
+    gate.check_rate(&who)?;
+    Ok(who)
+}
+
+/// The refusal that callers of this route know.
+pub(super) fn refused(call: &Call, rejected: Rejected) -> Answer {
+    if matches!(rejected, Rejected::TooMany(_)) {
+        return throttled(rejected);
+    }
+    tell_refused(call, &rejected.to_string());
+    failed(StatusCode::FORBIDDEN, "Forbidden", None)
+}
+
+/// Clears it for somebody who may.
+pub(super) async fn clear(control: &Control, call: &Call, who: Principal) -> Handled {
     let Some(selectors) = control.pipeline.rules.get().named(&call.param) else {
         return Ok(failed(StatusCode::NOT_FOUND, "Unknown name", None));
     };
     let asked = Asked { selectors, ..Asked::default() };
-    match submit(&control, &call, who, asked).await {
+    match submit(control, call, who, asked).await {
         Ok(_) => {
             let timestamp = clock::rfc3339(clock::wall_ms());
             let revalidated = Named { name: &call.param, timestamp };
@@ -74,14 +99,15 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
     }
 }
 
-fn tell_refused(call: &Call, rejected: &Rejected) {
+/// A line for who looks after the instance; the secret that was tried is not in it.
+pub(super) fn tell_refused(call: &Call, why: &str) {
     Activity {
         level: Level::Warn,
         event: Kind::Revalidate,
         msg: "Revalidation forbidden",
         address: Some(&call.address.to_string()),
         status: Some("refused"),
-        error: Some(&rejected.to_string()),
+        error: Some(why),
         ..Activity::default()
     }
     .emit();
