@@ -68,6 +68,7 @@ fn tell_instance(server: &str, stats: &Value, versions: &Value) -> Result<(), Ex
     if versions["version"].as_u64() > Some(0) {
         print::line("          (use \"cache-mirror events\" to see what was cleared)")?;
     }
+    print::line(format_args!("dashboard {server}/dashboard"))?;
     tell_store(&stats["store"])?;
     let journal = &stats["journal"];
     print::line(format_args!(

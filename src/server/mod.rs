@@ -9,6 +9,7 @@ mod body;
 mod call;
 mod config;
 mod crowd;
+mod dashboard;
 mod guard;
 mod https;
 mod line;

@@ -17,7 +17,7 @@ use super::call::Call;
 use super::line::Line;
 use super::respond::{Answer, Handled, Problem};
 use super::timing::Timed;
-use super::{Control, api, guard, https, openapi};
+use super::{Control, api, dashboard, guard, https, openapi};
 use crate::domain::{Principal, Role};
 use crate::gate::Rejected;
 
@@ -83,10 +83,10 @@ fn routes() -> Vec<Route> {
         POST   "/api/mirrors/{name}/resume"        Admin      api::mirrors::resume;
         POST   "/api/mirrors/{name}/retry"         Admin      api::mirrors::retry;
         POST   "/api/mirrors/{name}/ping"          Admin      api::mirrors::ping;
-        GET    "/api/schedules"                   Read       api::schedules::list;
-        POST   "/api/schedules/{id}/run"          Admin      api::schedules::run;
-        POST   "/api/schedules/{id}/pause"        Admin      api::schedules::pause;
-        POST   "/api/schedules/{id}/resume"       Admin      api::schedules::resume;
+        GET    "/api/schedules"                    Read       api::schedules::list;
+        POST   "/api/schedules/{id}/run"           Admin      api::schedules::run;
+        POST   "/api/schedules/{id}/pause"         Admin      api::schedules::pause;
+        POST   "/api/schedules/{id}/resume"        Admin      api::schedules::resume;
         POST   "/api/reload"                       Admin      api::reload::post;
         POST   "/api/cache/hooks/{name}"           Invalidate api::compat::hooks::post;
         GET    "/api/admin/cache/stats"            Read       api::compat::admin::stats;
@@ -104,6 +104,8 @@ fn routes() -> Vec<Route> {
         HEAD   "/healthz"                          Nothing    api::identity::healthy;
         GET    "/readyz"                           Nothing    api::identity::ready;
         HEAD   "/readyz"                           Nothing    api::identity::ready;
+        GET    "/dashboard"                        Nothing    dashboard::page;
+        GET    "/dashboard/{file}"                 Nothing    dashboard::file;
         GET    "/openapi.json"                     Read       openapi::get;
         GET    "/metrics"                          Nothing    api::metrics::get;
     }

@@ -14,6 +14,7 @@ mod canary;
 mod compat;
 mod crowds;
 mod curl;
+mod dashboard;
 mod entries;
 mod framing;
 mod groups;

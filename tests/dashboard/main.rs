@@ -1,0 +1,10 @@
+//! The dashboard in a real browser, in front of real instances: what an operator sees and does.
+//!
+//! `CACHE_MIRROR_SCREENSHOTS=DIR` keeps pictures of it.
+
+#[path = "../it/support/mod.rs"]
+mod support;
+
+mod browser;
+mod scenes;
+mod shape;
