@@ -65,6 +65,8 @@ type Shown = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 async fn shown() -> Shown {
     let peer = StubPeer::start().await;
     let node = Spec::new("a").mirrors([peer.name()]).start().await;
+    // The times of answers begin with the first answer.
+    node.get("/metrics").await.expect(200);
     let text = String::from_utf8(node.get("/metrics").await.body.to_vec()).expect("text");
     let mut shown = Shown::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
