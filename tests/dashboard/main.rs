@@ -1,4 +1,5 @@
-//! The dashboard in a real browser, in front of real instances: what an operator sees and does.
+//! A real browser in front of real instances: what an operator sees and does on the dashboard, and
+//! what a visitor's page is told.
 //!
 //! `CACHE_MIRROR_SCREENSHOTS=DIR` keeps pictures of it.
 
@@ -8,3 +9,4 @@ mod support;
 mod browser;
 mod scenes;
 mod shape;
+mod visitor;

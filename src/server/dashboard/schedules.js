@@ -3,24 +3,15 @@
 import { get, post } from "./api.js";
 import { act, badge, byId, el, facts, kindOf, moment, reconcile, say } from "./view.js";
 
-// An instance without schedules need not be asked for them again and again.
-let isServed = true;
-
 export function clear() {
-  isServed = true;
   byId("schedules").replaceChildren();
   byId("schedules-panel").hidden = true;
 }
 
 export async function refresh() {
-  if (!isServed) return;
-  const answer = await get("api/schedules").catch((error) => {
-    if (error.status !== 404) throw error;
-    isServed = false;
-    return { schedules: [] };
-  });
-  byId("schedules-panel").hidden = answer.schedules.length === 0;
-  reconcile(byId("schedules"), answer.schedules, (one) => one.id, create, update);
+  const { schedules } = await get("api/schedules");
+  byId("schedules-panel").hidden = schedules.length === 0;
+  reconcile(byId("schedules"), schedules, (one) => one.id, create, update);
 }
 
 function create({ id }) {
