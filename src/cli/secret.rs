@@ -7,11 +7,13 @@ use clap::{Args as ClapArgs, Subcommand};
 use serde_json::json;
 
 use super::{Exit, HELP, print};
+use crate::deliver::Signer;
 
 pub const EXAMPLES: &str = "\
 Examples:
   cache-mirror secret generate
-  cache-mirror secret generate --bytes 64 > jwt.secret";
+  cache-mirror secret generate --bytes 64 > jwt.secret
+  cache-mirror secret generate --webhook > signing.secret    for signatures of webhooks";
 
 /// Arguments of `secret`.
 #[derive(Debug, ClapArgs)]
@@ -28,13 +30,22 @@ enum What {
         /// How many bytes, before base64; 32 is as strong as anything it is used with
         #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(16..=1024))]
         bytes: u16,
+        /// As webhook signatures want it: whsec_ in front, 24 to 64 bytes
+        #[arg(long)]
+        webhook: bool,
     },
 }
 
 /// Makes one and prints it.
 pub fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
-    let What::Generate { bytes } = args.what;
-    let secret = random(usize::from(bytes))?;
+    let What::Generate { bytes, webhook } = args.what;
+    let mut secret = random(usize::from(bytes))?;
+    if webhook {
+        if !Signer::SECRET_BYTES.contains(&usize::from(bytes)) {
+            return Err(Exit::Usage("--webhook takes --bytes from 24 to 64".into()));
+        }
+        secret.insert_str(0, Signer::SECRET_PREFIX);
+    }
     if is_json { print::json(&json!({ "secret": secret })) } else { print::line(secret) }
 }
 

@@ -59,7 +59,7 @@ const SPECIAL: [(&str, Kind); 18] = [
 
 /// Keys, and fields of tables, that are never shown. Each may also be given as `KEY_file`, the
 /// fields as far as they name one.
-const SECRETS: [&str; 26] = [
+const SECRETS: [&str; 28] = [
     "revalidate.secret",
     "revalidate.token",
     "secret",
@@ -79,6 +79,8 @@ const SECRETS: [&str; 26] = [
     "compat.revalidate_secret",
     "compat.revalidate_secret_previous",
     "alerts.webhook",
+    "alerts.signing_secret",
+    "alerts.signing_secret_previous",
     "password",
     "password_hash",
     "password_hash_previous",

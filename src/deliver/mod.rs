@@ -18,6 +18,7 @@ mod limiter;
 pub mod mirror;
 mod peer;
 mod ping;
+mod signature;
 mod tell;
 mod telling;
 mod verdict;
@@ -37,6 +38,7 @@ pub use config::{Config, Credentials, Errand, Login, LoginRequest, Means, Mint, 
 pub use forecast::Forecast;
 pub use limiter::Limiter;
 pub use ping::{Asker, Ping};
+pub use signature::Signer;
 pub use view::PeerView;
 pub use worker::{INVALIDATE_PATH, VIA};
 

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{INVALIDATE, Node, Reply, Spec, StubPeer, eventually, free_port};
+use crate::support::{
+    INVALIDATE, Node, Reply, Spec, StubPeer, eventually, free_port, webhook_signature,
+};
 
 const HOOK: &str = "/services/T0/a-secret-path";
 
@@ -42,6 +44,7 @@ async fn a_dead_mirror_and_its_return_are_told_once_each() {
         .mirrors([mirror.name()])
         .set("alerts.failures", 3)
         .set("alerts.webhook", &url)
+        .set("alerts.signing_secret", "whsec_c2lnbmVkIHdpdGggdGhpcywgYW5kIG5vdGhpbmcgZWxzZQ==")
         .start()
         .await;
     assert!(!is_firing(&node, &mirror.name(), "failures").await);
@@ -61,7 +64,11 @@ async fn a_dead_mirror_and_its_return_are_told_once_each() {
     let expected = expected.map(|(alert, status)| (json!(alert), json!(status)));
     assert_eq!(statuses, expected.iter().map(|(a, s)| (a, s)).collect::<Vec<_>>());
     assert_eq!(told[0]["destination"], mirror.name());
-    assert_eq!(hook.seen_at(HOOK)[0].header("cache-mirror-via"), "a");
+    let first = hook.seen_at(HOOK).remove(0);
+    assert_eq!(first.header("cache-mirror-via"), "a");
+    assert_eq!(first.header("webhook-id"), told[0]["id"]);
+    let signature = webhook_signature(b"signed with this, and nothing else", &first);
+    assert_eq!(first.header("webhook-signature"), signature);
     assert!(!is_firing(&node, &mirror.name(), "failures").await);
     node.logged("the end", |line| line["event"] == "alert" && line["status"] == "resolved").await;
     let firing = alert_lines(&node, "firing");

@@ -40,6 +40,10 @@ fn secrets_are_random_and_of_the_size_asked_for() {
     assert_eq!(one.len(), 32);
     assert_ne!(one, secret(&["secret", "generate"]));
     assert_eq!(secret(&["secret", "generate", "--bytes", "1024"]).len(), 1024);
+    let signing = desk.run(&["secret", "generate", "--webhook"]).ended(0).stdout;
+    let set = format!("alerts.signing_secret={}", signing.trim_end());
+    desk.run(&["config", "check", "--set", &set]).ended(0);
+    desk.run(&["secret", "generate", "--webhook", "--bytes", "65"]).refused(2, "--bytes");
     for bytes in ["15", "1025", "many"] {
         desk.run(&["secret", "generate", "--bytes", bytes]).refused(2, "--bytes");
     }

@@ -90,6 +90,7 @@ fn what_no_module_could_use_is_refused() {
         ("mirrors.login.body", "{email}:{password}", "expected JSON"),
         ("mirrors.login.token_pointer", "", "JSON pointer"),
         ("mirrors.login.expires_pointer", "expires", "JSON pointer"),
+        ("alerts.signing_secret", "whsec_short", "secret generate --webhook"),
         ("alerts.webhook", "hooks.example.org/x", "a whole URL"),
         ("alerts.webhook", "http://hooks.example.org/x", "http only to loopback"),
         ("alerts.webhook", "https://169.254.169.254/x", "metadata"),

@@ -155,6 +155,7 @@ mod tests {
         backlog_age_max: Duration::from_secs(60),
         repeat_every: Duration::from_secs(600),
         webhook: None,
+        signer: None,
     };
 
     /// A destination that owes nothing yet, and a clock in the hand of the test.

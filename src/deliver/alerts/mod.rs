@@ -19,8 +19,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::Delivery;
 use super::peer::{Kind, Pause, Peer};
+use super::{Delivery, Signer};
 use crate::net::Transport;
 use crate::support::clock;
 use judge::{Judge, Sight};
@@ -33,7 +33,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const MESSAGES_MAX: usize = 64;
 
 /// When somebody is to be told, and where.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Config {
     /// Failures in a row of one destination; 0 for never.
     pub failures: u32,
@@ -43,6 +43,8 @@ pub struct Config {
     pub repeat_every: Duration,
     /// Where messages go, beside the log.
     pub webhook: Option<Webhook>,
+    /// Shows whoever gets them that they are ours.
+    pub signer: Option<Signer>,
 }
 
 /// A URL that messages are posted to. Its path may be all the secret there is, so it is not shown.

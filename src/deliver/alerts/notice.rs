@@ -33,7 +33,7 @@ impl End {
 /// One thing to tell.
 #[derive(Debug)]
 pub struct Notice {
-    id: Uuid,
+    pub id: Uuid,
     alert: Alert,
     end: Option<End>,
     sight: Sight,

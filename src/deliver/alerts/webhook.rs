@@ -13,9 +13,11 @@ use tokio::sync::{mpsc, watch};
 
 use super::notice::Notice;
 use super::{Config, Webhook};
+use crate::deliver::Signer;
 use crate::deliver::worker::VIA;
 use crate::net::{Answer, Outgoing, Transport};
 use crate::support::backoff::{Backoff, chance};
+use crate::support::clock;
 
 /// One message, from connect to the last byte of the answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -53,8 +55,12 @@ impl Messenger {
 
     async fn bring(&self, notice: &Notice) {
         for attempt in 1..=TRIES_MAX {
-            let Some(webhook) = self.config.borrow().webhook.clone() else { return };
-            match self.post(&webhook, notice).await {
+            let (webhook, signer) = {
+                let config = self.config.borrow();
+                (config.webhook.clone(), config.signer.clone())
+            };
+            let Some(webhook) = webhook else { return };
+            match self.post(&webhook, signer.as_ref(), notice).await {
                 Ok(status) => return notice.tell_sent(attempt, status),
                 Err(Refusal::Passing(_, least)) if attempt < TRIES_MAX => {
                     tokio::time::sleep(BACKOFF.wait(attempt, chance()).max(least)).await;
@@ -66,14 +72,23 @@ impl Messenger {
         }
     }
 
-    async fn post(&self, webhook: &Webhook, notice: &Notice) -> Result<u16, Refusal> {
-        let request = Outgoing {
+    async fn post(
+        &self,
+        webhook: &Webhook,
+        signer: Option<&Signer>,
+        notice: &Notice,
+    ) -> Result<u16, Refusal> {
+        let mut request = Outgoing {
             method: Method::POST,
             url: webhook.0.clone(),
             headers: vec![(CONTENT_TYPE, "application/json".into()), (VIA, self.instance.clone())],
             body: notice.body(&self.instance).to_string().into(),
             timeout: TIMEOUT,
         };
+        if let Some(signer) = signer {
+            let (id, now_s) = (notice.id.to_string(), clock::wall_ms() / 1000);
+            request.headers.extend(signer.headers(&id, now_s, &request.body));
+        }
         let answer = self.transport.send(request).await.map_err(|failure| {
             // The library's words may hold the URL, and the URL may be the secret.
             let error = format!("{}: {}", webhook.host(), failure.kind.as_str());

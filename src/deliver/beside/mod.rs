@@ -8,7 +8,6 @@
 pub mod purge;
 pub mod revalidate;
 mod send;
-pub mod signature;
 mod tell;
 pub mod template;
 
@@ -20,6 +19,7 @@ use reqwest::Method;
 use reqwest::header::HeaderName;
 use url::Url;
 
+use super::Signer;
 use super::verdict::{Verdict, judge};
 use crate::activity::Kind;
 use crate::domain::{Event, Selector};
@@ -30,7 +30,6 @@ pub use purge::Purge;
 pub use revalidate::{Form, Revalidate};
 pub use send::EVENT_IDS;
 pub(super) use send::event_ids;
-pub use signature::Signer;
 
 /// What is beside this instance.
 #[derive(Debug, Clone, PartialEq)]

@@ -14,8 +14,8 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::Call;
-use super::signature::Signer;
 use super::template::{Facts, Templates, Writing};
+use crate::deliver::Signer;
 use crate::domain::{Event, Selectors, TypeName};
 use crate::journal::Backlog;
 use crate::support::Secret;

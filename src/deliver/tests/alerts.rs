@@ -17,6 +17,7 @@ fn thresholds() -> alerts::Config {
         backlog_age_max: Duration::from_secs(3600),
         repeat_every: Duration::ZERO,
         webhook: Some(Webhook::new(url)),
+        signer: None,
     }
 }
 

@@ -4,6 +4,7 @@
 //! The specification: <https://www.standardwebhooks.com>, scheme `v1` (HMAC-SHA256).
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -11,11 +12,6 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::header::HeaderName;
 
 use crate::support::Secret;
-
-/// What the text of a secret begins with.
-const SECRET_PREFIX: &str = "whsec_";
-/// Bytes of a secret, as the specification recommends them.
-const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
 const ID: HeaderName = HeaderName::from_static("webhook-id");
 const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
@@ -41,6 +37,11 @@ impl fmt::Debug for Signer {
 }
 
 impl Signer {
+    /// What the text of a secret begins with.
+    pub const SECRET_PREFIX: &str = "whsec_";
+    /// Bytes of a secret, as the specification recommends them.
+    pub const SECRET_BYTES: RangeInclusive<usize> = 24..=64;
+
     /// Signs with each of these.
     ///
     /// # Errors
@@ -63,10 +64,10 @@ impl Signer {
 
 fn key(secret: &Secret) -> Result<hmac::Key, &'static str> {
     const EXPECTED: &str = "expected whsec_ and 24 to 64 bytes in base64 (see: cache-mirror secret \
-                            generate)";
-    let text = secret.expose().strip_prefix(SECRET_PREFIX).ok_or(EXPECTED)?;
+                            generate --webhook)";
+    let text = secret.expose().strip_prefix(Signer::SECRET_PREFIX).ok_or(EXPECTED)?;
     let bytes = STANDARD.decode(text).map_err(|_| EXPECTED)?;
-    if !SECRET_BYTES.contains(&bytes.len()) {
+    if !Signer::SECRET_BYTES.contains(&bytes.len()) {
         return Err(EXPECTED);
     }
     Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
