@@ -33,24 +33,12 @@ fn entity(name: &str, id: &str) -> Selector {
 
 fn event(selectors: Selectors) -> Event {
     Event {
-        id: EventId::fresh(),
         seq: 7,
         epoch: 3,
         version: 9,
-        at_ms: 1_000,
-        origin: "here".into(),
-        principal: "admin".into(),
-        source: Source::Api,
         scope: Scope::Local,
-        demand: Demand::new(Mode::Hard, selectors),
-        cascade: Selectors::default(),
         action: Action::Delete,
-        reason: None,
-        changed: vec![],
-        fields: Default::default(),
-        covers: vec![],
-        ends_here: false,
-        quenched_for: None,
+        ..Event::of(Demand::new(Mode::Hard, selectors))
     }
 }
 

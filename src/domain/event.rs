@@ -135,3 +135,30 @@ impl Event {
         std::iter::once(self.id).chain(self.covers.iter().copied())
     }
 }
+
+#[cfg(test)]
+impl Event {
+    /// An event of a test: accepted here, owed to mirrors, and nothing said of it but what it clears.
+    pub fn of(demand: Demand) -> Self {
+        Self {
+            id: EventId::fresh(),
+            seq: 0,
+            epoch: 0,
+            version: 0,
+            at_ms: 1_000,
+            origin: "here".into(),
+            principal: "admin".into(),
+            source: Source::Api,
+            scope: Scope::Mirrored,
+            demand,
+            cascade: Selectors::default(),
+            action: Action::Update,
+            reason: None,
+            changed: vec![],
+            fields: BTreeMap::new(),
+            covers: vec![],
+            ends_here: false,
+            quenched_for: None,
+        }
+    }
+}

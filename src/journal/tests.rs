@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::domain::{
-    Action, Demand, Event, EventId, Label, Mode, Scope, Selector, Selectors, Source, TypeName,
+    Demand, Event, EventId, Label, Mode, Scope, Selector, Selectors, Source, TypeName,
 };
 
 use super::sim::SimDisk;
@@ -59,26 +59,7 @@ fn whole(name: &str) -> Selectors {
 }
 
 fn mirrored(selectors: Selectors) -> Event {
-    Event {
-        id: EventId::fresh(),
-        seq: 0,
-        epoch: 0,
-        version: 0,
-        at_ms: 1_000,
-        origin: "here".to_owned(),
-        principal: "admin".to_owned(),
-        source: Source::Api,
-        scope: Scope::Mirrored,
-        demand: Demand::new(Mode::Hard, selectors),
-        cascade: Selectors::default(),
-        action: Action::Update,
-        reason: None,
-        changed: Vec::new(),
-        fields: Default::default(),
-        covers: Vec::new(),
-        ends_here: false,
-        quenched_for: None,
-    }
+    Event::of(Demand::new(Mode::Hard, selectors))
 }
 
 fn local(selectors: Selectors) -> Event {

@@ -4,9 +4,7 @@ use std::path::PathBuf;
 
 use super::stub::{Stub, good_mirror};
 use super::*;
-use crate::domain::{
-    Action, Demand, Event, EventId, Label, Scope, Selector, Source, Status, TypeName,
-};
+use crate::domain::{Demand, Event, Label, Selector, Status, TypeName};
 use crate::journal::{self, sim::SimDisk};
 use crate::resolve::{self, Rules};
 use crate::support::{Live, Secret};
@@ -59,26 +57,7 @@ pub fn tag(name: &str) -> Selectors {
 }
 
 pub fn mirrored(selectors: Selectors) -> Event {
-    Event {
-        id: EventId::fresh(),
-        seq: 0,
-        epoch: 0,
-        version: 0,
-        at_ms: 1_000,
-        origin: "here".into(),
-        principal: "admin".into(),
-        source: Source::Api,
-        scope: Scope::Mirrored,
-        demand: Demand::new(Mode::Hard, selectors),
-        cascade: Selectors::default(),
-        action: Action::Update,
-        reason: None,
-        changed: vec![],
-        fields: Default::default(),
-        covers: vec![],
-        ends_here: false,
-        quenched_for: None,
-    }
+    Event::of(Demand::new(Mode::Hard, selectors))
 }
 
 /// Workers of one process life.

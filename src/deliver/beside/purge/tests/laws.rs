@@ -12,7 +12,7 @@ use url::{Position, Url};
 
 use super::super::address::{at, host};
 use super::super::*;
-use crate::domain::{Action, EventId, Glob, Scope, Source, TypeName};
+use crate::domain::{Glob, TypeName};
 
 /// A page in a cache.
 #[derive(Debug, Clone)]
@@ -286,26 +286,7 @@ fn page() -> impl Strategy<Value = Page> {
 }
 
 fn event(demand: Demand, cascade: Selectors) -> Event {
-    Event {
-        id: EventId::fresh(),
-        seq: 1,
-        epoch: 0,
-        version: 0,
-        at_ms: 1_000,
-        origin: "here".into(),
-        principal: "admin".into(),
-        source: Source::Api,
-        scope: Scope::Mirrored,
-        demand,
-        cascade,
-        action: Action::Update,
-        reason: None,
-        changed: vec![],
-        fields: Default::default(),
-        covers: vec![],
-        ends_here: false,
-        quenched_for: None,
-    }
+    Event { seq: 1, cascade, ..Event::of(demand) }
 }
 
 fn backlog() -> impl Strategy<Value = Backlog> {
