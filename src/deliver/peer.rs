@@ -21,6 +21,8 @@ use super::{Config, PeerConfig};
 /// Addresses remembered of one peer; a balanced name shows a few.
 const ADDRESSES_MAX: usize = 16;
 /// Answers without identity in a row before a cache-mirror is taken for a legacy server: one stray
+/// Unanswered probes in a row after which one that takes what it is told counts as no cache-mirror.
+const SILENT_AFTER: u32 = 3;
 /// error page of a balancer must not cost it its tags.
 const DOWNGRADE_AFTER: u32 = 3;
 /// Answers as ourselves in a row before a peer is skipped: behind a balanced name, others get a
@@ -84,6 +86,8 @@ pub struct State {
     /// Answers as ourselves in a row.
     pub oneself_in_a_row: u32,
     not_identified_in_a_row: u32,
+    /// Probes in a row that reached it and were not answered.
+    unanswered_in_a_row: u32,
     /// When it was last asked who it is.
     pub probed_at: Option<Instant>,
     /// Held back, and why.
@@ -164,6 +168,7 @@ impl Peer {
         self.with(|state| {
             let before = state.kind.as_str();
             state.probed_at = Some(Instant::now());
+            state.unanswered_in_a_row = 0;
             match answered {
                 Answered::Oneself => {
                     state.oneself_in_a_row += 1;
@@ -187,6 +192,20 @@ impl Peer {
             }
             before != state.kind.as_str()
         })
+    }
+
+    /// Takes that a probe came to nothing.
+    pub fn not_identified(&self, is_reached: bool) {
+        self.with(|state| {
+            state.probed_at = Some(Instant::now());
+            state.unanswered_in_a_row = if is_reached { state.unanswered_in_a_row + 1 } else { 0 };
+        });
+    }
+
+    /// Whether it was asked often enough who it is: where it takes what it is told and does not
+    /// answer that, it is no cache-mirror.
+    pub fn is_silent(&self) -> bool {
+        self.with(|state| state.unanswered_in_a_row >= SILENT_AFTER)
     }
 
     /// Whether it is time to ask who it is.

@@ -223,12 +223,14 @@ impl Worker {
     }
 
     /// The old form, one request per type. What the peer has no words for is skipped once it is
-    /// known to be a legacy server; until then it is held, because it might be a cache-mirror.
+    /// known to be a legacy server; until then it is held, because it might be a cache-mirror. One
+    /// that takes the rest and never says who it is shows by that that it is none.
     async fn send_legacy(&self, backlog: &Backlog, is_known: bool) -> Ended {
         let telling = self.telling(backlog);
         let types = self.shared.sender.known_types();
         let LegacyForm { bodies, unsupported } = legacy_form(&telling.selectors, &types);
-        if !unsupported.is_empty() && !is_known {
+        let is_judged = is_known || (self.peer.is_silent() && !bodies.is_empty());
+        if !unsupported.is_empty() && !is_judged {
             self.fail(backlog, "the peer has not said who it is", None, None);
             return Ended::Later;
         }
@@ -454,7 +456,7 @@ impl Worker {
                 // An endless answer is an answer, and not a cache-mirror's.
                 Err(failure) if failure.kind == FailureKind::TooLarge => (Answered::Legacy, None),
                 Err(failure) => {
-                    self.peer.with(|state| state.probed_at = Some(Instant::now()));
+                    self.peer.not_identified(failure.kind == FailureKind::Timeout);
                     return Err(failure);
                 }
             };

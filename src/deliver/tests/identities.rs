@@ -1,7 +1,7 @@
 //! Who is at the other end: nobody yet, a cache-mirror, ourselves, or by turns (invariant I3b).
 
 use super::scene::journal_config;
-use super::stub::{Stub, good_mirror, identity_with};
+use super::stub::{Stub, good_legacy, good_mirror, identity_with};
 use super::*;
 use crate::domain::Status;
 use crate::journal::sim::SimDisk;
@@ -25,6 +25,24 @@ async fn an_unknown_peer_gets_the_old_form_and_tags_wait() {
     assert!(sends[1].at >= probes[5].at, "not before a probe was answered");
     assert_eq!(sends[1].ids(), [event.id.to_string()]);
     assert_eq!(scene.view().kind, "cache-mirror");
+}
+
+/// A legacy server whose identity path hangs for ever: what it has words for is not held for long,
+/// and what it has none for is skipped once it has shown that it takes the rest.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_never_says_who_it_is_is_told_what_it_understands() {
+    let scene = Scene::with(|asked| match asked.what {
+        What::Probe => Reaction::Fail(FailureKind::Timeout),
+        _ => good_legacy(asked),
+    });
+    let only = scene.tell(tag("x")).await;
+    scene.until("it waits", |scene| scene.view().failures > 5).await;
+    assert_eq!(scene.status(&only), Status::Failed, "it may be a cache-mirror yet");
+    let event = scene.tell(whole("posts")).await;
+    scene.delivered().await;
+    let [send] = &scene.sends()[..] else { panic!("one send") };
+    assert_eq!(send.text, r#"{"type":"posts","mirror":false}"#);
+    assert_eq!(scene.status(&event), Status::Delivered);
 }
 
 /// Where nothing listens, nothing is sent blindly: the attempt failed.
