@@ -138,7 +138,7 @@ impl Event {
 
 #[cfg(test)]
 impl Event {
-    /// An event of a test: accepted here, owed to mirrors, and nothing said of it but what it clears.
+    /// An event of a test: accepted here, owed to mirrors; nothing is said but what it clears.
     pub fn of(demand: Demand) -> Self {
         Self {
             id: EventId::fresh(),
