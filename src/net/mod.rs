@@ -4,12 +4,13 @@
 //! This room knows no cache, no peer and no journal.
 
 mod addresses;
+mod network;
 mod pinned;
+mod tls;
 mod transport;
 
 pub use addresses::{CheckedResolver, is_forbidden, reason_against};
+pub use network::{Config, Network};
 pub use pinned::Names;
-pub use transport::{
-    Answer, ClientError, Config, Failure, FailureKind, Network, Outgoing, Transport, builder,
-    certificates,
-};
+pub use tls::{ClientError, builder, certificates};
+pub use transport::{Answer, Failure, FailureKind, Outgoing, Transport};
