@@ -18,6 +18,8 @@ mod limiter;
 pub mod mirror;
 mod peer;
 mod ping;
+mod probe;
+mod send;
 mod signature;
 mod tell;
 mod telling;

@@ -8,36 +8,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Method;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use reqwest::header::HeaderName;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::beside::{EVENT_IDS, event_ids};
-use super::credentials::{LoginFailure, below};
-use super::identity::{self, Answered};
-use super::mirror::{LegacyForm, batch_body, legacy_form};
-use super::peer::{Kind, ONESELF_AFTER, Pause, Peer};
+use super::mirror::batch_body;
+use super::peer::{Kind, Pause, Peer};
 use super::telling::Telling;
-use super::verdict::{Verdict, judge};
 use super::{Shared, tell};
 use crate::domain::{Demand, Mode, Selectors};
 use crate::journal::{Backlog, Limits};
-use crate::net::{Answer, FailureKind, Outgoing, Transport};
-use crate::support::Secret;
+use crate::net::Transport;
 use crate::support::backoff::chance;
 
 /// The mark on every outgoing call.
 pub const VIA: HeaderName = HeaderName::from_static("cache-mirror-via");
 /// Where a legacy peer takes invalidations, and every cache-mirror by default.
 pub const INVALIDATE_PATH: &str = "/api/cache/invalidate";
-/// A probe is a small question: it may not hold deliveries as long as a delivery may.
-const PROBE_TIME_MAX: Duration = Duration::from_secs(3);
-/// A refused login is tried again after this: often enough to notice a repaired account, seldom
-/// enough not to look like an attack.
-const AUTH_RETRY: Duration = Duration::from_secs(60);
-/// A 429 without `Retry-After`.
-const THROTTLE_DEFAULT: Duration = Duration::from_secs(1);
 
 /// A worker and what it works with.
 pub struct Worker {
@@ -59,37 +46,12 @@ pub(super) struct Setback {
     pub(super) opens: bool,
 }
 
-/// One request and the judgement on its answer.
-struct Reply {
-    verdict: Verdict,
-    http_status: Option<u64>,
-    took: Duration,
-}
-
 impl Worker {
     /// Works until it is told to stop. A send in flight is finished first.
     pub async fn run(self) {
         self.introduce().await;
         while self.wait_for_work().await {
             self.attempt().await;
-        }
-    }
-
-    /// Asks who the peer is and logs in ahead of the first event, so that it need not wait for
-    /// either. Failures count for nothing here: the first attempt repeats them and tells.
-    async fn introduce(&self) {
-        tokio::select! {
-            () = self.stop.cancelled() => {}
-            () = async {
-                if !self.peer.config.errand.is_probed() {
-                    return;
-                }
-                let is_known = self.probe().await.is_ok();
-                let is_other = !matches!(self.peer.kind(), Kind::Oneself);
-                if is_known && is_other && self.peer.is_mirror() {
-                    drop(self.token().await);
-                }
-            } => {}
         }
     }
 
@@ -124,11 +86,6 @@ impl Worker {
                 _ = due.changed(), if !is_held && until.is_none() => {}
             }
         }
-    }
-
-    fn is_probe_due(&self) -> bool {
-        let every = self.shared.config.get().probe_every;
-        self.peer.config.errand.is_probed() && self.peer.is_probe_due(every)
     }
 
     fn has_pending(&self) -> bool {
@@ -179,7 +136,7 @@ impl Worker {
     }
 
     /// Takes what one send is to cover. A legacy peer is told types, so everything goes at once.
-    fn take(&self) -> Option<Backlog> {
+    pub(super) fn take(&self) -> Option<Backlog> {
         let config = self.shared.config.get();
         let limits = match (self.peer.kind(), self.peer.is_mirror()) {
             (Kind::CacheMirror(_), false) => return self.take_nameable(),
@@ -191,7 +148,7 @@ impl Worker {
         self.shared.journal.pending(&self.peer.destination, limits)
     }
 
-    fn telling(&self, backlog: &Backlog) -> Arc<Telling> {
+    pub(super) fn telling(&self, backlog: &Backlog) -> Arc<Telling> {
         let graph = || self.shared.sender.rules.with(|rules| rules.graph().hash().to_owned());
         self.shared.tellings.get(backlog, graph)
     }
@@ -222,137 +179,6 @@ impl Worker {
         })
     }
 
-    /// The old form, one request per type. What the peer has no words for is skipped once it is
-    /// known to be a legacy server; until then it is held, because it might be a cache-mirror. One
-    /// that takes the rest and never says who it is shows by that that it is none.
-    async fn send_legacy(&self, backlog: &Backlog, is_known: bool) -> Ended {
-        let telling = self.telling(backlog);
-        let types = self.shared.sender.known_types();
-        let LegacyForm { bodies, unsupported } = legacy_form(&telling.selectors, &types);
-        let is_judged = is_known || (self.peer.is_silent() && !bodies.is_empty());
-        if !unsupported.is_empty() && !is_judged {
-            self.fail(backlog, "the peer has not said who it is", None, None);
-            return Ended::Later;
-        }
-        for (at, body) in bodies.into_iter().enumerate() {
-            if at > 0 {
-                tokio::select! {
-                    () = self.stop.cancelled() => return Ended::Later,
-                    _ = self.peer.limiter.turn() => {}
-                }
-            }
-            let ended = self.send(backlog, INVALIDATE_PATH, body.into(), &telling).await;
-            if matches!(ended, Ended::Later) {
-                return Ended::Later;
-            }
-        }
-        if !unsupported.is_empty() {
-            tell::skipped(&self.peer, backlog, &unsupported);
-        }
-        Ended::Acknowledged
-    }
-
-    /// One request, with one more login after a 401.
-    async fn send(
-        &self,
-        backlog: &Backlog,
-        path: &str,
-        body: bytes::Bytes,
-        telling: &Telling,
-    ) -> Ended {
-        self.shared.echo.sent(&self.peer.config.name, &telling.selectors);
-        for is_last in [false, true] {
-            let token = match self.token().await {
-                Ok(token) => token,
-                Err(failure) => {
-                    self.login_failed(backlog, &failure);
-                    return Ended::Later;
-                }
-            };
-            let reply = self.post(path, body.clone(), &token, backlog).await;
-            if reply.verdict == Verdict::Unauthorized && !is_last {
-                self.peer.account.forget(&token).await;
-                continue;
-            }
-            return self.conclude(backlog, telling, &reply);
-        }
-        Ended::Later
-    }
-
-    async fn post(
-        &self,
-        path: &str,
-        body: bytes::Bytes,
-        token: &Secret,
-        backlog: &Backlog,
-    ) -> Reply {
-        let started = Instant::now();
-        let Some(url) = below(&self.peer.config.base, path) else {
-            let verdict = Verdict::Refused(format!("no usable path: {path}"), None);
-            return Reply { verdict, http_status: None, took: Duration::ZERO };
-        };
-        self.peer.with(|state| state.requests += 1);
-        let mut headers = vec![
-            (CONTENT_TYPE, "application/json".into()),
-            (ACCEPT, "application/json".into()),
-            (AUTHORIZATION, format!("Bearer {}", token.expose())),
-            (VIA, self.shared.sender.instance.clone()),
-        ];
-        if !matches!(self.peer.kind(), Kind::CacheMirror(_)) {
-            headers.extend(event_ids(backlog).map(|ids| (EVENT_IDS, ids)));
-        }
-        let request = Outgoing {
-            method: Method::POST,
-            url,
-            headers,
-            body,
-            timeout: self.shared.config.get().timeout,
-        };
-        let answered = self.transport().send(request).await;
-        let took = started.elapsed();
-        match answered {
-            Ok(answer) => {
-                self.peer.met(answer.address);
-                let Answer { status, .. } = answer;
-                Reply { verdict: judge(&answer), http_status: Some(u64::from(status)), took }
-            }
-            Err(failure) => {
-                let verdict = Verdict::Refused(failure.to_string(), None);
-                Reply { verdict, http_status: None, took }
-            }
-        }
-    }
-
-    /// Turns a judgement into a line, a wait, or the good news.
-    fn conclude(&self, backlog: &Backlog, telling: &Telling, reply: &Reply) -> Ended {
-        match &reply.verdict {
-            Verdict::Acknowledged => {
-                let attempt = self.peer.with(|state| state.failures) + 1;
-                let (status, took) = (reply.http_status, reply.took);
-                tell::delivered(&self.peer, backlog, telling, attempt, status, took);
-                return Ended::Acknowledged;
-            }
-            Verdict::Unauthorized => {
-                let error = "401 with a fresh token";
-                if self.peer.refused_credentials(Pause::Auth, error, Some(AUTH_RETRY)) {
-                    tell::paused(&self.peer, backlog, error);
-                }
-            }
-            Verdict::Throttled(wait) => {
-                let wait = wait.unwrap_or(THROTTLE_DEFAULT);
-                self.peer.throttled(wait);
-                tell::throttled(&self.peer, backlog, wait);
-            }
-            Verdict::Refused(reason, wait) => {
-                if matches!(reply.http_status, Some(400 | 413 | 415 | 422)) {
-                    self.peer.with(|state| state.is_poisoned = true);
-                }
-                self.fail(backlog, reason, *wait, reply.http_status);
-            }
-        }
-        Ended::Later
-    }
-
     /// Counts a failed attempt and plans the next one.
     pub(super) fn fail(
         &self,
@@ -380,95 +206,5 @@ impl Worker {
     /// The way to this peer.
     pub(super) fn transport(&self) -> &dyn Transport {
         self.shared.transport_to(&self.peer)
-    }
-
-    async fn token(&self) -> Result<Secret, LoginFailure> {
-        let login_path = match self.peer.kind() {
-            Kind::CacheMirror(identity) => Some(identity.paths.login.clone()),
-            _ => None,
-        };
-        // A login URL of the operator's wins over what the peer says of itself.
-        let path = login_path.filter(|_| self.peer.account.takes_login_path());
-        let started = Instant::now();
-        let over = self.transport();
-        let obtained = self
-            .peer
-            .account
-            .token(&self.peer.config.base, path.as_deref(), over)
-            .await
-            .inspect_err(|failure| tell::not_logged_in(&self.peer, failure, started.elapsed()))?;
-        if obtained.is_fresh {
-            // Whom we meet here may echo the first event before it has acknowledged it.
-            self.peer.met(obtained.address);
-            tell::logged_in(&self.peer, started.elapsed());
-        }
-        Ok(obtained.token)
-    }
-
-    fn login_failed(&self, backlog: &Backlog, failure: &LoginFailure) {
-        let error = failure.to_string();
-        match failure {
-            LoginFailure::NoCredentials | LoginFailure::NoKey => {
-                if self.peer.refused_credentials(Pause::NoCredentials, &error, None) {
-                    tell::paused(&self.peer, backlog, &error);
-                }
-            }
-            LoginFailure::Refused(_) => {
-                if self.peer.refused_credentials(Pause::Auth, &error, Some(AUTH_RETRY)) {
-                    tell::paused(&self.peer, backlog, &error);
-                }
-            }
-            LoginFailure::Throttled(wait) => {
-                let wait = wait.unwrap_or(THROTTLE_DEFAULT).min(super::verdict::RETRY_AFTER_MAX);
-                self.peer.throttled(wait);
-                tell::throttled(&self.peer, backlog, wait);
-            }
-            LoginFailure::NoToken(_) | LoginFailure::Unreachable(_) => {
-                self.fail(backlog, &error, None, None);
-            }
-        }
-    }
-
-    /// Asks before the first send; false where the peer cannot be reached at all, which counts as
-    /// the failed attempt that it is.
-    async fn probe_before_sending(&self) -> bool {
-        match self.probe().await {
-            Err(failure) if matches!(failure.kind, FailureKind::Connect | FailureKind::Address) => {
-                if let Some(backlog) = self.take() {
-                    self.not_reached(&backlog, &failure);
-                }
-                false
-            }
-            _ => true,
-        }
-    }
-
-    /// Asks who the peer is. Where ourselves answer, asks again at once: behind a balanced name
-    /// somebody else may.
-    async fn probe(&self) -> Result<(), crate::net::Failure> {
-        for _ in 0..ONESELF_AFTER {
-            let timeout = self.shared.config.get().timeout.min(PROBE_TIME_MAX);
-            let base = &self.peer.config.base;
-            let over = self.transport();
-            let probed = identity::probe(base, &self.shared.own, timeout, over).await;
-            let (answered, address) = match probed {
-                Ok(probed) => probed,
-                // An endless answer is an answer, and not a cache-mirror's.
-                Err(failure) if failure.kind == FailureKind::TooLarge => (Answered::Legacy, None),
-                Err(failure) => {
-                    self.peer.not_identified(failure.kind == FailureKind::Timeout);
-                    return Err(failure);
-                }
-            };
-            self.peer.met(address);
-            let is_oneself = matches!(answered, Answered::Oneself);
-            if self.peer.identified(answered) {
-                tell::identified(&self.peer);
-            }
-            if !is_oneself {
-                break;
-            }
-        }
-        Ok(())
     }
 }
