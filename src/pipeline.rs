@@ -7,11 +7,12 @@
 //! A submission that was begun is finished even where its caller hangs up, so that store, journal
 //! and log never disagree.
 
+mod tell;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::activity::{Activity, Kind, Level, Touched, joined};
 use crate::announce::Hub;
 use crate::deliver::{Delivery, Outcome};
 use crate::domain::scope::Wall;
@@ -122,9 +123,10 @@ impl Pipeline {
         self.expect_back(event.id, &event.covers);
         let (event, is_degraded) = self.record(event).await?;
         self.gate.seen.remember(event.known_ids());
-        self.tell(&event, wall, &applied, is_degraded);
+        tell::applied(&event, wall, &applied, is_degraded);
         if let Some(peer) = &event.quenched_for {
-            self.tell_quench(&event, peer);
+            // Its re-mirroring is held back until `run_quench` lets it go.
+            tell::quenched(&event, peer, self.delivery.quench(peer));
         }
         let mirrors = self.outcomes(&event);
         let report = Report { event, applied, warnings, mirrors, is_degraded };
@@ -181,7 +183,7 @@ impl Pipeline {
         }
         for advised in self.gate.advice.look(&invalidation.demand, Instant::now()) {
             if advised.is_due {
-                tell_advice(&advised.text, &invalidation.principal.name);
+                tell::advised(&advised.text, &invalidation.principal.name);
             }
             invalidation.warnings.push(advised.text);
         }
@@ -227,15 +229,7 @@ impl Pipeline {
         let at_ms = clock::wall_ms();
         let before = self.journal.reset_versions(at_ms).await?;
         self.hub.resync("version reset");
-        Activity {
-            event: Kind::Journal,
-            msg: "versions reset by an operator",
-            principal: Some(&who.name),
-            status: Some("reset"),
-            version: Some(0),
-            ..Activity::default()
-        }
-        .emit();
+        tell::reset(&who.name);
         Ok((before, at_ms))
     }
 
@@ -261,13 +255,13 @@ impl Pipeline {
             Ok(event) => (event, false),
             Err(Refused::Degraded(event)) => (event, true),
             Err(Refused::Lost(_)) => {
-                self.tell_disk("the disk refuses everything: the event is not durable");
+                tell::lost(&self.journal);
                 return Err(Rejected::NotDurable);
             }
             Err(Refused::Closed) => return Err(Rejected::Stopping),
         };
         if is_degraded {
-            self.tell_disk("the disk refuses events: every mirror will be told to clear all");
+            tell::degraded(&self.journal);
         }
         Ok((event, is_degraded))
     }
@@ -278,23 +272,6 @@ impl Pipeline {
             Scope::Mirrored => self.delivery.outcomes(event),
             Scope::Local => vec![],
         }
-    }
-
-    /// Holds the re-mirroring of an echo back; [`Pipeline::run_quench`] lets it go.
-    fn tell_quench(&self, event: &Event, peer: &str) {
-        let wait = self.delivery.quench(peer);
-        let id = event.id.to_string();
-        Activity {
-            level: Level::Warn,
-            event: Kind::Loop,
-            msg: "looks like an echo of what this mirror was told: applied, mirrored again later",
-            event_id: Some(&id),
-            peer: Some(peer),
-            reason: Some("echo"),
-            wait_ms: Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
-            ..Activity::default()
-        }
-        .emit();
     }
 
     /// Mirrors what the quench held back, when its time has come, for ever.
@@ -334,54 +311,6 @@ impl Pipeline {
             quenched_for: None,
         }
     }
-
-    fn tell(&self, event: &Event, wall: Option<Wall>, applied: &Applied, is_degraded: bool) {
-        let touched = Touched::of(&event.demand.selectors());
-        let id = event.id.to_string();
-        let covers = joined(&event.covers);
-        let cascade = joined(event.cascade.types());
-        let wall = wall.filter(|wall| *wall != Wall::Asked);
-        let line = Activity {
-            level: if is_degraded { Level::Error } else { Level::Info },
-            event: Kind::Invalidate,
-            msg: "invalidated",
-            event_id: Some(&id),
-            event_ids: (event.covers.len() > 1).then_some(&covers),
-            events: (event.covers.len() > 1).then_some(event.covers.len() as u64),
-            origin: Some(&event.origin),
-            principal: Some(&event.principal),
-            source: Some(event.source.as_str()),
-            scope: Some(event.scope.as_str()),
-            mode: Some(event.mode().as_str()),
-            action: Some(event.action.as_str()),
-            cascade: (!cascade.is_empty()).then_some(&cascade),
-            entries: Some(applied.entries),
-            seq: Some(event.seq),
-            version: Some(event.version),
-            reason: event.reason.as_deref(),
-            status: is_degraded.then_some("degraded"),
-            ..Activity::default()
-        };
-        touched.name_in(line).emit();
-        if let Some(wall) = wall
-            && event.source != Source::Mirror
-        {
-            tell_wall(&id, &event.principal, wall);
-        }
-    }
-
-    fn tell_disk(&self, msg: &str) {
-        let health = self.journal.health();
-        Activity {
-            level: Level::Error,
-            event: Kind::Journal,
-            msg,
-            status: Some("degraded"),
-            error: health.last_error.as_deref(),
-            ..Activity::default()
-        }
-        .emit();
-    }
 }
 
 fn refuse_unknown(rules: &Rules, submission: &Submission) -> Result<(), Rejected> {
@@ -399,38 +328,5 @@ fn compare_graphs(rules: &Rules, submission: &mut Submission) {
         batch.cascade = Selectors::default();
         return;
     }
-    Activity {
-        level: Level::Warn,
-        event: Kind::Cascade,
-        msg: "the sender has another graph: its cascade is joined to ours",
-        origin: Some(&batch.origin),
-        status: Some("graph_differs"),
-        ..Activity::default()
-    }
-    .emit();
-}
-
-fn tell_advice(text: &str, principal: &str) {
-    Activity {
-        level: Level::Warn,
-        event: Kind::Server,
-        msg: text,
-        principal: Some(principal),
-        status: Some("advice"),
-        ..Activity::default()
-    }
-    .emit();
-}
-
-/// A wall against loops that held: a peer's call without a batch, or a mark.
-fn tell_wall(event_id: &str, principal: &str, wall: Wall) {
-    Activity {
-        event: Kind::Loop,
-        msg: "from a peer: applied here, not mirrored onwards",
-        event_id: Some(event_id),
-        principal: Some(principal),
-        reason: Some(wall.as_str()),
-        ..Activity::default()
-    }
-    .emit();
+    tell::other_graph(&batch.origin);
 }

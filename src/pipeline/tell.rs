@@ -1,0 +1,136 @@
+//! The log lines of the path, one function for each thing that can happen on it, so that the path
+//! itself reads as steps.
+
+use std::time::Duration;
+
+use crate::activity::{Activity, Kind, Level, Touched, joined};
+use crate::domain::scope::Wall;
+use crate::domain::{Applied, Event, Source};
+use crate::journal::Journal;
+
+/// An invalidation that had its effect, and the wall that kept it from going further.
+pub(super) fn applied(event: &Event, wall: Option<Wall>, applied: &Applied, is_degraded: bool) {
+    let touched = Touched::of(&event.demand.selectors());
+    let id = event.id.to_string();
+    let covers = joined(&event.covers);
+    let cascade = joined(event.cascade.types());
+    let wall = wall.filter(|wall| *wall != Wall::Asked);
+    let line = Activity {
+        level: if is_degraded { Level::Error } else { Level::Info },
+        event: Kind::Invalidate,
+        msg: "invalidated",
+        event_id: Some(&id),
+        event_ids: (event.covers.len() > 1).then_some(&covers),
+        events: (event.covers.len() > 1).then_some(event.covers.len() as u64),
+        origin: Some(&event.origin),
+        principal: Some(&event.principal),
+        source: Some(event.source.as_str()),
+        scope: Some(event.scope.as_str()),
+        mode: Some(event.mode().as_str()),
+        action: Some(event.action.as_str()),
+        cascade: (!cascade.is_empty()).then_some(&cascade),
+        entries: Some(applied.entries),
+        seq: Some(event.seq),
+        version: Some(event.version),
+        reason: event.reason.as_deref(),
+        status: is_degraded.then_some("degraded"),
+        ..Activity::default()
+    };
+    touched.name_in(line).emit();
+    if let Some(wall) = wall
+        && event.source != Source::Mirror
+    {
+        held(&id, &event.principal, wall);
+    }
+}
+
+/// The disk refuses an event, and the slot says so instead.
+pub(super) fn degraded(journal: &Journal) {
+    refused("the disk refuses events: every mirror will be told to clear all", journal);
+}
+
+/// The disk refuses the slot as well.
+pub(super) fn lost(journal: &Journal) {
+    refused("the disk refuses everything: the event is not durable", journal);
+}
+
+fn refused(msg: &str, journal: &Journal) {
+    let health = journal.health();
+    Activity {
+        level: Level::Error,
+        event: Kind::Journal,
+        msg,
+        status: Some("degraded"),
+        error: health.last_error.as_deref(),
+        ..Activity::default()
+    }
+    .emit();
+}
+
+/// What looks like an echo is held back.
+pub(super) fn quenched(event: &Event, peer: &str, wait: Duration) {
+    let id = event.id.to_string();
+    Activity {
+        level: Level::Warn,
+        event: Kind::Loop,
+        msg: "looks like an echo of what this mirror was told: applied, mirrored again later",
+        event_id: Some(&id),
+        peer: Some(peer),
+        reason: Some("echo"),
+        wait_ms: Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+        ..Activity::default()
+    }
+    .emit();
+}
+
+/// A peer walks another graph than we do.
+pub(super) fn other_graph(origin: &str) {
+    Activity {
+        level: Level::Warn,
+        event: Kind::Cascade,
+        msg: "the sender has another graph: its cascade is joined to ours",
+        origin: Some(origin),
+        status: Some("graph_differs"),
+        ..Activity::default()
+    }
+    .emit();
+}
+
+/// The versions begin anew.
+pub(super) fn reset(by: &str) {
+    Activity {
+        event: Kind::Journal,
+        msg: "versions reset by an operator",
+        principal: Some(by),
+        status: Some("reset"),
+        version: Some(0),
+        ..Activity::default()
+    }
+    .emit();
+}
+
+/// What a caller could do better.
+pub(super) fn advised(text: &str, principal: &str) {
+    Activity {
+        level: Level::Warn,
+        event: Kind::Server,
+        msg: text,
+        principal: Some(principal),
+        status: Some("advice"),
+        ..Activity::default()
+    }
+    .emit();
+}
+
+/// A wall against loops that held: a peer's call without a batch, or a mark.
+fn held(event_id: &str, principal: &str, wall: Wall) {
+    Activity {
+        event: Kind::Loop,
+        msg: "from a peer: applied here, not mirrored onwards",
+        event_id: Some(event_id),
+        principal: Some(principal),
+        reason: Some(wall.as_str()),
+        ..Activity::default()
+    }
+    .emit();
+}
