@@ -15,10 +15,11 @@ use crate::domain::{Demand, Event, EventId};
 
 use super::backlog::{Backlog, BacklogSize, Limits, Page, Versions};
 use super::book::{Book, Reconciled};
+use super::command::{Append, Command, Reset};
 use super::layout::Layout;
 use super::recovery::{self, Opened};
 use super::slot::{self, Found, Slot};
-use super::writer::{Append, Command, Reset, Writer};
+use super::writer::Writer;
 use super::{Config, Disk, NotReset, OpenError, Recovered, Refused};
 
 /// Events that may wait for the writer. Four full commits: more would only be more latency.

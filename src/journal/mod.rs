@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 mod backlog;
 mod book;
+mod command;
 pub mod disk;
 mod error;
 mod handle;

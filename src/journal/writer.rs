@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::domain::Event;
 
+use super::command::{Append, Command, Gathered, Reset};
 use super::handle::Shared;
 use super::layout::Layout;
 use super::record::{self, Kind};
@@ -24,10 +25,6 @@ use super::slot::{self, Slot};
 use super::state::State;
 use super::{Config, Disk, NotReset, Reconciled, Refused, book};
 
-/// Events in one commit: past it a sync is shared widely enough, and waiting longer helps nobody.
-const BATCH_EVENTS_MAX: usize = 512;
-/// Bytes in one commit, so that one write stays in the range of milliseconds.
-const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// How long an acknowledgement may wait for a commit to ride on. Losing it only sends again.
 const ACK_DELAY: Duration = Duration::from_millis(50);
 /// Between two attempts to write again after a refusal.
@@ -36,39 +33,11 @@ const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// oldest are folded. Even at one preallocation step each they are 64 MiB.
 const SEGMENTS_MAX: usize = 256;
 
-/// An event on its way to the disk.
-pub(super) struct Append {
-    pub event: Event,
-    /// Its JSON, made by the caller so that the writer need not.
-    pub json: Vec<u8>,
-    pub reply: oneshot::Sender<Result<Arc<Event>, Refused>>,
-    /// Its place in the queue, given back when it is dropped.
-    pub permit: OwnedSemaphorePermit,
-}
-
 /// Who waits for an event that is in hand.
 struct Caller {
     event: Arc<Event>,
     reply: oneshot::Sender<Result<Arc<Event>, Refused>>,
     permit: OwnedSemaphorePermit,
-}
-
-/// The version counters are to begin anew.
-pub(super) struct Reset {
-    pub at_ms: u64,
-    /// The version before, once the reset is durable.
-    pub reply: oneshot::Sender<Result<u64, NotReset>>,
-}
-
-pub(super) enum Command {
-    Append(Box<Append>),
-    /// An acknowledgement waits to be written.
-    Acked,
-    Reset(Reset),
-    /// These are the destinations now.
-    Reconfigure(Vec<String>, oneshot::Sender<Reconciled>),
-    Flush(oneshot::Sender<()>),
-    Close(oneshot::Sender<()>),
 }
 
 pub(super) struct Writer {
@@ -394,43 +363,5 @@ impl Writer {
         health.is_degraded = self.segment.is_none();
         health.segments = self.files.len();
         health.bytes = bytes + current.map_or(0, |(_, length)| length);
-    }
-}
-
-/// What one commit takes together.
-#[derive(Default)]
-struct Gathered {
-    appends: Vec<Append>,
-    bytes: usize,
-    is_acked_only: bool,
-    /// The last one taken: what came before it counts before it.
-    reset: Option<Reset>,
-    reconfigure: Option<(Vec<String>, oneshot::Sender<Reconciled>)>,
-    flushed: Vec<oneshot::Sender<()>>,
-    closed: Option<oneshot::Sender<()>>,
-}
-
-impl Gathered {
-    fn take(&mut self, command: Command) {
-        self.is_acked_only = matches!(command, Command::Acked) && self.appends.is_empty();
-        match command {
-            Command::Append(append) => {
-                self.bytes += append.json.len();
-                self.appends.push(*append);
-            }
-            Command::Acked => {}
-            Command::Reset(reset) => self.reset = Some(reset),
-            Command::Reconfigure(names, reply) => self.reconfigure = Some((names, reply)),
-            Command::Flush(reply) => self.flushed.push(reply),
-            Command::Close(reply) => self.closed = Some(reply),
-        }
-    }
-
-    fn has_room(&self) -> bool {
-        self.closed.is_none()
-            && self.reset.is_none()
-            && self.reconfigure.is_none()
-            && self.appends.len() < BATCH_EVENTS_MAX
-            && self.bytes < BATCH_BYTES_MAX
     }
 }
