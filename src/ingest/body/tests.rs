@@ -1,0 +1,88 @@
+//! Bodies of users and of peers.
+
+use super::*;
+
+fn read(json: &str) -> Result<Selectors, BadBody> {
+    InvalidateBody::read(json.as_bytes())?.selectors(1000)
+}
+
+#[test]
+fn every_form_of_selector_is_read() {
+    for (json, expected) in [
+        (r#"{"type":"posts"}"#, "posts"),
+        (r#"{"type":"posts","id":"42"}"#, "posts/42"),
+        (r#"{"type":"posts","id":42,"ids":["a",-1]}"#, "posts/-1,posts/42,posts/a"),
+        (r#"{"type":"posts","id":null}"#, "posts"),
+        (r#"{"tag":"x","tags":["y"]}"#, "tag:x,tag:y"),
+        (r#"{"path":"/a","paths":["/b/*"]}"#, "path:/a,path:/b/*"),
+        (r#"{"key":"k","keys":["l"]}"#, "key:k,key:l"),
+        (r#"{"pattern":"posts:*"}"#, "pattern:posts:*"),
+        (r#"{"all":true}"#, "all"),
+        (r#"{"type":"a","tag":"x","key":"k"}"#, "a,tag:x,key:k"),
+        (r#"{"items":[{"type":"a"},{"tag":"x"}]}"#, "a,tag:x"),
+    ] {
+        assert_eq!(read(json).map(|s| s.to_string()), Ok(expected.to_owned()), "{json}");
+    }
+}
+
+#[test]
+fn what_cannot_be_is_named() {
+    for (json, needle) in [
+        (r#"{"Mirror":false,"type":"a"}"#, "did you mean \"mirror\"?"),
+        (r#"{"mirrors":false,"type":"a"}"#, "did you mean \"mirror\"?"),
+        (r#"{"typ":"a"}"#, "did you mean \"type\"?"),
+        (r#"{"zzzzzzzzzz":1}"#, "known are type"),
+        (r#"{"items":[{"type":"a","mirror":true}]}"#, "belongs to the whole request"),
+        (r#"{"items":[{"items":[{"type":"a"}]}]}"#, "belongs to the whole request"),
+        (r#"{"items":[{"typ":"a"}]}"#, "did you mean \"type\"?"),
+        (r#"{"type":"a","mirror":null}"#, "null"),
+        (r#"{"type":"a","mirror":"false"}"#, "boolean"),
+        (r#"{"type":"a","mirror":0}"#, "boolean"),
+        (r#"{"type":"a","type":"b"}"#, "duplicate field"),
+        (r#"{"type":"a","id":1.5}"#, "whole number"),
+        (r#"{"type":"a"} x"#, "trailing"),
+        ("\u{feff}{}", "expected value"),
+        (r#"{"tag":"\ud800"}"#, "hex escape"),
+        ("[]", "expected an object"),
+        (r#"["posts"]"#, "expected an object"),
+        (r#"{"items":[["posts"]]}"#, "expected an object"),
+        ("{}", "\"all\": true"),
+        (r#"{"all":false}"#, "\"all\": true"),
+        (r#"{"items":[{}]}"#, "\"all\": true"),
+        (r#"{"id":"1"}"#, "needs a \"type\""),
+        (r#"{"type":"a b"}"#, "is not a type"),
+        (r#"{"tag":"x\r\ny"}"#, "control"),
+        (r#"{"path":"a"}"#, "must begin with"),
+        (r#"{"mode":"gentle","type":"a"}"#, "unknown variant"),
+        (r#"{"type":"a","fields":{"slug":""}}"#, "must not be empty"),
+        (r#"{"type":"a","fields":{"a b":"c"}}"#, "the name of a field"),
+        (r#"{"type":"a","fields":{"slug":["x"]}}"#, "text or a whole number"),
+        (r#"{"items":[{"type":"a","fields":{"x":"y"}}]}"#, "belongs to the whole request"),
+    ] {
+        let error = read(json).expect_err(json).to_string();
+        assert!(error.contains(needle), "{json}: {error}");
+    }
+}
+
+#[test]
+fn too_many_selectors_are_refused_and_the_place_is_told() {
+    let ids: Vec<String> = (0..1001).map(|n| n.to_string()).collect();
+    let json = serde_json::json!({ "type": "a", "ids": ids }).to_string();
+    assert!(matches!(read(&json), Err(BadBody::Value { .. })));
+    let error = read(r#"{"items":[{"type":"a"},{"tag":""}]}"#).expect_err("empty tag");
+    assert_eq!(
+        error,
+        BadBody::Value { message: "must not be empty".into(), pointer: "/items/1/tag".into() }
+    );
+}
+
+/// Invariant I14: from a peer an unknown kind of selector widens, it is never ignored.
+#[test]
+fn a_peers_unknown_field_widens() {
+    let read = |json: &str| InvalidateBody::read_from_peer(json.as_bytes());
+    let body = read(r#"{"type":"posts","host":"x","mirror":false}"#).expect("read");
+    assert!(body.selectors(1000).expect("selectors").is_all());
+    let body = read(r#"{"type":"posts","mirror":false}"#).expect("read");
+    assert_eq!(body.selectors(1000).expect("selectors").to_string(), "posts");
+    assert!(read("{").is_err());
+}
