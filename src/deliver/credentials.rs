@@ -17,6 +17,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
+use super::verdict::RETRY_AFTER_MAX;
 use super::{Credentials, Login, LoginRequest, Means, Mint};
 use crate::net::{Failure, Outgoing, Transport};
 use crate::support::{Live, Secret};
@@ -41,9 +42,9 @@ pub enum LoginFailure {
     /// The peer asked to wait.
     #[error("login throttled")]
     Throttled(Option<Duration>),
-    /// The peer answered, but not with a token.
+    /// The peer answered, but not with a token; with the least time to wait, where it said one.
     #[error("login answered {0}")]
-    NoToken(String),
+    NoToken(String, Option<Duration>),
     /// The peer did not answer.
     #[error("login failed: {0}")]
     Unreachable(#[from] Failure),
@@ -172,7 +173,7 @@ fn outgoing(
     credentials: &Credentials,
 ) -> Result<Outgoing, LoginFailure> {
     let url = below(base, login_path.unwrap_or(&request.url))
-        .ok_or_else(|| LoginFailure::NoToken("no usable login URL".into()))?;
+        .ok_or_else(|| LoginFailure::NoToken("no usable login URL".into(), None))?;
     let media = match request.is_form {
         true => "application/x-www-form-urlencoded",
         false => "application/json",
@@ -205,17 +206,20 @@ fn read(
         200..=299 => {}
         429 => return Err(LoginFailure::Throttled(answer.retry_after)),
         500..=599 | 300..=399 | 408 => {
-            return Err(LoginFailure::NoToken(format!("http {}", answer.status)));
+            let wait = answer.retry_after.map(|wait| wait.min(RETRY_AFTER_MAX));
+            return Err(LoginFailure::NoToken(format!("http {}", answer.status), wait));
         }
         status => return Err(LoginFailure::Refused(status)),
     }
     let body: Value = serde_json::from_slice(&answer.body)
-        .map_err(|_| LoginFailure::NoToken("no JSON".into()))?;
+        .map_err(|_| LoginFailure::NoToken("no JSON".into(), None))?;
     let token = body
         .pointer(&request.token_pointer)
         .and_then(Value::as_str)
         .filter(|token| !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic()))
-        .ok_or_else(|| LoginFailure::NoToken(format!("no token at {}", request.token_pointer)))?;
+        .ok_or_else(|| {
+            LoginFailure::NoToken(format!("no token at {}", request.token_pointer), None)
+        })?;
     let life = body
         .pointer(&request.expires_pointer)
         .and_then(Value::as_f64)

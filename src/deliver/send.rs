@@ -205,9 +205,8 @@ impl Worker {
                 self.peer.throttled(wait);
                 tell::throttled(&self.peer, backlog, wait);
             }
-            LoginFailure::NoToken(_) | LoginFailure::Unreachable(_) => {
-                self.fail(backlog, &error, None, None);
-            }
+            LoginFailure::NoToken(_, wait) => self.fail(backlog, &error, *wait, None),
+            LoginFailure::Unreachable(_) => self.fail(backlog, &error, None, None),
         }
     }
 }

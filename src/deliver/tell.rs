@@ -181,7 +181,7 @@ pub(super) fn not_logged_in(peer: &Peer, failure: &LoginFailure, took: Duration)
         LoginFailure::NoCredentials => return,
         LoginFailure::Refused(_) => "refused",
         LoginFailure::Throttled(_) => "throttled",
-        LoginFailure::NoKey | LoginFailure::NoToken(_) | LoginFailure::Unreachable(_) => "failed",
+        LoginFailure::NoKey | LoginFailure::NoToken(..) | LoginFailure::Unreachable(_) => "failed",
     };
     Activity {
         level: Level::Debug,

@@ -143,3 +143,19 @@ async fn a_throttled_login_waits() {
     assert!(logins[2].at - logins[1].at >= Duration::from_secs(30));
     assert_eq!(scene.sends().len(), 1);
 }
+
+/// One that is unwell and says for how long is not asked sooner; that counts as the failure it is.
+#[tokio::test(start_paused = true)]
+async fn a_login_server_that_is_unwell_is_given_the_time_it_asks_for() {
+    let scene = Scene::with(|asked| match (asked.what, asked.count) {
+        (What::Login, 1..=2) => super::stub::unwell(),
+        _ => good_mirror(asked),
+    });
+    scene.until("the introduction", |scene| scene.logins() == 1).await;
+    scene.tell(whole("posts")).await;
+    scene.until("the second login", |scene| scene.logins() == 2).await;
+    scene.until("a failure", |scene| scene.view().failures == 1).await;
+    scene.delivered().await;
+    let logins = scene.peers.asked("b", What::Login);
+    assert!(logins[2].at - logins[1].at >= Duration::from_secs(30));
+}
