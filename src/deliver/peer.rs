@@ -98,8 +98,9 @@ pub struct State {
     pub failures: u32,
     /// Whether failures opened the breaker.
     pub is_broken: bool,
-    /// Whether the peer refuses what it is sent, so that the next attempt goes widened.
-    pub is_poisoned: bool,
+    /// How often in a row the peer refused what it is sent as something that it cannot take; the
+    /// next attempt goes wider.
+    pub refusals: u32,
     /// The last failure in words.
     pub last_error: Option<String>,
     /// Addresses that answered.
@@ -236,7 +237,7 @@ impl Peer {
             state.failures = 0;
             state.not_before = None;
             state.last_error = None;
-            state.is_poisoned = false;
+            state.refusals = 0;
             state.delivered += events;
             if state.pause != Some(Pause::Operator) {
                 state.pause = None;

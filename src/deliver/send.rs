@@ -156,7 +156,7 @@ impl Worker {
             }
             Verdict::Refused(reason, wait) => {
                 if matches!(reply.http_status, Some(400 | 413 | 415 | 422)) {
-                    self.peer.with(|state| state.is_poisoned = true);
+                    self.peer.with(|state| state.refusals = state.refusals.saturating_add(1));
                 }
                 self.fail(backlog, reason, *wait, reply.http_status);
             }

@@ -16,7 +16,7 @@ use super::mirror::batch_body;
 use super::peer::{Kind, Pause, Peer};
 use super::telling::Telling;
 use super::{Shared, tell};
-use crate::domain::{Demand, Mode, Selectors};
+use crate::domain::{Demand, Selectors};
 use crate::journal::{Backlog, Limits};
 use crate::net::Transport;
 use crate::support::backoff::chance;
@@ -25,6 +25,9 @@ use crate::support::backoff::chance;
 pub const VIA: HeaderName = HeaderName::from_static("cache-mirror-via");
 /// Where a legacy peer takes invalidations, and every cache-mirror by default.
 pub const INVALIDATE_PATH: &str = "/api/cache/invalidate";
+
+/// Refusals in a row after which a batch is no longer said in types but as `all`.
+const WIDEST_AFTER: u32 = 6;
 
 /// A worker and what it works with.
 pub struct Worker {
@@ -155,13 +158,17 @@ impl Worker {
 
     fn batch(&self, backlog: &Backlog, telling: &Telling) -> bytes::Bytes {
         let mut merged = backlog.merged.clone();
-        if backlog.widened
-            && merged.hard.is_all()
-            && self.shared.config.get().widened_all == Mode::Soft
-        {
-            merged = Demand::new(Mode::Soft, Selectors::all());
+        let widened_all = Demand::new(self.shared.config.get().widened_all, Selectors::all());
+        let refusals = self.peer.with(|state| state.refusals);
+        if (backlog.widened && merged.hard.is_all()) || refusals >= WIDEST_AFTER {
+            merged = widened_all;
         }
-        if self.peer.with(|state| state.is_poisoned) {
+        if refusals >= WIDEST_AFTER {
+            // There is nothing simpler to say, and nothing that it would leave out.
+            let (events, cascade) = (std::iter::empty(), Selectors::default());
+            return batch_body(&self.shared.sender, backlog.through, events, merged, &cascade);
+        }
+        if refusals > 0 {
             // It refused the batch as it was: say the same more simply, one step wider.
             for event in &backlog.events {
                 merged.join(&event.demand);

@@ -45,7 +45,7 @@ impl Worker {
     /// Makes every call that a backlog asks for.
     pub(in crate::deliver) async fn call(&self, backlog: &Backlog, neighbour: &Neighbour) -> Ended {
         let round = Round { neighbour, backlog, ids: event_ids(backlog) };
-        let is_poisoned = self.peer.with(|state| state.is_poisoned);
+        let is_poisoned = self.peer.with(|state| state.refusals > 0);
         for (at, call) in neighbour.calls(backlog, is_poisoned).into_iter().enumerate() {
             if at > 0 {
                 tokio::select! {
@@ -173,7 +173,7 @@ impl Worker {
                 Verdict::Refused(_, asked) => {
                     wait = wait.max(*asked);
                     if one.answer.as_ref().is_some_and(|it| MALFORMED.contains(&it.status)) {
-                        self.peer.with(|state| state.is_poisoned = true);
+                        self.peer.with(|state| state.refusals = state.refusals.saturating_add(1));
                     }
                 }
                 Verdict::Unauthorized => {}

@@ -128,6 +128,28 @@ async fn a_refused_batch_is_said_more_simply() {
     assert_eq!(scene.sends()[2].ids().len(), 1, "the next batch is an ordinary one");
 }
 
+/// The same where nothing but `all` is taken: it arrives in the end, applied as widened ones are.
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_for_long_is_said_as_all() {
+    let scene = Scene::with(|asked| {
+        let is_all = |asked: &Asked| asked.json()["batch"]["merged"]["soft"]["all"] == true;
+        match asked.what {
+            What::Invalidate if !is_all(asked) => {
+                Reaction::Answer(answer(400, "application/json", "{}"))
+            }
+            _ => good_mirror(asked),
+        }
+    });
+    scene.tell(entity("posts", "42")).await;
+    scene.delivered().await;
+    let sends = scene.sends();
+    let last = sends.last().expect("a send").json();
+    assert_eq!((&last["batch"]["events"], sends.len()), (&serde_json::json!([]), 7));
+    scene.tell(entity("posts", "43")).await;
+    scene.until("the next batch", |scene| scene.sends().len() == 8).await;
+    assert_eq!(scene.sends()[7].ids().len(), 1, "an ordinary one");
+}
+
 /// The breaker opens after five failures and closes with the first success.
 #[tokio::test(start_paused = true)]
 async fn the_breaker_tells_of_a_dead_peer() {
