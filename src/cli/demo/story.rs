@@ -264,6 +264,7 @@ pub fn invite(stage: &Stage, teller: &Teller) -> Result<(), Exit> {
         let (server, token) = (instance.client.server(), instance.token.expose());
         let status = format!("CACHE_MIRROR_TOKEN='{token}' cache-mirror status --server {server}");
         teller.tell("try", status)?;
+        teller.tell("try", format_args!("in a browser, with that token: {server}/dashboard"))?;
     }
     teller.tell("try", "until Ctrl-C")
 }
