@@ -8,7 +8,7 @@
 use serde_json::{Value, json};
 
 use super::Config;
-use crate::domain::{Event, Selectors, TypeName};
+use crate::domain::{Action, Event, Selectors, TypeName};
 
 /// One thing that readers are told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,11 +65,13 @@ fn updates(event: &Event) -> Vec<Value> {
     let selectors = event.demand.selectors();
     let mut updates: Vec<Value> = vec![];
     let update = |name: Option<&TypeName>, ids: Vec<&str>, cause: &[String]| {
+        // What the graph brought was neither made nor deleted: it shows something else now.
+        let action = if cause.is_empty() { event.action } else { Action::Update };
         json!({
             "type": name.map(TypeName::as_str),
             "id": if let [one] = ids[..] { Some(one) } else { None },
             "ids": ids,
-            "action": event.action.as_str(),
+            "action": action.as_str(),
             "tags": [],
             "paths": [],
             "cause": cause,
