@@ -61,7 +61,7 @@ impl Accounts {
 
     /// Whether this name belongs to an account.
     pub fn has(&self, email: &str) -> bool {
-        self.accounts.iter().any(|account| account.email == email)
+        self.accounts.iter().any(|account| account.email.eq_ignore_ascii_case(email))
     }
 
     /// Whether email and password belong together. A failure costs the same whoever is named: as

@@ -72,8 +72,11 @@ impl Policy {
     /// whatever else its token claims.
     pub(super) fn principal(&self, claims: &Claims) -> Result<Principal, Rejected> {
         let name = claims.email.as_ref().unwrap_or(&claims.subject).clone();
-        let is_service =
-            |email: &String| self.accounts.has(email) || self.config.service_emails.contains(email);
+        // Issuers fold the case of an address as they like; a wall must not depend on it.
+        let is_ours = |name: &str, ours: &String| ours.eq_ignore_ascii_case(name);
+        let is_service = |name: &str| {
+            self.accounts.has(name) || self.config.service_emails.iter().any(|it| is_ours(name, it))
+        };
         let has = |roles: &[String]| roles.iter().any(|role| claims.roles.contains(role));
         let role = if is_service(&name)
             || is_service(&claims.subject)

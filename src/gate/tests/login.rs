@@ -32,6 +32,17 @@ async fn right_credentials_give_a_token_that_is_a_service_account() {
     }
 }
 
+/// Wall 1 does not hang on how an issuer spells an address.
+#[tokio::test]
+async fn an_account_is_one_in_any_case() {
+    let gate = with_accounts();
+    for email in ["Plain@X.example", "OWN@here.example"] {
+        let token = sign(&good_header(), &claims_with("email", json!(email)), KEY);
+        let who = gate.authenticate(Some(&format!("Bearer {token}")), somebody()).expect("valid");
+        assert_eq!(who.role, Role::Service, "{email}");
+    }
+}
+
 /// A27: whether the account exists shows in no answer.
 #[tokio::test]
 async fn wrong_and_unknown_get_the_same_answer() {
