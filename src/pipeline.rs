@@ -165,7 +165,8 @@ impl Pipeline {
             return Ok(Err(Done::Unaffected(warnings)));
         }
         let echo_of = self.echo_of(rules, &who, &submission);
-        Ok(match self.gate.admit(submission, who, &self.instance, echo_of) {
+        let had_effect = |ids: &[EventId], asked: &Demand| self.had_effect(rules, ids, asked);
+        Ok(match self.gate.admit(submission, who, &self.instance, echo_of, &had_effect) {
             Admission::Duplicate => Err(Done::Duplicate),
             Admission::Fresh(mut invalidation) => {
                 invalidation.warnings.extend(warnings);
@@ -239,6 +240,15 @@ impl Pipeline {
         }
         let canonical = submission.selectors.map_types(|name| rules.canonical(name));
         self.delivery.echo_of(who, submission.address, &canonical)
+    }
+
+    /// Whether this was honoured here under these ids. What the journal no longer has, or has not
+    /// yet, is taken for honoured: then nobody knows better than the id.
+    fn had_effect(&self, rules: &Rules, ids: &[EventId], asked: &Demand) -> bool {
+        let Some(effect) = self.journal.effect_of(ids) else { return true };
+        let canonical = |selectors: &Selectors| selectors.map_types(|name| rules.canonical(name));
+        let asked = Demand { hard: canonical(&asked.hard), soft: canonical(&asked.soft) };
+        effect.covers(&asked)
     }
 
     /// Knows an event of our own before the journal has it: a mirror may be told, and send it back,

@@ -198,7 +198,12 @@ impl Delivery {
     }
 
     fn outcome(&self, peer: &Peer, event: &Event) -> Outcome {
-        let is_done = self.shared.journal.is_acknowledged(&peer.destination, event.seq);
+        let settled_at = match peer.is_mirror() {
+            true => self.shared.journal.settled_at(event),
+            false => Some(event.seq),
+        };
+        let is_done = settled_at
+            .is_some_and(|seq| self.shared.journal.is_acknowledged(&peer.destination, seq));
         let neighbour = peer.config.errand.neighbour();
         let is_beyond = neighbour.is_some_and(|neighbour| neighbour.is_beyond(event));
         peer.with(|state| {
@@ -215,6 +220,7 @@ impl Delivery {
                 _ if is_done => (Status::Delivered, None),
                 _ => match state.pause {
                     Some(pause) => (Status::Paused, Some(pause.as_str().to_owned())),
+                    None if settled_at.is_none() => (Status::Queued, Some("echo".to_owned())),
                     None if state.failures > 0 => (Status::Failed, None),
                     None => (Status::Queued, None),
                 },
@@ -296,7 +302,7 @@ impl Delivery {
             return None;
         }
         let comes_from = |peer: &Peer| {
-            peer.account.email().as_ref() == Some(&who.name)
+            peer.account.email().is_some_and(|email| email.eq_ignore_ascii_case(&who.name))
                 || address.is_some_and(|address| {
                     peer.with(|state| state.addresses.contains(&address.to_canonical()))
                 })

@@ -115,8 +115,12 @@ impl Event {
     /// Whether mirrors are owed it. One that the echo quench holds back is not: the release that
     /// follows carries its demand.
     pub fn is_for_mirrors(&self) -> bool {
-        let is_held_back = self.quenched_for.is_some() && self.source != Source::Quench;
-        self.scope == Scope::Mirrored && !is_held_back
+        self.scope == Scope::Mirrored && !self.is_held_back()
+    }
+
+    /// Whether the echo quench holds it back from mirrors.
+    pub fn is_held_back(&self) -> bool {
+        self.quenched_for.is_some() && self.source != Source::Quench
     }
 
     /// Whether the caches and frameworks beside this instance are owed it. What the quench mirrors

@@ -84,6 +84,9 @@ pub enum Rejected {
     TooMany(Duration),
 }
 
+/// Whether a demand, in the caller's spelling, was honoured here under these ids.
+pub type HadEffect<'a> = dyn Fn(&[EventId], &Demand) -> bool + 'a;
+
 /// What became of a submission.
 #[derive(Debug)]
 pub enum Admission {
@@ -274,13 +277,16 @@ impl Gate {
         Err(Rejected::Invalid)
     }
 
-    /// Judges a submission: scope, identity, what of a batch is new.
+    /// Judges a submission: scope, identity, what of a batch is new. `had_effect` says whether a
+    /// demand was honoured here under these ids: one event may come in several calls, each of which
+    /// names a part of it, and an id that is known is no reason to drop a part that is not.
     pub fn admit(
         &self,
         submission: Submission,
         principal: Principal,
         instance: &str,
         echo_of: Option<String>,
+        had_effect: &HadEffect<'_>,
     ) -> Admission {
         let is_marked =
             submission.is_marked || submission.peer.is_some() || !submission.ids.is_empty();
@@ -312,16 +318,18 @@ impl Gate {
         }
         let Some(batch) = submission.peer else {
             let ids = submission.ids;
-            if !ids.is_empty() && ids.iter().all(|id| self.seen.contains(*id)) {
+            let is_known = !ids.is_empty() && ids.iter().all(|id| self.seen.contains(*id));
+            if is_known && had_effect(&ids, &invalidation.demand) {
                 return Admission::Duplicate;
             }
-            if let [only] = ids[..] {
+            if let ([only], false) = (&ids[..], is_known) {
+                let only = *only;
                 invalidation.id = only;
             }
             invalidation.covers = ids;
             return Admission::Fresh(Box::new(invalidation));
         };
-        self.take_batch(&mut invalidation, batch);
+        self.take_batch(&mut invalidation, batch, had_effect);
         if invalidation.demand.is_empty() {
             return Admission::Duplicate;
         }
@@ -329,17 +337,27 @@ impl Gate {
     }
 
     /// Joins what is new in a peer's batch into one invalidation.
-    fn take_batch(&self, invalidation: &mut Invalidation, batch: PeerBatch) {
+    fn take_batch(
+        &self,
+        invalidation: &mut Invalidation,
+        batch: PeerBatch,
+        had_effect: &HadEffect<'_>,
+    ) {
+        let mut is_part = false;
         let mut actions: Vec<Action> = vec![];
         let mut demand = batch.merged;
         // What stands beside the batch is asked for like what was merged past naming.
         demand.join(&invalidation.demand);
         let is_named_whole = demand.is_empty();
         for told in batch.events {
+            let asked = Demand::new(told.mode, told.selectors);
             if self.seen.contains(told.id) {
-                continue;
+                if had_effect(&[told.id], &asked) {
+                    continue;
+                }
+                is_part = true;
             }
-            demand.join(&Demand::new(told.mode, told.selectors));
+            demand.join(&asked);
             invalidation.covers.push(told.id);
             actions.push(told.action);
             (invalidation.changed, invalidation.fields) = (told.changed, told.fields);
@@ -349,7 +367,7 @@ impl Gate {
             (invalidation.changed, invalidation.fields) = Default::default();
         }
         // One event keeps its name everywhere; of a merged batch the parts are named in `covers`.
-        if let ([only], true) = (&invalidation.covers[..], is_named_whole) {
+        if let ([only], true, false) = (&invalidation.covers[..], is_named_whole, is_part) {
             invalidation.id = *only;
         }
         actions.dedup();

@@ -108,6 +108,8 @@ pub struct Versions {
     pub version: u64,
     /// When anything was last cleared, milliseconds since 1970.
     pub last_clear_ms: Option<u64>,
-    /// One more for every event that touches the type. A type that is not in it counts as 0.
+    /// One more for every event that touches the type.
     pub types: BTreeMap<TypeName, u64>,
+    /// The version of every type that is not among them: events that cleared everything.
+    pub others: u64,
 }

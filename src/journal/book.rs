@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::domain::Event;
+use crate::domain::{Event, Source};
 
 use super::Config;
 use super::backlog::{BacklogSize, Limits, Taken};
@@ -209,6 +209,17 @@ impl Book {
             oldest_at_ms: held.map(|held| held.oldest_at_ms).or_else(first_named),
             widened: held.is_some_and(|held| held.widened),
         }
+    }
+
+    /// The event that mirrors what the echo quench held back of this one.
+    pub(super) fn release_of(&self, held: &Event) -> Option<u64> {
+        let is_release = |event: &Event| {
+            event.source == Source::Quench
+                && event.quenched_for == held.quenched_for
+                && event.demand.covers(&held.demand)
+        };
+        let later = self.ring.due_after(Class::Mirror, held.seq);
+        later.map(|(event, _)| event).find(|event| is_release(event)).map(|event| event.seq)
     }
 
     pub(super) fn is_acknowledged(&self, destination: &str, seq: u64) -> bool {

@@ -176,6 +176,15 @@ impl Journal {
         Ok(reconciled)
     }
 
+    /// The event whose acknowledgement settles this one with mirrors: itself, or the release of
+    /// what the echo quench holds back. `None` while it is held.
+    pub fn settled_at(&self, event: &Event) -> Option<u64> {
+        if !event.is_held_back() {
+            return Some(event.seq);
+        }
+        self.shared.book.lock().release_of(event)
+    }
+
     /// Ticks whenever [`Journal::pending`] may have more. That is before the event is durable: it
     /// may be sent meanwhile, and its acknowledgement counts once it is.
     pub fn due(&self) -> watch::Receiver<u64> {
@@ -200,7 +209,13 @@ impl Journal {
         Page { events, gap }
     }
 
-    /// A recent event by its own id or one it covers.
+    /// The recent events that brought something under this id, oldest first.
+    pub fn events_of(&self, id: EventId) -> Vec<Arc<Event>> {
+        self.shared.book.lock().ring.events_of(id).cloned().collect()
+    }
+
+    /// A recent event by its own id or one it covers; the first, where several calls brought parts
+    /// of it.
     pub fn event(&self, id: EventId) -> Option<Arc<Event>> {
         self.shared.book.lock().ring.event(id).cloned()
     }
@@ -218,6 +233,7 @@ impl Journal {
             version: state.version,
             last_clear_ms: state.last_clear_ms,
             types: state.types.clone(),
+            others: state.others,
         }
     }
 

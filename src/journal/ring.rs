@@ -4,6 +4,7 @@
 //! counts the due events up to itself, so the size of a backlog is one subtraction too. The ring
 //! does not know destinations: what leaves it is handed back to be folded.
 
+use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -59,7 +60,10 @@ pub(super) struct Ring {
     floor: u64,
     due_at_floor: Counts,
     bytes: usize,
+    /// The first event under each id.
     places: HashMap<EventId, u64>,
+    /// Further ones, of the few ids that came in parts.
+    further: HashMap<EventId, VecDeque<u64>>,
 }
 
 impl Ring {
@@ -94,7 +98,13 @@ impl Ring {
             due[class as usize] += u64::from(class.is_owed(&event));
         }
         self.bytes += bytes;
-        self.places.extend(event.known_ids().map(|id| (id, event.seq)));
+        for id in event.known_ids() {
+            match self.places.entry(id) {
+                Vacant(place) => drop(place.insert(event.seq)),
+                Occupied(place) if *place.get() == event.seq => {}
+                Occupied(_) => self.further.entry(id).or_default().push_back(event.seq),
+            }
+        }
         self.entries.push_back(Entry { event, bytes, due });
     }
 
@@ -105,12 +115,25 @@ impl Ring {
         self.due_at_floor = due;
         self.bytes -= bytes;
         for id in event.known_ids() {
-            // The same id may have come again since; that place stays.
             if self.places.get(&id) == Some(&event.seq) {
-                self.places.remove(&id);
+                self.forget_first(id);
             }
         }
         Some(event)
+    }
+
+    /// The next event under an id, if there is one, is its first now.
+    fn forget_first(&mut self, id: EventId) {
+        let Some(further) = self.further.get_mut(&id) else {
+            self.places.remove(&id);
+            return;
+        };
+        if let Some(next) = further.pop_front() {
+            self.places.insert(id, next);
+        }
+        if further.is_empty() {
+            self.further.remove(&id);
+        }
     }
 
     /// The index of the first event after `seq`.
@@ -156,8 +179,17 @@ impl Ring {
     }
 
     pub(super) fn event(&self, id: EventId) -> Option<&Arc<Event>> {
-        let seq = *self.places.get(&id)?;
-        self.entries.get(self.place(seq.checked_sub(1)?)).map(|entry| &entry.event)
+        self.events_of(id).next()
+    }
+
+    /// Every event under an id, oldest first.
+    pub(super) fn events_of(&self, id: EventId) -> impl Iterator<Item = &Arc<Event>> {
+        let further = self.further.get(&id).into_iter().flatten();
+        let places = self.places.get(&id).into_iter().chain(further);
+        places.filter_map(|seq| {
+            let place = self.place(seq.checked_sub(1)?);
+            self.entries.get(place).map(|entry| &entry.event)
+        })
     }
 
     pub(super) fn ids(&self) -> Vec<EventId> {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::{Event, Selector};
+use crate::domain::{Demand, Event, EventId, Selector};
 
 use super::Journal;
 
@@ -24,6 +24,23 @@ pub struct Searched {
 }
 
 impl Journal {
+    /// What was cleared here under these ids, cascades included; `None` where nothing is known of
+    /// one of them.
+    pub fn effect_of(&self, ids: &[EventId]) -> Option<Demand> {
+        let mut effect = Demand::default();
+        for id in ids {
+            let events = self.events_of(*id);
+            if events.is_empty() {
+                return None;
+            }
+            for event in events {
+                effect.join(&event.demand);
+                effect.join(&Demand::new(event.mode(), event.cascade.clone()));
+            }
+        }
+        Some(effect)
+    }
+
     /// The newest `limit` events that clear any of these selectors, cascades included.
     pub fn touching(&self, selectors: &[Selector], limit: usize) -> Searched {
         let mut found = Searched::default();

@@ -31,6 +31,9 @@ pub(super) struct State {
     pub version: u64,
     /// The same by type.
     pub types: BTreeMap<TypeName, u64>,
+    /// The same of types that nothing named yet: events that cleared everything.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub others: u64,
     /// When the newest event was accepted, wall clock.
     pub last_clear_ms: Option<u64>,
     pub destinations: BTreeMap<String, Cursor>,
@@ -83,12 +86,13 @@ impl State {
         let footprint = event.footprint();
         if footprint.is_all() {
             self.types.values_mut().for_each(|version| *version += 1);
+            self.others += 1;
         }
         for name in footprint.named_types() {
             if let Some(version) = self.types.get_mut(name) {
                 *version += 1;
             } else if self.types.len() < TYPES_MAX {
-                self.types.insert(name.clone(), 1);
+                self.types.insert(name.clone(), self.others + 1);
             }
         }
         self.quench(event, members_max);
@@ -98,6 +102,7 @@ impl State {
     pub(super) fn reset_versions(&mut self, at_ms: u64) {
         self.version = 0;
         self.types.clear();
+        self.others = 0;
         self.last_clear_ms = Some(at_ms);
     }
 
@@ -132,12 +137,17 @@ impl State {
         // The version never exceeds the sequence number, so the head bounds what was lost of it.
         self.version = self.version.max(head) + jump;
         self.types.values_mut().for_each(|version| *version += jump);
+        self.others += jump;
         self.head = head + jump;
         self.folded_through = self.head;
         for cursor in self.destinations.values_mut() {
             *cursor = Cursor { through: self.head, held: Some(Held::all(self.head, now_ms)) };
         }
     }
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What of `demand` the other does not cover.

@@ -20,6 +20,7 @@ mod mesh;
 mod names;
 mod operate;
 mod pace;
+mod parts;
 mod purge;
 mod purge_cdn;
 mod reload;

@@ -58,6 +58,22 @@ async fn versions_rise_by_one_and_begin_at_zero() {
     node.logged("the event", |line| line["msg"] == "invalidated" && line["version"] == 4).await;
 }
 
+/// What clears everything counts for every type of the graph, also for one that nothing named yet.
+#[tokio::test]
+async fn clearing_everything_raises_every_type_that_is_known() {
+    let mut node = Spec::new("a").start().await;
+    node.invalidate(json!({ "all": true })).await;
+    node.invalidate(json!({ "type": "posts" })).await;
+    node.restart().await;
+    let now = node.get("/api/cache/versions?types=posts,auth,unheard-of").await.expect(200);
+    assert_eq!(now["types"], json!({ "posts": 2, "auth": 1, "unheard-of": 0 }));
+    let all = node.get("/api/cache/versions").await.expect(200);
+    assert_eq!((&all["types"]["pages"], &all["types"]["feed"]), (&json!(1), &json!(2)));
+    node.post("/api/cache/versions/reset", json!({})).await.expect(200);
+    let none = node.get("/api/cache/versions").await.expect(200);
+    assert_eq!((&none["version"], &none["types"]), (&json!(0), &json!({})));
+}
+
 /// S1 1.8: what may happen to a model is told to whom it concerns, in its word.
 #[tokio::test]
 async fn every_thing_that_may_happen_is_an_action() {

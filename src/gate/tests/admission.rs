@@ -46,14 +46,17 @@ fn from_peer(batch: PeerBatch) -> Submission {
 }
 
 fn fresh(gate: &Gate, role: Role, submission: Submission) -> Invalidation {
-    match gate.admit(submission, who(role), "here", None) {
+    match gate.admit(submission, who(role), "here", None, &|_, _| true) {
         Admission::Fresh(invalidation) => *invalidation,
         Admission::Duplicate => panic!("it is new"),
     }
 }
 
 fn is_duplicate(gate: &Gate, submission: Submission) -> bool {
-    matches!(gate.admit(submission, who(Role::Service), "here", None), Admission::Duplicate)
+    matches!(
+        gate.admit(submission, who(Role::Service), "here", None, &|_, _| true),
+        Admission::Duplicate
+    )
 }
 
 /// Wall 1 and 2: credential first, mark second, body last; S3 3.7.
@@ -166,7 +169,7 @@ fn selectors_beside_a_batch_are_not_lost() {
 fn an_echo_is_held_back_only_where_it_would_go_on() {
     let quenched = |role, mirror| {
         let asked = Submission { mirror, ..submission(whole("posts")) };
-        match gate().admit(asked, who(role), "here", Some("b".into())) {
+        match gate().admit(asked, who(role), "here", Some("b".into()), &|_, _| true) {
             Admission::Fresh(invalidation) => invalidation.quenched_for,
             Admission::Duplicate => panic!("it is new"),
         }
@@ -190,4 +193,25 @@ fn a_call_that_names_its_events_has_one_effect_and_one_that_does_not_ends_here()
     let nameless = Submission { is_marked: true, ..submission(whole("posts")) };
     let last = fresh(&gate, Role::Editor, nameless);
     assert_eq!((last.scope, last.ends_here), (Scope::Local, true));
+}
+
+/// A part of an event that did not come before has its effect under a name of its own, so that the
+/// journal tells both; one that came has none.
+#[test]
+fn a_known_id_is_no_reason_to_drop_a_part_that_is_not_known() {
+    let gate = gate();
+    let event = told("a");
+    gate.seen.remember([event.id]);
+    let knows = |is_honoured: bool, submission: Submission| {
+        gate.admit(submission, who(Role::Editor), "here", None, &|_, _| is_honoured)
+    };
+    let by_id = Submission { ids: vec![event.id], ..submission(whole("posts")) };
+    assert!(matches!(knows(true, by_id.clone()), Admission::Duplicate));
+    let by_batch = from_peer(batch(vec![event.clone()]));
+    assert!(matches!(knows(true, by_batch.clone()), Admission::Duplicate));
+    for part in [by_id, by_batch] {
+        let Admission::Fresh(part) = knows(false, part) else { panic!("it is new") };
+        assert_eq!((part.scope, &part.covers[..]), (Scope::Local, &[event.id][..]));
+        assert_ne!(part.id, event.id);
+    }
 }

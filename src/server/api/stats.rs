@@ -47,19 +47,26 @@ pub async fn stats(control: Arc<Control>, _call: Call) -> Handled {
 /// Versions, durable. `?types=posts,feed` names which; one never cleared reads 0.
 pub async fn versions(control: Arc<Control>, call: Call) -> Handled {
     let versions = control.pipeline.journal.versions();
+    let rules = control.pipeline.rules.get();
+    // What cleared everything counts for the types of the graph, also where nothing named them.
+    let of = |name: &TypeName| match versions.types.get(name) {
+        Some(version) => *version,
+        None if rules.graph().knows(name) => versions.others,
+        None => 0,
+    };
     let mut types: BTreeMap<String, u64> = BTreeMap::new();
     match call.query("types") {
         None => {
-            let all = versions.types.iter();
-            types.extend(all.map(|(name, version)| (name.to_string(), *version)));
+            let all = versions.types.keys().chain(rules.graph().types());
+            let cleared = all.map(|name| (name.to_string(), of(name)));
+            types.extend(cleared.filter(|(_, version)| *version > 0));
         }
         Some(list) => {
             let names = list.split(',').map(str::trim).filter(|text| !text.is_empty());
             for text in names.take(TYPES_MAX) {
                 let name = TypeName::parse(text)
                     .map_err(|e| Problem::unprocessable("bad_value", format!("types {e}")))?;
-                let name = control.pipeline.rules.get().canonical(&name);
-                types.insert(text.to_owned(), versions.types.get(&name).copied().unwrap_or(0));
+                types.insert(text.to_owned(), of(&rules.canonical(&name)));
             }
         }
     }
