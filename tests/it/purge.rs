@@ -81,6 +81,23 @@ async fn varnish_misses_what_an_event_cleared_and_nothing_else() {
     assert_eq!((&line["http_status"], &line["tags"]), (&json!(200), &json!("feed,posts:42")));
 }
 
+/// A path has no fragment: `#` is a character of it, and no other page goes in its place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_whose_path_has_a_hash_is_purged_and_not_the_one_without() {
+    let origin = StubPeer::start().await;
+    let cache = Cache::varnish(&origin.name()).await;
+    let node = instance(&varnish_at(&[&cache.base])).start().await;
+    for path in ["/tag/c%23", "/tag/c"] {
+        publish(&origin, path, "", "old");
+        cache.shows(path, "old").await;
+        publish(&origin, path, "", "new");
+    }
+    let id = id_of(&node.invalidate(json!({ "paths": ["/tag/c#"] })).await);
+    purged(&node, &id).await;
+    assert_eq!(cache.page("/tag/c%23").await, "new");
+    assert_eq!(cache.page("/tag/c").await, "old");
+}
+
 /// What is soft is served once more, while the fresh page is fetched.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn varnish_serves_what_is_stale_until_it_has_the_fresh_page() {

@@ -77,8 +77,8 @@ impl Revalidate {
     pub fn calls(&self, backlog: &Backlog) -> Vec<Call> {
         match &self.form {
             Form::Paths(templates) => {
-                let Gathered { mut named, paths } = gather(templates, Writing::Path, backlog);
-                named.extend(paths);
+                let Gathered { named, paths } = gather(templates, Writing::Path, backlog);
+                let named = named.iter().map(|path| address(path)).chain(paths).collect();
                 self.posts(named, BTreeSet::new(), "paths")
             }
             Form::Tags(templates) => {
@@ -216,7 +216,13 @@ impl Gathered {
         if writing == Writing::Tag {
             self.named.extend(selectors.tags().iter().map(ToString::to_string));
         }
-        self.paths.extend(selectors.paths().iter().map(ToString::to_string));
-        self.paths.extend(selectors.prefixes().iter().map(|prefix| format!("{prefix}*")));
+        self.paths.extend(selectors.paths().iter().map(|path| address(path.as_str())));
+        let prefixes = selectors.prefixes().iter();
+        self.paths.extend(prefixes.map(|prefix| format!("{}*", address(prefix.as_str()))));
     }
+}
+
+/// A path as the site's pages have it: a `#` there is none of a fragment.
+fn address(path: &str) -> String {
+    path.replace('#', "%23")
 }

@@ -69,6 +69,20 @@ fn a_backlog_is_one_call_with_all_its_paths() {
     assert_eq!(bodies(&revalidate(posts()), &backlog), [body.to_string()]);
 }
 
+/// A path has no fragment, whether a template or a caller says it; a tag is what it is.
+#[test]
+fn a_hash_in_a_path_is_a_character_of_it() {
+    let of = templates(&[("posts", &["/c#/{id}"])]);
+    let one = |text| Selectors::one(Selector::path(text).expect("path"));
+    let events = [entity("posts", "#1"), one("/tag/c#"), one("/tag/c#*")];
+    let backlog = backlog(events.into_iter().map(mirrored).collect());
+    let paths = ["/c%23/%231", "/tag/c%23", "/tag/c%23*"];
+    assert_eq!(revalidate(Form::Paths(of.clone())).calls(&backlog)[0].paths, paths);
+    let calls = revalidate(Form::Tags(of)).calls(&backlog);
+    assert_eq!(calls[0].tags, ["/c#/#1"]);
+    assert_eq!(calls[1].paths, &paths[1..]);
+}
+
 /// The graph's part is asked for too, and what was merged past naming.
 #[test]
 fn cascades_and_merged_parts_are_called_for() {

@@ -1,8 +1,10 @@
 //! Paths as requests name them: whole URLs, and regular expressions over them.
 //!
-//! A URL parser smooths what it reads: it takes `..` away and cuts at `#`. A path that would come
-//! out as another one has no URL here, and is widened by whoever asked. Expressions match a
-//! character raw and percent-encoded, for nobody knows which of them a cache has seen.
+//! A path has no fragment, so its `#` is a character of it and is written `%23`. A URL parser
+//! smooths what it reads: it takes `..` away, turns backslashes round and cuts blanks off. A path
+//! that would come out as another one, or that can be read in two ways, has no URL here and is
+//! widened by whoever asked. Expressions match a character raw and percent-encoded, for nobody
+//! knows which of them a cache has seen.
 
 use std::fmt::Write as _;
 
@@ -12,9 +14,21 @@ use crate::domain::Glob;
 
 /// The URL of a path at a site; `None` where the path cannot be said in one.
 pub fn at(site: &Url, path: &str) -> Option<Url> {
-    let url = Url::parse(&format!("{}{path}", site.origin().ascii_serialization())).ok()?;
+    if !is_unambiguous(path) {
+        return None;
+    }
+    let written = path.replace('#', "%23");
+    let url = Url::parse(&format!("{}{written}", site.origin().ascii_serialization())).ok()?;
     let is_same = decoded(&url[Position::BeforePath..]) == decoded(path);
     is_same.then_some(url)
+}
+
+/// Whether it stands for one request target only: not where a `%` begins no byte, which is asked
+/// for raw and as `%25`, nor where a query has a `'`, which browsers alone encode.
+fn is_unambiguous(path: &str) -> bool {
+    let is_byte = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    let query = path.split_once('?').map_or("", |(_, query)| query);
+    path.split('%').skip(1).all(is_byte) && !query.contains('\'')
 }
 
 /// Its bytes without percent-encoding.

@@ -1,4 +1,5 @@
 //! What targets are told, judged by what it would clear.
 
+mod addresses;
 mod answers;
 mod laws;

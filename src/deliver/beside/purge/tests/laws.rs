@@ -56,11 +56,26 @@ impl Page {
         tags
     }
 
-    /// The target of the request that brought it; as it was typed, where no parser smooths it.
+    /// The target of the request that brought it; where it can be written in several ways, with as
+    /// few escapes as requests get by with.
     fn url(&self) -> String {
-        let url = at(&self.site, &self.path);
-        url.map_or_else(|| self.path.clone(), |url| url[Position::BeforePath..].to_owned())
+        let url = at(&self.site, &self.path.replace('#', "%23"));
+        url.as_ref().map_or_else(|| sparsely_escaped(&self.site, &self.path), path_of)
     }
+}
+
+fn sparsely_escaped(site: &Url, path: &str) -> String {
+    let (mut out, mut before) = (String::new(), "/");
+    for c in path.chars() {
+        let alone = at(site, &format!("{before}{c}x")).as_ref().map(path_of);
+        match alone.as_ref().and_then(|alone| alone.strip_prefix(before)?.strip_suffix('x')) {
+            _ if c == '#' => out.push_str("%23"),
+            Some(escaped) => out.push_str(escaped),
+            None => out.push(c),
+        }
+        before = if c == '?' { "/?" } else { before };
+    }
+    out
 }
 
 /// How a call takes a page away, if it does.
@@ -92,8 +107,9 @@ fn effect(purge: &Purge, call: &Call, page: &Page) -> Option<Mode> {
     }
 }
 
+/// What is asked for: a fragment never leaves whoever asks.
 fn path_of(url: &Url) -> String {
-    url[Position::BeforePath..].to_owned()
+    url[Position::BeforePath..Position::AfterQuery].to_owned()
 }
 
 fn texts(list: &Value) -> Vec<&str> {
@@ -243,8 +259,8 @@ fn text() -> impl Strategy<Value = Label> {
 
 fn path() -> impl Strategy<Value = Label> {
     prop_oneof![
-        6 => "/[ab]{0,2}(/[ab]{0,2})?".prop_map(|text| label(&text)),
-        2 => "/[ab.%#? é*\\\\\"{}^+]{0,5}".prop_map(|text| label(&text)),
+        6 => "/[ab#]{0,2}(/[ab]{0,2})?".prop_map(|text| label(&text)),
+        2 => "/[ab.%#?' é*\\\\\"{}^+]{0,5}".prop_map(|text| label(&text)),
         1 => Just(label("/a/../b")),
         1 => Just(label(&format!("/{}", "(".repeat(1000)))),
     ]
