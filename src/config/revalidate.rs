@@ -189,10 +189,15 @@ fn target(from: &mut Reader, section: &Section, it: &Written<'_>) -> Option<Peer
         let given = Value::String(name.clone());
         from.refuse_value(&key("name"), &given, "expected 1 to 64 of A-Z a-z 0-9 _ . -");
     }
+    let form = form(from, section, it)?;
+    if matches!(&form, Form::Paths(templates) if *templates == Templates::default()) {
+        let key = key("paths");
+        from.warn(format!("{name} is called for paths and all only, never for types: no {key}"));
+    }
     let revalidate = Revalidate {
         url,
         secret: it.secret.clone(),
-        form: form(from, section, it)?,
+        form,
         timeout: Duration::from_millis(number(from, it, "timeout_ms")),
         is_for_all_addresses: is_for_all(from, it),
         signer: signer(from, it),

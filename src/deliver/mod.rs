@@ -77,6 +77,12 @@ impl Shared {
             None => &*self.transport,
         }
     }
+
+    /// Whether a legacy peer has words for any of it.
+    fn is_speakable(&self, selectors: &Selectors) -> bool {
+        let types = self.sender.known_types();
+        !legacy_form(selectors, &types).bodies.is_empty()
+    }
 }
 
 /// Where one event stands at one mirror.
@@ -205,7 +211,7 @@ impl Delivery {
         let is_done = settled_at
             .is_some_and(|seq| self.shared.journal.is_acknowledged(&peer.destination, seq));
         let neighbour = peer.config.errand.neighbour();
-        let is_beyond = neighbour.is_some_and(|neighbour| neighbour.is_beyond(event));
+        let silence = neighbour.and_then(|neighbour| neighbour.silence(event));
         peer.with(|state| {
             let is_legacy = peer.is_mirror() && matches!(state.kind, Kind::Legacy);
             let (status, reason) = match &state.kind {
@@ -216,7 +222,7 @@ impl Delivery {
                 _ if is_done && is_legacy && !self.is_speakable(event) => {
                     (Status::Skipped, Some("unsupported".to_owned()))
                 }
-                _ if is_done && is_beyond => (Status::Skipped, Some("unsupported".to_owned())),
+                _ if is_done && silence.is_some() => (Status::Skipped, silence.map(str::to_owned)),
                 _ if is_done => (Status::Delivered, None),
                 _ => match state.pause {
                     Some(pause) => (Status::Paused, Some(pause.as_str().to_owned())),
@@ -243,8 +249,7 @@ impl Delivery {
     }
 
     fn is_speakable(&self, event: &Event) -> bool {
-        let types = self.shared.sender.known_types();
-        !legacy_form(&event.demand.selectors(), &types).bodies.is_empty()
+        self.shared.is_speakable(&event.demand.selectors())
     }
 
     /// Every mirror as an operator sees it.

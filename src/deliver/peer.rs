@@ -111,6 +111,8 @@ pub struct State {
     pub replies: Vec<(IpAddr, Option<String>)>,
     /// Events acknowledged.
     pub delivered: u64,
+    /// Events settled without a word of them.
+    pub skipped: u64,
     /// Until when its echoes are held back.
     pub echoing_until: Option<Instant>,
 }
@@ -232,18 +234,25 @@ impl Peer {
     }
 
     /// Notes an acknowledgement; says whether it closed the breaker.
-    pub fn succeeded(&self, events: u64) -> bool {
+    pub fn succeeded(&self) -> bool {
         self.with(|state| {
             state.failures = 0;
             state.not_before = None;
             state.last_error = None;
             state.refusals = 0;
-            state.delivered += events;
             if state.pause != Some(Pause::Operator) {
                 state.pause = None;
             }
             std::mem::take(&mut state.is_broken)
         })
+    }
+
+    /// Counts what became of events that are owed no more.
+    pub fn settled(&self, delivered: u64, skipped: u64) {
+        self.with(|state| {
+            state.delivered += delivered;
+            state.skipped += skipped;
+        });
     }
 
     /// Notes a failed attempt and when the next may come; says how many failed in a row, and
@@ -373,8 +382,8 @@ mod tests {
         let peer = peer();
         let fail = || peer.failed("x", Duration::ZERO, 2).1;
         assert_eq!([fail(), fail(), fail()], [false, true, false]);
-        assert!(peer.succeeded(1));
-        assert!(!peer.succeeded(1));
+        assert!(peer.succeeded());
+        assert!(!peer.succeeded());
     }
 
     #[test]
@@ -382,7 +391,7 @@ mod tests {
         let peer = peer();
         peer.pause();
         peer.retry();
-        peer.succeeded(1);
+        peer.succeeded();
         assert_eq!(peer.with(|state| state.pause), Some(Pause::Operator));
         peer.resume();
         assert_eq!(peer.with(|state| state.pause), None);

@@ -110,6 +110,18 @@ pub(super) fn skipped(peer: &Peer, backlog: &Backlog, unsupported: &[Selector]) 
     about(peer, backlog, line);
 }
 
+/// There is nothing to call for; `backlog` holds one event, or what is past naming.
+pub(super) fn not_called(peer: &Peer, backlog: &Backlog, reason: &str) {
+    let line = Activity {
+        event: kind(peer),
+        msg: "nothing is configured here for this event: not called",
+        status: Some(Status::Skipped.as_str()),
+        reason: Some(reason),
+        ..Activity::default()
+    };
+    about(peer, backlog, line);
+}
+
 pub(super) fn paused(peer: &Peer, backlog: &Backlog, error: &str) {
     let line = Activity {
         level: Level::Error,

@@ -50,6 +50,8 @@ pub struct PeerView {
     pub requests: u64,
     /// Events acknowledged since the start.
     pub delivered: u64,
+    /// Events since the start that it has no words for, so that nothing was sent of them.
+    pub skipped: u64,
 }
 
 impl PeerView {
@@ -91,6 +93,7 @@ impl PeerView {
                 backlog_widened: backlog.widened,
                 requests: state.requests,
                 delivered: state.delivered,
+                skipped: state.skipped,
             }
         })
     }

@@ -130,12 +130,19 @@ impl Worker {
             (Kind::Unknown, None) => self.send_legacy(&backlog, false).await,
         };
         if matches!(ended, Ended::Acknowledged) {
-            self.shared.journal.ack(&self.peer.destination, &backlog);
-            let events = backlog.events.len() as u64 + backlog.merged_count;
-            if self.peer.succeeded(events) {
+            self.settle(&backlog);
+            if self.peer.succeeded() {
                 tell::breaker(&self.peer, "closed");
             }
         }
+    }
+
+    /// Moves the cursor past what was acknowledged, or what there is nothing to say of.
+    pub(super) fn settle(&self, backlog: &Backlog) {
+        self.shared.journal.ack(&self.peer.destination, backlog);
+        let skipped = self.untold(backlog);
+        let delivered = backlog.events.len() as u64 + backlog.merged_count - skipped;
+        self.peer.settled(delivered, skipped);
     }
 
     /// Takes what one send is to cover. A legacy peer is told types, so everything goes at once.

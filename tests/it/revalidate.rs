@@ -227,6 +227,39 @@ async fn a_site_known_by_half_is_said_once() {
     assert!(node.mirrors().await.is_empty());
 }
 
+/// A site without any path is said at the start; what names no path is not called for, nowhere
+/// counted as told, and has a line of its own.
+#[tokio::test]
+async fn what_a_site_has_no_path_for_is_skipped_aloud() {
+    let stub = site().await;
+    let node = Spec::new("a")
+        .env("NEXT_REVALIDATE_URL", &format!("http://{}{ROUTE}", stub.name()))
+        .env("NEXT_REVALIDATE_SECRET", SECRET)
+        .start()
+        .await;
+    let is_warned =
+        |line: &Value| line["msg"].as_str().is_some_and(|msg| msg.contains("no revalidate.paths"));
+    node.logged("the warning", is_warned).await;
+    let id = id_of(&node.invalidate(json!({ "type": "posts" })).await);
+    let line = node.logged("it is said", |line| line["event_id"] == id && line["peer"] == "nextjs");
+    let line = line.await;
+    let found = (&line["event"], &line["status"], &line["reason"]);
+    assert_eq!(found, (&json!("revalidate"), &json!("skipped"), &json!("no_path")));
+    let outcome = node.event(&id).await["beside"][0].clone();
+    assert_eq!((&outcome["status"], &outcome["reason"]), (&json!("skipped"), &json!("no_path")));
+    node.invalidate(json!({ "path": "/about" })).await;
+    eventually("it counts", async || node.mirror("nextjs").await["delivered"] == 1).await;
+    assert_eq!(node.mirror("nextjs").await["skipped"], 1);
+    assert_eq!(told(&stub), [json!({ "secret": SECRET, "paths": ["/about"] })]);
+    let metrics = node.get("/metrics").await;
+    let metrics = String::from_utf8(metrics.body.to_vec()).expect("text");
+    let sends = "cache_mirror_deliveries_total{peer=\"nextjs\",outcome=";
+    for outcome in ["delivered", "skipped"] {
+        let line = format!("{sends}\"{outcome}\"}} 1\n");
+        assert!(metrics.contains(&line), "{line}");
+    }
+}
+
 /// S0 0.5, 0.8, 0.9: one call for each name, and the words that its people look for.
 #[tokio::test]
 async fn a_site_is_called_by_name() {

@@ -41,6 +41,23 @@ fn the_plain_names_make_a_target() {
     assert_eq!(targets(&scene)[0].1.secret.expose(), "from a file");
 }
 
+/// A site that can be told nothing of types is said once, at the start.
+#[test]
+fn a_site_without_any_path_is_said() {
+    let site = || {
+        let url = ("NEXT_REVALIDATE_URL", "https://www.example.org");
+        Scene::env(&[url, ("NEXT_REVALIDATE_SECRET", "s")])
+    };
+    let is_said = |scene: Scene| {
+        let warnings = scene.good().warnings;
+        warnings.iter().filter(|text| text.contains("no revalidate.paths")).count()
+    };
+    assert_eq!(is_said(site()), 1);
+    assert_eq!(is_said(site().and_file("[revalidate.paths]\nposts = ['/']")), 0);
+    let tags = "[[revalidate.targets]]\nurl = 'https://a.example'\nsecret = 's'\nform = ";
+    assert_eq!(is_said(Scene::file(&format!("{tags}'nextjs-tags'"))), 0, "types are tags");
+}
+
 /// S1 1.3: what is missing is said, and nothing fails.
 #[test]
 fn a_site_known_by_half_is_said() {

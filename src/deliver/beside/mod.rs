@@ -31,6 +31,9 @@ pub use revalidate::{Form, Revalidate};
 pub use send::EVENT_IDS;
 pub(super) use send::event_ids;
 
+/// Why a selector is not told where there are no words for it.
+pub const UNSUPPORTED: &str = "unsupported";
+
 /// What is beside this instance.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Neighbour {
@@ -117,11 +120,11 @@ impl Neighbour {
         }
     }
 
-    /// Whether it has no word for anything in an event.
-    pub fn is_beyond(&self, event: &Event) -> bool {
+    /// Why it is told nothing of an event, where it is not: it has no word for anything in it.
+    pub fn silence(&self, event: &Event) -> Option<&'static str> {
         match self {
-            Self::Revalidate(_) => false,
-            Self::Purge(purge) => purge.is_beyond(event),
+            Self::Revalidate(revalidate) => revalidate.silence(event),
+            Self::Purge(purge) => purge.is_beyond(event).then_some(UNSUPPORTED),
         }
     }
 

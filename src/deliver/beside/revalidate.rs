@@ -96,6 +96,33 @@ impl Revalidate {
         }
     }
 
+    /// What of the target's is missing for an event, where nothing is called for it.
+    pub fn silence(&self, event: &Event) -> Option<&'static str> {
+        let is_none = |templates, writing| {
+            let mut gathered = Gathered::default();
+            gathered.add_event(templates, writing, event);
+            gathered.named.is_empty() && gathered.paths.is_empty()
+        };
+        let is_silent = match &self.form {
+            Form::Paths(templates) => is_none(templates, Writing::Path),
+            Form::Tags(templates) => is_none(templates, Writing::Tag),
+            Form::Names(names) => {
+                let all = event.footprint();
+                !names.keys().any(|name| is_touched(&all, name))
+            }
+        };
+        is_silent.then_some(self.missing())
+    }
+
+    /// What is missing where it is not called.
+    pub fn missing(&self) -> &'static str {
+        match &self.form {
+            Form::Paths(_) => "no_path",
+            Form::Tags(_) => "no_tag",
+            Form::Names(_) => "no_name",
+        }
+    }
+
     /// The log's words for a call.
     pub fn words(&self, url: &Url) -> Words {
         if !matches!(self.form, Form::Names(_)) {
@@ -172,19 +199,19 @@ fn is_touched(selectors: &Selectors, name: &TypeName) -> bool {
 
 fn gather(templates: &Templates, writing: Writing, backlog: &Backlog) -> Gathered {
     let mut gathered = Gathered::default();
-    // Of what was merged past naming, and of a cascade, nobody knows more than the selectors.
-    let nothing = BTreeMap::new();
-    let any = TypeName::parse("all").expect("three letters are a type");
-    let unknown = Facts { name: &any, id: None, action: None, changed: &[], fields: &nothing };
     if !backlog.merged.is_empty() {
-        gathered.add(templates, writing, &backlog.merged.selectors(), &unknown);
-        gathered.add(templates, writing, &backlog.merged_cascade, &unknown);
+        gathered.add_unknown(templates, writing, &backlog.merged.selectors());
+        gathered.add_unknown(templates, writing, &backlog.merged_cascade);
     }
     for event in &backlog.events {
-        gathered.add(templates, writing, &event.demand.selectors(), &facts(event, &any));
-        gathered.add(templates, writing, &event.cascade, &unknown);
+        gathered.add_event(templates, writing, event);
     }
     gathered
+}
+
+/// The name of a type where none is meant.
+fn any() -> TypeName {
+    TypeName::parse("all").expect("three letters are a type")
 }
 
 /// What an event tells of its entity; one that stands for several tells nothing of each.
@@ -194,6 +221,19 @@ fn facts<'a>(event: &'a Event, any: &'a TypeName) -> Facts<'a> {
 }
 
 impl Gathered {
+    fn add_event(&mut self, templates: &Templates, writing: Writing, event: &Event) {
+        let selectors = event.demand.selectors();
+        self.add(templates, writing, &selectors, &facts(event, &any()));
+        self.add_unknown(templates, writing, &event.cascade);
+    }
+
+    /// Of what was merged past naming, and of a cascade, nobody knows more than the selectors.
+    fn add_unknown(&mut self, templates: &Templates, writing: Writing, selectors: &Selectors) {
+        let (any, nothing) = (any(), BTreeMap::new());
+        let unknown = Facts { name: &any, id: None, action: None, changed: &[], fields: &nothing };
+        self.add(templates, writing, selectors, &unknown);
+    }
+
     fn add(&mut self, of: &Templates, writing: Writing, selectors: &Selectors, facts: &Facts<'_>) {
         if selectors.is_empty() {
             return;

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::tell::{self, Again, Tried};
 use super::{Call, Neighbour};
+use crate::deliver::peer::Kind;
 use crate::deliver::tell as lines;
 use crate::deliver::verdict::Verdict;
 use crate::deliver::worker::{Ended, VIA, Worker};
@@ -57,11 +58,45 @@ impl Worker {
                 return Ended::Later;
             }
         }
+        self.tell_silence(backlog, neighbour);
+        Ended::Acknowledged
+    }
+
+    /// What of a settled backlog was not called for: a line each for what a cache has no words for,
+    /// and for each event that a site has no path for.
+    fn tell_silence(&self, backlog: &Backlog, neighbour: &Neighbour) {
         let unsupported = neighbour.unsupported(backlog);
         if !unsupported.is_empty() {
             lines::skipped(&self.peer, backlog, &unsupported);
         }
-        Ended::Acknowledged
+        let Neighbour::Revalidate(site) = neighbour else { return };
+        for event in &backlog.events {
+            if let Some(reason) = site.silence(event) {
+                let one = Backlog { events: vec![Arc::clone(event)], ..Backlog::default() };
+                lines::not_called(&self.peer, &one, reason);
+            }
+        }
+        if backlog.merged_count > 0 && site.calls(&merged_part(backlog)).is_empty() {
+            lines::not_called(&self.peer, &merged_part(backlog), site.missing());
+        }
+    }
+
+    /// How many events of a settled backlog it was told nothing of.
+    pub(in crate::deliver) fn untold(&self, backlog: &Backlog) -> u64 {
+        let is_untold = |event: &&Arc<Event>| match self.peer.config.errand.neighbour() {
+            Some(neighbour) => neighbour.silence(event).is_some(),
+            None => self.is_legacy() && !self.shared.is_speakable(&event.demand.selectors()),
+        };
+        let merged = match self.peer.config.errand.neighbour() {
+            Some(neighbour) => neighbour.calls(&merged_part(backlog), false).is_empty(),
+            None => self.is_legacy() && !self.shared.is_speakable(&backlog.merged.selectors()),
+        };
+        let named = backlog.events.iter().filter(is_untold).count() as u64;
+        named + if merged { backlog.merged_count } else { 0 }
+    }
+
+    fn is_legacy(&self) -> bool {
+        !matches!(self.peer.kind(), Kind::CacheMirror(_))
     }
 
     /// What one call to a gateway is to cover: it recognises what comes again by the names in a
@@ -90,7 +125,8 @@ impl Worker {
             return self.fail(backlog, &why.to_string(), None, None);
         };
         let Some(call) = neighbour.calls(backlog, false).into_iter().next() else {
-            return self.shared.journal.ack(&self.peer.destination, backlog);
+            self.tell_silence(backlog, neighbour);
+            return self.settle(backlog);
         };
         let round = Round { neighbour, backlog, ids: event_ids(backlog) };
         let verdict = Verdict::Refused(why.to_string(), None);
@@ -211,6 +247,11 @@ impl Worker {
         }
         again.is_none() && throttled.is_none()
     }
+}
+
+/// What of a backlog is past naming, alone.
+fn merged_part(backlog: &Backlog) -> Backlog {
+    Backlog { events: vec![], ..backlog.clone() }
 }
 
 /// The ids of all that a backlog holds, under which others know it; none where some are past

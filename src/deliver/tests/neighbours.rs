@@ -189,7 +189,44 @@ async fn an_event_without_a_call_is_settled() {
     settled(&scene).await;
     assert!(scene.sends().is_empty());
     let outcome = scene.delivery.outcomes_beside(&event).remove(0);
-    assert_eq!(outcome.status, crate::domain::Status::Delivered);
+    assert_eq!(outcome.status, crate::domain::Status::Skipped, "nobody was told");
+    assert_eq!(outcome.reason.as_deref(), Some("no_path"));
+    assert_eq!((scene.view().delivered, scene.view().skipped), (0, 1));
+}
+
+/// What was told and what was not are counted apart, though they were settled together.
+#[tokio::test(start_paused = true)]
+async fn only_what_was_told_counts_as_delivered() {
+    let scene = Scene::of(beside(revalidate(posts())), good_legacy);
+    assert!(scene.delivery.pause("b"));
+    for selectors in [whole("posts"), whole("pages"), tag("x"), entity("posts", "1")] {
+        scene.tell(selectors).await;
+    }
+    assert!(scene.delivery.resume("b"));
+    settled(&scene).await;
+    scene.until("the count", |scene| scene.view().delivered == 2).await;
+    assert_eq!((scene.sends().len(), scene.view().skipped), (1, 2));
+}
+
+/// Every form says what it lacks for an event, and nothing where it calls.
+#[test]
+fn a_form_is_silent_exactly_where_it_makes_no_call() {
+    let type_name = |name: &str| TypeName::parse(name).expect("a type");
+    let names = Form::Names(BTreeMap::from([(type_name("posts"), "posts".to_owned())]));
+    let path = Selectors::one(Selector::path("/a").expect("path"));
+    for (form, missing) in [
+        (posts(), "no_path"),
+        (Form::Paths(Templates::default()), "no_path"),
+        (Form::Tags(templates(&[("posts", &["posts"])])), "no_tag"),
+        (names, "no_name"),
+    ] {
+        let it = revalidate(form);
+        let all = [whole("posts"), whole("pages"), tag("x"), path.clone(), Selectors::all()];
+        for event in all.map(mirrored) {
+            let is_called = !it.calls(&backlog(vec![event.clone()])).is_empty();
+            assert_eq!(it.silence(&event), (!is_called).then_some(missing), "{event:?}");
+        }
+    }
 }
 
 /// A gateway recognises events by their names, so each call to one names all of them.
