@@ -2,7 +2,8 @@
 //!
 //! The listener itself speaks no TLS; whoever ends it in front says so in `X-Forwarded-Proto`. What
 //! makes things stricter is believed from anybody, what makes them laxer from a trusted proxy or
-//! from this host only.
+//! from this host only. What a proxy on this host passed on without that word came from elsewhere,
+//! nobody knows how.
 
 use std::net::IpAddr;
 
@@ -14,6 +15,9 @@ use crate::gate::is_within;
 
 /// They tell nothing, and who asks them speaks no TLS.
 const OPEN: [&str; 2] = ["/healthz", "/readyz"];
+
+/// What says that a request was passed on for somebody else.
+const FORWARDED: [&str; 2] = ["x-forwarded-for", "forwarded"];
 
 /// Refuses what did not come over HTTPS.
 ///
@@ -28,7 +32,7 @@ pub fn check(
     let is_here = socket.to_canonical().is_loopback();
     let is_secure = match forwarded(headers) {
         Some(is_https) => is_https && (is_here || is_within(socket, proxies)),
-        None => is_here,
+        None => is_here && !FORWARDED.iter().any(|name| headers.contains_key(*name)),
     };
     if is_secure || OPEN.contains(&path) {
         return Ok(());
@@ -78,6 +82,19 @@ mod tests {
             let socket = socket.parse().expect("an address");
             let answer = check(path, &headers, socket, &proxies);
             assert_eq!(answer.is_ok(), expected, "{socket} {says:?} {path}");
+        }
+    }
+
+    #[test]
+    fn what_was_passed_on_without_a_word_about_tls_is_not_from_here() {
+        let here = "127.0.0.1".parse().expect("an address");
+        for (name, value) in [("x-forwarded-for", "203.0.113.9"), ("forwarded", "for=192.0.2.1")] {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static(value));
+            let answer = |headers: &_| check("/api/cache/stats", headers, here, &[]).is_ok();
+            assert!(!answer(&headers), "{name}");
+            headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
+            assert!(answer(&headers), "{name} and https");
         }
     }
 }

@@ -124,3 +124,31 @@ async fn the_api_passes_as_it_is() {
     let line = node.logged("the refusal", |line| line["msg"] == "login refused").await;
     assert_eq!(line["address"], "127.0.0.1", "a client cannot choose its address");
 }
+
+/// What came to nginx in the clear is refused where HTTPS is required, whatever its client says;
+/// and so it is behind a proxy that does not say how it came.
+#[tokio::test]
+async fn plain_http_does_not_pass_where_https_is_required() {
+    let node = Spec::new("a").set("control.require_https", true).start().await;
+    let told = read(SNIPPET);
+    let tls = told.replace("$scheme", "https");
+    let untold = told.replace("proxy_set_header X-Forwarded-Proto $scheme;", "");
+    for (snippet, says, expected) in [
+        (&told, None, 403),
+        (&told, Some("https"), 403),
+        (&untold, None, 403),
+        (&tls, None, 200),
+        (&tls, Some("http"), 200),
+    ] {
+        let proxy = Proxy::start(&node, snippet).await;
+        for path in ["/api/cache/versions", "/api/stream"] {
+            let request = client().get(format!("{}{path}", proxy.url)).bearer_auth(&node.token);
+            let request = match says {
+                Some(says) => request.header("x-forwarded-proto", says),
+                None => request,
+            };
+            let status = request.send().await.expect("an answer").status().as_u16();
+            assert_eq!(status, expected, "{path} {says:?}");
+        }
+    }
+}
