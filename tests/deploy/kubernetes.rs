@@ -10,6 +10,8 @@ use crate::yaml::{document, documents, texts};
 use crate::{assert_parses, at, read};
 
 const DIR: &str = "deploy/kubernetes";
+/// What operators make of the example.
+const SECRET: &str = "secret.yaml";
 
 fn manifest(name: &str) -> Value {
     document(&format!("{DIR}/{name}.yaml"))
@@ -40,7 +42,7 @@ fn kubernetes_takes_every_manifest() {
     let mut seen = 0;
     for entry in std::fs::read_dir(at(DIR)).expect("the directory") {
         let name = entry.expect("a file").file_name().into_string().expect("UTF-8");
-        if name == "kustomization.yaml" {
+        if ["kustomization.yaml", SECRET].contains(&name.as_str()) {
             continue;
         }
         seen += 1;
@@ -52,10 +54,41 @@ fn kubernetes_takes_every_manifest() {
             assert_eq!(document["metadata"]["name"], "cache-mirror", "{name}");
         }
     }
-    assert_eq!(seen, resources.len() + 1);
+    // All of them but the example, and the Secret.
+    assert_eq!(seen, resources.len());
     let misspelt = read(&format!("{DIR}/statefulset.yaml")).replace("httpGet", "httpGett");
     let strict = ["--strict", "--quiet"];
     assert_is_strict("kubernetes-validate", &strict, "a.yaml", &misspelt, "httpGett");
+}
+
+/// A pod waits for ever for a Secret that nobody applied, so its file is applied with the rest, is
+/// made of the example, and stays out of the repository.
+#[test]
+fn the_secret_is_applied_with_the_rest() {
+    let kustomization = manifest("kustomization");
+    assert!(texts(&kustomization["resources"]).contains(&SECRET));
+    let ignored = read(".gitignore");
+    assert!(ignored.lines().any(|line| line == format!("/{DIR}/{SECRET}")));
+    for told in ["kustomization.yaml", "secret.example.yaml"] {
+        assert!(read(&format!("{DIR}/{told}")).contains("secret.yaml"), "{told}");
+    }
+}
+
+/// Whoever takes the comment's lines in has a policy that lets a Prometheus of elsewhere in.
+#[test]
+fn the_policy_says_how_prometheus_gets_in() {
+    let policy = read(&format!("{DIR}/networkpolicy.yaml"));
+    let (before, shown) = policy.split_once("# - namespaceSelector").expect("it is shown");
+    let shown = format!("- namespaceSelector{}", shown.replace("        # ", "        "));
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("networkpolicy.yaml");
+    std::fs::write(&file, format!("{before}{shown}")).expect("write");
+    assert_eq!(findings("kubernetes-validate", &["--strict", "--quiet"], &file), "");
+    let policy = document(&file.display().to_string());
+    let prometheus = &policy["spec"]["ingress"][0]["from"][2];
+    for by in ["namespaceSelector", "podSelector"] {
+        assert!(prometheus[by]["matchLabels"].is_object(), "{prometheus}");
+    }
 }
 
 #[test]
