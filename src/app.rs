@@ -25,7 +25,7 @@ use crate::announce::{Hub, Tickets};
 use crate::config::Settings;
 use crate::deliver::identity::BootNonce;
 use crate::deliver::mirror::Sender;
-use crate::deliver::{self, Delivery, Mint, PeerConfig};
+use crate::deliver::{self, Delivery, Mint, PAUSES_FILE, PeerConfig};
 use crate::gate::{Gate, Order};
 use crate::ingest::schedule::Schedules;
 use crate::ingest::webhook::Hooks;
@@ -74,6 +74,7 @@ impl Instance {
         let network = Arc::new(Network::new(network(&settings))?);
         let end = Arc::clone(&network);
         let pipeline = assemble(&settings, rules, journal, end, Arc::clone(&own))?;
+        pipeline.delivery.remember_pauses(settings.instance.data_dir.join(PAUSES_FILE)).await;
         let listener = Listener::bind(settings.server.listen)
             .await
             .with_context(|| format!("control.listen = {}", settings.server.listen))?;

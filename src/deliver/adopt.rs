@@ -49,6 +49,7 @@ impl Delivery {
                 self.start_one(&peer, before, tasks, stop);
             }
         }
+        self.keep_pauses().await;
         reconciled.added.iter().for_each(|name| tell::added(plain(name)));
         reconciled.dropped.iter().for_each(|(name, owed)| tell::removed(plain(name), *owed));
         Ok(())

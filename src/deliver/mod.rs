@@ -16,6 +16,7 @@ mod forecast;
 pub mod identity;
 mod limiter;
 pub mod mirror;
+mod pauses;
 mod peer;
 mod ping;
 mod probe;
@@ -39,6 +40,7 @@ pub use beside::EVENT_IDS;
 pub use config::{Config, Credentials, Errand, Login, LoginRequest, Means, Mint, PeerConfig};
 pub use forecast::Forecast;
 pub use limiter::Limiter;
+pub use pauses::PAUSES_FILE;
 pub use ping::{Asker, Ping};
 pub use signature::Signer;
 pub use view::PeerView;
@@ -51,6 +53,7 @@ use crate::support::{Live, Secret};
 use echo::Echo;
 use identity::BootNonce;
 use mirror::{Sender, legacy_form};
+use pauses::Pauses;
 use peer::{Kind, Peer};
 use telling::Tellings;
 use worker::Worker;
@@ -67,6 +70,7 @@ struct Shared {
     own: Arc<BootNonce>,
     echo: Echo,
     tellings: Tellings,
+    pauses: Pauses,
 }
 
 impl Shared {
@@ -150,7 +154,8 @@ impl Delivery {
         let echo = Echo::new(config.echo_window, config.echo);
         let config = Live::new(config);
         let tellings = Tellings::default();
-        let shared = Shared { config, journal, transport, sender, own, echo, tellings };
+        let pauses = Pauses::default();
+        let shared = Shared { config, journal, transport, sender, own, echo, tellings, pauses };
         let peers = Arc::new(Live::new(peers));
         let delivery = Self { shared: Arc::new(shared), peers, stop: Arc::default() };
         // What was held back when the last process ended is mirrored soon, not forgotten.
@@ -271,7 +276,8 @@ impl Delivery {
         self.peers.get().iter().find(|peer| peer.config.name == name).cloned()
     }
 
-    /// Holds a mirror back; false where there is none of that name.
+    /// Holds a mirror back; false where there is none of that name. [`Delivery::keep_pauses`] makes
+    /// it last.
     pub fn pause(&self, name: &str) -> bool {
         self.find(name).map(|peer| peer.pause()).is_some()
     }

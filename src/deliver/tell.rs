@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::beside::Neighbour;
 use super::credentials::LoginFailure;
-use super::peer::Peer;
+use super::peer::{Pause, Peer};
 use super::telling::Telling;
 use crate::activity::{Activity, Kind, Level, joined};
 use crate::domain::{Selector, Status};
@@ -133,6 +133,40 @@ pub(super) fn paused(peer: &Peer, backlog: &Backlog, error: &str) {
         ..Activity::default()
     };
     about(peer, backlog, line);
+}
+
+pub(super) fn still_paused(peer: &Peer) {
+    Activity {
+        event: Kind::Mirror,
+        msg: "still paused by an operator, as before the restart",
+        peer: Some(&peer.config.name),
+        status: Some(Status::Paused.as_str()),
+        reason: Some(Pause::Operator.as_str()),
+        ..Activity::default()
+    }
+    .emit();
+}
+
+pub(super) fn pauses_unread(problem: &str) {
+    let msg = "which mirrors are paused cannot be read: none counts as paused";
+    pauses("unread", msg, Some(problem));
+}
+
+pub(super) fn pauses_unwritten(problem: Option<&str>) {
+    let msg = "which mirrors are paused cannot be written: a restart may change it";
+    pauses("unwritten", msg, problem);
+}
+
+fn pauses(status: &str, msg: &str, error: Option<&str>) {
+    Activity {
+        level: Level::Error,
+        event: Kind::Mirror,
+        msg,
+        status: Some(status),
+        error,
+        ..Activity::default()
+    }
+    .emit();
 }
 
 pub(super) fn throttled(peer: &Peer, backlog: &Backlog, wait: Duration) {

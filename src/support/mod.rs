@@ -9,6 +9,7 @@ pub mod live;
 pub mod proof;
 pub mod random;
 pub mod secret;
+pub mod small_file;
 
 pub use finish::Finish;
 pub use live::Live;

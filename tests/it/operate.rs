@@ -24,6 +24,51 @@ async fn a_paused_mirror_gets_nothing_until_it_is_resumed() {
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(&name)), "{problem}");
 }
 
+/// Whoever paused it had a reason, which no restart takes away; what came meanwhile is owed.
+#[tokio::test]
+async fn a_pause_outlives_a_kill_and_loses_nothing() {
+    let stub = StubPeer::start().await;
+    let mut node = Spec::new("a").mirrors([stub.name()]).start().await;
+    let name = stub.name();
+    let operate = |what: &str| format!("/api/mirrors/{name}/{what}");
+    node.post(&operate("pause"), json!({})).await.expect(200);
+    let before = id_of(&node.invalidate(json!({ "type": "posts" })).await);
+    node.kill9().await;
+    node.restart().await;
+    let after = id_of(&node.invalidate(json!({ "type": "pages" })).await);
+    let listed = node.mirror(&name).await;
+    assert_eq!((&listed["paused"], &listed["backlog_events"]), (&json!("operator"), &json!(2)));
+    let is_told = |line: &serde_json::Value| line["reason"] == "operator" && line["peer"] == name;
+    node.logged("the pause is told", is_told).await;
+    assert_eq!(stub.bodies().len(), 0);
+
+    node.post(&operate("resume"), json!({})).await.expect(200);
+    for id in [before, after] {
+        let is_delivered = async || outcomes(&node.event(&id).await)[&name] == "delivered";
+        eventually("it is delivered", is_delivered).await;
+    }
+    node.restart().await;
+    assert_eq!(node.mirror(&name).await["paused"], json!(null), "a resume lasts too");
+}
+
+/// Sending what should wait is seen; holding back what should go is not.
+#[tokio::test]
+async fn a_damaged_file_of_pauses_pauses_nobody_and_is_told() {
+    let stub = StubPeer::start().await;
+    let mut node = Spec::new("a").mirrors([stub.name()]).start().await;
+    let pause = format!("/api/mirrors/{}/pause", stub.name());
+    node.post(&pause, json!({})).await.expect(200);
+    node.kill9().await;
+    std::fs::write(node.dir.join("data/pauses.json"), "{\"paused\":[").expect("written");
+    node.restart().await;
+    node.logged("the damage", |line| line["status"] == "unread" && line["level"] == 50).await;
+    node.invalidate(json!({ "type": "posts" })).await;
+    eventually("it goes", async || node.mirror(&stub.name()).await["delivered"] == 1).await;
+    node.post(&pause, json!({})).await.expect(200);
+    node.restart().await;
+    assert_eq!(node.mirror(&stub.name()).await["paused"], "operator", "the file is whole again");
+}
+
 #[tokio::test]
 async fn a_retry_does_not_wait_for_the_back_off() {
     let stub = StubPeer::start().await;

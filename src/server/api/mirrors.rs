@@ -1,5 +1,6 @@
 //! `/api/mirrors`: what mirrors there are, how they do, and an operator's hand on them.
-//! Each operation is logged under the operator's name. Limits set here are lost at a restart.
+//! Each operation is logged under the operator's name. A pause outlives a restart; limits set here
+//! are lost at one.
 
 use std::sync::Arc;
 
@@ -21,10 +22,11 @@ pub async fn list(control: Arc<Control>, _call: Call) -> Handled {
     Ok(json_answer(StatusCode::OK, &Mirrors { mirrors }))
 }
 
-/// Holds one back.
+/// Holds one back until it is resumed, over restarts too.
 pub async fn pause(control: Arc<Control>, mut call: Call) -> Handled {
     call.read(&control.config).await?;
     let found = control.pipeline.delivery.pause(&call.param);
+    control.pipeline.delivery.keep_pauses().await;
     operated(&control, &call, found, "paused")
 }
 
@@ -32,6 +34,7 @@ pub async fn pause(control: Arc<Control>, mut call: Call) -> Handled {
 pub async fn resume(control: Arc<Control>, mut call: Call) -> Handled {
     call.read(&control.config).await?;
     let found = control.pipeline.delivery.resume(&call.param);
+    control.pipeline.delivery.keep_pauses().await;
     operated(&control, &call, found, "resumed")
 }
 

@@ -1,0 +1,100 @@
+//! Operators' pauses, kept over restarts in a small file of the data directory.
+//!
+//! Whoever paused a destination had a reason that no restart takes away. The file names what is
+//! paused and nothing else; names that are gone are forgotten. A damaged one counts as no pause and
+//! is told: sending what should wait is seen, holding back what should go is not.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+
+use super::peer::Pause;
+use super::{Delivery, tell};
+use crate::support::small_file;
+
+/// In the data directory.
+pub const PAUSES_FILE: &str = "pauses.json";
+
+/// Far above the longest list there can be: so many destinations, each with a short name.
+const BYTES_MAX: u64 = 1024 * 1024;
+
+/// What the file says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Paused {
+    /// As the journal calls them.
+    paused: BTreeSet<String>,
+}
+
+/// What the file is known to hold; nothing is known of one that is damaged, or was not written.
+#[derive(Default)]
+struct Written {
+    known: Option<Paused>,
+    problem: Option<String>,
+}
+
+/// The file.
+#[derive(Default)]
+pub(super) struct Pauses {
+    path: OnceLock<PathBuf>,
+    /// One writer at a time, so that an older list never replaces a newer one.
+    written: Mutex<Written>,
+}
+
+impl Delivery {
+    /// Pauses again what an operator had paused before the last restart, and keeps in this file
+    /// what is paused from now on. To be called before the start.
+    pub async fn remember_pauses(&self, path: PathBuf) {
+        let file = path.clone();
+        let reading = tokio::task::spawn_blocking(move || small_file::read(&file, BYTES_MAX)).await;
+        let found = reading.unwrap_or_else(|error| Err(error.to_string()));
+        let known: Option<Paused> = match found {
+            Ok(found) => Some(found.unwrap_or_default()),
+            Err(problem) => {
+                tell::pauses_unread(&problem);
+                None
+            }
+        };
+        let again = known.clone().unwrap_or_default().paused;
+        for peer in self.peers.get().iter().filter(|peer| again.contains(&peer.destination)) {
+            peer.pause();
+            tell::still_paused(peer);
+        }
+        self.shared.pauses.written.lock().await.known = known;
+        // Said once: there is one file for the life of this process.
+        drop(self.shared.pauses.path.set(path));
+        self.keep_pauses().await;
+    }
+
+    /// Writes the file where something else is paused now. Where the disk refuses, a restart goes
+    /// by what it held before; that is told.
+    pub async fn keep_pauses(&self) {
+        let pauses = &self.shared.pauses;
+        let Some(path) = pauses.path.get().cloned() else { return };
+        let mut written = pauses.written.lock().await;
+        let now = self.paused();
+        if written.known.as_ref().unwrap_or(&Paused::default()) == &now {
+            return;
+        }
+        let list = now.clone();
+        let writing = tokio::task::spawn_blocking(move || small_file::write(&path, &list));
+        let problem = match writing.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            Ok(()) => return *written = Written { known: Some(now), problem: None },
+            Err(error) => Some(error.to_string()),
+        };
+        if written.problem != problem {
+            tell::pauses_unwritten(problem.as_deref());
+            written.problem = problem;
+        }
+    }
+
+    fn paused(&self) -> Paused {
+        let peers = self.peers.get();
+        let is_paused = |pause| pause == Some(Pause::Operator);
+        let paused = peers.iter().filter(|peer| is_paused(peer.with(|state| state.pause)));
+        Paused { paused: paused.map(|peer| peer.destination.clone()).collect() }
+    }
+}
