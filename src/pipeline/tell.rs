@@ -44,9 +44,11 @@ pub(super) fn applied(event: &Event, wall: Option<Wall>, applied: &Applied, is_d
     }
 }
 
-/// The disk refuses an event, and the slot says so instead.
+/// The disk refuses an event, and the slot says so instead: for a start that finds the disk so.
 pub(super) fn degraded(journal: &Journal) {
-    refused("the disk refuses events: every mirror will be told to clear all", journal);
+    let msg = "the disk refuses events: they are sent from memory; were it to end now, the next \
+               start would tell every mirror to clear all";
+    refused(msg, journal);
 }
 
 /// The disk refuses the slot as well.

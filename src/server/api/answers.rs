@@ -39,7 +39,8 @@ pub struct Invalidated<'a> {
     pub cascade: Vec<&'a TypeName>,
     pub warnings: &'a [String],
     pub mirrors: &'a [Outcome],
-    /// True where the disk refused the event and every mirror will be told to clear all.
+    /// True where the disk refused the event: mirrors are sent it from memory, and are told to
+    /// clear all should the instance end before the disk takes events again.
     #[serde(skip_serializing_if = "is_false")]
     pub degraded: bool,
     #[serde(skip_serializing_if = "is_false")]
@@ -77,7 +78,8 @@ pub struct Delivered<'a> {
     /// What the mapping could not read, and what it did instead.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub warnings: &'a [String],
-    /// True where the disk refused the event and every mirror will be told to clear all.
+    /// True where the disk refused the event: mirrors are sent it from memory, and are told to
+    /// clear all should the instance end before the disk takes events again.
     #[serde(skip_serializing_if = "is_false")]
     pub degraded: bool,
 }

@@ -100,7 +100,7 @@ async function go() {
   clear();
   const told = await post("api/cache/invalidate", body());
   const degraded = told.degraded
-    ? ["The disk refused the event: every destination will be told to clear all."]
+    ? ["The disk refused the event: it is sent from memory, and all is cleared after a restart."]
     : [];
   notes(byId("invalidate-notes"), [...degraded, ...told.warnings]);
   if (!told.id) return "Nothing had to be cleared.";
