@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::beside::Said;
 use super::credentials::Account;
 use super::identity::{Answered, Identity};
 use super::limiter::Limiter;
@@ -101,6 +102,8 @@ pub struct State {
     /// How often in a row the peer refused what it is sent as something that it cannot take; the
     /// next attempt goes wider.
     pub refusals: u32,
+    /// What it acknowledged of the backlog that waits.
+    pub said: Said,
     /// The last failure in words.
     pub last_error: Option<String>,
     /// Addresses that answered.
@@ -240,6 +243,7 @@ impl Peer {
             state.not_before = None;
             state.last_error = None;
             state.refusals = 0;
+            state.said.clear();
             if state.pause != Some(Pause::Operator) {
                 state.pause = None;
             }

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
-use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue, LOCATION};
-use reqwest::{Client, ClientBuilder};
+use reqwest::header::{CONTENT_LENGTH, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::{Client, ClientBuilder, Method};
 use rustls::pki_types::CertificateDer;
 use url::Url;
 
@@ -189,6 +189,10 @@ impl Clients {
             let value = HeaderValue::from_str(&value)
                 .map_err(|_| Failure::new(FailureKind::Other, format!("{name} holds no text")))?;
             headers.insert(name, value);
+        }
+        if request.body.is_empty() && request.method == Method::POST {
+            // Without it strict front ends answer 411 (RFC 9110 section 8.6).
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         let mut response = client
             .request(request.method, request.url)

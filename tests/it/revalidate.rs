@@ -281,12 +281,60 @@ async fn a_site_is_called_by_name() {
     let seen: Seen = stub.seen_at(courses).remove(0);
     assert_eq!(seen.header("authorization"), format!("Bearer {SECRET}"));
     assert!(seen.body.is_empty() && stub.seen_at(days).is_empty());
+    assert_eq!(seen.header("content-length"), "0", "strict front ends want it");
     node.invalidate(json!({ "type": "training_days" })).await;
     let line = said(&node, "Failed to invalidate web training-days cache").await;
     assert_eq!(line["http_status"], 403);
     said(&node, "Error invalidating web training-days cache (non-critical)").await;
     said(&node, "[Cache] Web training-days cache invalidated successfully").await;
     assert!(!node.log_text().contains(SECRET));
+}
+
+/// A name that the site does not have keeps no other from being called, and those that were called
+/// are not called again for it.
+#[tokio::test]
+async fn one_name_that_is_refused_keeps_no_other_from_being_called() {
+    let stub = StubPeer::start().await;
+    let (courses, days) = ("/api/revalidate/courses", "/api/revalidate/training-days");
+    stub.always(courses, Reply::Json(404, json!({ "error": "Not Found" })));
+    stub.always(days, Reply::Json(200, json!({ "success": true })));
+    let names = "[revalidate.names]\ncourses = 'courses'\ntraining_days = 'training-days'";
+    let spec = Spec::new("a").file(names).env("REVALIDATE_SECRET_TOKEN", SECRET);
+    let node = spec.env("NEXT_PUBLIC_SITE_URL", &format!("http://{}", stub.name())).start().await;
+    let both = json!({ "items": [{ "type": "courses" }, { "type": "training_days" }] });
+    node.invalidate(both).await;
+    eventually("several attempts", async || stub.seen_at(courses).len() > 4).await;
+    assert_eq!(stub.seen_at(days).len(), 1);
+    node.invalidate(json!({ "type": "training_days" })).await;
+    eventually("what is new", async || stub.seen_at(days).len() == 2).await;
+    assert_eq!(node.mirror("web").await["state"], "failing");
+    stub.always(courses, Reply::Json(200, json!({ "success": true })));
+    settled(&node, "web").await;
+    assert_eq!(stub.seen_at(days).len(), 2);
+}
+
+/// The same of one path among many: a site that answers 500 to it gets all the others.
+#[tokio::test]
+async fn one_path_that_is_refused_keeps_no_other_from_being_said() {
+    let stub = StubPeer::start().await;
+    stub.answer_by(|seen| match seen.path == ROUTE && seen.text().contains("/p/bad") {
+        true => Reply::Json(500, json!({ "success": false, "message": "Revalidation failed" })),
+        false => Reply::ok(),
+    });
+    let node = beside(&stub).start().await;
+    let many: Vec<Value> = (0..40).map(|at| json!({ "path": format!("/p/{at}") })).collect();
+    node.invalidate(json!({ "items": many, })).await;
+    node.invalidate(json!({ "path": "/p/bad" })).await;
+    node.invalidate(json!({ "path": "/p/urgent" })).await;
+    let taken = |path: &str| {
+        let named = |seen: &Seen| seen.text().contains(&format!("\"{path}\""));
+        stub.seen_at(ROUTE).iter().any(|seen| named(seen) && !seen.text().contains("/p/bad"))
+    };
+    eventually("the others", async || {
+        taken("/p/urgent") && (0..40).all(|at| taken(&format!("/p/{at}")))
+    })
+    .await;
+    assert!(node.mirror("nextjs").await["backlog_events"].as_u64() > Some(0), "one is owed");
 }
 
 /// S0 0.9: without the token it is skipped, and said so.

@@ -7,6 +7,7 @@
 
 pub mod purge;
 pub mod revalidate;
+mod said;
 mod send;
 mod tell;
 pub mod template;
@@ -28,6 +29,7 @@ use crate::net::Answer;
 
 pub use purge::Purge;
 pub use revalidate::{Form, Revalidate};
+pub use said::Said;
 pub use send::EVENT_IDS;
 pub(super) use send::event_ids;
 
@@ -60,6 +62,8 @@ pub struct Call {
     pub paths: Vec<String>,
     /// The tags it is about, for the log.
     pub tags: Vec<String>,
+    /// What it says, in words that are said again where it fails; none where it is said as a whole.
+    pub says: Vec<String>,
 }
 
 impl Neighbour {
@@ -108,6 +112,19 @@ impl Neighbour {
     pub fn calls(&self, backlog: &Backlog, is_poisoned: bool) -> Vec<Call> {
         match self {
             Self::Revalidate(revalidate) => revalidate.calls(backlog),
+            Self::Purge(purge) => purge.calls(backlog, is_poisoned),
+        }
+    }
+
+    /// Whether what it is told consists of words, each of which may be said by itself.
+    pub fn is_told_in_words(&self) -> bool {
+        matches!(self, Self::Revalidate(_))
+    }
+
+    /// Of these calls, the ones for what it has not acknowledged yet.
+    pub fn calls_left(&self, backlog: &Backlog, is_poisoned: bool, said: &Said) -> Vec<Call> {
+        match self {
+            Self::Revalidate(revalidate) => revalidate.calls_left(backlog, said),
             Self::Purge(purge) => purge.calls(backlog, is_poisoned),
         }
     }

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::Call;
+use super::said::Said;
 use super::template::{Facts, Templates, Writing};
 use crate::deliver::Signer;
 use crate::domain::{Event, Selectors, TypeName};
@@ -24,7 +25,8 @@ use crate::support::Secret;
 pub const PATH: &str = "/api/revalidate";
 /// What says that everything is meant: the prefix of all paths.
 const EVERY_PATH: &str = "/*";
-/// Paths or tags in one call: a bulk import fits, a body stays far below what servers take.
+/// Paths or tags in one call: a bulk import fits, a body stays far below what servers take. A
+/// target that takes fewer refuses, and is told in smaller calls.
 const NAMED_MAX: usize = 2000;
 
 /// One such route.
@@ -65,35 +67,51 @@ pub struct Words {
     pub broken: String,
 }
 
+/// Words for a target, each with the newest event that asks for it.
+type Asked = BTreeMap<String, u64>;
+
 /// What a backlog is about, in the target's terms.
 #[derive(Default)]
 struct Gathered {
-    named: BTreeSet<String>,
-    paths: BTreeSet<String>,
+    named: Asked,
+    paths: Asked,
+    /// The event whose words are being added.
+    seq: u64,
 }
 
 impl Revalidate {
     /// The calls for all that a backlog touches.
     pub fn calls(&self, backlog: &Backlog) -> Vec<Call> {
-        match &self.form {
+        self.calls_left(backlog, &Said::default())
+    }
+
+    /// The calls for what was not said of it yet.
+    pub fn calls_left(&self, backlog: &Backlog, said: &Said) -> Vec<Call> {
+        let calls = match &self.form {
             Form::Paths(templates) => {
-                let Gathered { named, paths } = gather(templates, Writing::Path, backlog);
-                let named = named.iter().map(|path| address(path)).chain(paths).collect();
-                self.posts(named, BTreeSet::new(), "paths")
+                let Gathered { named, mut paths, .. } = gather(templates, Writing::Path, backlog);
+                for (path, seq) in named {
+                    ask(&mut paths, address(&path), seq);
+                }
+                self.posts("paths", paths, said)
             }
             Form::Tags(templates) => {
-                let Gathered { named, paths } = gather(templates, Writing::Tag, backlog);
-                self.posts(named, paths, "tags")
+                let Gathered { named, paths, .. } = gather(templates, Writing::Tag, backlog);
+                let mut calls = self.posts("tags", named, said);
+                calls.extend(self.posts("paths", paths, said));
+                calls
             }
             Form::Names(names) => {
-                let touched: BTreeSet<&String> = names
-                    .iter()
-                    .filter(|(name, _)| footprints(backlog).any(|all| is_touched(&all, name)))
-                    .map(|(_, called)| called)
-                    .collect();
-                touched.into_iter().filter_map(|name| self.knock(name)).collect()
+                let mut called = Asked::new();
+                for (all, seq) in footprints(backlog) {
+                    let touched = names.iter().filter(|(name, _)| is_touched(&all, name));
+                    touched.for_each(|(_, name)| ask(&mut called, name.clone(), seq));
+                }
+                let due = called.iter().filter(|(name, seq)| said.is_due(name, **seq));
+                due.filter_map(|(name, _)| self.knock(name)).collect()
             }
-        }
+        };
+        said.choose(calls)
     }
 
     /// What of the target's is missing for an event, where nothing is called for it.
@@ -140,18 +158,11 @@ impl Revalidate {
         }
     }
 
-    /// Posts of at most so many each; paths beside tags have posts of their own.
-    fn posts(
-        &self,
-        named: BTreeSet<String>,
-        paths: BTreeSet<String>,
-        member: &'static str,
-    ) -> Vec<Call> {
-        let (named, paths): (Vec<_>, Vec<_>) =
-            (named.into_iter().collect(), paths.into_iter().collect());
-        let of_named = named.chunks(NAMED_MAX).map(|chunk| self.post(member, chunk));
-        let of_paths = paths.chunks(NAMED_MAX).map(|chunk| self.post("paths", chunk));
-        of_named.chain(of_paths).collect()
+    /// Posts of what was not said yet, of at most so many words each.
+    fn posts(&self, member: &'static str, words: Asked, said: &Said) -> Vec<Call> {
+        let is_due = |(word, seq): &(String, u64)| said.is_due(&key(member, word), *seq);
+        let due: Vec<String> = words.into_iter().filter(is_due).map(|(word, _)| word).collect();
+        due.chunks(said.words_max(NAMED_MAX)).map(|chunk| self.post(member, chunk)).collect()
     }
 
     fn post(&self, member: &str, named: &[String]) -> Call {
@@ -167,6 +178,7 @@ impl Revalidate {
             timeout: self.timeout,
             paths: list("paths"),
             tags: list("tags"),
+            says: named.iter().map(|word| key(member, word)).collect(),
         }
     }
 
@@ -182,15 +194,32 @@ impl Revalidate {
             timeout: self.timeout,
             paths: vec![],
             tags: vec![],
+            says: vec![name.to_owned()],
         })
     }
 }
 
-/// What each part of a backlog touches, cascades included.
-fn footprints(backlog: &Backlog) -> impl Iterator<Item = Selectors> + '_ {
+/// A path and a tag may be spelt alike.
+fn key(member: &str, word: &str) -> String {
+    format!("{member} {word}")
+}
+
+fn ask(words: &mut Asked, word: String, seq: u64) {
+    let newest = words.entry(word).or_default();
+    *newest = seq.max(*newest);
+}
+
+/// What is past naming is older than every named event.
+fn merged_seq(backlog: &Backlog) -> u64 {
+    backlog.events.first().map_or(backlog.through, |event| event.seq.saturating_sub(1))
+}
+
+/// What each part of a backlog touches, cascades included, and the event it is of.
+fn footprints(backlog: &Backlog) -> impl Iterator<Item = (Selectors, u64)> + '_ {
     let mut merged = backlog.merged.selectors();
     merged.join(&backlog.merged_cascade);
-    std::iter::once(merged).chain(backlog.events.iter().map(|event| event.footprint()))
+    let events = backlog.events.iter().map(|event| (event.footprint(), event.seq));
+    std::iter::once((merged, merged_seq(backlog))).chain(events)
 }
 
 fn is_touched(selectors: &Selectors, name: &TypeName) -> bool {
@@ -200,10 +229,12 @@ fn is_touched(selectors: &Selectors, name: &TypeName) -> bool {
 fn gather(templates: &Templates, writing: Writing, backlog: &Backlog) -> Gathered {
     let mut gathered = Gathered::default();
     if !backlog.merged.is_empty() {
+        gathered.seq = merged_seq(backlog);
         gathered.add_unknown(templates, writing, &backlog.merged.selectors());
         gathered.add_unknown(templates, writing, &backlog.merged_cascade);
     }
     for event in &backlog.events {
+        gathered.seq = event.seq;
         gathered.add_event(templates, writing, event);
     }
     gathered
@@ -238,27 +269,30 @@ impl Gathered {
         if selectors.is_empty() {
             return;
         }
+        let (mut named, mut paths) = (BTreeSet::new(), BTreeSet::new());
         let always = of.always.iter().filter_map(|template| template.fill(facts, writing));
-        self.named.extend(always);
+        named.extend(always);
         if selectors.is_all() {
-            of.fill_all(facts, writing, &mut self.named);
-            self.paths.insert(EVERY_PATH.into());
+            of.fill_all(facts, writing, &mut named);
+            paths.insert(EVERY_PATH.into());
         }
         for name in selectors.types() {
-            of.fill(&Facts { name, ..*facts }, writing, &mut self.named);
+            of.fill(&Facts { name, ..*facts }, writing, &mut named);
         }
         for (name, ids) in selectors.ids() {
             for id in ids {
                 let one = Facts { name, id: Some(id.as_str()), ..*facts };
-                of.fill(&one, writing, &mut self.named);
+                of.fill(&one, writing, &mut named);
             }
         }
         if writing == Writing::Tag {
-            self.named.extend(selectors.tags().iter().map(ToString::to_string));
+            named.extend(selectors.tags().iter().map(ToString::to_string));
         }
-        self.paths.extend(selectors.paths().iter().map(|path| address(path.as_str())));
+        paths.extend(selectors.paths().iter().map(|path| address(path.as_str())));
         let prefixes = selectors.prefixes().iter();
-        self.paths.extend(prefixes.map(|prefix| format!("{}*", address(prefix.as_str()))));
+        paths.extend(prefixes.map(|prefix| format!("{}*", address(prefix.as_str()))));
+        named.into_iter().for_each(|word| ask(&mut self.named, word, self.seq));
+        paths.into_iter().for_each(|word| ask(&mut self.paths, word, self.seq));
     }
 }
 

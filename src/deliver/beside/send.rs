@@ -1,13 +1,17 @@
 //! Making the calls of one backlog: in order, each held by the limiter, until one fails.
 //!
-//! Only when all are acknowledged does the cursor move; a backlog that failed half-way is called
-//! for from its beginning, which costs the neighbour a repetition and nothing else. Where each
-//! address behind a name is called, they are called at once: a dead one delays no other.
+//! Only when all are acknowledged does the cursor move. A cache whose backlog failed half-way is
+//! called from the beginning, which costs it a repetition and nothing else; a site is told what it
+//! did not acknowledge yet, and one call that it refuses keeps no other from it. Where each address
+//! behind a name is called, they are called at once: a dead one delays no other.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
 use reqwest::header::HeaderName;
 use tokio::time::Instant;
@@ -29,11 +33,26 @@ const THROTTLE_DEFAULT: Duration = Duration::from_secs(1);
 /// Statuses of those who do not take what they were told, however often they are told it.
 const MALFORMED: [u16; 5] = [400, 413, 414, 422, 431];
 
+/// Statuses that are about the moment or the credentials, and not about what was said.
+const PASSING: [u16; 9] = [401, 403, 407, 408, 425, 429, 502, 503, 504];
+
 /// Which of our events a call is about, where its body has no place for them: ids joined by commas.
 /// A gateway that knows them all does nothing, so that a ring of gateways comes to rest.
 pub const EVENT_IDS: HeaderName = HeaderName::from_static("cache-mirror-event");
 /// Ids named in that header; a call about more names none, and ends where it arrives.
 const EVENT_IDS_MAX: usize = 100;
+
+/// Bytes of a message's name: as far beyond a chance as any id.
+const MESSAGE_ID_BYTES: usize = 16;
+
+/// How a call ended.
+enum Concluded {
+    Acknowledged,
+    /// Answered, and the answer is about what was said.
+    Refused(Again),
+    /// Not now, whatever is said.
+    Later,
+}
 
 /// What the calls of one backlog have in common.
 struct Round<'a> {
@@ -46,17 +65,35 @@ impl Worker {
     /// Makes every call that a backlog asks for.
     pub(in crate::deliver) async fn call(&self, backlog: &Backlog, neighbour: &Neighbour) -> Ended {
         let round = Round { neighbour, backlog, ids: event_ids(backlog) };
-        let is_poisoned = self.peer.with(|state| state.refusals > 0);
-        for (at, call) in neighbour.calls(backlog, is_poisoned).into_iter().enumerate() {
+        let left = || {
+            let (is_poisoned, said) =
+                self.peer.with(|state| (state.refusals > 0, state.said.clone()));
+            neighbour.calls_left(backlog, is_poisoned, &said)
+        };
+        let mut setback: Option<Again> = None;
+        for (at, call) in left().into_iter().enumerate() {
             if at > 0 {
                 tokio::select! {
                     () = self.stop.cancelled() => return Ended::Later,
                     _ = self.peer.limiter.turn() => {}
                 }
             }
-            if !self.make(&round, &call, at).await {
-                return Ended::Later;
+            let tried = self.make(&round, &call).await;
+            match self.conclude_call(&round, &call, &tried, setback) {
+                Concluded::Acknowledged => {
+                    self.peer.with(|state| state.said.note(&call.says, backlog.through));
+                }
+                // It answers, so it may take the rest.
+                Concluded::Refused(again) if !call.says.is_empty() => setback = Some(again),
+                Concluded::Refused(_) | Concluded::Later => return Ended::Later,
             }
+        }
+        if setback.is_some() {
+            self.peer.with(|state| state.said.refuse());
+            return Ended::Later;
+        }
+        if neighbour.is_told_in_words() && !left().is_empty() {
+            return Ended::Later;
         }
         self.tell_silence(backlog, neighbour);
         Ended::Acknowledged
@@ -131,25 +168,23 @@ impl Worker {
         let round = Round { neighbour, backlog, ids: event_ids(backlog) };
         let verdict = Verdict::Refused(why.to_string(), None);
         let tried = Tried { address: None, answer: None, verdict, took: Duration::ZERO };
-        self.conclude_call(&round, &call, &[tried]);
+        self.conclude_call(&round, &call, &[tried], None);
     }
 
-    /// One call, to one address or to each; whether all acknowledged it.
-    async fn make(&self, round: &Round<'_>, call: &Call, at: usize) -> bool {
+    /// One call, to one address or to each.
+    async fn make(&self, round: &Round<'_>, call: &Call) -> Vec<Tried> {
         let addresses = match round.neighbour.is_for_all_addresses() {
             true => self.transport().addresses(&call.url).await,
             false => Ok(vec![]),
         };
-        let tried = match addresses {
-            Ok(addresses) if addresses.is_empty() => {
-                vec![self.exchange(round, call, at, None).await]
-            }
+        match addresses {
+            Ok(addresses) if addresses.is_empty() => vec![self.exchange(round, call, None).await],
             Ok(addresses) => {
                 let one = |(nth, address)| async move {
                     if nth > 0 {
                         self.peer.limiter.turn().await;
                     }
-                    self.exchange(round, call, at, Some(address)).await
+                    self.exchange(round, call, Some(address)).await
                 };
                 join_all(addresses.into_iter().enumerate().map(one)).await
             }
@@ -157,18 +192,11 @@ impl Worker {
                 let verdict = Verdict::Refused(failure.to_string(), None);
                 vec![Tried { address: None, answer: None, verdict, took: Duration::ZERO }]
             }
-        };
-        self.conclude_call(round, call, &tried)
+        }
     }
 
     /// One request and the judgement on its answer.
-    async fn exchange(
-        &self,
-        round: &Round<'_>,
-        call: &Call,
-        at: usize,
-        address: Option<SocketAddr>,
-    ) -> Tried {
+    async fn exchange(&self, round: &Round<'_>, call: &Call, address: Option<SocketAddr>) -> Tried {
         let begun = Instant::now();
         self.peer.with(|state| state.requests += 1);
         let Call { method, url, headers, body, timeout, .. } = call.clone();
@@ -176,7 +204,7 @@ impl Worker {
         request.headers.push((VIA, self.shared.sender.instance.clone()));
         request.headers.extend(round.ids.clone().map(|ids| (EVENT_IDS, ids)));
         if let Some(signer) = round.neighbour.signer() {
-            let id = self.message_id(round.backlog, at);
+            let id = self.message_id(round.backlog, call);
             request.headers.extend(signer.headers(&id, clock::wall_ms() / 1000, &request.body));
         }
         let answered = match address {
@@ -190,14 +218,26 @@ impl Worker {
         Tried { address, answer, verdict, took: begun.elapsed() }
     }
 
-    /// What a receiver knows a message by: the same for the same calls tried again, and another
-    /// where something was merged in since.
-    fn message_id(&self, backlog: &Backlog, at: usize) -> String {
-        format!("{}-{}-{}-{at}", self.shared.sender.epoch, backlog.first_seq, backlog.through)
+    /// What a receiver knows a message by: the same for the same call tried again, over a restart
+    /// too, and another where something was merged in since.
+    fn message_id(&self, backlog: &Backlog, call: &Call) -> String {
+        let mut hash = digest::Context::new(&digest::SHA256);
+        let of = format!("{} {} {}\n", self.shared.sender.instance, backlog.through, call.url);
+        hash.update(of.as_bytes());
+        hash.update(&call.body);
+        let hash = hash.finish();
+        format!("msg_{}", URL_SAFE_NO_PAD.encode(&hash.as_ref()[..MESSAGE_ID_BYTES]))
     }
 
-    /// Turns what became of a call into lines, and a wait where it failed anywhere.
-    fn conclude_call(&self, round: &Round<'_>, call: &Call, tried: &[Tried]) -> bool {
+    /// Turns what became of a call into lines, and a wait where it failed anywhere. The wait of one
+    /// attempt is that of its first failure.
+    fn conclude_call(
+        &self,
+        round: &Round<'_>,
+        call: &Call,
+        tried: &[Tried],
+        earlier: Option<Again>,
+    ) -> Concluded {
         let (mut errors, mut wait, mut throttled) = (Vec::new(), None, None);
         for one in tried {
             match &one.verdict {
@@ -223,6 +263,9 @@ impl Worker {
         }
         self.peer.replied(tried.iter().filter_map(|one| Some((one.address?.ip(), one.error()))));
         let again = (!errors.is_empty()).then(|| {
+            if let Some(earlier) = earlier {
+                return (false, earlier);
+            }
             let setback = self.setback(&errors.join("; "), wait.max(throttled));
             (setback.opens, Again { attempt: setback.attempt, wait: setback.wait })
         });
@@ -245,8 +288,19 @@ impl Worker {
         if again.is_some_and(|(opens, _)| opens) {
             lines::breaker(&self.peer, "open");
         }
-        again.is_none() && throttled.is_none()
+        match (again, throttled) {
+            (None, None) => Concluded::Acknowledged,
+            (Some((_, again)), None) if is_about_the_words(tried) => Concluded::Refused(again),
+            _ => Concluded::Later,
+        }
     }
+}
+
+/// Whether all that failed was answered, and by more than a bad moment.
+fn is_about_the_words(tried: &[Tried]) -> bool {
+    let failed = tried.iter().filter(|one| one.error().is_some());
+    let mut statuses = failed.map(|one| one.answer.as_ref().map(|answer| answer.status));
+    statuses.all(|status| status.is_some_and(|status| !PASSING.contains(&status)))
 }
 
 /// What of a backlog is past naming, alone.

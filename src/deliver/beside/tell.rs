@@ -113,13 +113,82 @@ fn shown(neighbour: &Neighbour, body: &[u8]) -> String {
     text[..text.floor_char_boundary(ANSWER_BYTES_MAX)].trim().to_owned()
 }
 
-/// The text without a secret, as it is or as JSON spells it.
+/// The text without a secret, however it is spelt: see [`spelt`].
 fn masked(text: &str, secret: &str) -> String {
-    if secret.is_empty() {
-        return text.to_owned();
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        match spelt(rest, secret) {
+            Some(length) if !secret.is_empty() => {
+                out.push_str(MASK);
+                rest = &rest[length..];
+            }
+            _ => {
+                out.push(next);
+                rest = &rest[next.len_utf8()..];
+            }
+        }
     }
-    let spelt = serde_json::Value::from(secret).to_string();
-    text.replace(spelt.trim_matches('"'), MASK).replace(secret, MASK)
+    out
+}
+
+/// How much of the text spells the secret, where it begins with it: each letter as it is, behind
+/// backslashes, as `\u002f` of JSON, `%2F` of a URL or `&#47;` of HTML.
+fn spelt(text: &str, secret: &str) -> Option<usize> {
+    let mut rest = text;
+    for letter in secret.chars() {
+        rest = without(rest, letter)?;
+    }
+    Some(text.len() - rest.len())
+}
+
+/// The text after one letter, in any of its spellings.
+fn without(text: &str, letter: char) -> Option<&str> {
+    let bare = text.trim_start_matches('\\');
+    if letter == '\\' {
+        let rest = text.strip_prefix("\\\\").or_else(|| text.strip_prefix(letter));
+        if rest.is_some() {
+            return rest;
+        }
+    } else if let Some(rest) = bare.strip_prefix(letter) {
+        return Some(rest);
+    }
+    let mut units = [0; 2];
+    let units = letter.encode_utf16(&mut units).iter().map(|unit| format!("u{unit:04x}"));
+    let json = Some(bare).filter(|bare| bare.len() < text.len());
+    let json = json.and_then(|bare| after(bare, units));
+    let mut bytes = [0; 4];
+    let bytes = letter.encode_utf8(&mut bytes).bytes().map(|byte| format!("%{byte:02x}"));
+    json.or_else(|| after(text, bytes)).or_else(|| entity(text, letter))
+}
+
+/// The text after these pieces, in whatever case, backslashes in front of each aside.
+fn after(text: &str, pieces: impl Iterator<Item = String>) -> Option<&str> {
+    let mut rest = text;
+    for piece in pieces {
+        let head = rest.trim_start_matches('\\');
+        let is_it = head.get(..piece.len()).is_some_and(|it| it.eq_ignore_ascii_case(&piece));
+        rest = is_it.then(|| &head[piece.len()..])?;
+    }
+    Some(rest)
+}
+
+/// The text after an entity of HTML that stands for the letter.
+fn entity(text: &str, letter: char) -> Option<&str> {
+    let (name, rest) = text.strip_prefix('&')?.split_once(';')?;
+    let named = match name {
+        "amp" => Some('&'),
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "quot" => Some('"'),
+        "apos" => Some('\''),
+        _ => name.strip_prefix('#').and_then(|number| {
+            let hex = number.strip_prefix(['x', 'X']);
+            let code = hex.map_or_else(|| number.parse(), |hex| u32::from_str_radix(hex, 16));
+            char::from_u32(code.ok()?)
+        }),
+    };
+    (named == Some(letter)).then_some(rest)
 }
 
 #[cfg(test)]
@@ -132,6 +201,13 @@ mod tests {
             (r#"{"secret":"hunter2"}"#, "hunter2", r#"{"secret":"***"}"#),
             (r#"{"secret":"a\"b\\c"}"#, r#"a"b\c"#, r#"{"secret":"***"}"#),
             (r#"no a"b\c here"#, r#"a"b\c"#, "no *** here"),
+            (r#"{"s":"Ab\/Cd+Ef"}"#, "Ab/Cd+Ef", r#"{"s":"***"}"#),
+            (r#"{"s":"Ab/Cd\u002BEf"}"#, "Ab/Cd+Ef", r#"{"s":"***"}"#),
+            (r#"{"s":"{\"t\":\"Ab\\\/Cd\\u002bEf\"}"}"#, "Ab/Cd+Ef", r#"{"s":"{\"t\":\"***\"}"}"#),
+            ("?secret=Ab%2FCd%2bEf&x", "Ab/Cd+Ef", "?secret=***&x"),
+            ("<p>Ab&#x2F;Cd&#43;Ef &amp; more", "Ab/Cd+Ef", "<p>*** &amp; more"),
+            (r"p\u00e4ss \ud83d\ude00 p%C3%A4ss", "p\u{e4}ss", r"*** \ud83d\ude00 ***"),
+            ("Ab/Cd", "Ab/Cd+Ef", "Ab/Cd"),
             ("nothing", "", "nothing"),
         ] {
             assert_eq!(masked(text, secret), expected);

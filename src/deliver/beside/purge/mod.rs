@@ -184,7 +184,7 @@ impl Purge {
     /// A call without a body that is about nothing yet.
     fn call(&self, method: Method, url: Url, headers: Vec<(HeaderName, String)>) -> Call {
         let (body, timeout) = (Bytes::new(), self.timeout);
-        Call { method, url, headers, body, timeout, paths: vec![], tags: vec![] }
+        Call { method, url, headers, body, timeout, paths: vec![], tags: vec![], says: vec![] }
     }
 }
 
