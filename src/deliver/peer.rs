@@ -21,9 +21,9 @@ use super::{Config, PeerConfig};
 
 /// Addresses remembered of one peer; a balanced name shows a few.
 const ADDRESSES_MAX: usize = 16;
-/// Answers without identity in a row before a cache-mirror is taken for a legacy server: one stray
 /// Unanswered probes in a row after which one that takes what it is told counts as no cache-mirror.
 const SILENT_AFTER: u32 = 3;
+/// Answers without identity in a row before a cache-mirror is taken for a legacy server: one stray
 /// error page of a balancer must not cost it its tags.
 const DOWNGRADE_AFTER: u32 = 3;
 /// Answers as ourselves in a row before a peer is skipped: behind a balanced name, others get a
