@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args as ClapArgs, Subcommand};
 use reqwest::Method;
 use serde_json::Value;
@@ -37,7 +38,7 @@ enum What {
     #[command(help_template = HELP, before_help = EXAMPLES)]
     Get {
         /// Types; one that was never cleared reads 0
-        #[arg(value_name = "TYPE")]
+        #[arg(value_name = "TYPE", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
         types: Vec<String>,
         #[command(flatten)]
         connect: ConnectArgs,

@@ -15,6 +15,8 @@ fn a_version_rises_by_one_with_each_change() {
     desk.ask(&url, &["invalidate", "posts/4"]).ended(0);
     assert_eq!(get(&["posts"]), "5\n");
     assert_eq!(get(&["never"]), "0\n");
+    assert_eq!(get(&["never,feed"]), "feed 5\nnever 0\n");
+    desk.ask(&url, &["version", "get", ""]).refused(2, "TYPE");
     assert_eq!(get(&["never", "feed"]), "feed 5\nnever 0\n");
     let all = desk.ask(&url, &["version"]).ended(0).stdout;
     assert!(all.starts_with("5, last cleared 20") && all.contains("\nposts 5\n"), "{all}");

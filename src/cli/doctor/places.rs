@@ -70,7 +70,10 @@ fn places(case: &Case) -> Vec<(String, Caller, Url)> {
     let mut places = Vec::new();
     for (name, path) in SITES {
         let text = config::variable(&case.sources, name);
-        let url = text.and_then(|text| Url::parse(&text).ok()).and_then(|url| below(&url, path));
+        let url = text.and_then(|text| Url::parse(&text).ok());
+        // Without a scheme it is whole only in the settings, where the target has it.
+        let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
+        let url = url.and_then(|url| below(&url, path));
         places.extend(url.map(|url| (name.to_owned(), Caller::Site, url)));
     }
     let peers = case.settings.deliver.peers.iter();
