@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::NonEmptyStringValueParser as NonEmpty;
 use clap::{Args as ClapArgs, Subcommand};
 use reqwest::Method;
 use serde_json::Value;
@@ -38,7 +38,7 @@ enum What {
     #[command(help_template = HELP, before_help = EXAMPLES)]
     Get {
         /// Types; one that was never cleared reads 0
-        #[arg(value_name = "TYPE", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+        #[arg(value_name = "TYPE", value_delimiter = ',', value_parser = NonEmpty::new())]
         types: Vec<String>,
         #[command(flatten)]
         connect: ConnectArgs,

@@ -17,7 +17,7 @@ use super::Call;
 use super::said::Said;
 use super::template::{Facts, Templates, Writing};
 use crate::deliver::Signer;
-use crate::domain::{Event, Selectors, TypeName};
+use crate::domain::{Event, Selectors, Source, TypeName};
 use crate::journal::Backlog;
 use crate::support::Secret;
 
@@ -245,9 +245,11 @@ fn any() -> TypeName {
     TypeName::parse("all").expect("three letters are a type")
 }
 
-/// What an event tells of its entity; one that stands for several tells nothing of each.
+/// What an event tells of its entity; one that stands for several tells nothing of each. What a
+/// webhook brought together is one event of perhaps several actions.
 fn facts<'a>(event: &'a Event, any: &'a TypeName) -> Facts<'a> {
-    let action = (event.covers.len() <= 1).then_some(event.action);
+    let is_several = event.source == Source::Webhook && event.demand.members() > 1;
+    let action = (event.covers.len() <= 1 && !is_several).then_some(event.action);
     Facts { name: any, id: None, action, changed: &event.changed, fields: &event.fields }
 }
 
