@@ -198,6 +198,12 @@ impl Selectors {
         self.types.iter().chain(self.ids.keys())
     }
 
+    /// Takes out the types, and the entities of types, that are not to stay.
+    pub fn retain_types(&mut self, stays: impl Fn(&TypeName) -> bool) {
+        self.types.retain(&stays);
+        self.ids.retain(|name, _| stays(name));
+    }
+
     /// Adds one selector and restores the normal form.
     pub fn insert(&mut self, selector: Selector) {
         if self.all {

@@ -159,6 +159,17 @@ pub struct Told {
     pub fields: BTreeMap<String, String>,
 }
 
+/// One of several events that came as one submission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// What it clears.
+    pub selectors: Selectors,
+    /// What happened.
+    pub action: Action,
+    /// Names of the fields that changed; empty where that is not known.
+    pub changed: Vec<String>,
+}
+
 /// A request to invalidate, parsed and not yet judged.
 #[derive(Debug, Clone)]
 pub struct Submission {
@@ -172,6 +183,9 @@ pub struct Submission {
     pub reason: Option<String>,
     /// Names of the fields that changed.
     pub changed: Vec<String>,
+    /// The events whose union this is, where there are several: each has its own action and fields
+    /// that changed, and `changed` is then empty.
+    pub parts: Vec<Part>,
     /// What else is said of the entity (its slug, ...): see [`super::Event::fields`].
     pub fields: BTreeMap<String, String>,
     /// The body's `mirror`, where it was given.

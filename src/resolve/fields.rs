@@ -2,12 +2,12 @@
 //!
 //! Only what the caller says changed is judged, and only of updates: an entity that came or went
 //! matters whatever its fields. A type without rules, or a call that names no fields, is never left
-//! out.
+//! out. Of several events each is judged by itself: what is true of one is not true of the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Aliases, BadRule, Rules, aliases};
-use crate::domain::{Action, Selector, Submission, TypeName};
+use crate::domain::{Action, Selectors, Submission, TypeName};
 
 /// Which fields of a type matter.
 #[derive(Debug, Clone, Default)]
@@ -46,27 +46,45 @@ impl FieldRules {
 impl Rules {
     /// Takes out of a submission the types to which nothing that changed matters, and names them.
     pub fn leave_out(&self, submission: &mut Submission) -> Vec<TypeName> {
-        let is_judged = submission.action == Action::Update
-            && !submission.changed.is_empty()
-            && submission.peer.is_none();
-        if !is_judged {
+        if submission.peer.is_some() {
             return vec![];
         }
-        let changed = &submission.changed;
-        let left_out: BTreeSet<TypeName> = submission
-            .selectors
+        if submission.parts.is_empty() {
+            let Submission { selectors, action, changed, .. } = submission;
+            return self.leave_out_of(selectors, *action, changed).into_iter().collect();
+        }
+        let mut left_out = BTreeSet::new();
+        let mut kept = Selectors::default();
+        for part in &submission.parts {
+            let mut selectors = part.selectors.clone();
+            left_out.extend(self.leave_out_of(&mut selectors, part.action, &part.changed));
+            kept.join(&selectors);
+        }
+        if left_out.is_empty() {
+            // What stands here may have been widened beyond the union of its parts.
+            return vec![];
+        }
+        left_out.retain(|name| !kept.named_types().any(|kept| kept == name));
+        submission.selectors = kept;
+        left_out.into_iter().collect()
+    }
+
+    fn leave_out_of(
+        &self,
+        selectors: &mut Selectors,
+        action: Action,
+        changed: &[String],
+    ) -> BTreeSet<TypeName> {
+        if action != Action::Update || changed.is_empty() {
+            return BTreeSet::new();
+        }
+        let left_out: BTreeSet<TypeName> = selectors
             .named_types()
             .filter(|name| !self.fields.matters(&self.canonical(name), changed))
             .cloned()
             .collect();
-        if !left_out.is_empty() {
-            let stays = |selector: &Selector| match selector {
-                Selector::Type(name) | Selector::Entity(name, _) => !left_out.contains(name),
-                _ => true,
-            };
-            submission.selectors = submission.selectors.iter().filter(stays).collect();
-        }
-        left_out.into_iter().collect()
+        selectors.retain_types(|name| !left_out.contains(name));
+        left_out
     }
 }
 
@@ -79,7 +97,7 @@ pub fn left_out_text(name: &TypeName) -> String {
 mod tests {
     use super::super::Config;
     use super::*;
-    use crate::domain::{Mode, Selectors, Source};
+    use crate::domain::{Mode, Selector, Source};
     use proptest::prelude::*;
 
     fn rules() -> Rules {
@@ -103,6 +121,7 @@ mod tests {
             action,
             reason: None,
             changed: changed.iter().map(|field| (*field).to_owned()).collect(),
+            parts: vec![],
             fields: std::collections::BTreeMap::new(),
             mirror: None,
             source: Source::Api,

@@ -81,6 +81,55 @@ async fn a_row_that_changes_in_the_database_clears_its_entity() {
     assert_eq!(event["selectors"], json!(["expert_sessions/7"]));
 }
 
+/// Fields that do not matter excuse the one event that names them, not the others of its batch.
+#[tokio::test]
+async fn each_event_of_a_batch_is_judged_by_its_own_fields() {
+    let ignored = "{ products = ['admin_notes'] }";
+    let node = spec().set("ignore_fields", ignored).start().await;
+    for id in 1..=3 {
+        assert!(node.put_entry(&format!("k{id}"), &format!("type=products&id={id}"), "x").await);
+    }
+    let update = |id: u64, field: &str| {
+        json!({ "type": "UPDATE", "table": "products", "record": { "id": id, (field): "b" },
+            "old_record": { "id": id, (field): "a" } })
+    };
+    let delete = json!({ "type": "DELETE", "table": "products", "record": null,
+        "old_record": { "id": 1 } });
+    let batch = json!([delete, update(2, "admin_notes"), update(3, "name")]).to_string();
+    let (status, answer) =
+        send(&node, "database", &[("authorization", "Bearer db-secret")], batch).await;
+    assert_eq!((status, &answer["ignored"]), (202, &Value::Null), "{answer}");
+    assert_eq!(node.get_entry("k1").await, None, "it was deleted");
+    assert_eq!(node.get_entry("k2").await.as_deref(), Some("x"), "only a note changed");
+    assert_eq!(node.get_entry("k3").await, None, "its name changed");
+    let event = node.event(&id_of(&answer)).await;
+    assert_eq!(event["selectors"], json!(["products/1", "products/3"]));
+    let notes = json!([update(2, "admin_notes"), update(4, "admin_notes")]).to_string();
+    let (status, answer) =
+        send(&node, "database", &[("authorization", "Bearer db-secret")], notes).await;
+    assert_eq!((status, &answer["ignored"]), (202, &json!(true)), "{answer}");
+}
+
+/// A type that the strict graph does not know takes nothing away from those that it knows.
+#[tokio::test]
+async fn unknown_types_leave_the_rest_of_a_batch_its_effect() {
+    let node = spec().set("graph.strict_types", "true").set("graph.preset", "polymech");
+    let node = node.start().await;
+    assert!(node.put_entry("k1", "type=posts&id=1", "x").await);
+    let row = |table: &str| json!({ "type": "INSERT", "table": table, "record": { "id": 1 } });
+    let bearer = [("authorization", "Bearer db-secret")];
+    let batch = json!([row("psots"), row("posts")]).to_string();
+    let (status, answer) = send(&node, "database", &bearer, batch).await;
+    assert_eq!((status, &answer["ignored"]), (202, &Value::Null), "{answer}");
+    assert_eq!(answer["warnings"], json!(["not in the graph: psots (did you mean posts?)"]));
+    assert_eq!(node.get_entry("k1").await, None);
+    assert_eq!(node.event(&id_of(&answer)).await["selectors"], json!(["posts/1"]));
+    let line = node.logged("what was left out", |line| line["status"] == "unknown_type").await;
+    assert_eq!(line["reason"], answer["warnings"][0]);
+    let (status, answer) = send(&node, "database", &bearer, row("psots").to_string()).await;
+    assert_eq!((status, &answer["ignored"]), (202, &json!(true)), "{answer}");
+}
+
 /// S2 2.8, 2.9: the same change by the database's webhook and by the route that made it comes to
 /// one message, where the mirror is slower than both.
 #[tokio::test]

@@ -199,6 +199,7 @@ fn submission(selectors: Selectors) -> Submission {
         action: cache_mirror::domain::Action::Update,
         reason: None,
         changed: vec![],
+        parts: vec![],
         fields: Default::default(),
         mirror: None,
         source: Source::Api,

@@ -188,7 +188,7 @@ fn supabase() {
     }
     let update = r#"{"type":"UPDATE","table":"t","record":{"id":1,"a":1,"b":2,"d":0},
         "old_record":{"id":1,"a":1,"b":3,"c":4}}"#;
-    assert_eq!(bearer(update).read(&hook).change.changed, ["b", "d", "c"]);
+    assert_eq!(bearer(update).read(&hook).change.parts[0].changed, ["b", "d", "c"]);
     let slug = r#"{"type":"UPDATE","table":"t","record":{"id":1,"slug":"a"}}"#;
     assert_eq!(bearer(slug).read(&hook).change.fields["slug"], "a");
     for header in ["s3cret", "Bearer s3cre", "Bearer s3crett", "Basic s3cret", "Bearer", ""] {

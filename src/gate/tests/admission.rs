@@ -10,6 +10,7 @@ fn submission(selectors: Selectors) -> Submission {
         action: Action::Delete,
         reason: Some("why".into()),
         changed: vec!["title".into()],
+        parts: vec![],
         fields: Default::default(),
         mirror: None,
         source: Source::Api,

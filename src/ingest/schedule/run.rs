@@ -149,6 +149,7 @@ fn submission(schedule: &Schedule, reason: String) -> Submission {
         action: asks.action,
         reason: Some(reason),
         changed: asks.changed.clone(),
+        parts: vec![],
         fields: asks.fields.clone(),
         mirror: asks.mirror,
         source: Source::Schedule,

@@ -4,11 +4,12 @@
 //! or leaves the event alone, as configured; both are told in words. More than is taken at once
 //! goes up too. Only text that no entry can have (too long, control characters) is passed over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::template::{Found, Path, Place, Template};
+use crate::domain::submission::Part;
 use crate::domain::{Action, Label, Selector, Selectors, TypeName};
 
 /// Notes kept of one delivery.
@@ -64,14 +65,10 @@ pub enum Verdict {
 pub struct Change {
     /// What to clear.
     pub selectors: Selectors,
-    /// What happened; several different actions of a batch are an update.
-    pub actions: Vec<Action>,
-    /// Names of changed fields.
-    pub changed: Vec<String>,
+    /// The events that mean something, one by one.
+    pub parts: Vec<Part>,
     /// What else is said of the entity of the last event.
     pub fields: BTreeMap<String, String>,
-    /// Events that mean something.
-    pub events: usize,
     /// What could not be read, in words.
     pub notes: Vec<String>,
     /// Why events were left alone.
@@ -79,10 +76,17 @@ pub struct Change {
 }
 
 impl Change {
-    /// What happened, as one word.
+    /// What happened, as one word; several different actions of a batch are an update.
     pub fn action(&self) -> Action {
-        let (first, rest) = self.actions.split_first().unwrap_or((&Action::Update, &[]));
-        if rest.iter().all(|action| action == first) { *first } else { Action::Update }
+        let mut actions = self.parts.iter().map(|part| part.action);
+        let first = actions.next().unwrap_or_default();
+        if actions.all(|action| action == first) { first } else { Action::Update }
+    }
+
+    /// Says that what is cleared is more than the events name, so that no field can excuse it.
+    pub(super) fn widened(&mut self, note: &str) {
+        self.note(note);
+        self.parts.iter_mut().for_each(|part| part.changed.clear());
     }
 
     pub(super) fn note(&mut self, note: impl Into<String>) {
@@ -118,10 +122,9 @@ impl Mapping {
             selectors = Selectors::all();
         }
         change.selectors.join(&selectors);
-        change.actions.push(action);
-        change.actions.dedup();
-        change.events += 1;
-        self.add_changed(place, change);
+        change.fields = self.fields(place);
+        let changed = if selectors.is_all() { vec![] } else { self.changed(place) };
+        change.parts.push(Part { selectors, action, changed });
     }
 
     fn verdict(&self, place: &Place<'_>) -> Verdict {
@@ -202,22 +205,28 @@ impl Mapping {
         }
     }
 
-    fn add_changed(&self, place: &Place<'_>, change: &mut Change) {
-        let mut names: Vec<String> =
-            self.changed.iter().flat_map(|template| template.texts(place).texts).collect();
-        if let Some((one, other)) = &self.compare {
-            names.extend(differing(one, other, place.event));
-        }
+    fn fields(&self, place: &Place<'_>) -> BTreeMap<String, String> {
         let fields = self.fields.iter().filter_map(|(name, template)| {
             let text = template.first(place).filter(|text| Label::parse(text).is_ok())?;
             Some((name.clone(), text))
         });
-        change.fields = fields.collect();
-        for name in names.into_iter().filter(|name| name.len() <= CHANGED_BYTES_MAX) {
-            if change.changed.len() < CHANGED_MAX && !change.changed.contains(&name) {
-                change.changed.push(name);
-            }
+        fields.collect()
+    }
+
+    /// The fields that changed; none where not all of them can be named, for one that is not named
+    /// may be the one that matters.
+    fn changed(&self, place: &Place<'_>) -> Vec<String> {
+        let (mut names, has_more) = texts(&self.changed, place);
+        if let Some((one, other)) = &self.compare {
+            names.extend(differing(one, other, place.event));
         }
+        let mut seen = BTreeSet::new();
+        names.retain(|name| seen.insert(name.clone()));
+        let is_too_long = |name: &String| name.len() > CHANGED_BYTES_MAX;
+        if has_more || names.len() > CHANGED_MAX || names.iter().any(is_too_long) {
+            return vec![];
+        }
+        names
     }
 }
 
@@ -252,5 +261,5 @@ fn differing(one: &Path, other: &Path, event: &Value) -> Vec<String> {
     let (Some(one), Some(other)) = (object(one), object(other)) else { return vec![] };
     let changed = one.iter().filter(|(name, value)| other.get(*name) != Some(*value));
     let gone = other.iter().filter(|(name, _)| !one.contains_key(*name));
-    changed.chain(gone).map(|(name, _)| name.clone()).take(CHANGED_MAX).collect()
+    changed.chain(gone).map(|(name, _)| name.clone()).take(CHANGED_MAX + 1).collect()
 }

@@ -25,6 +25,7 @@ pub use mapping::{Change, Mapping, Verdict};
 pub use scheme::{Content, Encoding, Hmac, KeyForm, Refusal, Scheme, Timestamp, TimestampAt};
 pub use template::{Path, Place, Template};
 
+use crate::domain::submission::Part;
 use crate::domain::{EventId, Mode, Principal, Role, Selectors, Source, Submission};
 use crate::gate::{Answer, Answers};
 use crate::journal::Journal;
@@ -146,11 +147,11 @@ impl Hook {
         }
         names.dedup();
         if events.len() > limits.selectors_max {
-            change.note("more events than are taken at once: everything is cleared");
+            change.widened("more events than are taken at once: everything is cleared");
             change.selectors = Selectors::all();
         }
         if change.selectors.widen_to(limits.selectors_max) {
-            change.note("more selectors than are taken at once: they were widened");
+            change.widened("more selectors than are taken at once: they were widened");
         }
         let identity = (!names.is_empty()).then(|| identity(&names, delivery.body));
         Ok(Read { change, delivery: names.into_iter().next(), identity })
@@ -270,14 +271,20 @@ fn by_name(config: Config) -> BTreeMap<String, Arc<Hook>> {
 }
 
 fn submission(change: Change, identity: Option<String>, from: Origin) -> Submission {
+    let action = change.action();
+    // What was said of one entity is not true of the others.
+    let (parts, changed, fields) = match <[Part; 1]>::try_from(change.parts) {
+        Ok([only]) => (vec![], only.changed, change.fields),
+        Err(parts) => (parts, vec![], BTreeMap::new()),
+    };
     Submission {
         mode: Mode::Hard,
-        action: change.action(),
+        action,
         selectors: change.selectors,
         reason: identity,
-        changed: change.changed,
-        // Of several entities none has the others' slug.
-        fields: if change.events == 1 { change.fields } else { BTreeMap::new() },
+        changed,
+        parts,
+        fields,
         mirror: None,
         source: Source::Webhook,
         is_marked: from.is_marked,

@@ -193,6 +193,7 @@ pub fn submission(
         fields,
         mirror: body.mirror,
         source: if peer.is_some() { Source::Mirror } else { Source::Api },
+        parts: vec![],
         is_marked: call.is_marked(),
         ids: if peer.is_some() { vec![] } else { call.event_ids() },
         address: Some(call.address),

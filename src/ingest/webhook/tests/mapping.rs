@@ -94,6 +94,22 @@ fn actions_are_words_of_ours_or_translated_or_updates() {
     }
 }
 
+/// One that is not named may be the one that matters.
+#[test]
+fn fields_are_told_only_where_all_of_them_can_be() {
+    let long = "x".repeat(1025);
+    for (fields, expected) in [
+        (json!(["a", "b", "a"]), &["a", "b"][..]),
+        (json!(["a", long]), &[]),
+        (json!(["a", "b", "c", "d"]), &[]),
+    ] {
+        let change = join(&mapping(), &json!({ "table": "t", "id": 1, "fields": fields }));
+        assert_eq!(change.parts[0].changed, expected, "{fields}");
+    }
+    let many = json!({ "table": "t", "id": 1, "client": [1, 2, 3, 4], "fields": ["a"] });
+    assert_eq!(join(&mapping(), &many).parts[0].changed, [""; 0], "everything is cleared");
+}
+
 #[test]
 fn events_of_a_batch_are_one_union_and_different_actions_an_update() {
     let mut change = Change::default();
@@ -106,5 +122,5 @@ fn events_of_a_batch_are_one_union_and_different_actions_an_update() {
         assert_eq!(change.action(), expected);
     }
     assert_eq!(change.selectors.to_string(), "t/1,t/2,t/3,t/4");
-    assert_eq!(change.changed, ["a", "b"]);
+    assert!(change.parts.iter().all(|part| part.changed == ["a", "b"]), "{:?}", change.parts);
 }

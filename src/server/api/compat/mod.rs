@@ -93,6 +93,7 @@ async fn submit(
         reason: None,
         fields: asked.fields,
         changed: asked.changed,
+        parts: vec![],
         mirror: asked.mirror,
         source: Source::Compat,
         is_marked: call.is_marked(),
