@@ -158,9 +158,9 @@ impl Pipeline {
         who: Principal,
         mut submission: Submission,
     ) -> Result<Result<Plan, Done>, Rejected> {
-        refuse_unknown(rules, &submission)?;
+        let mut warnings = take_unknown(rules, &who, &mut submission)?;
         let left_out = rules.leave_out(&mut submission);
-        let warnings: Vec<String> = left_out.iter().map(resolve::left_out_text).collect();
+        warnings.extend(left_out.iter().map(resolve::left_out_text));
         if submission.selectors.is_empty() && !warnings.is_empty() {
             return Ok(Err(Done::Unaffected(warnings)));
         }
@@ -323,12 +323,29 @@ impl Pipeline {
     }
 }
 
-fn refuse_unknown(rules: &Rules, submission: &Submission) -> Result<(), Rejected> {
+/// Refuses types that the graph does not know, where it must. The sender of a webhook can mend
+/// nothing: there they are taken out and named, and the rest has its effect.
+fn take_unknown(
+    rules: &Rules,
+    who: &Principal,
+    submission: &mut Submission,
+) -> Result<Vec<String>, Rejected> {
     if !rules.is_strict() || submission.peer.is_some() {
-        return Ok(());
+        return Ok(vec![]);
     }
     let unknown = rules.unknown_types(&submission.selectors);
-    if unknown.is_empty() { Ok(()) } else { Err(Rejected::UnknownTypes(unknown)) }
+    if unknown.is_empty() {
+        return Ok(vec![]);
+    }
+    if submission.source != Source::Webhook {
+        return Err(Rejected::UnknownTypes(unknown));
+    }
+    rules.take_out_unknown(submission);
+    let text = unknown_text(&unknown);
+    if !submission.selectors.is_empty() {
+        tell::unknown(&text, &who.name);
+    }
+    Ok(vec![text])
 }
 
 /// Where a peer's graph is ours, its cascade is ours too and need not be joined.

@@ -98,6 +98,20 @@ pub(super) fn other_graph(origin: &str) {
     .emit();
 }
 
+/// Types that the graph must know were taken out of what a webhook brought.
+pub(super) fn unknown(text: &str, principal: &str) {
+    Activity {
+        level: Level::Warn,
+        event: Kind::Webhook,
+        msg: "types that the graph does not know were left out, the rest was cleared",
+        principal: Some(principal),
+        status: Some("unknown_type"),
+        reason: Some(text),
+        ..Activity::default()
+    }
+    .emit();
+}
+
 /// The versions begin anew.
 pub(super) fn reset(by: &str) {
     Activity {

@@ -18,7 +18,7 @@ pub use recipe::{Fields, Recipe, RecipeConfig, Recipes};
 
 use fields::FieldRules;
 
-use crate::domain::{Demand, Invalidation, Plan, Selector, Selectors, TypeName};
+use crate::domain::{Demand, Invalidation, Plan, Selector, Selectors, Submission, TypeName};
 
 /// The rules as configured.
 #[derive(Debug, Clone, Default)]
@@ -111,6 +111,15 @@ impl Rules {
                 (name, nearest)
             })
             .collect()
+    }
+
+    /// Takes the types that the graph does not know out of a submission, and of its parts.
+    pub fn take_out_unknown(&self, submission: &mut Submission) {
+        let is_known = |name: &TypeName| self.graph.knows(&self.canonical(name));
+        submission.selectors.retain_types(is_known);
+        for part in &mut submission.parts {
+            part.selectors.retain_types(is_known);
+        }
     }
 
     /// Whether these rules and those give every name the same meaning. Where they do not, what is

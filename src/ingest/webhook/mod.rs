@@ -115,6 +115,8 @@ pub enum Taken {
         id: EventId,
         /// Whether only the preallocated slot holds it.
         is_degraded: bool,
+        /// What the caller should be told.
+        warnings: Vec<String>,
     },
     /// It had its effect before, as this event.
     Duplicate(Option<EventId>),
@@ -254,7 +256,7 @@ impl Hooks {
             return Ok(Taken::Duplicate(id));
         }
         let taken = submit(pipeline, who, submission).await?;
-        if let Taken::Applied { id, is_degraded: false } = &taken {
+        if let Taken::Applied { id, is_degraded: false, .. } = &taken {
             self.remember(key, *id);
         }
         Ok(taken)
@@ -294,7 +296,6 @@ fn submission(change: Change, identity: Option<String>, from: Origin) -> Submiss
     }
 }
 
-/// A type that the graph does not know, where it must, is nothing that the sender could mend.
 async fn submit(
     pipeline: &Arc<Pipeline>,
     who: Principal,
@@ -302,11 +303,11 @@ async fn submit(
 ) -> Result<Taken, Rejected> {
     match pipeline.submit(who, submission).await {
         Ok(Done::Applied(report)) => {
-            Ok(Taken::Applied { id: report.event.id, is_degraded: report.is_degraded })
+            let (id, is_degraded) = (report.event.id, report.is_degraded);
+            Ok(Taken::Applied { id, is_degraded, warnings: report.warnings })
         }
         Ok(Done::Duplicate) => Ok(Taken::Duplicate(None)),
         Ok(Done::Unaffected(why)) => Ok(Taken::Ignored(why.join("; "))),
-        Err(unknown @ Rejected::UnknownTypes(_)) => Ok(Taken::Ignored(unknown.to_string())),
         Err(rejected) => Err(rejected),
     }
 }

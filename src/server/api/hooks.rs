@@ -38,17 +38,19 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
     let read = hook.read(&delivery, limits).inspect_err(|bad| {
         tell(&hook.name, Level::Warn, "a webhook's body cannot be read", "malformed", bad);
     })?;
-    let warnings = read.change.notes.clone();
+    let notes = read.change.notes.clone();
     let from = Origin { address: call.address, is_marked: call.is_marked(), ids: call.event_ids() };
     let taken = control.hooks.take(&control.pipeline, &hook, read, from).await?;
-    tell_taken(&hook.name, &taken, &warnings);
+    tell_taken(&hook.name, &taken, &notes);
+    let of_rules = if let Taken::Applied { warnings, .. } = &taken { &warnings[..] } else { &[] };
+    let warnings = [notes, of_rules.to_vec()].concat();
     Ok(json_answer(StatusCode::ACCEPTED, &answer(taken, &warnings)))
 }
 
 fn answer(taken: Taken, warnings: &[String]) -> Delivered<'_> {
     let done = Delivered { success: true, warnings, ..Delivered::default() };
     match taken {
-        Taken::Applied { id, is_degraded } => {
+        Taken::Applied { id, is_degraded, .. } => {
             Delivered { id: Some(id), degraded: is_degraded, ..done }
         }
         Taken::Duplicate(id) => Delivered { id, duplicate: true, ..done },
