@@ -125,7 +125,7 @@ impl Template {
 
     /// The selector, where every field is given and fits.
     fn fill(&self, fields: &Fields) -> Option<Selector> {
-        let given = |name: &str| fields.get(name).map(String::as_str);
+        let given = |name: &str| fields.get(name).map(String::as_str).filter(|it| !it.is_empty());
         selector(&self.text(given)?).ok()
     }
 
@@ -244,6 +244,7 @@ mod tests {
             ("posts", "posts/{a b}", "is no field"),
             ("posts", "posts/{id}}", "not opened"),
             ("posts", "no type/{id}", "is not a type"),
+            (fields(&[("id", "7"), ("clientId", "")]), "products"),
         ] {
             let list = |text: &'static str| if text.is_empty() { vec![] } else { vec![text] };
             let bad = recipe(&list(clears), &list(narrowed)).expect_err(problem);

@@ -56,6 +56,8 @@ async fn a_group_is_cleared_with_or_without_its_id() {
     for (json, count, expected) in [
         (r#"{"type":"products","clientId":7}"#, 2, "p3 s1 s2 m1 m2 c7"),
         (r#"{"type":"products","clientId":null}"#, 3, "s1 s2 m1 m2 c7"),
+        (r#"{"type":"products","clientId":""}"#, 3, "s1 s2 m1 m2 c7"),
+        (r#"{"products":true,"clientId":""}"#, 3, "s1 s2 m1 m2 c7"),
         (r#"{"type":"expert_sessions","productId":"1"}"#, 1, "p1 p2 p3 s2 m1 m2 c7"),
         (r#"{"type":"expert_sessions","clientId":"7"}"#, 2, "p1 p2 p3 m1 m2 c7"),
         (r#"{"type":"module_content","moduleId":2}"#, 1, "p1 p2 p3 s1 s2 m1 c7"),
@@ -180,6 +182,8 @@ async fn a_hook_clears_what_the_settings_say() {
     for (hook, body, expected) in [
         ("onProductCreated", json!({ "id": 9, "clientId": "7" }), "p3 s1 s2 m1 m2 c7"),
         ("onProductCreated", json!({ "id": 9 }), "s1 s2 m1 m2 c7"),
+        ("onProductCreated", json!({ "id": "1", "clientId": "" }), "s1 s2 m1 m2 c7"),
+        ("onExpertSessionModified", json!({ "productId": "" }), "p1 p2 p3 m1 m2 c7"),
         ("onExpertSessionModified", json!({ "productId": 1 }), "p1 p2 p3 s2 m1 m2 c7"),
         ("onModuleContentModified", json!({ "moduleId": "1" }), "p1 p2 p3 s1 s2 m2 c7"),
         ("onClientConfigModified", json!({ "clientId": "7" }), "p1 p2 p3 s1 s2 m1 m2"),
