@@ -4,6 +4,8 @@
 //! never pass for "mirror not given". From peers nothing is ignored: a field that this version does
 //! not know widens to `all`.
 
+mod peer;
+
 use std::collections::BTreeMap;
 
 use serde::de::{self, Deserializer, Unexpected};
@@ -152,30 +154,20 @@ impl InvalidateBody {
         Ok(body.0)
     }
 
-    /// Reads a peer's body. Fields that this version does not know make it clear everything.
+    /// Reads a peer's body. What this version does not know makes it clear everything.
     ///
     /// # Errors
     /// [`BadBody::Shape`] where it is no JSON object, or a known field has another type.
     pub fn read_from_peer(json: &[u8]) -> Result<Self, BadBody> {
         // Mostly it says nothing unknown, and need not be taken apart first.
-        if let Ok(Object(body)) = serde_json::from_slice(json) {
+        if let Ok(Object(body)) = serde_json::from_slice(json)
+            && body.items.iter().all(|Object(item)| item.refuse_options("").is_ok())
+        {
             return Ok(body);
         }
         let shape =
             |error: serde_json::Error| BadBody::Shape { message: error.to_string(), pointer: None };
-        let mut object: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_slice(json).map_err(shape)?;
-        let before = object.len();
-        object.retain(|field, value| {
-            (FIELDS.contains(&field.as_str()) || field == "batch") && !value.is_null()
-        });
-        let dropped = before != object.len();
-        let mut body: Self =
-            serde_json::from_value(serde_json::Value::Object(object)).map_err(shape)?;
-        if dropped && body.batch.is_none() {
-            body.all = Some(true);
-        }
-        Ok(body)
+        peer::read(json).map_err(shape)
     }
 
     /// The union of everything it selects.

@@ -85,4 +85,31 @@ fn a_peers_unknown_field_widens() {
     let body = read(r#"{"type":"posts","mirror":false}"#).expect("read");
     assert_eq!(body.selectors(1000).expect("selectors").to_string(), "posts");
     assert!(read("{").is_err());
+    for (json, expected) in [
+        (r#"{"items":[{"host":"x"}]}"#, "all"),
+        (r#"{"items":[{"type":"a"},{"type":"b","host":"x"}]}"#, "all"),
+        (r#"{"items":[{"type":"a","mode":"soft"}]}"#, "all"),
+        (r#"{"type":"a","host":null}"#, "all"),
+        (r#"{"type":"a","type":"b"}"#, "all"),
+        (r#"{"type":"a","items":[{"tag":"x","tag":"y"}]}"#, "all"),
+        (r#"{"host":"x"}"#, "all"),
+        (r#"{"type":"a","ids":null,"tag":null,"mirror":null,"all":null}"#, "a"),
+        (r#"{"items":[{"type":"a","id":"1","ids":null}]}"#, "a/1"),
+        (r#"{"type":"a","mode":"purge"}"#, "a"),
+        (r#"{"type":"a","id":"1","action":"merge","changed":["x"]}"#, "a/1"),
+    ] {
+        let body = read(json).expect(json);
+        assert_eq!(body.selectors(1000).expect(json).to_string(), expected, "{json}");
+        assert_eq!((body.mode(), body.action()), (Mode::Hard, Action::Update), "{json}");
+        assert!(body.changed.is_empty(), "an unknown action excuses nothing: {json}");
+    }
+    let batch = r#""batch":{"protocol":1,"origin":"b","epoch":1,"graph":"g","watermark":1}"#;
+    for (beside, expected) in [(r#""hosts":["h"]"#, "all"), (r#""tag":"x""#, "tag:x")] {
+        let body = read(&format!("{{\"mirror\":false,{beside},{batch}}}")).expect(beside);
+        assert!(body.batch.is_some(), "{beside}");
+        assert_eq!(body.selectors(1000).expect(beside).to_string(), expected, "{beside}");
+    }
+    for json in [r#"{"items":[{}]}"#, "{}", r#"{"type":null}"#] {
+        assert!(read(json).expect(json).selectors(1000).is_err(), "it names nothing: {json}");
+    }
 }

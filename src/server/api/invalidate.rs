@@ -42,6 +42,8 @@ pub async fn clear(control: Arc<Control>, mut call: Call) -> Handled {
     let Some(object) = body.as_object_mut() else {
         return Err(Problem::bad_request("bad_json", "an object is expected"));
     };
+    // As it came: of a field that is given twice only the last is left in the value.
+    InvalidateBody::read(&json)?;
     object.insert("all".into(), Value::Bool(true));
     take(control, call, body.to_string().into()).await
 }
