@@ -51,18 +51,56 @@ impl Call {
 
     /// Whether a gateway's mark is on it.
     pub fn is_marked(&self) -> bool {
-        self.headers.contains_key(VIA)
+        self.headers.contains_key(VIA) || self.headers.contains_key(&EVENT_IDS)
     }
 
     /// The events that a gateway said this is about; none where one of them is no id.
     pub fn event_ids(&self) -> Vec<EventId> {
-        let ids = self.header(EVENT_IDS.as_str()).unwrap_or_default();
-        let ids: Option<Vec<_>> = ids.split(',').map(|id| EventId::parse(id.trim())).collect();
-        ids.unwrap_or_default()
+        event_ids(&self.headers)
     }
 
     /// A header as text; one that is no text counts as absent.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// All of several headers are one list, and empty members mean nothing (RFC 9110 section 5.6.1).
+fn event_ids(headers: &HeaderMap) -> Vec<EventId> {
+    let mut ids = Vec::new();
+    for line in headers.get_all(EVENT_IDS) {
+        let Ok(line) = line.to_str() else { return vec![] };
+        for text in line.split(',').map(str::trim).filter(|text| !text.is_empty()) {
+            let Some(id) = EventId::parse(text) else { return vec![] };
+            ids.push(id);
+        }
+    }
+    ids
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn the_events_of_a_call_are_all_that_its_headers_name_or_none() {
+        let (one, other) = (EventId::fresh(), EventId::fresh());
+        for (lines, expected) in [
+            (vec![format!("{one}")], vec![one]),
+            (vec![format!("{one},")], vec![one]),
+            (vec![format!(" {one} ,, {other}")], vec![one, other]),
+            (vec![format!("{one}"), format!("{other}")], vec![one, other]),
+            (vec![format!("{one}"), "x".into()], vec![]),
+            (vec![format!("{one},x")], vec![]),
+            (vec![format!("{one}"), "é".into()], vec![]),
+            (vec![",".into()], vec![]),
+            (vec![], vec![]),
+        ] {
+            let value = |line: &String| HeaderValue::from_bytes(line.as_bytes()).expect("a value");
+            let headers = lines.iter().map(|line| (EVENT_IDS, value(line))).collect();
+            assert_eq!(event_ids(&headers), expected, "{lines:?}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use reqwest::Method;
 use reqwest::header::HeaderName;
 use serde_json::{Value, json};
 
@@ -67,6 +68,40 @@ async fn a_peer_that_strips_the_mark_and_echoes_as_a_person_makes_no_storm() {
     assert!(applied + 1 >= sends.len(), "each echo was applied at once");
 }
 
+/// No loop 2: a mark that cannot be read is a mark all the same, on every way in.
+#[tokio::test]
+async fn a_mark_that_is_broken_keeps_a_call_here() {
+    let hooks = "[{ name = 'h', preset = 'supabase', secret = 'hook-secret-0123456' }]";
+    let node = Spec::new("a")
+        .set("ingest.hooks", hooks)
+        .set("groups", "{ posts = { clears = ['posts'] } }")
+        .set("hooks", "{ onPost = { clears = ['posts'] } }")
+        .start()
+        .await;
+    let id = "01980000-0000-7000-8000-000000000000";
+    let row = json!({ "type": "INSERT", "table": "posts", "record": { "id": 1 } });
+    for mark in [format!("{id},x"), "x".to_owned(), ",".to_owned(), String::new()] {
+        for (path, body) in [
+            (INVALIDATE, json!({ "type": "posts" })),
+            ("/api/cache/clear", json!({})),
+            ("/api/admin/cache/clear", json!({ "type": "posts" })),
+            ("/api/cache/hooks/onPost", json!({})),
+            ("/api/hooks/h", row.clone()),
+        ] {
+            let call = match path {
+                "/api/hooks/h" => node.request_as("hook-secret-0123456", Method::POST, path),
+                _ => node.request(Method::POST, path),
+            };
+            let call = call.header("cache-mirror-event", &mark).json(&body);
+            let answer = call.send().await.expect("an answer");
+            assert!(answer.status().is_success(), "{path} {mark:?}: {}", answer.status());
+        }
+    }
+    let journal = node.journal().await;
+    assert_eq!(journal.len(), 4 * 5, "each had its effect");
+    assert!(journal.iter().all(|event| event["scope"] == "local"), "{journal:?}");
+}
+
 /// No loop 1: a service account's word is never mirrored, whatever role it claims.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_echo_under_our_own_service_account_ends_here() {
@@ -127,7 +162,7 @@ async fn a_request_with_the_mark_is_local() {
     let stub = StubPeer::start().await;
     let node = Spec::new("a").mirrors([stub.name()]).start().await;
     let body = json!({ "type": "posts", "mirror": true });
-    let request = node.request(reqwest::Method::POST, INVALIDATE).header(VIA, "b").json(&body);
+    let request = node.request(Method::POST, INVALIDATE).header(VIA, "b").json(&body);
     let answer: Value = request.send().await.expect("answers").json().await.expect("JSON");
     assert_eq!(answer["mirrors"], json!([]));
     assert!(answer["warnings"][0].as_str().is_some_and(|text| text.contains("mirror")), "{answer}");
