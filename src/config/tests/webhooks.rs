@@ -428,6 +428,13 @@ fn cloudevents() {
     ] {
         assert!(hook.read(&bad.delivery(), LIMITS).is_err(), "{}", bad.body);
     }
+    for (subject, id) in
+        [("caf%C3%A9%20%2542", "café %42"), ("\"a b\"", "a b"), ("100%", "100%"), ("é", "é")]
+    {
+        let escaped = [&binary[..], &[("ce-subject", subject)]].concat();
+        let expected = (format!("post/{id}"), Action::Delete);
+        assert_eq!(sent(&escaped, "").means(&hook), expected, "3.1.3.2");
+    }
 }
 
 /// Blocks of at most ten lines that do what they say.

@@ -103,7 +103,7 @@ fn binary(
 ) -> Result<Value, BadDelivery> {
     let attributes = headers.iter().filter_map(|(name, value)| {
         let name = name.as_str().strip_prefix("ce-")?;
-        Some((name.to_owned(), Value::String(value.to_str().ok()?.to_owned())))
+        Some((name.to_owned(), Value::String(unescaped(value.as_bytes())?)))
     });
     let mut event: Map<String, Value> = attributes.collect();
     let is_json = media == "application/json" || media.ends_with("+json");
@@ -111,4 +111,11 @@ fn binary(
         event.insert("data".into(), read(body, depth_max)?);
     }
     Ok(Value::Object(event))
+}
+
+/// A header's value as the text that it stands for (section 3.1.3.2): percent-decoded, once, and
+/// without the quotes of older senders. What is no escape stays as it is.
+fn unescaped(value: &[u8]) -> Option<String> {
+    let quoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
+    percent_encoding::percent_decode(quoted.unwrap_or(value)).decode_utf8().ok().map(Into::into)
 }
