@@ -40,7 +40,12 @@ pub(super) fn resolve(from: &mut Reader) -> Config {
 
 /// The rules that these make; those that cannot stand together are refused.
 pub(super) fn check(rules: &Config, from: &mut Reader) -> Option<Rules> {
-    Rules::new(rules).map_err(|bad| from.refuse(&bad.key, bad.problem)).ok()
+    let rules = Rules::new(rules).map_err(|bad| from.refuse(&bad.key, bad.problem)).ok()?;
+    // Where the graph is strict, a call of such a recipe would be refused.
+    for (key, name) in rules.unknown_in_recipes() {
+        from.refuse_value(&key, &Value::String(name.to_string()), "expected a type of the graph");
+    }
+    Some(rules)
 }
 
 fn recipes(from: &Reader, section: &str) -> BTreeMap<String, RecipeConfig> {

@@ -32,11 +32,17 @@ const PRESETS: &[(&str, &str)] = &[
 /// Longest tolerance of a timestamp.
 const TOLERANCE_S_MAX: i64 = 86_400;
 
+/// Secrets that senders make up themselves are longer; a shorter one is a person's, and may be
+/// guessed. Some senders allow no more, so that it is a warning only.
+const SECRET_BYTES_ADVISED: usize = 16;
+
 /// One hook as it was written, over its preset.
 pub(super) struct Written<'a> {
     from: &'a mut Reader,
     prefix: String,
     table: Table,
+    /// What the user wrote of it, without the preset.
+    own: Table,
 }
 
 impl Written<'_> {
@@ -104,8 +110,9 @@ pub(super) fn ingest(from: &mut Reader) -> Config {
     let mut hooks: Vec<Hook> = Vec::new();
     for (index, table) in from.tables("ingest.hooks").iter().enumerate() {
         let prefix = format!("ingest.hooks[{index}]");
+        let own = table.clone();
         let Some(table) = over_preset(from, &prefix, table) else { continue };
-        let mut written = Written { from, prefix, table };
+        let mut written = Written { from, prefix, table, own };
         let name = written.text("name");
         if !is_name(&name) {
             written.refuse("name", "expected 1 to 64 of A-Z a-z 0-9 _ . -");
@@ -178,6 +185,12 @@ fn secrets(written: &mut Written, scheme: Option<&Scheme>) -> Vec<Secret> {
             && hmac.key.key(&secret).is_none()
         {
             written.refuse(field, "expected base64, perhaps behind whsec_");
+        } else if secret.expose().len() < SECRET_BYTES_ADVISED {
+            written.from.warn(format!(
+                "{} is shorter than {SECRET_BYTES_ADVISED} bytes and may be guessed (make one: \
+                 cache-mirror secret generate --bytes 48)",
+                key(field)
+            ));
         }
         secrets.push(secret);
     }
@@ -185,7 +198,14 @@ fn secrets(written: &mut Written, scheme: Option<&Scheme>) -> Vec<Secret> {
 }
 
 fn scheme(written: &mut Written) -> Option<Scheme> {
+    let encodings =
+        [("hex", Encoding::Hex), ("base64", Encoding::Base64), ("base64url", Encoding::Base64Url)];
+    // Read whatever the scheme is: a word that nobody knows is a slip in any case.
+    let encoding = written.word("auth.encoding", &encodings);
+    let key = written.word("auth.key", &[("text", KeyForm::Text), ("base64", KeyForm::Base64)]);
+    let is_ms = written.word("auth.timestamp_unit", &[("s", false), ("ms", true)]);
     if !written.word("auth.scheme", &[("secret", false), ("hmac", true)]) {
+        refuse_tolerance(written);
         let header = written.header("auth.header");
         let is_unset = written.text("auth.header").is_empty();
         return header.or(is_unset.then_some(hyper::header::AUTHORIZATION)).map(Scheme::Secret);
@@ -193,8 +213,6 @@ fn scheme(written: &mut Written) -> Option<Scheme> {
     if written.text("auth.header").is_empty() {
         written.refuse("auth.header", "expected the header that the signature stands in");
     }
-    let encodings =
-        [("hex", Encoding::Hex), ("base64", Encoding::Base64), ("base64url", Encoding::Base64Url)];
     let header = written.header("auth.header");
     let separator = written.text("auth.separator");
     if separator.chars().count() > 1 {
@@ -204,7 +222,7 @@ fn scheme(written: &mut Written) -> Option<Scheme> {
         true => Content::parse("{body}").ok(),
         false => written.parsed("auth.content", Content::parse),
     }?;
-    let timestamp = timestamp(written, &content);
+    let timestamp = timestamp(written, &content, is_ms);
     let signed_headers = written.header("auth.signed_headers");
     if content.has_headers() != signed_headers.is_some() {
         written.refuse("auth.signed_headers", "belongs together with {headers} in auth.content");
@@ -213,8 +231,8 @@ fn scheme(written: &mut Written) -> Option<Scheme> {
         header: header?,
         separator: separator.chars().next(),
         prefix: written.text("auth.prefix"),
-        encoding: written.word("auth.encoding", &encodings),
-        key: written.word("auth.key", &[("text", KeyForm::Text), ("base64", KeyForm::Base64)]),
+        encoding,
+        key,
         content,
         timestamp,
         signed_headers,
@@ -222,19 +240,30 @@ fn scheme(written: &mut Written) -> Option<Scheme> {
     })))
 }
 
-fn timestamp(written: &mut Written, content: &Content) -> Option<Timestamp> {
+/// Where nothing tells the time, a tolerance would only seem to keep old deliveries out.
+fn refuse_tolerance(written: &mut Written) {
+    let auth = written.own.get("auth");
+    if auth.and_then(|auth| auth.get("tolerance_s")).is_some() {
+        let expected = "needs auth.timestamp_header or auth.timestamp_prefix, with scheme hmac";
+        written.refuse("auth.tolerance_s", expected);
+    }
+}
+
+fn timestamp(written: &mut Written, content: &Content, is_ms: bool) -> Option<Timestamp> {
     let header = written.header("auth.timestamp_header").map(TimestampAt::Header);
     let prefix = Some(written.text("auth.timestamp_prefix")).filter(|prefix| !prefix.is_empty());
     if header.is_some() && prefix.is_some() {
         written.refuse("auth.timestamp_prefix", "auth.timestamp_header is set as well");
     }
-    let is_ms = written.word("auth.timestamp_unit", &[("s", false), ("ms", true)]);
     let seconds = written.value("auth.tolerance_s").and_then(Value::as_integer).unwrap_or(300);
     if !(1..=TOLERANCE_S_MAX).contains(&seconds) {
         let expected = format!("expected an integer from 1 to {TOLERANCE_S_MAX}");
         written.refuse("auth.tolerance_s", expected);
     }
     let at = header.or(prefix.map(TimestampAt::Beside));
+    if at.is_none() {
+        refuse_tolerance(written);
+    }
     if at.is_some() != content.has_timestamp() {
         written.refuse(
             "auth.content",

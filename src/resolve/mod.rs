@@ -113,6 +113,23 @@ impl Rules {
             .collect()
     }
 
+    /// The types in names, groups and hooks that the graph must know and does not, each with the
+    /// key of the settings that names it.
+    pub fn unknown_in_recipes(&self) -> Vec<(String, TypeName)> {
+        if !self.is_strict {
+            return vec![];
+        }
+        let of = |section: &str, recipes: &Recipes| -> Vec<(String, TypeName)> {
+            let unknown = |(name, selectors): (&str, Selectors)| {
+                let key = format!("{section}.{name}");
+                let unknown = self.unknown_types(&selectors).into_iter();
+                unknown.map(move |(name, _)| (key.clone(), name)).collect::<Vec<_>>()
+            };
+            recipes.most().flat_map(unknown).collect()
+        };
+        [of("names", &self.names), of("groups", &self.groups), of("hooks", &self.hooks)].concat()
+    }
+
     /// Takes the types that the graph does not know out of a submission, and of its parts.
     pub fn take_out_unknown(&self, submission: &mut Submission) {
         let is_known = |name: &TypeName| self.graph.knows(&self.canonical(name));

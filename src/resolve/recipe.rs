@@ -49,6 +49,16 @@ impl Recipes {
         self.0.get(name)
     }
 
+    /// All that each of them can clear, by name; `x` stands for a field.
+    pub(super) fn most(&self) -> impl Iterator<Item = (&str, Selectors)> {
+        self.0.iter().map(|(name, recipe)| {
+            let narrowed = recipe.narrowed.iter().filter_map(Template::example);
+            let mut most = recipe.clears.clone();
+            narrowed.for_each(|selector| most.insert(selector));
+            (name.as_str(), most)
+        })
+    }
+
     /// The known name most like this one, if any is.
     pub fn nearest(&self, name: &str) -> Option<&str> {
         let near = self.0.keys().map(|known| (strsim::damerau_levenshtein(known, name), known));
@@ -77,7 +87,7 @@ impl Recipe {
         if !config.narrowed.is_empty() && !config.narrowed.iter().any(|text| text.contains('{')) {
             return Err(bad("", "narrowed names no {field}: what needs none is in clears".into()));
         }
-        let fixed = |text: &String| selector(text).map_err(|it| bad(text, it.to_string()));
+        let fixed = |text: &String| selector(text).map_err(|problem| bad(text, problem));
         let template = |text: &String| Template::new(text).map_err(|problem| bad(text, problem));
         Ok(Self {
             clears: config.clears.iter().map(fixed).collect::<Result<_, _>>()?,
@@ -106,7 +116,7 @@ impl Template {
     fn new(text: &str) -> Result<Self, String> {
         let pieces = pieces(text)?;
         if let [Piece::Text(_)] = &pieces[..] {
-            selector(text).map_err(|malformed| malformed.to_string())?;
+            selector(text)?;
             return Ok(Self(pieces));
         }
         let Some(Piece::Text(start)) = pieces.first() else {
@@ -118,12 +128,17 @@ impl Template {
             return Err(FIELD_PLACE.into());
         }
         let template = Self(pieces);
-        selector(&template.text(|_| Some("x")).unwrap_or_default())
-            .map_err(|malformed| malformed.to_string())?;
+        selector(&template.text(|_| Some("x")).unwrap_or_default())?;
         Ok(template)
     }
 
-    /// The selector, where every field is given and fits.
+    /// The selector for some field.
+    fn example(&self) -> Option<Selector> {
+        selector(&self.text(|_| Some("x"))?).ok()
+    }
+
+    /// The selector, where every field is given and fits. An empty one is none, though `client:`
+    /// would be a tag: nothing is stored under it.
     fn fill(&self, fields: &Fields) -> Option<Selector> {
         let given = |name: &str| fields.get(name).map(String::as_str).filter(|it| !it.is_empty());
         selector(&self.text(given)?).ok()
@@ -165,26 +180,44 @@ fn pieces(text: &str) -> Result<Vec<Piece>, String> {
 }
 
 /// A selector as logs and answers show it.
-fn selector(text: &str) -> Result<Selector, Malformed> {
+fn selector(text: &str) -> Result<Selector, String> {
     if text == "all" {
         return Ok(Selector::All);
     }
-    if let Some(tag) = text.strip_prefix("tag:") {
-        return Label::parse(tag).map(Selector::Tag);
-    }
-    if let Some(path) = text.strip_prefix("path:") {
-        return Selector::path(path);
-    }
-    if let Some(key) = text.strip_prefix("key:") {
-        return Label::parse(key).map(Selector::Key);
-    }
-    if let Some(pattern) = text.strip_prefix("pattern:") {
-        return Glob::parse(pattern).map(Selector::Pattern);
-    }
+    let label = |text| Label::parse(text);
+    let known = match text.split_once(':') {
+        Some(("tag", tag)) => label(tag).map(Selector::Tag),
+        Some(("path", path)) => Selector::path(path),
+        Some(("key", key)) => label(key).map(Selector::Key),
+        Some(("pattern", pattern)) => Glob::parse(pattern).map(Selector::Pattern),
+        Some((kind, rest)) if is_slip(kind, rest) => {
+            return Err(format!("{kind}: is no kind of selector; known are {}", KINDS.join(", ")));
+        }
+        _ => of_type(text),
+    };
+    known.map_err(|malformed| malformed.to_string())
+}
+
+fn of_type(text: &str) -> Result<Selector, Malformed> {
     match text.split_once('/') {
         Some((name, id)) => Ok(Selector::Entity(TypeName::parse(name)?, Label::parse(id)?)),
         None => TypeName::parse(text).map(Selector::Type),
     }
+}
+
+/// What may stand before a colon.
+const KINDS: [&str; 4] = ["tag:", "path:", "key:", "pattern:"];
+
+/// Whether what was to be a kind would pass for a part of a type, whose name may hold a colon.
+fn is_slip(kind: &str, rest: &str) -> bool {
+    let folded = kind.to_ascii_lowercase();
+    let is_near = |known: &str| {
+        let known = known.trim_end_matches(':');
+        // Of three letters too many are one away from another word.
+        let distance = strsim::damerau_levenshtein(known, &folded);
+        distance == 0 || distance == 1 && folded.len() > 3
+    };
+    !kind.contains('/') && (rest.starts_with(['/', '*']) || KINDS.iter().any(|it| is_near(it)))
 }
 
 #[cfg(test)]
@@ -211,6 +244,7 @@ mod tests {
             (fields(&[("clientId", "c")]), "products"),
             (fields(&[("id", "7"), ("clientId", "c")]), "products/7,tag:products:client:c"),
             (fields(&[("id", ""), ("clientId", "c")]), "products"),
+            (fields(&[("id", "7"), ("clientId", "")]), "products"),
             (fields(&[("id", "a\nb"), ("clientId", "c")]), "products"),
             (fields(&[("id", "a/b"), ("clientId", "é")]), "products/a/b,tag:products:client:é"),
         ] {
@@ -220,8 +254,18 @@ mod tests {
 
     #[test]
     fn every_kind_of_selector_can_be_written() {
-        let texts =
-            ["posts", "posts/42", "tag:home", "path:/a", "path:/b*", "key:k", "pattern:p:*"];
+        let texts = [
+            "posts",
+            "posts/42",
+            "shop:page",
+            "shop:page/4:/2",
+            "posts/tags:x",
+            "tag:home",
+            "path:/a",
+            "path:/b*",
+            "key:k",
+            "pattern:p:*",
+        ];
         for text in texts {
             let one = recipe(&[text], &[]).expect("a recipe").selectors(&Fields::new());
             assert_eq!(one.to_string(), text);
@@ -244,7 +288,11 @@ mod tests {
             ("posts", "posts/{a b}", "is no field"),
             ("posts", "posts/{id}}", "not opened"),
             ("posts", "no type/{id}", "is not a type"),
-            (fields(&[("id", "7"), ("clientId", "")]), "products"),
+            ("paths:/courses*", "", "paths: is no kind"),
+            ("tags:home", "", "tags: is no kind"),
+            ("Key:home", "", "Key: is no kind"),
+            ("url:/courses", "", "url: is no kind"),
+            ("posts", "pathes:/a/{id}", "pathes: is no kind"),
         ] {
             let list = |text: &'static str| if text.is_empty() { vec![] } else { vec![text] };
             let bad = recipe(&list(clears), &list(narrowed)).expect_err(problem);

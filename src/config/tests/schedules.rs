@@ -61,6 +61,22 @@ fn what_is_wrong_is_named_with_its_place() {
 }
 
 #[test]
+fn where_the_graph_is_strict_recipes_must_know_their_types() {
+    let recipes = "
+        dependencies = { posts = [] }
+        names.news = ['posts', 'nwes']
+        groups.home = { clears = ['posts'], narrowed = ['psots/{id}'] }
+        hooks.onSave = { clears = ['post', 'tag:x', 'pgaes/1'] }
+        graph.strict_types = ";
+    Scene::file(&format!("{recipes}false")).good();
+    let text = Scene::file(&format!("{recipes}true")).bad();
+    for (key, name) in [("names.news", "nwes"), ("groups.home", "psots"), ("hooks.onSave", "pgaes")]
+    {
+        assert!(text.contains(key) && text.contains(name), "{key} {name}: {text}");
+    }
+}
+
+#[test]
 fn where_the_graph_is_strict_a_run_must_know_its_types() {
     let text = "
         graph.preset = 'polymech'

@@ -103,6 +103,10 @@ fn mistakes_are_named_and_secrets_are_not_shown() {
         ("preset = 'github'\nauth.timestamp_header = 'x-time'", "a timestamp counts where it is"),
         ("preset = 'sanity'\nauth.tolerance_s = 0", "expected an integer from 1 to"),
         ("preset = 'sanity'\nauth.header = 'a b'", "expected a header's name"),
+        ("preset = 'supabase'\nauth.encoding = 'hexx'", "expected hex or base64"),
+        ("preset = 'supabase'\nauth.key = 'hex'", "expected text or base64"),
+        ("preset = 'supabase'\nauth.tolerance_s = 60", "needs auth.timestamp_header"),
+        ("preset = 'github'\nauth.tolerance_s = 60", "needs auth.timestamp_header"),
         ("preset = 'github'\nauth.signed_headers = 'x'", "belongs together with {headers}"),
         ("preset = 'supabase'\nmapping.type = '{table'", "a { without its }"),
         ("preset = 'supabase'\nmapping.ids = ['{}']", "names nothing"),
@@ -125,6 +129,13 @@ fn mistakes_are_named_and_secrets_are_not_shown() {
     ] {
         let problems = Scene::file(text).bad();
         assert!(problems.contains(expected), "{problems}");
+    }
+    for (secret, warnings) in [("0123456789abcde", 1), ("0123456789abcdef", 0)] {
+        let text = format!("[[ingest.hooks]]\nname='x'\npreset='github'\nsecret='{secret}'");
+        let short = Scene::file(&text).good().warnings;
+        let is_told = |it: &&String| it.contains("ingest.hooks[0].secret is shorter");
+        assert_eq!(short.iter().filter(is_told).count(), warnings, "{short:?}");
+        assert!(!short.concat().contains(secret), "{short:?}");
     }
     let twice = file("preset = 'github'") + "\n" + &file("preset = 'shopify'");
     assert!(Scene::file(&twice).bad().contains("given twice"));
@@ -417,6 +428,13 @@ fn cloudevents() {
     assert_eq!(one.read(&hook).delivery.as_deref(), Some("/blog 1"));
     assert_eq!(sent(&binary, r#"{"id":"7"}"#).means(&hook), ("post/7".into(), Action::Delete));
     assert_eq!(sent(&binary, "").means(&hook), ("post".into(), Action::Delete));
+    for (subject, id) in
+        [("caf%C3%A9%20%2542", "café %42"), ("\"a b\"", "a b"), ("100%", "100%"), ("é", "é")]
+    {
+        let escaped = [&binary[..], &[("ce-subject", subject)]].concat();
+        let expected = (format!("post/{id}"), Action::Delete);
+        assert_eq!(sent(&escaped, "").means(&hook), expected, "3.1.3.2");
+    }
     let many = sent(&media("application/cloudevents-batch+json"), batch);
     assert_eq!(many.means(&hook), ("page/2,post/1".into(), Action::Update));
     for bad in [
@@ -427,13 +445,6 @@ fn cloudevents() {
         sent(&binary, "{"),
     ] {
         assert!(hook.read(&bad.delivery(), LIMITS).is_err(), "{}", bad.body);
-    }
-    for (subject, id) in
-        [("caf%C3%A9%20%2542", "café %42"), ("\"a b\"", "a b"), ("100%", "100%"), ("é", "é")]
-    {
-        let escaped = [&binary[..], &[("ce-subject", subject)]].concat();
-        let expected = (format!("post/{id}"), Action::Delete);
-        assert_eq!(sent(&escaped, "").means(&hook), expected, "3.1.3.2");
     }
 }
 
