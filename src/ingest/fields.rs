@@ -42,9 +42,29 @@ pub fn flags(body: &Value) -> Vec<&str> {
     set.map(|(name, _)| name.as_str()).collect()
 }
 
-/// `mirror`, where it was said.
-pub fn mirror(body: &Value) -> Option<bool> {
-    body.get("mirror").and_then(Value::as_bool)
+/// `mirror` was said in a way that cannot be meant: "mirror not given" is no reading of that.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?}: expected \"mirror\" to be true or false")]
+pub struct BadMirror(String);
+
+/// `mirror`, where it was said. A member of almost that name is a slip, unless it is known.
+///
+/// # Errors
+/// [`BadMirror`] where it is no flag, or misspelt.
+pub fn mirror(body: &Value, is_known: impl Fn(&str) -> bool) -> Result<Option<bool>, BadMirror> {
+    let is_slip = |name: &str| {
+        let distance = strsim::damerau_levenshtein(&name.to_lowercase(), "mirror");
+        name != "mirror" && distance <= 1 && !is_known(name)
+    };
+    let mut names = body.as_object().into_iter().flatten().take(MEMBERS_MAX).map(|(name, _)| name);
+    if let Some(slip) = names.find(|name| is_slip(name)) {
+        return Err(BadMirror(slip.clone()));
+    }
+    match body.get("mirror") {
+        None => Ok(None),
+        Some(Value::Bool(mirror)) => Ok(Some(*mirror)),
+        Some(_) => Err(BadMirror("mirror".to_owned())),
+    }
 }
 
 #[cfg(test)]
@@ -62,6 +82,21 @@ mod tests {
     }
 
     #[test]
+    fn a_slip_is_not_taken_for_a_mirror_that_was_not_given() {
+        for slip in [
+            json!({ "Mirror": false }),
+            json!({ "mirrors": false }),
+            json!({ "mirror": "x" }),
+            json!({ "mirror": null }),
+            json!({ "mirror": 0 }),
+        ] {
+            assert!(mirror(&slip, |_| false).is_err(), "{slip}");
+        }
+        assert_eq!(mirror(&json!({ "mirrors": true }), |name| name == "mirrors"), Ok(None));
+        assert_eq!(mirror(&json!({ "error": true, "minor": 1 }), |_| false), Ok(None));
+    }
+
+    #[test]
     fn only_text_and_whole_numbers_are_fields() {
         let body = json!({
             "type": "products", "clientId": 7, "productId": null, "x": 1.5, "y": ["1"], "z": true,
@@ -70,7 +105,7 @@ mod tests {
         let names: Vec<String> =
             fields(&body).into_iter().map(|(k, v)| format!("{k}={v}")).collect();
         assert_eq!(names, ["clientId=7", "type=products"]);
-        assert_eq!((flags(&body), mirror(&body)), (vec!["z"], Some(false)));
+        assert_eq!((flags(&body), mirror(&body, |_| false)), (vec!["z"], Ok(Some(false))));
         for nothing in [json!([1]), json!("x"), json!(null), json!({ "mirror": true })] {
             assert_eq!((fields(&nothing).len(), flags(&nothing).len()), (0, 0), "{nothing}");
         }

@@ -92,6 +92,15 @@ async fn an_unknown_group_is_refused_in_the_words_that_callers_know() {
         assert_eq!(status, 400, "{json}: {said}");
         assert_golden("admin_clear_400.json", &said);
     }
+    for slip in [
+        r#"{"type":"products","mirror":"x"}"#,
+        r#"{"type":"products","mirror":null}"#,
+        r#"{"type":"products","Mirror":false}"#,
+        r#"{"type":"products","mirrors":false}"#,
+    ] {
+        let (status, said) = clear(&node, slip).await;
+        assert_eq!((status, said.contains("Invalid mirror")), (400, true), "{slip}: {said}");
+    }
     let (status, said) = clear(&node, "{").await;
     assert_eq!(status, 500);
     assert_golden("admin_clear_500.json", &said);
@@ -199,6 +208,8 @@ async fn a_hook_clears_what_the_settings_say() {
     let detail = unknown.expect(404)["detail"].as_str().unwrap_or_default().to_owned();
     assert!(detail.ends_with("did you mean onProductCreated?"), "{detail}");
     assert_eq!(node.post("/api/cache/hooks/onBulkDataImport", json!([])).await.status, 400);
+    let slip = node.post("/api/cache/hooks/onBulkDataImport", json!({ "Mirror": false })).await;
+    assert_eq!(slip.expect(400)["code"], "bad_json");
 }
 
 /// S1 1.31: an update of nothing but ignored fields has no effect, and says so; S1 1.9, 1.8: any

@@ -21,6 +21,7 @@ use crate::store::Stats;
 const NO_STATS: &str = "Failed to get cache stats";
 const NOT_CLEARED: &str = "Failed to clear cache";
 const NO_GROUP: &str = "Invalid cache type";
+const BAD_MIRROR: &str = "Invalid mirror: true or false is expected";
 /// `cache_type` of a call that names several groups by flags.
 const RELATED: &str = "related";
 
@@ -117,7 +118,12 @@ pub async fn clear(control: Arc<Control>, mut call: Call) -> Handled {
     let Some((cache_type, selectors)) = asked(&control, &body) else {
         return Ok(error(StatusCode::BAD_REQUEST, NO_GROUP));
     };
-    let asked = Asked { selectors, mirror: fields::mirror(&body), ..Asked::default() };
+    let Ok(mirror) =
+        fields::mirror(&body, |name| control.pipeline.rules.get().group(name).is_some())
+    else {
+        return Ok(error(StatusCode::BAD_REQUEST, BAD_MIRROR));
+    };
+    let asked = Asked { selectors, mirror, ..Asked::default() };
     let done = submit(&control, &call, call.principal(), asked).await;
     let invalidated_entries = match done {
         Ok(Done::Applied(report)) => report.applied.entries,

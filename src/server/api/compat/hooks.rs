@@ -29,10 +29,12 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
     };
     let changed = body.get("changed").and_then(Value::as_array).into_iter().flatten();
     let given = fields::fields(&body);
+    let mirror = fields::mirror(&body, |_| false)
+        .map_err(|bad| Problem::bad_request("bad_json", bad.to_string()))?;
     let asked = Asked {
         selectors: hook.selectors(&given),
         fields: fields::kept(&given),
-        mirror: fields::mirror(&body),
+        mirror,
         changed: changed.filter_map(Value::as_str).map(str::to_owned).collect(),
     };
     let done = submit(&control, &call, call.principal(), asked).await?;
