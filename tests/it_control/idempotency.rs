@@ -25,8 +25,11 @@ async fn a_key_gives_the_same_answer_once_and_for_all() {
     let (_, hers) = with_key(&node, &ann, "k1", json!({ "type": "pages" })).await;
     assert_ne!(hers["id"], first["id"], "a key is its owner's");
     assert_eq!(node.journal().await.len(), 2);
-    let (status, _) = with_key(&node, &node.token, &"k".repeat(257), posts).await;
-    assert_eq!(status, 400);
+    for unusable in [&"k".repeat(257), "", "é"] {
+        let (status, problem) = with_key(&node, &node.token, unusable, posts.clone()).await;
+        assert_eq!((status, &problem["code"]), (400, &json!("bad_idempotency_key")));
+    }
+    assert_eq!(node.journal().await.len(), 2);
 }
 
 /// At the same moment too: one effect, one answer.

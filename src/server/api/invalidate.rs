@@ -50,13 +50,14 @@ pub async fn clear(control: Arc<Control>, mut call: Call) -> Handled {
 
 /// Honours the idempotency key around the work.
 async fn take(control: Arc<Control>, call: Call, json: Bytes) -> Handled {
-    let Some(key) = call.header("idempotency-key") else {
+    let Some(key) = call.headers.get("idempotency-key") else {
         return work(&control, &call, &json).await;
     };
-    if key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
-        let detail = format!("Idempotency-Key: 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes");
+    let fits = |key: &&str| (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len());
+    let Some(key) = key.to_str().ok().filter(fits) else {
+        let detail = format!("Idempotency-Key: 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes of ASCII");
         return Err(Problem::bad_request("bad_idempotency_key", detail));
-    }
+    };
     let identity = format!("key {} {key}", call.principal().name);
     let gate = &control.pipeline.gate;
     let digest = digest::digest(&digest::SHA256, &json);
@@ -192,10 +193,10 @@ pub fn submission(
         action,
         reason: body.reason,
         changed: body.changed,
+        parts: vec![],
         fields,
         mirror: body.mirror,
         source: if peer.is_some() { Source::Mirror } else { Source::Api },
-        parts: vec![],
         is_marked: call.is_marked(),
         ids: if peer.is_some() { vec![] } else { call.event_ids() },
         address: Some(call.address),
