@@ -1,6 +1,7 @@
 //! One request on its way to a handler.
 //! What a handler may know of it; connection, guard and table are behind it already.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use hyper::HeaderMap;
@@ -8,8 +9,12 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use super::line::Line;
+use super::respond::Problem;
 use crate::deliver::{EVENT_IDS, VIA};
 use crate::domain::{EventId, Principal, Role};
+
+/// Letters that may differ before a name is no longer called "nearest".
+const NEAREST_DISTANCE_MAX: usize = 2;
 
 /// A request that passed the guard and the table.
 pub struct Call {
@@ -49,12 +54,47 @@ impl Call {
         pairs.into_iter()
     }
 
-    /// Whether a gateway's mark is on it.
+    /// Refuses query parameters that the route does not know, and those given twice. A peer may
+    /// know more than we do, and is never refused.
+    ///
+    /// # Errors
+    /// 400 with the nearest known name.
+    pub fn takes_only(&self, known: &[&str]) -> Result<(), Problem> {
+        self.takes(known, &[])
+    }
+
+    /// The same where some parameters may come several times.
+    ///
+    /// # Errors
+    /// As [`Call::takes_only`].
+    pub fn takes(&self, once: &[&str], often: &[&str]) -> Result<(), Problem> {
+        if self.who.as_ref().is_some_and(|who| who.role == Role::Service) {
+            return Ok(());
+        }
+        let mut seen = HashSet::new();
+        for (name, _) in self.pairs() {
+            if often.contains(&name.as_str()) {
+                continue;
+            }
+            if !once.contains(&name.as_str()) {
+                let problem = unknown(&name, &[once, often].concat());
+                return Err(Problem::bad_request("unknown_parameter", problem));
+            }
+            if !seen.insert(name.clone()) {
+                let problem = format!("{name:?} was given twice");
+                return Err(Problem::bad_request("repeated_parameter", problem));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a gateway's mark is on it, whether or not it can be read.
     pub fn is_marked(&self) -> bool {
         self.headers.contains_key(VIA) || self.headers.contains_key(&EVENT_IDS)
     }
 
-    /// The events that a gateway said this is about; none where one of them is no id.
+    /// The events that a gateway said this is about; none where one of them cannot be read: a call
+    /// about an event that nobody can tell must not pass for one about known events alone.
     pub fn event_ids(&self) -> Vec<EventId> {
         event_ids(&self.headers)
     }
@@ -62,6 +102,16 @@ impl Call {
     /// A header as text; one that is no text counts as absent.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+fn unknown(name: &str, known: &[&str]) -> String {
+    let distance = |known: &&&str| strsim::damerau_levenshtein(known, &name.to_lowercase());
+    match known.iter().min_by_key(distance) {
+        Some(nearest) if distance(&nearest) <= NEAREST_DISTANCE_MAX => {
+            format!("unknown {name:?}; did you mean {nearest:?}?")
+        }
+        _ => format!("unknown {name:?}; known are {}", known.join(", ")),
     }
 }
 

@@ -197,7 +197,7 @@ fn what_cannot_be_asked_is_named() {
         ("why?path=posts", 422, "begins with /"),
         ("why?key=a&path=/a", 422, "ask for one entry"),
         ("why?key=a&id=1", 422, "needs a type"),
-        ("why?key=a&tag=1", 400, "known are key, path, type, id and limit"),
+        ("why?key=a&tag=1", 400, "known are key, path, type, id, limit"),
         ("why?key=a&limit=x", 422, "a whole number"),
         ("journal?last=x", 422, "a whole number"),
     ] {

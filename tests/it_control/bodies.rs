@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::raw::{ask, invalidation, usual};
-use crate::support::{Node, Spec};
+use crate::support::{Node, SERVICE_EMAIL, Spec, mint};
 
 async fn judge(node: &Node, body: &str) -> (u16, String, String) {
     let (reply, _) = ask(node, &invalidation(node, body)).await;
@@ -164,4 +164,45 @@ async fn a_peers_unknown_words_widen() {
         node.invalidate_as(&service, body.clone()).await.expect(200);
         assert_eq!(node.get_entry("k").await, None, "{body}");
     }
+}
+
+/// A parameter that is misspelt must not pass for one that was not given; a peer may know more.
+#[tokio::test]
+async fn a_query_parameter_that_is_not_known_is_a_400_with_the_nearest_name() {
+    let node = Spec::new("a").start().await;
+    let posts = json!({ "type": "posts" });
+    for (method, path, told) in [
+        ("POST", "/api/cache/invalidate?wiat=all", "did you mean \"wait\"?"),
+        ("POST", "/api/cache/invalidate?wait=all&wait=local", "\"wait\" was given twice"),
+        ("POST", "/api/cache/clear?Timeout=1s", "did you mean \"timeout\"?"),
+        ("GET", "/api/cache/journal?aftr=3", "did you mean \"after\"?"),
+        ("GET", "/api/cache/versions?type=posts", "did you mean \"types\"?"),
+        ("GET", "/api/cache/why?kay=k", "did you mean \"key\"?"),
+        ("GET", "/api/cache/entries?tag=a&tag=b", "\"tag\" was given twice"),
+        ("GET", "/api/cache/entries?zzzzzzzz=1", "known are type, tag, prefix, limit"),
+        ("GET", "/api/cache/entries/k?wait=1", "known are wait_ms"),
+    ] {
+        let answer = match method {
+            "POST" => node.post(path, posts.clone()).await,
+            _ => node.get(path).await,
+        };
+        let detail = answer.expect(400)["detail"].as_str().unwrap_or_default().to_owned();
+        assert!(detail.contains(told), "{path}: {detail}");
+    }
+    assert!(node.journal().await.is_empty(), "none of it had an effect");
+    let peer = mint("a", SERVICE_EMAIL, "service");
+    let call = node.request_as(&peer, reqwest::Method::POST, "/api/cache/invalidate?hops=1");
+    assert_eq!(call.json(&posts).send().await.expect("an answer").status(), 200);
+}
+
+/// Of a field that is given twice readers differ in which of them counts.
+#[tokio::test]
+async fn a_field_that_is_given_twice_is_a_400_where_everything_is_cleared_too() {
+    let node = Spec::new("a").start().await;
+    let call = node.request(reqwest::Method::POST, "/api/cache/clear");
+    let call = call.header("content-type", "application/json");
+    let answer = call.body(r#"{"mirror":false,"mirror":true}"#).send().await.expect("an answer");
+    assert_eq!(answer.status(), 400);
+    assert!(answer.text().await.expect("a body").contains("duplicate field `mirror`"));
+    assert!(node.journal().await.is_empty());
 }

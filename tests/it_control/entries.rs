@@ -104,6 +104,29 @@ async fn an_entry_is_given_back_as_it_was() {
     }
 }
 
+/// What would be stored otherwise than it was asked for is refused.
+#[tokio::test]
+async fn a_fill_that_cannot_be_meant_is_refused_by_the_name_of_its_parameter() {
+    let node = Spec::new("a").start().await;
+    for (query, status, told) in [
+        ("ttl=0", 422, "at least 1"),
+        ("ttl=0&swr=9", 422, "at least 1"),
+        ("path=courses/1", 422, "must begin with '/'"),
+        ("type=a&type=b", 400, "\"type\" was given twice"),
+        ("ttl=10&ttl=20", 400, "\"ttl\" was given twice"),
+        ("tll=10", 400, "did you mean \"ttl\"?"),
+    ] {
+        let refused = put(&node, &format!("k?{query}"), None, "v").await;
+        let text = String::from_utf8_lossy(&refused.body).into_owned();
+        let text = text.replace('\\', "");
+        assert_eq!((refused.status, text.contains(told)), (status, true), "{query}: {text}");
+    }
+    assert_eq!(node.get_entry("k").await, None);
+    assert_eq!(put(&node, "k?tags=x&tags=y&swr=9", None, "v").await.status, 201);
+    node.invalidate(json!({ "tag": "x" })).await;
+    assert_eq!(node.get_entry("k").await, None, "each of several tags counts");
+}
+
 /// A deletion is this instance's own affair: no event, nothing mirrored.
 #[tokio::test]
 async fn a_deletion_is_local() {

@@ -26,6 +26,7 @@ const LIST_MAX: usize = 1000;
 /// `GET` and `HEAD /api/cache/entries/{key}` (hyper leaves the body of a `HEAD` away).
 /// `?wait_ms=500` waits for a fill that another caller has under way.
 pub async fn get(control: Arc<Control>, call: Call) -> Handled {
+    call.takes_only(&["wait_ms"])?;
     let key = key(&call)?;
     let store = &control.pipeline.store;
     let lookup = match call.query("wait_ms") {
@@ -95,6 +96,7 @@ pub async fn put(control: Arc<Control>, mut call: Call) -> Handled {
 
 /// Reads type, id, tags, path and lives from the query.
 fn describe(control: &Control, call: &Call, fill: &mut Fill) -> Result<(), Problem> {
+    call.takes(&["type", "id", "path", "ttl", "swr"], &["tags", "tag"])?;
     for (name, value) in call.pairs() {
         match name.as_str() {
             "type" => {
@@ -107,13 +109,14 @@ fn describe(control: &Control, call: &Call, fill: &mut Fill) -> Result<(), Probl
                     fill.tags.push(Label::parse(tag).map_err(|e| bad(&name, &e))?);
                 }
             }
-            "path" => fill.path = Some(Label::parse(&value).map_err(|e| bad(&name, &e))?),
-            "ttl" => fill.ttl = Some(seconds(&value, &name)?),
-            "swr" => fill.swr = Some(seconds(&value, &name)?),
-            _ => {
-                let detail = format!("{name:?}: known are type, id, tags, path, ttl and swr");
-                return Err(Problem::bad_request("unknown_parameter", detail));
+            // No selector of paths would reach another one.
+            "path" if !value.starts_with('/') => {
+                return Err(bad(&name, &Malformed::PathStart(value)));
             }
+            "path" => fill.path = Some(Label::parse(&value).map_err(|e| bad(&name, &e))?),
+            "ttl" => fill.ttl = Some(lifetime(&value, &name)?),
+            "swr" => fill.swr = Some(seconds(&value, &name)?),
+            _ => {}
         }
     }
     if fill.tags.len() > TAGS_MAX {
@@ -137,6 +140,7 @@ pub async fn delete(control: Arc<Control>, mut call: Call) -> Handled {
 
 /// `GET /api/cache/entries?type=&tag=&prefix=&limit=`.
 pub async fn list(control: Arc<Control>, call: Call) -> Handled {
+    call.takes_only(&["type", "tag", "prefix", "limit"])?;
     let mut filter = Filter::default();
     let mut limit = 100;
     for (name, value) in call.pairs() {
@@ -150,10 +154,7 @@ pub async fn list(control: Arc<Control>, call: Call) -> Handled {
             "limit" => {
                 limit = usize::try_from(number(&value, &name)?).unwrap_or(LIST_MAX).min(LIST_MAX);
             }
-            _ => {
-                let detail = format!("{name:?}: known are type, tag, prefix and limit");
-                return Err(Problem::bad_request("unknown_parameter", detail));
-            }
+            _ => {}
         }
     }
     let listed = control.pipeline.store.list(&filter, limit);
@@ -184,6 +185,16 @@ fn bad(name: &str, problem: &Malformed) -> Problem {
 
 fn number(text: &str, name: &str) -> Result<u64, Problem> {
     text.parse().map_err(|_| Problem::unprocessable("bad_value", format!("{name}: a whole number")))
+}
+
+/// What is not to be stored is not to be sent; the default is for those who say nothing.
+fn lifetime(text: &str, name: &str) -> Result<Duration, Problem> {
+    let given = seconds(text, name)?;
+    if given.is_zero() {
+        let detail = format!("{name}: at least 1; leave it out for the default");
+        return Err(Problem::unprocessable("bad_value", detail));
+    }
+    Ok(given)
 }
 
 fn seconds(text: &str, name: &str) -> Result<Duration, Problem> {

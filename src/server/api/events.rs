@@ -36,6 +36,7 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
 
 /// A page of the journal: `?after=SEQ`, or the newest `?last=N`.
 pub async fn journal(control: Arc<Control>, call: Call) -> Handled {
+    call.takes_only(&["after", "limit", "last"])?;
     let number = |name: &str, default: u64| match call.query(name) {
         None => Ok(default),
         Some(text) => text

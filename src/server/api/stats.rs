@@ -46,6 +46,7 @@ pub async fn stats(control: Arc<Control>, _call: Call) -> Handled {
 
 /// Versions, durable. `?types=posts,feed` names which; one never cleared reads 0.
 pub async fn versions(control: Arc<Control>, call: Call) -> Handled {
+    call.takes_only(&["types"])?;
     let versions = control.pipeline.journal.versions();
     let rules = control.pipeline.rules.get();
     // What cleared everything counts for the types of the graph, also where nothing named them.

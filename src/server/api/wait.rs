@@ -32,6 +32,7 @@ pub struct Wait {
 impl Wait {
     /// Reads `wait` and `timeout` from the query.
     pub fn read(call: &Call, timeout_max: Duration) -> Result<Self, Problem> {
+        call.takes_only(&["wait", "timeout"])?;
         let until = match call.query("wait").as_deref() {
             None | Some("local") => Until::Local,
             Some("any") => Until::Any,

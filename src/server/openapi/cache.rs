@@ -88,6 +88,7 @@ fn answered(it: Operation, types: &mut SchemaGenerator) -> Operation {
     it.gives(200, "Applied, or known already", json!({ "anyOf": [applied, duplicate] }))
         .gives(202, "Applied; not every mirror acknowledged in time", applied)
         .problem(400, &["bad_idempotency_key", "bad_timeout", "bad_wait"])
+        .problem(400, &["repeated_parameter", "unknown_parameter"])
         .problem(422, &["bad_value", "idempotency_key_reused", "unknown_type"])
         .problem(503, &["not_durable", "stopping"])
 }
@@ -112,6 +113,7 @@ fn journal(types: &mut SchemaGenerator) -> Operation {
         .query("limit", "Events at most; a larger number counts as 1000", &limit, &json!(10))
         .query("last", "The newest so many, instead of `after` and `limit`", &last, &json!(10))
         .gives(200, "Oldest first", types.subschema_for::<JournalPage>())
+        .problem(400, &["repeated_parameter", "unknown_parameter"])
         .problem(422, &["bad_value"])
 }
 
@@ -128,6 +130,7 @@ fn versions(types: &mut SchemaGenerator) -> Operation {
             &json!(["posts"]),
         )
         .gives(200, "Durable, one more for every event", types.subschema_for::<Versions>())
+        .problem(400, &["repeated_parameter", "unknown_parameter"])
         .problem(422, &["bad_value"])
 }
 

@@ -5,6 +5,7 @@ use hyper::Method;
 use schemars::SchemaGenerator;
 use serde_json::{Value, json};
 
+use super::explained::path;
 use super::operation::Operation;
 use super::requests::{label, type_name};
 use crate::server::api::answers::{Entries, Removed, Stored};
@@ -37,12 +38,17 @@ fn whole() -> Value {
     json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX })
 }
 
+fn lifetime() -> Value {
+    json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX })
+}
+
 fn looked_up(method: Method, id: &'static str) -> Operation {
     let any = json!({});
     keyed(Operation::new(method, ENTRY, id, "Look an entry up"))
         .words("A miss answers 404 with a ticket; the fill that brings it back is fenced by it.")
         .query("wait_ms", "Wait for a fill that somebody else has under way", &whole(), &json!(0))
         .answers(200, "The bytes, with the media type they were stored with", "*/*", any)
+        .problem(400, &["repeated_parameter", "unknown_parameter"])
         .with_headers(200, &[("Age", "Seconds since the fill"), STATUS, TICKET])
 }
 
@@ -52,14 +58,14 @@ fn put(types: &mut SchemaGenerator) -> Operation {
         .query("type", "What it shows", &type_name(), &json!("posts"))
         .query("id", "Which one; needs `type`", &label(), &json!("42"))
         .query("tags", "By comma", &tags, &json!(["home", "blog"]))
-        .query("path", "A path besides the key", &label(), &json!("/blog/42"))
-        .query("ttl", "Seconds; always finite", &whole(), &json!(60))
+        .query("path", "A path besides the key", &path(), &json!("/blog/42"))
+        .query("ttl", "Seconds; always finite", &lifetime(), &json!(60))
         .query("swr", "Seconds it may be served while one refresh runs", &whole(), &json!(30))
         .header(TICKET.0, "From the miss", &json!({ "type": "string" }))
         .opaque("Any bytes; their Content-Type is kept")
         .gives(200, "It replaced another", types.subschema_for::<Stored>())
         .gives(201, "It is new", types.subschema_for::<Stored>())
-        .problem(400, &["unknown_parameter"])
+        .problem(400, &["unknown_parameter", "repeated_parameter"])
         .problem(409, &["foreign_ticket", "overtaken", "ticket_expired"])
         .problem(413, &["body_too_large", "too_large"])
         .problem(422, &["bad_value", "too_many_tags"])
@@ -75,6 +81,6 @@ fn list(types: &mut SchemaGenerator) -> Operation {
         .query("prefix", "Whose key begins so", &prefix, &json!("front"))
         .query("limit", "Entries at most; a larger number counts as 1000", &limit, &json!(10))
         .gives(200, "In no order", types.subschema_for::<Entries>())
-        .problem(400, &["unknown_parameter"])
+        .problem(400, &["unknown_parameter", "repeated_parameter"])
         .problem(422, &["bad_value"])
 }

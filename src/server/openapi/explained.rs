@@ -45,11 +45,12 @@ fn why(types: &mut SchemaGenerator) -> Operation {
         .query("id", "Its id, where it is gone; needs `type`", &label(), &json!("42"))
         .query("limit", "Events at most; a larger number counts as 100", &limit, &json!(10))
         .gives(200, "Newest first", types.subschema_for::<Why<'_>>())
-        .problem(400, &["bad_value", "unknown_parameter"])
+        .problem(400, &["bad_value", "repeated_parameter", "unknown_parameter"])
         .problem(422, &["bad_value"])
 }
 
-fn path() -> Value {
+/// A path as entries and selectors have it.
+pub fn path() -> Value {
     let mut path = label();
     path["pattern"] = "^/[^\\u0000-\\u001f\\u007f-\\u009f]*$".into();
     path
