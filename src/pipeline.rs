@@ -242,9 +242,14 @@ impl Pipeline {
         self.delivery.echo_of(who, submission.address, &canonical)
     }
 
-    /// Whether this was honoured here under these ids. What the journal no longer has, or has not
-    /// yet, is taken for honoured: then nobody knows better than the id.
+    /// Whether this was honoured here under these ids. What began here is: nobody can tell us more
+    /// of it. What the journal no longer has, or has not yet, is taken for honoured as well: then
+    /// nobody knows better than the id.
     fn had_effect(&self, rules: &Rules, ids: &[EventId], asked: &Demand) -> bool {
+        let is_own = |id: &EventId| self.journal.event(*id).is_some_and(|it| it.covers.is_empty());
+        if ids.iter().all(is_own) {
+            return true;
+        }
         let Some(effect) = self.journal.effect_of(ids) else { return true };
         let canonical = |selectors: &Selectors| selectors.map_types(|name| rules.canonical(name));
         let asked = Demand { hard: canonical(&asked.hard), soft: canonical(&asked.soft) };
