@@ -15,7 +15,7 @@ use toml::Value;
 
 use super::invalid::Invalid;
 use super::layer::{Layer, Origin, invalid, read_secret};
-use super::{Sources, mask, read_text, schema};
+use super::{Sources, mask, nearest, read_text, schema};
 
 type Variables = BTreeMap<String, String>;
 
@@ -152,7 +152,7 @@ fn shown(name: &str, text: &str) -> Option<String> {
         let key = key.to_lowercase().replace("__", ".");
         return Some(match schema::kind(&key) {
             Some(_) => mask::value(&key, &value),
-            None => mask::unknown(&key, schema::nearest(&key), &value),
+            None => mask::unknown(&key, nearest::key(&key).as_deref(), &value),
         });
     }
     if let Some(key) = plain_key(name) {

@@ -11,7 +11,7 @@ use toml::{Table, Value};
 
 use super::invalid::Invalid;
 use super::schema::{self, Kind};
-use super::{mask, read_text};
+use super::{mask, nearest, read_text};
 
 /// Longest secret in a file; so that /dev/zero is an answer and no hang.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
@@ -197,9 +197,9 @@ impl Layer {
         for (name, value) in table {
             let key = format!("{key}.{name}");
             let Some((_, kind)) = fields.iter().find(|(field, _)| field == name) else {
-                let nearest = schema::nearest_field(fields, name);
-                let shown = mask::unknown(name, nearest, value);
-                let suggestion = nearest.map(str::to_owned);
+                let near = nearest::field(fields, name);
+                let shown = mask::unknown(name, near, value);
+                let suggestion = near.map(str::to_owned);
                 let unknown = invalid(&key, shown, origin, "unknown key");
                 self.problems.push(Invalid { suggestion, ..unknown });
                 continue;
@@ -231,10 +231,10 @@ impl Layer {
     }
 
     fn refuse_unknown(&mut self, key: &str, value: &Value, origin: &Origin) {
-        let suggestion = schema::nearest(key);
-        let shown = mask::unknown(key, suggestion, value);
+        let suggestion = nearest::key(key);
+        let shown = mask::unknown(key, suggestion.as_deref(), value);
         let unknown = invalid(key, shown, origin, "unknown key");
-        self.problems.push(Invalid { suggestion: suggestion.map(str::to_owned), ..unknown });
+        self.problems.push(Invalid { suggestion, ..unknown });
     }
 }
 

@@ -21,6 +21,7 @@ mod mapping;
 mod mask;
 mod merged;
 mod mirrors;
+mod nearest;
 mod peers;
 pub mod presets;
 mod purge;

@@ -170,28 +170,6 @@ pub(super) fn secret_of(key: &str) -> Option<&str> {
     key.strip_suffix("_file").filter(|key| is_secret(key))
 }
 
-/// The known key nearest to a misspelt one, if one is near.
-pub(super) fn nearest(key: &str) -> Option<&'static str> {
-    let near = keys().map(|known| (distance(key, known), known)).min()?;
-    (near.0 <= (key.len() / 3).max(2)).then_some(near.1)
-}
-
-/// The field nearest to a misspelt one.
-pub(super) fn nearest_field(
-    fields: &'static [(&'static str, Kind)],
-    name: &str,
-) -> Option<&'static str> {
-    let near = fields.iter().map(|(field, _)| (strsim::osa_distance(name, field), *field)).min()?;
-    (near.0 <= (name.len() / 3).max(2)).then_some(near.1)
-}
-
-/// Edits between two keys; the right name in the wrong section, or in none, costs two.
-fn distance(given: &str, known: &str) -> usize {
-    let name = |key: &'_ str| key.rsplit('.').next().unwrap_or_default().to_owned();
-    let by_name = strsim::osa_distance(&name(given), &name(known)) + 2;
-    strsim::osa_distance(given, known).min(by_name)
-}
-
 impl Kind {
     /// The value in this type.
     ///
