@@ -6,7 +6,6 @@
 
 use toml::Value;
 
-use super::fields;
 use super::schema::{self, Kind};
 
 /// Characters of a value that are shown.
@@ -31,22 +30,34 @@ const URLS: [&str; 10] = [
 /// Part of a key's name that makes it look like a secret's.
 const SECRETISH: [&str; 8] = ["tok", "secr", "pas", "pw", "key", "cred", "hash", "jwt"];
 
-/// A known key's value.
+/// A field of a webhook that takes one of two words, and whose name asks for a secret.
+const ASKS_FOR_SECRET: &str = "auth.key";
+
+/// The value of a key; of a field that no table has, what [`unknown`] shows of it.
 pub(super) fn value(key: &str, value: &Value) -> String {
     let field = key.rsplit_once("].").map_or(key, |(_, field)| field);
     let field = field.strip_prefix("login.").unwrap_or(field);
     match value {
         Value::String(text) if text.is_empty() => "\"\"".into(),
         _ if schema::is_secret(field) || is_custom_body(field, value) => MASK.into(),
-        Value::String(_) if is_nested(key) => MASK.into(),
+        _ if schema::is_unknown_field(key) => unknown(field, None, value),
+        Value::String(_) if is_nested(key) || field == ASKS_FOR_SECRET => MASK.into(),
+        Value::String(_) if schema::is_named_by_user(key) && looks_secret(field) => MASK.into(),
         Value::String(text) if URLS.contains(&field) => quoted(&url(text)),
         Value::String(text) => quoted(text),
         Value::Array(items) => {
-            let items: Vec<String> = items.iter().map(|item| self::value(key, item)).collect();
+            let item = |item: &Value| match item {
+                Value::Table(_) => self::value(&format!("{key}[]"), item),
+                _ => self::value(key, item),
+            };
+            let items: Vec<String> = items.iter().map(item).collect();
             shortened(&format!("[{}]", items.join(", ")))
         }
         Value::Table(table) => {
-            let fields: Vec<String> = table.iter().map(|(name, it)| named(name, it)).collect();
+            let named = |(name, it): (&String, &Value)| {
+                format!("{name} = {}", self::value(&format!("{key}.{name}"), it))
+            };
+            let fields: Vec<String> = table.iter().map(named).collect();
             shortened(&format!("{{{}}}", fields.join(", ")))
         }
         other => other.to_string(),
@@ -56,12 +67,15 @@ pub(super) fn value(key: &str, value: &Value) -> String {
 /// The value of a key that nobody knows: only numbers and truths, and not where the key, or the key
 /// that may have been meant, looks like a secret's.
 pub(super) fn unknown(key: &str, suggestion: Option<&str>, value: &Value) -> String {
-    let looks_secret = SECRETISH.iter().any(|part| key.to_lowercase().contains(part));
     match value {
-        _ if looks_secret || suggestion.is_some_and(schema::is_secret) => MASK.into(),
+        _ if looks_secret(key) || suggestion.is_some_and(schema::is_secret) => MASK.into(),
         Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => value.to_string(),
         _ => MASK.into(),
     }
+}
+
+fn looks_secret(key: &str) -> bool {
+    SECRETISH.iter().any(|part| key.to_lowercase().contains(part))
 }
 
 /// A URL without its user, password and query.
@@ -76,15 +90,10 @@ pub(super) fn url(text: &str) -> String {
     }
 }
 
-/// A field of a table, or an entry of a free map.
-fn named(name: &str, it: &Value) -> String {
-    let is_harmless = fields::is_field(name) || matches!(it, Value::Integer(_) | Value::Float(_));
-    if is_harmless { format!("{name} = {}", value(name, it)) } else { format!("{name} = {MASK}") }
-}
-
 /// A text that should have been tables may spell a password.
 fn is_nested(key: &str) -> bool {
-    matches!(schema::kind(key), Some(Kind::Tables(_) | Kind::Map(_)))
+    let kind = schema::kind_at(key);
+    matches!(kind, Some(Kind::Tables(_) | Kind::Map(_) | Kind::Fields(_) | Kind::Object))
 }
 
 /// A login body of the user's own may hold an API key.

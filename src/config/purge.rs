@@ -11,6 +11,7 @@ use reqwest::header::HeaderName;
 use toml::{Table, Value};
 use url::Url;
 
+use super::fields::CACHE;
 use super::reader::Reader;
 use super::{bounds, logins, mirrors, peers};
 use crate::deliver::beside::purge::{
@@ -196,7 +197,9 @@ fn target(from: &mut Reader, written: &Written) -> Vec<PeerConfig> {
         written.refuse(from, "kind", format!("expected {}", words.join(", ")));
         return vec![];
     };
-    for field in written.table.keys().map(String::as_str) {
+    let is_known = |field: &&str| CACHE.iter().any(|(known, _)| known == field);
+    // Others were refused when they were read.
+    for field in written.table.keys().map(String::as_str).filter(is_known) {
         let is_tagging = kind.is_tagged && TAGGED.contains(&field);
         if !is_tagging && !SHARED.contains(&field) && !kind.fields.contains(&field) {
             written.refuse(from, field, format!("this means nothing for the kind {word}"));

@@ -11,6 +11,8 @@ use super::reader::Reader;
 use crate::domain::TypeName;
 use crate::resolve::{Config, RecipeConfig, Rules};
 
+const TYPE: &str = "expected 1 to 128 of A-Z a-z 0-9 _ . : -";
+
 pub(super) fn resolve(from: &mut Reader) -> Config {
     let mut config = Config { is_strict: from.flag("graph.strict_types"), ..Config::default() };
     for (name, needs) in lists(from, "dependencies") {
@@ -19,7 +21,11 @@ pub(super) fn resolve(from: &mut Reader) -> Config {
     }
     for (name, value) in from.entries("aliases") {
         let meant = value.as_str().unwrap_or_default().to_owned();
-        check_types(from, "aliases", &name, std::slice::from_ref(&meant));
+        check_types(from, "aliases", &name, &[]);
+        if TypeName::parse(&meant).is_err() {
+            // Without the text: what stands under a name of the user's own may be a secret.
+            from.refuse(&format!("aliases.{name}"), format!("what it means is no type: {TYPE}"));
+        }
         config.aliases.insert(name, meant);
     }
     for (name, clears) in lists(from, "names") {
@@ -40,7 +46,16 @@ pub(super) fn resolve(from: &mut Reader) -> Config {
 
 /// The rules that these make; those that cannot stand together are refused.
 pub(super) fn check(rules: &Config, from: &mut Reader) -> Option<Rules> {
-    let rules = Rules::new(rules).map_err(|bad| from.refuse(&bad.key, bad.problem)).ok()?;
+    let rules = match Rules::new(rules) {
+        Ok(rules) => rules,
+        Err(bad) => {
+            // What was refused for itself is not said again, nor in words that may hold it.
+            if !from.problems.iter().any(|told| told.key == bad.key) {
+                from.refuse(&bad.key, bad.problem);
+            }
+            return None;
+        }
+    };
     // Where the graph is strict, a call of such a recipe would be refused.
     for (key, name) in rules.unknown_in_recipes() {
         from.refuse_value(&key, &Value::String(name.to_string()), "expected a type of the graph");
@@ -69,7 +84,7 @@ fn texts(value: &Value) -> Vec<String> {
 fn check_types(from: &mut Reader, map: &str, name: &str, others: &[String]) {
     for text in std::iter::once(name).chain(others.iter().map(String::as_str)) {
         if TypeName::parse(text).is_err() {
-            let expected = format!("{text:?} is no type: expected 1 to 128 of A-Z a-z 0-9 _ . : -");
+            let expected = format!("{text:?} is no type: {TYPE}");
             from.refuse(&format!("{map}.{name}"), expected);
         }
     }

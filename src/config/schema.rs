@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use toml::{Table, Value};
 
-use super::fields::{ACCOUNT, CACHE, HOOK, PEER, RECIPE, SCHEDULE, TARGET, TEMPLATE};
+use super::fields::{ACCOUNT, CACHE, HOOK, INVALIDATE, PEER, RECIPE, SCHEDULE, TARGET, TEMPLATE};
 
 /// The reference: every key, its default, its unit and its reason.
 pub const REFERENCE: &str = include_str!("../../config/cache-mirror.default.toml");
@@ -153,6 +153,61 @@ fn kind_in_map(key: &str) -> Option<Kind> {
         Kind::Map(kind) if is_below(map) => Some(**kind),
         _ => None,
     })
+}
+
+/// The type of a key, or of what lies below one, such as `mirrors.peers[0].login.token`.
+pub(super) fn kind_at(place: &str) -> Option<Kind> {
+    let in_map = SPECIAL.iter().find_map(|(map, kind)| {
+        let path = place.strip_prefix(map)?.strip_prefix('.')?;
+        matches!(kind, Kind::Map(_)).then(|| kind_below(*kind, path))
+    });
+    match (in_map, table_field(place)) {
+        (Some(kind), _) => kind,
+        (None, Some((fields, path))) => kind_below(Kind::Fields(fields), path),
+        (None, None) => kind(place),
+    }
+}
+
+/// Whether it is a field that its table does not have.
+pub(super) fn is_unknown_field(place: &str) -> bool {
+    table_field(place).is_some() && kind_at(place).is_none()
+}
+
+/// The fields of the table that a place lies in, and its path there.
+fn table_field(place: &str) -> Option<(&'static [(&'static str, Kind)], &str)> {
+    let (array, rest) = place.split_once('[')?;
+    let (_, path) = rest.split_once("].")?;
+    match kind(array)? {
+        Kind::Tables(fields) | Kind::Items(fields) => Some((fields, path)),
+        _ => None,
+    }
+}
+
+fn kind_below(kind: Kind, path: &str) -> Option<Kind> {
+    let field = |fields: &[(_, Kind)], name: &str| {
+        fields.iter().find(|(field, _)| *field == name).map(|(_, kind)| *kind)
+    };
+    let last = path.rsplit('.').next().unwrap_or(path);
+    match kind {
+        Kind::Fields(fields) => match path.split_once('.') {
+            Some((name, rest)) => kind_below(field(fields, name)?, rest),
+            None => field(fields, path),
+        },
+        // The names of entries are the user's own, and may hold dots.
+        Kind::Map(Kind::Items(fields)) if path.contains("].") => field(fields, last),
+        Kind::Map(Kind::Fields(fields)) => {
+            Some(field(fields, last).unwrap_or(Kind::Fields(fields)))
+        }
+        Kind::Map(kind) => Some(*kind),
+        Kind::Object => INVALIDATE.contains(&last).then_some(Kind::Text),
+        _ => None,
+    }
+}
+
+/// Whether the names in this table are the user's own.
+pub(super) fn is_named_by_user(key: &str) -> bool {
+    let above = key.match_indices('.').map(|(at, _)| &key[..at]);
+    above.into_iter().any(|map| matches!(kind_at(map), Some(Kind::Map(_))))
 }
 
 /// Whether keys begin with it.

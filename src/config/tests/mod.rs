@@ -10,6 +10,7 @@ mod purge;
 mod reload;
 mod revalidate;
 mod schedules;
+mod secrets;
 mod settings;
 mod sources;
 mod webhooks;
