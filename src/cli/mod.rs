@@ -21,6 +21,7 @@ mod mirrors;
 mod openapi;
 mod print;
 mod progress;
+mod rate;
 mod reload;
 mod schedules;
 mod secret;

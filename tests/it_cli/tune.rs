@@ -76,8 +76,8 @@ fn what_cannot_be_replayed_is_told() {
     let tune = ["tune", "--log", "cache.json"];
     let with = |args: &[&str]| desk.run(&[&tune[..], args].concat());
     with(&["--peer", "us"]).refused(1, "--peer us: the log tells of no request to it; it tells eu");
-    with(&["--limits", "5/d"]).refused(2, "such as 5/s");
-    with(&["--limits", "0/s"]).refused(2, "such as 5/s");
+    with(&["--limits", "5/d"]).refused(2, "such as 20/s");
+    with(&["--limits", "0/s"]).refused(2, "such as 20/s");
     with(&["--burst", "0"]).refused(2, "--burst");
     with(&["--svg", "no/such/dir.svg"]).refused(1, "cannot write no/such/dir.svg");
 }

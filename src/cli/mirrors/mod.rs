@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::client::{Client, encoded};
 use super::connect::ConnectArgs;
 use super::print::{self, BAD, DIM, GOOD, WARN, styled};
-use super::{Exit, HELP};
+use super::{Exit, HELP, rate};
 use crate::support::clock;
 
 pub const EXAMPLES: &str = "\
@@ -65,8 +65,8 @@ enum What {
     Limit {
         /// The mirror's name, as listed
         name: String,
-        /// Requests a second or a minute, such as 20/s, 0.5/s or 100/m
-        #[arg(value_name = "RATE", value_parser = parse_rate)]
+        /// Requests a second or a minute, such as 20/s, 0.5/s or 30/min
+        #[arg(value_name = "RATE", value_parser = rate::parse)]
         rate: f64,
         /// Requests at once after a pause
         #[arg(long)]
@@ -82,20 +82,6 @@ struct Named {
     name: String,
     #[command(flatten)]
     connect: ConnectArgs,
-}
-
-/// Requests a second, from `20/s`, `100/m`, or a bare number of them a second.
-fn parse_rate(text: &str) -> Result<f64, String> {
-    let (number, seconds) = match text.rsplit_once('/') {
-        Some((number, "s")) => (number, 1.0),
-        Some((number, "m")) => (number, 60.0),
-        Some(_) => ("", 1.0),
-        None => (text, 1.0),
-    };
-    match number.parse::<f64>() {
-        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate / seconds),
-        _ => Err("expected a rate above 0, such as 20/s, 0.5/s or 100/m".into()),
-    }
 }
 
 /// Lists, or changes one.
@@ -233,19 +219,4 @@ fn hints(name: &str, state: &str, mirror: &Value) -> Vec<String> {
         hints.push("so much waits that whole types will be cleared there".to_owned());
     }
     hints
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse_rate;
-
-    #[test]
-    fn rates_are_of_a_second_or_of_a_minute() {
-        for (text, rate) in [("20/s", 20.0), ("20", 20.0), ("0.5/s", 0.5), ("90/m", 1.5)] {
-            assert_eq!(parse_rate(text), Ok(rate), "{text}");
-        }
-        for text in ["", "/s", "0/s", "-1/s", "1/h", "1/s/s", "inf/s", "NaN", "many"] {
-            assert!(parse_rate(text).is_err(), "{text}");
-        }
-    }
 }
