@@ -9,6 +9,7 @@
 mod adopt;
 pub mod alerts;
 pub mod beside;
+mod called;
 mod config;
 mod credentials;
 mod echo;

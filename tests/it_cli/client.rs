@@ -126,6 +126,12 @@ fn mirrors_are_listed_paused_resumed_retried_and_limited() {
     let limited = limited.json();
     assert_eq!((&limited["rate_per_second"], &limited["burst"]), (&20.0.into(), &3.into()));
 
+    // The name that was configured, or where it is.
+    let limited = ask(&["mirrors", "limit", "127.0.0.1:1", "30/min", "--json"]).ended(0).json();
+    assert_eq!((&limited["name"], &limited["rate_per_second"]), (&"gone".into(), &0.5.into()));
+    assert!(ask(&["mirrors", "pause", "127.0.0.1:1"]).ended(0).stdout.contains(" paused"));
+    assert_eq!(state(), "operator");
+    ask(&["mirrors", "resume", "127.0.0.1:1"]).ended(0);
     ask(&["mirrors", "pause", "nobody"]).refused(1, "no mirror \"nobody\"; there are: gone");
     ask(&["mirrors", "limit", "gone", "none"]).refused(2, "such as 20/s");
 }

@@ -25,32 +25,36 @@ pub async fn list(control: Arc<Control>, _call: Call) -> Handled {
 /// Holds one back until it is resumed, over restarts too.
 pub async fn pause(control: Arc<Control>, mut call: Call) -> Handled {
     call.read(&control.config).await?;
-    let found = control.pipeline.delivery.pause(&call.param);
+    let name = named(&control, &call)?;
+    let found = control.pipeline.delivery.pause(&name);
     control.pipeline.delivery.keep_pauses().await;
-    operated(&control, &call, found, "paused")
+    operated(&control, &call, &name, found, "paused")
 }
 
 /// Lets one go on.
 pub async fn resume(control: Arc<Control>, mut call: Call) -> Handled {
     call.read(&control.config).await?;
-    let found = control.pipeline.delivery.resume(&call.param);
+    let name = named(&control, &call)?;
+    let found = control.pipeline.delivery.resume(&name);
     control.pipeline.delivery.keep_pauses().await;
-    operated(&control, &call, found, "resumed")
+    operated(&control, &call, &name, found, "resumed")
 }
 
 /// Tries one now.
 pub async fn retry(control: Arc<Control>, mut call: Call) -> Handled {
     call.read(&control.config).await?;
-    let found = control.pipeline.delivery.retry(&call.param);
-    operated(&control, &call, found, "retried")
+    let name = named(&control, &call)?;
+    let found = control.pipeline.delivery.retry(&name);
+    operated(&control, &call, &name, found, "retried")
 }
 
 /// Asks one who it is and whether our account works there; nothing is changed by it.
 pub async fn ping(control: Arc<Control>, mut call: Call) -> Handled {
     call.read(&control.config).await?;
-    match control.pipeline.delivery.ping(&call.param).await {
+    let name = named(&control, &call)?;
+    match control.pipeline.delivery.ping(&name).await {
         Some(ping) => Ok(json_answer(StatusCode::OK, &ping)),
-        None => Err(unknown(&control, &call.param)),
+        None => Err(unknown(&control, &name)),
     }
 }
 
@@ -73,31 +77,42 @@ pub async fn limit(control: Arc<Control>, mut call: Call) -> Handled {
         let detail = "rate_per_second: above 0, at most 1000000; burst: at least 1";
         return Err(Problem::unprocessable("bad_value", detail));
     }
-    let delivery = &control.pipeline.delivery;
-    let Some((rate, burst)) = delivery.limit(&call.param, wanted.rate_per_second, wanted.burst)
-    else {
-        return Err(unknown(&control, &call.param));
+    let (delivery, name) = (&control.pipeline.delivery, named(&control, &call)?);
+    let Some((rate, burst)) = delivery.limit(&name, wanted.rate_per_second, wanted.burst) else {
+        return Err(unknown(&control, &name));
     };
-    tell(&call, &format!("limit set to {rate}/s, burst {burst}"));
-    let body = Limited { success: true, name: &call.param, rate_per_second: rate, burst };
+    tell(&call, &name, &format!("limit set to {rate}/s, burst {burst}"));
+    let body = Limited { success: true, name: &name, rate_per_second: rate, burst };
     Ok(json_answer(StatusCode::OK, &body))
 }
 
-fn operated(control: &Control, call: &Call, found: bool, what: &str) -> Handled {
+/// The destination that the path means.
+fn named(control: &Control, call: &Call) -> Result<String, Problem> {
+    control.pipeline.delivery.called(&call.param).map_err(|there| match &there[..] {
+        [] => unknown(control, &call.param),
+        several => {
+            let detail =
+                format!("several are at {:?}; name one: {}", call.param, several.join(", "));
+            Problem::not_found(detail)
+        }
+    })
+}
+
+fn operated(control: &Control, call: &Call, name: &str, found: bool, what: &str) -> Handled {
     if !found {
-        return Err(unknown(control, &call.param));
+        return Err(unknown(control, name));
     }
-    tell(call, what);
+    tell(call, name, what);
     let view = control.pipeline.delivery.view();
-    let mirror = view.into_iter().find(|mirror| mirror.name == call.param);
+    let mirror = view.into_iter().find(|mirror| mirror.name == name);
     Ok(json_answer(StatusCode::OK, &Operated { success: true, mirror }))
 }
 
-fn tell(call: &Call, what: &str) {
+fn tell(call: &Call, name: &str, what: &str) {
     Activity {
         event: Kind::Mirror,
         msg: "changed by an operator",
-        peer: Some(&call.param),
+        peer: Some(name),
         principal: Some(&call.principal().name),
         status: Some(what),
         ..Activity::default()
