@@ -37,9 +37,35 @@ pub fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     };
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut super::tree(), "cache-mirror", &mut script);
-    let script = String::from_utf8_lossy(&script);
+    let script = String::from_utf8_lossy(&script).into_owned();
+    let script = if shell == Shell::Bash { one_spelling(script) } else { script };
     match is_json {
         true => print::json(&json!({ "shell": name, "script": script })),
         false => print::line(script.trim_end()),
+    }
+}
+
+/// The script with each command under the one name by which it is looked up.
+///
+/// clap_complete spells our own dash differently where a command is found and where its words are
+/// listed (clap-rs/clap#6421), so that nothing would be completed after the first word.
+fn one_spelling(script: String) -> String {
+    let (found, listed) = ("cache__mirror__subcmd__", "cache__subcmd__mirror__subcmd__");
+    let is_split = !script.contains(&format!("cmd=\"{listed}")) && script.contains(listed);
+    if is_split { script.replace(listed, found) } else { script }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_spelling;
+
+    #[test]
+    fn only_a_script_that_disagrees_with_itself_is_changed() {
+        let (found, listed) = ("cache__mirror__subcmd__why", "cache__subcmd__mirror__subcmd__why");
+        let script = |found: &str, listed: &str| format!("cmd=\"{found}\"\n{listed})");
+        assert_eq!(one_spelling(script(found, listed)), script(found, found));
+        for name in [found, listed] {
+            assert_eq!(one_spelling(script(name, name)), script(name, name));
+        }
     }
 }

@@ -144,19 +144,32 @@ fn completions_and_pages_know_every_command() {
     desk.run(&["man", "--dir", "file"]).refused(1, "cannot write to file");
 }
 
-/// The script is one that bash can read, and completes a word.
+/// The script is one that bash can read, and completes every word of a command.
 #[test]
 fn bash_completes_with_what_is_printed() {
     let desk = Desk::new();
     let script = desk.run(&["completions", "bash"]).ended(0).stdout;
     std::fs::write(desk.path().join("it.bash"), script).expect("write");
-    let typed = "source ./it.bash; COMP_WORDS=(cache-mirror expl); COMP_CWORD=1; \
-                 $(complete -p cache-mirror | sed 's/.*-F \\([^ ]*\\).*/\\1/') \
-                 cache-mirror expl cache-mirror; echo ${COMPREPLY[@]}";
-    let shell = std::process::Command::new("bash")
-        .args(["-c", typed])
-        .current_dir(desk.path())
-        .output()
-        .expect("bash runs");
-    assert_eq!(String::from_utf8_lossy(&shell.stdout).trim(), "explain", "{shell:?}");
+    for (words, completed) in [
+        (&["expl"][..], "explain"),
+        (&["mirrors", "p"], "pause ping"),
+        (&["config", "c"], "check"),
+        (&["hash-password", "--st"], "--stdin"),
+        (&["mirrors", "limit", "--bu"], "--burst"),
+    ] {
+        let last = words.last().expect("a word");
+        let typed = format!(
+            "source ./it.bash; COMP_WORDS=(cache-mirror {}); COMP_CWORD={}; \
+             $(complete -p cache-mirror | sed 's/.*-F \\([^ ]*\\).*/\\1/') \
+             cache-mirror {last} cache-mirror; echo ${{COMPREPLY[@]}}",
+            words.join(" "),
+            words.len(),
+        );
+        let shell = std::process::Command::new("bash")
+            .args(["-c", &typed])
+            .current_dir(desk.path())
+            .output()
+            .expect("bash runs");
+        assert_eq!(String::from_utf8_lossy(&shell.stdout).trim(), completed, "{shell:?}");
+    }
 }
