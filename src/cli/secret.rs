@@ -27,8 +27,8 @@ enum What {
     /// Random bytes in base64
     #[command(help_template = HELP, before_help = EXAMPLES)]
     Generate {
-        /// How many bytes, before base64; 32 is as strong as anything it is used with
-        #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(16..=1024))]
+        /// How many bytes, before base64; 48 are the 64 characters that the longest advice asks for
+        #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u16).range(16..=1024))]
         bytes: u16,
         /// As webhook signatures want it: whsec_ in front, 24 to 64 bytes
         #[arg(long)]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Exit;
+use super::{Exit, print};
 use crate::config::{self, Settings, Sources};
 
 /// Where settings come from.
@@ -55,5 +55,16 @@ impl SettingsArgs {
     pub fn settings(&self) -> Result<Settings, Exit> {
         config::load(&self.sources()?)
             .map_err(|problems| Exit::Config(problems.iter().map(ToString::to_string).collect()))
+    }
+}
+
+/// Mirrors, which are told, and neighbours, which are called: how many there are.
+pub fn destinations(settings: &Settings) -> String {
+    let peers = &settings.deliver.peers;
+    let mirrors = peers.iter().filter(|peer| peer.errand.neighbour().is_none()).count();
+    let told = print::count(mirrors as u64, "mirror", "mirrors");
+    match (peers.len() - mirrors) as u64 {
+        0 => told,
+        called => format!("{told}, {}", print::count(called, "neighbour", "neighbours")),
     }
 }

@@ -93,7 +93,7 @@ fn revalidate_secrets(from: &mut Reader) -> Vec<Secret> {
         if secrets.iter().any(|secret| secret.expose().len() < advised) {
             from.warn(format!(
                 "{key} is shorter than {advised} bytes and may be guessed (make one: cache-mirror \
-                 secret generate --bytes 48)"
+                 secret generate)"
             ));
         }
         all.extend(secrets);

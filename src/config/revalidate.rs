@@ -24,6 +24,9 @@ use crate::support::Secret;
 /// Each has a worker, a connection and a cursor.
 const TARGETS_MAX: usize = 50;
 
+/// What `openssl rand -base64 32` gives, as the guides of such sites ask.
+const SECRET_BYTES_ADVISED: usize = 44;
+
 /// A site that was to be revalidated, with its URL or its secret missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotRevalidated {
@@ -194,6 +197,7 @@ fn target(from: &mut Reader, section: &Section, it: &Written<'_>) -> Option<Peer
         let key = key("paths");
         from.warn(format!("{name} is called for paths and all only, never for types: no {key}"));
     }
+    warn_if_short(from, it);
     let revalidate = Revalidate {
         url,
         secret: it.secret.clone(),
@@ -216,6 +220,23 @@ fn target(from: &mut Reader, section: &Section, it: &Written<'_>) -> Option<Peer
         network: None,
         errand: Errand::Beside(Neighbour::Revalidate(Arc::new(revalidate))),
     })
+}
+
+/// A secret that callers of ours send as well is warned about where it is taken.
+fn warn_if_short(from: &mut Reader, it: &Written<'_>) {
+    let is_taken = ["compat.revalidate_secret", "compat.revalidate_token"]
+        .iter()
+        .any(|key| from.secret(key) == it.secret);
+    let length = it.secret.expose().len();
+    if is_taken || !(1..SECRET_BYTES_ADVISED).contains(&length) {
+        return;
+    }
+    let field = if it.table.is_empty() && it.name == "web" { "token" } else { "secret" };
+    from.warn(format!(
+        "{}{field} is shorter than {SECRET_BYTES_ADVISED} bytes and may be guessed at the site \
+         (set another on both sides: cache-mirror secret generate)",
+        it.prefix
+    ));
 }
 
 /// Where the site is asked who it is, and what is called there.

@@ -37,7 +37,14 @@ fn secrets_are_random_and_of_the_size_asked_for() {
         STANDARD.decode(text.trim_end()).expect("base64")
     };
     let one = secret(&["secret", "generate"]);
-    assert_eq!(one.len(), 32);
+    assert_eq!(one.len(), 48);
+    assert_eq!(secret(&["secret", "generate", "--bytes", "32"]).len(), 32);
+    let made = desk.run(&["secret", "generate"]).ended(0).stdout;
+    for key in ["compat.revalidate_secret", "compat.revalidate_token", "auth.jwt_secret"] {
+        let set = format!("{key}={}", made.trim_end());
+        let told = desk.run(&["config", "check", "--set", &set]).ended(0).stderr;
+        assert!(!told.contains("shorter"), "what we make is long enough for us: {told}");
+    }
     assert_ne!(one, secret(&["secret", "generate"]));
     assert_eq!(secret(&["secret", "generate", "--bytes", "1024"]).len(), 1024);
     let signing = desk.run(&["secret", "generate", "--webhook"]).ended(0).stdout;

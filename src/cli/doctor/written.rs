@@ -3,7 +3,7 @@
 //! A secret is measured and compared here, and never shown.
 
 use super::check::Check;
-use crate::cli::print;
+use crate::cli::settings::destinations;
 use crate::config::{self, Invalid, Settings, Sources, Variable};
 use crate::deliver::Means;
 use crate::support::Secret;
@@ -29,18 +29,22 @@ pub fn broken(problems: &[Invalid]) -> Vec<Check> {
 
 /// Valid settings, and what in them may not be meant.
 pub fn settings(settings: &Settings) -> Vec<Check> {
-    let mirrors = settings.deliver.peers.iter().filter(|peer| peer.errand.neighbour().is_none());
     let valid = format!(
         "valid: {} on {}, {}",
         settings.instance.name,
         settings.server.listen,
-        print::count(mirrors.count() as u64, "mirror", "mirrors")
+        destinations(settings)
     );
-    let warnings = settings.warnings.iter().map(|warning| {
+    let warnings = settings.warnings.iter().filter(|it| !is_of_secrets(it)).map(|warning| {
         let (detail, remedy) = split(warning);
         Check::warn("config", detail, remedy)
     });
     std::iter::once(Check::ok("config", valid)).chain(warnings).collect()
+}
+
+/// Secrets of which the settings warn are told with the others.
+fn is_of_secrets(warning: &str) -> bool {
+    warning.contains("may be guessed")
 }
 
 /// A warning ends in its remedy, in parentheses.
@@ -58,7 +62,11 @@ struct Named {
 
 /// Long enough, and each with one role.
 pub fn secrets(settings: &Settings) -> Vec<Check> {
-    judge(&configured(settings))
+    let short = settings.warnings.iter().filter(|warning| is_of_secrets(warning)).map(|warning| {
+        let (detail, remedy) = split(warning);
+        Check::warn("secrets", detail, remedy)
+    });
+    judge(&configured(settings), short.collect())
 }
 
 fn configured(settings: &Settings) -> Vec<Named> {
@@ -90,8 +98,7 @@ fn configured(settings: &Settings) -> Vec<Named> {
     all
 }
 
-fn judge(all: &[Named]) -> Vec<Check> {
-    let mut found: Vec<Check> = Vec::new();
+fn judge(all: &[Named], mut found: Vec<Check>) -> Vec<Check> {
     for (at, one) in all.iter().enumerate() {
         let before = &all[..at];
         if before.iter().any(|other| other.key == one.key && other.secret == one.secret) {
@@ -100,7 +107,7 @@ fn judge(all: &[Named]) -> Vec<Check> {
         let chars = one.secret.expose().chars().count();
         if chars < one.chars_min {
             let detail = format!("{} has {chars} characters of {}", one.key, one.chars_min);
-            found.push(Check::warn("secrets", detail, "cache-mirror secret generate --bytes 48"));
+            found.push(Check::warn("secrets", detail, "cache-mirror secret generate"));
         }
         if let Some(other) = before.iter().find(|other| other.secret == one.secret) {
             let detail = format!("{} and {} are the same", other.key, one.key);
@@ -183,13 +190,40 @@ mod tests {
     #[test]
     fn short_secrets_and_those_with_two_roles_are_found_and_not_shown() {
         let long = "x".repeat(64);
-        assert_eq!(judge(&[named("a", &long, 64)])[0].status, Status::Ok);
-        let found = judge(&[named("a", &long, 64), named("b", &long, 64), named("c", "tiny", 32)]);
+        assert_eq!(judge(&[named("a", &long, 64)], vec![])[0].status, Status::Ok);
+        let all = [named("a", &long, 64), named("b", &long, 64), named("c", "tiny", 32)];
+        let found = judge(&all, vec![]);
         let details: Vec<&str> = found.iter().map(|check| check.detail.as_str()).collect();
         assert_eq!(details, ["a and b are the same", "c has 4 characters of 32"]);
         assert!(!format!("{found:?}").contains("tiny") && !format!("{found:?}").contains("xxx"));
         let peers = [named("p", &long, 16), named("p", &long, 16)];
-        assert_eq!(judge(&peers)[0].status, Status::Ok, "two peers may share an account");
+        assert_eq!(judge(&peers, vec![])[0].status, Status::Ok, "two peers may share an account");
+    }
+
+    /// S1 1.24: what callers send here, and what is sent to a site, is judged as well.
+    #[test]
+    fn short_secrets_of_revalidation_are_no_longer_called_long_enough() {
+        let found = |env: &[(&str, &str)]| {
+            let env = env.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+            let sources = Sources { env: env.collect(), is_isolated: true, ..Sources::default() };
+            let loaded = config::load(&sources).expect("valid");
+            assert!(settings(&loaded).iter().all(|check| !check.detail.contains("guessed")));
+            secrets(&loaded)
+        };
+        let site = ("NEXT_REVALIDATE_URL", "http://127.0.0.1:1/api/revalidate");
+        let long = "x".repeat(64);
+        for (env, key) in [
+            (&[("REVALIDATE_SECRET", "short")][..], "compat.revalidate_secret is shorter than 64"),
+            (&[("REVALIDATE_SECRET_TOKEN", "short")], "compat.revalidate_token is shorter than 44"),
+            (&[site, ("NEXT_REVALIDATE_SECRET", "short")], "revalidate.secret is shorter than 44"),
+            (&[site, ("REVALIDATE_SECRET", "short")], "compat.revalidate_secret is shorter"),
+        ] {
+            let found = found(env);
+            assert_eq!((found.len(), found[0].status), (1, Status::Warn), "{found:?}");
+            assert!(found[0].detail.starts_with(key), "{found:?}");
+            assert!(found[0].remedy.contains("secret generate"), "{found:?}");
+        }
+        assert_eq!(found(&[site, ("REVALIDATE_SECRET", &long)])[0].status, Status::Ok);
     }
 
     /// S0 0.9 and S1 1.22: what was loaded, and what is missing beside it.
