@@ -170,6 +170,21 @@ fn a_log_and_a_data_directory_that_cannot_be_written_are_found() {
     found.says("log", "warn", "rotation fails", "rename");
 }
 
+/// What `serve` would refuse is found while nothing runs; what it made itself is well.
+#[test]
+fn a_data_directory_of_another_version_is_found() {
+    let desk = Desk::new();
+    let (server, _) = desk.serve(&[]);
+    drop(server);
+    let args = ["doctor", "--json", "--only", "journal", "--set", "control.listen=127.0.0.1:1"];
+    Found::of(&desk.run(&args).ended(0)).get("journal", "ok");
+    std::fs::write(desk.path().join("data/format"), "cache-mirror data 99\n").expect("write");
+    let found = Found::of(&desk.run(&args).ended(1));
+    found.says("journal", "fail", "cache-mirror data 99", "instance.data_dir");
+    let serve = desk.run(&["serve", "--set", "control.listen=127.0.0.1:0"]);
+    assert!(serve.stderr.contains("cache-mirror data 99"), "{serve:?}");
+}
+
 #[test]
 fn what_waits_is_told_with_its_reason_and_what_runs_with_other_settings_too() {
     let desk = Desk::new();

@@ -3,8 +3,8 @@
 //! Whether a directory can be written is found out by making an empty file in it and taking it away
 //! again: modes, owners and read-only mounts say less. Looked at on this host only.
 
-use std::fs::{self, OpenOptions};
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -14,6 +14,11 @@ use super::answering::Instance;
 use super::check::Check;
 use crate::activity::log::LogConfig;
 use crate::cli::print;
+
+/// The text of `format` in a data directory that this version reads and writes.
+const FORMAT: &str = "cache-mirror data 1";
+/// Bytes of it that are looked at.
+const FORMAT_BYTES_MAX: u64 = 256;
 
 /// A log this many times larger than it should be was not rotated.
 const OVERSIZE: u64 = 2;
@@ -99,6 +104,7 @@ pub fn journal(case: &Case) -> Vec<Check> {
         let remedy = "give the service's user the directory of instance.data_dir, mode 0700";
         found.push(Check::fail("journal", detail, remedy));
     }
+    found.extend(foreign(&case.settings.instance.data_dir));
     let room = free(&dir).and_then(|free| room(free, case.settings.journal.segment_bytes));
     found.extend(room);
     if found.is_empty() {
@@ -131,6 +137,24 @@ fn health(journal: &Value) -> Vec<Check> {
         found.push(Check::warn("journal", detail, remedy));
     }
     found
+}
+
+/// A data directory of another version's, which `serve` refuses.
+fn foreign(data_dir: &Path) -> Option<Check> {
+    let path = data_dir.join("format");
+    let mut bytes = Vec::new();
+    File::open(&path).ok()?.take(FORMAT_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    // One that was cut off by a power cut counts as not written yet.
+    let text = text.trim_end_matches(['\0', '\n']);
+    (!FORMAT.starts_with(text)).then(|| {
+        let shown: String = print::safe(text).chars().take(64).collect();
+        let detail =
+            format!("{} says {shown:?}, and this version knows {FORMAT:?}", path.display());
+        let remedy = "run the version that wrote it, or name an empty directory in \
+                      instance.data_dir: serve refuses this one";
+        Check::fail("journal", detail, remedy)
+    })
 }
 
 fn room(free: u64, segment_bytes: u64) -> Option<Check> {
