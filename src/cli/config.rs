@@ -10,7 +10,7 @@ use clap::{Args as ClapArgs, Subcommand};
 use serde_json::{Value, json};
 
 use super::print::{self, BOLD, DIM, styled};
-use super::settings::SettingsArgs;
+use super::settings::{SettingsArgs, destinations};
 use super::{Exit, HELP};
 use crate::config::{self, Invalid};
 
@@ -96,12 +96,11 @@ fn check(args: &SettingsArgs, is_json: bool) -> Result<(), Exit> {
         for warning in &settings.warnings {
             print::talk(format_args!("warning: {}", print::safe(warning)));
         }
-        let mirrors = settings.deliver.peers.len();
         print::line(format_args!(
             "the configuration is valid: {} on {}, {}",
             settings.instance.name,
             settings.server.listen,
-            print::count(mirrors as u64, "mirror", "mirrors")
+            destinations(&settings)
         ))?;
     }
     Ok(())

@@ -82,6 +82,10 @@ fn tell(answer: &Value) -> Result<(), Exit> {
         print::bytes(number(&answer["bytes"])),
     ))?;
     tell_mirrors(answer)?;
+    let called = joined(&answer["neighbours"]);
+    if !called.is_empty() {
+        print::line(format_args!("beside    {called}: called as well, which is not in the cost"))?;
+    }
     let cost = &answer["cost"];
     let walk = if cost["walks_store"] == true { "; the store is walked once to count" } else { "" };
     print::line(format_args!(

@@ -149,7 +149,7 @@ pub(super) fn refuse_unbuilt(from: &mut Reader) {
 pub(super) fn warn(settings: &Settings, from: &mut Reader) {
     let is_mirror = |peer: &&PeerConfig| peer.errand.neighbour().is_none();
     let (peers, neighbours): (Vec<_>, Vec<_>) = settings.deliver.peers.iter().partition(is_mirror);
-    if peers.is_empty() {
+    if peers.is_empty() && neighbours.is_empty() {
         from.warn("no mirrors: nothing leaves this instance (set CACHE_MIRRORS or mirrors.urls)");
     }
     let unable = peers.iter().filter(|peer| peer.login.is_empty()).count();

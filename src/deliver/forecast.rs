@@ -49,6 +49,14 @@ impl Delivery {
         mirrors.map(|peer| self.forecast_for(peer, event)).collect()
     }
 
+    /// Names of those beside this instance: they are called as well, and how often only shows when
+    /// they are.
+    pub fn neighbours(&self) -> Vec<String> {
+        let peers = self.peers.get();
+        let called = peers.iter().filter(|peer| !peer.is_mirror());
+        called.map(|peer| peer.config.name.clone()).collect()
+    }
+
     fn forecast_for(&self, peer: &Peer, event: &Event) -> Forecast {
         let view = PeerView::of(peer, &self.shared.journal);
         let rules = self.shared.sender.rules.get();

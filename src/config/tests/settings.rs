@@ -246,6 +246,9 @@ fn warnings_are_few_and_useful() {
         warnings.iter().any(|text| text.contains(part))
     };
     assert!(has(&Scene::new(), "no mirrors"));
+    let only_called =
+        "[[purge.targets]]\nname = 'v'\nkind = 'http'\nhosts = ['http://127.0.0.1:1']";
+    assert!(!has(&Scene::file(only_called), "no mirrors"), "something leaves it");
     let scene = Scene::env(&[("CACHE_MIRRORS", "a.org"), ("SERVICE_EMAIL", "m@x.org")]);
     assert!(has(&scene, "no credentials for 1 of 1 mirrors") && has(&scene, "not both"));
     let scene = scene.and_env(&[("SERVICE_PASSWORD", "x")]);

@@ -70,6 +70,7 @@ fn told<'a>(control: &'a Control, rules: &'a Rules, report: &'a Report) -> Expla
         types: &report.applied.types,
         cost,
         destinations,
+        neighbours: pipeline.delivery.neighbours(),
         warnings: &report.warnings,
     }
 }

@@ -36,6 +36,8 @@ pub struct Explained<'a> {
     pub cost: Cost,
     /// What each mirror would be told; empty where nothing would be mirrored.
     pub destinations: Vec<Forecast>,
+    /// Caches and frameworks beside this instance: called as well, and not part of the cost.
+    pub neighbours: Vec<String>,
     pub warnings: &'a [String],
 }
 
