@@ -105,9 +105,13 @@ fn routes() -> Vec<Route> {
         GET    "/readyz"                           Nothing    api::identity::ready;
         HEAD   "/readyz"                           Nothing    api::identity::ready;
         GET    "/dashboard"                        Nothing    dashboard::page;
+        HEAD   "/dashboard"                        Nothing    dashboard::page;
         GET    "/dashboard/{file}"                 Nothing    dashboard::file;
+        HEAD   "/dashboard/{file}"                 Nothing    dashboard::file;
         GET    "/openapi.json"                     Read       openapi::get;
+        HEAD   "/openapi.json"                     Read       openapi::get;
         GET    "/metrics"                          Nothing    api::metrics::get;
+        HEAD   "/metrics"                          Nothing    api::metrics::get;
     }
 }
 

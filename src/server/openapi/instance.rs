@@ -12,10 +12,6 @@ use crate::server::api::answers::{Health, LoggedIn, Reloaded, Ticket};
 const POLICY: (&str, &str) = ("Content-Security-Policy", "No script but these files");
 
 pub fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
-    let text = json!({ "type": "string" });
-    let openapi = Operation::new(Method::GET, "/openapi.json", "openapi", "This document");
-    let metrics = Operation::new(Method::GET, "/metrics", "metrics", "Metrics for Prometheus");
-    let media = "application/openmetrics-text";
     vec![
         login(types),
         keys(),
@@ -28,29 +24,46 @@ pub fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
         healthy(Method::HEAD, "healthz_head", types),
         ready(Method::GET, "readyz", types),
         ready(Method::HEAD, "readyz_head", types),
-        dashboard(),
-        dashboard_file(),
-        openapi.gives(200, "OpenAPI 3.1", json!({ "type": "object" })),
-        metrics
-            .words("Open to everybody where `control.metrics_public` is true.")
-            .judged_inside()
-            .answers(200, "OpenMetrics text; docs/METRICS.md explains it", media, text),
+        dashboard(Method::GET, "dashboard"),
+        dashboard(Method::HEAD, "dashboard_head"),
+        dashboard_file(Method::GET, "dashboard_file"),
+        dashboard_file(Method::HEAD, "dashboard_file_head"),
+        openapi(Method::GET, "openapi"),
+        openapi(Method::HEAD, "openapi_head"),
+        metrics(Method::GET, "metrics"),
+        metrics(Method::HEAD, "metrics_head"),
     ]
 }
 
-fn dashboard() -> Operation {
+fn openapi(method: Method, id: &'static str) -> Operation {
+    Operation::new(method, "/openapi.json", id, "This document").gives(
+        200,
+        "OpenAPI 3.1",
+        json!({ "type": "object" }),
+    )
+}
+
+fn metrics(method: Method, id: &'static str) -> Operation {
+    let (media, text) = ("application/openmetrics-text", json!({ "type": "string" }));
+    Operation::new(method, "/metrics", id, "Metrics for Prometheus")
+        .words("Open to everybody where `control.metrics_public` is true.")
+        .judged_inside()
+        .answers(200, "OpenMetrics text; docs/METRICS.md explains it", media, text)
+}
+
+fn dashboard(method: Method, id: &'static str) -> Operation {
     let text = json!({ "type": "string" });
-    Operation::new(Method::GET, "/dashboard", "dashboard", "The operator's page")
+    Operation::new(method, "/dashboard", id, "The operator's page")
         .words("It asks for a token itself; docs/DASHBOARD.md tells what it shows.")
         .answers(200, "The page", "text/html", text)
         .with_headers(200, &[("ETag", "Of this version"), POLICY])
         .empty(304, "The one that `If-None-Match` names")
 }
 
-fn dashboard_file() -> Operation {
+fn dashboard_file(method: Method, id: &'static str) -> Operation {
     let name = json!({ "type": "string", "minLength": 1 });
     let path = "/dashboard/{file}";
-    Operation::new(Method::GET, path, "dashboard_file", "What that page is made of")
+    Operation::new(method, path, id, "What that page is made of")
         .part("file", "A script or the style", &name, "app.js")
         .answers(200, "The file, with its media type", "*/*", json!({}))
         .with_headers(200, &[("ETag", "Of this version"), POLICY])
