@@ -29,7 +29,8 @@ pub struct Ping {
     pub url: String,
     /// Whether anything answered.
     pub reachable: bool,
-    /// `cache-mirror`, `legacy`, `self`, or `unknown` where nothing answered.
+    /// `cache-mirror`, `legacy`, `self`, `unknown` where nothing answered; `revalidate` or `purge`
+    /// beside this instance, where nobody logs in.
     pub kind: &'static str,
     /// Its `instance.name`, where it said one.
     pub instance: Option<String>,
@@ -100,25 +101,19 @@ impl Delivery {
             revalidate_secrets: config.known_revalidate_secrets(),
             over: shared.transport_to(&peer),
         };
-        Some(asker.ask(name, &peer.config.base, peer.account.login()).await)
+        let base = &peer.config.base;
+        Some(match peer.config.errand.neighbour() {
+            None => asker.ask(name, base, peer.account.login()).await,
+            Some(neighbour) => Ping { kind: neighbour.kind(), ..asker.reach(name, base).await.0 },
+        })
     }
 }
 
 impl Asker<'_> {
     /// Asks who is at `base`, and logs in.
     pub async fn ask(&self, name: &str, base: &Url, login: Login) -> Ping {
-        let mut ping = Ping::of(name, base.to_string());
-        let begun = Instant::now();
-        let time_max = PROBE_TIME_MAX.min(self.timeout);
-        let answered = match probe(base, self.own, time_max, self.over).await {
-            Ok((answered, _)) => answered,
-            Err(failure) => {
-                ping.error = Some(failure.to_string());
-                return ping;
-            }
-        };
-        ping.reachable = true;
-        ping.round_trip_ms = Some(begun.elapsed().as_secs_f64() * 1e3);
+        let (mut ping, answered) = self.reach(name, base).await;
+        let Some(answered) = answered else { return ping };
         let login_path = match answered {
             Answered::Oneself => {
                 ping.kind = "self";
@@ -159,6 +154,24 @@ impl Asker<'_> {
             }
         }
         ping
+    }
+
+    /// Asks whether anything answers at `base`, and what.
+    async fn reach(&self, name: &str, base: &Url) -> (Ping, Option<Answered>) {
+        let mut ping = Ping::of(name, base.to_string());
+        let begun = Instant::now();
+        let time_max = PROBE_TIME_MAX.min(self.timeout);
+        match probe(base, self.own, time_max, self.over).await {
+            Ok((answered, _)) => {
+                ping.reachable = true;
+                ping.round_trip_ms = Some(begun.elapsed().as_secs_f64() * 1e3);
+                (ping, Some(answered))
+            }
+            Err(failure) => {
+                ping.error = Some(failure.to_string());
+                (ping, None)
+            }
+        }
     }
 
     /// How the peer's secret compares with ours, where both are known and it tells; or the status

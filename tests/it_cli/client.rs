@@ -1,6 +1,6 @@
 //! Commands that talk to a running instance.
 
-use crate::support::{Desk, TOKEN};
+use crate::support::{Desk, TOKEN, http};
 
 /// An instance with the graph, and one mirror that nobody answers for.
 const LONELY: &[&str] = &[
@@ -207,6 +207,47 @@ fn a_ping_says_who_answers_whether_the_account_works_and_how_long_it_took() {
     assert_eq!((&ping["login"], &ping["reachable"]), (&"refused".into(), &true.into()));
     assert_eq!(ping["graph"], "equal", "neither has one");
     assert!(!refused.to_string().contains("a-password"));
+}
+
+/// What is beside an instance is called, and nobody logs in there.
+#[test]
+fn a_neighbour_is_pinged_without_a_login_and_is_no_mirror() {
+    let (desk, there) = (Desk::new(), Desk::new());
+    let (_site, site) = there.serve(&[]);
+    let secret = "a-secret-of-sixty-four-characters-as-the-guide-of-its-site-asks!";
+    let targets = format!(
+        "revalidate.targets=[{{ name = \"site\", url = \"{site}\", secret = \"{secret}\" }}]"
+    );
+    let (_server, url) = desk.serve(&[&targets]);
+    let told = desk.ask(&url, &["mirrors", "ping"]).ended(0).stdout;
+    assert!(told.contains("answers  a site that is revalidated: no login"), "{told}");
+    let told = desk.ask(&url, &["mirrors", "ping", "site", "--json"]).ended(0).json();
+    let ping = &told["mirrors"][0];
+    assert_eq!((&ping["kind"], &ping["login"]), (&"revalidate".into(), &"skipped".into()));
+    let told = desk.ask(&url, &["explain", "posts"]).ended(0).stdout;
+    assert!(told.contains("beside    site: called as well, which is not in the cost"), "{told}");
+    let checked = desk.run(&["config", "check", "--set", &targets]).ended(0);
+    assert!(checked.stdout.contains(", 0 mirrors, 1 neighbour"), "{checked:?}");
+    assert!(!checked.stderr.contains("nothing leaves"), "{checked:?}");
+}
+
+/// RFC 9110 9.3.2: the same but for the body.
+#[test]
+fn what_can_be_read_can_be_asked_for_its_head() {
+    let desk = Desk::new();
+    let (_server, url) = desk.serve(&[]);
+    for path in ["/dashboard", "/dashboard/app.js", "/metrics", "/openapi.json", "/healthz"] {
+        let [get, head] = ["GET", "HEAD"].map(|method| http(&url, method, path, ""));
+        let parts = |answer: &str| -> (String, String) {
+            let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+            let head = head.lines().filter(|line| {
+                line.starts_with("HTTP/") || line.to_lowercase().starts_with("content-type")
+            });
+            (head.collect(), body.to_owned())
+        };
+        assert_eq!(parts(&get).0, parts(&head).0, "{path}");
+        assert!(get.starts_with("HTTP/1.1 200") && parts(&head).1.is_empty(), "{path}: {head}");
+    }
 }
 
 #[test]

@@ -79,6 +79,11 @@ fn a_redirect_to_another_host_is_found_and_the_right_url_is_named() {
     let name = "redirect:NEXT_PUBLIC_SITE_URL";
     let remedy = "set NEXT_PUBLIC_SITE_URL=http://www.localhost:7/";
     found.says(name, "fail", "a POST becomes a GET", remedy);
+    let next = format!("{site}/api/revalidate");
+    let variables = [("NEXT_REVALIDATE_URL", next.as_str()), ("NEXT_REVALIDATE_SECRET", "s")];
+    let found = with(&desk, &["--only", "redirect,revalidate"], &variables);
+    found.get("redirect:NEXT_REVALIDATE_URL", "fail");
+    found.says("revalidate:NEXT_REVALIDATE_URL", "skip", "a redirect", "the check \"redirect\"");
 }
 
 /// Tokens are judged by the clock: a mirror whose clock runs away is told before logins fail.

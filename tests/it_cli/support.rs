@@ -95,7 +95,7 @@ pub fn http(url: &str, method: &str, target: &str, body: &str) -> String {
     let address = url.strip_prefix("http://").expect("an http URL");
     let mut stream = std::net::TcpStream::connect(address).expect("it listens");
     let length = match method {
-        "GET" => String::new(),
+        "GET" | "HEAD" => String::new(),
         _ => format!("Content-Length: {}\r\n", body.len()),
     };
     let request = format!(

@@ -258,8 +258,22 @@ fn refused(error: &str, kind: &str, retry: &str) -> String {
         _ if error.contains("http 5") => {
             format!("it fails by itself: read the log over there, then {retry}")
         }
+        _ if !is_mirror && is_answer(error) => format!(
+            "it answers, and does not take the call: compare {} with {}, then {retry}",
+            if is_called { "its URL and form in [revalidate]" } else { "its [[purge.targets]]" },
+            if is_called { "docs/REVALIDATE.md" } else { "docs/PURGE.md" },
+        ),
+        _ if !is_mirror => {
+            let remedy = unreachable(error, "its URL");
+            format!("{}, then {retry}", remedy.replace(", and is that its control API?", "?"))
+        }
         _ => format!("{}, then {retry}", unreachable(error, "its URL")),
     }
+}
+
+/// Whether something answered, with a status or with words that are not understood.
+fn is_answer(error: &str) -> bool {
+    ["http ", "answer", "html", "json"].iter().any(|part| error.to_lowercase().contains(part))
 }
 
 #[cfg(test)]
@@ -333,5 +347,16 @@ mod tests {
         assert!(waiting(&next, 2_000)[0].remedy.contains("Invalid secret"));
         let cdn = waits(json!({ "kind": "purge", "state": "failing", "last_error": "http 403" }));
         assert!(waiting(&cdn, 2_000)[0].remedy.contains("purge.targets"));
+        for (kind, error, helps) in [
+            ("purge", "http 400: unknown zone", "docs/PURGE.md"),
+            ("purge", "http 200, but the answer is not JSON", "docs/PURGE.md"),
+            ("revalidate", "http 400", "docs/REVALIDATE.md"),
+            ("purge", "connection refused", "start it"),
+            ("purge", "closed", "is it up at its URL?"),
+        ] {
+            let it = waits(json!({ "kind": kind, "state": "failing", "last_error": error }));
+            let remedy = &waiting(&it, 2_000)[0].remedy;
+            assert!(remedy.contains(helps) && !remedy.contains("control API"), "{remedy}");
+        }
     }
 }

@@ -52,6 +52,15 @@ fn is_well(ping: &Value) -> bool {
     ping["reachable"] == true && matches!(ping["login"].as_str(), Some("ok" | "skipped"))
 }
 
+/// What is beside the instance; nobody logs in there, each call brings what it needs.
+fn neighbour(kind: &str) -> Option<&'static str> {
+    match kind {
+        "purge" => Some("a cache that is purged: no login"),
+        "revalidate" => Some("a site that is revalidated: no login"),
+        _ => None,
+    }
+}
+
 fn tell(ping: &Value) -> Result<(), Exit> {
     let text = |member: &str| print::text(ping, member);
     let name = text("name");
@@ -64,6 +73,10 @@ fn tell(ping: &Value) -> Result<(), Exit> {
     let kind = text("kind");
     if kind == "self" {
         return print::line(format_args!("  {name:<28} {}  {time}", styled(DIM, "this instance")));
+    }
+    if let Some(what) = neighbour(&kind) {
+        let answers = styled(GOOD, "answers");
+        return print::line(format_args!("  {name:<28} {answers}  {what}  {time}"));
     }
     let login = text("login");
     let style = if login == "ok" { GOOD } else { BAD };
