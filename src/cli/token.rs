@@ -30,6 +30,9 @@ Examples:
 /// Bytes read from stdin: more than a token may have.
 const TOKEN_BYTES_MAX: u64 = 64 * 1024;
 
+/// The role of a peer's account, under whatever configuration.
+const SERVICE: &str = "service";
+
 /// A year, as for `auth.token_s`.
 const LIFE_S_MAX: u64 = 31_536_000;
 
@@ -49,7 +52,7 @@ enum What {
         #[arg(long, value_name = "EMAIL")]
         sub: String,
         /// What it may do: service, or one of auth.admin_roles and auth.editor_roles
-        #[arg(long, default_value = "service")]
+        #[arg(long, default_value = SERVICE)]
         role: String,
         /// How long it is valid, such as 30s, 10m, 1h, 7d [default: auth.token_s]
         #[arg(long, value_name = "TIME", value_parser = life)]
@@ -90,6 +93,15 @@ fn mint(order: &Order<'_>, args: &SettingsArgs, is_json: bool) -> Result<(), Exi
         return Err(Exit::Usage("--sub: expected an email".into()));
     }
     let settings = recalled(args)?;
+    let roles = [&settings.gate.admin_roles[..], &settings.gate.editor_roles].concat();
+    if order.role != SERVICE && !roles.iter().any(|role| role == order.role) {
+        return Err(Exit::Usage(format!(
+            "--role {:?}: expected {SERVICE}, or one of auth.admin_roles and auth.editor_roles \
+             ({})",
+            order.role,
+            roles.join(", ")
+        )));
+    }
     let gate = Gate::new(settings.gate, []);
     let issued = gate.issue(order).ok_or_else(|| {
         let dir = settings.instance.data_dir.display();

@@ -47,7 +47,10 @@ fn why_a_token_is_not_accepted_is_said() {
         (of(&["--aud", "them"]), "for another audience than cache-mirror"),
         (of(&other_name), "issued by another than here"),
         (of(&other_key), "not signed with a key of ours"),
-        (of(&["--role", "guest"]), "a role that this instance knows"),
+        (
+            of(&["--role", "guest", "--set", "auth.admin_roles=guest"]),
+            "a role that this instance knows",
+        ),
         ("no token".to_owned(), "a header that"),
         (format!("{}x", of(&[])), "not signed with a key of ours"),
     ] {
@@ -58,6 +61,11 @@ fn why_a_token_is_not_accepted_is_said() {
         assert!(json["reason"].as_str().expect("a reason").contains(expected), "{json}");
     }
     desk.run_with(&INSPECT, "\n").refused(2, "no token");
+    for role in ["guest", "", "admin"] {
+        let args = ["token", "mint", "--set", SECRET, "--sub", "ann@x.org", "--role", role];
+        desk.run(&args).refused(2, "expected service, or one of");
+        desk.run(&args).refused(2, "(ADMIN, TRAINER)");
+    }
     desk.run(&["token", "mint", "--sub", "x", "--ttl", "1w"]).refused(2, "--ttl");
 }
 
