@@ -209,6 +209,13 @@ pub fn show(sources: &Sources) -> Vec<(String, String, String)> {
     shown.collect()
 }
 
+/// Where the log is, however wrong the rest is.
+pub fn log_file(sources: &Sources) -> PathBuf {
+    let merged = Merged::collect(sources);
+    let given = merged.leaves.get("log.file").and_then(|leaf| leaf.value.as_str());
+    sources.workdir.join(given.unwrap_or_default())
+}
+
 /// A file to begin with: the reference with every setting commented out, so that a default that
 /// changes in a later version changes here too.
 pub fn starter() -> String {

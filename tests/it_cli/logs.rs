@@ -48,6 +48,18 @@ fn lines_are_filtered_and_told_for_people_or_raw() {
     let told = desk.run(&["logs", "--peer", "us"]).ended(0).stdout;
     assert_eq!(told, "03:04:05.006 error mirror     said types=posts ids=3 peer=us seq=3\n");
     desk.run(&["logs", "--file", "none.json"]).refused(1, "cannot read none.json");
+    // A configuration that is refused is why somebody reads the log.
+    fs::create_dir(desk.path().join("config")).expect("dir");
+    let config = desk.path().join("config/cache-mirror.toml");
+    fs::write(&config, "[control]\nlissten = 1").expect("write");
+    let bad = desk.run(&["logs", "--json"]).ended(0);
+    assert_eq!(bad.stdout.lines().count(), 3, "{bad:?}");
+    assert!(bad.stderr.starts_with("1 problem in the configuration"), "{bad:?}");
+    fs::rename(&path, desk.path().join("other.json")).expect("moved");
+    fs::write(&config, "nonsense = 1\n[log]\nfile = \"other.json\"").expect("write");
+    assert_eq!(desk.run(&["logs", "--json"]).ended(0).stdout, bad.stdout);
+    fs::rename(desk.path().join("other.json"), &path).expect("moved back");
+    fs::remove_dir_all(desk.path().join("config")).expect("removed");
     desk.run(&["logs", "--since", "yesterday"]).refused(2, "such as 10m");
     desk.run(&["logs", "--event", "mirrors"]).refused(2, "expected one of invalidate");
 }

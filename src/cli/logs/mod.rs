@@ -19,6 +19,7 @@ pub use self::tail::Tail;
 use super::settings::SettingsArgs;
 use super::{Exit, print};
 use crate::activity::{Kind, Level};
+use crate::config::{self, Sources};
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -94,8 +95,8 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     let path = match &args.file {
         Some(path) => path.clone(),
         None => {
-            let settings = SettingsArgs { config: args.config.clone(), ..SettingsArgs::default() };
-            settings.settings()?.log.file
+            let given = SettingsArgs { config: args.config.clone(), ..SettingsArgs::default() };
+            configured(&given.sources()?)
         }
     };
     let filter = Filter {
@@ -127,6 +128,22 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
         show(&raw, is_json)?;
     }
     if args.follow { follow(&mut tail, &filter, is_json).await } else { Ok(()) }
+}
+
+/// The log of the settings, also where they are wrong: then it is wanted most.
+fn configured(sources: &Sources) -> PathBuf {
+    match config::load(sources) {
+        Ok(settings) => settings.log.file,
+        Err(problems) => {
+            let path = config::log_file(sources);
+            let count = print::count(problems.len() as u64, "problem", "problems");
+            print::talk(format_args!(
+                "{count} in the configuration (see: cache-mirror config check); this is {}",
+                path.display()
+            ));
+            path
+        }
+    }
 }
 
 /// Shows what is there, or gives the newest `limit` lines of it.
