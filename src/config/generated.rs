@@ -90,6 +90,10 @@ fn secret(dir: &Path, file: &str, key: &str, bytes_min: usize) -> Result<Secret,
         invalid(key, String::new(), &origin, expected)
     };
     if !path.try_exists().unwrap_or(false) {
+        make(dir).map_err(|error| {
+            let expected = format!("expected a directory that can be made and read: {error}");
+            invalid("instance.data_dir", format!("{dir:?}"), &format!("for {key}"), expected)
+        })?;
         create(dir, file).map_err(|error| {
             wrong(format!("cannot be generated into the data directory: {error}"))
         })?;
@@ -101,10 +105,13 @@ fn secret(dir: &Path, file: &str, key: &str, bytes_min: usize) -> Result<Secret,
     Ok(Secret::new(text))
 }
 
+fn make(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
 /// Writes a new secret beside the file and links it into place, which fails if another process was
 /// first: then theirs is the one.
 fn create(dir: &Path, file: &str) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let new = dir.join(format!(".{file}.{}", random_text(8)?));
     let written = write_new(&new).and_then(|()| match fs::hard_link(&new, dir.join(file)) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {

@@ -153,8 +153,17 @@ impl Reader {
         self.refuse_value(key, &value, expected);
     }
 
-    /// Says that part of a key's value cannot be used.
+    /// Says that part of a key's value cannot be used. The same is said once, and of a secret in a
+    /// file that is of no use nothing but that.
     pub(super) fn refuse_value(&mut self, key: &str, value: &Value, expected: impl Into<String>) {
+        let expected = expected.into();
+        let is_told = |told: &Invalid| {
+            let is_file = told.key.strip_suffix("_file") == Some(key);
+            is_file || (told.key == key && told.expected == expected)
+        };
+        if self.problems.iter().any(is_told) {
+            return;
+        }
         let shown = mask::value(key, value);
         let origin = self.origin(key);
         self.problems.push(invalid(key, shown, &origin, expected));

@@ -112,3 +112,21 @@ fn variables_and_flags_with_misspelt_secrets_are_masked_too() {
         assert!(told.contains("***") && !told.contains("7d1f"), "{told}");
     }
 }
+
+#[test]
+fn each_mistake_is_told_once() {
+    for text in [
+        "[aliases]\n'a b' = 'posts'",
+        "[dependencies]\nposts = ['a b']",
+        "[[purge.targets]]\nname = 'p'\nkind = 'bunny'\npull_zone = '1'\ntoken_file = 'none'",
+        "[[purge.targets]]\nname = 'p'\nkind = 'http'\nhosts = ['http://10.0.0.1']\n\
+         token_file = 'none'",
+        "[[revalidate.targets]]\nurl = 'http://127.0.0.1:1'\nsecret_file = 'none'",
+        "[[ingest.hooks]]\nname = 'h'\npreset = 'supabase'\nsecret_file = 'none'",
+        "[[auth.service_accounts]]\nemail = 'a'\npassword_hash_file = 'none'",
+        "[mirrors.login]\npreset = 'bearer'\ntoken_file = 'none'",
+    ] {
+        let problems = Scene::file(text).bad();
+        assert_eq!(problems.lines().count(), 1, "{text}\n{problems}");
+    }
+}

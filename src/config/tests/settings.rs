@@ -339,7 +339,7 @@ fn two_starts_at_once_end_up_with_one_secret() {
 #[test]
 fn a_data_directory_of_no_use_is_told() {
     for (path, text, expected) in [
-        ("data", "a file", "cannot be generated into the data directory"),
+        ("data", "a file", "/data\" (for auth.admin_token): expected a directory that can be made"),
         ("data/admin.token", "\n", "the file is empty"),
         ("data/admin.token", "short", "at least 16 bytes"),
         ("data/jwt.secret", "short and secret", "at least 32 bytes"),
