@@ -69,7 +69,8 @@ impl Notice {
             (None, Alert::Failures) if *is_refused => format!("{name} refuses our credentials"),
             (None, Alert::Failures) => format!("{name} failed {failures} times in a row"),
             (None, Alert::Backlog) => {
-                format!("{name} is owed {backlog_events} events, the oldest for {age_s} s")
+                let events = if *backlog_events == 1 { "event" } else { "events, the oldest" };
+                format!("{name} is owed {backlog_events} {events} for {age_s} s")
             }
         }
     }
@@ -153,5 +154,23 @@ impl Notice {
     pub fn in_short(&self) -> String {
         let end = self.end.map(End::as_str).unwrap_or_default();
         format!("{} {} {end}", self.alert.as_str(), self.status()).trim_end().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn one_event_is_one() {
+        let text = |backlog_events| {
+            let backlog_age = Duration::from_secs(90);
+            let sight = Sight { name: "b".into(), backlog_events, backlog_age, ..Sight::default() };
+            Notice::new(Alert::Backlog, &sight, 60, 0, 0).text()
+        };
+        assert_eq!(text(1), "b is owed 1 event for 90 s");
+        assert_eq!(text(2), "b is owed 2 events, the oldest for 90 s");
     }
 }
