@@ -92,6 +92,7 @@ fn routes() -> Vec<Route> {
         GET    "/api/admin/cache/stats"            Read       api::compat::admin::stats;
         POST   "/api/admin/cache/clear"            Read       api::compat::admin::clear;
         GET    "/api/revalidate"                   Nothing    api::compat::paths::get;
+        HEAD   "/api/revalidate"                   Nothing    api::compat::paths::get;
         POST   "/api/revalidate"                   Nothing    api::compat::paths::post;
         POST   "/api/revalidate/{name}"            Nothing    api::compat::named::post;
         POST   "/api/auth/login"                   Nothing    api::login::post;

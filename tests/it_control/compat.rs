@@ -115,6 +115,9 @@ async fn the_route_says_that_it_is_there() {
     let (status, said) = curl(&node, "/api/revalidate", &[]).await;
     assert_eq!(status, 200);
     assert_golden("revalidate_usage.json", &said);
+    // Checks of whether a site is up ask so.
+    let asked = node.request(reqwest::Method::HEAD, "/api/revalidate").send().await;
+    assert_eq!(asked.expect("an answer").status(), 200);
 }
 
 /// S1 1.24: wrong secrets are limited by address, the right one is not; requests are, by their

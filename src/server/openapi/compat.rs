@@ -15,12 +15,19 @@ use crate::server::api::compat::paths::{Revalidated, Usage};
 const TOO_MANY: &str = "Too many failures, or requests";
 
 pub fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
-    vec![usage(types), paths(types), named(types), stats(types), clear(types), hook(types)]
+    vec![
+        usage(Method::GET, "revalidate_usage", types),
+        usage(Method::HEAD, "revalidate_usage_head", types),
+        paths(types),
+        named(types),
+        stats(types),
+        clear(types),
+        hook(types),
+    ]
 }
 
-fn usage(types: &mut SchemaGenerator) -> Operation {
-    let path = "/api/revalidate";
-    Operation::new(Method::GET, path, "revalidate_usage", "Whether revalidation can be asked for")
+fn usage(method: Method, id: &'static str, types: &mut SchemaGenerator) -> Operation {
+    Operation::new(method, "/api/revalidate", id, "Whether revalidation can be asked for")
         .tag("compat")
         .gives(200, "It can", types.subschema_for::<Usage>())
 }
