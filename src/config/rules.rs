@@ -58,7 +58,7 @@ pub(super) fn check(rules: &Config, from: &mut Reader) -> Option<Rules> {
     };
     // Where the graph is strict, a call of such a recipe would be refused.
     for (key, name) in rules.unknown_in_recipes() {
-        from.refuse_value(&key, &Value::String(name.to_string()), "expected a type of the graph");
+        from.refuse(&key, format!("{name} is no type of the graph, which is strict"));
     }
     Some(rules)
 }
