@@ -10,6 +10,10 @@ use crate::deliver::alerts::{self, Webhook};
 use crate::net::FailureKind;
 use crate::support::clock;
 
+/// Failures before a mirror is well again. The waits between them are drawn, and the watch looks
+/// once a second: with so many it cannot be that it looks at none of the later ones.
+const FAILURES: usize = 12;
+
 fn thresholds() -> alerts::Config {
     let url = url::Url::parse("http://hook/a-secret-path").expect("url");
     alerts::Config {
@@ -48,7 +52,7 @@ fn fresh() -> Event {
 async fn a_webhook_hears_once_of_a_dead_mirror_and_once_of_its_recovery() {
     let mut scene = Scene::with(|asked| match (asked.host.as_str(), asked.what) {
         ("hook", _) => stub::ok(),
-        (_, What::Invalidate) if asked.count <= 5 => Reaction::Fail(FailureKind::Connect),
+        (_, What::Invalidate) if asked.count <= FAILURES => Reaction::Fail(FailureKind::Connect),
         _ => good_mirror(asked),
     });
     let _settings = watch_over(&mut scene, thresholds());
@@ -73,7 +77,7 @@ async fn a_message_is_tried_a_bounded_number_of_times() {
     let mut scene = Scene::with(|asked| match (asked.host.as_str(), asked.what) {
         ("hook", _) if asked.count <= 6 => unwell(),
         ("hook", _) => stub::ok(),
-        (_, What::Invalidate) if asked.count <= 5 => Reaction::Fail(FailureKind::Connect),
+        (_, What::Invalidate) if asked.count <= FAILURES => Reaction::Fail(FailureKind::Connect),
         _ => good_mirror(asked),
     });
     let _settings = watch_over(&mut scene, thresholds());
