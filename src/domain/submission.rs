@@ -194,7 +194,7 @@ pub struct Submission {
     pub source: Source,
     /// Whether a gateway's mark was on the request.
     pub is_marked: bool,
-    /// The ids that a gateway said this is: known ones have no second effect.
+    /// The ids that a gateway said this is: what had its effect under them has none again.
     pub ids: Vec<EventId>,
     /// The socket peer, or what trusted proxies say of it.
     pub address: Option<IpAddr>,

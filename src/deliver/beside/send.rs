@@ -37,7 +37,7 @@ const MALFORMED: [u16; 5] = [400, 413, 414, 422, 431];
 const PASSING: [u16; 9] = [401, 403, 407, 408, 425, 429, 502, 503, 504];
 
 /// Which of our events a call is about, where its body has no place for them: ids joined by commas.
-/// A gateway that knows them all does nothing, so that a ring of gateways comes to rest.
+/// A gateway that did under them what a call names does nothing, so that a ring comes to rest.
 pub const EVENT_IDS: HeaderName = HeaderName::from_static("cache-mirror-event");
 /// Ids named in that header; a call about more names none, and ends where it arrives.
 const EVENT_IDS_MAX: usize = 100;
