@@ -14,7 +14,7 @@ use super::Exit;
 use super::client::Client;
 use super::settings::SettingsArgs;
 use crate::config::generated::ADMIN_TOKEN;
-use crate::config::{self, Settings};
+use crate::config::{self, BYTE_ORDER_MARK, Settings};
 use crate::support::Secret;
 
 /// Where an instance listens unless told otherwise.
@@ -105,7 +105,7 @@ pub fn server(text: &str) -> Result<Url, Exit> {
 pub fn read_token(path: &Path) -> Result<Secret, Exit> {
     let bad = |why: &str| Exit::Usage(format!("--token-file {}: {why}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| bad(&error.to_string()))?;
-    let text = text.trim();
+    let text = text.trim_start_matches(BYTE_ORDER_MARK).trim();
     if text.is_empty() || text.len() > TOKEN_BYTES_MAX || text.chars().any(char::is_control) {
         return Err(bad("expected one line with a token"));
     }

@@ -9,6 +9,7 @@ use clap::Args as ClapArgs;
 use serde_json::json;
 
 use super::{Exit, print};
+use crate::config::BYTE_ORDER_MARK;
 use crate::gate;
 
 pub const EXAMPLES: &str = "\
@@ -34,7 +35,8 @@ pub fn run(_args: &Args, is_json: bool) -> Result<(), Exit> {
         .take(PASSWORD_BYTES_MAX + 3)
         .read_to_string(&mut text)
         .map_err(|error| Exit::Failed(format!("cannot read the password from stdin: {error}")))?;
-    let password = text.strip_suffix('\n').unwrap_or(&text);
+    let password = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
+    let password = password.strip_suffix('\n').unwrap_or(password);
     let password = password.strip_suffix('\r').unwrap_or(password);
     if password.is_empty() {
         return Err(Exit::Failed("the password is empty: give one on stdin".into()));

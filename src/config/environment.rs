@@ -5,24 +5,19 @@
 //! platforms inject such (`CACHE_MIRROR_PORT=tcp://…`). Nothing here changes the process's
 //! environment.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::io::{self, Read};
 use std::path::Path;
-use std::rc::Rc;
 
 use toml::Value;
 
+use super::dot_env::DotEnv;
 use super::invalid::Invalid;
 use super::layer::{Layer, Origin, invalid, read_secret};
-use super::{Sources, mask, nearest, read_text, schema};
+use super::{Sources, mask, nearest, schema};
 
 type Variables = BTreeMap<String, String>;
 
 const PREFIX: &str = "CACHE_MIRROR__";
-
-/// Bytes of `.env`.
-const DOT_ENV_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Names without the prefix, and their keys. `CACHE_MIRROR_URL` is the client commands' own;
 /// `REDIS_URL` and `DATABASE_URL` switch nothing on yet.
@@ -122,8 +117,8 @@ pub struct Variable {
 pub fn variables(sources: &Sources) -> Vec<Variable> {
     let dot_env = match sources.is_isolated {
         true => Variables::new(),
-        // What is wrong with the file is told where settings are read.
-        false => dot_env(&sources.workdir, &mut Vec::new()),
+        // Loading the settings reports what is wrong with the file.
+        false => DotEnv::read(&sources.workdir).variables,
     };
     let mut seen: BTreeMap<&String, (&String, bool)> = BTreeMap::new();
     seen.extend(dot_env.iter().map(|(name, text)| (name, (text, true))));
@@ -137,11 +132,16 @@ pub fn variables(sources: &Sources) -> Vec<Variable> {
         .collect()
 }
 
+/// Whether a variable means something to an instance or to its commands.
+pub(super) fn is_read(name: &str) -> bool {
+    name.starts_with(PREFIX) || plain_key(name).is_some() || AROUND.contains(&name)
+}
+
 /// A variable's own text: the process's before that of `.env`. It may be a secret.
 pub fn variable(sources: &Sources, name: &str) -> Option<String> {
     let given = |from: &Variables| from.get(name).filter(|text| !text.is_empty()).cloned();
     given(&sources.env).or_else(|| {
-        (!sources.is_isolated).then(|| given(&dot_env(&sources.workdir, &mut Vec::new())))?
+        (!sources.is_isolated).then(|| given(&DotEnv::read(&sources.workdir).variables))?
     })
 }
 
@@ -217,52 +217,5 @@ pub(super) fn shared(
     match read_secret(workdir, path) {
         Ok(text) => Ok(Some((text, origin))),
         Err(expected) => Err(invalid(key, format!("{path:?}"), &origin, expected)),
-    }
-}
-
-/// The variables in the working directory's `.env`, if there is one; the last of two wins.
-pub(super) fn dot_env(workdir: &Path, problems: &mut Vec<Invalid>) -> Variables {
-    let mut variables = Variables::new();
-    let text = match read_text(&workdir.join(".env"), DOT_ENV_BYTES_MAX) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return variables,
-        Err(error) => {
-            problems.push(invalid(".env", String::new(), &"file", error.to_string()));
-            return variables;
-        }
-    };
-    let read = Rc::new(Cell::new(0));
-    // Without a newline at its end dotenvy takes blanks after the last value for an error.
-    let text = text.trim_start_matches('\u{feff}');
-    let text = format!("{}\n", text.strip_suffix('\n').unwrap_or(text));
-    for item in dotenvy::Iter::new(Lines { rest: text.as_bytes(), read: Rc::clone(&read) }) {
-        match item {
-            Ok((name, value)) => drop(variables.insert(name, value)),
-            // Its own message would show the line, and with it a secret.
-            Err(_) => problems.push(invalid(
-                &format!("line {}", read.get()),
-                String::new(),
-                &".env",
-                "expected NAME=value, with quotes closed",
-            )),
-        }
-    }
-    variables
-}
-
-/// Hands out one line at a time, so that the number of the line that was read last is known.
-struct Lines<'a> {
-    rest: &'a [u8],
-    read: Rc<Cell<usize>>,
-}
-
-impl Read for Lines<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let line = self.rest.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        let taken = line.min(into.len());
-        into[..taken].copy_from_slice(&self.rest[..taken]);
-        self.rest = &self.rest[taken..];
-        self.read.set(self.read.get() + usize::from(taken == line && taken > 0));
-        Ok(taken)
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use toml::Value;
 
+use super::dot_env::DotEnv;
 use super::environment::{self, Rank, TestLogin};
 use super::invalid::Invalid;
 use super::layer::{Layer, Leaf, Origin, invalid};
@@ -21,6 +22,8 @@ pub(super) const FILE_BYTES_MAX: u64 = 1024 * 1024;
 pub(super) struct Merged {
     pub(super) leaves: BTreeMap<String, Leaf>,
     pub(super) problems: Vec<Invalid>,
+    /// What is read as it stands but may be meant otherwise.
+    pub(super) warnings: Vec<String>,
     /// Whether we log in as a person, not as a service account.
     pub(super) is_test_login: bool,
     /// Relative paths start here.
@@ -34,15 +37,24 @@ impl Merged {
         let mut merged = Self {
             leaves: BTreeMap::new(),
             problems: Vec::new(),
+            warnings: Vec::new(),
             is_test_login: false,
             workdir: workdir.to_owned(),
         };
         let dot_env = match sources.is_isolated {
-            true => BTreeMap::new(),
-            false => environment::dot_env(workdir, &mut merged.problems),
+            true => DotEnv::default(),
+            false => DotEnv::read(workdir),
         };
+        merged.problems.extend(dot_env.problems);
+        let expandable = dot_env.expandable.iter().filter(|name| environment::is_read(name));
+        merged.warnings.extend(expandable.map(|name| {
+            format!(
+                ".env {name}: the \"$\" in its value is kept as it is, but other tools expand it; \
+                 in single quotes, or written \\$, it reads the same everywhere"
+            )
+        }));
         let ranked: [(&BTreeMap<String, String>, Rank); 2] =
-            [(&sources.env, Origin::Environment), (&dot_env, Origin::DotEnv)];
+            [(&sources.env, Origin::Environment), (&dot_env.variables, Origin::DotEnv)];
         let mut layers = vec![Layer::of_toml(schema::REFERENCE, &Origin::Default, workdir)];
         layers.extend(file(sources, &mut merged.problems));
         let variables = ranked.iter().rev();

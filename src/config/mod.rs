@@ -11,6 +11,7 @@ mod accounts;
 mod alerts;
 mod auth;
 mod bounds;
+mod dot_env;
 mod environment;
 mod fields;
 pub mod generated;
@@ -60,6 +61,9 @@ use reader::Reader;
 
 /// Where settings are looked for when no file is named, from the working directory.
 pub const FILE: &str = "config/cache-mirror.toml";
+
+/// Some editors write it at the beginning of a file; it is no part of the text.
+pub const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// What settings are read from. It holds secrets and therefore has no `Debug`.
 #[derive(Clone, Default)]
@@ -232,12 +236,15 @@ fn file_of(sources: &Sources) -> Option<PathBuf> {
     (!sources.is_isolated && (sources.file.is_some() || path.exists())).then_some(path)
 }
 
-/// A text file of at most so many bytes.
+/// A text file of at most `bytes_max` bytes, without the byte order mark that some editors write.
 fn read_text(path: &Path, bytes_max: u64) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(bytes_max + 1).read_to_string(&mut text)?;
     if text.len() as u64 > bytes_max {
         return Err(io::Error::other(format!("larger than {bytes_max} bytes")));
     }
-    Ok(text)
+    Ok(match text.strip_prefix(BYTE_ORDER_MARK) {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    })
 }

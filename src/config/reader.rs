@@ -24,7 +24,8 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(mut merged: Merged) -> Self {
         let problems = std::mem::take(&mut merged.problems);
-        let mut reader = Self { merged, problems, warnings: Vec::new() };
+        let warnings = std::mem::take(&mut merged.warnings);
+        let mut reader = Self { merged, problems, warnings };
         reader.check_bounds();
         reader
     }

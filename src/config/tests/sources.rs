@@ -201,6 +201,38 @@ fn dot_env_is_read_only_where_we_stand_and_its_errors_show_no_line() {
     assert!(problems.contains("line 5 (.env)") && !problems.contains("hunter2"), "{problems}");
 }
 
+/// Expansion would shorten a secret silently, and empty a bcrypt hash.
+#[test]
+fn a_dollar_in_dot_env_is_kept_and_named_where_other_tools_expand_it() {
+    let scene = Scene::new().and_dot_env(
+        "REVALIDATE_SECRET=s3cret$value-and-enough-characters\nSERVICE_EMAIL=m@x.org\n\
+         SERVICE_PASSWORD='pa$word'\nUNRELATED=${HOME}\n",
+    );
+    let settings = scene.good();
+    let secrets = &settings.gate.revalidate_secrets;
+    assert!(secrets.iter().any(|it| it.expose() == "s3cret$value-and-enough-characters"));
+    let named: Vec<_> = settings.warnings.iter().filter(|text| text.contains("\"$\"")).collect();
+    assert_eq!(named.len(), 1, "{named:?}");
+    assert!(named[0].starts_with(".env REVALIDATE_SECRET") && !named[0].contains("s3cret"));
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_a_file() {
+    let scene = Scene::new()
+        .write("config/cache-mirror.toml", "\u{feff}mirrors.burst = 7\n")
+        .write("secret", "\u{feff}t-t-t-t-t-t-t-t-t-t-t-t-t-t-t-t\n")
+        .and_env(&[("CACHE_MIRROR_TOKEN_FILE", "secret")]);
+    let settings = scene.good();
+    let token = &settings.gate.admin_tokens[0];
+    assert_eq!(token.expose(), "t-t-t-t-t-t-t-t-t-t-t-t-t-t-t-t");
+    let shown = crate::config::show(&scene.sources);
+    assert!(shown.contains(&(
+        "mirrors.burst".into(),
+        "7".into(),
+        "config/cache-mirror.toml".into()
+    )));
+}
+
 #[test]
 fn a_misspelt_key_is_told_the_nearest_one_wherever_it_stands() {
     for key in schema::keys() {
