@@ -12,6 +12,7 @@ use url::{Host, Url};
 
 use super::Exit;
 use super::client::Client;
+use super::health::local;
 use super::settings::SettingsArgs;
 use crate::config::generated::ADMIN_TOKEN;
 use crate::config::{self, BYTE_ORDER_MARK, Settings};
@@ -25,7 +26,7 @@ const TOKEN_BYTES_MAX: usize = 64 * 1024;
 /// Flags of every command that talks to an instance.
 #[derive(Debug, Clone, Args)]
 pub struct ConnectArgs {
-    /// The instance's control API [env: CACHE_MIRROR_URL] [default: http://127.0.0.1:4400]
+    /// The instance's control API [env: CACHE_MIRROR_URL] [default: control.listen]
     #[arg(long, value_name = "URL")]
     server: Option<String>,
     /// File with the token [env: CACHE_MIRROR_TOKEN] [default: admin.token in the data directory]
@@ -42,33 +43,49 @@ impl ConnectArgs {
     /// # Errors
     /// [`Exit::Usage`] for a URL or a token file that is none.
     pub fn client(&self, patience: Duration) -> Result<Client, Exit> {
+        let found = Found::look(self);
         let given = self.server.clone().or_else(|| variable("CACHE_MIRROR_URL"));
-        let server = server(given.as_deref().unwrap_or(SERVER_DEFAULT))?;
-        let token = self.token(&server)?;
+        let server = server(&given.unwrap_or_else(|| found.server.clone()))?;
+        let token = self.token(&server, found)?;
         Client::new(server, token, patience)
     }
 
-    fn token(&self, server: &Url) -> Result<Option<Secret>, Exit> {
+    fn token(&self, server: &Url, found: Found) -> Result<Option<Secret>, Exit> {
         if let Some(path) = &self.token_file {
             return read_token(path).map(Some);
         }
         if let Some(token) = variable("CACHE_MIRROR_TOKEN") {
             return Ok(Some(Secret::new(token.trim())));
         }
-        Ok(if is_this_host(server) { self.own_token() } else { None })
+        Ok(if is_this_host(server) { found.token } else { None })
     }
+}
 
-    /// The token of an instance that was configured here, as far as there is one to be found.
-    fn own_token(&self) -> Option<Secret> {
-        let args = SettingsArgs { config: self.config.clone(), ..SettingsArgs::default() };
-        let sources = args.sources().ok()?;
+/// The instance that the settings found here describe, as far as they can be read: all commands
+/// find it the same way.
+struct Found {
+    /// `CACHE_MIRROR_URL` of `.env`, else where `control.listen` is reached from this host.
+    server: String,
+    /// Its admin token.
+    token: Option<Secret>,
+}
+
+impl Found {
+    fn look(args: &ConnectArgs) -> Self {
+        let nothing = Self { server: SERVER_DEFAULT.to_owned(), token: None };
+        let settings = SettingsArgs { config: args.config.clone(), ..SettingsArgs::default() };
+        let Ok(sources) = settings.sources() else { return nothing };
+        let named = config::variable(&sources, "CACHE_MIRROR_URL");
         let configured = |settings: &Settings| settings.gate.admin_tokens.first().cloned();
-        match config::load(&sources) {
-            Ok(settings) => configured(&settings)
-                .or_else(|| read_token(&settings.instance.admin_token_file()).ok()),
-            // The rest of a broken configuration is the server's affair.
-            Err(_) => read_token(&sources.workdir.join("data").join(ADMIN_TOKEN)).ok(),
-        }
+        let (listen, token) = match config::load(&sources) {
+            Ok(settings) => {
+                let file = || read_token(&settings.instance.admin_token_file()).ok();
+                (Some(settings.server.listen), configured(&settings).or_else(file))
+            }
+            // Broken settings say nothing about the instance that runs on.
+            Err(_) => (None, read_token(&sources.workdir.join("data").join(ADMIN_TOKEN)).ok()),
+        };
+        Self { server: named.unwrap_or_else(|| local(listen)), token }
     }
 }
 
@@ -92,6 +109,7 @@ pub fn server(text: &str) -> Result<Url, Exit> {
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
         return Err(bad("expected a URL without user, password and query"));
     }
+    config::refuse_endpoint(&url).map_err(|why| bad(&why))?;
     if !url.path().ends_with('/') {
         url.set_path(&format!("{}/", url.path()));
     }
@@ -134,7 +152,14 @@ mod tests {
         ] {
             assert_eq!(server(text).expect(text).as_str(), url);
         }
-        for text in ["", "ftp://x", "http://u:p@x", "http://x/?a=b", "http://"] {
+        for text in [
+            "127.0.0.1:4400/api/cache/invalidate",
+            "",
+            "ftp://x",
+            "http://u:p@x",
+            "http://x/?a=b",
+            "http://",
+        ] {
             assert!(matches!(server(text), Err(Exit::Usage(_))), "{text}");
         }
     }

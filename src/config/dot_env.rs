@@ -254,7 +254,8 @@ mod tests {
     #[test]
     fn values_that_other_tools_expand_are_named() {
         let parsed = DotEnv::parse(
-            "A=a$b\nB='a$b'\nC=\"${x}\"\nD=a\\$b\nE=cost$\nF=$(id)\nG=$2b$12$x\nA2=a$b\nA2=1\nH=a\\\\$b",
+            "A=a$b\nB='a$b'\nC=\"${x}\"\nD=a\\$b\nE=cost$\nF=$(id)\nG=$2b$12$x\nA2=a$b\n\
+             A2=1\nH=a\\\\$b",
         );
         assert_eq!(parsed.expandable, ["A", "C", "F", "G", "H"]);
     }

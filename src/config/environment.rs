@@ -36,6 +36,44 @@ const PLAIN: [(&str, &str); 12] = [
     ("REVALIDATE_SECRET_PREVIOUS", "compat.revalidate_secret_previous"),
 ];
 
+/// What `PORT` in a shared `.env` is: the application's port, and not this instance's.
+pub(super) fn unread_port(process: &Variables, dot_env: &Variables) -> Option<String> {
+    let is_given = |from: &Variables| from.get("PORT").is_some_and(|text| !text.is_empty());
+    (is_given(dot_env) && !is_given(process)).then(|| {
+        "PORT in .env is taken for the application's port and not read (set \
+         CACHE_MIRROR__CONTROL__LISTEN to choose where the control API listens)"
+            .to_owned()
+    })
+}
+
+/// Variables that are probably meant for us and are not read, each with the name that is.
+pub(super) fn near_misses(variables: &Variables) -> Vec<(String, String)> {
+    let given = variables.iter().filter(|(name, text)| !text.is_empty() && !is_read(name));
+    given.filter_map(|(name, _)| Some((name.clone(), near_miss(name, variables)?))).collect()
+}
+
+fn near_miss(name: &str, variables: &Variables) -> Option<String> {
+    // Platforms inject names with one underscore (CACHE_MIRROR_SERVICE_HOST): near ones only.
+    if let Some(rest) = name.strip_prefix("CACHE_MIRROR_") {
+        let squeezed = |text: &str| text.to_lowercase().replace(['_', '.'], "");
+        let rest = squeezed(rest);
+        let mut keys = schema::keys().filter(|key| key.contains('.') && squeezed(key) == rest);
+        if let Some(key) = keys.next() {
+            return Some(format!("{PREFIX}{}", key.to_uppercase().replace('.', "__")));
+        }
+    }
+    let plain = PLAIN.iter().map(|(plain, _)| *plain).chain(["CACHE_MIRROR_URL"]);
+    let mut near = plain.filter(|plain| {
+        name.len() >= NEAR_CHARS_MIN
+            && strsim::osa_distance(&name.to_uppercase(), plain) <= 1
+            && variables.get(*plain).is_none_or(String::is_empty)
+    });
+    near.next().map(str::to_owned)
+}
+
+/// Shorter names are like one another by chance.
+const NEAR_CHARS_MIN: usize = 10;
+
 /// Which of the two it is.
 pub(super) type Rank = fn(String) -> Origin;
 
@@ -49,7 +87,7 @@ pub(super) fn layer(variables: &Variables, rank: Rank, workdir: &Path) -> Layer 
             explicit.add_text(key.to_lowercase().replace("__", "."), text, &origin);
         } else if let Some(key) = plain_key(name) {
             add_plain(&mut plain, key, text, &origin);
-        } else if name == "PORT" {
+        } else if let ("PORT", Origin::Environment(_)) = (name.as_str(), &origin) {
             add_port(&mut plain, text, origin);
         }
     }

@@ -53,6 +53,12 @@ impl Merged {
                  in single quotes, or written \\$, it reads the same everywhere"
             )
         }));
+        merged.warnings.extend(environment::unread_port(&sources.env, &dot_env.variables));
+        for variables in [&sources.env, &dot_env.variables] {
+            let near = environment::near_misses(variables).into_iter();
+            let warning = |(name, meant)| format!("{name} is not read: did you mean {meant}?");
+            merged.warnings.extend(near.map(warning));
+        }
         let ranked: [(&BTreeMap<String, String>, Rank); 2] =
             [(&sources.env, Origin::Environment), (&dot_env.variables, Origin::DotEnv)];
         let mut layers = vec![Layer::of_toml(schema::REFERENCE, &Origin::Default, workdir)];

@@ -122,7 +122,8 @@ fn peer(from: &mut Reader, prefix: &str, table: &Table, login: &Login) -> Option
     };
     let text = |field: &str| table.get(field).and_then(Value::as_str).unwrap_or_default();
     let url = text("url");
-    let base = match peers::base(url, from.flag("mirrors.allow_http")) {
+    let base = peers::base(url, from.flag("mirrors.allow_http"));
+    let base = match base.and_then(|base| peers::refuse_endpoint(&base).map(|()| base)) {
         Ok(base) => base,
         Err(expected) => {
             from.refuse_value(&key("url"), &Value::String(url.to_owned()), expected);

@@ -52,6 +52,7 @@ use crate::{announce, deliver, gate, journal, net, resolve, server, store};
 
 pub use environment::{Variable, variable, variables};
 pub use invalid::Invalid;
+pub use peers::refuse_endpoint;
 pub use reload::{Reload, reload};
 pub use revalidate::NotRevalidated;
 pub use schema::REFERENCE;

@@ -44,6 +44,38 @@ pub(super) fn base(text: &str, allow_http: bool) -> Result<Url, String> {
     Ok(url)
 }
 
+/// Paths of instances and of the older systems that are no base of a mirror.
+const ENDPOINTS: [&str; 14] = [
+    "/api/cache/invalidate",
+    "/api/cache/clear",
+    "/api/admin/cache/clear",
+    "/api/cache",
+    "/api/auth/login",
+    "/api/revalidate",
+    "/api/stream",
+    "/api/mirrors",
+    "/api/hooks",
+    "/_cache-mirror/identity",
+    "/_cache-mirror",
+    "/healthz",
+    "/readyz",
+    "/dashboard",
+];
+
+/// Refuses a base URL that names one endpoint: the paths of all endpoints are appended to the base.
+///
+/// # Errors
+/// Which endpoint it is, and what was expected.
+pub fn refuse_endpoint(base: &Url) -> Result<(), String> {
+    let path = base.path().trim_end_matches('/').to_ascii_lowercase();
+    match ENDPOINTS.iter().find(|endpoint| path.ends_with(*endpoint)) {
+        None => Ok(()),
+        Some(endpoint) => Err(format!(
+            "expected the address of an instance, without the endpoint {endpoint}: it is appended"
+        )),
+    }
+}
+
 /// A whole URL with whatever path and query, at an address that a peer may have.
 ///
 /// # Errors

@@ -153,6 +153,14 @@ fn plain_nextjs(
     let is_asked = !url.is_empty() || (!secret.is_empty() && is_meant);
     let is_expected = is_alone && !section.paths.is_empty();
     let has_secret = !secret.is_empty();
+    if url.is_empty() && has_secret && is_meant && from.text("compat.revalidate_secret").is_empty()
+    {
+        from.warn(
+            "NEXT_REVALIDATE_SECRET is what this instance sends to a site, and there is no \
+             NEXT_REVALIDATE_URL to send it to; it does not accept calls (set REVALIDATE_SECRET to \
+             accept POST /api/revalidate with it)",
+        );
+    }
     let missing = NotRevalidated { url: mask::url(&url), has_secret };
     (None, (is_asked || is_expected).then_some(missing))
 }

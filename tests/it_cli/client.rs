@@ -48,6 +48,29 @@ fn invalidate_tells_what_was_cleared_and_in_json_just_the_answer() {
     assert!(odd.stderr.contains("warning: pots is not in the graph"), "{odd:?}");
 }
 
+/// The address and the token are those of the settings, for every command, as for doctor.
+#[test]
+fn a_command_without_an_address_finds_the_instance_of_the_settings() {
+    let desk = Desk::new();
+    let (_server, url) = desk.serve(&["instance.name=a"]);
+    let listen = url.trim_start_matches("http://");
+    let here = Desk::new();
+    let data = desk.path().join("data");
+    std::fs::create_dir_all(here.path().join("config")).expect("a directory");
+    let file = format!(
+        "control.listen = {listen:?}\ninstance.data_dir = {data:?}\nauth.admin_token = {TOKEN:?}\n"
+    );
+    std::fs::write(here.path().join("config/cache-mirror.toml"), file).expect("a file");
+    assert!(here.run(&["status"]).ended(0).stdout.contains(&url));
+    here.run(&["invalidate", "posts/42"]).ended(0);
+    assert!(here.run(&["version", "get"]).ended(0).stdout.starts_with("1,"));
+
+    std::fs::remove_dir_all(here.path().join("config")).expect("its own directory");
+    let dot_env = format!("CACHE_MIRROR_URL={url}\nCACHE_MIRROR_TOKEN={TOKEN}\n");
+    std::fs::write(here.path().join(".env"), dot_env).expect("a file");
+    assert!(here.run(&["status"]).ended(0).stdout.contains(&url));
+}
+
 #[test]
 fn a_wait_that_not_every_mirror_keeps_is_partial_and_names_them() {
     let desk = Desk::new();

@@ -225,3 +225,27 @@ fn two_hundred_peers_are_enough() {
     assert_eq!(Scene::env(&[("CACHE_MIRRORS", &urls(200))]).good().deliver.peers.len(), 200);
     assert!(Scene::env(&[("CACHE_MIRRORS", &urls(201))]).bad().contains("at most 200"));
 }
+
+/// The paths of endpoints are appended to a base: one that holds an endpoint reaches nothing.
+#[test]
+fn an_endpoint_is_no_mirror() {
+    for path in [
+        "/api/cache/invalidate",
+        "/api/cache/invalidate/",
+        "/base/API/Cache/Invalidate",
+        "/api/auth/login",
+        "/api/revalidate",
+        "/api/stream",
+        "/_cache-mirror/identity",
+        "/healthz",
+    ] {
+        let problems =
+            Scene::env(&[("CACHE_MIRRORS", &format!("https://eu.example.org{path}"))]).bad();
+        assert!(problems.contains("expected the address of an instance"), "{path}: {problems}");
+        let table = format!("[[mirrors.peers]]\nurl = \"https://eu.example.org{path}\"");
+        assert!(Scene::file(&table).bad().contains("mirrors.peers[0].url"), "{path}");
+    }
+    for path in ["", "/", "/cache", "/api", "/api/cache-mirror", "/healthz-of"] {
+        Scene::env(&[("CACHE_MIRRORS", &format!("https://eu.example.org{path}"))]).good();
+    }
+}

@@ -71,6 +71,11 @@ fn a_site_known_by_half_is_said() {
     assert_eq!(missing(&no_secret), Some((masked.into(), false)));
     let no_url = Scene::env(&[("NEXT_REVALIDATE_SECRET", "s")]);
     assert_eq!(missing(&no_url), Some((String::new(), true)));
+    let hint = "set REVALIDATE_SECRET to accept";
+    let is_hinted = |scene: &Scene| scene.good().warnings.iter().any(|it| it.contains(hint));
+    assert!(is_hinted(&no_url) && !is_hinted(&no_secret));
+    let both = [("NEXT_REVALIDATE_SECRET", "s"), ("REVALIDATE_SECRET", "s")];
+    assert!(!is_hinted(&Scene::env(&both)));
     let by_preset = Scene::file("[revalidate.paths]\nposts = ['/']");
     assert_eq!(missing(&by_preset), Some((String::new(), false)));
     for nobody_asked in [Scene::new(), Scene::env(&[("REVALIDATE_SECRET", "s")])] {

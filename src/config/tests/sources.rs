@@ -187,18 +187,60 @@ fn secrets_may_lie_in_files() {
 #[test]
 fn dot_env_is_read_only_where_we_stand_and_its_errors_show_no_line() {
     let scene = Scene::new().and_dot_env(
-        "\u{feff}# ours\nexport CACHE_MIRRORS='a.org b.org'\n\nPORT=81  \n\
+        "\u{feff}# ours\nexport CACHE_MIRRORS='a.org b.org'\n\nCACHE_MIRROR__STORE__TTL_S=81  \n\
          SERVICE_EMAIL=m@x.org # me",
     );
     let settings = scene.good();
     assert_eq!(settings.deliver.peers.len(), 2);
-    assert_eq!(settings.server.listen.port(), 81);
+    assert_eq!(settings.store.ttl.as_secs(), 81);
     assert_eq!(settings.gate.service_emails, ["m@x.org"]);
 
     let problems =
         Scene::new().and_dot_env("A='1\n2'\nSERVICE_PASSWORD hunter2\nPORT=5\nB=\"hunter2\n").bad();
     assert!(problems.starts_with("config: line 3 (.env): expected NAME=value"), "{problems}");
     assert!(problems.contains("line 5 (.env)") && !problems.contains("hunter2"), "{problems}");
+}
+
+/// A shared `.env` belongs to the application: its port is not ours.
+#[test]
+fn port_moves_the_listener_from_the_environment_only() {
+    let scene = Scene::new().and_dot_env("PORT=3000\n");
+    let settings = scene.good();
+    assert_eq!(settings.server.listen.port(), 4400);
+    assert!(settings.warnings.iter().any(|text| text.starts_with("PORT in .env")));
+    let scene = scene.and_env(&[("PORT", "8080")]);
+    assert_eq!(scene.good().server.listen.port(), 8080);
+    assert!(!scene.good().warnings.iter().any(|text| text.starts_with("PORT in .env")));
+}
+
+#[test]
+fn a_variable_that_is_nearly_ours_is_named() {
+    for (name, meant) in [
+        ("CACHE_MIRROR_CONTROL_LISTEN", "CACHE_MIRROR__CONTROL__LISTEN"),
+        ("CACHE_MIRROR_CONTROL__LISTEN", "CACHE_MIRROR__CONTROL__LISTEN"),
+        ("CACHE_MIRROR_STORE_MAX_BYTES", "CACHE_MIRROR__STORE__MAX_BYTES"),
+        ("CACHE_MIRROR_MIRRORS_URLS", "CACHE_MIRROR__MIRRORS__URLS"),
+        ("CACHE_MIROR_TOKEN", "CACHE_MIRROR_TOKEN"),
+        ("CACHE_MIRRORS_", "CACHE_MIRRORS"),
+        ("SERVICE_EMAILS", "SERVICE_EMAIL"),
+        ("CACHE_MIRROR_URLS", "CACHE_MIRROR_URL"),
+    ] {
+        let expected = format!("{name} is not read: did you mean {meant}?");
+        assert!(Scene::env(&[(name, "x")]).good().warnings.contains(&expected), "{name}");
+        let scene = Scene::new().and_dot_env(&format!("{name}=x\n"));
+        assert!(scene.good().warnings.contains(&expected), "{name} in .env");
+    }
+    for name in [
+        "CACHE_MIRROR_PORT",
+        "CACHE_MIRROR_SERVICE_HOST",
+        "CACHE_MIRROR_PORT_4400_TCP_ADDR",
+        "DATABASE_URL",
+        "PORTS",
+        "NEXT_PUBLIC_API_URL",
+    ] {
+        let warnings = Scene::env(&[(name, "tcp://x")]).good().warnings;
+        assert!(!warnings.iter().any(|text| text.contains("is not read")), "{name}: {warnings:?}");
+    }
 }
 
 /// Expansion would shorten a secret silently, and empty a bcrypt hash.
@@ -309,15 +351,19 @@ fn a_wrong_type_is_told_the_right_one() {
 #[test]
 fn all_problems_are_told_at_once_also_in_layers_that_are_overridden() {
     let problems = Scene::file("store.ttl_s = 'x'\nstore.bans_max = 0\nnonsense = 1")
-        .and_dot_env("PORT=x\n")
-        .and_env(&[("CACHE_MIRROR__STORE__TTL_S", "5"), ("CACHE_MIRRORS", "ftp://a.org")])
+        .and_dot_env("CACHE_MIRROR__STORE__TTL_S=x\n")
+        .and_env(&[
+            ("CACHE_MIRROR__STORE__TTL_S", "5"),
+            ("CACHE_MIRRORS", "ftp://a.org"),
+            ("PORT", "x"),
+        ])
         .and_flag("log.level", "loud")
         .bad();
     for expected in ["store.ttl_s", "bans_max = 0", "nonsense", "PORT", "mirrors.urls", "log.level"]
     {
         assert!(problems.contains(expected), "{expected} in {problems}");
     }
-    assert_eq!(problems.lines().count(), 6, "{problems}");
+    assert_eq!(problems.lines().count(), 7, "{problems}");
 }
 
 #[test]
