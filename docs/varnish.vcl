@@ -1,6 +1,6 @@
 # Varnish that takes purges from cache-mirror (docs/PURGE.md, kind "http"): by tag, by path, and by
 # expression. Needs vmod_xkey and vmod_purge (Debian: varnish-modules). Pages name their tags in a
-# header `xkey: posts posts:42`.
+# header `xkey: posts posts:42`; a list names `posts posts:list` (list_tag in the settings).
 vcl 4.1;
 
 import purge;

@@ -69,6 +69,10 @@ fn joined(value: &Value) -> String {
 fn tell(answer: &Value) -> Result<(), Exit> {
     let what = format!("{}, {}", joined(&answer["selectors"]), print::text(answer, "mode"));
     print::line(format_args!("{what}; {}", styled(DIM, "explained only: nothing is changed")))?;
+    if !array(&answer["lists"]).is_empty() {
+        let lists = joined(&answer["lists"]);
+        print::line(format_args!("lists     {lists} (entries with a type and no id)"))?;
+    }
     tell_graph(answer)?;
     let number = |value: &Value| value.as_u64().unwrap_or(0);
     let at_least = if answer["count_complete"] == false { "at least " } else { "" };

@@ -139,6 +139,7 @@ pub(super) const CACHE: &[(&str, Kind)] = &[
     ("calls_max", Kind::Integer),
     ("type_tag", Kind::Text),
     ("entity_tag", Kind::Text),
+    ("list_tag", Kind::Text),
     ("custom_tag", Kind::Text),
     ("path_tag", Kind::Text),
     ("all_tag", Kind::Text),

@@ -35,8 +35,16 @@ const SHARED: &[&str] =
     &["name", "kind", "token", "token_file", "ca_file", "rate_per_second", "burst", "timeout_ms"];
 
 /// Fields of every kind that has tags.
-const TAGGED: &[&str] =
-    &["sites", "calls_max", "type_tag", "entity_tag", "custom_tag", "path_tag", "all_tag"];
+const TAGGED: &[&str] = &[
+    "sites",
+    "calls_max",
+    "type_tag",
+    "entity_tag",
+    "list_tag",
+    "custom_tag",
+    "path_tag",
+    "all_tag",
+];
 
 /// One sort of target: its word, its further fields, and the limit that it takes by default.
 struct Kind {
@@ -390,7 +398,7 @@ fn calls_max(from: &mut Reader, written: &Written) -> usize {
 fn words(from: &mut Reader, written: &Written) -> Words {
     let mut template = |field: &str, default: &str, needed: &str| {
         let text = written.text(field).unwrap_or(default).to_owned();
-        let is_unused = text.is_empty() && needed == "{path}";
+        let is_unused = text.is_empty() && default.is_empty();
         if !is_unused && !text.contains(needed) {
             written.refuse(from, field, format!("expected a text with {needed} in it"));
         }
@@ -399,6 +407,7 @@ fn words(from: &mut Reader, written: &Written) -> Words {
     Words {
         type_tag: template("type_tag", "{type}", "{type}"),
         entity_tag: template("entity_tag", "{type}:{id}", "{type}"),
+        list_tag: template("list_tag", "", "{type}"),
         custom_tag: template("custom_tag", "{tag}", "{tag}"),
         path_tag: template("path_tag", "", "{path}"),
         all_tag: template("all_tag", "", ""),

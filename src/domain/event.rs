@@ -105,11 +105,12 @@ impl Event {
         all
     }
 
-    /// Whether it clears at least what this selector would, by itself or by its cascade.
-    pub fn touches(&self, selector: &Selector) -> bool {
+    /// Whether it clears an entry that is stored under `place`, by itself or by its cascade: see
+    /// [`Selector::reaches`].
+    pub fn touches(&self, place: &Selector) -> bool {
         [&self.demand.hard, &self.demand.soft, &self.cascade]
             .iter()
-            .any(|selectors| selectors.covers_one(selector))
+            .any(|selectors| selectors.reaches(place))
     }
 
     /// Whether mirrors are owed it. One that the echo quench holds back is not: the release that

@@ -19,7 +19,7 @@ pub enum Selector {
     All,
     /// Every entity of a type, and the lists of it.
     Type(TypeName),
-    /// One entity of a type.
+    /// One entity of a type, and the lists of that type: a list may show any entity.
     Entity(TypeName, Label),
     /// What carries a custom tag.
     Tag(Label),
@@ -61,6 +61,17 @@ impl Selector {
             (Self::Pattern(a), Self::Key(b)) => a.matches(b.as_str()),
             (Self::Pattern(a), Self::Pattern(b)) => a.covers(b),
             (a, b) => a == b,
+        }
+    }
+}
+
+impl Selector {
+    /// Whether clearing `self` clears an entry that is stored under `place`: a key, a path, a tag,
+    /// an entity, or a type alone, which is a list of that type.
+    pub fn reaches(&self, place: &Selector) -> bool {
+        match (self, place) {
+            (Self::Entity(a, _), Self::Type(b)) => a == b,
+            _ => self.covers(place),
         }
     }
 }
@@ -286,6 +297,13 @@ impl Selectors {
             }
             Selector::Pattern(glob) => self.patterns.iter().any(|wider| wider.covers(glob)),
         }
+    }
+
+    /// Whether clearing `self` clears an entry that is stored under `place`: see
+    /// [`Selector::reaches`].
+    pub fn reaches(&self, place: &Selector) -> bool {
+        self.covers_one(place)
+            || matches!(place, Selector::Type(name) if self.ids.contains_key(name))
     }
 
     /// Widens every id to its type: one step up.

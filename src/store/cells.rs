@@ -104,6 +104,11 @@ pub(super) mod name {
         format!("t{}", name.stem())
     }
 
+    /// The lists of a type: its entries without an id, which may show any entity of it.
+    pub fn of_lists(name: &TypeName) -> String {
+        format!("l{}", name.stem())
+    }
+
     /// A stem holds no control character, so nothing else reads the same.
     pub fn of_entity(name: &TypeName, id: &Label) -> String {
         format!("e{}\0{id}", name.stem())

@@ -41,6 +41,8 @@ struct Target {
 impl Target {
     fn new(selectors: &Selectors, find: impl Fn(&str) -> Option<Arc<Cell>>) -> Self {
         let mut target = Self::default();
+        // A list of a type may show any of its entities: one stamp for each type with ids.
+        target.cells.extend(selectors.ids().keys().filter_map(|name| find(&name::of_lists(name))));
         for selector in selectors.iter() {
             let found = match selector {
                 Selector::All => {

@@ -306,7 +306,10 @@ impl Inner {
         let mut names: Vec<String> = fill.tags.iter().map(name::of_tag).collect();
         if let Some(type_name) = &fill.type_name {
             names.push(name::of_type(type_name));
-            names.extend(fill.id.iter().map(|id| name::of_entity(type_name, id)));
+            names.push(match &fill.id {
+                Some(id) => name::of_entity(type_name, id),
+                None => name::of_lists(type_name),
+            });
         }
         names.extend(fill.path.iter().map(|path| name::of_path(path.as_str())));
         names.sort_unstable();

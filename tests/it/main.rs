@@ -14,6 +14,7 @@ mod doubt;
 mod harness;
 mod keys;
 mod legacy;
+mod lists;
 mod logins;
 mod loops;
 mod mesh;

@@ -12,7 +12,7 @@ fn instance(fields: &str) -> Spec {
 fn varnish_at(hosts: &[&str]) -> String {
     format!(
         "kind = \"http\"\nhosts = {hosts:?}\nsoft_tag_header = \"xkey-softpurge\"\n\
-         soft_header = \"soft-purge\"\ntimeout_ms = 500\n"
+         soft_header = \"soft-purge\"\ntimeout_ms = 500\nlist_tag = \"{{type}}:list\"\n"
     )
 }
 
@@ -22,9 +22,14 @@ fn publish(origin: &StubPeer, path: &str, tags: &str, text: &str) {
     origin.always(path, Reply::Raw(200, fields, text.to_owned().into()));
 }
 
-/// Three pages, each in the cache as `old`, and their origin at `new`.
+/// Pages, each in the cache as `old`, and their origin at `new`.
 async fn cached(origin: &StubPeer, cache: &Cache) {
-    let pages = [("/blog/42", "posts posts:42"), ("/blog/43", "posts posts:43"), ("/about", "hi")];
+    let pages = [
+        ("/blog", "posts posts:list"),
+        ("/blog/42", "posts posts:42"),
+        ("/blog/43", "posts posts:43"),
+        ("/about", "hi"),
+    ];
     for (path, tags) in pages {
         publish(origin, path, tags, "old");
         cache.shows(path, "old").await;
@@ -55,19 +60,19 @@ async fn varnish_misses_what_an_event_cleared_and_nothing_else() {
     let cache = Cache::varnish(&origin.name()).await;
     let node = instance(&varnish_at(&[&cache.base])).start().await;
     for (event, fresh) in [
-        (json!({ "type": "posts", "id": 42 }), vec!["/blog/42"]),
-        (json!({ "type": "posts" }), vec!["/blog/42", "/blog/43"]),
-        (json!({ "type": "pictures" }), vec!["/blog/42", "/blog/43"]),
+        (json!({ "type": "posts", "id": 42 }), vec!["/blog", "/blog/42"]),
+        (json!({ "type": "posts" }), vec!["/blog", "/blog/42", "/blog/43"]),
+        (json!({ "type": "pictures" }), vec!["/blog", "/blog/42", "/blog/43"]),
         (json!({ "tags": ["hi"] }), vec!["/about"]),
         (json!({ "paths": ["/about"] }), vec!["/about"]),
         (json!({ "paths": ["/blog/4*"] }), vec!["/blog/42", "/blog/43"]),
         (json!({ "patterns": ["/*2"] }), vec!["/blog/42"]),
-        (json!({ "all": true }), vec!["/blog/42", "/blog/43", "/about"]),
+        (json!({ "all": true }), vec!["/blog", "/blog/42", "/blog/43", "/about"]),
     ] {
         cached(&origin, &cache).await;
         let id = id_of(&node.invalidate(event.clone()).await);
         purged(&node, &id).await;
-        for path in ["/blog/42", "/blog/43", "/about"] {
+        for path in ["/blog", "/blog/42", "/blog/43", "/about"] {
             let expected = if fresh.contains(&path) { "new" } else { "old" };
             assert_eq!(cache.page(path).await, expected, "{path} after {event}");
         }
@@ -78,7 +83,30 @@ async fn varnish_misses_what_an_event_cleared_and_nothing_else() {
     // What the graph adds is purged with it: no cache beside us knows the graph.
     let line = node.logged("a purge", |line| line["event"] == "purge").await;
     assert_eq!((&line["msg"], &line["peer"]), (&json!("purged"), &json!("cache")));
-    assert_eq!((&line["http_status"], &line["tags"]), (&json!(200), &json!("feed,posts:42")));
+    assert_eq!(
+        (&line["http_status"], &line["tags"]),
+        (&json!(200), &json!("feed,posts:42,posts:list"))
+    );
+}
+
+/// Where lists have no tag of their own, the type's is purged: a list that carries no other must
+/// not stay, even at the price of other entities.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn varnish_misses_the_list_of_a_type_by_the_tag_of_the_type() {
+    let origin = StubPeer::start().await;
+    let cache = Cache::varnish(&origin.name()).await;
+    let fields = format!("kind = \"http\"\nhosts = [{:?}]\n", cache.base);
+    let node = instance(&fields).start().await;
+    for (path, tags) in [("/blog", "posts"), ("/blog/42", "posts:42"), ("/about", "pages")] {
+        publish(&origin, path, tags, "old");
+        cache.shows(path, "old").await;
+        publish(&origin, path, tags, "new");
+    }
+    let id = id_of(&node.invalidate(json!({ "type": "posts", "id": 42 })).await);
+    purged(&node, &id).await;
+    for (path, text) in [("/blog", "new"), ("/blog/42", "new"), ("/about", "old")] {
+        assert_eq!(cache.page(path).await, text, "{path}");
+    }
 }
 
 /// A path has no fragment: `#` is a character of it, and no other page goes in its place.

@@ -61,8 +61,8 @@ async fn cloudflare_is_told_by_files_tags_prefixes_and_everything() {
     let fields = format!("kind = \"cloudflare\"\nzone = \"z1\"\ntoken = \"{TOKEN}\"\n{SITES}");
     let node = instance(&cdn, "/client/v4", &fields).await;
     let taken = told(&node, &cdn, json!({ "type": "posts", "id": 42 })).await;
-    assert_eq!(bodies(&taken), [json!({ "tags": ["posts:42"] })]);
-    assert_eq!(sizes(&told(&node, &cdn, many(150)).await, "tags"), [100, 50]);
+    assert_eq!(bodies(&taken), [json!({ "tags": ["posts", "posts:42"] })]);
+    assert_eq!(sizes(&told(&node, &cdn, many(150)).await, "tags"), [100, 51]);
     let taken = told(&node, &cdn, json!({ "paths": ["/blog/é?page=2", "/blog/*", "/ab*"] })).await;
     let file = "https://www.example.org/blog/%C3%A9?page=2";
     let hosts = json!({ "hosts": ["www.example.org"] });
@@ -83,12 +83,12 @@ async fn fastly_is_told_by_keys_and_urls_softly_where_asked() {
     let fields = format!("kind = \"fastly\"\nservice = \"s1\"\ntoken = \"{TOKEN}\"\n{SITES}");
     let node = instance(&cdn, "", &fields).await;
     let taken = told(&node, &cdn, json!({ "type": "posts", "id": 42 })).await;
-    let keys = json!({ "surrogate_keys": ["posts:42"] });
+    let keys = json!({ "surrogate_keys": ["posts", "posts:42"] });
     let call = Taken { path: "/service/s1/purge".into(), body: keys.clone(), is_soft: false };
     assert_eq!(taken, std::slice::from_ref(&call));
     let soft = json!({ "type": "posts", "id": 42, "mode": "soft" });
     assert_eq!(told(&node, &cdn, soft).await, [Taken { is_soft: true, ..call }]);
-    assert_eq!(sizes(&told(&node, &cdn, many(300)).await, "surrogate_keys"), [256, 44]);
+    assert_eq!(sizes(&told(&node, &cdn, many(300)).await, "surrogate_keys"), [256, 45]);
     let taken = told(&node, &cdn, json!({ "paths": ["/a?b=1"], "mode": "soft" })).await;
     assert_eq!((paths(&taken), taken[0].is_soft), (vec!["/purge/www.example.org/a?b=1"], true));
     let taken = told(&node, &cdn, json!({ "all": true, "mode": "soft" })).await;
@@ -99,10 +99,16 @@ async fn fastly_is_told_by_keys_and_urls_softly_where_asked() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bunny_is_told_by_tag_url_and_zone() {
     let cdn = Cdn::start(cdn::bunny).await;
-    let fields = format!("kind = \"bunny\"\npull_zone = \"1\"\ntoken = \"{TOKEN}\"\n{SITES}");
+    let fields = format!(
+        "kind = \"bunny\"\npull_zone = \"1\"\ntoken = \"{TOKEN}\"\n{SITES}\n\
+         list_tag = \"{{type}}:list\""
+    );
     let node = instance(&cdn, "", &fields).await;
     let taken = told(&node, &cdn, json!({ "type": "posts", "ids": [1, 2] })).await;
-    assert_eq!(bodies(&taken), ["posts:1", "posts:2"].map(|tag| json!({ "CacheTag": tag })));
+    assert_eq!(
+        bodies(&taken),
+        ["posts:1", "posts:2", "posts:list"].map(|tag| json!({ "CacheTag": tag }))
+    );
     let taken = told(&node, &cdn, json!({ "paths": ["/a", "/blog/*"] })).await;
     let url = |path: &str| format!("/purge?url=https%3A%2F%2Fwww.example.org%2F{path}");
     assert_eq!(paths(&taken), [url("a"), url("blog%2F*")]);
@@ -129,7 +135,7 @@ async fn vercel_is_told_by_tags_alone() {
     let taken = told(&node, &cdn, json!({ "paths": ["/a"], "mode": "soft" })).await;
     assert_eq!(paths(&taken), [verb("invalidate-by-tags")]);
     assert_eq!(bodies(&taken), [json!({ "tags": ["at:/a"] })]);
-    assert_eq!(sizes(&told(&node, &cdn, many(40)).await, "tags"), [16, 16, 8]);
+    assert_eq!(sizes(&told(&node, &cdn, many(40)).await, "tags"), [16, 16, 9]);
     let taken = told(&node, &cdn, json!({ "all": true })).await;
     assert_eq!(bodies(&taken), [json!({ "tags": ["site"] })]);
     let long = json!({ "type": "posts", "id": "x".repeat(300) });

@@ -49,6 +49,7 @@ fn what_would_not_happen_is_refused() {
         ("kind = 'http'\nhosts = ['http://10.0.0.1/x']", "expected hosts without a path"),
         ("kind = 'http'\nhosts = ['http://169.254.169.254']", "metadata"),
         (&format!("kind = 'http'\n{host}type_tag = 'x'"), "expected a text with {type} in it"),
+        (&format!("kind = 'http'\n{host}list_tag = 'x'"), "expected a text with {type} in it"),
         (&format!("kind = 'http'\n{host}tag_header = 'a b'"), "expected a header's name"),
         (&format!("kind = 'http'\n{host}absent_status = 1000"), "from 0 to 599"),
         (&format!("kind = 'http'\n{host}burst = 0"), "expected an integer from 1"),

@@ -11,6 +11,7 @@ fn fastly() -> PeerConfig {
     let words = Words {
         type_tag: "{type}".into(),
         entity_tag: "{type}:{id}".into(),
+        list_tag: "{type}:list".into(),
         custom_tag: "{tag}".into(),
         path_tag: String::new(),
         all_tag: String::new(),

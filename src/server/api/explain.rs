@@ -51,7 +51,8 @@ fn told<'a>(control: &'a Control, rules: &'a Rules, report: &'a Report) -> Expla
     };
     let footprint = event.footprint();
     let cost = Cost {
-        stamps: footprint.members(),
+        // One more for the lists of each type with ids.
+        stamps: footprint.members() + footprint.ids().len(),
         walks_store: is_wide(&footprint),
         requests: destinations.iter().map(|one| one.requests).sum(),
         request_bytes: destinations.iter().map(|one| one.bytes).sum(),
@@ -60,6 +61,7 @@ fn told<'a>(control: &'a Control, rules: &'a Rules, report: &'a Report) -> Expla
         success: true,
         instance: &pipeline.instance,
         selectors: selectors.iter().map(|one| one.to_string()).collect(),
+        lists: footprint.ids().keys().map(ToString::to_string).collect(),
         mode: event.mode(),
         scope: event.scope,
         graph: Walk { hash: graph.hash(), edges },

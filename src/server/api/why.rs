@@ -95,7 +95,8 @@ fn read(control: &Control, call: &Call) -> Result<Asked, Problem> {
     Ok(asked)
 }
 
-/// Everything whose clearing would have cleared the entry.
+/// Everything that the entry is stored under: what clears one of these clears the entry. A type
+/// without an id says that the entry is a list of that type.
 fn selectors(place: &Label, asked: &Asked, entries: &[Listed]) -> Vec<Selector> {
     let mut all = vec![];
     add_place(&mut all, place);
@@ -150,7 +151,7 @@ fn entry(entry: &Listed) -> CachedEntry {
 /// An event with what of it reached the entry: named, or brought by the graph.
 fn touched(control: &Control, event: &Event, selectors: &[Selector]) -> Touch {
     let demand = event.demand.selectors();
-    let is_meant = |one: &Selector| selectors.iter().any(|meant| one.covers(meant));
+    let is_meant = |one: &Selector| selectors.iter().any(|place| one.reaches(place));
     let by = demand.iter().filter(is_meant).map(|one| one.to_string()).collect();
     let rules = control.pipeline.rules.get();
     let graph = rules.graph();

@@ -14,6 +14,9 @@ const ENTRY: &str = "/api/cache/entries/{*key}";
 const TICKET: (&str, &str) = ("Cache-Mirror-Ticket", "To be sent back with the fill");
 const STATUS: (&str, &str) = ("Cache-Status", "RFC 9211");
 
+const ID: &str =
+    "Which one; needs `type`. Without it the entry is a list: any entity of the type clears it";
+
 pub fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
     vec![
         list(types),
@@ -56,7 +59,7 @@ fn put(types: &mut SchemaGenerator) -> Operation {
     let tags = json!({ "type": "array", "items": label(), "maxItems": 128 });
     keyed(Operation::new(Method::PUT, ENTRY, "store", "Store an entry"))
         .query("type", "What it shows", &type_name(), &json!("posts"))
-        .query("id", "Which one; needs `type`", &label(), &json!("42"))
+        .query("id", ID, &label(), &json!("42"))
         .query("tags", "By comma", &tags, &json!(["home", "blog"]))
         .query("path", "A path besides the key", &path(), &json!("/blog/42"))
         .query("ttl", "Seconds; always finite", &lifetime(), &json!(60))

@@ -83,7 +83,10 @@ fn covers(selector: &Selector, fill: &Fill) -> bool {
     match selector {
         Selector::All => true,
         Selector::Type(name) => has_type(name),
-        Selector::Entity(name, id) => has_type(name) && fill.id.as_ref() == Some(id),
+        // An entry without an id is a list: it may show any entity of its type.
+        Selector::Entity(name, id) => {
+            has_type(name) && fill.id.as_ref().is_none_or(|own| own == id)
+        }
         Selector::Tag(tag) => fill.tags.contains(tag),
         Selector::Path(path) => paths().any(|one| one == path),
         Selector::PathPrefix(prefix) => {

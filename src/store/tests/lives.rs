@@ -167,3 +167,43 @@ fn listings_show_what_may_be_served() {
     store.apply(&hard(Selector::Type(type_name("posts"))));
     assert_eq!(keys(by_type), "");
 }
+
+/// A list is cleared, counted and forecast with any entity of its type, in the mode of that; other
+/// entities and lists of other types stay.
+#[test]
+fn a_list_goes_with_every_entity_of_its_type() {
+    let entity = |of: &str, id: &str| Selector::Entity(type_name(of), label(id));
+    let of = |key: &str, kind: &str, id: Option<&str>| Fill {
+        type_name: Some(type_name(kind)),
+        id: id.map(label),
+        ..fill(key)
+    };
+    let (store, _) = store();
+    let rows = [("index", "posts", None), ("page2", "post", None), ("42", "posts", Some("42"))];
+    let others = [("43", "posts", Some("43")), ("feed", "feed", None)];
+    let put_all = || rows.iter().chain(&others).for_each(|(k, t, id)| put(&store, of(k, t, *id)));
+    put_all();
+    let demand = hard(entity("posts", "42"));
+    let forecast = store.estimate(&demand);
+    let applied = store.apply(&demand);
+    assert_eq!((applied.entries, forecast.entries), (3, 3));
+    assert_eq!(applied.types, forecast.types);
+    rows.iter().for_each(|(key, ..)| assert!(is_miss(&store, key), "{key}"));
+    others.iter().for_each(|(key, ..)| assert!(!is_miss(&store, key), "{key}"));
+    // Of an entity that nobody ever stored.
+    put_all();
+    assert_eq!(store.apply(&soft(entity("post", "99"))).entries, 2);
+    for (key, word) in [("index", "stale"), ("page2", "stale"), ("42", "hit"), ("43", "hit")] {
+        assert_eq!(store.lookup(key).as_str(), word, "{key}");
+    }
+    assert_eq!(store.apply(&hard(entity("posts", "1"))).entries, 2, "stale ones are still there");
+}
+
+/// Ids of one type stamp its lists once, whatever their number.
+#[test]
+fn lists_cost_one_stamp_for_each_type() {
+    let (store, _) = store();
+    let ids = (0..1_000).map(|id| Selector::Entity(type_name("posts"), label(&id.to_string())));
+    store.apply(&Demand::new(Mode::Hard, Selectors::from_iter(ids)));
+    assert_eq!(store.stats().stamps, 1_001);
+}

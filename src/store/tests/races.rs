@@ -62,6 +62,11 @@ fn page(version: u8) -> Fill {
     }
 }
 
+/// The same page as a list: any entity of its type may be on it.
+fn list_page(version: u8) -> Fill {
+    Fill { id: None, ..page(version) }
+}
+
 fn covering() -> Vec<Selector> {
     vec![
         Selector::All,
@@ -190,5 +195,29 @@ fn a_key_that_is_a_path_is_fenced_as_one() {
         let ticket = store.ticket();
         assert_eq!(store.apply(&hard(selector)).entries, 0);
         assert_eq!(store.admit(fill("/k"), ticket), Err(Refused::Overtaken));
+    }
+}
+
+#[test]
+fn the_fill_of_a_list_is_overtaken_by_any_entity_of_its_type() {
+    for demand in [hard, soft] {
+        for count_time_max in [Duration::ZERO, secs(60)] {
+            let (store, _) = store_of(Config { count_time_max, ..config() });
+            let entity = |of: &str, id: &str| Selector::Entity(type_name(of), label(id));
+            let ticket = store.ticket();
+            store.apply(&demand(entity("feed", "7")));
+            store.admit(list_page(1), ticket).expect("a list of another type");
+            // Never cached before, so nothing but the stamp is there to refuse it.
+            let ticket = store.ticket();
+            store.apply(&demand(entity("post", "7")));
+            let list = Fill { key: label("k2"), ..list_page(1) };
+            assert_eq!(store.admit(list.clone(), ticket), Err(Refused::Overtaken));
+            assert_eq!(store.admit(Fill { id: Some(label("7")), ..list.clone() }, ticket).err(), {
+                Some(Refused::Overtaken)
+            });
+            store
+                .admit(Fill { id: Some(label("8")), ..list }, ticket)
+                .expect("another entity is not touched");
+        }
     }
 }

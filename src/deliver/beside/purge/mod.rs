@@ -97,18 +97,18 @@ impl Purge {
 
     /// Whether it has no word for anything in an event.
     pub fn is_beyond(&self, event: &Event) -> bool {
-        let selectors = event.footprint();
-        self.speechless(&selectors).len() == selectors.members()
+        event.footprint().iter().flat_map(|one| self.places(&one)).all(|it| it == Place::Nowhere)
     }
 
     fn speechless(&self, selectors: &Selectors) -> Vec<Selector> {
-        selectors.iter().filter(|one| self.place(one) == Place::Nowhere).collect()
+        let is_missing = |one: &Selector| self.places(one).contains(&Place::Nowhere);
+        selectors.iter().filter(is_missing).collect()
     }
 
     fn calls_for(&self, demand: &Demand) -> Vec<Call> {
         let share = |mode, selectors: &Selectors| {
             let mut share = Share::new(mode);
-            selectors.iter().for_each(|one| share.add(self.place(&one)));
+            selectors.iter().flat_map(|one| self.places(&one)).for_each(|place| share.add(place));
             share
         };
         let (mut hard, soft) = (share(Mode::Hard, &demand.hard), share(Mode::Soft, &demand.soft));
@@ -123,7 +123,17 @@ impl Purge {
         told.flat_map(|share| self.dialect.speech().calls(self, share)).collect()
     }
 
-    /// What a selector is in this target's words.
+    /// What a selector is in this target's words. An entity is two things: itself, and the lists
+    /// of its type, which may show it.
+    fn places(&self, selector: &Selector) -> Vec<Place> {
+        let mut places = vec![self.place(selector)];
+        if let Selector::Entity(name, _) = selector {
+            places.push(self.tagged([self.words.of_lists(name), self.words.of_type(name)]));
+        }
+        places
+    }
+
+    /// The same of the selector alone.
     fn place(&self, selector: &Selector) -> Place {
         let speech = self.dialect.speech();
         match selector {

@@ -11,6 +11,8 @@ pub struct Words {
     pub type_tag: String,
     /// With `{type}` and, where single entities have tags, `{id}`.
     pub entity_tag: String,
+    /// With `{type}`; empty where lists of a type have no tag of their own but the type's.
+    pub list_tag: String,
     /// With `{tag}`.
     pub custom_tag: String,
     /// With `{path}`; empty where paths are no tags.
@@ -28,6 +30,13 @@ impl Words {
     /// The tag of one entity.
     pub fn of_entity(&self, name: &TypeName, id: &Label) -> String {
         fill(&self.entity_tag, &[("{type}", name.as_str()), ("{id}", id.as_str())])
+    }
+
+    /// The tag of the lists of a type. Where they have none of their own it is the type's, which
+    /// takes its other entities along: a list must not stay.
+    pub fn of_lists(&self, name: &TypeName) -> String {
+        let template = if self.list_tag.is_empty() { &self.type_tag } else { &self.list_tag };
+        fill(template, &[("{type}", name.as_str())])
     }
 
     /// The tag of a custom tag.

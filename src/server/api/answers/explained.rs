@@ -19,6 +19,9 @@ pub struct Explained<'a> {
     pub instance: &'a str,
     /// What was asked for, in canonical spelling.
     pub selectors: Vec<String>,
+    /// Types of which single entities are named: their lists (entries with a type and no id) are
+    /// cleared too.
+    pub lists: Vec<String>,
     pub mode: Mode,
     pub scope: Scope,
     pub graph: Walk<'a>,
@@ -86,7 +89,8 @@ pub struct Why<'a> {
     pub cached: bool,
     /// What is cached there; several entries may share a path.
     pub entries: Vec<CachedEntry>,
-    /// Everything whose clearing would have cleared it, as far as is known.
+    /// Everything whose clearing would have cleared it, as far as is known. A type alone is a list
+    /// of that type: clearing any entity of the type clears it too.
     pub selectors: Vec<String>,
     /// Newest first.
     pub events: Vec<Touch>,

@@ -20,7 +20,8 @@ struct Page {
     site: Url,
     path: String,
     of_type: TypeName,
-    id: Label,
+    /// None where the page is a list of its type.
+    id: Option<Label>,
     tag: Label,
 }
 
@@ -34,7 +35,9 @@ impl Page {
         match selector {
             Selector::All => true,
             Selector::Type(name) => *name == self.of_type,
-            Selector::Entity(name, id) => (name, id) == (&self.of_type, &self.id),
+            Selector::Entity(name, id) => {
+                *name == self.of_type && self.id.as_ref().is_none_or(|own| own == id)
+            }
             Selector::Tag(tag) => *tag == self.tag,
             Selector::Path(path) | Selector::Key(path) => path.as_str() == self.path,
             Selector::PathPrefix(prefix) => self.path.starts_with(prefix.as_str()),
@@ -47,7 +50,10 @@ impl Page {
         let words = &purge.words;
         let mut tags = vec![
             words.of_type(&self.of_type),
-            words.of_entity(&self.of_type, &self.id),
+            match &self.id {
+                Some(id) => words.of_entity(&self.of_type, id),
+                None => words.of_lists(&self.of_type),
+            },
             words.of_tag(&self.tag),
             words.all_tag.clone(),
         ];
@@ -181,9 +187,11 @@ fn effect_of_http(purge: &Purge, http: &Http, call: &Call, page: &Page) -> Optio
 }
 
 fn words(path_tag: &str, all_tag: &str) -> Words {
+    let list_tag = if all_tag.is_empty() { "" } else { "{type}:list" };
     Words {
         type_tag: "t-{type}".into(),
         entity_tag: "{type}:{id}".into(),
+        list_tag: list_tag.into(),
         custom_tag: "{tag}".into(),
         path_tag: path_tag.into(),
         all_tag: all_tag.into(),
@@ -292,7 +300,8 @@ fn union(most: usize) -> impl Strategy<Value = Selectors> {
 
 fn page() -> impl Strategy<Value = Page> {
     let site = prop::sample::select(SITES.to_vec());
-    (site, path(), name(), text(), text()).prop_map(|(site, path, of_type, id, tag)| Page {
+    let id = prop::option::weighted(0.7, text());
+    (site, path(), name(), id, text()).prop_map(|(site, path, of_type, id, tag)| Page {
         site: Url::parse(site).expect("url"),
         path: path.to_string(),
         of_type,
@@ -378,4 +387,22 @@ fn a_whole_cache_has_words_for_all_that_pages_are() {
     ] {
         assert_eq!(whole.place(&selector), Place::Nowhere, "{selector}");
     }
+}
+
+/// A list of a type may show the entity: it goes too, and no other entity does where lists have a
+/// tag of their own.
+#[test]
+fn an_entity_takes_the_lists_of_its_type_along() {
+    let of = |list_tag: &str| {
+        let words = Words { list_tag: list_tag.into(), ..words("", "") };
+        target(words, &[], Dialect::Fastly(Fastly { service: "s1".into() }))
+    };
+    let posts = TypeName::parse("posts").expect("a type");
+    let entity = Selector::Entity(posts.clone(), label("42"));
+    let tag = |text: &str| Place::Tag(text.to_owned());
+    assert_eq!(of("{type}:list").places(&entity), [tag("posts:42"), tag("posts:list")]);
+    assert_eq!(of("").places(&entity), [tag("posts:42"), tag("t-posts")]);
+    assert_eq!(of("{type}:list").places(&Selector::Type(posts)), [tag("t-posts")]);
+    // A tag that a cache does not take is widened, for lists as for the rest.
+    assert_eq!(of("{type} list").places(&entity), [tag("posts:42"), tag("t-posts")]);
 }
