@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::domain::{Event, Source};
 
 use super::Config;
-use super::backlog::{BacklogSize, Limits, Taken};
+use super::backlog::{BacklogSize, Limits, Taken, Versions};
 use super::ring::{Class, Ring};
 use super::state::{Cursor, State};
 
@@ -38,6 +38,8 @@ pub(super) struct Book {
     coming: Vec<(Arc<Event>, usize)>,
     /// How far into them a destination has acknowledged.
     early: BTreeMap<String, u64>,
+    /// The versions that are shown while newer ones would be forgotten in a crash.
+    shown: Option<Versions>,
 }
 
 impl Book {
@@ -54,6 +56,7 @@ impl Book {
             unwritten: BTreeSet::new(),
             coming: Vec::new(),
             early: BTreeMap::new(),
+            shown: None,
         };
         kept.into_iter().for_each(|(event, bytes)| book.ring.push(event, bytes));
         book.trim();
@@ -76,10 +79,35 @@ impl Book {
         }
     }
 
+    /// While nothing on disk bounds the versions, the last ones that it holds are shown: a number
+    /// that was given out must not come again, for something else, after a crash. Events go out
+    /// all the same. Before [`Book::arrive`], so that what comes is given these versions too.
+    pub(super) fn hide_versions(&mut self, is_hidden: bool) {
+        if !is_hidden {
+            self.shown = None;
+            return;
+        }
+        let shown = self.versions();
+        for (event, _) in &mut self.coming {
+            Arc::make_mut(event).version = shown.version;
+        }
+        self.shown = Some(shown);
+    }
+
+    /// The version counters, as readers may see them.
+    pub(super) fn versions(&self) -> Versions {
+        self.shown.clone().unwrap_or_else(|| Versions {
+            version: self.state.version,
+            last_clear_ms: self.state.last_clear_ms,
+            types: self.state.types.clone(),
+            others: self.state.others,
+        })
+    }
+
     /// Takes the next event in.
     pub(super) fn apply(&mut self, event: Arc<Event>, bytes: usize) {
         self.state.count(&event, self.members_max);
-        debug_assert_eq!(event.version, self.state.version, "it was given its version before");
+        debug_assert!(event.version <= self.state.version, "it was given its version before");
         let seq = event.seq;
         for (name, cursor) in &mut self.state.destinations {
             // It does not wait for this one: if it has everything so far, it has it too.

@@ -7,8 +7,8 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 
 /// A directory tree with files that are written in place.
 pub trait Disk: Send + Sync {
@@ -51,7 +51,24 @@ pub trait Disk: Send + Sync {
     ///
     /// # Errors
     /// See [`Disk::create_dir`].
-    fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send>>>;
+    fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>>;
+}
+
+/// Where the path of something that is open leads to now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// To what is open.
+    Ours,
+    /// To nothing: it was removed, moved away or unmounted.
+    Missing,
+    /// To something else.
+    Replaced,
+}
+
+/// A lock that is held until it is dropped.
+pub trait DiskLock: Send {
+    /// Where the lock's path leads to now.
+    fn place(&self) -> Place;
 }
 
 /// One open file.
@@ -66,6 +83,29 @@ pub trait DiskFile: Send {
     /// # Errors
     /// Whatever the file system says. It must not be repeated on this file: see the module's text.
     fn sync_data(&mut self) -> io::Result<()>;
+    /// Where the file's path leads to now. What is written to a file without a name is gone when
+    /// the file is closed, and no write says so.
+    fn place(&self) -> Place;
+}
+
+/// A file, and the path it was opened by.
+struct Opened {
+    file: File,
+    path: PathBuf,
+}
+
+impl Opened {
+    fn place(&self) -> Place {
+        let ours = self.file.metadata();
+        let there = fs::metadata(&self.path);
+        match (ours, there) {
+            (Ok(ours), Ok(there)) if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) => {
+                Place::Ours
+            }
+            (_, Err(_)) => Place::Missing,
+            _ => Place::Replaced,
+        }
+    }
 }
 
 /// The real one.
@@ -93,11 +133,12 @@ impl Disk for FileDisk {
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        Ok(Box::new(file))
+        Ok(Box::new(Opened { file, path: path.to_owned() }))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(OpenOptions::new().write(true).open(path)?))
+        let file = OpenOptions::new().write(true).open(path)?;
+        Ok(Box::new(Opened { file, path: path.to_owned() }))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -108,24 +149,34 @@ impl Disk for FileDisk {
         File::open(dir)?.sync_all()
     }
 
-    fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send>>> {
+    fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>> {
         // Never truncated: the lock is on the file, not on what it says.
         let file =
             OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(file))),
+            Ok(()) => Ok(Some(Box::new(Opened { file, path: path.to_owned() }))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
 }
 
-impl DiskFile for File {
+impl DiskFile for Opened {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.write_all_at(bytes, offset)
+        self.file.write_all_at(bytes, offset)
     }
 
     fn sync_data(&mut self) -> io::Result<()> {
-        File::sync_data(self)
+        self.file.sync_data()
+    }
+
+    fn place(&self) -> Place {
+        Opened::place(self)
+    }
+}
+
+impl DiskLock for Opened {
+    fn place(&self) -> Place {
+        Opened::place(self)
     }
 }

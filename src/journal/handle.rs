@@ -16,10 +16,12 @@ use crate::domain::{Demand, Event, EventId};
 use super::backlog::{Backlog, BacklogSize, Limits, Page, Versions};
 use super::book::{Book, Reconciled};
 use super::command::{Append, Command, Reset};
-use super::layout::Layout;
+use super::home::Home;
+use super::layout::{Format, Layout};
+use super::mark::Mark;
 use super::recovery::{self, Opened};
 use super::slot::{self, Found, Slot};
-use super::writer::Writer;
+use super::writer::{Held, Writer};
 use super::{Config, Disk, NotReset, OpenError, Recovered, Refused};
 
 /// Events that may wait for the writer. Four full commits: more would only be more latency.
@@ -74,9 +76,9 @@ impl Journal {
     ) -> Result<(Self, Recovered), OpenError> {
         let layout = Layout::new(&config.dir);
         let lock = layout.lock(&*disk)?;
-        let has_format = layout.has_format(&*disk)?;
-        let opened = recovery::recover(&config, &*disk, &layout, has_format, destinations)?;
-        prepare(&*disk, &layout, has_format, &opened)?;
+        let format = layout.read_format(&*disk)?;
+        let opened = recovery::recover(&config, &*disk, &layout, format, destinations)?;
+        let mark = prepare(&*disk, &layout, format, &opened)?;
         let Opened { book, recovered, epoch, files, next_number, .. } = opened;
         let shared = Arc::new(Shared {
             head: watch::Sender::new(recovered.head),
@@ -86,12 +88,13 @@ impl Journal {
             book: Mutex::new(book),
             epoch,
         });
-        let mut writer = Writer::new(config, disk, Arc::clone(&shared), files, next_number);
+        let held = Held { home: Home::new(lock), mark: Some(mark) };
+        let mut writer = Writer::new(config, disk, Arc::clone(&shared), held, files, next_number);
         writer.start();
         let (commands, inbox) = crossbeam_channel::unbounded();
         thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || writer.run(&inbox, lock))
+            .spawn(move || writer.run(&inbox))
             .map_err(OpenError::at(layout.dir()))?;
         let queue = Arc::new(Semaphore::new(QUEUE_EVENTS_MAX));
         Ok((Self { shared, commands, queue }, recovered))
@@ -227,14 +230,7 @@ impl Journal {
 
     /// The version counters.
     pub fn versions(&self) -> Versions {
-        let book = self.shared.book.lock();
-        let state = &book.state;
-        Versions {
-            version: state.version,
-            last_clear_ms: state.last_clear_ms,
-            types: state.types.clone(),
-            others: state.others,
-        }
+        self.shared.book.lock().versions()
     }
 
     /// Sets every version to 0 and the last clear to `at_ms`; answers the version before. Events
@@ -286,20 +282,25 @@ impl Journal {
     }
 }
 
-/// Makes slot and format whole before anything is accepted. After damage the slot says so until the
-/// first checkpoint that carries it is sound.
+/// Makes slot, end mark and format whole before anything is accepted. After damage the slot says so
+/// until the first checkpoint that carries it is sound.
 fn prepare(
     disk: &dyn Disk,
     layout: &Layout,
-    has_format: bool,
+    format: Format,
     opened: &Opened,
-) -> Result<(), OpenError> {
+) -> Result<Mark, OpenError> {
     let Opened { slot, recovered, epoch, .. } = opened;
     let (is_damaged, seq) = (recovered.damaged.is_some(), recovered.head);
     let segment = if let Found::Whole(slot) = slot { slot.segment } else { 0 };
     if is_damaged || !matches!(slot, Found::Whole(_)) {
-        slot::create(disk, layout, Slot { all: is_damaged, segment, epoch: *epoch, seq })
+        slot::write(disk, layout, Slot { all: is_damaged, segment, epoch: *epoch, seq, owner: 0 })
             .map_err(OpenError::at(&layout.slot()))?;
     }
-    if has_format { Ok(()) } else { layout.write_format(disk) }
+    // The numbers of a damaged journal jumped: the mark begins anew there.
+    let mark = Mark::open(disk, layout, seq).map_err(OpenError::at(&layout.mark()))?;
+    if format != Format::Present {
+        layout.write_format(disk)?;
+    }
+    Ok(mark)
 }

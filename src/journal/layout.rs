@@ -3,12 +3,28 @@
 //! The format file is written after the slot and before the first segment: where it is, the slot
 //! must be; where it is not, nothing was ever accepted.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
+use super::disk::DiskLock;
 use super::{Disk, OpenError};
 
 /// The text of the format file. Another text is another format, and is refused.
-const FORMAT: &str = "cache-mirror data 1\n";
+const FORMAT: &str = "cache-mirror data 2\n";
+
+/// The format before the end mark and before removed destinations. It is read, and then rewritten
+/// as the present one: an older version would not understand what is written from now on.
+const FORMAT_BEFORE: &str = "cache-mirror data 1\n";
+
+/// What the format file says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// Nothing yet, or it was cut off while it was being written.
+    Absent,
+    /// The one before, to be upgraded.
+    Before,
+    Present,
+}
 
 /// Digits of a segment's number: every `u64` fits, so that names sort as numbers do.
 const NUMBER_DIGITS: usize = 20;
@@ -40,12 +56,16 @@ impl Layout {
         self.dir.join("overflow.slot")
     }
 
-    fn format(&self) -> PathBuf {
+    pub(super) fn mark(&self) -> PathBuf {
+        self.dir.join("end.mark")
+    }
+
+    pub(super) fn format(&self) -> PathBuf {
         self.dir.join("format")
     }
 
     /// Makes the directories and takes the lock.
-    pub(super) fn lock(&self, disk: &dyn Disk) -> Result<Box<dyn Send>, OpenError> {
+    pub(super) fn lock(&self, disk: &dyn Disk) -> Result<Box<dyn DiskLock>, OpenError> {
         let segments = self.segments();
         disk.create_dir(&segments).map_err(OpenError::at(&segments))?;
         let path = self.dir.join("lock");
@@ -54,21 +74,21 @@ impl Layout {
             .ok_or_else(|| OpenError::Locked { dir: self.dir.clone() })
     }
 
-    /// Whether a format file of ours is there; one of somebody else is an error.
-    pub(super) fn has_format(&self, disk: &dyn Disk) -> Result<bool, OpenError> {
+    /// What format the directory has; one that this version does not know is an error.
+    pub(super) fn read_format(&self, disk: &dyn Disk) -> Result<Format, OpenError> {
         let path = self.format();
         let Some(found) = disk.read(&path).map_err(OpenError::at(&path))? else {
-            return Ok(false);
+            return Ok(Format::Absent);
         };
         let found = String::from_utf8_lossy(&found);
-        let text = found.trim_end_matches('\0');
-        if text == FORMAT {
-            Ok(true)
-        } else if FORMAT.starts_with(text) {
+        match found.trim_end_matches('\0') {
+            FORMAT => Ok(Format::Present),
+            FORMAT_BEFORE => Ok(Format::Before),
             // A power cut while it was being written: not there yet.
-            Ok(false)
-        } else {
-            Err(OpenError::UnknownFormat { found: text.trim_end().chars().take(64).collect() })
+            text if FORMAT.starts_with(text) => Ok(Format::Absent),
+            text => {
+                Err(OpenError::UnknownFormat { found: text.trim_end().chars().take(64).collect() })
+            }
         }
     }
 
@@ -94,7 +114,10 @@ impl Layout {
     /// The numbers of the segment files that are there, in order.
     pub(super) fn numbers(&self, disk: &dyn Disk) -> Result<Vec<u64>, OpenError> {
         let dir = self.segments();
-        let names = disk.list(&dir).map_err(OpenError::at(&dir))?;
+        let names = match disk.list(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            names => names.map_err(OpenError::at(&dir))?,
+        };
         let mut numbers: Vec<u64> = names.iter().filter_map(|name| number(name)).collect();
         numbers.sort_unstable();
         Ok(numbers)

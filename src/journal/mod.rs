@@ -5,9 +5,10 @@
 //! acknowledged it. What cannot be kept exactly (a full disk, damage, an outage longer than memory)
 //! is widened, never dropped, and never in silence.
 //!
-//! Rooms: [`disk`] is the world, `record` the bytes, `segment` one file, `slot` the last resort;
-//! `state` is the fold of the records, `ring` the recent events, `book` both together; `recovery`
-//! reads, `writer` writes, `handle` is what callers hold. It sends nothing: `deliver` does.
+//! Parts: [`disk`] is the world, `home` the directory that can be taken away, `record` the bytes,
+//! `segment` one file, `slot` the last resort, `mark` the proof of where the records end; `state`
+//! is the fold of the records, `ring` the recent events, `book` both together; `recovery` reads,
+//! `writer` writes, `handle` is what callers hold. It sends nothing: `deliver` does.
 
 use std::path::PathBuf;
 
@@ -17,7 +18,9 @@ mod command;
 pub mod disk;
 mod error;
 mod handle;
+mod home;
 mod layout;
+mod mark;
 mod record;
 mod recovery;
 mod ring;
@@ -26,6 +29,7 @@ mod segment;
 pub mod sim;
 mod slot;
 mod state;
+mod turn;
 mod writer;
 
 pub use backlog::{Backlog, BacklogSize, Limits, Page, Versions};

@@ -23,11 +23,20 @@ pub(super) enum Kind {
     /// The version counters were set to 0. An older version does not know it, and so treats the
     /// rest of the segment as damage.
     Reset,
+    /// How far records were acknowledged to callers.
+    Mark,
 }
 
 impl Kind {
-    const ALL: [Self; 6] =
-        [Self::Header, Self::Checkpoint, Self::Event, Self::Ack, Self::Slot, Self::Reset];
+    const ALL: [Self; 7] = [
+        Self::Header,
+        Self::Checkpoint,
+        Self::Event,
+        Self::Ack,
+        Self::Slot,
+        Self::Reset,
+        Self::Mark,
+    ];
 
     fn code(self) -> u8 {
         match self {
@@ -37,6 +46,7 @@ impl Kind {
             Self::Ack => 4,
             Self::Slot => 5,
             Self::Reset => 6,
+            Self::Mark => 7,
         }
     }
 }

@@ -3,7 +3,8 @@
 //! The newest sound checkpoint is the state; older segments only give back events that it does not
 //! hold folded. They must be there without a hole. A file may be broken where nothing is missed for
 //! it (a segment that failed while it was being made); any other breach is damage, and damage means
-//! `all` for every destination and counters that jump past whatever was given. Writes nothing.
+//! `all` for every destination and counters that jump past whatever was given. A tail that is sound
+//! but older than the end mark is such a breach. Writes nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +13,8 @@ use crate::domain::{Event, Source};
 use crate::support::clock;
 
 use super::book::{Book, Reconciled};
-use super::layout::Layout;
+use super::layout::{Format, Layout};
+use super::mark;
 use super::segment::{self, Entry, Scan};
 use super::slot::{self, Found, Slot};
 use super::state::State;
@@ -74,10 +76,11 @@ pub(super) fn recover(
     config: &Config,
     disk: &dyn Disk,
     layout: &Layout,
-    has_format: bool,
+    format: Format,
     destinations: &[String],
 ) -> Result<Opened, OpenError> {
     let found = slot::read(disk, layout).map_err(OpenError::at(&layout.slot()))?;
+    let mark = mark::read(disk, layout).map_err(OpenError::at(&layout.mark()))?;
     let numbers = layout.numbers(disk)?;
     let slot = match &found {
         Found::Whole(slot) => *slot,
@@ -85,16 +88,24 @@ pub(super) fn recover(
     };
     let mut gathered = Gathered { epoch: slot.epoch, ..Gathered::default() };
     gathered.read_segments(disk, layout, &numbers, slot.segment)?;
-    let had_journal = has_format || !numbers.is_empty();
+    let had_journal = format != Format::Absent || !numbers.is_empty();
     if had_journal && !matches!(found, Found::Whole(_)) {
         gathered.damage("the overflow slot is missing or damaged".to_owned());
     }
     if slot.all {
         gathered.damage("the disk refused records before the last stop".to_owned());
     }
+    // The end that was acknowledged, as far as something outside the segments knows it.
+    let end = if let mark::Found::Through(end) = mark { end } else { 0 };
+    let head = gathered.head();
+    if end > head {
+        gathered.damage(format!("events {} to {end} were recorded and are missing", head + 1));
+    } else if mark == mark::Found::Missing && format == Format::Present {
+        gathered.damage("the end mark is missing".to_owned());
+    }
     let next_number = numbers.last().copied().unwrap_or(0).max(slot.segment) + 1;
     let (epoch, files) = (gathered.epoch, std::mem::take(&mut gathered.files));
-    let (book, recovered) = gathered.into_book(config, slot.seq, destinations);
+    let (book, recovered) = gathered.into_book(config, slot.seq.max(end), destinations);
     let epoch = clock::wall_ms().max(epoch + 1);
     Ok(Opened { book, recovered, slot: found, epoch, files, next_number })
 }
@@ -188,10 +199,19 @@ impl Gathered {
         }
     }
 
+    /// The newest event that the segments hold.
+    fn head(&self) -> u64 {
+        let replayed = self.replay.iter().rev().find_map(|step| match step {
+            Step::Event(kept) => Some(kept.0.seq),
+            Step::Ack(_) | Step::Reset(_) => None,
+        });
+        replayed.or(self.state.as_ref().map(|state| state.head)).unwrap_or(0)
+    }
+
     fn into_book(
         self,
         config: &Config,
-        slot_seq: u64,
+        known_seq: u64,
         destinations: &[String],
     ) -> (Book, Recovered) {
         let Self { state, older, replay, damage, .. } = self;
@@ -214,7 +234,7 @@ impl Gathered {
         let Reconciled { added, dropped } = book.reconcile(destinations);
         let dropped = dropped.into_iter().map(|(name, _)| name).collect();
         if !is_sound {
-            let head = book.state.head.max(slot_seq);
+            let head = book.state.head.max(known_seq);
             book.state.widen_all(head, JUMP, clock::wall_ms());
             book = Book::new(config, book.state, Vec::new());
         }

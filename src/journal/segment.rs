@@ -9,7 +9,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use super::Disk;
-use super::disk::DiskFile;
+use super::disk::{DiskFile, Place};
 use super::layout::Layout;
 use super::record::{self, FRAME_BYTES, Kind};
 use super::state::State;
@@ -88,6 +88,11 @@ impl Segment {
     pub(super) fn is_full(&self, bytes: usize, segment_bytes: u64) -> bool {
         let written = self.end - self.begin;
         written > 0 && written + bytes as u64 > segment_bytes
+    }
+
+    /// Where the file's path leads to now.
+    pub(super) fn place(&self) -> Place {
+        self.file.place()
     }
 
     /// Appends records with one write and one sync; durable on `Ok`, to be dropped on an error.

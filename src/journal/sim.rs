@@ -3,7 +3,8 @@
 //! [`SimDisk::cut_power`] decides for every un-synced write, creation and removal by a seeded
 //! generator whether it is kept, lost or torn; [`SimDisk::kill`] keeps all of it, as the page cache
 //! does. Both give the handle of the next life and make every older handle fail. After a failed
-//! sync the writes it was for are decided at once and never become durable later, as on Linux.
+//! sync the writes it was for are decided at once and never become durable later, as on Linux. The
+//! directory can be taken away, replaced and put back; open files then go on without a name.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::disk::{Disk, DiskFile};
+use super::disk::{Disk, DiskFile, DiskLock, Place};
 
 /// What is to go wrong, and when.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,22 +32,52 @@ pub struct Faults {
 
 #[derive(Debug, Clone, Default)]
 struct SimFile {
+    /// What handles recognise it by, as by an inode.
+    number: u64,
     durable: Vec<u8>,
     seen: Vec<u8>,
     unsynced: Vec<(usize, Vec<u8>)>,
     is_named: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct World {
     files: BTreeMap<PathBuf, SimFile>,
     removed: BTreeMap<PathBuf, SimFile>,
+    /// Numbers given to files and directories so far.
+    numbers: u64,
+    /// The directory; `None` where it was taken away.
+    dir: Option<u64>,
     life: u64,
-    locked_in: Option<u64>,
+    locked_in: Option<(u64, u64)>,
     faults: Faults,
     syncs: u64,
     syncs_before_faults: u64,
     changes_since_faults: u64,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            files: BTreeMap::new(),
+            removed: BTreeMap::new(),
+            numbers: 0,
+            dir: Some(0),
+            life: 0,
+            locked_in: None,
+            faults: Faults::default(),
+            syncs: 0,
+            syncs_before_faults: 0,
+            changes_since_faults: 0,
+        }
+    }
+}
+
+/// A directory that was taken away, to be put back.
+#[derive(Debug, Clone)]
+pub struct Away {
+    dir: Option<u64>,
+    files: BTreeMap<PathBuf, SimFile>,
 }
 
 /// One life's handle to a simulated disk.
@@ -112,6 +143,32 @@ impl SimDisk {
         self.world.lock().syncs
     }
 
+    /// Takes the directory away, with all that is in it; files that are open lose their names.
+    pub fn take_away(&self) -> Away {
+        let mut world = self.world.lock();
+        world.removed.clear();
+        Away { dir: world.dir.take(), files: std::mem::take(&mut world.files) }
+    }
+
+    /// Puts a directory that was taken away in the place of whatever is there.
+    pub fn put_back(&self, away: Away) {
+        let mut world = self.world.lock();
+        (world.dir, world.files) = (away.dir, away.files);
+    }
+
+    /// Puts another directory, with these files, in the place of whatever is there.
+    pub fn replace(&self, files: &BTreeMap<PathBuf, Vec<u8>>) {
+        let mut world = self.world.lock();
+        world.files = BTreeMap::new();
+        world.dir = Some(world.number());
+        files.iter().for_each(|(path, bytes)| world.put_file(path, bytes));
+    }
+
+    /// Takes some files away, as somebody else would.
+    pub fn take_files(&self, is_taken: impl Fn(&Path) -> bool) {
+        self.world.lock().files.retain(|path, _| !is_taken(path));
+    }
+
     /// Makes every operation wait until the answer is dropped.
     pub fn hold(&self) -> impl Drop + '_ {
         Held(self.world.lock())
@@ -126,15 +183,7 @@ impl SimDisk {
     /// A disk on which exactly these files are, durable.
     pub fn with_files(files: &BTreeMap<PathBuf, Vec<u8>>) -> Self {
         let disk = Self::new();
-        for (path, bytes) in files {
-            let file = SimFile {
-                durable: bytes.clone(),
-                seen: bytes.clone(),
-                unsynced: Vec::new(),
-                is_named: true,
-            };
-            disk.world.lock().files.insert(path.clone(), file);
-        }
+        files.iter().for_each(|(path, bytes)| disk.world.lock().put_file(path, bytes));
         disk
     }
 
@@ -164,8 +213,29 @@ impl World {
             .is_some_and(|at| count == at || (self.faults.sync_fails_on && count > at))
     }
 
+    fn number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    fn put_file(&mut self, path: &Path, bytes: &[u8]) {
+        let file = SimFile {
+            number: self.number(),
+            durable: bytes.to_vec(),
+            seen: bytes.to_vec(),
+            unsynced: Vec::new(),
+            is_named: true,
+        };
+        self.files.insert(path.to_owned(), file);
+    }
+
     fn file(&mut self, path: &Path) -> io::Result<&mut SimFile> {
         self.files.get_mut(path).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Where there is no directory, no name in it can be used.
+    fn dir(&self) -> io::Result<u64> {
+        self.dir.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
@@ -225,12 +295,23 @@ impl Drop for Held<'_> {
     fn drop(&mut self) {}
 }
 
-struct SimLock(SimDisk);
+/// A lock of one life on one directory.
+struct SimLock(SimDisk, u64);
+
+impl DiskLock for SimLock {
+    fn place(&self) -> Place {
+        match self.0.world.lock().dir {
+            None => Place::Missing,
+            Some(dir) if dir == self.1 => Place::Ours,
+            Some(_) => Place::Replaced,
+        }
+    }
+}
 
 impl Drop for SimLock {
     fn drop(&mut self) {
         let mut world = self.0.world.lock();
-        if world.locked_in == Some(self.0.life) {
+        if world.locked_in == Some((self.0.life, self.1)) {
             world.locked_in = None;
         }
     }
@@ -238,11 +319,16 @@ impl Drop for SimLock {
 
 impl Disk for SimDisk {
     fn create_dir(&self, _: &Path) -> io::Result<()> {
-        self.enter().map(drop)
+        let mut world = self.enter()?;
+        if world.dir.is_none() {
+            world.dir = Some(world.number());
+        }
+        Ok(())
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let world = self.enter()?;
+        world.dir()?;
         let inside = world.files.keys().filter(|path| path.parent() == Some(dir));
         let names = inside.filter_map(|path| path.file_name());
         Ok(names.map(|name| name.to_string_lossy().into_owned()).collect())
@@ -257,13 +343,15 @@ impl Disk for SimDisk {
         if world.files.contains_key(path) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        world.files.insert(path.to_owned(), SimFile::default());
-        Ok(Box::new(SimHandle { disk: self.clone(), path: path.to_owned() }))
+        world.dir()?;
+        let number = world.number();
+        world.files.insert(path.to_owned(), SimFile { number, ..SimFile::default() });
+        Ok(Box::new(SimHandle { disk: self.clone(), path: path.to_owned(), number }))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        self.enter()?.file(path)?;
-        Ok(Box::new(SimHandle { disk: self.clone(), path: path.to_owned() }))
+        let number = self.enter()?.file(path)?.number;
+        Ok(Box::new(SimHandle { disk: self.clone(), path: path.to_owned(), number }))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -287,24 +375,31 @@ impl Disk for SimDisk {
         Ok(())
     }
 
-    fn try_lock(&self, _: &Path) -> io::Result<Option<Box<dyn Send>>> {
+    fn try_lock(&self, _: &Path) -> io::Result<Option<Box<dyn DiskLock>>> {
         let mut world = self.enter()?;
-        if world.locked_in == Some(self.life) {
+        let dir = world.dir()?;
+        if world.locked_in == Some((self.life, dir)) {
             return Ok(None);
         }
-        world.locked_in = Some(self.life);
-        Ok(Some(Box::new(SimLock(self.clone()))))
+        world.locked_in = Some((self.life, dir));
+        Ok(Some(Box::new(SimLock(self.clone(), dir))))
     }
 }
 
 struct SimHandle {
     disk: SimDisk,
     path: PathBuf,
+    number: u64,
 }
 
 impl SimHandle {
     fn slot_refuses(&self, world: &World) -> bool {
         world.faults.slot_fails && self.path.extension().is_some_and(|name| name == "slot")
+    }
+
+    /// Writes and syncs of a file without a name succeed, and are of no use.
+    fn has_name(&self, world: &World) -> bool {
+        world.files.get(&self.path).is_some_and(|file| file.number == self.number)
     }
 }
 
@@ -313,6 +408,9 @@ impl DiskFile for SimHandle {
         let mut world = self.disk.change()?;
         if self.slot_refuses(&world) {
             return Err(io::Error::other("simulated EIO"));
+        }
+        if !self.has_name(&world) {
+            return Ok(());
         }
         let is_full = world.faults.is_full;
         let file = world.file(&self.path)?;
@@ -330,6 +428,9 @@ impl DiskFile for SimHandle {
         let mut world = self.disk.change()?;
         let seed = world.syncs;
         let fails = world.sync_fails() || self.slot_refuses(&world);
+        if !self.has_name(&world) {
+            return if fails { Err(io::Error::other("simulated EIO")) } else { Ok(()) };
+        }
         let file = world.file(&self.path)?;
         if fails {
             file.settle(&mut Chance(seed));
@@ -337,5 +438,14 @@ impl DiskFile for SimHandle {
         }
         file.sync();
         Ok(())
+    }
+
+    fn place(&self) -> Place {
+        let world = self.disk.world.lock();
+        match world.files.get(&self.path) {
+            None => Place::Missing,
+            Some(file) if file.number == self.number => Place::Ours,
+            Some(_) => Place::Replaced,
+        }
     }
 }

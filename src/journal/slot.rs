@@ -9,6 +9,8 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use crate::support::random;
+
 use super::Disk;
 use super::layout::Layout;
 use super::record::{self, Kind};
@@ -27,6 +29,9 @@ pub(super) struct Slot {
     pub epoch: u64,
     /// The newest sequence number given when it was written.
     pub seq: u64,
+    /// A random number of the process that wrote it; 0 before its first segment.
+    #[serde(default)]
+    pub owner: u64,
 }
 
 /// What was found where the slot should be.
@@ -54,23 +59,31 @@ pub(super) fn read(disk: &dyn Disk, layout: &Layout) -> io::Result<Found> {
     Ok(slot.map_or(Found::Damaged, Found::Whole))
 }
 
-/// Makes it, or makes it whole again.
-pub(super) fn create(disk: &dyn Disk, layout: &Layout, slot: Slot) -> io::Result<()> {
+/// Overwrites it, or makes it where it is missing; durable on `Ok`. After an error its content is
+/// unknown until the next `Ok`.
+pub(super) fn write(disk: &dyn Disk, layout: &Layout, slot: Slot) -> io::Result<()> {
     if disk.read(&layout.slot())?.is_none() {
         let mut file = disk.create(&layout.slot())?;
         file.write_at(0, &encode(slot))?;
         file.sync_data()?;
         return disk.sync_dir(layout.dir());
     }
-    write(disk, layout, slot)
+    overwrite(disk, layout, slot)
 }
 
-/// Overwrites it; durable on `Ok`. After an error its content is unknown until the next `Ok`.
-pub(super) fn write(disk: &dyn Disk, layout: &Layout, slot: Slot) -> io::Result<()> {
+fn overwrite(disk: &dyn Disk, layout: &Layout, slot: Slot) -> io::Result<()> {
     // Opened anew each time: an error of an earlier sync must not be reported, or swallowed, here.
     let mut file = disk.open(&layout.slot())?;
     file.write_at(0, &encode(slot))?;
     file.sync_data()
+}
+
+/// A number for [`Slot::owner`]; never 0, which stands for nobody.
+pub(super) fn draw_owner() -> u64 {
+    let mut bytes = [0; 8];
+    // Without random bytes a directory of our own is only recognised less surely.
+    let _ = random::fill(&mut bytes);
+    u64::from_le_bytes(bytes) | 1
 }
 
 fn encode(slot: Slot) -> Vec<u8> {

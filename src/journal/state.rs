@@ -136,8 +136,10 @@ impl State {
     pub(super) fn widen_all(&mut self, head: u64, jump: u64, now_ms: u64) {
         // The version never exceeds the sequence number, so the head bounds what was lost of it.
         self.version = self.version.max(head) + jump;
-        self.types.values_mut().for_each(|version| *version += jump);
-        self.others += jump;
+        // Every lost event may have counted for every type.
+        let lost = head.saturating_sub(self.head) + jump;
+        self.types.values_mut().for_each(|version| *version += lost);
+        self.others += lost;
         self.head = head + jump;
         self.folded_through = self.head;
         for cursor in self.destinations.values_mut() {

@@ -11,6 +11,7 @@ use crate::domain::{
 use super::sim::SimDisk;
 use super::{Backlog, Config, Journal, Limits, Recovered};
 
+mod away;
 mod classes;
 mod damage;
 mod early;
@@ -21,6 +22,7 @@ mod reconfigure;
 mod resets;
 mod scenes;
 mod search;
+mod tail;
 
 const ALL_OF_IT: Limits = Limits { events_max: usize::MAX, bytes_max: usize::MAX };
 

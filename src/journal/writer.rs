@@ -4,6 +4,9 @@
 //! one sync; only then do readers see it. After a failed write or sync the segment is dropped for
 //! ever and the batch is written once into a new one; failing that, the slot marks `all`. The book
 //! goes on in memory either way, and a later checkpoint makes it durable exactly.
+//!
+//! A sync proves nothing about a file that lost its name, so the place of the directory and of the
+//! segment is checked after it (`home`), and once a second while nothing is written.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,19 +19,27 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::domain::Event;
 
 use super::command::{Append, Command, Gathered, Reset};
+use super::disk::Place;
 use super::handle::Shared;
+use super::home::Home;
 use super::layout::Layout;
+use super::mark::Mark;
 use super::record::{self, Kind};
 use super::ring::is_owed;
 use super::segment::{self, Segment};
 use super::slot::{self, Slot};
 use super::state::State;
-use super::{Config, Disk, NotReset, Reconciled, Refused, book};
+use super::{Config, Disk, NotReset, Reconciled, Refused, book, turn};
 
 /// How long an acknowledgement may wait for a commit to ride on. Losing it only sends again.
 const ACK_DELAY: Duration = Duration::from_millis(50);
 /// Between two attempts to write again after a refusal.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
+/// Between two looks at whether the directory is still ours while nothing is written.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The slot's `all` is renewed after so many events: far below the jump that recovery makes from
+/// the number in it.
+const REMARK_EVENTS: u64 = 100_000;
 /// Segment files at most. Idle restarts leave none behind, so this many hold events; past it the
 /// oldest are folded. Even at one preallocation step each they are 64 MiB.
 const SEGMENTS_MAX: usize = 256;
@@ -40,20 +51,33 @@ struct Caller {
     permit: OwnedSemaphorePermit,
 }
 
+/// What a writer holds of the data directory.
+pub(super) struct Held {
+    pub home: Home,
+    /// `None` after it could not be written; made anew with the next segment.
+    pub mark: Option<Mark>,
+}
+
 pub(super) struct Writer {
     config: Config,
     disk: Arc<dyn Disk>,
     layout: Layout,
     shared: Arc<Shared>,
+    held: Held,
     epoch: u64,
+    /// What a directory that this process wrote is recognised by.
+    owner: u64,
     segment: Option<Segment>,
     next_number: u64,
     /// Segment files: number to last event in it (0 for none) and bytes.
     files: BTreeMap<u64, (u64, u64)>,
     /// The newest event in a segment; behind the head after refusals.
     durable: u64,
-    /// Whether the slot is known to say `all`.
-    is_marked: bool,
+    /// The directory or the segment lost its place: older segments may be gone too, so the next
+    /// checkpoint must hold everything.
+    is_away: bool,
+    /// The event at which the slot was last made to say `all`, while it is known to say so.
+    marked_at: Option<u64>,
     retry_at: Option<Instant>,
     buffer: Vec<u8>,
 }
@@ -63,6 +87,7 @@ impl Writer {
         config: Config,
         disk: Arc<dyn Disk>,
         shared: Arc<Shared>,
+        held: Held,
         files: BTreeMap<u64, (u64, u64)>,
         next_number: u64,
     ) -> Self {
@@ -73,12 +98,15 @@ impl Writer {
             disk,
             layout,
             shared,
+            held,
             epoch,
+            owner: slot::draw_owner(),
             segment: None,
             next_number,
             files,
             durable,
-            is_marked: false,
+            is_away: false,
+            marked_at: None,
             retry_at: None,
             buffer: Vec::new(),
         }
@@ -93,10 +121,14 @@ impl Writer {
     }
 
     /// Until it is closed or every handle is gone.
-    pub(super) fn run(mut self, commands: &Receiver<Command>, lock: Box<dyn Send>) {
+    pub(super) fn run(mut self, commands: &Receiver<Command>) {
         let closed = self.serve(commands);
         self.commit(Vec::new());
-        drop(lock);
+        if let Some(mark) = &mut self.held.mark {
+            // It is a lower bound: where this fails it is only a weaker one.
+            let _ = mark.sync();
+        }
+        drop(self);
         if let Some(closed) = closed {
             let _ = closed.send(());
         }
@@ -105,14 +137,12 @@ impl Writer {
     fn serve(&mut self, commands: &Receiver<Command>) -> Option<oneshot::Sender<()>> {
         let mut wake: Option<Instant> = None;
         loop {
-            let first = match wake.or(self.retry_at) {
-                Some(at) => commands.recv_deadline(at),
-                None => commands.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
+            let until = wake.or(self.retry_at).unwrap_or_else(|| Instant::now() + LOOK_EVERY);
+            let first = commands.recv_deadline(until);
             let mut gathered = Gathered::default();
             match first {
                 Ok(command) => gathered.take(command),
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => self.look(),
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
             if gathered.is_acked_only
@@ -173,8 +203,9 @@ impl Writer {
         // Acknowledgements that are refused here are in the next segment's checkpoint.
         let refusal = self.persist(&records, last);
         self.buffer = records;
-        self.publish(callers, refusal);
+        // Before the answers: who was refused finds the instance degraded.
         self.tell();
+        self.publish(callers, refusal);
     }
 
     /// Durable first: readers see the counters at 0 only once they will stay there.
@@ -218,23 +249,70 @@ impl Writer {
         for _ in 0..attempts {
             match self.write(records) {
                 Ok(()) => {
-                    self.durable = last;
-                    self.retry_at = None;
+                    self.recorded(last);
                     return None;
                 }
                 Err(error) => self.fail(&error),
             }
+            if self.is_away {
+                break;
+            }
         }
         // Acknowledgements alone need no mark: losing them only sends again.
-        if !self.is_marked && last > self.durable {
+        let is_due = self.marked_at.is_none_or(|at| last > at.saturating_add(REMARK_EVENTS));
+        if is_due && (last > self.durable || self.is_away) {
             let newest = self.files.keys().next_back().copied().unwrap_or(0);
             let marked = self.write_slot(newest, true, last);
-            self.is_marked = marked.is_ok();
-            if let Err(error) = marked {
+            self.marked_at = marked.is_ok().then_some(last);
+            // Of a directory that is not ours, the reason was said before.
+            if let Err(error) = marked
+                && !self.is_away
+            {
                 self.shared.health.lock().last_error = Some(error.to_string());
             }
         }
-        Some(if self.is_marked { Refused::Degraded } else { Refused::Lost })
+        let is_marked = self.marked_at.is_some();
+        self.shared.book.lock().hide_versions(!is_marked && last > self.durable);
+        Some(if is_marked { Refused::Degraded } else { Refused::Lost })
+    }
+
+    /// Everything up to `last` is durable.
+    fn recorded(&mut self, last: u64) {
+        self.durable = last;
+        self.retry_at = None;
+        if let Some(mark) = &mut self.held.mark
+            && mark.advance(last).is_err()
+        {
+            // A mark that is behind is still true.
+            self.held.mark = None;
+        }
+        self.shared.book.lock().hide_versions(false);
+    }
+
+    /// Notices between commits that the directory, or a file in it, was taken away.
+    fn look(&mut self) {
+        let Some(segment) = &self.segment else { return };
+        let is_there = segment.place() == Place::Ours;
+        let mark_is_there = self.held.mark.as_ref().is_none_or(Mark::is_there);
+        let checked = match self.held.home.check_files(&*self.disk, &self.layout) {
+            Ok(()) if !is_there => Err(self.segment_away(segment.number)),
+            Ok(()) if !mark_is_there => Err(io::Error::other(format!(
+                "{} was removed or replaced",
+                self.layout.mark().display()
+            ))),
+            other => other,
+        };
+        if let Err(error) = checked {
+            self.is_away = true;
+            self.fail(&error);
+            self.tell();
+        }
+    }
+
+    fn segment_away(&self, number: u64) -> io::Error {
+        let path = self.layout.segment(number);
+        let what = format!("{} was removed or replaced", path.display());
+        io::Error::new(io::ErrorKind::NotFound, what)
     }
 
     /// One attempt: into the segment there is, else into a new one.
@@ -247,12 +325,30 @@ impl Writer {
         if !records.is_empty() {
             segment.write(records)?;
         }
-        Ok(())
+        // After the sync and before any answer: what was synced may have lost its name before.
+        let (number, is_there) = (segment.number, segment.place() == Place::Ours);
+        let checked = self.held.home.check(&self.layout);
+        let checked =
+            checked.and_then(|()| if is_there { Ok(()) } else { Err(self.segment_away(number)) });
+        self.is_away |= checked.is_err();
+        checked
     }
 
     /// A new segment with a checkpoint of now; the slot names it, and what it replaces goes.
     fn open_segment(&mut self) -> io::Result<()> {
         self.retire();
+        if let Err(error) = self.held.home.check(&self.layout)
+            && !std::mem::replace(&mut self.is_away, true)
+        {
+            // It is said before anything is written elsewhere.
+            return Err(error);
+        }
+        if self.is_away {
+            let seq = self.shared.book.lock().state.head;
+            let slot = self.slot(0, true, seq);
+            self.held.home.move_in(&*self.disk, &self.layout, slot)?;
+            self.disk.create_dir(&self.layout.segments())?;
+        }
         let state = self.checkpoint();
         let number = self.next_number;
         self.next_number += 1;
@@ -261,6 +357,7 @@ impl Writer {
                 self.durable = state.head;
                 self.files.insert(number, (0, segment.length));
                 self.segment = Some(segment);
+                self.is_away = false;
                 self.compact(state.folded_through);
                 Ok(())
             }
@@ -279,9 +376,15 @@ impl Writer {
         let place = (number, self.epoch, self.durable.min(state.head));
         let bytes = self.config.segment_bytes;
         let segment = Segment::create(&*self.disk, &self.layout, place, bytes, state)?;
+        if self.is_away {
+            self.layout.write_format(&*self.disk).map_err(io::Error::other)?;
+        }
         // The same write takes the mark away: the checkpoint holds what it stood for.
-        self.is_marked = false;
+        self.marked_at = None;
         self.write_slot(number, false, state.head)?;
+        if self.is_away || self.held.mark.is_none() {
+            self.held.mark = Some(Mark::open(&*self.disk, &self.layout, state.head)?);
+        }
         Ok(segment)
     }
 
@@ -298,10 +401,10 @@ impl Writer {
         let oldest = self.files.values().take(excess).map(|(through, _)| *through).max();
         book.drop_through(oldest.unwrap_or(0));
         let state = book.state.clone();
-        if self.durable >= state.head {
+        if self.durable >= state.head && !self.is_away {
             return state;
         }
-        // Events that no segment holds: the checkpoint has to hold them all itself.
+        // Events that no segment holds, or may not any more: the checkpoint has to hold them all.
         let events: Vec<_> = book.ring.events_after(0).cloned().collect();
         drop(book);
         book::folded(state, &events, self.config.backlog_members_max)
@@ -315,7 +418,10 @@ impl Writer {
         let before = self.files.len();
         self.files.retain(|number, (through, _)| {
             let is_needed = *number == current || *through > folded_through;
-            is_needed || disk.remove(&layout.segment(*number)).is_err()
+            is_needed
+                || disk
+                    .remove(&layout.segment(*number))
+                    .is_err_and(|error| error.kind() != io::ErrorKind::NotFound)
         });
         if self.files.len() < before {
             // A removal that comes undone only brings back what nobody needs.
@@ -323,9 +429,14 @@ impl Writer {
         }
     }
 
+    /// Never into a directory that is not ours.
     fn write_slot(&self, segment: u64, all: bool, seq: u64) -> io::Result<()> {
-        let slot = Slot { all, segment, epoch: self.epoch, seq };
-        slot::write(&*self.disk, &self.layout, slot)
+        self.held.home.check(&self.layout)?;
+        slot::write(&*self.disk, &self.layout, self.slot(segment, all, seq))
+    }
+
+    fn slot(&self, segment: u64, all: bool, seq: u64) -> Slot {
+        Slot { all, segment, epoch: self.epoch, seq, owner: self.owner }
     }
 
     /// Nothing is acknowledged from the segment any more.
@@ -360,7 +471,11 @@ impl Writer {
             self.files.iter().filter(|(number, _)| current.is_none_or(|c| c.0 != **number));
         let bytes: u64 = sealed.map(|(_, (_, bytes))| bytes).sum();
         let mut health = self.shared.health.lock();
-        health.is_degraded = self.segment.is_none();
+        let is_degraded = self.segment.is_none();
+        let was_degraded = std::mem::replace(&mut health.is_degraded, is_degraded);
+        if was_degraded != is_degraded {
+            turn::tell(is_degraded, health.last_error.as_deref());
+        }
         health.segments = self.files.len();
         health.bytes = bytes + current.map_or(0, |(_, length)| length);
     }

@@ -11,6 +11,7 @@ mod authority;
 mod crash;
 mod data;
 mod doubt;
+mod ground;
 mod harness;
 mod keys;
 mod legacy;

@@ -16,7 +16,9 @@ use crate::activity::log::LogConfig;
 use crate::cli::print;
 
 /// The text of `format` in a data directory that this version reads and writes.
-const FORMAT: &str = "cache-mirror data 1";
+const FORMAT: &str = "cache-mirror data 2";
+/// The one before it, which is read and upgraded.
+const FORMAT_BEFORE: &str = "cache-mirror data 1";
 /// Bytes of it that are looked at.
 const FORMAT_BYTES_MAX: u64 = 256;
 
@@ -119,9 +121,19 @@ fn health(journal: &Value) -> Vec<Check> {
     let mut found = Vec::new();
     let error = print::text(journal, "last_error");
     if journal["degraded"] == true {
-        let detail = format!("degraded, the disk refuses events: {error}");
-        let remedy = "free or repair the disk of instance.data_dir: the journal goes on by itself, \
-                      and every mirror is told to clear all";
+        let is_away = error.starts_with("the data directory ");
+        let detail = if is_away {
+            format!("degraded: {error}")
+        } else {
+            format!("degraded, the disk refuses events: {error}")
+        };
+        let remedy = if is_away {
+            "put the directory back, or make an empty one in its place: the journal goes on by \
+             itself and writes everything it still knows"
+        } else {
+            "free or repair the disk of instance.data_dir: the journal goes on by itself, and \
+             every mirror is told to clear all"
+        };
         found.push(Check::fail("journal", detail, remedy));
     } else if !error.is_empty() {
         let detail = format!("the disk refused something since the start: {error}");
@@ -147,7 +159,7 @@ fn foreign(data_dir: &Path) -> Option<Check> {
     let text = String::from_utf8_lossy(&bytes);
     // One that was cut off by a power cut counts as not written yet.
     let text = text.trim_end_matches(['\0', '\n']);
-    (!FORMAT.starts_with(text)).then(|| {
+    (!FORMAT.starts_with(text) && text != FORMAT_BEFORE).then(|| {
         let shown: String = print::safe(text).chars().take(64).collect();
         let detail =
             format!("{} says {shown:?}, and this version knows {FORMAT:?}", path.display());

@@ -76,9 +76,9 @@ async fn idle_restarts_leave_no_files_behind() {
 #[test]
 fn another_format_is_refused_by_name() {
     let root = tempfile::tempdir().expect("tempdir");
-    fs::write(root.path().join("format"), "cache-mirror data 2\n").expect("written");
+    fs::write(root.path().join("format"), "cache-mirror data 3\n").expect("written");
     let error = open_at(root.path()).err().expect("refused");
-    assert!(matches!(&error, OpenError::UnknownFormat { found } if found == "cache-mirror data 2"));
+    assert!(matches!(&error, OpenError::UnknownFormat { found } if found == "cache-mirror data 3"));
     assert!(!root.path().join("overflow.slot").exists(), "nothing was touched");
 }
 

@@ -322,6 +322,11 @@ impl Node {
         (read("stdout.txt"), read("stderr.txt"))
     }
 
+    /// Its data directory.
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
     /// Where its settings file is, if it has one.
     pub fn settings_file(&self) -> PathBuf {
         self.dir.join("config/cache-mirror.toml")

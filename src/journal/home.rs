@@ -1,0 +1,101 @@
+//! The data directory while the process runs: whether its path still leads to what we hold.
+//!
+//! A directory can be deleted, moved or unmounted under an open file, and every write and sync
+//! still succeeds. So the place is checked after each sync, before the answer, and once a second.
+//! Promised is that at the check the record was reachable by its path. A removal after it cannot be
+//! prevented: it is seen within a second, and what this process still knows is then written as one
+//! full checkpoint, as soon as there is a directory for it.
+//!
+//! A missing directory is not made again: what is missing may be a mount. A directory in its place
+//! is used where it holds no journal, or one that this very process wrote. The journal of another
+//! process is left alone.
+
+use std::io;
+
+use super::disk::{Disk, DiskLock, Place};
+use super::layout::{Format, Layout};
+use super::slot::{self, Found, Slot};
+
+/// The held lock, by which a directory is recognised.
+pub(super) struct Home {
+    lock: Box<dyn DiskLock>,
+}
+
+impl Home {
+    pub(super) fn new(lock: Box<dyn DiskLock>) -> Self {
+        Self { lock }
+    }
+
+    /// Whether the directory at the path is the one whose lock we hold.
+    ///
+    /// # Errors
+    /// What was found there instead.
+    pub(super) fn check(&self, layout: &Layout) -> io::Result<()> {
+        let what = match self.lock.place() {
+            Place::Ours => return Ok(()),
+            Place::Missing => "is gone: it was deleted, moved or unmounted",
+            Place::Replaced => "was replaced by another directory",
+        };
+        Err(away(layout, what))
+    }
+
+    /// Takes what is at the path now, where that may be done.
+    ///
+    /// # Errors
+    /// Why not, or what the disk says.
+    pub(super) fn move_in(
+        &mut self,
+        disk: &dyn Disk,
+        layout: &Layout,
+        ours: Slot,
+    ) -> io::Result<()> {
+        let found = self.check(layout);
+        if found.is_ok() {
+            return Ok(());
+        }
+        if let Err(error) = disk.list(layout.dir()) {
+            return if error.kind() == io::ErrorKind::NotFound { found } else { Err(error) };
+        }
+        let slot = slot::read(disk, layout)?;
+        let is_empty = slot == Found::Missing
+            && layout.read_format(disk).is_ok_and(|format| format == Format::Absent)
+            && layout.numbers(disk).is_ok_and(|numbers| numbers.is_empty());
+        let is_our_own = matches!(slot, Found::Whole(slot) if slot.owner == ours.owner);
+        if !is_empty && !is_our_own {
+            let what = "was replaced by one that holds the journal of another process; put the \
+                        directory back, or restart to use the other one";
+            return Err(away(layout, what));
+        }
+        self.lock = layout.lock(disk).map_err(io::Error::other)?;
+        // Until a checkpoint holds what was owed, a crash is answered with `all`.
+        slot::write(disk, layout, Slot { all: true, segment: 0, ..ours })?;
+        layout.write_format(disk).map_err(io::Error::other)
+    }
+
+    /// Whether everything beside the segments is there and whole.
+    ///
+    /// # Errors
+    /// What is not.
+    pub(super) fn check_files(&self, disk: &dyn Disk, layout: &Layout) -> io::Result<()> {
+        self.check(layout)?;
+        if !matches!(slot::read(disk, layout)?, Found::Whole(_)) {
+            return Err(damaged(&layout.slot()));
+        }
+        match layout.read_format(disk) {
+            Ok(Format::Present) => Ok(()),
+            Ok(Format::Before | Format::Absent) => Err(damaged(&layout.format())),
+            Err(error) => Err(io::Error::other(error)),
+        }
+    }
+}
+
+fn away(layout: &Layout, what: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::NotFound,
+        format!("the data directory {} {what}", layout.dir().display()),
+    )
+}
+
+fn damaged(path: &std::path::Path) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("{} was removed or changed", path.display()))
+}

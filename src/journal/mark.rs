@@ -1,0 +1,92 @@
+//! The end mark: how far records were acknowledged, in a small file of its own.
+//!
+//! A segment that was replaced by an older copy of itself is sound and too short; only something
+//! outside it can show that. The mark is written after each commit and not synced: it survives
+//! `kill -9`, and after a power cut it may be behind, never ahead. Two cells in two sectors are
+//! written by turns, so that one that is torn leaves the one before it. An unreadable mark proves
+//! nothing; a missing one is damage, because nothing but a person removes it.
+
+use std::io;
+
+use super::Disk;
+use super::disk::{DiskFile, Place};
+use super::layout::Layout;
+use super::record::{self, Kind};
+
+/// One sector for each cell: a disk writes a sector whole or not at all.
+const CELL_BYTES: usize = 512;
+
+/// The cells of the file.
+const CELLS: u64 = 2;
+
+/// What was found where the mark should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    Missing,
+    /// No cell is whole.
+    Unreadable,
+    /// Events up to this one were acknowledged.
+    Through(u64),
+}
+
+/// Reads it.
+pub(super) fn read(disk: &dyn Disk, layout: &Layout) -> io::Result<Found> {
+    let Some(bytes) = disk.read(&layout.mark())? else { return Ok(Found::Missing) };
+    let seq = |cell: &[u8]| match record::read(cell, 0) {
+        Ok(Some(record)) if record.kind == Kind::Mark => Some(record.seq),
+        _ => None,
+    };
+    let newest = bytes.chunks(CELL_BYTES).take(CELLS as usize).filter_map(seq).max();
+    Ok(newest.map_or(Found::Unreadable, Found::Through))
+}
+
+/// The open file.
+pub(super) struct Mark {
+    file: Box<dyn DiskFile>,
+    /// Cells written so far: the next one is the older of the two.
+    written: u64,
+    through: u64,
+}
+
+impl Mark {
+    /// Makes the file, or takes the one there is; durable on `Ok`.
+    pub(super) fn open(disk: &dyn Disk, layout: &Layout, through: u64) -> io::Result<Self> {
+        let path = layout.mark();
+        let is_new = disk.read(&path)?.is_none();
+        let file = if is_new { disk.create(&path)? } else { disk.open(&path)? };
+        let mut mark = Self { file, written: 0, through };
+        for _ in 0..CELLS {
+            mark.put(through)?;
+        }
+        mark.file.sync_data()?;
+        if is_new {
+            disk.sync_dir(layout.dir())?;
+        }
+        Ok(mark)
+    }
+
+    /// Events up to this one are durable. Not synced: see the module's text.
+    pub(super) fn advance(&mut self, through: u64) -> io::Result<()> {
+        if through > self.through { self.put(through) } else { Ok(()) }
+    }
+
+    fn put(&mut self, through: u64) -> io::Result<()> {
+        let mut cell = Vec::with_capacity(CELL_BYTES);
+        record::write(&mut cell, Kind::Mark, through, &[]);
+        cell.resize(CELL_BYTES, 0);
+        self.file.write_at(self.written % CELLS * CELL_BYTES as u64, &cell)?;
+        self.written += 1;
+        self.through = through;
+        Ok(())
+    }
+
+    /// For an orderly stop: then it is not behind after a power cut either.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// Whether the file is still there.
+    pub(super) fn is_there(&self) -> bool {
+        self.file.place() == Place::Ours
+    }
+}

@@ -1,0 +1,92 @@
+//! The ground is taken from under an instance: its data directory goes away while it runs.
+//! It says so, acknowledges nothing that a restart would forget, and goes on by itself.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::support::{Node, Spec, eventually};
+
+/// An instance that owes an event to a mirror which does not answer.
+async fn owing() -> Node {
+    let node = Spec::new("a").mirrors(["http://127.0.0.1:1"]).start().await;
+    node.invalidate(json!({ "type": "posts", "id": 1 })).await;
+    node
+}
+
+async fn is_ready(node: &Node) -> bool {
+    node.get("/readyz").await.status == 200
+}
+
+/// So many events, or everything, are owed to the mirror.
+async fn owes(node: &Node, events: u64) {
+    let mirror = node.mirror("127.0.0.1:1").await;
+    let owed = mirror["backlog_events"].as_u64().expect("a number");
+    assert!(mirror["backlog_widened"] == true || owed >= events, "{mirror}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_data_directory_is_no_ground_for_an_acknowledgement() {
+    let mut node = owing().await;
+    let data = node.data_dir();
+    fs::remove_dir_all(&data).expect("removed");
+    let answer = node.post("/api/cache/invalidate", json!({ "type": "posts", "id": 2 })).await;
+    assert!(answer.status == 503 || answer.json()["degraded"] == true, "{answer:?}");
+    assert!(!is_ready(&node).await);
+    node.logged("the reason", |line| {
+        line["event"] == "journal"
+            && line["error"].as_str().is_some_and(|error| error.contains("is gone"))
+    })
+    .await;
+    assert!(!data.exists(), "it is not made again: it may have been a mount");
+
+    fs::create_dir(&data).expect("made");
+    eventually("it goes on in an empty directory", async || is_ready(&node).await).await;
+    let answer = node.post("/api/cache/invalidate", json!({ "type": "posts", "id": 3 })).await;
+    assert_eq!((answer.status, &answer.json()["degraded"]), (200, &json!(null)), "{answer:?}");
+    let version = node.get("/api/cache/versions").await.json()["version"].as_u64();
+    node.restart().await;
+    owes(&node, 3).await;
+    assert!(node.get("/api/cache/versions").await.json()["version"].as_u64() >= version);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_data_directory_that_is_moved_away_and_back_is_used_again() {
+    let mut node = owing().await;
+    let data = node.data_dir();
+    let away = data.with_extension("away");
+    fs::rename(&data, &away).expect("moved");
+    eventually("it is seen without an event", async || !is_ready(&node).await).await;
+    let answer = node.post("/api/cache/invalidate", json!({ "type": "posts", "id": 2 })).await;
+    assert_eq!(answer.status, 503, "{answer:?}");
+    fs::rename(&away, &data).expect("moved back");
+    eventually("it goes on", async || is_ready(&node).await).await;
+    node.invalidate(json!({ "type": "posts", "id": 3 })).await;
+    node.restart().await;
+    owes(&node, 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_segment_restored_from_an_older_copy_is_seen_at_the_start() {
+    let mut node = owing().await;
+    let segments = node.data_dir().join("journal");
+    let copy = segments.with_extension("copy");
+    fs::create_dir(&copy).expect("made");
+    for entry in fs::read_dir(&segments).expect("there") {
+        let entry = entry.expect("an entry");
+        fs::copy(entry.path(), copy.join(entry.file_name())).expect("copied");
+    }
+    for id in 2..5 {
+        node.invalidate(json!({ "type": "posts", "id": id })).await;
+    }
+    let before = node.get("/api/cache/versions").await.json()["version"].as_u64();
+    node.kill9().await;
+    for entry in fs::read_dir(&copy).expect("there") {
+        let entry = entry.expect("an entry");
+        fs::copy(entry.path(), segments.join(entry.file_name())).expect("restored");
+    }
+    node.restart().await;
+    node.logged("the gap", |line| line["event"] == "gap").await;
+    assert_eq!(node.mirror("127.0.0.1:1").await["backlog_widened"], true);
+    assert!(node.get("/api/cache/versions").await.json()["version"].as_u64() > before);
+}
