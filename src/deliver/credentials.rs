@@ -65,6 +65,12 @@ struct Kept {
     refresh_at: Instant,
 }
 
+impl Kept {
+    fn is_good(&self, login: &Arc<Login>) -> bool {
+        Instant::now() < self.refresh_at && Arc::ptr_eq(&self.login, login)
+    }
+}
+
 /// A token and whether this call had to log in for it.
 pub struct Obtained {
     /// The bearer token.
@@ -127,9 +133,7 @@ impl Account {
     ) -> Result<Obtained, LoginFailure> {
         let mut kept = self.token.lock().await;
         let login = self.login.get();
-        let is_good =
-            |kept: &&Kept| Instant::now() < kept.refresh_at && Arc::ptr_eq(&kept.login, &login);
-        if let Some(kept) = kept.as_ref().filter(is_good) {
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.is_good(&login)) {
             return Ok(Obtained { token: kept.token.clone(), is_fresh: false, address: None });
         }
         *kept = None;
@@ -154,6 +158,14 @@ impl Account {
         let obtained = Obtained { token: token.clone(), is_fresh, address };
         *kept = Some(Kept { login, token, refresh_at: asked_at + life.mul_f64(0.8) });
         Ok(obtained)
+    }
+
+    /// The token, where there is one that is still good.
+    pub async fn kept(&self) -> Option<Secret> {
+        let kept = self.token.lock().await;
+        let login = self.login.get();
+        let kept = kept.as_ref().filter(|kept| kept.is_good(&login));
+        kept.map(|kept| kept.token.clone())
     }
 
     /// Forgets the token after a 401, unless a newer one has taken its place.

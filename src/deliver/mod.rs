@@ -14,9 +14,11 @@ mod config;
 mod credentials;
 mod echo;
 mod forecast;
+mod hello;
 pub mod identity;
 mod limiter;
 pub mod mirror;
+mod outage;
 mod pauses;
 mod peer;
 mod ping;
@@ -25,6 +27,7 @@ mod send;
 mod signature;
 mod tell;
 mod telling;
+mod throttle;
 mod verdict;
 mod view;
 mod worker;
@@ -40,6 +43,7 @@ use tokio_util::sync::CancellationToken;
 pub use beside::EVENT_IDS;
 pub use config::{Config, Credentials, Errand, Login, LoginRequest, Means, Mint, PeerConfig};
 pub use forecast::Forecast;
+pub use hello::{Greeted, HELLO_PATH, Hello};
 pub use limiter::Limiter;
 pub use pauses::PAUSES_FILE;
 pub use ping::{Asker, Ping};
@@ -72,6 +76,7 @@ struct Shared {
     echo: Echo,
     tellings: Tellings,
     pauses: Pauses,
+    pace: outage::Pace,
 }
 
 impl Shared {
@@ -156,7 +161,9 @@ impl Delivery {
         let config = Live::new(config);
         let tellings = Tellings::default();
         let pauses = Pauses::default();
-        let shared = Shared { config, journal, transport, sender, own, echo, tellings, pauses };
+        let pace = outage::Pace::default();
+        let shared =
+            Shared { config, journal, transport, sender, own, echo, tellings, pauses, pace };
         let peers = Arc::new(Live::new(peers));
         let delivery = Self { shared: Arc::new(shared), peers, stop: Arc::default() };
         // What was held back when the last process ended is mirrored soon, not forgotten.
@@ -171,6 +178,10 @@ impl Delivery {
         let stop = self.stop.get_or_init(|| stop.clone());
         for peer in self.peers.get().iter() {
             self.start_one(peer, None, tasks, stop);
+            if peer.is_mirror() {
+                let shared = Arc::clone(&self.shared);
+                tasks.spawn(hello::announce(Arc::clone(peer), shared, stop.clone()));
+            }
         }
     }
 

@@ -17,7 +17,10 @@ use super::beside::Said;
 use super::credentials::Account;
 use super::identity::{Answered, Identity};
 use super::limiter::Limiter;
+use super::outage::Outage;
+use super::throttle::Throttle;
 use super::{Config, PeerConfig};
+use crate::support::backoff::chance;
 
 /// Addresses remembered of one peer; a balanced name shows a few.
 const ADDRESSES_MAX: usize = 16;
@@ -116,6 +119,12 @@ pub struct State {
     pub delivered: u64,
     /// Events settled without a word of them.
     pub skipped: u64,
+    /// Whether it seems to be down.
+    pub outage: Outage,
+    /// Whether it asked for a pause.
+    pub throttle: Throttle,
+    /// When it last said that it has started.
+    pub heard_hello_at: Option<Instant>,
     /// Until when its echoes are held back.
     pub echoing_until: Option<Instant>,
 }
@@ -244,6 +253,8 @@ impl Peer {
             state.last_error = None;
             state.refusals = 0;
             state.said.clear();
+            state.outage.clear();
+            state.throttle.clear();
             if state.pause != Some(Pause::Operator) {
                 state.pause = None;
             }
@@ -272,9 +283,14 @@ impl Peer {
         })
     }
 
-    /// Waits, without a failure being counted.
-    pub fn throttled(&self, wait: Duration) {
-        self.with(|state| state.not_before = Some(Instant::now() + wait));
+    /// Waits as long as the peer asked for and a growing floor at least, without a failure being
+    /// counted; gives how long.
+    pub fn throttled(&self, asked: Option<Duration>) -> Duration {
+        self.with(|state| {
+            let wait = state.throttle.note(asked, chance());
+            state.not_before = Some(Instant::now() + wait);
+            wait
+        })
     }
 
     /// Held back for its refusal of our credentials; says whether that is news.
@@ -301,6 +317,7 @@ impl Peer {
         self.with(|state| {
             state.pause = None;
             state.not_before = None;
+            state.throttle.lift();
         });
         self.wake.notify_one();
     }
@@ -312,6 +329,7 @@ impl Peer {
                 state.pause = None;
             }
             state.not_before = None;
+            state.throttle.lift();
             state.probed_at = None;
         });
         self.wake.notify_one();

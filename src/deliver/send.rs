@@ -22,8 +22,6 @@ use crate::support::Secret;
 /// A refused login is tried again after this: often enough to notice a repaired account, seldom
 /// enough not to look like an attack.
 const AUTH_RETRY: Duration = Duration::from_secs(60);
-/// A 429 without `Retry-After`.
-const THROTTLE_DEFAULT: Duration = Duration::from_secs(1);
 
 /// One request and the judgement on its answer.
 struct Reply {
@@ -150,8 +148,7 @@ impl Worker {
                 }
             }
             Verdict::Throttled(wait) => {
-                let wait = wait.unwrap_or(THROTTLE_DEFAULT);
-                self.peer.throttled(wait);
+                let wait = self.peer.throttled(*wait);
                 tell::throttled(&self.peer, backlog, wait);
             }
             Verdict::Refused(reason, wait) => {
@@ -201,8 +198,7 @@ impl Worker {
                 }
             }
             LoginFailure::Throttled(wait) => {
-                let wait = wait.unwrap_or(THROTTLE_DEFAULT).min(super::verdict::RETRY_AFTER_MAX);
-                self.peer.throttled(wait);
+                let wait = self.peer.throttled(*wait);
                 tell::throttled(&self.peer, backlog, wait);
             }
             LoginFailure::NoToken(_, wait) => self.fail(backlog, &error, *wait, None),

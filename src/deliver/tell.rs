@@ -257,6 +257,18 @@ pub(super) fn identified(peer: &Peer) {
     .emit();
 }
 
+/// A peer says that it has started.
+pub(super) fn announced(peer: &Peer) {
+    Activity {
+        event: Kind::Identity,
+        msg: "the peer has started: it is checked now",
+        peer: Some(&peer.config.name),
+        status: Some("started"),
+        ..Activity::default()
+    }
+    .emit();
+}
+
 pub(super) fn added(peer: &str) {
     Activity {
         event: Kind::Config,

@@ -20,6 +20,7 @@ mod legacy;
 mod neighbours;
 mod operators;
 mod purges;
+mod recovery;
 mod scene;
 mod stub;
 mod ways;

@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub use super::throttle::RETRY_AFTER_MAX;
 use crate::net::Answer;
-
-/// Longest `Retry-After` honoured: past an hour a forgotten header would look like a lost event.
-pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
 /// The judgement on one answer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,11 +1,14 @@
 //! A mirror as an operator sees it: `GET /api/mirrors`, `status`, `mirrors`.
 //! A snapshot: it holds no lock and promises nothing about the next moment.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use tokio::time::Instant;
 
 use super::peer::{Kind, Peer};
 use crate::journal::Journal;
+use crate::support::clock;
 
 /// One mirror. Every text is safe to show: no token, no password.
 #[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
@@ -18,7 +21,7 @@ pub struct PeerView {
     /// `unknown`, `legacy`, `cache-mirror` or `self`; of what is beside this instance, what it is:
     /// `revalidate`, `purge`, ...
     pub kind: &'static str,
-    /// `ok`, `failing`, `paused` or `self`.
+    /// `ok`, `failing`, `throttled`, `paused` or `self`.
     pub state: &'static str,
     /// `operator` or `auth`, where it is paused.
     pub paused: Option<&'static str>,
@@ -38,6 +41,8 @@ pub struct PeerView {
     pub last_error: Option<String>,
     /// Milliseconds until the next attempt, where one is scheduled.
     pub next_attempt_ms: Option<u64>,
+    /// Until when it asked to be left alone (429, or `Retry-After`), as RFC 3339.
+    pub throttled_until: Option<String>,
     /// Whether its echoes are held back.
     pub echoing: bool,
     /// Events waiting.
@@ -64,6 +69,7 @@ impl PeerView {
                 Kind::CacheMirror(identity) => Some(identity),
                 _ => None,
             };
+            let throttled = state.throttle.left(now);
             let wait = state.not_before.filter(|at| *at > now).map(|at| at - now);
             Self {
                 name: peer.config.name.clone(),
@@ -72,11 +78,12 @@ impl PeerView {
                     (Kind::Oneself, _) | (_, None) => state.kind.as_str(),
                     (_, Some(neighbour)) => neighbour.kind(),
                 },
-                state: match (&state.kind, state.pause, state.failures) {
+                state: match (&state.kind, state.pause, throttled, state.failures) {
                     (Kind::Oneself, ..) => "self",
-                    (_, Some(_), _) => "paused",
-                    (_, None, 1..) => "failing",
-                    (_, None, 0) => "ok",
+                    (_, Some(_), ..) => "paused",
+                    (_, None, _, 1..) => "failing",
+                    (_, None, Some(_), 0) => "throttled",
+                    (_, None, None, 0) => "ok",
                 },
                 paused: state.pause.map(super::peer::Pause::as_str),
                 instance: identity.map(|identity| identity.instance.clone()),
@@ -87,6 +94,7 @@ impl PeerView {
                 failures: state.failures,
                 last_error: state.last_error.clone(),
                 next_attempt_ms: wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(0)),
+                throttled_until: throttled.map(until),
                 echoing: state.echoing_until.is_some_and(|until| until > now),
                 backlog_events: backlog.events,
                 backlog_oldest_ms: backlog.oldest_at_ms,
@@ -97,4 +105,10 @@ impl PeerView {
             }
         })
     }
+}
+
+/// The end of a wait on the wall clock, for people.
+fn until(wait: Duration) -> String {
+    let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    clock::rfc3339(clock::wall_ms().saturating_add(ms))
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::mirror::batch_body;
 use super::peer::{Kind, Pause, Peer};
 use super::telling::Telling;
-use super::{Shared, tell};
+use super::{Shared, outage, tell};
 use crate::domain::{Demand, Selectors};
 use crate::journal::{Backlog, Limits};
 use crate::net::Transport;
@@ -98,6 +98,9 @@ impl Worker {
 
     /// One attempt to empty the backlog, or its first batch.
     async fn attempt(&self) {
+        if !self.is_worth_trying().await {
+            return;
+        }
         let is_unknown = matches!(self.peer.kind(), Kind::Unknown);
         if is_unknown && self.peer.config.errand.is_probed() && !self.probe_before_sending().await {
             return;
@@ -201,7 +204,9 @@ impl Worker {
         least: Option<Duration>,
         status: Option<u64>,
     ) {
-        let Setback { attempt, wait, opens } = self.setback(error, least);
+        let is_cache_mirror = matches!(self.peer.kind(), Kind::CacheMirror(_));
+        let is_outage = outage::is_outage(status, is_cache_mirror);
+        let Setback { attempt, wait, opens } = self.setback(error, least, is_outage);
         tell::failed(&self.peer, backlog, attempt, status, error, wait);
         if opens {
             tell::breaker(&self.peer, "open");
@@ -209,10 +214,15 @@ impl Worker {
     }
 
     /// The same, told by somebody else.
-    pub(super) fn setback(&self, error: &str, least: Option<Duration>) -> Setback {
+    pub(super) fn setback(&self, error: &str, least: Option<Duration>, is_outage: bool) -> Setback {
         let config = self.shared.config.get();
-        let failures = self.peer.with(|state| state.failures) + 1;
-        let wait = config.backoff.wait(failures, chance()).max(least.unwrap_or_default());
+        let wait = self.peer.with(|state| {
+            let failures = state.failures.saturating_add(1);
+            let wait = state.outage.failed(&config.backoff, failures, is_outage, chance());
+            // Even a pause of no length is asked for.
+            let least = least.map(|asked| state.throttle.note(Some(asked), chance()));
+            wait.max(least.unwrap_or_default())
+        });
         let (attempt, opens) = self.peer.failed(error, wait, config.breaker_failures);
         Setback { attempt, wait, opens }
     }

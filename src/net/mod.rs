@@ -4,6 +4,7 @@
 //! This room knows no cache, no peer and no journal.
 
 mod addresses;
+mod http_date;
 mod network;
 mod pinned;
 mod tls;

@@ -12,12 +12,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
-use reqwest::header::{CONTENT_LENGTH, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Client, ClientBuilder, Method};
 use rustls::pki_types::CertificateDer;
 use url::Url;
 
 use super::addresses::{CheckedResolver, is_forbidden};
+use super::http_date::{date_ms, retry_after};
 use super::pinned::{Names, Pinned, SystemNames};
 use super::tls::{ClientError, builder_with, roots, tls};
 use super::transport::{Answer, Failure, FailureKind, Outgoing, Transport};
@@ -308,20 +309,4 @@ fn media_type(headers: &HeaderMap) -> Option<String> {
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
-}
-
-fn date_ms(headers: &HeaderMap) -> Option<u64> {
-    let date = jiff::fmt::rfc2822::parse(headers.get(DATE)?.to_str().ok()?.trim()).ok()?;
-    u64::try_from(date.timestamp().as_millisecond()).ok()
-}
-
-/// RFC 9110 section 10.2.3: seconds, or an HTTP date.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(reqwest::header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = jiff::fmt::rfc2822::parse(value).ok()?;
-    let wait = date.timestamp().as_second() - jiff::Timestamp::now().as_second();
-    Some(Duration::from_secs(u64::try_from(wait).unwrap_or(0)))
 }

@@ -32,7 +32,7 @@ pub struct Answer {
     pub status: u16,
     /// `Content-Type`, lower-cased, without parameters.
     pub content_type: Option<String>,
-    /// `Retry-After` in seconds, or as a date, counted from now.
+    /// `Retry-After` in seconds, or as a date, counted from the answer's own `Date`.
     pub retry_after: Option<Duration>,
     /// `Location`: where a redirect points, as it was written.
     pub location: Option<String>,
@@ -63,6 +63,7 @@ pub enum FailureKind {
     Truncated,
     TooLarge,
     Address,
+    Unavailable,
     Other,
 }
 
@@ -75,6 +76,7 @@ impl FailureKind {
             Self::Truncated => "truncated",
             Self::TooLarge => "too_large",
             Self::Address => "address",
+            Self::Unavailable => "unavailable",
             Self::Other => "other",
         }
     }

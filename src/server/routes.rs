@@ -101,6 +101,7 @@ fn routes() -> Vec<Route> {
         OPTIONS "/api/stream"                      Nothing    api::stream::preflight;
         POST   "/api/stream/ticket"                Read       api::stream::ticket;
         GET    "/_cache-mirror/identity"           Nothing    api::identity::get;
+        POST   "/_cache-mirror/hello"              Invalidate api::identity::hello;
         GET    "/healthz"                          Nothing    api::identity::healthy;
         HEAD   "/healthz"                          Nothing    api::identity::healthy;
         GET    "/readyz"                           Nothing    api::identity::ready;

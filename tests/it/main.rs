@@ -25,6 +25,7 @@ mod pace;
 mod parts;
 mod purge;
 mod purge_cdn;
+mod recovery;
 mod reload;
 mod revalidate;
 mod schedules;

@@ -209,6 +209,12 @@ fn waiting(destination: &Value, now_ms: u64) -> Vec<Check> {
             let remedy = refused(&text("last_error"), &text("kind"), &retry);
             found.push(Check::fail(&check, detail, remedy));
         }
+        ("throttled", _) => {
+            let detail =
+                format!("it asked to be left alone until {}; {waits}", text("throttled_until"));
+            let remedy = format!("raise its limit, or lower ours for it; or {retry}");
+            found.push(Check::warn(&check, detail, remedy));
+        }
         _ if events > 0 && age_ms > BACKLOG_AGE_MS_MAX => {
             let rate = &destination["rate_per_second"];
             let detail = format!("{waits}, limited to {rate}/s");

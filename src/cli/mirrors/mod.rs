@@ -207,6 +207,10 @@ fn hints(name: &str, state: &str, mirror: &Value) -> Vec<String> {
             ),
             format!("(use \"cache-mirror mirrors retry {name}\" to try now)"),
         ],
+        ("throttled", _) => vec![
+            format!("asked to be left alone until {}", print::text(mirror, "throttled_until")),
+            format!("(use \"cache-mirror mirrors retry {name}\" to try now)"),
+        ],
         ("ok", _) if mirror["kind"] == "unknown" => {
             vec![format!("not reached yet (use \"cache-mirror mirrors ping {name}\")")]
         }

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use super::notice::Notice;
 use super::{Config, Webhook};
 use crate::deliver::Signer;
+use crate::deliver::throttle;
 use crate::deliver::worker::VIA;
 use crate::net::{Answer, Outgoing, Transport};
 use crate::support::backoff::{Backoff, chance};
@@ -32,8 +33,8 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 enum Refusal {
     /// It never will be.
     Final(String),
-    /// Another try may help, after this at least.
-    Passing(String, Duration),
+    /// Another try may help, after the wait that it asked for, if it did.
+    Passing(String, Option<Duration>),
 }
 
 /// Brings messages.
@@ -62,8 +63,10 @@ impl Messenger {
             let Some(webhook) = webhook else { return };
             match self.post(&webhook, signer.as_ref(), notice).await {
                 Ok(status) => return notice.tell_sent(attempt, status),
-                Err(Refusal::Passing(_, least)) if attempt < TRIES_MAX => {
-                    tokio::time::sleep(BACKOFF.wait(attempt, chance()).max(least)).await;
+                Err(Refusal::Passing(_, asked)) if attempt < TRIES_MAX => {
+                    let least = asked.map(|asked| throttle::least(Some(asked), attempt, chance()));
+                    let wait = BACKOFF.wait(attempt, chance()).max(least.unwrap_or_default());
+                    tokio::time::sleep(wait).await;
                 }
                 Err(Refusal::Final(error) | Refusal::Passing(error, _)) => {
                     return notice.tell_unsent(&error, attempt);
@@ -92,7 +95,7 @@ impl Messenger {
         let answer = self.transport.send(request).await.map_err(|failure| {
             // The library's words may hold the URL, and the URL may be the secret.
             let error = format!("{}: {}", webhook.host(), failure.kind.as_str());
-            Refusal::Passing(error, Duration::ZERO)
+            Refusal::Passing(error, None)
         })?;
         judge(webhook, &answer)
     }
@@ -100,10 +103,11 @@ impl Messenger {
 
 fn judge(webhook: &Webhook, answer: &Answer) -> Result<u16, Refusal> {
     let error = format!("{}: http {}", webhook.host(), answer.status);
-    let least = answer.retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
+    let asked = answer.retry_after.or((answer.status == 429).then_some(Duration::ZERO));
+    let asked = asked.map(|asked| asked.min(RETRY_AFTER_MAX));
     match answer.status {
         200..=299 => Ok(answer.status),
-        408 | 425 | 429 | 500..=599 => Err(Refusal::Passing(error, least)),
+        408 | 425 | 429 | 500..=599 => Err(Refusal::Passing(error, asked)),
         _ => Err(Refusal::Final(error)),
     }
 }

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::tell::{self, Again, Tried};
 use super::{Call, Neighbour};
+use crate::deliver::outage;
 use crate::deliver::peer::Kind;
 use crate::deliver::tell as lines;
 use crate::deliver::verdict::Verdict;
@@ -26,9 +27,6 @@ use crate::domain::Event;
 use crate::journal::{Backlog, Limits};
 use crate::net::{Failure, Outgoing};
 use crate::support::clock;
-
-/// A 429 without `Retry-After`.
-const THROTTLE_DEFAULT: Duration = Duration::from_secs(1);
 
 /// Statuses of those who do not take what they were told, however often they are told it.
 const MALFORMED: [u16; 5] = [400, 413, 414, 422, 431];
@@ -243,7 +241,7 @@ impl Worker {
             match &one.verdict {
                 Verdict::Acknowledged => continue,
                 Verdict::Throttled(asked) => {
-                    throttled = throttled.max(Some(asked.unwrap_or(THROTTLE_DEFAULT)));
+                    throttled = throttled.max(Some(asked.unwrap_or_default()));
                     continue;
                 }
                 Verdict::Refused(_, asked) => {
@@ -266,7 +264,8 @@ impl Worker {
             if let Some(earlier) = earlier {
                 return (false, earlier);
             }
-            let setback = self.setback(&errors.join("; "), wait.max(throttled));
+            let is_outage = self.is_outage(tried);
+            let setback = self.setback(&errors.join("; "), wait.max(throttled), is_outage);
             (setback.opens, Again { attempt: setback.attempt, wait: setback.wait })
         });
         let events = round.backlog.events.len() as u64 + round.backlog.merged_count;
@@ -282,7 +281,7 @@ impl Worker {
             );
         }
         if let (Some(wait), None) = (throttled, again) {
-            self.peer.throttled(wait);
+            let wait = self.peer.throttled(Some(wait));
             lines::throttled(&self.peer, round.backlog, wait);
         }
         if again.is_some_and(|(opens, _)| opens) {
@@ -293,6 +292,20 @@ impl Worker {
             (Some((_, again)), None) if is_about_the_words(tried) => Concluded::Refused(again),
             _ => Concluded::Later,
         }
+    }
+}
+
+impl Worker {
+    /// Whether all that failed points to an outage. A cache or an API that answers 503 is not
+    /// checked before it is called again, so it is left alone for longer.
+    fn is_outage(&self, tried: &[Tried]) -> bool {
+        let is_probed = self.peer.config.errand.is_probed();
+        let failed = tried.iter().filter(|one| one.error().is_some());
+        let mut statuses = failed.map(|one| one.answer.as_ref().map(|it| u64::from(it.status)));
+        statuses.all(|status| match status {
+            Some(_) if !is_probed => false,
+            status => outage::is_outage(status, false),
+        })
     }
 }
 

@@ -99,7 +99,8 @@ async fn a_throttle_is_waited_for_and_no_failure() {
         let event = scene.tell(whole("posts")).await;
         scene.until("the ninth pause", |scene| scene.sends().len() == 9).await;
         let view = scene.view();
-        assert_eq!((view.failures, view.state, view.breaker), (0, "ok", "closed"));
+        assert_eq!((view.failures, view.state, view.breaker), (0, "throttled", "closed"));
+        assert!(view.throttled_until.is_some());
         assert_eq!(scene.status(&event), Status::Queued);
         scene.delivered().await;
         let sends = scene.sends();
@@ -182,4 +183,30 @@ async fn a_peer_that_hangs_delays_nobody() {
     }
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
     assert!(!scene.is_delivered("c"));
+}
+
+/// A mirror that says "now" and means "no" is not called in a loop: by deliveries, logins, or
+/// through a failure that names no wait.
+#[tokio::test(start_paused = true)]
+async fn a_pause_of_no_length_is_no_storm() {
+    for (refusing, status) in [(What::Invalidate, 429), (What::Invalidate, 503), (What::Login, 429)]
+    {
+        let scene = Scene::with(move |asked| match asked.what == refusing {
+            true => {
+                let now = Some(Duration::ZERO);
+                Reaction::Answer(crate::net::Answer { retry_after: now, ..answer(status, "", "") })
+            }
+            false => good_mirror(asked),
+        });
+        scene.tell(whole("posts")).await;
+        let count = |scene: &Scene| scene.peers.asked("b", refusing).len();
+        scene.until("it begins", |scene| count(scene) > 0).await;
+        // What is measured is a rate, not an event.
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!((4..=8).contains(&count(&scene)), "{} calls in a minute", count(&scene));
+        let view = scene.view();
+        let state = if status == 429 { "throttled" } else { "failing" };
+        assert_eq!(view.state, state);
+        assert!(view.throttled_until.is_some());
+    }
 }

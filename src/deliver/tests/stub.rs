@@ -71,6 +71,8 @@ pub struct Stub {
     asked: Mutex<Vec<Asked>>,
     counts: Mutex<BTreeMap<(String, What), usize>>,
     addresses: Vec<SocketAddr>,
+    /// Where it was said that we have started.
+    pub hellos: Mutex<Vec<Url>>,
 }
 
 impl Stub {
@@ -80,6 +82,7 @@ impl Stub {
             asked: Mutex::default(),
             counts: Mutex::default(),
             addresses: vec![],
+            hellos: Mutex::default(),
         }
     }
 
@@ -156,6 +159,10 @@ impl Stub {
     ) -> BoxFuture<'_, Result<Answer, Failure>> {
         Box::pin(async move {
             let fail = |kind| Err(Failure { kind, cause: "as the script says".into() });
+            if request.url.path() == crate::deliver::HELLO_PATH {
+                self.hellos.lock().push(request.url.clone());
+                return Ok(answer(404, "", ""));
+            }
             match (self.script)(&self.note(&request, to)) {
                 Reaction::Answer(answer) => Ok(answer),
                 Reaction::Fail(kind) => fail(kind),

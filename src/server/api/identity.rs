@@ -1,5 +1,6 @@
-//! Who we are, and whether we are well.
-//! Open without credentials: it tells nothing that an operator would hide, and asks no peer.
+//! Who we are, whether we are well, and a peer that says it has started.
+//! All but the last is open without credentials: it tells nothing that an operator would hide, and
+//! asks no peer.
 
 use std::sync::Arc;
 
@@ -10,13 +11,17 @@ use super::answers::Health;
 use crate::deliver::identity::{
     Identity, NONCE_BYTES_MAX, PROTOCOL, Paths, REVALIDATE, SecretCheck,
 };
-use crate::deliver::{INVALIDATE_PATH, LOGIN_PATH};
+use crate::deliver::{Greeted, Hello, INVALIDATE_PATH, LOGIN_PATH};
 use crate::domain::Role;
 use crate::gate::Rejected;
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Handled, Problem, json_answer};
 
+/// Longest name of an instance that is looked at.
+const INSTANCE_BYTES_MAX: usize = 255;
+/// Its body is one flat object.
+const HELLO_DEPTH_MAX: usize = 4;
 /// What this version understands beyond the legacy form.
 const FEATURES: &[&str] = &["batch", "cascade", "soft", "tags", "paths", "keys", "patterns"];
 
@@ -66,6 +71,20 @@ async fn compare(
     gate.check_rate(&who)?;
     let secrets = control.pipeline.delivery.revalidate_secrets();
     Ok(SecretCheck::of(&secrets, nonce))
+}
+
+/// `POST /_cache-mirror/hello`: a peer has started. What it says is only a reason to look again at
+/// a destination that is configured here.
+pub async fn hello(control: Arc<Control>, mut call: Call) -> Handled {
+    let json = call.read_json(&control.config, HELLO_DEPTH_MAX).await?;
+    let hello: Hello = serde_json::from_slice(&json)
+        .map_err(|_| Problem::bad_request("bad_json", "instance: expected a text"))?;
+    if hello.instance.is_empty() || hello.instance.len() > INSTANCE_BYTES_MAX {
+        let detail = format!("instance: 1 to {INSTANCE_BYTES_MAX} bytes");
+        return Err(Problem::bad_request("bad_instance", detail));
+    }
+    let checked = control.pipeline.delivery.greet(&hello.instance);
+    Ok(json_answer(StatusCode::ACCEPTED, &Greeted { checked }))
 }
 
 /// `GET /healthz`: this process answers.

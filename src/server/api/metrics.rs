@@ -88,6 +88,7 @@ fn journal(control: &Control, to: &mut Registry) {
 fn backlogs(mirrors: &[PeerView], to: &mut Registry) {
     let waiting = PerPeer::<i64, std::sync::atomic::AtomicI64>::default();
     let oldest = PerPeer::<f64, AtomicU64>::default();
+    let throttled = PerPeer::<f64, AtomicU64>::default();
     let now = clock::wall_ms();
     for mirror in mirrors {
         let labels = [("peer", mirror.name.clone())];
@@ -95,10 +96,14 @@ fn backlogs(mirrors: &[PeerView], to: &mut Registry) {
         waiting.get_or_create(&labels).set(events);
         let age_ms = mirror.backlog_oldest_ms.map_or(0, |at| now.saturating_sub(at));
         oldest.get_or_create(&labels).set(age_ms as f64 / 1e3);
+        let left_ms = mirror.next_attempt_ms.filter(|_| mirror.throttled_until.is_some());
+        throttled.get_or_create(&labels).set(left_ms.unwrap_or(0) as f64 / 1e3);
     }
     to.register("backlog_events", "Events that wait for a peer", waiting);
     let what = "Since the acceptance of the oldest event that waits";
     to.register_with_unit("backlog_oldest", what, Unit::Seconds, oldest);
+    let what = "Until the peer may be called again, where it asked for a pause";
+    to.register_with_unit("throttled", what, Unit::Seconds, throttled);
 }
 
 fn count(to: &mut Registry, name: &str, what: &str, value: u64) {

@@ -54,6 +54,7 @@ function update(row, one) {
     ["Oldest", oldest && one.backlog_events ? span(now() - oldest) : null],
     ["Failures", one.failures ? `${count(one.failures)} in a row` : null],
     ["Next attempt", one.next_attempt_ms ? `in ${span(one.next_attempt_ms + 999)}` : null],
+    ["Asked to wait", one.throttled_until ? `until ${one.throttled_until}` : null],
     ["Delivered", count(one.delivered)],
     ["Limit", `${count(one.rate_per_second)}/s, burst ${count(one.burst)}`],
     ["Echo", one.echoing ? "held back" : null],

@@ -28,7 +28,7 @@ export function badge(node, word, kind) {
 
 const KINDS = {
   ok: "good", delivered: "good", active: "good", self: "", skipped: "", queued: "",
-  failing: "bad", failed: "bad", paused: "warn",
+  failing: "bad", failed: "bad", paused: "warn", throttled: "warn",
 };
 export const kindOf = (word) => KINDS[word] ?? "";
 

@@ -6,6 +6,7 @@ use schemars::SchemaGenerator;
 use serde_json::json;
 
 use super::operation::Operation;
+use crate::deliver::Greeted;
 use crate::deliver::identity::Identity;
 use crate::server::api::answers::{Health, LoggedIn, Reloaded, Ticket};
 
@@ -20,6 +21,7 @@ pub fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
         ticket(types),
         reload(types),
         identity(types),
+        hello(types),
         healthy(Method::GET, "healthz", types),
         healthy(Method::HEAD, "healthz_head", types),
         ready(Method::GET, "readyz", types),
@@ -162,6 +164,19 @@ fn identity(types: &mut SchemaGenerator) -> Operation {
         .problem(401, &["invalid_credentials", "unauthenticated"])
         .problem(403, &["forbidden"])
         .problem(429, &["too_many_requests"])
+}
+
+fn hello(types: &mut SchemaGenerator) -> Operation {
+    let example = json!({ "instance": "eu-2" });
+    let summary = "A peer says that it has started";
+    Operation::new(Method::POST, "/_cache-mirror/hello", "hello", summary)
+        .words(
+            "The mirror with that name is checked now, at most once in 5 s, and gets what it is \
+             owed. Nothing depends on the call (docs/PROTOCOL.md).",
+        )
+        .json("Hello", true, &[("An instance has started", example)])
+        .gives(202, "How many destinations are checked", types.subschema_for::<Greeted>())
+        .problem(400, &["bad_json", "bad_instance"])
 }
 
 fn healthy(method: Method, id: &'static str, types: &mut SchemaGenerator) -> Operation {

@@ -11,6 +11,7 @@ pub fn schemas() -> Map<String, Value> {
         ("Selector", selector()),
         ("Clear", clear()),
         ("Login", login()),
+        ("Hello", hello()),
         ("Limit", limit()),
         ("Revalidation", revalidation()),
         ("Group", group()),
@@ -126,6 +127,16 @@ fn login() -> Value {
         "type": "object",
         "properties": { "email": text, "password": text },
         "required": ["email", "password"],
+    })
+}
+
+fn hello() -> Value {
+    let text = json!({ "type": "string", "minLength": 1, "maxLength": 255 });
+    json!({
+        "description": "Who has started; further members are ignored.",
+        "type": "object",
+        "properties": { "instance": text },
+        "required": ["instance"],
     })
 }
 
