@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use parking_lot::Mutex;
-use tokio::time::Instant;
+
+use crate::support::boot::Deadline;
 
 /// Life of a ticket.
 const LIFE: Duration = Duration::from_secs(60);
@@ -16,7 +17,7 @@ const TICKETS_MAX: usize = 10_000;
 /// Tickets given out and not used yet.
 #[derive(Default)]
 pub struct Tickets {
-    outstanding: Mutex<(HashMap<String, Instant>, VecDeque<String>)>,
+    outstanding: Mutex<(HashMap<String, Deadline>, VecDeque<String>)>,
 }
 
 impl Tickets {
@@ -27,7 +28,7 @@ impl Tickets {
         let ticket = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
         let mut guard = self.outstanding.lock();
         let (map, order) = &mut *guard;
-        map.insert(ticket.clone(), Instant::now() + LIFE);
+        map.insert(ticket.clone(), Deadline::after(LIFE));
         order.push_back(ticket.clone());
         while order.len() > TICKETS_MAX {
             if let Some(oldest) = order.pop_front() {
@@ -40,7 +41,7 @@ impl Tickets {
     /// Takes a ticket: true once, and only within its life.
     pub fn redeem(&self, ticket: &str) -> bool {
         let until = self.outstanding.lock().0.remove(ticket);
-        until.is_some_and(|until| Instant::now() < until)
+        until.is_some_and(|until| !until.is_over())
     }
 }
 

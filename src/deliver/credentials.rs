@@ -20,6 +20,7 @@ use url::Url;
 use super::verdict::RETRY_AFTER_MAX;
 use super::{Credentials, Login, LoginRequest, Means, Mint};
 use crate::net::{Failure, Outgoing, Transport};
+use crate::support::boot::{Deadline, since_boot};
 use crate::support::{Live, Secret};
 
 /// Life assumed where the answer names none: short, because a 401 costs only one more login.
@@ -62,12 +63,12 @@ struct Kept {
     /// What it was got with: a token of another account is none.
     login: Arc<Login>,
     token: Secret,
-    refresh_at: Instant,
+    refresh: Deadline,
 }
 
 impl Kept {
     fn is_good(&self, login: &Arc<Login>) -> bool {
-        Instant::now() < self.refresh_at && Arc::ptr_eq(&self.login, login)
+        !self.refresh.is_over() && Arc::ptr_eq(&self.login, login)
     }
 }
 
@@ -137,7 +138,8 @@ impl Account {
             return Ok(Obtained { token: kept.token.clone(), is_fresh: false, address: None });
         }
         *kept = None;
-        let asked_at = Instant::now();
+        // Lives count from the question: the peer may have made the token when it got that.
+        let (asked_at, asked_boot) = (Instant::now(), since_boot());
         let (token, life, address) = match &login.means {
             Means::Bearer(token) => (token.clone(), LIFE_MAX, None),
             Means::SelfSigned { audience } => {
@@ -156,7 +158,8 @@ impl Account {
         };
         let is_fresh = !matches!(login.means, Means::Bearer(_));
         let obtained = Obtained { token: token.clone(), is_fresh, address };
-        *kept = Some(Kept { login, token, refresh_at: asked_at + life.mul_f64(0.8) });
+        let refresh = Deadline::from(asked_at, asked_boot, life.mul_f64(0.8));
+        *kept = Some(Kept { login, token, refresh });
         Ok(obtained)
     }
 

@@ -25,6 +25,7 @@ mod ping;
 mod probe;
 mod send;
 mod signature;
+mod skew;
 mod tell;
 mod telling;
 mod throttle;
@@ -195,7 +196,10 @@ impl Delivery {
         stop: &CancellationToken,
     ) {
         let stop = peer.stop.get_or_init(|| stop.child_token()).clone();
-        let worker = Worker { peer: Arc::clone(peer), shared: Arc::clone(&self.shared), stop };
+        let transport = Arc::clone(&self.shared.transport);
+        let over = skew::Watched::new(transport, Arc::clone(peer));
+        let worker =
+            Worker { peer: Arc::clone(peer), shared: Arc::clone(&self.shared), stop, over };
         let ended = peer.ended.clone().drop_guard();
         tasks.spawn(async move {
             let _ended = ended;

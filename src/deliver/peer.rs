@@ -18,6 +18,7 @@ use super::credentials::Account;
 use super::identity::{Answered, Identity};
 use super::limiter::Limiter;
 use super::outage::Outage;
+use super::skew::Skew;
 use super::throttle::Throttle;
 use super::{Config, PeerConfig};
 use crate::support::backoff::chance;
@@ -121,6 +122,8 @@ pub struct State {
     pub skipped: u64,
     /// Whether it seems to be down.
     pub outage: Outage,
+    /// How its clock differs from ours.
+    pub skew: Skew,
     /// Whether it asked for a pause.
     pub throttle: Throttle,
     /// When it last said that it has started.

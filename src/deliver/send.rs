@@ -142,9 +142,9 @@ impl Worker {
                 return Ended::Acknowledged;
             }
             Verdict::Unauthorized => {
-                let error = "401 with a fresh token";
-                if self.peer.refused_credentials(Pause::Auth, error, Some(AUTH_RETRY)) {
-                    tell::paused(&self.peer, backlog, error);
+                let error = self.naming_the_clock("401 with a fresh token");
+                if self.peer.refused_credentials(Pause::Auth, &error, Some(AUTH_RETRY)) {
+                    tell::paused(&self.peer, backlog, &error);
                 }
             }
             Verdict::Throttled(wait) => {
@@ -184,6 +184,13 @@ impl Worker {
         Ok(obtained.token)
     }
 
+    /// Why our credentials are refused: a token that is not valid yet, or no more, is refused like
+    /// one that is forged.
+    fn naming_the_clock(&self, error: &str) -> String {
+        let clock = self.peer.with(|state| state.skew.words());
+        clock.map_or_else(|| error.to_owned(), |clock| format!("{error}; {clock}"))
+    }
+
     fn login_failed(&self, backlog: &Backlog, failure: &LoginFailure) {
         let error = failure.to_string();
         match failure {
@@ -193,6 +200,7 @@ impl Worker {
                 }
             }
             LoginFailure::Refused(_) => {
+                let error = self.naming_the_clock(&error);
                 if self.peer.refused_credentials(Pause::Auth, &error, Some(AUTH_RETRY)) {
                     tell::paused(&self.peer, backlog, &error);
                 }

@@ -126,7 +126,12 @@ pub(super) fn paused(peer: &Peer, backlog: &Backlog, error: &str) {
     let line = Activity {
         level: Level::Error,
         event: Kind::Mirror,
-        msg: "mirror paused: its credentials do not work; nothing is lost",
+        msg: match peer.with(|state| state.skew.words()) {
+            None => "mirror paused: its credentials do not work; nothing is lost",
+            Some(_) => {
+                "mirror paused: it refuses our token, and the clocks differ; nothing is lost"
+            }
+        },
         status: Some(Status::Paused.as_str()),
         reason: Some("auth"),
         error: Some(error),
@@ -252,6 +257,20 @@ pub(super) fn identified(peer: &Peer) {
         peer: Some(&peer.config.name),
         status: Some(kind.as_str()),
         reason: is_oneself.then_some("self"),
+        ..Activity::default()
+    }
+    .emit();
+}
+
+/// Its clock and ours differ so much that tokens may be refused.
+pub(super) fn skewed(peer: &Peer) {
+    let words = peer.with(|state| state.skew.words()).unwrap_or_default();
+    Activity {
+        level: Level::Warn,
+        event: Kind::Identity,
+        msg: &format!("{words}: signed tokens may be refused; let NTP set both clocks"),
+        peer: Some(&peer.config.name),
+        status: Some("clock"),
         ..Activity::default()
     }
     .emit();

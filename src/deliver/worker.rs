@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::mirror::batch_body;
 use super::peer::{Kind, Pause, Peer};
+use super::skew::Watched;
 use super::telling::Telling;
 use super::{Shared, outage, tell};
 use crate::domain::{Demand, Selectors};
@@ -34,6 +35,7 @@ pub struct Worker {
     pub(super) peer: Arc<Peer>,
     pub(super) shared: Arc<Shared>,
     pub(super) stop: CancellationToken,
+    pub(super) over: Watched,
 }
 
 /// How an attempt ended, for the loop.
@@ -229,6 +231,6 @@ impl Worker {
 
     /// The way to this peer.
     pub(super) fn transport(&self) -> &dyn Transport {
-        self.shared.transport_to(&self.peer)
+        &self.over
     }
 }

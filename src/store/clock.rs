@@ -3,7 +3,9 @@
 //! Lives and windows are measured on it, never on the wall clock, which may jump. It says nothing
 //! about the order of fills and invalidations; generations do.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::support::boot::since_boot;
 
 /// Milliseconds since some fixed moment; never goes back.
 pub trait MonotonicClock: Send + Sync {
@@ -11,19 +13,19 @@ pub trait MonotonicClock: Send + Sync {
     fn now_ms(&self) -> u64;
 }
 
-/// The process clock.
+/// The process clock. It goes on while the machine sleeps, as entries grow old then too.
 #[derive(Debug)]
-pub struct ProcessClock(Instant);
+pub struct ProcessClock(Duration);
 
 impl Default for ProcessClock {
     fn default() -> Self {
-        Self(Instant::now())
+        Self(since_boot())
     }
 }
 
 impl MonotonicClock for ProcessClock {
     fn now_ms(&self) -> u64 {
-        millis(self.0.elapsed())
+        millis(since_boot().saturating_sub(self.0))
     }
 }
 

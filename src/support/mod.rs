@@ -2,6 +2,7 @@
 //! Each is a subject with a name; what fits nowhere does not fit here either.
 
 pub mod backoff;
+pub mod boot;
 pub mod clock;
 pub mod duration;
 pub mod finish;

@@ -201,7 +201,10 @@ fn waiting(destination: &Value, now_ms: u64) -> Vec<Check> {
         }
         ("paused", _) => {
             let detail = format!("its login does not work ({}), {waits}", text("last_error"));
-            let remedy = format!("set SERVICE_EMAIL and SERVICE_PASSWORD, then {retry}");
+            let remedy = match text("last_error").contains("the clock of this host") {
+                true => format!("let NTP set the clocks of both hosts, then {retry}"),
+                false => format!("set SERVICE_EMAIL and SERVICE_PASSWORD, then {retry}"),
+            };
             found.push(Check::fail(&check, detail, remedy));
         }
         ("failing", _) => {

@@ -194,6 +194,11 @@ fn hints(name: &str, state: &str, mirror: &Value) -> Vec<String> {
             "held back by an operator; the journal keeps everything".to_owned(),
             format!("(use \"cache-mirror mirrors resume {name}\")"),
         ],
+        ("paused", _) if error.contains("the clock of this host") => vec![
+            format!("it refuses our token: {error}"),
+            "(let NTP set the clocks of both hosts, then".to_owned(),
+            format!(" use \"cache-mirror mirrors retry {name}\")"),
+        ],
         ("paused", _) => vec![
             format!("its credentials do not work: {error}"),
             "(check SERVICE_EMAIL and SERVICE_PASSWORD, then".to_owned(),

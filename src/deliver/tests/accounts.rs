@@ -159,3 +159,26 @@ async fn a_login_server_that_is_unwell_is_given_the_time_it_asks_for() {
     let logins = scene.peers.asked("b", What::Login);
     assert!(logins[2].at - logins[1].at >= Duration::from_secs(30));
 }
+
+/// A refusal whose answer shows another time names the clock, for every way to a token.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_by_a_host_with_another_clock_names_the_clock() {
+    let late = crate::support::clock::wall_ms() + 602_000;
+    let dated = move |status| {
+        let refusal = answer(status, "", "");
+        Reaction::Answer(crate::net::Answer { date_ms: Some(late), ..refusal })
+    };
+    let bearer = Login { credentials: None, means: Means::Bearer(Secret::new("given")) };
+    let ways =
+        [(peer("b"), What::Login), (PeerConfig { login: bearer, ..peer("b") }, What::Invalidate)];
+    for (peer, refusing) in ways {
+        let scene = Scene::of(config(vec![peer]), move |asked| match asked.what == refusing {
+            true => dated(401),
+            false => good_mirror(asked),
+        });
+        let event = scene.tell(whole("posts")).await;
+        scene.until("the pause", |scene| scene.status(&event) == Status::Paused).await;
+        let error = scene.view().last_error.expect("one");
+        assert!(error.contains("the clock of this host and of the peer differ by 60"), "{error}");
+    }
+}
