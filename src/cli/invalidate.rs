@@ -12,6 +12,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::connect::ConnectArgs;
+use super::consent::Consent;
 use super::print::{self, BAD, BOLD, DIM, GOOD, WARN, styled};
 use super::selection::Selection;
 use super::{Exit, client, progress};
@@ -25,7 +26,7 @@ Examples:
   cache-mirror invalidate posts --dry-run          what would be cleared, and where
   cache-mirror invalidate posts/42 --wait all --timeout 5s
   cache-mirror invalidate products/7 --changed slug --field slug=red-shoe
-  cache-mirror invalidate --all --no-mirror        everything, on this instance only";
+  cache-mirror invalidate --all --yes              everything, here and at every mirror";
 
 /// Wait where `--timeout` is not given, as the server has it.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
@@ -44,6 +45,8 @@ pub struct Args {
     /// Tell what would happen, and do nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    consent: Consent,
     /// Until so many mirrors have acknowledged: local, any, all or a number
     #[arg(long, value_name = "WHO", value_parser = parse_wait)]
     wait: Option<String>,
@@ -88,6 +91,12 @@ fn parse_timeout(text: &str) -> Result<Duration, String> {
 /// Sends the invalidation and tells what became of it.
 pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     let body = body(args)?;
+    if args.selection.is_all() && !args.dry_run {
+        args.consent.ask(match args.no_mirror {
+            true => "Clear everything on this instance?",
+            false => "Clear everything on this instance, its mirrors, sites and caches?",
+        })?;
+    }
     let timeout = args.timeout.unwrap_or(TIMEOUT_DEFAULT);
     let client = args.connect.client(timeout)?;
     let path = match &args.wait {

@@ -7,6 +7,7 @@ mod client;
 mod completions;
 mod config;
 mod connect;
+mod consent;
 mod demo;
 mod doctor;
 mod events;

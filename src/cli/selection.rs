@@ -25,12 +25,17 @@ pub struct Selection {
     /// Entries whose key matches this glob
     #[arg(long, value_name = "GLOB")]
     pattern: Vec<String>,
-    /// Everything
-    #[arg(long)]
+    /// Everything; beside other selectors it is refused
+    #[arg(long, conflicts_with_all = ["targets", "tag", "path", "key", "pattern"])]
     all: bool,
 }
 
 impl Selection {
+    /// Whether everything is selected.
+    pub fn is_all(&self) -> bool {
+        self.all
+    }
+
     /// The selectors of a request's body.
     ///
     /// # Errors

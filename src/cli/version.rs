@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::client::encoded;
 use super::connect::ConnectArgs;
+use super::consent::Consent;
 use super::print::{self, BOLD, styled};
 use super::{Exit, HELP};
 
@@ -20,7 +21,7 @@ Examples:
   cache-mirror version                             of everything, and of each type
   cache-mirror version get posts                   the number alone
   cache-mirror version get posts feed
-  cache-mirror version reset                       count anew from 0; clears nothing";
+  cache-mirror version reset --yes                 count anew from 0; clears nothing";
 
 /// Arguments of `version`.
 #[derive(Debug, ClapArgs)]
@@ -47,6 +48,8 @@ enum What {
     #[command(help_template = HELP, before_help = EXAMPLES)]
     Reset {
         #[command(flatten)]
+        consent: Consent,
+        #[command(flatten)]
         connect: ConnectArgs,
     },
 }
@@ -56,7 +59,10 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     match &args.what {
         None => get(&args.connect, &[], is_json).await,
         Some(What::Get { types, connect }) => get(connect, types, is_json).await,
-        Some(What::Reset { connect }) => reset(connect, is_json).await,
+        Some(What::Reset { consent, connect }) => {
+            consent.ask("Set every version to 0? Clients that compare versions fetch anew.")?;
+            reset(connect, is_json).await
+        }
     }
 }
 

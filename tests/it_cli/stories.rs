@@ -117,7 +117,7 @@ fn explain_walks_the_graph_and_changes_nothing() {
     ] {
         assert!(told.contains(part), "{part:?} in\n{told}");
     }
-    let json = desk.ask(&url, &["explain", "--tag", "t", "--all", "--json"]).ended(0).json();
+    let json = desk.ask(&url, &["explain", "--all", "--json"]).ended(0).json();
     assert_eq!((&json["entries"], &json["bytes"]), (&4.into(), &20.into()));
     assert_eq!(json["cost"]["walks_store"], true);
     let local = desk.ask(&url, &["explain", "posts", "--no-mirror", "--soft"]).ended(0).stdout;
@@ -158,7 +158,7 @@ fn why_names_the_event_that_took_an_entry_and_the_way_it_went() {
         (&["--tag", "home"], "tag:home"),
         (&["--path", "/posts/*"], "path:/posts/*"),
         (&["--pattern", "*42"], "pattern:*42"),
-        (&["--all"], "all"),
+        (&["--all", "--yes"], "all"),
     ] {
         assert!(put(&url, place, "x").contains("20"));
         desk.ask(&url, &[&["invalidate"], args].concat()).ended(0);

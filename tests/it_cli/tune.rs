@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use crate::support::{Desk, until};
 
-/// Twenty events a second for so many seconds from a minute on, and the sends to one mirror.
-fn log(minute: u32, seconds: u32, peer: &str) -> String {
+/// Twenty events a second for so many seconds from a minute on (`hh:mm`), and the sends to one mirror.
+fn log(minute: &str, seconds: u32, peer: &str) -> String {
     let mut text = String::new();
     for at in 0..seconds * 20 {
         let (second, ms) = (at / 20, at % 20 * 50);
-        let time = format!("2026-01-02T03:{minute:02}:{second:02}.{ms:03}Z");
+        let time = format!("2026-01-02T{minute}:{second:02}.{ms:03}Z");
         let head = format!(r#""v":0,"name":"cache-mirror","level":30,"time":"{time}""#);
         let about = r#""event":"invalidate","scope":"mirrored","types":"posts""#;
         writeln!(text, r#"{{{head},{about},"ids":"{at}"}}"#).expect("a string");
@@ -26,13 +26,13 @@ fn log(minute: u32, seconds: u32, peer: &str) -> String {
 fn limits_are_told_with_their_cost_and_one_is_recommended() {
     let desk = Desk::new();
     let path = |name: &str| desk.path().join(name);
-    fs::write(path("cache.json.1"), log(4, 10, "eu")).expect("write");
-    fs::write(path("cache.json"), log(5, 10, "eu") + "no json\n{\"half\n").expect("write");
+    fs::write(path("cache.json.1"), log("03:04", 25, "eu")).expect("write");
+    fs::write(path("cache.json"), log("04:05", 25, "eu") + "no json\n{\"half\n").expect("write");
     let tune = ["tune", "--log", "cache.json", "--limits", "50/s,1/s,120/min", "--burst", "1"];
     let ran = desk.run(&tune).ended(0);
-    assert_eq!(ran.stderr, "2 of 802 lines are no JSON and were left out\n");
+    assert_eq!(ran.stderr, "2 of 2002 lines are no JSON and were left out\n");
     let lines: Vec<&str> = ran.stdout.lines().collect();
-    assert_eq!(lines[0], "400 mirrored events in 69 s, from 2026-01-02T03:04:00Z");
+    assert_eq!(lines[0], "1000 mirrored events in 61 min, from 2026-01-02T03:04:00Z");
     assert!(lines.contains(&"eu: a send takes 12.5 ms"), "{lines:#?}");
     let limits: Vec<&str> =
         lines.iter().filter_map(|line| line.get(2..)?.split('/').next()).collect();
@@ -52,12 +52,12 @@ fn limits_are_told_with_their_cost_and_one_is_recommended() {
     assert_eq!(rate.expect("the key")["value"], "1.0");
 
     let json = desk.run(&[&tune[..], &["--json", "--peer", "eu"]].concat()).ended(0).json();
-    assert_eq!((&json["events"], &json["malformed_lines"]), (&400.into(), &2.into()));
+    assert_eq!((&json["events"], &json["malformed_lines"]), (&1000.into(), &2.into()));
     let limits = json["mirrors"][0]["limits"].as_array().expect("limits");
     let number = |of: &Value, name: &str| of[name].as_u64().expect("a number");
-    for (limit, (least, most)) in limits.iter().zip([(20, 24), (40, 46), (400, 400)]) {
-        assert_eq!(number(limit, "events"), 400, "nothing is lost");
-        assert_eq!(number(limit, "requests") + number(limit, "merged"), 400);
+    for (limit, (least, most)) in limits.iter().zip([(50, 54), (100, 106), (1000, 1000)]) {
+        assert_eq!(number(limit, "events"), 1000, "nothing is lost");
+        assert_eq!(number(limit, "requests") + number(limit, "merged"), 1000);
         assert!((least..=most).contains(&number(limit, "requests")), "{limit}");
     }
     assert_eq!(json["mirrors"][0]["recommended"]["rate_per_second"], 1.0);
@@ -66,13 +66,32 @@ fn limits_are_told_with_their_cost_and_one_is_recommended() {
     assert_eq!(json["mirrors"][0]["recommended"]["rate_per_second"], 2.0);
 }
 
+/// A limit that was derived from one event, or from one busy minute, would be wrong.
+#[test]
+fn too_little_traffic_is_no_ground_for_advice() {
+    let desk = Desk::new();
+    let path = desk.path().join("cache.json");
+    for (text, what) in [
+        (log("03:04", 1, "eu"), "20 mirrored events"),
+        (log("03:04", 59, "eu"), "1180 mirrored events in 58 s"),
+        (log("03:04", 1, "eu") + &log("05:04", 1, "eu"), "40 mirrored events in 2 h"),
+    ] {
+        fs::write(&path, text).expect("write");
+        let ran = desk.run(&["tune", "--log", "cache.json"]).ended(0);
+        assert!(ran.stdout.contains("No advice") && ran.stdout.contains(what), "{ran:?}");
+        assert!(!ran.stdout.contains("rate_per_second"), "{ran:?}");
+        let json = desk.run(&["tune", "--log", "cache.json", "--json"]).ended(0).json();
+        assert_eq!(json["mirrors"][0]["recommended"], Value::Null);
+    }
+}
+
 #[test]
 fn what_cannot_be_replayed_is_told() {
     let desk = Desk::new();
     desk.run(&["tune", "--log", "none.json"]).refused(1, "cannot read none.json");
     fs::write(desk.path().join("empty.json"), "").expect("write");
     desk.run(&["tune", "--log", "empty.json"]).refused(1, "no mirrored event in empty.json");
-    fs::write(desk.path().join("cache.json"), log(4, 1, "eu")).expect("write");
+    fs::write(desk.path().join("cache.json"), log("03:04", 1, "eu")).expect("write");
     let tune = ["tune", "--log", "cache.json"];
     let with = |args: &[&str]| desk.run(&[&tune[..], args].concat());
     with(&["--peer", "us"]).refused(1, "--peer us: the log tells of no request to it; it tells eu");
@@ -85,7 +104,8 @@ fn what_cannot_be_replayed_is_told() {
 #[test]
 fn the_picture_is_xml() {
     let desk = Desk::new();
-    fs::write(desk.path().join("cache.json"), log(4, 2, "eu") + &log(5, 2, "us")).expect("write");
+    fs::write(desk.path().join("cache.json"), log("03:04", 2, "eu") + &log("03:05", 2, "us"))
+        .expect("write");
     desk.run(&["tune", "--log", "cache.json", "--svg", "limits.svg"]).ended(0);
     let svg = fs::read_to_string(desk.path().join("limits.svg")).expect("written");
     let document = roxmltree::Document::parse(&svg).expect("well-formed");

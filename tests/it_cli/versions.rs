@@ -32,11 +32,14 @@ fn a_reset_lasts_and_clears_nothing() {
     let ask = |args: &[&str]| desk.ask(&url, args);
     let none = ask(&["version"]).ended(0).stdout;
     assert!(none.starts_with("0, nothing cleared yet"), "{none}");
-    ask(&["invalidate", "--all"]).ended(0);
+    ask(&["invalidate", "--all"]).refused(2, "--yes");
+    ask(&["invalidate", "--all", "posts", "--yes"]).refused(2, "--all");
+    ask(&["version", "reset"]).refused(2, "--yes");
+    ask(&["invalidate", "--all", "--yes"]).ended(0);
     ask(&["invalidate", "posts"]).ended(0);
     put(&url, "k?type=posts", "x");
     let before = ask(&["version", "--json"]).ended(0).json();
-    let told = ask(&["version", "reset"]).ended(0).stdout;
+    let told = ask(&["version", "reset", "--yes"]).ended(0).stdout;
     assert!(told.starts_with("version 0, was 2; last cleared 20"), "{told}");
     let after = ask(&["version", "--json"]).ended(0).json();
     assert_eq!((&after["version"], &after["types"]), (&0.into(), &serde_json::json!({})));

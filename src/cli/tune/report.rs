@@ -13,6 +13,10 @@ use super::traffic::{Mirror, Traffic};
 use crate::cli::print::{DIM, GOOD, safe, styled};
 use crate::cli::{Exit, print};
 
+/// Fewer events, or a shorter time, say nothing about the traffic to come.
+const EVENTS_MIN: u64 = 1_000;
+const SPAN_MIN: Duration = Duration::from_hours(1);
+
 /// One limit for one mirror.
 pub struct Tried {
     pub rate_per_second: f64,
@@ -61,14 +65,35 @@ impl Report {
         Self { events, malformed, span, target, burst, tuned }
     }
 
+    /// How long the log is, from the first event to the last.
+    fn length(&self) -> Duration {
+        self.span.map_or(Duration::ZERO, |(first, last)| last.duration_since(first).unsigned_abs())
+    }
+
+    /// Whether there is enough traffic to advise a limit.
+    fn is_enough(&self) -> bool {
+        self.events >= EVENTS_MIN && self.length() >= SPAN_MIN
+    }
+
+    /// The limit to take, where there is enough traffic to tell.
+    fn advised<'a>(&self, tuned: &'a Tuned) -> Option<(&'a Tried, bool)> {
+        tuned.best(self.target).filter(|_| self.is_enough())
+    }
+
     /// For people; `is_one` where they asked for one mirror only.
     pub fn tell(&self, is_one: bool) -> Result<(), Exit> {
         let events = print::count(self.events, "mirrored event", "mirrored events");
-        let (first, last) = self.span.unwrap_or_default();
-        let seconds = last.duration_since(first).unsigned_abs().as_secs();
-        print::line(format_args!("{events} in {}, from {first:.0}", print::seconds(seconds)))?;
+        let (first, _) = self.span.unwrap_or_default();
+        let seconds = print::seconds(self.length().as_secs());
+        print::line(format_args!("{events} in {seconds}, from {first:.0}"))?;
         self.tuned.iter().try_for_each(|tuned| self.tell_table(tuned))?;
         print::line("")?;
+        if !self.is_enough() {
+            return print::line(format_args!(
+                "No advice: it takes at least {EVENTS_MIN} mirrored events over an hour or more, and \
+                 the log has {events} in {seconds}."
+            ));
+        }
         self.settings(is_one).iter().try_for_each(print::line)
     }
 
@@ -77,7 +102,7 @@ impl Report {
         print::line(format_args!("\n{}: a send takes {send}", safe(&tuned.mirror.name)))?;
         let head = row("LIMIT", "REQUESTS", "MERGED", "P50", "P99");
         print::line(format_args!("  {}", styled(DIM, head)))?;
-        let best = tuned.best(self.target).map(|(tried, _)| tried.rate_per_second);
+        let best = self.advised(tuned).map(|(tried, _)| tried.rate_per_second);
         for tried in &tuned.tries {
             let is_best = best == Some(tried.rate_per_second);
             let (requests, merged) = (tried.sent.requests.to_string(), tried.sent.merged());
@@ -95,7 +120,7 @@ impl Report {
             .tuned
             .iter()
             .filter_map(|tuned| {
-                let (tried, keeps) = tuned.best(self.target)?;
+                let (tried, keeps) = self.advised(tuned)?;
                 Some((&tuned.mirror, tried.rate_per_second, keeps))
             })
             .collect();
@@ -126,7 +151,7 @@ impl Report {
     /// For programs.
     pub fn json(&self) -> Value {
         let mirror = |tuned: &Tuned| {
-            let best = tuned.best(self.target);
+            let best = self.advised(tuned);
             let limits: Vec<Value> = tuned.tries.iter().map(tried_json).collect();
             json!({
                 "peer": tuned.mirror.name,
@@ -209,8 +234,9 @@ pub mod tests {
             Tuned { mirror, tries: rates.iter().map(tried).collect() }
         });
         let target = Duration::from_millis(target_ms);
-        let (events, burst, tuned) = (600, 1, tuned.into());
-        Report { events, malformed: 0, span: None, target, burst, tuned }
+        let (events, burst, tuned) = (EVENTS_MIN, 1, tuned.into());
+        let span = Some((Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH + SPAN_MIN));
+        Report { events, malformed: 0, span, target, burst, tuned }
     }
 
     #[test]

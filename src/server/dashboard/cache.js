@@ -3,6 +3,9 @@
 import { get } from "./api.js";
 import { byId, bytes, count, facts, notes, span } from "./view.js";
 
+// With fewer lookups the ratio says nothing.
+const LOOKUPS_MIN = 1000;
+
 export function clear() {
   byId("figures").replaceChildren();
   notes(byId("advice"), []);
@@ -30,7 +33,7 @@ export async function refresh() {
     journal.degraded && `The disk refuses events: ${journal.last_error ?? "no reason given"}`,
     journal.damaged && `The journal was damaged at the start: ${journal.damaged}`,
     log.dropped > 0 && `${count(log.dropped)} lines of the log were lost.`,
-    lookups > 0 && recommendations.hit_rate_status === "needs_improvement"
+    lookups >= LOOKUPS_MIN && recommendations.hit_rate_status === "needs_improvement"
       && "The hit ratio needs improvement.",
     recommendations.expired_entries_status === "high" && "Many entries are past their life.",
     ...recommendations.advice,
