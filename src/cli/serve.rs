@@ -14,12 +14,16 @@ use super::settings::SettingsArgs;
 use super::{Exit, print, service};
 use crate::app::{Again, Instance};
 use crate::config::Settings;
+use crate::deliver::PeerConfig;
 
 pub const EXAMPLES: &str = "\
 Examples:
   cache-mirror serve
   CACHE_MIRRORS=https://eu.example.org,https://us.example.org cache-mirror serve
   cache-mirror serve --set control.listen=127.0.0.1:0 --set graph.preset=polymech";
+
+/// Names of destinations that a start shows.
+const NAMES_MAX: usize = 8;
 
 /// Arguments of `serve`.
 #[derive(Debug, ClapArgs)]
@@ -35,12 +39,61 @@ pub struct Args {
 pub fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     let again = Again { sources: args.settings.sources()?, complain };
     let mut settings = args.settings.settings()?;
+    let start = Start::of(&settings);
     settings.complete().map_err(|problem| Exit::Config(vec![problem.to_string()]))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Exit::Failed(format!("cannot start the runtime: {error}")))?;
-    runtime.block_on(serve(settings, again, args.stop_with_stdin, is_json))
+    runtime.block_on(serve(settings, again, start, args.stop_with_stdin, is_json))
+}
+
+/// What a person wants to know at a start. It goes to stderr: scripts read the one line of stdout.
+struct Start {
+    token: String,
+    mirrors: String,
+    /// Sites and caches.
+    others: String,
+    log: String,
+}
+
+impl Start {
+    fn of(settings: &Settings) -> Self {
+        let token = match settings.generates_admin_token() {
+            true => format!("in {}", settings.instance.admin_token_file().display()),
+            false => "as configured (auth.admin_token)".to_owned(),
+        };
+        let peers = settings.deliver.peers.iter();
+        let (mirrors, others): (Vec<_>, Vec<_>) =
+            peers.partition(|peer| peer.errand.neighbour().is_none());
+        let names = |peers: &[&PeerConfig]| {
+            let names: Vec<&str> = peers.iter().map(|peer| &*peer.name).collect();
+            match names.len() {
+                0..=NAMES_MAX => names.join(", "),
+                many => format!("{} and {} more", names[..NAMES_MAX].join(", "), many - NAMES_MAX),
+            }
+        };
+        let (mut mirrors, others) = (names(&mirrors), names(&others));
+        if mirrors.is_empty() {
+            "none; set CACHE_MIRRORS to mirror to other instances".clone_into(&mut mirrors);
+        }
+        Self { token, mirrors, others, log: settings.log.file.display().to_string() }
+    }
+
+    fn report(&self, control: &str) {
+        for (what, text) in [
+            ("dashboard", &*format!("{control}/dashboard")),
+            ("admin token", &self.token),
+            ("mirrors", &self.mirrors),
+            ("also calls", &self.others),
+            ("log", &self.log),
+        ] {
+            if text.is_empty() {
+                continue;
+            }
+            print::talk(format_args!("{what:<12} {}", print::safe(text)));
+        }
+    }
 }
 
 /// The same words as at a start.
@@ -51,6 +104,7 @@ fn complain(problem: &str) {
 async fn serve(
     settings: Settings,
     again: Again,
+    start: Start,
     stop_with_stdin: bool,
     is_json: bool,
 ) -> Result<(), Exit> {
@@ -62,6 +116,10 @@ async fn serve(
         true => print::json_line(&json!({ "listening": { "control": control } })),
         false => print::line(format_args!("listening control={control}")),
     });
+    // Whoever starts it by a pipe is a program, which reads stdout.
+    if !is_json && !stop_with_stdin {
+        start.report(&control);
+    }
     service::ready(&format!("control API on {control}"));
     let hung_up = Notify::new();
     let hang_up = || {

@@ -56,6 +56,7 @@ pub use peers::refuse_endpoint;
 pub use reload::{Reload, reload};
 pub use revalidate::NotRevalidated;
 pub use schema::REFERENCE;
+pub use sections::NO_MIRRORS;
 
 use merged::Merged;
 use reader::Reader;
@@ -120,6 +121,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether the admin token is generated into the data directory, rather than configured. Ask
+    /// before [`Settings::complete`].
+    pub fn generates_admin_token(&self) -> bool {
+        self.needs.admin_token
+    }
+
     /// The limits for fetching another issuer's keys; `None` where there is no `auth.jwks_url`.
     pub fn keys_network(&self) -> Option<net::Config> {
         self.gate.jwks.as_ref().map(|_| net::Config {

@@ -145,12 +145,15 @@ pub(super) fn refuse_unbuilt(from: &mut Reader) {
     }
 }
 
+/// The warning of settings without any destination.
+pub const NO_MIRRORS: &str = "no mirrors: nothing leaves this instance";
+
 /// What works but may not be meant.
 pub(super) fn warn(settings: &Settings, from: &mut Reader) {
     let is_mirror = |peer: &&PeerConfig| peer.errand.neighbour().is_none();
     let (peers, neighbours): (Vec<_>, Vec<_>) = settings.deliver.peers.iter().partition(is_mirror);
     if peers.is_empty() && neighbours.is_empty() {
-        from.warn("no mirrors: nothing leaves this instance (set CACHE_MIRRORS or mirrors.urls)");
+        from.warn(format!("{NO_MIRRORS} (set CACHE_MIRRORS or mirrors.urls)"));
     }
     let unable = peers.iter().filter(|peer| peer.login.is_empty()).count();
     if unable > 0 {

@@ -106,6 +106,10 @@ fn routes() -> Vec<Route> {
         HEAD   "/healthz"                          Nothing    api::identity::healthy;
         GET    "/readyz"                           Nothing    api::identity::ready;
         HEAD   "/readyz"                           Nothing    api::identity::ready;
+        GET    "/"                                 Nothing    dashboard::from_root;
+        HEAD   "/"                                 Nothing    dashboard::from_root;
+        GET    "/dashboard/"                       Nothing    dashboard::from_slash;
+        HEAD   "/dashboard/"                       Nothing    dashboard::from_slash;
         GET    "/dashboard"                        Nothing    dashboard::page;
         HEAD   "/dashboard"                        Nothing    dashboard::page;
         GET    "/dashboard/{file}"                 Nothing    dashboard::file;

@@ -75,6 +75,19 @@ fn two_instances_that_are_well_pass_every_check() {
     here.ask(&url, &["doctor", "--only", "mirors"]).refused(2, "mirror");
 }
 
+/// What is said of the settings of this shell is not said of an instance that runs with others.
+#[test]
+fn the_running_configuration_is_judged_where_an_instance_answers() {
+    let (here, there) = (Desk::new(), Desk::new());
+    let mirror = "mirrors.peers=[{ name = \"gone\", url = \"http://127.0.0.1:1\" }]";
+    let (_server, url) = there.serve(&[&ACCOUNT[..], &["instance.name=a", mirror]].concat());
+    let ran = here.ask(&url, &["doctor", "--json"]);
+    let found = Found::of(&ran);
+    assert!(!ran.stdout.contains("nothing leaves this instance"), "{}", ran.stdout);
+    found.says("config", "ok", "this shell's settings, not the instance's", "");
+    found.get("mirror:gone", "fail");
+}
+
 /// S1 1.23 "Connection refused": only an instance that was named must be there.
 #[test]
 fn nothing_that_answers_is_a_failure_only_where_it_was_named() {

@@ -180,3 +180,26 @@ fn bash_completes_with_what_is_printed() {
         assert_eq!(String::from_utf8_lossy(&shell.stdout).trim(), completed, "{shell:?}");
     }
 }
+
+/// stdout is the one line that scripts wait for; what a person needs first is on stderr.
+#[test]
+fn a_start_says_where_everything_is() {
+    let desk = Desk::new();
+    let mut command = desk.command(&["serve", "--set", "control.listen=127.0.0.1:0"]);
+    command.args(["--set", "mirrors.peers=[{ name = \"eu\", url = \"http://127.0.0.1:1\" }]"]);
+    let mut server = crate::support::Running::from(command);
+    let line = server.line();
+    let url = line.strip_prefix("listening control=").expect("the line of the contract");
+    server.signal("TERM");
+    let (code, told) = server.end();
+    assert_eq!(code, Some(0));
+    for (what, text) in [
+        ("dashboard", &*format!("{url}/dashboard")),
+        ("admin token", "admin.token"),
+        ("mirrors", "eu"),
+        ("log", "logs/cache.json"),
+    ] {
+        let is_it = |line: &str| line.starts_with(what) && line.contains(text);
+        assert!(told.lines().any(is_it), "{what} in {told}");
+    }
+}

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::{Desk, until};
 
-/// Twenty events a second for so many seconds from a minute on (`hh:mm`), and the sends to one mirror.
+/// Twenty events a second for so many seconds from a minute (`hh:mm`) on, and their sends.
 fn log(minute: &str, seconds: u32, peer: &str) -> String {
     let mut text = String::new();
     for at in 0..seconds * 20 {

@@ -100,7 +100,13 @@ async fn every_file_is_served_without_credentials_and_under_a_strict_policy() {
         assert_eq!(answer.header("content-type"), Some(media), "{name}");
         assert_strict(name, &answer);
     }
-    for path in ["/dashboard/", "/dashboard/mod.rs", "/dashboard/index.html", "/dashboard/x/y"] {
+    for (path, location) in [("/", "dashboard"), ("/dashboard/", "../dashboard")] {
+        let answer = fetch(&node, path, None).await;
+        assert_eq!((answer.status, answer.header("location")), (302, Some(location)), "{path}");
+        let from = url::Url::parse(&format!("{}{path}", node.base)).expect("a URL");
+        assert_eq!(from.join(location).expect("a URL").path(), "/dashboard", "{path}");
+    }
+    for path in ["/dashboard/mod.rs", "/dashboard/index.html", "/dashboard/x/y"] {
         assert_eq!(fetch(&node, path, None).await.status, 404, "{path}");
     }
     let dots = fetch(&node, "/dashboard/%2e%2e%2fmod.rs", None).await;

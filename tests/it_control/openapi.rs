@@ -192,7 +192,9 @@ async fn every_example_works_and_is_answered_as_promised() {
         for body in bodies(operation) {
             let answer = call(&node, &method, &target, &body).await;
             let said = String::from_utf8_lossy(&answer.body).into_owned();
-            assert!((200..300).contains(&answer.status), "{method} {target} {body:?}: {said}");
+            // `/` only leads to the dashboard.
+            let succeeded = matches!(answer.status, 200..300 | 302);
+            assert!(succeeded, "{method} {target} {body:?}: {said}");
             document.judge(operation, &answer);
             count += 1;
         }

@@ -172,7 +172,7 @@ async fn within_time(group: Group, case: &Case) -> Vec<Check> {
 
 fn look(group: Group, case: &Case) -> BoxFuture<'_, Vec<Check>> {
     match group {
-        Group::Config => ready(written::settings(&case.settings)),
+        Group::Config => ready(written::settings(&case.settings, &case.instance)),
         Group::Secrets => ready(written::secrets(&case.settings)),
         Group::Env => ready(written::variables(&case.sources)),
         Group::Listen => ready(answering::checks(case)),

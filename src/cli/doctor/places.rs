@@ -5,6 +5,7 @@
 
 use futures_util::future::join_all;
 use reqwest::Method;
+use serde_json::Value;
 use url::Url;
 
 use super::Case;
@@ -244,7 +245,7 @@ fn skew_s(date_ms: u64, (before, after): (u64, u64)) -> Option<i64> {
 pub async fn revalidates(case: &Case) -> Vec<Check> {
     let visits = case.visits().await;
     let sites = visits.iter().filter(|visit| visit.caller != Caller::Mirror);
-    let found: Vec<Check> = sites.map(endpoint).collect();
+    let found: Vec<Check> = sites.map(|visit| endpoint(visit, sends(case, visit))).collect();
     if found.is_empty() {
         let remedy =
             "set NEXT_REVALIDATE_URL and NEXT_REVALIDATE_SECRET, if there is a site to tell";
@@ -253,7 +254,42 @@ pub async fn revalidates(case: &Case) -> Vec<Check> {
     found
 }
 
-fn endpoint(visit: &Visit) -> Check {
+/// The running instance's own destination at this address, if it has one.
+fn sends<'a>(case: &'a Case, visit: &Visit) -> Option<&'a Value> {
+    let Instance::Running(running) = &case.instance else { return None };
+    let is_it = |it: &&Value| {
+        let url = it["url"].as_str().and_then(|text| Url::parse(text).ok());
+        it["kind"] == "revalidate"
+            && (it["name"] == visit.name.as_str()
+                || url.is_some_and(|url| is_below(&url, &visit.url)))
+    };
+    running.destinations.iter().find(is_it)
+}
+
+/// Whether an address is a base of another, or the same.
+fn is_below(base: &Url, url: &Url) -> bool {
+    let path = base.path().trim_end_matches('/');
+    let rest = url.path().strip_prefix(path);
+    base.origin() == url.origin() && rest.is_some_and(|it| it.is_empty() || it.starts_with('/'))
+}
+
+/// What an instance experiences with its own calls counts before what a GET is answered.
+fn endpoint(visit: &Visit, sends: Option<&Value>) -> Check {
+    let seen = asked(visit);
+    let Some(sends) = sends.filter(|it| it["failures"].as_u64().unwrap_or(0) > 0) else {
+        return seen;
+    };
+    let error = print::text(sends, "last_error");
+    let detail = format!("{}; what the instance sends there fails: {error}", seen.detail);
+    let remedy = match error.contains("401") || error.contains("403") {
+        true => "set the same secret on both sides; both processes read it at their start",
+        false => "read the site's log for these calls; cache-mirror logs --event revalidate",
+    };
+    Check::fail(seen.name, detail, remedy)
+}
+
+/// What the answer to a GET says.
+fn asked(visit: &Visit) -> Check {
     let check = format!("revalidate:{}", visit.name);
     let url = &visit.url;
     let answer = match &visit.answer {
@@ -273,7 +309,9 @@ fn endpoint(visit: &Visit) -> Check {
         200..=299 | 405 => Check::ok(check, detail),
         // One route for each name lies below it, and what lies there is asked by POST only.
         404 if visit.caller == Caller::ByName || visit.name == SITES[1].0 => {
-            Check::ok(check, detail)
+            let detail =
+                format!("{detail} to a GET, which is no evidence: names are asked by POST");
+            Check::skip(check, detail, "clear something, then see the check \"backlog\"")
         }
         404 => {
             let remedy = "correct the path, or add the route: app/api/revalidate/route.ts of the \
@@ -295,6 +333,8 @@ fn endpoint(visit: &Visit) -> Check {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::super::check::Status;
     use super::*;
 
@@ -351,11 +391,51 @@ mod tests {
                 answer: Ok(Answer { status, ..Answer::default() }),
                 asked_ms: (0, 0),
             };
-            endpoint(&visit)
+            endpoint(&visit, None)
         };
         assert_eq!([status(200).status, status(405).status], [Status::Ok, Status::Ok]);
         assert!(status(404).remedy.contains("App Router"));
         assert!(status(500).remedy.contains("revalidatePath is not a function"));
         assert_eq!(status(401).status, Status::Warn);
+    }
+
+    /// A GET that is answered says nothing of the calls that are refused.
+    #[test]
+    fn an_endpoint_that_refuses_what_is_sent_is_not_well() {
+        for (name, status) in [("NEXT_PUBLIC_SITE_URL", 404), ("web", 200), ("web", 405)] {
+            let visit = Visit {
+                name: name.into(),
+                caller: Caller::ByName,
+                url: url("http://localhost:3000/api/revalidate"),
+                answer: Ok(Answer { status, ..Answer::default() }),
+                asked_ms: (0, 0),
+            };
+            let sends = |failures: u64| json!({ "failures": failures, "last_error": "http 403" });
+            let failing = endpoint(&visit, Some(&sends(3)));
+            assert_eq!(failing.status, Status::Fail, "{name} {status}");
+            assert!(failing.detail.contains("http 403") && failing.remedy.contains("secret"));
+            assert_ne!(endpoint(&visit, Some(&sends(0))).status, Status::Fail);
+        }
+        assert_ne!(endpoint_of(404).status, Status::Ok, "no evidence is not well either");
+    }
+
+    fn endpoint_of(status: u16) -> Check {
+        asked(&Visit {
+            name: "web".into(),
+            caller: Caller::ByName,
+            url: url("http://localhost:3000/api/revalidate"),
+            answer: Ok(Answer { status, ..Answer::default() }),
+            asked_ms: (0, 0),
+        })
+    }
+
+    #[test]
+    fn a_base_is_above_what_is_called() {
+        let is = |base: &str, text: &str| is_below(&url(base), &url(text));
+        assert!(is("http://a.org/", "http://a.org/api/revalidate"));
+        assert!(
+            is("http://a.org/x/", "http://a.org/x/api") && is("http://a.org/x", "http://a.org/x")
+        );
+        assert!(!is("http://a.org/x", "http://a.org/xy") && !is("http://a.org/", "http://b.org/"));
     }
 }

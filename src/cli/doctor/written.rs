@@ -2,9 +2,10 @@
 //!
 //! A secret is measured and compared here, and never shown.
 
+use super::answering::{Instance, Running};
 use super::check::Check;
 use crate::cli::settings::destinations;
-use crate::config::{self, Invalid, Settings, Sources, Variable};
+use crate::config::{self, Invalid, NO_MIRRORS, Settings, Sources, Variable};
 use crate::deliver::Means;
 use crate::support::Secret;
 
@@ -27,19 +28,35 @@ pub fn broken(problems: &[Invalid]) -> Vec<Check> {
     found.collect()
 }
 
-/// Valid settings, and what in them may not be meant.
-pub fn settings(settings: &Settings) -> Vec<Check> {
+/// Valid settings, and what in them may not be meant. Where the instance that answers runs with
+/// other settings, these are labelled as this shell's, and nothing is said of them that is not true
+/// of it.
+pub fn settings(settings: &Settings, instance: &Instance) -> Vec<Check> {
+    let is_other = matches!(instance, Instance::Running(running) if !is_same(running, settings));
+    let label = if is_other { "this shell's settings, not the instance's: " } else { "" };
     let valid = format!(
-        "valid: {} on {}, {}",
+        "{label}valid: {} on {}, {}",
         settings.instance.name,
         settings.server.listen,
         destinations(settings)
     );
-    let warnings = settings.warnings.iter().filter(|it| !is_of_secrets(it)).map(|warning| {
+    let is_told =
+        |text: &&String| !is_of_secrets(text) && !(is_other && text.starts_with(NO_MIRRORS));
+    let warnings = settings.warnings.iter().filter(is_told).map(|warning| {
         let (detail, remedy) = split(warning);
-        Check::warn("config", detail, remedy)
+        Check::warn("config", format!("{label}{detail}"), remedy)
     });
     std::iter::once(Check::ok("config", valid)).chain(warnings).collect()
+}
+
+/// Whether an instance runs with the name and the destinations of these settings.
+fn is_same(running: &Running, settings: &Settings) -> bool {
+    let mut here: Vec<&str> = settings.deliver.peers.iter().map(|peer| &*peer.name).collect();
+    let mut there: Vec<&str> =
+        running.destinations.iter().filter_map(|it| it["name"].as_str()).collect();
+    here.sort_unstable();
+    there.sort_unstable();
+    running.stats["instance"] == settings.instance.name.as_str() && here == there
 }
 
 /// Secrets of which the settings warn are told with the others.
@@ -207,7 +224,10 @@ mod tests {
             let env = env.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
             let sources = Sources { env: env.collect(), is_isolated: true, ..Sources::default() };
             let loaded = config::load(&sources).expect("valid");
-            assert!(settings(&loaded).iter().all(|check| !check.detail.contains("guessed")));
+            let silent = Instance::Closed { why: String::new() };
+            assert!(
+                settings(&loaded, &silent).iter().all(|check| !check.detail.contains("guessed"))
+            );
             secrets(&loaded)
         };
         let site = ("NEXT_REVALIDATE_URL", "http://127.0.0.1:1/api/revalidate");

@@ -90,8 +90,8 @@ impl Report {
         print::line("")?;
         if !self.is_enough() {
             return print::line(format_args!(
-                "No advice: it takes at least {EVENTS_MIN} mirrored events over an hour or more, and \
-                 the log has {events} in {seconds}."
+                "No advice: it takes at least {EVENTS_MIN} mirrored events over an hour or more, \
+                 and the log has {events} in {seconds}."
             ));
         }
         self.settings(is_one).iter().try_for_each(print::line)

@@ -16,7 +16,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, HeaderValue, IF_NONE_MATCH, REFERRER_POLICY,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, HeaderValue, IF_NONE_MATCH, LOCATION,
+    REFERRER_POLICY,
 };
 
 use super::Control;
@@ -73,6 +74,23 @@ static FILES: LazyLock<[File; 11]> = LazyLock::new(|| {
 /// The page.
 pub async fn page(_control: Arc<Control>, call: Call) -> Handled {
     Ok(answer(&FILES[0], &call))
+}
+
+/// Leads a person who opens `/` to the page.
+pub async fn from_root(_control: Arc<Control>, _call: Call) -> Handled {
+    Ok(lead("dashboard"))
+}
+
+/// Leads a person who opens `/dashboard/` to the page.
+pub async fn from_slash(_control: Arc<Control>, _call: Call) -> Handled {
+    Ok(lead("../dashboard"))
+}
+
+/// The location is relative, so that it holds below the prefix of a proxy too.
+fn lead(location: &'static str) -> super::respond::Answer {
+    let mut answer = bytes(StatusCode::FOUND, "text/plain; charset=utf-8", Bytes::new());
+    answer.headers_mut().insert(LOCATION, HeaderValue::from_static(location));
+    answer
 }
 
 /// A file that the page is made of.

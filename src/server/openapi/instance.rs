@@ -26,6 +26,10 @@ pub fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
         healthy(Method::HEAD, "healthz_head", types),
         ready(Method::GET, "readyz", types),
         ready(Method::HEAD, "readyz_head", types),
+        lead(Method::GET, "/", "root"),
+        lead(Method::HEAD, "/", "root_head"),
+        lead(Method::GET, "/dashboard/", "dashboard_slash"),
+        lead(Method::HEAD, "/dashboard/", "dashboard_slash_head"),
         dashboard(Method::GET, "dashboard"),
         dashboard(Method::HEAD, "dashboard_head"),
         dashboard_file(Method::GET, "dashboard_file"),
@@ -51,6 +55,12 @@ fn metrics(method: Method, id: &'static str) -> Operation {
         .words("Open to everybody where `control.metrics_public` is true.")
         .judged_inside()
         .answers(200, "OpenMetrics text; docs/METRICS.md explains it", media, text)
+}
+
+fn lead(method: Method, path: &'static str, id: &'static str) -> Operation {
+    Operation::new(method, path, id, "Leads to the operator's page")
+        .empty(302, "`Location` is relative, so that it holds below a prefix")
+        .with_headers(302, &[("Location", "Where the page is")])
 }
 
 fn dashboard(method: Method, id: &'static str) -> Operation {
