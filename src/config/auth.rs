@@ -49,6 +49,7 @@ pub(super) fn gate(from: &mut Reader, instance: &Instance) -> Config {
         service_accounts,
         requests_per_second: from.count("limits.requests_per_second"),
         burst: from.count("limits.burst"),
+        requests_per_second_total: from.count("limits.requests_per_second_total"),
         selectors_max: from.count("limits.selectors_max"),
         json_depth_max: from.count("limits.json_depth_max"),
         idempotency_keys_max: from.count("limits.idempotency_keys_max"),

@@ -39,6 +39,7 @@ pub(super) const INTEGERS: &[(&str, i64, i64)] = &[
     ("auth.token_failures_per_minute", 1, 1_000_000),
     ("limits.requests_per_second", 1, MANY),
     ("limits.burst", 1, MANY),
+    ("limits.requests_per_second_total", 1, MANY),
     ("limits.selectors_max", 1, 100_000),
     // serde_json itself goes no deeper than 128.
     ("limits.json_depth_max", 2, 128),

@@ -1,26 +1,21 @@
 //! Login with an email and a password.
 //!
-//! Hashes are argon2id and are checked off the async threads, two at a time: checking costs tens of
-//! milliseconds and 19 MiB by design, so a flood of logins must queue and not multiply. An unknown
-//! account costs the same as a known one.
+//! Hashes are argon2id and are checked off the async threads, each attempt in its turn (`turns`).
+//! Plain passwords cost nothing and never wait. An unknown account costs the same as a known one.
 
 use std::sync::OnceLock;
 
 use argon2::password_hash::{PasswordHasher, SaltString};
 use argon2::{Argon2, PasswordHash, PasswordVerifier};
-use tokio::sync::Semaphore;
 
+use super::turns::Turn;
 use super::{Password, ServiceAccount};
 use crate::support::{Secret, random};
-
-/// Hashes checked at once: the machine has other work, and each takes 19 MiB.
-const CHECKS_AT_ONCE: usize = 2;
 
 /// The accounts that may log in.
 pub struct Accounts {
     accounts: Vec<ServiceAccount>,
     hashes_max: usize,
-    permits: Semaphore,
 }
 
 /// Why a password cannot be hashed.
@@ -51,7 +46,7 @@ impl Accounts {
             accounts.iter().filter(|it| it.email == email).filter(is_hash).count()
         };
         let hashes_max = accounts.iter().map(|it| hashes(&it.email)).max().unwrap_or(0);
-        Self { accounts, hashes_max, permits: Semaphore::new(CHECKS_AT_ONCE) }
+        Self { accounts, hashes_max }
     }
 
     /// Whether there is anybody who could log in.
@@ -64,34 +59,46 @@ impl Accounts {
         self.accounts.iter().any(|account| account.email.eq_ignore_ascii_case(email))
     }
 
-    /// Whether email and password belong together. A failure costs the same whoever is named: as
-    /// many hashes are tried as the account with most of them has.
-    pub async fn verify(&self, email: &str, password: Secret) -> bool {
-        let mut hashes_left = self.hashes_max;
-        for account in self.accounts.iter().filter(|account| account.email == email) {
-            let is_it = match &account.password {
-                Password::Plain(secret) => secret.matches(password.expose()),
-                Password::Hash(hash) => {
-                    hashes_left = hashes_left.saturating_sub(1);
-                    self.verify_hash(hash.clone(), password.clone()).await
-                }
-            };
-            if is_it {
-                return true;
-            }
-        }
-        for _ in 0..hashes_left {
-            self.verify_hash(decoy().to_owned(), password.clone()).await;
-        }
-        false
+    /// Whether email and password belong together by a password that is known in the clear.
+    pub fn verify_plain(&self, email: &str, password: &Secret) -> bool {
+        let own = self.accounts.iter().filter(|account| account.email == email);
+        own.fold(false, |is_one, account| match &account.password {
+            Password::Plain(secret) => secret.matches(password.expose()) || is_one,
+            Password::Hash(_) => is_one,
+        })
     }
 
-    async fn verify_hash(&self, hash: String, password: Secret) -> bool {
-        let Ok(_permit) = self.permits.acquire().await else { return false };
-        let check = move || {
-            PasswordHash::new(&hash).is_ok_and(|hash| {
-                Argon2::default().verify_password(password.expose().as_bytes(), &hash).is_ok()
+    /// Whether any password is known by its hash alone.
+    pub fn has_hashes(&self) -> bool {
+        self.hashes_max > 0
+    }
+
+    /// Whether email and password belong together by a hash. A failure costs the same whoever is
+    /// named: as many hashes are tried as the account with most of them has. The turn ends with the
+    /// work, also where the caller has gone before.
+    pub(super) async fn verify_hashed(&self, email: &str, password: Secret, turn: Turn) -> bool {
+        let own = self.accounts.iter().filter(|account| account.email == email);
+        let hashes: Vec<String> = own
+            .filter_map(|account| match &account.password {
+                Password::Hash(hash) => Some(hash.clone()),
+                Password::Plain(_) => None,
             })
+            .collect();
+        let decoys = self.hashes_max.saturating_sub(hashes.len());
+        let check = move || {
+            let is_it = |hash: &str| {
+                PasswordHash::new(hash).is_ok_and(|hash| {
+                    Argon2::default().verify_password(password.expose().as_bytes(), &hash).is_ok()
+                })
+            };
+            let is_valid = hashes.iter().any(|hash| is_it(hash));
+            if !is_valid {
+                for _ in 0..decoys {
+                    is_it(decoy());
+                }
+            }
+            drop(turn);
+            is_valid
         };
         tokio::task::spawn_blocking(check).await.unwrap_or(false)
     }

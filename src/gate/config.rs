@@ -48,10 +48,13 @@ pub struct Config {
     pub service_accounts: Vec<ServiceAccount>,
     /// Emails that mark a verified token as a peer's, beside the accounts (our own SERVICE_EMAIL).
     pub service_emails: Vec<String>,
-    /// Requests a second for each principal.
+    /// Requests a second for each principal at each address.
     pub requests_per_second: u32,
     /// Burst of the same.
     pub burst: u32,
+    /// Requests a second for each principal at all its addresses; a service account, which many
+    /// instances share, has no such limit.
+    pub requests_per_second_total: u32,
     /// Selectors in one request.
     pub selectors_max: usize,
     /// Nesting of a JSON body.

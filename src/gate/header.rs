@@ -1,7 +1,7 @@
 //! The header of a token, as far as it may say anything: which of the keys we trust it names.
 //!
-//! Everything else is refused (`crit`, another `typ`) or not looked at (`jku`, `jwk`, `x5u`: keys
-//! and addresses that a stranger brings along).
+//! Everything else is refused (`crit`, `b64`, another `typ`, a member said twice) or not looked at
+//! (`jku`, `jwk`, `x5u`: keys and addresses that a stranger brings along).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::BadToken;
+use super::unique::Unique;
 
 /// Longest token looked at. Ours are under 1 KiB; decoding megabytes would be work for nothing.
 pub(super) const TOKEN_BYTES_MAX: usize = 8 * 1024;
@@ -18,6 +19,8 @@ pub(super) const TOKEN_BYTES_MAX: usize = 8 * 1024;
 pub(super) struct Header {
     pub(super) algorithm: Algorithm,
     pub(super) kid: Option<String>,
+    /// Whether it calls itself an access token (RFC 9068), as other issuers' tokens may.
+    pub(super) is_access_token: bool,
 }
 
 #[derive(Deserialize)]
@@ -30,6 +33,8 @@ struct Plain {
     // `null` is a value too: an absent `crit` is the only one that asks for nothing.
     #[serde(default, deserialize_with = "present")]
     crit: Option<Value>,
+    #[serde(default, deserialize_with = "present")]
+    b64: Option<Value>,
 }
 
 fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
@@ -47,6 +52,7 @@ impl Header {
             .decode(head)
             .map_err(|_| BadToken("a header that is not base64url".into()))?;
         let header: Plain = serde_json::from_slice(&bytes)
+            .and_then(|Unique(header)| serde_json::from_value(header))
             .map_err(|error| BadToken(format!("a header that cannot be read: {error}")))?;
         let algorithm = match header.alg.as_str() {
             "HS256" => Algorithm::HS256,
@@ -58,12 +64,16 @@ impl Header {
                 return Err(BadToken(known.into()));
             }
         };
-        if header.crit.is_some() {
-            return Err(BadToken("a crit header".into()));
+        if header.crit.is_some() || header.b64.is_some() {
+            return Err(BadToken("a crit or b64 header".into()));
         }
-        if header.typ.as_deref().is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
-            return Err(BadToken("another typ than JWT".into()));
-        }
-        Ok(Self { algorithm, kid: header.kid })
+        // A media type, in any case; short for application/... (RFC 7515 section 4.1.9).
+        let typ = header.typ.map(|typ| typ.to_ascii_lowercase());
+        let is_access_token = match typ.as_deref() {
+            None | Some("jwt" | "application/jwt") => false,
+            Some("at+jwt" | "application/at+jwt") => true,
+            Some(_) => return Err(BadToken("another typ than JWT or at+jwt".into())),
+        };
+        Ok(Self { algorithm, kid: header.kid, is_access_token })
     }
 }

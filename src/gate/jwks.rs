@@ -107,9 +107,9 @@ pub(super) struct Jwks {
 }
 
 impl Jwks {
-    pub(super) fn new(config: JwksConfig, leeway: Duration, over: Arc<dyn Transport>) -> Self {
+    pub(super) fn new(config: JwksConfig, over: Arc<dyn Transport>) -> Self {
         let (issuer, audience) = (config.issuer.clone(), config.audience.clone());
-        let expected = Expected { issuer, audience, leeway };
+        let expected = Expected { issuer, audience };
         Self { config, expected, over, state: Mutex::default() }
     }
 

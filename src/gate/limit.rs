@@ -1,9 +1,11 @@
-//! How often: requests by principal, failures by address and account.
+//! How often: requests by principal and address, failures by address and account.
 //!
 //! Success is never counted by the failure limits, so that a flood of bad tokens from behind the
-//! same address cannot lock out the good one. The store of keys is swept while it is used, because
-//! governor's own grows for ever.
+//! same address cannot lock out the good one. Keys are kept as keyed hashes, so that each costs the
+//! same, and are swept while the limit is used, because governor's own store grows for ever; past a
+//! bound, new keys share a few places.
 
+use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,12 +14,19 @@ use std::time::Duration;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
+use super::ClientAddress;
+
 /// Checks between two sweeps of forgotten keys.
 const CHECKS_PER_SWEEP: u32 = 4096;
+/// Keys held at once.
+const KEYS_MAX: usize = 65_536;
+/// What keys share that come past the bound.
+const SHARED_KEYS: u64 = 1024;
 
 /// A limit for each key.
 pub struct KeyedLimit {
-    limiter: DefaultKeyedRateLimiter<String>,
+    limiter: DefaultKeyedRateLimiter<u64>,
+    hashes: RandomState,
     clock: DefaultClock,
     checks: AtomicU32,
 }
@@ -36,6 +45,7 @@ impl KeyedLimit {
     fn new(quota: Quota) -> Self {
         Self {
             limiter: RateLimiter::keyed(quota),
+            hashes: RandomState::new(),
             clock: DefaultClock::default(),
             checks: AtomicU32::new(0),
         }
@@ -45,14 +55,22 @@ impl KeyedLimit {
     ///
     /// # Errors
     /// The time to wait.
-    pub fn check(&self, key: &str) -> Result<(), Duration> {
+    pub fn check(&self, key: &[&str]) -> Result<(), Duration> {
         if self.checks.fetch_add(1, Ordering::Relaxed) % CHECKS_PER_SWEEP == CHECKS_PER_SWEEP - 1 {
             self.limiter.retain_recent();
             self.limiter.shrink_to_fit();
         }
-        self.limiter
-            .check_key(&key.to_owned())
-            .map_err(|not_until| not_until.wait_time_from(self.clock.now()))
+        let mut key = self.hashes.hash_one(key);
+        if self.limiter.len() >= KEYS_MAX {
+            key %= SHARED_KEYS;
+        }
+        self.limiter.check_key(&key).map_err(|not_until| not_until.wait_time_from(self.clock.now()))
+    }
+
+    /// Keys held.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.limiter.len()
     }
 }
 
@@ -60,13 +78,38 @@ fn at_least_one(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
 }
 
-/// The key of an address: an IPv6 client owns a whole /64, so that is what is counted.
-pub fn address_key(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.to_string(),
-        IpAddr::V6(v6) => {
+/// The key of an address: an IPv6 client owns a whole /64, so that is what is counted. All clients
+/// whose address cannot be read share one.
+pub fn address_key(address: impl Into<ClientAddress>) -> String {
+    match address.into() {
+        ClientAddress::Known(IpAddr::V4(v4)) => v4.to_string(),
+        ClientAddress::Known(IpAddr::V6(v6)) => {
             let [a, b, c, d, ..] = v6.segments();
             format!("{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
         }
+        unreadable @ ClientAddress::Unreadable => unreadable.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_for_keys_is_bounded() {
+        let limit = KeyedLimit::per_minute(5);
+        for at in 0..KEYS_MAX + 50_000 {
+            _ = limit.check(&["somebody", &at.to_string()]);
+        }
+        assert!(limit.len() <= KEYS_MAX + SHARED_KEYS as usize, "{}", limit.len());
+    }
+
+    #[test]
+    fn parts_of_a_key_do_not_run_together() {
+        let limit = KeyedLimit::per_minute(1);
+        for key in [["ab", "c"], ["a", "bc"], ["abc", ""]] {
+            assert_eq!(limit.check(&key), Ok(()), "{key:?}");
+        }
+        assert!(limit.check(&["ab", "c"]).is_err());
     }
 }

@@ -7,6 +7,7 @@
 mod accounts;
 mod advice;
 mod config;
+mod forwarded;
 mod header;
 mod jwk;
 mod jwks;
@@ -17,6 +18,8 @@ mod revalidator;
 mod seen;
 mod signing;
 mod token;
+mod turns;
+mod unique;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -28,6 +31,7 @@ use serde_json::{Value, json};
 pub use accounts::{Accounts, HashError, hash_password};
 pub use advice::{Advice, Advised};
 pub use config::{Config, JwksConfig, Password, ServiceAccount};
+pub use forwarded::{ClientAddress, PassedOn, elements_of, parameter};
 pub use jwks::{JWKS_BYTES_MAX, JWKS_TIME_MAX};
 pub use limit::{KeyedLimit, address_key};
 pub use seen::{Answer, Answers, Lanes, SeenEvents};
@@ -43,6 +47,9 @@ use crate::net::Transport;
 use crate::support::{Live, Secret};
 use header::Header;
 use policy::Policy;
+
+/// Longest email and password looked at, in bytes.
+const LOGIN_BYTES_MAX: usize = 1024;
 
 /// A token to be made.
 #[derive(Debug, Clone, Copy)]
@@ -146,31 +153,20 @@ impl Gate {
         Arc::clone(&self.policy.get().config)
     }
 
-    /// The address to judge by: the socket's, unless a trusted proxy says whom it speaks for. Then
-    /// it is the rightmost address of `X-Forwarded-For` that is no trusted proxy itself.
-    pub fn client_address(&self, socket: IpAddr, forwarded_for: &[&str]) -> IpAddr {
-        let config = self.config();
-        let mut address = socket.to_canonical();
-        let hops = forwarded_for.iter().flat_map(|line| line.split(',')).map(str::trim);
-        for hop in hops.rev() {
-            if !is_within(address, &config.trusted_proxies) {
-                break;
-            }
-            match hop.parse::<IpAddr>() {
-                Ok(next) => address = next.to_canonical(),
-                Err(_) => break,
-            }
-        }
-        address
+    /// The address to judge by: the socket's, unless a trusted proxy says for whom it speaks.
+    pub fn client_address(&self, socket: IpAddr, by: &PassedOn<'_>) -> ClientAddress {
+        forwarded::client(socket, by, &self.config().trusted_proxies)
     }
 
-    /// Whether the address may talk to us at all.
+    /// Whether the address may talk to us at all. One that cannot be read is in no list.
     ///
     /// # Errors
     /// [`Rejected::Address`].
-    pub fn check_address(&self, address: IpAddr) -> Result<(), Rejected> {
+    pub fn check_address(&self, address: impl Into<ClientAddress>) -> Result<(), Rejected> {
         let allow = &self.policy.get().config.allow;
-        if allow.is_empty() || is_within(address, allow) { Ok(()) } else { Err(Rejected::Address) }
+        let is_listed = |address| is_within(address, allow);
+        let is_allowed = allow.is_empty() || address.into().known().is_some_and(is_listed);
+        if is_allowed { Ok(()) } else { Err(Rejected::Address) }
     }
 
     /// Fetches the key that a token names, where it is another issuer's and we do not have it. To
@@ -197,7 +193,7 @@ impl Gate {
     pub fn authenticate(
         &self,
         authorization: Option<&str>,
-        address: IpAddr,
+        address: impl Into<ClientAddress>,
     ) -> Result<Principal, Rejected> {
         let Some(token) = authorization.and_then(bearer) else {
             return Err(Rejected::Missing);
@@ -214,9 +210,9 @@ impl Gate {
 
     /// Counts a credential that did not hold, which was judged elsewhere (a webhook's signature),
     /// as a bad token, and says what to answer.
-    pub fn refuse(&self, address: IpAddr) -> Rejected {
+    pub fn refuse(&self, address: impl Into<ClientAddress>) -> Rejected {
         let key = limit::address_key(address);
-        let counted = self.policy.get().token_failures.check(&key);
+        let counted = self.policy.get().token_failures.check(&[&key]);
         counted.map_or_else(Rejected::TooMany, |()| Rejected::Invalid)
     }
 
@@ -244,36 +240,54 @@ impl Gate {
         json!({ "keys": keys })
     }
 
-    /// Counts a request against its principal; the admin token is exempt.
+    /// Counts a request against its principal at this address, so that a flood of one caller takes
+    /// nothing from another one under the same account; the admin token is exempt. A principal also
+    /// has a limit over all its addresses, but for service accounts: many instances share one.
     ///
     /// # Errors
     /// [`Rejected::TooMany`].
-    pub fn check_rate(&self, who: &Principal) -> Result<(), Rejected> {
+    pub fn check_rate(
+        &self,
+        who: &Principal,
+        address: impl Into<ClientAddress>,
+    ) -> Result<(), Rejected> {
         if who.role == Role::AdminToken {
             return Ok(());
         }
-        self.policy.get().requests.check(&who.name).map_err(Rejected::TooMany)
+        let policy = self.policy.get();
+        let key = [who.role.as_str(), &who.name, &limit::address_key(address)];
+        policy.requests.check(&key).map_err(Rejected::TooMany)?;
+        if who.role == Role::Service {
+            return Ok(());
+        }
+        policy.principals.check(&key[..2]).map_err(Rejected::TooMany)
     }
 
     /// Checks email and password and issues a token.
     ///
     /// # Errors
     /// [`Rejected::Invalid`], or [`Rejected::TooMany`] once failures for the account or the address
-    /// have passed their limit. Valid credentials always pass.
+    /// have passed their limit, or where too many attempts of the address wait to be checked. Valid
+    /// credentials that are checked always pass.
     pub async fn login(
         &self,
         email: &str,
         password: Secret,
-        address: IpAddr,
+        address: impl Into<ClientAddress>,
     ) -> Result<(String, u64), Rejected> {
         let policy = self.policy.get();
-        if policy.accounts.verify(email, password).await {
+        let address = limit::address_key(address);
+        let is_short = email.len().max(password.expose().len()) <= LOGIN_BYTES_MAX;
+        let account: String = email.chars().take(128).collect();
+        if is_short && policy.knows(email, password, (&address, &account)).await? {
             let issued = policy.tokens.issue(&Order::service(email));
             return Ok(issued.expect("a gate in service has a key, as its configuration says"));
         }
-        let account: String = email.chars().take(128).collect();
-        policy.login_failures.check(&limit::address_key(address)).map_err(Rejected::TooMany)?;
-        policy.login_failures.check(&format!("@{account}")).map_err(Rejected::TooMany)?;
+        policy.login_failures.check(&["address", &address]).map_err(|wait| {
+            policy.turns.limit(&address, wait);
+            Rejected::TooMany(wait)
+        })?;
+        policy.login_failures.check(&["account", &account]).map_err(Rejected::TooMany)?;
         Err(Rejected::Invalid)
     }
 

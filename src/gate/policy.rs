@@ -6,9 +6,11 @@
 use std::sync::Arc;
 
 use super::jwks::Jwks;
+use super::turns::Turns;
 use super::{Accounts, BadToken, Claims, Config, KeyedLimit, Rejected, Tokens};
 use crate::domain::{Principal, Role};
 use crate::net::Transport;
+use crate::support::Secret;
 
 /// A configuration and what is built of it.
 pub(super) struct Policy {
@@ -17,6 +19,8 @@ pub(super) struct Policy {
     pub jwks: Option<Arc<Jwks>>,
     pub accounts: Accounts,
     pub requests: Arc<KeyedLimit>,
+    pub turns: Arc<Turns>,
+    pub principals: Arc<KeyedLimit>,
     pub login_failures: Arc<KeyedLimit>,
     pub token_failures: Arc<KeyedLimit>,
 }
@@ -25,12 +29,9 @@ impl Policy {
     /// Builds it; limits that are as `before` are taken over with what they counted, and so are the
     /// keys of another issuer with what was fetched.
     pub fn new(config: Config, before: Option<&Self>, over: Option<&Arc<dyn Transport>>) -> Self {
-        let kept = before.filter(|before| {
-            before.config.jwks == config.jwks && before.config.leeway == config.leeway
-        });
-        let fetch = |jwks: super::JwksConfig| {
-            over.map(|over| Arc::new(Jwks::new(jwks, config.leeway, Arc::clone(over))))
-        };
+        let kept = before.filter(|before| before.config.jwks == config.jwks);
+        let fetch =
+            |jwks: super::JwksConfig| over.map(|over| Arc::new(Jwks::new(jwks, Arc::clone(over))));
         let jwks = match kept.and_then(|before| before.jwks.clone()) {
             Some(kept) => Some(kept),
             None => config.jwks.clone().and_then(fetch),
@@ -40,6 +41,8 @@ impl Policy {
             before.map(|before| Arc::clone(limit(before)))
         };
         let requests = same(|c| (c.requests_per_second, c.burst), |p| &p.requests);
+        let totals =
+            same(|c| (c.requests_per_second_total, c.requests_per_second), |p| &p.principals);
         let logins = same(|c| (c.login_failures_per_minute, 0), |p| &p.login_failures);
         let tokens = same(|c| (c.token_failures_per_minute, 0), |p| &p.token_failures);
         let per_minute = |rate| Arc::new(KeyedLimit::per_minute(rate));
@@ -47,6 +50,11 @@ impl Policy {
             tokens: Tokens::new(&config),
             jwks,
             accounts: Accounts::new(config.service_accounts.clone()),
+            turns: before.map(|before| Arc::clone(&before.turns)).unwrap_or_default(),
+            principals: totals.unwrap_or_else(|| {
+                let total = config.requests_per_second_total.max(config.requests_per_second);
+                Arc::new(KeyedLimit::per_second(total, total.saturating_mul(2)))
+            }),
             requests: requests.unwrap_or_else(|| {
                 Arc::new(KeyedLimit::per_second(config.requests_per_second, config.burst))
             }),
@@ -60,6 +68,23 @@ impl Policy {
     pub fn admin(&self, token: &str) -> Option<Principal> {
         let is_one = self.config.admin_tokens.iter().any(|admin| admin.matches(token));
         is_one.then(|| Principal { name: "admin".into(), role: Role::AdminToken })
+    }
+
+    /// Whether email and password belong together. A hash is checked in its turn.
+    pub(super) async fn knows(
+        &self,
+        email: &str,
+        password: Secret,
+        (address, account): (&str, &str),
+    ) -> Result<bool, Rejected> {
+        if self.accounts.verify_plain(email, &password) {
+            return Ok(true);
+        }
+        if !self.accounts.has_hashes() {
+            return Ok(false);
+        }
+        let turn = self.turns.take(address, account).await.map_err(Rejected::TooMany)?;
+        Ok(self.accounts.verify_hashed(email, password, turn).await)
     }
 
     /// What a token says, by our own keys and by those of another issuer that are known.

@@ -3,10 +3,8 @@
 //! On those routes a secret is as good as an editor's token; nowhere else is it anything. Wrong
 //! ones count against the limit for bad tokens, right ones never do.
 
-use std::net::IpAddr;
-
 use super::policy::Policy;
-use super::{Gate, Rejected, bearer, limit};
+use super::{ClientAddress, Gate, Rejected, bearer};
 use crate::domain::{Principal, Role};
 
 /// The name in log lines and events of whoever holds a secret.
@@ -21,14 +19,13 @@ impl Gate {
     pub fn authenticate_secret(
         &self,
         secret: Option<&str>,
-        address: IpAddr,
+        address: impl Into<ClientAddress>,
     ) -> Result<Principal, Rejected> {
         let policy = self.policy.get();
         if let Some(holder) = secret.and_then(|secret| holder(&policy, secret)) {
             return Ok(holder);
         }
-        policy.token_failures.check(&limit::address_key(address)).map_err(Rejected::TooMany)?;
-        Err(Rejected::Invalid)
+        Err(self.refuse(address))
     }
 
     /// Who sent a shared secret as bearer, or a token whose role may invalidate everywhere.
@@ -38,7 +35,7 @@ impl Gate {
     pub fn authenticate_revalidator(
         &self,
         authorization: Option<&str>,
-        address: IpAddr,
+        address: impl Into<ClientAddress>,
     ) -> Result<Principal, Rejected> {
         let token = authorization.and_then(bearer);
         if let Some(holder) = token.and_then(|token| holder(&self.policy.get(), token)) {

@@ -55,6 +55,7 @@ fn config() -> Config {
         service_emails: vec!["own@here.example".into()],
         requests_per_second: 1_000,
         burst: 1_000,
+        requests_per_second_total: 10_000,
         selectors_max: 1_000,
         json_depth_max: 64,
         idempotency_keys_max: 10,

@@ -58,8 +58,8 @@ struct Issued<'a> {
     exp: u64,
 }
 
-/// The claims that must be there, in the only types accepted. A number outside `u64`, a text or a
-/// list in the wrong place fails here.
+/// The claims that must be there, in the only types accepted. A text or a list in the wrong place
+/// fails here.
 #[derive(Deserialize)]
 struct Required {
     #[allow(dead_code, reason = "its type is the check: the library would accept a list")]
@@ -67,21 +67,34 @@ struct Required {
     sub: String,
     #[serde(default)]
     email: Option<String>,
-    exp: u64,
     #[serde(default)]
-    nbf: Option<u64>,
+    exp: Option<Date>,
     #[serde(default)]
-    iat: Option<u64>,
+    nbf: Option<Date>,
+    #[serde(default)]
+    iat: Option<Date>,
+}
+
+/// Seconds since 1970, which may have a fraction (RFC 7519 section 2).
+#[derive(Debug, Clone, Copy)]
+struct Date(f64);
+
+impl<'de> Deserialize<'de> for Date {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let seconds = f64::deserialize(from)?;
+        // Up to what a date in whole seconds may be; beyond, or before 1970, it is a mistake.
+        let is_date = (0.0..=u64::MAX as f64).contains(&seconds);
+        is_date.then_some(Self(seconds)).ok_or_else(|| {
+            serde::de::Error::custom(format!("{seconds} is no date in seconds since 1970"))
+        })
+    }
 }
 
 impl Tokens {
     /// Takes keys and claims from the gate's configuration. A private key signs before a secret.
     pub fn new(config: &Config) -> Self {
-        let expected = Expected {
-            issuer: config.issuer.clone(),
-            audience: config.audience.clone(),
-            leeway: config.leeway,
-        };
+        let expected =
+            Expected { issuer: config.issuer.clone(), audience: config.audience.clone() };
         let pairs = config.signing_keys.iter().map(|pair| OwnKey::of_pair(pair, &expected));
         let secrets = config.jwt_secrets.iter().map(|key| OwnKey::of_secret(key, &expected));
         Self {
@@ -129,7 +142,8 @@ impl Tokens {
     /// [`BadToken`] with the reason, for the log only.
     pub(super) fn verify(&self, token: &str, others: Option<&KeySet>) -> Result<Claims, BadToken> {
         let header = Header::read(token)?;
-        let ours = self.candidates(&header);
+        // Ours never call themselves access tokens; another issuer's may (RFC 9068).
+        let ours = self.candidates(&header).filter(|_| !header.is_access_token);
         let theirs = others.into_iter().flat_map(|set| set.candidates(&header));
         let mut why = BadToken(format!("no key for {:?} of this name", header.algorithm));
         let mut is_told = false;
@@ -169,14 +183,16 @@ impl Tokens {
         };
         let required: Required =
             serde_json::from_value(claims).map_err(|error| BadToken(error.to_string()))?;
-        let latest = clock::wall_ms() / 1000 + self.leeway.as_secs();
-        if required.nbf.is_some_and(|nbf| nbf > latest)
-            || required.iat.is_some_and(|iat| iat > latest)
-        {
-            return Err(BadToken("from the future".into()));
-        }
-        if required.exp.saturating_add(self.leeway.as_secs()) < clock::wall_ms() / 1000 {
+        let (now, leeway) = (clock::wall_ms() as f64 / 1000.0, self.leeway.as_secs_f64());
+        let exp = required.exp.ok_or_else(|| BadToken("without exp".into()))?;
+        if exp.0 + leeway <= now {
             return Err(BadToken("expired".into()));
+        }
+        if required.nbf.is_some_and(|nbf| nbf.0 > now + leeway) {
+            return Err(BadToken("not valid yet".into()));
+        }
+        if required.iat.is_some_and(|iat| iat.0 > now + leeway) {
+            return Err(BadToken("from the future".into()));
         }
         if required.sub.is_empty() {
             return Err(BadToken("an empty sub".into()));

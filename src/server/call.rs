@@ -2,7 +2,6 @@
 //! What a handler may know of it; connection, guard and table are behind it already.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
 
 use hyper::HeaderMap;
 use hyper::body::Incoming;
@@ -12,6 +11,7 @@ use super::line::Line;
 use super::respond::Problem;
 use crate::deliver::{EVENT_IDS, VIA};
 use crate::domain::{EventId, Principal, Role};
+use crate::gate::ClientAddress;
 
 /// Letters that may differ before a name is no longer called "nearest".
 const NEAREST_DISTANCE_MAX: usize = 2;
@@ -26,8 +26,8 @@ pub struct Call {
     pub headers: HeaderMap,
     /// Its body, unread.
     pub body: Incoming,
-    /// Whom to judge by.
-    pub address: IpAddr,
+    /// The address to judge by.
+    pub address: ClientAddress,
     /// Who asks; `None` on open routes without credentials.
     pub who: Option<Principal>,
     /// The connection it came on.

@@ -10,14 +10,12 @@ use std::net::IpAddr;
 use hyper::{HeaderMap, StatusCode};
 use ipnet::IpNet;
 
+use super::forwarded;
 use super::respond::Problem;
 use crate::gate::is_within;
 
 /// They tell nothing, and who asks them speaks no TLS.
 const OPEN: [&str; 2] = ["/healthz", "/readyz"];
-
-/// What says that a request was passed on for somebody else.
-const FORWARDED: [&str; 2] = ["x-forwarded-for", "forwarded"];
 
 /// Refuses what did not come over HTTPS.
 ///
@@ -30,9 +28,9 @@ pub fn check(
     proxies: &[IpNet],
 ) -> Result<(), Problem> {
     let is_here = socket.to_canonical().is_loopback();
-    let is_secure = match forwarded(headers) {
+    let is_secure = match forwarded::is_https(headers) {
         Some(is_https) => is_https && (is_here || is_within(socket, proxies)),
-        None => is_here && !FORWARDED.iter().any(|name| headers.contains_key(*name)),
+        None => is_here && !forwarded::is_shown(headers),
     };
     if is_secure || OPEN.contains(&path) {
         return Ok(());
@@ -40,14 +38,6 @@ pub fn check(
     let detail = "this instance is to be asked over https; a proxy that ends TLS in front of it \
                   must be in control.trusted_proxies and send X-Forwarded-Proto";
     Err(Problem::new(StatusCode::FORBIDDEN, "https_required", detail))
-}
-
-/// What the proxies on the way say; any of them in the clear counts.
-fn forwarded(headers: &HeaderMap) -> Option<bool> {
-    let mut lines = headers.get_all("x-forwarded-proto").iter().peekable();
-    lines.peek()?;
-    let is_https = |word: &str| word.trim().eq_ignore_ascii_case("https");
-    Some(lines.all(|line| line.to_str().is_ok_and(|line| line.split(',').all(is_https))))
 }
 
 #[cfg(test)]
@@ -88,13 +78,43 @@ mod tests {
     #[test]
     fn what_was_passed_on_without_a_word_about_tls_is_not_from_here() {
         let here = "127.0.0.1".parse().expect("an address");
-        for (name, value) in [("x-forwarded-for", "203.0.113.9"), ("forwarded", "for=192.0.2.1")] {
+        for (name, value) in [
+            ("x-forwarded-for", "203.0.113.9"),
+            ("x-forwarded-for", ""),
+            ("x-forwarded-host", "cache.example"),
+            ("x-forwarded-port", "443"),
+            ("x-real-ip", "203.0.113.9"),
+            ("via", "1.1 front"),
+            ("forwarded", "for=192.0.2.1"),
+        ] {
             let mut headers = HeaderMap::new();
             headers.insert(name, HeaderValue::from_static(value));
+            let proxies = ["127.0.0.0/8".parse().expect("a network")];
+            for proxies in [&proxies[..], &[]] {
+                assert!(check("/api/cache/stats", &headers, here, proxies).is_err(), "{name}");
+            }
             let answer = |headers: &_| check("/api/cache/stats", headers, here, &[]).is_ok();
-            assert!(!answer(&headers), "{name}");
             headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
             assert!(answer(&headers), "{name} and https");
+        }
+    }
+
+    #[test]
+    fn the_scheme_is_read_of_forwarded_as_well() {
+        let here = "127.0.0.1".parse().expect("an address");
+        for (line, expected) in [
+            ("for=192.0.2.1;proto=https", true),
+            ("for=192.0.2.1; Proto=\"HTTPS\", for=10.0.0.1;proto=https", true),
+            ("for=192.0.2.1;proto=http, for=10.0.0.1;proto=https", false),
+            ("for=192.0.2.1, for=10.0.0.1;proto=https", false),
+            ("proto=https;proto=http", false),
+            ("for=\"a,proto=https", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("forwarded", HeaderValue::from_static(line));
+            assert_eq!(check("/x", &headers, here, &[]).is_ok(), expected, "{line}");
+            headers.insert("x-forwarded-proto", HeaderValue::from_static("http"));
+            assert!(check("/x", &headers, here, &[]).is_err(), "{line} and http");
         }
     }
 }

@@ -10,6 +10,7 @@ mod call;
 mod config;
 mod crowd;
 mod dashboard;
+mod forwarded;
 mod guard;
 mod https;
 mod line;

@@ -17,7 +17,7 @@ use super::call::Call;
 use super::line::Line;
 use super::respond::{Answer, Handled, Problem};
 use super::timing::Timed;
-use super::{Control, api, dashboard, guard, https, openapi};
+use super::{Control, api, dashboard, forwarded, guard, https, openapi};
 use crate::domain::{Principal, Role};
 use crate::gate::Rejected;
 
@@ -211,13 +211,7 @@ impl Table {
             let proxies = &gate.config().trusted_proxies;
             https::check(route.path, &parts.headers, socket, proxies)?;
         }
-        let forwarded: Vec<&str> = parts
-            .headers
-            .get_all("x-forwarded-for")
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .collect();
-        let address = gate.client_address(socket, &forwarded);
+        let address = gate.client_address(socket, &forwarded::passed_on(&parts.headers));
         gate.check_address(address)?;
         let who = match authorization(&parts.headers)? {
             // An open route stays open to a caller with a bad token: a probe must not fail on it.
@@ -230,7 +224,7 @@ impl Table {
         };
         if let Some(who) = &who {
             check_role(who, route.needs)?;
-            gate.check_rate(who)?;
+            gate.check_rate(who, address)?;
         }
         if matches!(parts.method, Method::GET | Method::HEAD) && has_body(&parts.headers) {
             return Err(Problem::bad_request("unexpected_body", "a body has no meaning here"));

@@ -218,6 +218,100 @@ async fn a_spoofed_address_passes_no_list() {
     assert_eq!(ask(&behind, &forwarded(&behind, "10.0.0.1, 192.0.2.1")).await.0.status, 403);
 }
 
+/// A trusted proxy in an allowed network passes on a caller from anywhere.
+#[tokio::test]
+async fn a_caller_that_a_proxy_does_not_name_readably_passes_no_list() {
+    let node = Spec::new("a")
+        .set("auth.allow", "[\"10.0.0.0/8\", \"127.0.0.0/8\"]")
+        .set("control.trusted_proxies", "[\"127.0.0.1/32\"]")
+        .start()
+        .await;
+    let usual = usual(&node);
+    for (lines, expected) in [
+        ("X-Forwarded-For: 10.0.0.1:51234\r\n", 200),
+        ("X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-For: 10.0.0.1\r\n", 200),
+        ("X-Forwarded-For: \"[::ffff:10.0.0.1]:443\"\r\n", 200),
+        ("Forwarded: for=\"10.0.0.1:80\";proto=https\r\n", 200),
+        ("X-Real-IP: 10.0.0.1\r\n", 200),
+        ("X-Forwarded-For: 192.0.2.1:51234\r\n", 403),
+        ("X-Forwarded-For: [2001:db8::7]:443\r\n", 403),
+        ("X-Forwarded-For: 10.0.0.1\r\nX-Forwarded-For: 192.0.2.1\r\n", 403),
+        ("X-Forwarded-For: 10.0.0.1\r\nX-Forwarded-For:\r\n", 403),
+        ("X-Forwarded-For: 10.0.0.1, unknown\r\n", 403),
+        ("X-Forwarded-For: _hidden\r\n", 403),
+        ("X-Forwarded-For: 10.0.0.1\u{e9}\r\n", 403),
+        ("X-Forwarded-For: \r\n", 403),
+        ("Forwarded: for=_hidden\r\n", 403),
+        ("X-Real-IP: unknown\r\n", 403),
+        ("Via: 1.1 front\r\n", 403),
+        ("", 200),
+    ] {
+        let (reply, _) = ask(&node, &format!("GET /healthz HTTP/1.1\r\n{usual}{lines}\r\n")).await;
+        assert_eq!(reply.status, expected, "{lines}");
+    }
+}
+
+/// Checking a password is expensive by design; who guesses pays with its own time.
+#[tokio::test]
+async fn a_flood_of_wrong_logins_delays_no_other_address() {
+    let hash = cache_mirror::gate::hash_password("right").expect("hashes");
+    let account = format!("[{{ email = \"m@x.example\", password_hash = \"{hash}\" }}]");
+    let node = Spec::new("a")
+        .set("auth.service_accounts", account)
+        .set("control.trusted_proxies", "[\"127.0.0.1/32\"]")
+        .start()
+        .await;
+    let log_in = |from: &'static str, password: &str| {
+        let login = json!({ "email": "m@x.example", "password": password });
+        let asking = node.request(Method::POST, "/api/auth/login").json(&login);
+        async move { asking.header("x-forwarded-for", from).send().await.expect("an answer") }
+    };
+    let flood: Vec<_> = (0..300)
+        .map(|at| tokio::spawn(log_in("203.0.113.7:4711", &format!("guess {at}"))))
+        .collect();
+    let is_done = |flood: &[tokio::task::JoinHandle<_>]| flood.iter().all(|it| it.is_finished());
+    let answer = log_in("203.0.113.8:4711", "right").await;
+    assert_eq!(answer.status(), 200);
+    assert!(!is_done(&flood), "the flood is still being checked");
+    let mut asked_to_come_again = 0;
+    for one in flood {
+        let answer = one.await.expect("ends");
+        match answer.status().as_u16() {
+            401 => {}
+            429 => {
+                assert!(answer.headers().contains_key("retry-after"));
+                asked_to_come_again += 1;
+            }
+            other => panic!("{other}"),
+        }
+    }
+    assert!(asked_to_come_again >= 295, "{asked_to_come_again}");
+    assert_eq!(log_in("203.0.113.7:4711", "right").await.status(), 200, "limited, not refused");
+}
+
+/// Peers share an account; one that floods takes nothing from another.
+#[tokio::test]
+async fn a_flood_under_a_shared_account_starves_no_other_peer() {
+    let node = Spec::new("a")
+        .set("limits.requests_per_second", 1)
+        .set("limits.burst", 5)
+        .set("control.trusted_proxies", "[\"127.0.0.1/32\"]")
+        .start()
+        .await;
+    let token = mint("a", SERVICE_EMAIL, "service");
+    let clear = async |from: &str| {
+        let asking = node.request_as(&token, Method::POST, "/api/cache/invalidate");
+        let asking = asking.json(&json!({ "type": "posts" })).header("x-forwarded-for", from);
+        asking.send().await.expect("an answer").status().as_u16()
+    };
+    let mut flood = vec![];
+    for _ in 0..12 {
+        flood.push(clear("203.0.113.7").await);
+    }
+    assert!(flood.contains(&429), "{flood:?}");
+    assert_eq!(clear("203.0.113.8").await, 200);
+}
+
 /// S1 1.24: HTTPS only, as a proxy in front tells it.
 #[tokio::test]
 async fn what_came_in_the_clear_is_refused_where_https_is_required() {

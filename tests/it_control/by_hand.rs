@@ -91,8 +91,17 @@ async fn a_page_that_names_the_address_clears_nothing() {
         assert_eq!(answer.header("www-authenticate"), None, "no page makes the browser ask");
         browse(&node, None, &[("sec-fetch-site", site)]).await.expect(403);
     }
-    let ahead = [("sec-fetch-site", "none"), ("sec-purpose", "prefetch;prerender")];
-    browse(&node, Some(SECRET), &ahead).await.expect(403);
+    for (name, value) in [
+        ("sec-purpose", "prefetch;prerender"),
+        ("sec-purpose", "prefetch"),
+        ("purpose", "prefetch"),
+        ("x-purpose", "preview"),
+        ("x-moz", "prefetch"),
+    ] {
+        let ahead = [("sec-fetch-site", "none"), (name, value)];
+        browse(&node, Some(SECRET), &ahead).await.expect(403);
+        browse(&node, Some(SECRET), &[(name, value)]).await.expect(403);
+    }
     // Browsers send no mark over plain HTTP to another host.
     browse(&node, Some(SECRET), &[("host", "cache.example:4400")]).await.expect(403);
     assert_eq!(node.get_entry("k").await.as_deref(), Some("old"));

@@ -278,6 +278,7 @@ fn gate_config(name: &str) -> gate::Config {
         service_emails: vec![],
         requests_per_second: 1_000_000,
         burst: 1_000_000,
+        requests_per_second_total: 1_000_000,
         selectors_max: 1_000,
         json_depth_max: 64,
         idempotency_keys_max: 10,

@@ -65,6 +65,19 @@ fn anything_critical_is_refused() {
         let token = sign(&header_with("crit", crit.clone()), &good_claims(), KEY);
         assert_eq!(judge(&token), Err(Rejected::Invalid), "{crit}");
     }
+    for b64 in [json!(false), json!(true), json!(null)] {
+        let token = sign(&header_with("b64", b64.clone()), &good_claims(), KEY);
+        assert_eq!(judge(&token), Err(Rejected::Invalid), "b64 {b64} (RFC 7797)");
+    }
+}
+
+#[test]
+fn a_header_member_said_twice_is_refused() {
+    for members in [r#""kid":"a","kid":"a","#, r#""x":1,"x":1,"#, r#""typ":"JWT","#] {
+        let header = good_header().to_string().replacen('{', &format!("{{{members}"), 1);
+        let token = sign_text(&header, &good_claims().to_string(), KEY);
+        assert_eq!(judge(&token), Err(Rejected::Invalid), "{header}");
+    }
 }
 
 /// A13: a token that was made for something else.
@@ -74,7 +87,7 @@ fn only_a_plain_jwt_is_one() {
         let token = sign(&header_with("typ", json!(typ)), &good_claims(), KEY);
         assert_eq!(judge(&token), Err(Rejected::Invalid), "{typ}");
     }
-    for header in [json!({ "alg": "HS256" }), header_with("typ", json!("jwt"))] {
+    for header in [json!({ "alg": "HS256" }), header_with("typ", json!("application/jwt"))] {
         assert!(judge(&sign(&header, &good_claims(), KEY)).is_ok(), "{header}");
     }
 }

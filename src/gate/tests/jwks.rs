@@ -113,6 +113,29 @@ async fn a_published_key_of_each_algorithm_verifies_with_one_fetch() {
     assert_eq!(issuer.fetches(), 1);
 }
 
+/// RFC 9068: an access token says that it is one. Ours never do.
+#[tokio::test(start_paused = true)]
+async fn access_tokens_are_taken_from_the_issuer_that_is_configured() {
+    let (issuer, gate) = scene();
+    let pair = key(&ed_pem());
+    issuer.publishes(&[pair.jwk()]);
+    for (typ, is_taken) in [
+        ("at+jwt", true),
+        ("AT+JWT", true),
+        ("application/at+jwt", true),
+        ("JWT", true),
+        ("id+jwt", false),
+        ("at", false),
+    ] {
+        let mut header = named("EdDSA", pair.id());
+        header["typ"] = json!(typ);
+        let token = sign_with(&header, &their_claims(), &pair);
+        assert_eq!(judged(&gate, &token).await.is_ok(), is_taken, "{typ}");
+        let ours = sign(&header_with("typ", json!(typ)), &good_claims(), KEY);
+        assert_eq!(judged(&gate, &ours).await.is_ok(), typ == "JWT", "ours, {typ}");
+    }
+}
+
 /// The issuer of the URL and we ourselves: each key vouches for its own issuer's tokens only.
 #[tokio::test(start_paused = true)]
 async fn a_key_speaks_for_its_own_issuer_only() {

@@ -106,11 +106,13 @@ fn requests_are_counted_by_principal_and_the_admin_token_is_not() {
     let ann = who(Role::Admin);
     let bea = Principal { name: "bea@x.example".into(), role: Role::Editor };
     let admin = Principal { name: "admin".into(), role: Role::AdminToken };
-    let taken = (0..10).filter(|_| gate.check_rate(&ann).is_ok()).count();
+    let taken = (0..10).filter(|_| gate.check_rate(&ann, somebody()).is_ok()).count();
     assert!((2..=4).contains(&taken), "{taken}");
-    assert!(matches!(gate.check_rate(&ann), Err(Rejected::TooMany(wait)) if !wait.is_zero()));
-    assert!(gate.check_rate(&bea).is_ok());
-    assert!((0..100).all(|_| gate.check_rate(&admin).is_ok()));
+    assert!(
+        matches!(gate.check_rate(&ann, somebody()), Err(Rejected::TooMany(wait)) if !wait.is_zero())
+    );
+    assert!(gate.check_rate(&bea, somebody()).is_ok());
+    assert!((0..100).all(|_| gate.check_rate(&admin, somebody()).is_ok()));
 }
 
 /// A25: failures are limited by address, and success never is.
@@ -133,14 +135,17 @@ fn a_flood_of_bad_tokens_is_limited_and_good_ones_pass() {
 fn another_policy_takes_over_and_counts_stay() {
     let gate = Gate::new(Config { requests_per_second: 1, burst: 2, ..config() }, []);
     let ann = who(Role::Admin);
-    while gate.check_rate(&ann).is_ok() {}
+    while gate.check_rate(&ann, somebody()).is_ok() {}
     let rotated = vec![Secret::new("admin-after-it-was-changed")];
     let other = Config { requests_per_second: 1, burst: 2, admin_tokens: rotated, ..config() };
     gate.adopt(other.clone());
     assert!(gate.authenticate(Some("Bearer admin-after-it-was-changed"), somebody()).is_ok());
     assert!(gate.authenticate(Some("Bearer admin-now"), somebody()).is_err());
-    assert!(gate.check_rate(&ann).is_err(), "the limit is the one that ann has reached");
+    assert!(
+        gate.check_rate(&ann, somebody()).is_err(),
+        "the limit is the one that ann has reached"
+    );
     gate.adopt(Config { burst: 50, selectors_max: 7, ..other });
-    assert!(gate.check_rate(&ann).is_ok());
+    assert!(gate.check_rate(&ann, somebody()).is_ok());
     assert_eq!(gate.config().selectors_max, 7);
 }

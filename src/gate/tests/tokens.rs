@@ -15,6 +15,15 @@ fn every_claim_that_matters_is_required_and_typed() {
         ("exp", json!(-1)),
         ("exp", json!(0)),
         ("exp", json!([now + 600])),
+        ("exp", json!(now as f64 - LEEWAY_S as f64 - 1.5)),
+        ("exp", json!(1e20)),
+        ("exp", json!(-1e9)),
+        ("exp", json!(true)),
+        ("nbf", json!(now as f64 + LEEWAY_S as f64 + 30.5)),
+        ("nbf", json!(-1)),
+        ("nbf", json!(1e300)),
+        ("iat", json!(now as f64 + LEEWAY_S as f64 + 30.5)),
+        ("iat", json!(-0.5)),
         ("exp", json!(now - LEEWAY_S - 2)),
         ("nbf", json!(now + 600)),
         ("nbf", json!("soon")),
@@ -50,6 +59,12 @@ fn what_is_right_passes() {
         ("exp", json!(now + 600)),
         ("exp", json!(now - 2)),
         ("exp", json!(u64::MAX)),
+        ("exp", json!(now as f64 + 600.25)),
+        ("exp", json!(now as f64 - 0.75)),
+        ("nbf", json!(now as f64 - 0.5)),
+        ("nbf", json!(now as f64 + 1.999)),
+        ("nbf", json!(0)),
+        ("iat", json!(now as f64 - 1234.5678)),
         ("nbf", json!(now - 600)),
         ("nbf", json!(now + 2)),
         ("iat", json!(now + 2)),
@@ -69,6 +84,29 @@ fn a_claim_said_twice_is_refused() {
     let claims = good_claims().to_string();
     let twice = claims.replacen('{', r#"{"sub":"root","#, 1);
     assert_eq!(judge(&sign_text(&good_header().to_string(), &twice, KEY)), Err(Rejected::Invalid));
+    for twice in [r#"{"role":"x","#, r#"{"un":1,"un":1,"#, r#"{"un":{"a":1,"a":2},"#] {
+        let twice = claims.replacen('{', twice, 1);
+        let token = sign_text(&good_header().to_string(), &twice, KEY);
+        assert_eq!(judge(&token), Err(Rejected::Invalid), "{twice}");
+    }
+}
+
+/// RFC 7519 section 2: a number in any form that JSON has.
+#[test]
+fn a_date_is_a_number_in_any_form() {
+    let later = now_s() + 600;
+    let with_exp = |exp: &str| {
+        let claims = claims_with("exp", Value::Null).to_string();
+        let claims = claims.replacen('{', &format!(r#"{{"exp":{exp},"#), 1);
+        judge(&sign_text(&good_header().to_string(), &claims, KEY))
+    };
+    let exponents = [format!("{}e-3", later * 1000), format!("{later}.000e0"), "4.1e9".into()];
+    for exp in exponents.iter().chain([&later.to_string(), &format!("{later}.999999999")]) {
+        assert!(with_exp(exp).is_ok(), "{exp}");
+    }
+    for exp in ["1e999", "-0.1", "1e9", "null", "\"4.1e9\"", "{}"] {
+        assert_eq!(with_exp(exp), Err(Rejected::Invalid), "{exp}");
+    }
 }
 
 #[test]

@@ -29,8 +29,8 @@ const LATE_MS: u64 = 60_000;
 pub struct Asked {
     /// Who.
     pub who: Principal,
-    /// From where.
-    pub address: IpAddr,
+    /// From where, as far as it can be told.
+    pub address: Option<IpAddr>,
     /// Whether a gateway's mark was on the request.
     pub is_marked: bool,
     /// The ids that a gateway said this is.
@@ -119,7 +119,7 @@ impl Schedules {
     ) -> Option<Result<Done, Rejected>> {
         let schedule = self.find(id)?;
         let submission = Submission {
-            address: Some(asked.address),
+            address: asked.address,
             is_marked: asked.is_marked,
             ids: asked.ids,
             ..submission(&schedule, format!("schedule {id}, run by hand"))

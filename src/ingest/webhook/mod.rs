@@ -98,8 +98,8 @@ pub struct Read {
 /// By whom a delivery came, as far as loops are concerned.
 #[derive(Debug, Clone)]
 pub struct Origin {
-    /// The address to judge by.
-    pub address: IpAddr,
+    /// The address to judge by, where it can be told.
+    pub address: Option<IpAddr>,
     /// Whether a gateway's mark is on it.
     pub is_marked: bool,
     /// The events that a gateway said it is about.
@@ -291,7 +291,7 @@ fn submission(change: Change, identity: Option<String>, from: Origin) -> Submiss
         source: Source::Webhook,
         is_marked: from.is_marked,
         ids: from.ids,
-        address: Some(from.address),
+        address: from.address,
         peer: None,
     }
 }

@@ -39,7 +39,11 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
         tell(&hook.name, Level::Warn, "a webhook's body cannot be read", "malformed", bad);
     })?;
     let notes = read.change.notes.clone();
-    let from = Origin { address: call.address, is_marked: call.is_marked(), ids: call.event_ids() };
+    let from = Origin {
+        address: call.address.known(),
+        is_marked: call.is_marked(),
+        ids: call.event_ids(),
+    };
     let taken = control.hooks.take(&control.pipeline, &hook, read, from).await?;
     tell_taken(&hook.name, &taken, &notes);
     let of_rules = if let Taken::Applied { warnings, .. } = &taken { &warnings[..] } else { &[] };

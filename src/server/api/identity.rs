@@ -68,7 +68,7 @@ async fn compare(
     if who.role != Role::Service && who.role < Role::Admin {
         return Err(Rejected::Forbidden("a service account or an administrator").into());
     }
-    gate.check_rate(&who)?;
+    gate.check_rate(&who, call.address)?;
     let secrets = control.pipeline.delivery.revalidate_secrets();
     Ok(SecretCheck::of(&secrets, nonce))
 }

@@ -199,7 +199,7 @@ pub fn submission(
         source: if peer.is_some() { Source::Mirror } else { Source::Api },
         is_marked: call.is_marked(),
         ids: if peer.is_some() { vec![] } else { call.event_ids() },
-        address: Some(call.address),
+        address: call.address.known(),
         peer,
     })
 }

@@ -25,7 +25,7 @@ pub async fn run(control: Arc<Control>, mut call: Call) -> Handled {
     call.read(&control.config).await?;
     let asked = Asked {
         who: call.principal(),
-        address: call.address,
+        address: call.address.known(),
         is_marked: call.is_marked(),
         ids: call.event_ids(),
     };

@@ -93,7 +93,9 @@ pub async fn preflight(control: Arc<Control>, call: Call) -> Handled {
 /// A one-use ticket for `?ticket=`.
 pub async fn ticket(control: Arc<Control>, mut call: Call) -> Handled {
     call.read(&control.config).await?;
-    let (ticket, expires_in) = control.tickets.issue();
+    let who = call.principal();
+    let holder = format!("{} {}", who.role.as_str(), who.name);
+    let (ticket, expires_in) = control.tickets.issue(&holder);
     Ok(json_answer(StatusCode::OK, &Ticket { ticket, expires_in }))
 }
 
@@ -120,7 +122,7 @@ pub async fn admit_reader(control: &Control, call: &Call) -> Result<(), Problem>
     if who.role < Role::Editor {
         return Err(Problem::from(Rejected::Forbidden("a role that may read")));
     }
-    gate.check_rate(&who)?;
+    gate.check_rate(&who, call.address)?;
     Ok(())
 }
 

@@ -23,6 +23,10 @@ use crate::server::respond::Handled;
 
 const CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Basic realm="cache-mirror (dev)""#);
 
+/// What browsers and proxies mark as fetched before anybody asked for it: today's header and those
+/// of older browsers (Chromium and Safari, Firefox).
+const AHEAD: [&str; 4] = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
+
 /// Clears what the name stands for.
 pub async fn get(control: Arc<Control>, call: Call) -> Handled {
     let header = named::authorization(&call);
@@ -63,7 +67,7 @@ fn password(header: &str) -> Option<String> {
 
 /// Refuses what another page may have asked for, and what nobody asked for yet.
 fn check_asker(headers: &HeaderMap, has_password: bool) -> Result<(), &'static str> {
-    if headers.contains_key("sec-purpose") {
+    if AHEAD.iter().any(|name| headers.contains_key(*name)) {
         return Err("a browser fetched this ahead; open it");
     }
     match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {

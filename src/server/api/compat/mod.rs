@@ -98,7 +98,7 @@ async fn submit(
         source: Source::Compat,
         is_marked: call.is_marked(),
         ids: call.event_ids(),
-        address: Some(call.address),
+        address: call.address.known(),
         peer: None,
     };
     control.pipeline.submit(who, submission).await

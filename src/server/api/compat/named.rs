@@ -63,7 +63,7 @@ pub(super) async fn judge(
     let gate = &control.pipeline.gate;
     gate.learn_key(header).await;
     let who = gate.authenticate_revalidator(header, call.address)?;
-    gate.check_rate(&who)?;
+    gate.check_rate(&who, call.address)?;
     Ok(who)
 }
 

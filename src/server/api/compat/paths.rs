@@ -63,7 +63,7 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
     let body = read_value(&control, &mut call).await?;
     let secret = body.as_ref().ok().and_then(revalidation::secret);
     let who = gate.authenticate_secret(secret, call.address);
-    let who = who.and_then(|who| gate.check_rate(&who).map(|()| who));
+    let who = who.and_then(|who| gate.check_rate(&who, call.address).map(|()| who));
     match (body, who) {
         (_, Err(rejected @ Rejected::TooMany(_))) => Ok(throttled(rejected)),
         (Err(broken), _) => Ok(failure(broken.to_string())),
