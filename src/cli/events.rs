@@ -209,7 +209,7 @@ fn fields(event: &Value) -> String {
 }
 
 fn tell_destination(mirror: &Value) -> Result<(), Exit> {
-    tell_outcome(mirror, false)?;
+    tell_outcome(mirror)?;
     for one in mirror["addresses"].as_array().into_iter().flatten() {
         let text = |member: &str| print::text(one, member);
         let line = format!("      {:<26} {}  {}", text("address"), text("status"), text("error"));

@@ -174,7 +174,8 @@ fn tell(answer: &Value) -> Result<(), Exit> {
         text.push_str(&format!("  {}", styled(DIM, id)));
     }
     print::line(text)?;
-    mirrors(answer).try_for_each(|mirror| tell_outcome(mirror, is_dry_run))
+    let others = answer["beside"].as_array().into_iter().flatten();
+    mirrors(answer).chain(others).try_for_each(tell_outcome)
 }
 
 fn mirrors(answer: &Value) -> impl Iterator<Item = &Value> {
@@ -182,7 +183,7 @@ fn mirrors(answer: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// Where an event stands at one mirror.
-pub fn tell_outcome(mirror: &Value, is_dry_run: bool) -> Result<(), Exit> {
+pub fn tell_outcome(mirror: &Value) -> Result<(), Exit> {
     let status = print::text(mirror, "status");
     let style = match status.as_str() {
         "delivered" => GOOD,
@@ -190,8 +191,8 @@ pub fn tell_outcome(mirror: &Value, is_dry_run: bool) -> Result<(), Exit> {
         "paused" => WARN,
         _ => DIM,
     };
-    let word = if is_dry_run && status != "self" { "would be told" } else { status.as_str() };
-    let why: Vec<String> = ["reason", "last_error"]
+    let word = if status == "would_queue" { "would queue" } else { status.as_str() };
+    let why: Vec<String> = ["reason", "state", "last_error"]
         .iter()
         .map(|member| print::text(mirror, member))
         .filter(|text| !text.is_empty())

@@ -19,6 +19,7 @@ pub mod identity;
 mod limiter;
 pub mod mirror;
 mod outage;
+mod outlook;
 mod pauses;
 mod peer;
 mod ping;
@@ -106,6 +107,9 @@ pub struct Outcome {
     /// Why, where that needs words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Of a dry run: the destination's present state, as `GET /api/mirrors` shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<&'static str>,
     /// Failures in a row at this mirror, while the event waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u32>,
@@ -257,6 +261,7 @@ impl Delivery {
                 peer: peer.config.name.clone(),
                 status,
                 reason,
+                state: None,
                 attempts: (waits && state.failures > 0).then_some(state.failures),
                 last_error: state.last_error.clone().filter(|_| waits),
                 addresses: match status {

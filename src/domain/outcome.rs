@@ -20,6 +20,9 @@ pub enum Status {
     Oneself,
     /// The destination cannot be told this (a legacy peer knows types only).
     Skipped,
+    /// Of a dry run: it would wait for its turn there.
+    #[serde(rename = "would_queue")]
+    WouldQueue,
 }
 
 impl Status {
@@ -32,6 +35,7 @@ impl Status {
             Self::Paused => "paused",
             Self::Oneself => "self",
             Self::Skipped => "skipped",
+            Self::WouldQueue => "would_queue",
         }
     }
 

@@ -48,6 +48,36 @@ fn invalidate_tells_what_was_cleared_and_in_json_just_the_answer() {
     assert!(odd.stderr.contains("warning: pots is not in the graph"), "{odd:?}");
 }
 
+/// Every destination is named, with its present state, and nothing is queued.
+#[test]
+fn a_dry_run_names_every_destination_and_its_state() {
+    let desk = Desk::new();
+    let site =
+        r#"revalidate.targets=[{ name = "site", url = "http://127.0.0.1:1/x", secret = "s" }]"#;
+    let paths = r#"revalidate.paths={ posts = ["/"] }"#;
+    let cache =
+        "purge.targets=[{ name = \"edge\", kind = \"http\", hosts = [\"http://127.0.0.1:1\"] }]";
+    let (_server, url) = desk.serve(&[LONELY, &[site, paths, cache]].concat());
+    desk.ask(&url, &["mirrors", "pause", "gone"]).ended(0);
+    let answer = desk.ask(&url, &["invalidate", "posts/1", "--dry-run", "--json"]).ended(0).json();
+    let of = |list: &str, at: usize| {
+        let it = &answer[list][at];
+        (it["peer"].clone(), it["status"].clone(), it["state"].clone())
+    };
+    assert_eq!(of("mirrors", 0), ("gone".into(), "would_queue".into(), "paused".into()));
+    assert_eq!(of("beside", 0), ("site".into(), "would_queue".into(), "ok".into()), "{answer}");
+    assert_eq!(of("beside", 1), ("edge".into(), "would_queue".into(), "ok".into()), "{answer}");
+    let local = ["invalidate", "posts/1", "--dry-run", "--no-mirror", "--json"];
+    let answer = desk.ask(&url, &local).ended(0).json();
+    assert_eq!(answer["mirrors"][0]["status"], "skipped");
+    assert_eq!(answer["mirrors"][0]["reason"], "local");
+    assert_eq!(answer["beside"][0]["status"], "would_queue");
+    let told = desk.ask(&url, &["invalidate", "posts/1", "--dry-run"]).ended(0).stdout;
+    assert!(told.contains("would queue") && told.contains("edge"), "{told}");
+    let waiting = desk.ask(&url, &["mirrors", "--json"]).ended(0).json();
+    assert!(waiting.to_string().contains("\"backlog_events\":0"), "{waiting}");
+}
+
 /// The address and the token are those of the settings, for every command, as for doctor.
 #[test]
 fn a_command_without_an_address_finds_the_instance_of_the_settings() {

@@ -38,7 +38,11 @@ pub struct Invalidated<'a> {
     #[schemars(with = "Vec<String>")]
     pub cascade: Vec<&'a TypeName>,
     pub warnings: &'a [String],
+    /// Where it stands at every mirror; of a dry run, whether it would queue there.
     pub mirrors: &'a [Outcome],
+    /// Of a dry run: the same of every site and cache that is called.
+    #[serde(skip_serializing_if = "<[Outcome]>::is_empty")]
+    pub beside: &'a [Outcome],
     /// True where the disk refused the event: mirrors are sent it from memory, and are told to
     /// clear all should the instance end before the disk takes events again.
     #[serde(skip_serializing_if = "is_false")]

@@ -122,7 +122,10 @@ async fn effect(control: &Control, call: &Call, json: &[u8]) -> Result<Effect, P
         }
         Done::Duplicate => Effect::new(StatusCode::OK, &duplicate(control), true),
         Done::Applied(report) if is_dry_run => {
-            Effect::new(StatusCode::OK, &answer(control, &report, true), false)
+            let (mirrors, beside) = control.pipeline.delivery.outlook(&report.event);
+            let told = answer(control, &report, true);
+            let told = Invalidated { mirrors: &mirrors, beside: &beside, ..told };
+            Effect::new(StatusCode::OK, &told, false)
         }
         Done::Applied(mut report) => {
             let is_in_time = wait.until(control, &mut report).await;
@@ -162,6 +165,7 @@ fn unaffected<'a>(
         cascade: vec![],
         warnings,
         mirrors: &[],
+        beside: &[],
         degraded: false,
         dry_run: is_dry_run,
     }
@@ -223,6 +227,7 @@ fn answer<'a>(control: &'a Control, report: &'a Report, is_dry_run: bool) -> Inv
         cascade: event.cascade.types().iter().collect(),
         warnings: &report.warnings,
         mirrors,
+        beside: &[],
         degraded: report.is_degraded,
         dry_run: is_dry_run,
     }

@@ -1,0 +1,57 @@
+//! What a dry run says of each destination: whether an event would queue there, and how that
+//! destination is at present. Nothing is sent or written.
+
+use super::peer::{Kind, Peer};
+use super::{Delivery, Outcome, PeerView};
+use crate::domain::{Event, Scope, Status};
+
+impl Delivery {
+    /// Where an event would go: every mirror, then every other destination.
+    pub fn outlook(&self, event: &Event) -> (Vec<Outcome>, Vec<Outcome>) {
+        let peers = self.peers.get();
+        let (mirrors, others): (Vec<_>, Vec<_>) = peers.iter().partition(|peer| peer.is_mirror());
+        let of = |peers: Vec<&std::sync::Arc<Peer>>| {
+            peers.into_iter().map(|peer| self.outlook_at(peer, event)).collect()
+        };
+        (of(mirrors), of(others))
+    }
+
+    fn outlook_at(&self, peer: &Peer, event: &Event) -> Outcome {
+        let kind = peer.kind();
+        let neighbour = peer.config.errand.neighbour();
+        let skipped = match neighbour {
+            _ if matches!(kind, Kind::Oneself) => {
+                return outcome(peer, Status::Oneself, None, None);
+            }
+            None if event.scope == Scope::Local => Some("local"),
+            None if matches!(kind, Kind::Legacy) && !self.is_speakable(event) => {
+                Some("unsupported")
+            }
+            None => None,
+            Some(_) if !event.is_for_neighbours() => Some("ends_here"),
+            Some(neighbour) => neighbour.silence(event),
+        };
+        let state = PeerView::of(peer, &self.shared.journal).state;
+        match skipped {
+            Some(reason) => outcome(peer, Status::Skipped, Some(reason), Some(state)),
+            None => outcome(peer, Status::WouldQueue, None, Some(state)),
+        }
+    }
+}
+
+fn outcome(
+    peer: &Peer,
+    status: Status,
+    reason: Option<&str>,
+    state: Option<&'static str>,
+) -> Outcome {
+    Outcome {
+        peer: peer.config.name.clone(),
+        status,
+        reason: reason.map(str::to_owned),
+        state,
+        attempts: None,
+        last_error: None,
+        addresses: vec![],
+    }
+}
