@@ -24,6 +24,7 @@ mod pauses;
 mod peer;
 mod ping;
 mod probe;
+mod quiet;
 mod send;
 mod signature;
 mod skew;
@@ -110,7 +111,7 @@ pub struct Outcome {
     /// Of a dry run: the destination's present state, as `GET /api/mirrors` shows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<&'static str>,
-    /// Failures in a row at this mirror, while the event waits.
+    /// Failed attempts that covered this event, while it waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u32>,
     /// The last failure at this mirror, while the event waits.
@@ -262,7 +263,8 @@ impl Delivery {
                 status,
                 reason,
                 state: None,
-                attempts: (waits && state.failures > 0).then_some(state.failures),
+                attempts: (waits && state.failures > 0)
+                    .then(|| state.row.attempts(settled_at.unwrap_or(event.seq))),
                 last_error: state.last_error.clone().filter(|_| waits),
                 addresses: match status {
                     Status::Delivered | Status::Failed => {

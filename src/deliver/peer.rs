@@ -18,6 +18,7 @@ use super::credentials::Account;
 use super::identity::{Answered, Identity};
 use super::limiter::Limiter;
 use super::outage::Outage;
+use super::quiet::Row;
 use super::skew::Skew;
 use super::throttle::Throttle;
 use super::{Config, PeerConfig};
@@ -120,6 +121,8 @@ pub struct State {
     pub delivered: u64,
     /// Events settled without a word of them.
     pub skipped: u64,
+    /// Its failures in a row, as far as they are told.
+    pub row: Row,
     /// Whether it seems to be down.
     pub outage: Outage,
     /// How its clock differs from ours.
@@ -256,6 +259,7 @@ impl Peer {
             state.last_error = None;
             state.refusals = 0;
             state.said.clear();
+            state.row.end();
             state.outage.clear();
             state.throttle.clear();
             if state.pause != Some(Pause::Operator) {

@@ -8,6 +8,7 @@ use super::beside::Neighbour;
 use super::credentials::LoginFailure;
 use super::peer::{Pause, Peer};
 use super::telling::Telling;
+use super::worker::Setback;
 use crate::activity::{Activity, Kind, Level, joined};
 use crate::domain::{Selector, Status};
 use crate::journal::Backlog;
@@ -74,20 +75,23 @@ fn propagation_ms(backlog: &Backlog) -> Option<u64> {
 pub(super) fn failed(
     peer: &Peer,
     backlog: &Backlog,
-    attempt: u32,
+    setback: &Setback,
     http_status: Option<u64>,
     error: &str,
-    wait: Duration,
 ) {
+    let row = match setback.attempt {
+        0..=1 => String::new(),
+        attempt => format!(" {attempt} times in a row"),
+    };
     let line = Activity {
-        level: Level::Warn,
+        level: if setback.is_told { Level::Warn } else { Level::Debug },
         event: kind(peer),
-        msg: &format!("{} failed, will be tried again", kind(peer)),
+        msg: &format!("{} failed{row}, will be tried again", kind(peer)),
         status: Some(Status::Failed.as_str()),
-        attempt: Some(u64::from(attempt)),
+        attempt: Some(u64::from(setback.attempt)),
         http_status,
         error: Some(error),
-        wait_ms: Some(millis(wait)),
+        wait_ms: Some(millis(setback.wait)),
         ..Activity::default()
     };
     about(peer, backlog, line);
@@ -199,14 +203,25 @@ pub(super) fn limited(peer: &Peer, backlog: &Backlog, waited: Duration) {
     about(peer, backlog, line);
 }
 
-pub(super) fn breaker(peer: &Peer, state: &str) {
-    let is_open = state == "open";
+pub(super) fn opened(peer: &Peer) {
+    breaker(peer, Level::Error, "too many failures in a row", "open");
+}
+
+pub(super) fn closed(peer: &Peer, failures: u32, lasted: Duration) {
+    let seconds = lasted.as_secs();
+    let msg = format!(
+        "the peer answers again: delivered after {failures} failed attempts in {seconds} s"
+    );
+    breaker(peer, Level::Info, &msg, "closed");
+}
+
+fn breaker(peer: &Peer, level: Level, msg: &str, status: &str) {
     Activity {
-        level: if is_open { Level::Error } else { Level::Info },
+        level,
         event: Kind::Breaker,
-        msg: if is_open { "too many failures in a row" } else { "the peer answers again" },
+        msg,
         peer: Some(&peer.config.name),
-        status: Some(state),
+        status: Some(status),
         ..Activity::default()
     }
     .emit();

@@ -49,6 +49,8 @@ pub(super) struct Setback {
     pub(super) attempt: u32,
     pub(super) wait: Duration,
     pub(super) opens: bool,
+    /// Whether it is worth a line.
+    pub(super) is_told: bool,
 }
 
 impl Worker {
@@ -136,8 +138,9 @@ impl Worker {
         };
         if matches!(ended, Ended::Acknowledged) {
             self.settle(&backlog);
+            let (failures, lasted) = self.peer.with(|state| (state.failures, state.row.end()));
             if self.peer.succeeded() {
-                tell::breaker(&self.peer, "closed");
+                tell::closed(&self.peer, failures, lasted);
             }
         }
     }
@@ -208,15 +211,21 @@ impl Worker {
     ) {
         let is_cache_mirror = matches!(self.peer.kind(), Kind::CacheMirror(_));
         let is_outage = outage::is_outage(status, is_cache_mirror);
-        let Setback { attempt, wait, opens } = self.setback(error, least, is_outage);
-        tell::failed(&self.peer, backlog, attempt, status, error, wait);
-        if opens {
-            tell::breaker(&self.peer, "open");
+        let setback = self.setback(backlog, error, least, is_outage);
+        tell::failed(&self.peer, backlog, &setback, status, error);
+        if setback.opens {
+            tell::opened(&self.peer);
         }
     }
 
     /// The same, told by somebody else.
-    pub(super) fn setback(&self, error: &str, least: Option<Duration>, is_outage: bool) -> Setback {
+    pub(super) fn setback(
+        &self,
+        backlog: &Backlog,
+        error: &str,
+        least: Option<Duration>,
+        is_outage: bool,
+    ) -> Setback {
         let config = self.shared.config.get();
         let wait = self.peer.with(|state| {
             let failures = state.failures.saturating_add(1);
@@ -226,7 +235,8 @@ impl Worker {
             wait.max(least.unwrap_or_default())
         });
         let (attempt, opens) = self.peer.failed(error, wait, config.breaker_failures);
-        Setback { attempt, wait, opens }
+        let is_told = self.peer.with(|state| state.row.note(attempt, error, backlog.through));
+        Setback { attempt, wait, opens, is_told }
     }
 
     /// The way to this peer.

@@ -7,6 +7,7 @@ mod addresses;
 mod http_date;
 mod network;
 mod pinned;
+mod scheme;
 mod tls;
 mod transport;
 

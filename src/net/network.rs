@@ -20,6 +20,7 @@ use url::Url;
 use super::addresses::{CheckedResolver, is_forbidden};
 use super::http_date::{date_ms, retry_after};
 use super::pinned::{Names, Pinned, SystemNames};
+use super::scheme;
 use super::tls::{ClientError, builder_with, roots, tls};
 use super::transport::{Answer, Failure, FailureKind, Outgoing, Transport};
 use crate::support::Live;
@@ -185,6 +186,7 @@ impl Clients {
         {
             return Err(Failure::new(FailureKind::Address, "an address never connected to"));
         }
+        let is_secure = request.url.scheme() == "https";
         let mut headers = HeaderMap::with_capacity(request.headers.len());
         for (name, value) in request.headers {
             let value = HeaderValue::from_str(&value)
@@ -222,6 +224,9 @@ impl Clients {
             body.extend_from_slice(&chunk);
         }
         answer.body = body.freeze();
+        if !is_secure && scheme::is_complaint(answer.status, &answer.body) {
+            return Err(Failure::new(FailureKind::Connect, scheme::SECURE));
+        }
         Ok(answer)
     }
 }
@@ -289,6 +294,10 @@ fn classify(error: &reqwest::Error) -> Failure {
     while let Some(next) = inner {
         cause = next.to_string();
         inner = next.source();
+    }
+    let is_secure = error.url().is_some_and(|url| url.scheme() == "https");
+    if let Some(words) = scheme::mistaken(is_secure, &cause) {
+        return Failure::new(FailureKind::Connect, words);
     }
     let kind = if error.is_timeout() {
         FailureKind::Timeout

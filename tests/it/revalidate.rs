@@ -181,7 +181,7 @@ async fn a_site_that_is_away_is_called_when_it_is_back() {
         .await;
     let id = id_of(&node.invalidate(json!({ "type": "posts", "id": 1 })).await);
     let line = said(&node, "Next.js revalidation error").await;
-    assert_eq!((&line["level"], &line["paths"]), (&json!(50), &json!("/posts,/posts/1")));
+    assert_eq!((&line["level"], &line["paths"]), (&json!(40), &json!("/posts,/posts/1")));
     assert!(line["error"].as_str().is_some_and(|error| error.starts_with("connect")), "{line}");
     let outcome = node.event(&id).await["beside"][0].clone();
     assert_eq!((&outcome["peer"], &outcome["status"]), (&json!("nextjs"), &json!("failed")));

@@ -265,8 +265,13 @@ impl Worker {
                 return (false, earlier);
             }
             let is_outage = self.is_outage(tried);
-            let setback = self.setback(&errors.join("; "), wait.max(throttled), is_outage);
-            (setback.opens, Again { attempt: setback.attempt, wait: setback.wait })
+            let error = errors.join("; ");
+            let least = wait.max(throttled);
+            let setback = self.setback(round.backlog, &error, least, is_outage);
+            (
+                setback.opens,
+                Again { attempt: setback.attempt, wait: setback.wait, is_told: setback.is_told },
+            )
         });
         let events = round.backlog.events.len() as u64 + round.backlog.merged_count;
         for one in tried.iter().filter(|one| !matches!(one.verdict, Verdict::Throttled(_))) {
@@ -285,7 +290,7 @@ impl Worker {
             lines::throttled(&self.peer, round.backlog, wait);
         }
         if again.is_some_and(|(opens, _)| opens) {
-            lines::breaker(&self.peer, "open");
+            lines::opened(&self.peer);
         }
         match (again, throttled) {
             (None, None) => Concluded::Acknowledged,

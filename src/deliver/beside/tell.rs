@@ -44,6 +44,8 @@ impl Tried {
 pub(super) struct Again {
     pub(super) attempt: u32,
     pub(super) wait: Duration,
+    /// Whether it is worth a line.
+    pub(super) is_told: bool,
 }
 
 /// One line for one call to one address.
@@ -62,8 +64,9 @@ pub(super) fn tried(
     let (level, msg, is_done) = match (&error, &tried.answer) {
         (None, _) => (Level::Info, words.done, true),
         (Some(_), Some(_)) => (Level::Warn, words.refused, false),
-        (Some(_), None) => (Level::Error, words.broken, false),
+        (Some(_), None) => (Level::Warn, words.broken, false),
     };
+    let level = if again.is_some_and(|again| !again.is_told) { Level::Debug } else { level };
     let status = if is_done { Status::Delivered } else { Status::Failed };
     let address = tried.address.map(|address| address.ip().to_string());
     let (paths, tags) = (joined(&call.paths), joined(&call.tags));

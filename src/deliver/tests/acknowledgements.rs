@@ -210,3 +210,19 @@ async fn a_pause_of_no_length_is_no_storm() {
         assert!(view.throttled_until.is_some());
     }
 }
+
+/// What is told of an event is its own story, not that of a destination that failed before it.
+#[tokio::test(start_paused = true)]
+async fn an_event_counts_its_own_attempts() {
+    let scene = Scene::with(|asked| match asked.what {
+        What::Invalidate => Reaction::Answer(answer(500, "", "")),
+        _ => good_mirror(asked),
+    });
+    let attempts = |scene: &Scene, event: &Event| scene.delivery.outcomes(event)[0].attempts;
+    let first = scene.tell(whole("posts")).await;
+    scene.until("five failures", |scene| scene.view().failures == 5).await;
+    let second = scene.tell(whole("feed")).await;
+    assert_eq!((attempts(&scene, &first), attempts(&scene, &second)), (Some(5), Some(0)));
+    scene.until("two more", |scene| scene.view().failures == 7).await;
+    assert_eq!((attempts(&scene, &first), attempts(&scene, &second)), (Some(7), Some(2)));
+}
