@@ -14,13 +14,12 @@ use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use serde_json::Value;
 use tokio::sync::Mutex;
-use tokio::time::Instant;
 use url::Url;
 
 use super::verdict::RETRY_AFTER_MAX;
 use super::{Credentials, Login, LoginRequest, Means, Mint};
 use crate::net::{Failure, Outgoing, Transport};
-use crate::support::boot::{Deadline, since_boot};
+use crate::support::boot::{Deadline, Moment};
 use crate::support::{Live, Secret};
 
 /// Life assumed where the answer names none: short, because a 401 costs only one more login.
@@ -139,7 +138,7 @@ impl Account {
         }
         *kept = None;
         // Lives count from the question: the peer may have made the token when it got that.
-        let (asked_at, asked_boot) = (Instant::now(), since_boot());
+        let asked = Moment::now();
         let (token, life, address) = match &login.means {
             Means::Bearer(token) => (token.clone(), LIFE_MAX, None),
             Means::SelfSigned { audience } => {
@@ -158,7 +157,7 @@ impl Account {
         };
         let is_fresh = !matches!(login.means, Means::Bearer(_));
         let obtained = Obtained { token: token.clone(), is_fresh, address };
-        let refresh = Deadline::from(asked_at, asked_boot, life.mul_f64(0.8));
+        let refresh = Deadline::of(asked, life.mul_f64(0.8));
         *kept = Some(Kept { login, token, refresh });
         Ok(obtained)
     }

@@ -94,7 +94,11 @@ pub(super) fn failed(
         wait_ms: Some(millis(setback.wait)),
         ..Activity::default()
     };
-    about(peer, backlog, line);
+    if setback.is_told {
+        return about(peer, backlog, line);
+    }
+    // Counted like the others; naming the events of a long backlog each time would cost too much.
+    Activity { peer: Some(&peer.config.name), events: Some(count(backlog)), ..line }.emit();
 }
 
 pub(super) fn skipped(peer: &Peer, backlog: &Backlog, unsupported: &[Selector]) {

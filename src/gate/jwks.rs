@@ -23,6 +23,7 @@ use super::key::{Expected, Key};
 use super::{JwksConfig, jwk};
 use crate::activity::{Activity, Kind, Level};
 use crate::net::{Outgoing, Transport};
+use crate::support::boot::Moment;
 
 /// Bytes of a key set. The largest in public use are under 20 KiB.
 pub const JWKS_BYTES_MAX: usize = 64 * 1024;
@@ -36,7 +37,7 @@ pub const JWKS_TIME_MAX: Duration = Duration::from_secs(5);
 pub(super) struct KeySet {
     by_id: BTreeMap<String, Key>,
     nameless: Vec<Key>,
-    fetched_at: Instant,
+    fetched_at: Moment,
 }
 
 impl KeySet {
@@ -51,7 +52,7 @@ impl KeySet {
         if keys.len() > KEYS_MAX {
             return Err(format!("more than {KEYS_MAX} keys"));
         }
-        let mut set = Self { by_id: BTreeMap::new(), nameless: vec![], fetched_at: Instant::now() };
+        let mut set = Self { by_id: BTreeMap::new(), nameless: vec![], fetched_at: Moment::now() };
         for (id, algorithm, decoding) in keys.iter().filter_map(jwk::read) {
             set.add(id, algorithm, decoding, expected);
         }
@@ -116,7 +117,7 @@ impl Jwks {
     /// The keys we have, unless they are older than they may become.
     pub(super) fn known(&self) -> Option<Arc<KeySet>> {
         let keys = self.state.lock().keys.clone()?;
-        (keys.fetched_at.elapsed() <= self.config.stale_max.max(self.config.ttl)).then_some(keys)
+        (keys.fetched_at.age() <= self.config.stale_max.max(self.config.ttl)).then_some(keys)
     }
 
     /// Sees to it that a token with this header can be judged: waits for the keys where they are
@@ -138,7 +139,7 @@ impl Jwks {
         let Some(keys) = self.known() else { return Need::Unknown };
         if keys.candidates(header).is_empty() {
             Need::Unknown
-        } else if keys.fetched_at.elapsed() > self.config.ttl {
+        } else if keys.fetched_at.age() > self.config.ttl {
             Need::Fresher
         } else {
             Need::Nothing

@@ -29,28 +29,46 @@ fn system() -> Option<Duration> {
     None
 }
 
-/// The end of a life: over as soon as either clock says so, tokio's, which tests can move, or the
-/// one that counts sleep.
+/// A moment on both clocks: tokio's, which tests can move, and the one that counts sleep.
 #[derive(Debug, Clone, Copy)]
-pub struct Deadline {
+pub struct Moment {
     awake: PausableInstant,
     since_boot: Duration,
+}
+
+impl Moment {
+    /// This one.
+    pub fn now() -> Self {
+        Self { awake: PausableInstant::now(), since_boot: since_boot() }
+    }
+
+    /// The time since, on the clock on which more has passed.
+    pub fn age(&self) -> Duration {
+        self.awake.elapsed().max(since_boot().saturating_sub(self.since_boot))
+    }
+}
+
+/// The end of a life: over as soon as either clock says so.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline {
+    begun: Moment,
+    life: Duration,
 }
 
 impl Deadline {
     /// A life that begins now.
     pub fn after(life: Duration) -> Self {
-        Self::from(PausableInstant::now(), since_boot(), life)
+        Self::of(Moment::now(), life)
     }
 
-    /// A life that began at this moment of both clocks.
-    pub fn from(awake: PausableInstant, since_boot: Duration, life: Duration) -> Self {
-        Self { awake: awake + life, since_boot: since_boot.saturating_add(life) }
+    /// A life that began at that moment.
+    pub fn of(begun: Moment, life: Duration) -> Self {
+        Self { begun, life }
     }
 
     /// Whether it is over.
     pub fn is_over(&self) -> bool {
-        PausableInstant::now() >= self.awake || since_boot() >= self.since_boot
+        self.begun.age() >= self.life
     }
 }
 
@@ -84,7 +102,8 @@ mod tests {
         let minute = Duration::from_secs(60);
         let mut deadline = Deadline::after(minute);
         assert!(!deadline.is_over());
-        deadline.since_boot = deadline.since_boot.saturating_sub(2 * minute);
+        let boot = &mut deadline.begun.since_boot;
+        *boot = boot.saturating_sub(2 * minute);
         assert!(deadline.is_over(), "the machine slept");
         let deadline = Deadline::after(minute);
         tokio::time::advance(minute).await;

@@ -37,6 +37,10 @@ fn revalidate(form: Form) -> Revalidate {
     }
 }
 
+pub(super) fn site() -> Config {
+    beside(revalidate(posts()))
+}
+
 fn beside(it: Revalidate) -> Config {
     let login = Login { credentials: None, means: Means::Bearer(Secret::default()) };
     let errand = Errand::Beside(Neighbour::Revalidate(Arc::new(it)));

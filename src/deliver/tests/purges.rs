@@ -7,7 +7,7 @@ use crate::deliver::beside::purge::{Dialect, Fastly, Words};
 use crate::deliver::beside::{Neighbour, Purge};
 use crate::support::Secret;
 
-fn fastly() -> PeerConfig {
+pub(super) fn fastly() -> PeerConfig {
     let words = Words {
         type_tag: "{type}".into(),
         entity_tag: "{type}:{id}".into(),

@@ -160,3 +160,26 @@ async fn a_start_is_announced_once_to_each_mirror() {
     let hellos: Vec<_> = scene.peers.hellos.lock().iter().map(ToString::to_string).collect();
     assert_eq!(hellos, ["http://b/_cache-mirror/hello"], "an old server is not asked");
 }
+
+/// Sites and caches are found again as fast as mirrors, though a cache has no identity to ask for.
+#[tokio::test(start_paused = true)]
+async fn sites_and_caches_that_are_back_are_reached_within_seconds() {
+    let (begins, ends) = (Duration::from_secs(5), Duration::from_secs(605));
+    for config in [super::neighbours::site(), config(vec![super::purges::fastly()])] {
+        let start = Instant::now();
+        let scene = Scene::of(config, move |asked| match (asked.at - start, asked.what) {
+            (at, _) if at >= begins && at < ends => Reaction::Fail(FailureKind::Connect),
+            (_, What::Probe) => Reaction::Answer(answer(404, "", "")),
+            _ => Reaction::Answer(answer(200, "application/json", "{}")),
+        });
+        tokio::time::sleep_until(start + begins).await;
+        scene.tell(whole("posts")).await;
+        let head = *scene.journal.head().borrow();
+        let done = |scene: &Scene| scene.journal.is_acknowledged("beside:b", head);
+        scene.until("it is settled", done).await;
+        let sends = scene.sends();
+        let arrived = sends.last().expect("one").at - start;
+        assert!(arrived >= ends && arrived < ends + SOON, "{arrived:?}");
+        assert!(sends.len() < 610, "{} calls", sends.len());
+    }
+}
