@@ -226,7 +226,7 @@ fn tell_destination(mirror: &Value) -> Result<(), Exit> {
     };
     if let Some(attempts) = mirror["attempts"].as_u64() {
         let attempts = print::count(attempts, "failure", "failures");
-        print::line(format_args!("      {attempts}; it is tried until it succeeds"))?;
+        print::line(format_args!("      {attempts} in a row; it is tried until it succeeds"))?;
     }
     print::line(format_args!("      ({hint})"))
 }

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::support::{Node, Spec, eventually};
+use crate::support::{INVALIDATE, Node, Reply, Spec, StubPeer, eventually};
 
 /// With the shipped back-off, which grows to a minute, and an outage that lets it grow.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -64,4 +64,47 @@ async fn a_mirror_that_starts_is_reached_because_it_says_so() {
     a.logged("the announcement", |line| line["event"] == "identity" && line["status"] == "started")
         .await;
     eventually("b has the second", async || a.mirror(&name).await["delivered"] == 2).await;
+}
+
+/// A mirror that says "now" and means "no", in every form: few calls, and a state that says so.
+#[tokio::test]
+async fn a_mirror_that_asks_for_no_pause_is_not_called_in_a_loop() {
+    let past = "Sun, 06 Nov 1994 08:49:37 GMT";
+    let forms = ["0", past, "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994", "-1"];
+    let stubs = join_all(forms.map(|_| StubPeer::start())).await;
+    for (stub, form) in stubs.iter().zip(forms) {
+        let headers = vec![("retry-after", form.to_owned())];
+        stub.always(INVALIDATE, Reply::Raw(429, headers, bytes::Bytes::new()));
+    }
+    let node = Spec::new("a").mirrors(stubs.iter().map(StubPeer::name)).start().await;
+    node.invalidate(json!({ "type": "posts" })).await;
+    for stub in &stubs {
+        eventually("it is throttled", async || {
+            let mirror = node.mirror(&stub.name()).await;
+            mirror["state"] == "throttled" && mirror["throttled_until"].is_string()
+        })
+        .await;
+    }
+    // What is measured is a rate, not an event.
+    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    for stub in &stubs {
+        assert!(stub.bodies().len() <= 4, "{} calls", stub.bodies().len());
+    }
+}
+
+/// A host whose clock is ten minutes off refuses our token: the clock is named, and the account is
+/// not blamed.
+#[tokio::test]
+async fn a_mirror_with_another_clock_is_said_to_have_another_clock() {
+    let stub = StubPeer::start().await;
+    let date = vec![("date", "Sun, 06 Nov 1994 08:49:37 GMT".to_owned())];
+    stub.always(INVALIDATE, Reply::Raw(401, date, bytes::Bytes::new()));
+    let node = Spec::new("a").mirrors([stub.name()]).start().await;
+    node.invalidate(json!({ "type": "posts" })).await;
+    let line = node.logged("the pause", |line| line["status"] == "paused").await;
+    let error = line["error"].as_str().unwrap_or_default();
+    assert!(error.contains("the clock of this host and of the peer differ by"), "{line}");
+    assert!(!line["msg"].as_str().unwrap_or_default().contains("credentials"), "{line}");
+    node.logged("the warning", |line| line["event"] == "identity" && line["status"] == "clock")
+        .await;
 }
