@@ -167,7 +167,7 @@ fn assemble(
     let instance = settings.instance.name.clone();
     let sender =
         Sender { instance: instance.clone(), epoch: journal.epoch(), rules: Arc::clone(&rules) };
-    let gate = Arc::new(gate(settings, &journal)?);
+    let gate = Arc::new(gate(&settings)?);
     let deliver = deliver::Config { mint: mint(&gate), ..settings.deliver.clone() };
     let delivery = Delivery::new(deliver, journal.clone(), network, sender, own);
     Ok(Arc::new(Pipeline {
@@ -217,8 +217,8 @@ fn start_reloading(
     tokio::spawn(reloader.run(asked, stop.clone()));
 }
 
-fn gate(settings: &Settings, journal: &Journal) -> anyhow::Result<Gate> {
-    let gate = Gate::new(settings.gate.clone(), journal.known_ids());
+fn gate(settings: &Settings) -> anyhow::Result<Gate> {
+    let gate = Gate::new(settings.gate.clone());
     Ok(match settings.keys_network() {
         Some(limits) => gate.fetching_over(Arc::new(Network::new(limits)?)),
         None => gate,

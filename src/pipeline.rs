@@ -20,7 +20,7 @@ use crate::domain::{
     Action, Applied, Demand, Event, EventId, Invalidation, Mode, Plan, Principal, Scope, Selectors,
     Source, Submission, TypeName,
 };
-use crate::gate::{Admission, Gate};
+use crate::gate::{Admission, Gate, Known};
 use crate::journal::{Journal, NotReset, Refused};
 use crate::resolve::{self, Rules};
 use crate::store::Memory;
@@ -49,8 +49,9 @@ pub struct Pipeline {
 pub enum Done {
     /// It had its effect.
     Applied(Box<Report>),
-    /// All of it had its effect before.
-    Duplicate,
+    /// All of it was done here before under the same ids. The store was cleared of it again; nobody
+    /// is told a second time.
+    Duplicate(Applied),
     /// Nothing that changed matters to what was named; the caller is told so.
     Unaffected(Vec<String>),
 }
@@ -108,21 +109,18 @@ impl Pipeline {
     }
 
     async fn run(&self, who: Principal, submission: Submission) -> Result<Done, Rejected> {
-        // A second copy of a batch must wait for the first one's disk before it is called known.
-        let lane = submission.peer.as_ref().map(|batch| format!("origin {}", batch.origin));
-        let _turn = match &lane {
-            Some(origin) => Some(self.gate.lanes.enter(origin).await),
-            None => None,
-        };
+        // A second copy of an event must wait for the first one's disk before it is called known.
+        let mut flight = self.gate.flights.enter(ids_of(&submission)).await;
         let cleared = self.rules.with(|rules| self.clear(rules, who, submission))?;
         let (plan, applied) = match cleared {
             Ok(cleared) => cleared,
             Err(done) => return Ok(done),
         };
         let (event, wall, warnings) = plan.into_event(clock::wall_ms());
-        self.expect_back(event.id, &event.covers);
+        // A mirror may be sent it, and send it back, before the caller has its answer.
+        flight.add(event.id);
         let (event, is_degraded) = self.record(event).await?;
-        self.gate.seen.remember(event.known_ids());
+        drop(flight);
         tell::applied(&event, wall, &applied, is_degraded);
         if let Some(peer) = &event.quenched_for {
             // Its re-mirroring is held back until `run_quench` lets it go.
@@ -142,13 +140,19 @@ impl Pipeline {
         mut submission: Submission,
     ) -> Result<Result<(Plan, Applied), Done>, Rejected> {
         compare_graphs(rules, &mut submission);
-        let mut plan = match self.plan(rules, who, submission)? {
-            Ok(plan) => plan,
-            Err(done) => return Ok(Err(done)),
-        };
-        let applied = self.store.apply(&plan.total());
-        self.advise(&mut plan.invalidation);
-        Ok(Ok((plan, applied)))
+        Ok(match self.plan(rules, who, submission)? {
+            Planned::Fresh(mut plan) => {
+                let applied = self.store.apply(&plan.total());
+                self.advise(&mut plan.invalidation);
+                Ok((*plan, applied))
+            }
+            Planned::Repeated(plan) => {
+                let applied = self.store.apply(&plan.total());
+                tell::repeated(&plan.invalidation, &applied);
+                Err(Done::Duplicate(applied))
+            }
+            Planned::Unaffected(warnings) => Err(Done::Unaffected(warnings)),
+        })
     }
 
     /// What is to be done, under these rules.
@@ -157,20 +161,20 @@ impl Pipeline {
         rules: &Rules,
         who: Principal,
         mut submission: Submission,
-    ) -> Result<Result<Plan, Done>, Rejected> {
+    ) -> Result<Planned, Rejected> {
         let mut warnings = take_unknown(rules, &who, &mut submission)?;
         let left_out = rules.leave_out(&mut submission);
         warnings.extend(left_out.iter().map(resolve::left_out_text));
         if submission.selectors.is_empty() && !warnings.is_empty() {
-            return Ok(Err(Done::Unaffected(warnings)));
+            return Ok(Planned::Unaffected(warnings));
         }
         let echo_of = self.echo_of(rules, &who, &submission);
-        let had_effect = |ids: &[EventId], asked: &Demand| self.had_effect(rules, ids, asked);
-        Ok(match self.gate.admit(submission, who, &self.instance, echo_of, &had_effect) {
-            Admission::Duplicate => Err(Done::Duplicate),
+        let known = KnownEvents { pipeline: self, rules };
+        Ok(match self.gate.admit(submission, who, &self.instance, echo_of, &known) {
+            Admission::Duplicate(again) => Planned::Repeated(Box::new(rules.resolve(*again))),
             Admission::Fresh(mut invalidation) => {
                 invalidation.warnings.extend(warnings);
-                Ok(rules.resolve(*invalidation))
+                Planned::Fresh(Box::new(rules.resolve(*invalidation)))
             }
         })
     }
@@ -188,6 +192,11 @@ impl Pipeline {
             }
             invalidation.warnings.push(advised.text);
         }
+    }
+
+    /// Clears the store, and nothing else: of what came again and was told to everybody before.
+    pub fn clear_again(&self, asked: &Demand) -> Applied {
+        self.rules.with(|rules| self.store.apply(&rules.total(asked)))
     }
 
     /// Goes on under other rules. Invalidations are cleared under the old or the new ones, never
@@ -210,8 +219,11 @@ impl Pipeline {
     /// [`Rejected::UnknownTypes`].
     pub fn preview(&self, who: Principal, submission: Submission) -> Result<Done, Rejected> {
         let plan = match self.plan(&self.rules.get(), who, submission)? {
-            Ok(plan) => plan,
-            Err(done) => return Ok(done),
+            Planned::Fresh(plan) => *plan,
+            Planned::Repeated(plan) => {
+                return Ok(Done::Duplicate(self.store.estimate(&plan.total())));
+            }
+            Planned::Unaffected(warnings) => return Ok(Done::Unaffected(warnings)),
         };
         let applied = self.store.estimate(&plan.total());
         let (event, _, warnings) = plan.into_event(clock::wall_ms());
@@ -242,39 +254,19 @@ impl Pipeline {
         self.delivery.echo_of(who, submission.address, &canonical)
     }
 
-    /// Whether this was honoured here under these ids. What began here is: nobody can tell us more
-    /// of it. What the journal no longer has, or has not yet, is taken for honoured as well: then
-    /// nobody knows better than the id.
-    fn had_effect(&self, rules: &Rules, ids: &[EventId], asked: &Demand) -> bool {
-        let is_own = |id: &EventId| self.journal.event(*id).is_some_and(|it| it.covers.is_empty());
-        if ids.iter().all(is_own) {
-            return true;
-        }
-        let Some(effect) = self.journal.effect_of(ids) else { return true };
-        let canonical = |selectors: &Selectors| selectors.map_types(|name| rules.canonical(name));
-        let asked = Demand { hard: canonical(&asked.hard), soft: canonical(&asked.soft) };
-        effect.covers(&asked)
-    }
-
-    /// Knows an event of our own before the journal has it: a mirror may be told, and send it back,
-    /// before the caller has its answer. What a mirror brought is known only once it is durable.
-    fn expect_back(&self, id: EventId, covers: &[EventId]) {
-        if covers.is_empty() {
-            self.gate.seen.remember([id]);
-        }
-    }
-
     /// Makes the event durable. The flag says whether only the slot holds it.
     async fn record(&self, event: Event) -> Result<(Arc<Event>, bool), Rejected> {
         let (event, is_degraded) = match self.journal.append(event).await {
             Ok(event) => (event, false),
             Err(Refused::Degraded(event)) => (event, true),
-            Err(Refused::Lost(_)) => {
+            Err(Refused::Lost(event)) => {
+                self.gate.flights.lost(event.known_ids());
                 tell::lost(&self.journal);
                 return Err(Rejected::NotDurable);
             }
             Err(Refused::Closed) => return Err(Rejected::Stopping),
         };
+        self.gate.flights.landed();
         if is_degraded {
             tell::degraded(&self.journal);
         }
@@ -295,7 +287,7 @@ impl Pipeline {
             let peer = self.delivery.next_release().await;
             let Some(demand) = self.journal.quenched().remove(&peer) else { continue };
             let event = Event { quenched_for: Some(peer.clone()), ..self.own_event(demand) };
-            self.expect_back(event.id, &[]);
+            let _flight = self.gate.flights.enter([event.id]).await;
             if self.journal.append(event).await.is_err() {
                 // Still held: it goes with the next echo, or after a restart.
                 self.delivery.quench(&peer);
@@ -325,6 +317,40 @@ impl Pipeline {
             ends_here: false,
             quenched_for: None,
         }
+    }
+}
+
+/// What is to be done with a submission.
+enum Planned {
+    Fresh(Box<Plan>),
+    /// Everything was done before; only the store is cleared again.
+    Repeated(Box<Plan>),
+    Unaffected(Vec<String>),
+}
+
+/// What the journal knows of events, under one set of rules.
+struct KnownEvents<'a> {
+    pipeline: &'a Pipeline,
+    rules: &'a Rules,
+}
+
+impl Known for KnownEvents<'_> {
+    fn has(&self, id: EventId) -> bool {
+        self.pipeline.journal.event(id).is_some()
+    }
+
+    fn covers(&self, ids: &[EventId], asked: &Demand) -> bool {
+        let is_lost = |id: &EventId| self.pipeline.gate.flights.is_lost(*id);
+        !ids.iter().any(is_lost)
+            && self.pipeline.journal.has_done(ids, &self.rules.canonical_demand(asked))
+    }
+}
+
+/// The ids of the events that a submission is said to be.
+fn ids_of(submission: &Submission) -> Vec<EventId> {
+    match &submission.peer {
+        Some(batch) => batch.events.iter().map(|told| told.id).collect(),
+        None => submission.ids.clone(),
     }
 }
 

@@ -10,6 +10,10 @@ use serde_json::{Value, json};
 use super::Config;
 use crate::domain::{Action, Event, Selectors, TypeName};
 
+/// Types named as the cause of one cascade, and bytes of their names.
+const CAUSES_MAX: usize = 32;
+const CAUSE_BYTES_MAX: usize = 1024;
+
 /// One thing that readers are told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
@@ -89,7 +93,7 @@ fn updates(event: &Event) -> Vec<Value> {
     if let Some(untyped) = untyped(&selectors, update(None, vec![], &[])) {
         updates.push(untyped);
     }
-    let cause: Vec<String> = selectors.named_types().map(ToString::to_string).collect();
+    let cause = causes(&selectors);
     for name in event.cascade.types() {
         updates.push(update(Some(name), vec![], &cause));
     }
@@ -97,6 +101,18 @@ fn updates(event: &Event) -> Vec<Value> {
         updates.extend(untyped(&Selectors::all(), update(None, vec![], &cause)));
     }
     updates
+}
+
+/// The types that a cascade came from: enough to explain it, and never so many that an event of
+/// thousands of types, each cascading to thousands, takes the product of both.
+fn causes(selectors: &Selectors) -> Vec<String> {
+    let mut room = CAUSE_BYTES_MAX;
+    let fits = |name: &&TypeName| {
+        room = room.checked_sub(name.as_str().len()).unwrap_or_default();
+        room > 0
+    };
+    let named = selectors.named_types().take(CAUSES_MAX).take_while(fits);
+    named.map(ToString::to_string).collect()
 }
 
 /// The update of what names no type, if there is any.

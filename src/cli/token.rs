@@ -102,7 +102,7 @@ fn mint(order: &Order<'_>, args: &SettingsArgs, is_json: bool) -> Result<(), Exi
             roles.join(", ")
         )));
     }
-    let gate = Gate::new(settings.gate, []);
+    let gate = Gate::new(settings.gate);
     let issued = gate.issue(order).ok_or_else(|| {
         let dir = settings.instance.data_dir.display();
         Exit::Config(vec![format!(
@@ -141,7 +141,7 @@ async fn inspect(token: &str, args: &SettingsArgs, is_json: bool) -> Result<(), 
     }
     let settings = recalled(args)?;
     let limits = settings.keys_network();
-    let mut gate = Gate::new(settings.gate, []);
+    let mut gate = Gate::new(settings.gate);
     if let Some(limits) = limits {
         let network = Network::new(limits).map_err(|error| Exit::Failed(error.to_string()))?;
         gate = gate.fetching_over(Arc::new(network));

@@ -53,7 +53,6 @@ pub(super) fn gate(from: &mut Reader, instance: &Instance) -> Config {
         selectors_max: from.count("limits.selectors_max"),
         json_depth_max: from.count("limits.json_depth_max"),
         idempotency_keys_max: from.count("limits.idempotency_keys_max"),
-        event_ids_max: from.count("journal.events_kept"),
     }
 }
 

@@ -10,8 +10,7 @@ use toml::{Table, Value};
 
 use super::reader::Reader;
 use super::{logins, mask, peers};
-use crate::deliver::{Config, Errand, Login, Mint, PeerConfig};
-use crate::domain::Mode;
+use crate::deliver::{Config, Errand, Login, Mint, PeerConfig, WidenedAll};
 use crate::net::{self, Network};
 use crate::support::Secret;
 use crate::support::backoff::Backoff;
@@ -75,13 +74,14 @@ fn backoff(from: &mut Reader, min: &str, max: &str) -> Backoff {
     Backoff { min: shortest, max: longest }
 }
 
-fn widened_all(from: &mut Reader) -> Mode {
+fn widened_all(from: &mut Reader) -> WidenedAll {
     match from.text("mirrors.widened_all").as_str() {
-        "soft" => Mode::Soft,
-        "hard" => Mode::Hard,
+        "as-merged" => WidenedAll::AsMerged,
+        "soft" => WidenedAll::Soft,
+        "hard" => WidenedAll::Hard,
         _ => {
-            from.refuse("mirrors.widened_all", "expected soft or hard");
-            Mode::Soft
+            from.refuse("mirrors.widened_all", "expected as-merged, hard or soft");
+            WidenedAll::AsMerged
         }
     }
 }

@@ -9,7 +9,6 @@ use reqwest::header::HeaderName;
 use url::Url;
 
 use super::beside::Neighbour;
-use crate::domain::Mode;
 use crate::journal::NEIGHBOUR;
 use crate::net::Network;
 use crate::support::{Secret, backoff::Backoff};
@@ -36,7 +35,7 @@ pub struct Config {
     /// Bytes of an answer that are read.
     pub answer_bytes_max: usize,
     /// How an `all` that came from widening is applied.
-    pub widened_all: Mode,
+    pub widened_all: WidenedAll,
     /// How long a sent selector that comes back counts as an echo.
     pub echo_window: Duration,
     /// Waits before an echo is mirrored again.
@@ -204,4 +203,16 @@ pub struct Credentials {
     pub email: String,
     /// Its password.
     pub password: Secret,
+}
+
+/// How an `all` that nobody asked for, but that stands for a backlog past its bound, is applied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum WidenedAll {
+    /// As hard as the hardest event in it: what was asked hard is never served again.
+    #[default]
+    AsMerged,
+    /// Always hard.
+    Hard,
+    /// Always soft: the old is served once more, while one refresh runs.
+    Soft,
 }

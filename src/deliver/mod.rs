@@ -44,7 +44,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use beside::EVENT_IDS;
-pub use config::{Config, Credentials, Errand, Login, LoginRequest, Means, Mint, PeerConfig};
+pub use config::{
+    Config, Credentials, Errand, Login, LoginRequest, Means, Mint, PeerConfig, WidenedAll,
+};
 pub use forecast::Forecast;
 pub use hello::{Greeted, HELLO_PATH, Hello};
 pub use limiter::Limiter;

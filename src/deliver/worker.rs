@@ -16,8 +16,8 @@ use super::mirror::batch_body;
 use super::peer::{Kind, Pause, Peer};
 use super::skew::Watched;
 use super::telling::Telling;
-use super::{Shared, outage, tell};
-use crate::domain::{Demand, Selectors};
+use super::{Shared, WidenedAll, outage, tell};
+use crate::domain::{Demand, Mode, Selectors};
 use crate::journal::{Backlog, Limits};
 use crate::net::Transport;
 use crate::support::backoff::chance;
@@ -27,6 +27,9 @@ pub const VIA: HeaderName = HeaderName::from_static("cache-mirror-via");
 /// Where a legacy peer takes invalidations, and every cache-mirror by default.
 pub const INVALIDATE_PATH: &str = "/api/cache/invalidate";
 
+/// Selectors of the named events of one batch: what any instance takes by default. Past its limit a
+/// receiver widens.
+const BATCH_MEMBERS_MAX: usize = 10_000;
 /// Refusals in a row after which a batch is no longer said in types but as `all`.
 const WIDEST_AFTER: u32 = 6;
 
@@ -96,7 +99,7 @@ impl Worker {
     }
 
     fn has_pending(&self) -> bool {
-        let one = Limits { events_max: 1, bytes_max: 1 };
+        let one = Limits { events_max: 1, bytes_max: 1, members_max: usize::MAX };
         self.shared.journal.pending(&self.peer.destination, one).is_some()
     }
 
@@ -158,10 +161,12 @@ impl Worker {
         let config = self.shared.config.get();
         let limits = match (self.peer.kind(), self.peer.is_mirror()) {
             (Kind::CacheMirror(_), false) => return self.take_nameable(),
-            (Kind::CacheMirror(_), true) => {
-                Limits { events_max: config.batch_events_max, bytes_max: config.batch_bytes_max }
-            }
-            _ => Limits { events_max: usize::MAX, bytes_max: usize::MAX },
+            (Kind::CacheMirror(_), true) => Limits {
+                events_max: config.batch_events_max,
+                bytes_max: config.batch_bytes_max,
+                members_max: BATCH_MEMBERS_MAX,
+            },
+            _ => Limits { events_max: usize::MAX, bytes_max: usize::MAX, members_max: usize::MAX },
         };
         self.shared.journal.pending(&self.peer.destination, limits)
     }
@@ -173,10 +178,9 @@ impl Worker {
 
     fn batch(&self, backlog: &Backlog, telling: &Telling) -> bytes::Bytes {
         let mut merged = backlog.merged.clone();
-        let widened_all = Demand::new(self.shared.config.get().widened_all, Selectors::all());
         let refusals = self.peer.with(|state| state.refusals);
-        if (backlog.widened && merged.hard.is_all()) || refusals >= WIDEST_AFTER {
-            merged = widened_all;
+        if refusals >= WIDEST_AFTER || (backlog.widened && merged.selectors().is_all()) {
+            merged = widened_all(backlog, self.shared.config.get().widened_all, refusals);
         }
         if refusals >= WIDEST_AFTER {
             // There is nothing simpler to say, and nothing that it would leave out.
@@ -242,5 +246,25 @@ impl Worker {
     /// The way to this peer.
     pub(super) fn transport(&self) -> &dyn Transport {
         &self.over
+    }
+}
+
+/// The merged part of a backlog that is to be said as `all`, and past the last refusal the named
+/// part as well.
+fn widened_all(backlog: &Backlog, how: WidenedAll, refusals: u32) -> Demand {
+    let is_everything = refusals >= WIDEST_AFTER;
+    let whole = if is_everything { backlog.demand() } else { backlog.merged.clone() };
+    let is_asked = (backlog.merged.hard.is_all() && !backlog.widened)
+        || (is_everything && backlog.events.iter().any(|event| event.demand.hard.is_all()));
+    let all = |mode| Demand::new(mode, Selectors::all());
+    match how {
+        WidenedAll::Hard => all(Mode::Hard),
+        // Each mode widens by itself: what is hard and still named stays so beside a soft `all`.
+        WidenedAll::Soft if !is_everything && !backlog.merged.hard.is_all() => whole,
+        // What somebody asked for as `all` did not come from widening.
+        WidenedAll::Soft if !is_asked => all(Mode::Soft),
+        WidenedAll::AsMerged if !is_everything => whole,
+        _ if whole.hard.is_empty() => all(Mode::Soft),
+        _ => all(Mode::Hard),
     }
 }

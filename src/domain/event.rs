@@ -113,6 +113,15 @@ impl Event {
             .any(|selectors| selectors.reaches(place))
     }
 
+    /// Whether it provably cleared at least what this selector would, in this mode. Which mode a
+    /// cascade had is not recorded: it counts as hard only where nothing was soft.
+    pub fn has_cleared(&self, selector: &Selector, mode: Mode) -> bool {
+        let is_hard = self.demand.hard.covers_one(selector)
+            || (self.demand.soft.is_empty() && self.cascade.covers_one(selector));
+        let is_soft = || self.demand.soft.covers_one(selector) || self.cascade.covers_one(selector);
+        is_hard || (mode == Mode::Soft && is_soft())
+    }
+
     /// Whether mirrors are owed it. One that the echo quench holds back is not: the release that
     /// follows carries its demand.
     pub fn is_for_mirrors(&self) -> bool {

@@ -22,6 +22,9 @@ pub struct Invalidation {
     pub wall: Option<Wall>,
     /// What to clear, in the caller's spelling.
     pub demand: Demand,
+    /// What was done here before under the same ids, in the caller's spelling: the store is cleared
+    /// of it again, and nobody is told.
+    pub again: Demand,
     /// What a peer with another graph cascaded to.
     pub foreign_cascade: Selectors,
     /// What happened to the entity.

@@ -2,7 +2,7 @@
 //! The step between deciding and doing; a dry run stops here.
 
 use super::scope::Wall;
-use super::{Event, Invalidation, Selectors};
+use super::{Demand, Event, Invalidation, Selectors};
 
 /// An invalidation in canonical spelling with its cascade.
 #[derive(Debug, Clone)]
@@ -13,6 +13,8 @@ pub struct Plan {
     pub cascade_hard: Selectors,
     /// What the graph adds for the soft part.
     pub cascade_soft: Selectors,
+    /// What was done before under the same ids, cascade included: for the store alone.
+    pub again: Demand,
 }
 
 impl Plan {

@@ -202,6 +202,82 @@ pub struct Submission {
     pub peer: Option<PeerBatch>,
 }
 
+/// Longest name of an origin in bytes: instance names are shorter.
+const ORIGIN_BYTES_MAX: usize = 128;
+/// Events of one batch whose ids are remembered.
+const EVENTS_MAX: usize = 10_000;
+/// Bounds of what is said of an event beside its selectors, as for anybody's submission.
+const CHANGED_MAX: usize = 1000;
+const FIELDS_MAX: usize = 32;
+const TEXT_BYTES_MAX: usize = 1024;
+
+impl PeerBatch {
+    /// The same within the limits that hold for everybody's submissions. A peer is not refused:
+    /// what is past a limit is wider, and what only describes is left out.
+    #[must_use]
+    pub fn bounded(mut self, selectors_max: usize) -> Self {
+        self.origin = name(&self.origin);
+        self.merged.widen_to(selectors_max);
+        self.cascade.widen_to(selectors_max);
+        for event in &mut self.events {
+            let is_long = |text: &String| text.len() > TEXT_BYTES_MAX;
+            if event.changed.len() > CHANGED_MAX || event.changed.iter().any(is_long) {
+                event.changed.clear();
+            }
+            let is_bad = |text: &str| text.len() > TEXT_BYTES_MAX || text.contains(is_hidden);
+            let is_over = event.fields.len() > FIELDS_MAX
+                || event.fields.iter().any(|(name, value)| is_bad(name) || is_bad(value));
+            if is_over {
+                event.fields.clear();
+            }
+            event.selectors.widen_to(selectors_max);
+        }
+        self.bound_sum(selectors_max);
+        self
+    }
+
+    /// All events together are one submission: past its limit their ids are left to the merged
+    /// part, and each keeps its own id for being recognised.
+    fn bound_sum(&mut self, selectors_max: usize) {
+        let members = |mode| {
+            let of_mode = self.events.iter().filter(move |event| event.mode == mode);
+            of_mode.map(|event| event.selectors.members()).sum::<usize>()
+        };
+        let is_crowded = self.events.len() > EVENTS_MAX;
+        if !is_crowded && members(Mode::Hard).max(members(Mode::Soft)) <= selectors_max {
+            return;
+        }
+        let mut sum = super::Demand::default();
+        self.events.iter().for_each(|event| {
+            sum.join(&super::Demand::new(event.mode, event.selectors.clone()));
+        });
+        if !sum.widen_to(selectors_max) && !is_crowded {
+            return;
+        }
+        // What each clears is in the sum, which clears at least as much in the same mode.
+        self.merged.join(&sum);
+        self.merged.widen_to(selectors_max);
+        if is_crowded {
+            self.events.clear();
+        }
+        self.events.iter_mut().for_each(|event| event.selectors = Selectors::default());
+    }
+}
+
+/// A name for logs, events and the stream: without control and format characters, and not long.
+fn name(text: &str) -> String {
+    let mut name: String = text.chars().filter(|c| !is_hidden(*c)).collect();
+    name.truncate(name.floor_char_boundary(ORIGIN_BYTES_MAX));
+    name
+}
+
+/// Control characters, and those that change how the text around them is shown.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}')
+}
+
 /// What only a cache-mirror peer tells.
 #[derive(Debug, Clone)]
 pub struct PeerBatch {
@@ -215,4 +291,71 @@ pub struct PeerBatch {
     pub cascade: Selectors,
     /// The sender's graph hash.
     pub graph: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Demand, Label, Selector};
+
+    fn tags(prefix: &str, count: usize) -> Selectors {
+        let label = |n| Label::parse(&format!("{prefix}{n}")).expect("label");
+        (0..count).map(|n| Selector::Tag(label(n))).collect()
+    }
+
+    fn told(selectors: Selectors, mode: Mode) -> Told {
+        let id = EventId::fresh();
+        Told { id, selectors, mode, action: Action::Update, changed: vec![], fields: [].into() }
+    }
+
+    fn batch(events: Vec<Told>) -> PeerBatch {
+        let (merged, cascade) = (Demand::default(), Selectors::default());
+        PeerBatch { origin: "b".into(), events, merged, cascade, graph: "g".into() }
+    }
+
+    fn sum(batch: &PeerBatch) -> Demand {
+        let mut sum = batch.merged.clone();
+        for event in &batch.events {
+            sum.join(&Demand::new(event.mode, event.selectors.clone()));
+        }
+        sum
+    }
+
+    /// A batch is bounded like any submission, and clears no less in either mode.
+    #[test]
+    fn a_batch_past_the_limits_is_wider_and_never_refused() {
+        use Mode::{Hard, Soft};
+        for events in [
+            vec![told(tags("a", 3_000), Hard)],
+            vec![told(tags("a", 600), Hard), told(tags("b", 600), Hard)],
+            vec![told(tags("a", 600), Hard), told(tags("b", 600), Soft)],
+            vec![told(tags("a", 10), Hard), told(tags("b", 3_000), Soft)],
+            (0..20_000).map(|_| told(tags("a", 1), Soft)).collect(),
+        ] {
+            let before = batch(events);
+            let after = before.clone().bounded(1_000);
+            let (asked, sum) = (sum(&before), sum(&after));
+            assert!(sum.covers(&asked));
+            assert!(sum.hard.members() <= 1_000 && sum.soft.members() <= 1_000);
+            assert!(after.events.len() <= 10_000);
+        }
+        let kept = batch(vec![told(tags("a", 600), Hard), told(tags("b", 400), Hard)]);
+        assert_eq!(sum(&kept.clone().bounded(1_000)), sum(&kept), "within the limit all is named");
+        let mut wide = batch(vec![]);
+        (wide.cascade, wide.merged.soft) = (tags("c", 3_000), tags("m", 3_000));
+        let wide = wide.bounded(1_000);
+        assert!(wide.cascade.is_all() && wide.merged.soft.is_all() && wide.merged.hard.is_empty());
+    }
+
+    /// What only describes is left out where it is past a limit.
+    #[test]
+    fn what_a_peer_says_of_itself_is_cut() {
+        let mut event = told(tags("a", 1), Mode::Hard);
+        event.changed = vec!["x".into(); 2_000];
+        event.fields = (0..40).map(|n| (n.to_string(), "x".into())).collect();
+        let origin = format!("b\n\u{202e}{}", "y".repeat(200_000));
+        let bounded = PeerBatch { origin, ..batch(vec![event]) }.bounded(1_000);
+        assert_eq!((bounded.origin.len(), &bounded.origin[..2]), (128, "by"));
+        assert!(bounded.events[0].changed.is_empty() && bounded.events[0].fields.is_empty());
+    }
 }

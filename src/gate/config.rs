@@ -61,8 +61,6 @@ pub struct Config {
     pub json_depth_max: usize,
     /// Answers remembered for `Idempotency-Key`.
     pub idempotency_keys_max: usize,
-    /// Event ids remembered.
-    pub event_ids_max: usize,
 }
 
 /// Where another issuer publishes its keys, and which tokens it may sign.

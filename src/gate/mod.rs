@@ -1,8 +1,9 @@
 //! The gate: who may, how often, seen before. A submission goes in, an invalidation comes out.
 //!
 //! Invariants: no credential but a verified one decides anything; the scope is decided by
-//! `domain::scope` alone; an event id that had its effect has no second one. The gate knows nothing
-//! of HTTP beyond the text of a header, and announces nothing.
+//! `domain::scope` alone; an event is a repetition only where what was done under its id is known
+//! and covers what is asked. The gate knows nothing of HTTP beyond the text of a header, and
+//! announces nothing.
 
 mod accounts;
 mod advice;
@@ -34,7 +35,7 @@ pub use config::{Config, JwksConfig, Password, ServiceAccount};
 pub use forwarded::{ClientAddress, PassedOn, elements_of, parameter};
 pub use jwks::{JWKS_BYTES_MAX, JWKS_TIME_MAX};
 pub use limit::{KeyedLimit, address_key};
-pub use seen::{Answer, Answers, Lanes, SeenEvents};
+pub use seen::{Answer, Answers, Flight, Flights, Lanes, identity};
 pub use signing::{BadKey, SigningKey};
 pub use token::{BadToken, Claims, Tokens};
 
@@ -91,16 +92,23 @@ pub enum Rejected {
     TooMany(Duration),
 }
 
-/// Whether a demand, in the caller's spelling, was honoured here under these ids.
-pub type HadEffect<'a> = dyn Fn(&[EventId], &Demand) -> bool + 'a;
+/// What is known here of events by their ids.
+pub trait Known {
+    /// Whether anything was done here under this id, as far as that is known.
+    fn has(&self, id: EventId) -> bool;
+
+    /// Whether what was done here under these ids is known, and covers this demand, in the caller's
+    /// spelling, in the same mode.
+    fn covers(&self, ids: &[EventId], asked: &Demand) -> bool;
+}
 
 /// What became of a submission.
 #[derive(Debug)]
 pub enum Admission {
     /// To be applied.
     Fresh(Box<Invalidation>),
-    /// Every event in it had its effect before.
-    Duplicate,
+    /// Everything in it was done before. Only the store is cleared again, of `again`.
+    Duplicate(Box<Invalidation>),
 }
 
 /// The gate: who may, how often, seen before.
@@ -108,8 +116,8 @@ pub struct Gate {
     policy: Live<Policy>,
     /// Over what keys of other issuers are fetched, where anybody may fetch.
     over: Option<Arc<dyn Transport>>,
-    /// Event ids that had their effect here.
-    pub seen: SeenEvents,
+    /// Events that are being made durable.
+    pub flights: Flights,
     /// Answers by idempotency key.
     pub answers: Answers,
     /// One at a time for one identity.
@@ -119,10 +127,10 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Builds the gate; `known` are the event ids that the journal remembers.
-    pub fn new(config: Config, known: impl IntoIterator<Item = EventId>) -> Self {
+    /// Builds the gate.
+    pub fn new(config: Config) -> Self {
         Self {
-            seen: SeenEvents::new(config.event_ids_max, known),
+            flights: Flights::default(),
             answers: Answers::new(config.idempotency_keys_max),
             lanes: Lanes::default(),
             advice: Advice::default(),
@@ -291,16 +299,16 @@ impl Gate {
         Err(Rejected::Invalid)
     }
 
-    /// Judges a submission: scope, identity, what of a batch is new. `had_effect` says whether a
-    /// demand was honoured here under these ids: one event may come in several calls, each of which
-    /// names a part of it, and an id that is known is no reason to drop a part that is not.
+    /// Judges a submission: scope, identity, what of it is new. One event may come in several
+    /// calls, each of which names a part of it, and an id that is known is no reason to drop a part
+    /// that is not. What is no news is left in `again`: the store is cleared of it all the same.
     pub fn admit(
         &self,
         submission: Submission,
         principal: Principal,
         instance: &str,
         echo_of: Option<String>,
-        had_effect: &HadEffect<'_>,
+        known: &impl Known,
     ) -> Admission {
         let is_marked =
             submission.is_marked || submission.peer.is_some() || !submission.ids.is_empty();
@@ -312,6 +320,7 @@ impl Gate {
             scope,
             wall,
             demand: Demand::new(submission.mode, submission.selectors),
+            again: Demand::default(),
             foreign_cascade: Selectors::default(),
             action: submission.action,
             reason: submission.reason,
@@ -332,31 +341,27 @@ impl Gate {
         }
         let Some(batch) = submission.peer else {
             let ids = submission.ids;
-            let is_known = !ids.is_empty() && ids.iter().all(|id| self.seen.contains(*id));
-            if is_known && had_effect(&ids, &invalidation.demand) {
-                return Admission::Duplicate;
+            if !ids.is_empty() && known.covers(&ids, &invalidation.demand) {
+                invalidation.again = std::mem::take(&mut invalidation.demand);
+                return Admission::Duplicate(Box::new(invalidation));
             }
-            if let ([only], false) = (&ids[..], is_known) {
-                let only = *only;
+            if let [only] = ids[..]
+                && !known.has(only)
+            {
                 invalidation.id = only;
             }
             invalidation.covers = ids;
             return Admission::Fresh(Box::new(invalidation));
         };
-        self.take_batch(&mut invalidation, batch, had_effect);
+        Self::take_batch(&mut invalidation, batch, known);
         if invalidation.demand.is_empty() {
-            return Admission::Duplicate;
+            return Admission::Duplicate(Box::new(invalidation));
         }
         Admission::Fresh(Box::new(invalidation))
     }
 
     /// Joins what is new in a peer's batch into one invalidation.
-    fn take_batch(
-        &self,
-        invalidation: &mut Invalidation,
-        batch: PeerBatch,
-        had_effect: &HadEffect<'_>,
-    ) {
+    fn take_batch(invalidation: &mut Invalidation, batch: PeerBatch, known: &impl Known) {
         let mut is_part = false;
         let mut actions: Vec<Action> = vec![];
         let mut demand = batch.merged;
@@ -365,12 +370,11 @@ impl Gate {
         let is_named_whole = demand.is_empty();
         for told in batch.events {
             let asked = Demand::new(told.mode, told.selectors);
-            if self.seen.contains(told.id) {
-                if had_effect(&[told.id], &asked) {
-                    continue;
-                }
-                is_part = true;
+            if known.covers(&[told.id], &asked) {
+                invalidation.again.join(&asked);
+                continue;
             }
+            is_part |= known.has(told.id);
             demand.join(&asked);
             invalidation.covers.push(told.id);
             actions.push(told.action);

@@ -12,6 +12,9 @@ use crate::domain::{Principal, Role};
 use crate::net::Transport;
 use crate::support::Secret;
 
+/// Names of callers that hold no token of their own. Those of webhooks and schedules have a colon.
+const RESERVED: [&str; 4] = ["", "admin", "anonymous", super::revalidator::NAME];
+
 /// A configuration and what is built of it.
 pub(super) struct Policy {
     pub config: Arc<Config>,
@@ -115,6 +118,20 @@ impl Policy {
         } else {
             return Err(Rejected::Forbidden("a role that this instance knows"));
         };
-        Ok(Principal { name, role })
+        Ok(Principal { name: self.told_name(name), role })
+    }
+
+    /// The name that log and events tell. A token's subject is whatever its issuer wrote there, so
+    /// one that could be taken for somebody who is no token holder (the admin token, a webhook, a
+    /// schedule, this instance) is told as `jwt:` and the name.
+    fn told_name(&self, name: String) -> String {
+        let bare: String =
+            name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+        let is_reserved = RESERVED.contains(&bare.as_str())
+            || name.contains(':')
+            || name.chars().any(|c| c.is_control() || c.is_whitespace())
+            || (!name.is_ascii() && !name.contains('@'))
+            || name.eq_ignore_ascii_case(&self.config.issuer);
+        if is_reserved { format!("jwt:{name}") } else { name }
     }
 }

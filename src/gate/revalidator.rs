@@ -8,7 +8,7 @@ use super::{ClientAddress, Gate, Rejected, bearer};
 use crate::domain::{Principal, Role};
 
 /// The name in log lines and events of whoever holds a secret.
-const NAME: &str = "revalidate";
+pub(super) const NAME: &str = "revalidate";
 
 impl Gate {
     /// Who sent a shared secret in the body.

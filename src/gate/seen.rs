@@ -1,16 +1,18 @@
-//! What was seen before: event ids of other instances, and idempotency keys of callers.
+//! What is recognised when it comes again: events by their ids, requests by their idempotency keys.
 //!
-//! Both need one thing beside a memory: while the first copy is still being made durable, a second
-//! must wait for it, because answering "known" would acknowledge what may yet be lost. So work with
-//! one identity is done by one at a time, and no two identities ever wait for each other.
+//! While the first copy is still being made durable, a second must wait for it, because answering
+//! "known" would acknowledge what may yet be lost. So one call at a time works on one identity, and
+//! calls with different identities never wait for each other. What an event did is in the journal.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use aws_lc_rs::digest;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
+use tokio_util::sync::CancellationToken;
 
 use crate::domain::EventId;
 
@@ -58,42 +60,110 @@ impl Drop for Turn {
     }
 }
 
-/// Event ids that had their effect here; the oldest are forgotten past the bound, and an id that
-/// comes after that is applied again, which only costs misses.
-pub struct SeenEvents {
-    ids: Mutex<(HashSet<EventId>, VecDeque<EventId>)>,
-    ids_max: usize,
+/// The events that are being applied and made durable, by each of their ids. A second copy of an
+/// event waits until the first one is durable, and then finds it in the journal.
+#[derive(Default)]
+pub struct Flights {
+    shared: Arc<Mutex<Airborne>>,
 }
 
-impl SeenEvents {
-    /// Starts with what the journal remembers.
-    pub fn new(ids_max: usize, known: impl IntoIterator<Item = EventId>) -> Self {
-        let seen = Self { ids: Mutex::default(), ids_max: ids_max.max(1) };
-        seen.remember(known);
-        seen
-    }
+#[derive(Default)]
+struct Airborne {
+    at_work: HashMap<EventId, CancellationToken>,
+    /// Events that no disk took, since the last one that a disk took. The journal shows them to
+    /// readers, but they are not durable, so they do not count as known.
+    lost: HashSet<EventId>,
+}
 
-    /// Whether this id had its effect.
-    pub fn contains(&self, id: EventId) -> bool {
-        self.ids.lock().0.contains(&id)
-    }
+/// The events of one call; over when it is dropped.
+pub struct Flight {
+    shared: Arc<Mutex<Airborne>>,
+    ids: Vec<EventId>,
+    done: CancellationToken,
+}
 
-    /// Notes that these had their effect; only once that is durable.
-    pub fn remember(&self, ids: impl IntoIterator<Item = EventId>) {
-        let mut guard = self.ids.lock();
-        let (set, order) = &mut *guard;
-        for id in ids {
-            if set.insert(id) {
-                order.push_back(id);
+impl Flights {
+    /// Waits until no other call works on any of these events. It takes all of them at once or
+    /// none, so two calls never wait for each other.
+    pub async fn enter(&self, ids: impl IntoIterator<Item = EventId>) -> Flight {
+        let ids: BTreeSet<EventId> = ids.into_iter().collect();
+        let done = CancellationToken::new();
+        loop {
+            let busy = {
+                let mut airborne = self.shared.lock();
+                let busy = ids.iter().find_map(|id| airborne.at_work.get(id).cloned());
+                if busy.is_none() {
+                    airborne.at_work.extend(ids.iter().map(|id| (*id, done.clone())));
+                }
+                busy
+            };
+            match busy {
+                Some(busy) => busy.cancelled().await,
+                None => break,
             }
         }
-        while order.len() > self.ids_max {
-            if let Some(oldest) = order.pop_front() {
-                set.remove(&oldest);
-            }
+        Flight { shared: Arc::clone(&self.shared), ids: ids.into_iter().collect(), done }
+    }
+
+    /// Whether no disk took this event, although the journal shows it.
+    pub fn is_lost(&self, id: EventId) -> bool {
+        let airborne = self.shared.lock();
+        !airborne.lost.is_empty() && airborne.lost.contains(&id)
+    }
+
+    /// A disk took an event. What it refused before is in the checkpoint that this one follows.
+    pub fn landed(&self) {
+        self.shared.lock().lost.clear();
+    }
+
+    /// No disk took these events.
+    pub fn lost(&self, ids: impl IntoIterator<Item = EventId>) {
+        self.shared.lock().lost.extend(ids);
+    }
+
+    /// Ids at work.
+    #[cfg(test)]
+    pub fn at_work(&self) -> usize {
+        self.shared.lock().at_work.len()
+    }
+}
+
+impl Flight {
+    /// Adds the id that the event was given here. It is fresh, or one of this call's own.
+    pub fn add(&mut self, id: EventId) {
+        let mut airborne = self.shared.lock();
+        if airborne.at_work.insert(id, self.done.clone()).is_none() {
+            self.ids.push(id);
         }
     }
 }
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let mut airborne = self.shared.lock();
+        for id in &self.ids {
+            airborne.at_work.remove(id);
+        }
+        drop(airborne);
+        self.done.cancel();
+    }
+}
+
+/// Several texts as one short one, the same only where all of them are the same: each is hashed
+/// behind its length, so that no two lists of texts look alike.
+pub fn identity<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    for part in parts {
+        hash.update(&(part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Bytes of kept answers, whatever their number.
+const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// What an answer takes beside its key and its body: two copies of the key's head, the maps' share.
+const ANSWER_OVERHEAD: usize = 256;
 
 /// An answer given before.
 #[derive(Debug, Clone)]
@@ -106,14 +176,23 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// Answers by principal and `Idempotency-Key`.
+/// Answers by identity, bounded by number and by bytes; the oldest go first.
 pub struct Answers {
     kept: Mutex<KeptAnswers>,
     keys_max: AtomicUsize,
 }
 
-/// By key, and the keys in the order they came.
-type KeptAnswers = (HashMap<String, Arc<Answer>>, VecDeque<String>);
+#[derive(Default)]
+struct KeptAnswers {
+    map: HashMap<String, Arc<Answer>>,
+    /// The keys in the order they came.
+    order: VecDeque<String>,
+    bytes: usize,
+}
+
+fn cost(key: &str, answer: &Answer) -> usize {
+    2 * key.len() + answer.body.len() + ANSWER_OVERHEAD
+}
 
 impl Answers {
     /// Keeps so many; the oldest go first.
@@ -128,20 +207,29 @@ impl Answers {
 
     /// The answer given to this key before.
     pub fn get(&self, key: &str) -> Option<Arc<Answer>> {
-        self.kept.lock().0.get(key).cloned()
+        self.kept.lock().map.get(key).cloned()
     }
 
     /// Keeps an answer.
     pub fn put(&self, key: String, answer: Answer) {
-        let mut guard = self.kept.lock();
-        let (map, order) = &mut *guard;
-        if map.insert(key.clone(), Arc::new(answer)).is_none() {
-            order.push_back(key);
+        let mut kept = self.kept.lock();
+        kept.bytes += cost(&key, &answer);
+        match kept.map.insert(key.clone(), Arc::new(answer)) {
+            Some(before) => kept.bytes -= cost(&key, &before),
+            None => kept.order.push_back(key),
         }
-        while order.len() > self.keys_max.load(Relaxed) {
-            if let Some(oldest) = order.pop_front() {
-                map.remove(&oldest);
+        let keys_max = self.keys_max.load(Relaxed);
+        while kept.order.len() > keys_max || kept.bytes > ANSWER_BYTES_MAX {
+            let Some(oldest) = kept.order.pop_front() else { break };
+            if let Some(gone) = kept.map.remove(&oldest) {
+                kept.bytes -= cost(&oldest, &gone);
             }
         }
+    }
+
+    /// Bytes of what is kept.
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        self.kept.lock().bytes
     }
 }

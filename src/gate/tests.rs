@@ -59,12 +59,11 @@ fn config() -> Config {
         selectors_max: 1_000,
         json_depth_max: 64,
         idempotency_keys_max: 10,
-        event_ids_max: 1_000,
     }
 }
 
 fn gate() -> Gate {
-    Gate::new(config(), [])
+    Gate::new(config())
 }
 
 fn now_s() -> u64 {

@@ -4,6 +4,7 @@
 //! never pass for "mirror not given". From peers nothing is ignored: a field that this version does
 //! not know widens to `all`.
 
+mod lenient;
 mod peer;
 
 use std::collections::BTreeMap;
@@ -157,17 +158,64 @@ impl InvalidateBody {
     /// Reads a peer's body. What this version does not know makes it clear everything.
     ///
     /// # Errors
-    /// [`BadBody::Shape`] where it is no JSON object, or a known field has another type.
+    /// [`BadBody::Shape`] where it is no JSON object.
     pub fn read_from_peer(json: &[u8]) -> Result<Self, BadBody> {
         // Mostly it says nothing unknown, and need not be taken apart first.
-        if let Ok(Object(body)) = serde_json::from_slice(json)
-            && body.items.iter().all(|Object(item)| item.refuse_options("").is_ok())
-        {
-            return Ok(body);
+        let mut body = match serde_json::from_slice(json) {
+            Ok(Object(body))
+                if (body.items.is_empty() && body.selects_nothing())
+                    || body.selectors(usize::MAX).is_ok() =>
+            {
+                body
+            }
+            _ => peer::read(json)
+                .map_err(|error| BadBody::Shape { message: error.to_string(), pointer: None })?,
+        };
+        body.bound_texts();
+        Ok(body)
+    }
+
+    /// A body that clears everything.
+    fn everything() -> Self {
+        Self { all: Some(true), ..Self::default() }
+    }
+
+    /// Cuts what a user's body would be refused for and what does not select.
+    fn bound_texts(&mut self) {
+        if let Some(reason) = &mut self.reason {
+            reason.truncate(reason.floor_char_boundary(TEXT_BYTES_MAX));
         }
-        let shape =
-            |error: serde_json::Error| BadBody::Shape { message: error.to_string(), pointer: None };
-        peer::read(json).map_err(shape)
+        if self.check_texts().is_err() {
+            self.changed.clear();
+            self.fields.clear();
+        }
+    }
+
+    /// The union of everything that a peer's body selects. What cannot stand, or is too much, is
+    /// wider instead.
+    ///
+    /// # Errors
+    /// [`BadBody::Value`] where it selects nothing at all.
+    pub fn selectors_of_peer(&self, selectors_max: usize) -> Result<Selectors, BadBody> {
+        match self.selectors(usize::MAX) {
+            Ok(mut union) => {
+                union.widen_to(selectors_max);
+                Ok(union)
+            }
+            Err(nothing) if self.selects_nothing() => Err(nothing),
+            Err(_) => Ok(Selectors::all()),
+        }
+    }
+
+    fn selects_nothing(&self) -> bool {
+        let lists = [&self.tags, &self.paths, &self.keys, &self.patterns];
+        let ones = [&self.r#type, &self.tag, &self.path, &self.key, &self.pattern];
+        self.all != Some(true)
+            && ones.iter().all(|one| one.is_none())
+            && lists.iter().all(|list| list.is_empty())
+            && self.id.is_none()
+            && self.ids.is_empty()
+            && self.items.iter().all(|Object(item)| item.selects_nothing())
     }
 
     /// The union of everything it selects.

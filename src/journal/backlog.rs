@@ -15,6 +15,8 @@ pub struct Limits {
     pub events_max: usize,
     /// Bytes of them, as records.
     pub bytes_max: usize,
+    /// Selectors of them.
+    pub members_max: usize,
 }
 
 /// What one send is to cover: closed when it was taken; what arrives later is another send's.

@@ -204,19 +204,22 @@ impl Book {
         // Where nothing due is left out, the local events up to the newest are settled as well.
         let mut through = self.newest();
         let mut events: Vec<Arc<Event>> = Vec::new();
-        let mut room = limits.bytes_max;
+        let (mut room, mut members) = (limits.bytes_max, limits.members_max);
         let early = self.early.get(destination).copied().unwrap_or_default();
         let class = Class::of(destination);
         let is_new = |(event, _): &(&Arc<Event>, usize)| event.seq > early && class.is_owed(event);
         let coming = self.coming.iter().map(|(event, bytes)| (event, *bytes)).filter(is_new);
         for (event, bytes) in self.ring.due_after(class, cursor.base()).chain(coming) {
             if let Some(last) = events.last()
-                && (events.len() >= limits.events_max || bytes > room)
+                && (events.len() >= limits.events_max
+                    || bytes > room
+                    || event.demand.members() > members)
             {
                 through = last.seq;
                 break;
             }
             room = room.saturating_sub(bytes);
+            members = members.saturating_sub(event.demand.members());
             events.push(Arc::clone(event));
         }
         let held = cursor.held.clone();

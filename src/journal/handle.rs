@@ -223,9 +223,22 @@ impl Journal {
         self.shared.book.lock().ring.event(id).cloned()
     }
 
-    /// The ids of the recent events, oldest first.
-    pub fn known_ids(&self) -> Vec<EventId> {
-        self.shared.book.lock().ring.ids()
+    /// The recent events under all of these ids, oldest first and each once; `None` where one id is
+    /// not known, or none was given.
+    pub(super) fn events_under(&self, ids: &[EventId]) -> Option<Vec<Arc<Event>>> {
+        let mut found = BTreeMap::new();
+        let book = self.shared.book.lock();
+        for id in ids {
+            let mut is_known = false;
+            for event in book.ring.events_of(*id) {
+                is_known = true;
+                found.entry(event.seq).or_insert_with(|| Arc::clone(event));
+            }
+            if !is_known {
+                return None;
+            }
+        }
+        (!found.is_empty()).then(|| found.into_values().collect())
     }
 
     /// The version counters.

@@ -48,9 +48,26 @@ pub(super) fn is_owed(event: &Event) -> bool {
 
 struct Entry {
     event: Arc<Event>,
+    /// As a record.
     bytes: usize,
+    /// In memory.
+    weight: usize,
     /// Events owed up to and including this one, since the ring was made.
     due: Counts,
+}
+
+/// What an event takes beside its texts, which its record has once as well.
+const EVENT_WEIGHT: usize = 256;
+/// What one selector takes beside its text: pointers, counts, its share of a tree's node.
+const MEMBER_WEIGHT: usize = 64;
+/// What one id takes, with its place in the index.
+const ID_WEIGHT: usize = 96;
+
+/// What an event takes in memory, about. A record of many short selectors is many times smaller.
+fn weight(event: &Event, bytes: usize) -> usize {
+    let members = event.demand.members() + event.cascade.members();
+    let names = event.changed.len() + event.fields.len();
+    EVENT_WEIGHT + bytes + (members + names) * MEMBER_WEIGHT + event.covers.len() * ID_WEIGHT
 }
 
 /// Events `floor + 1 ..= head`.
@@ -85,7 +102,7 @@ impl Ring {
         self.entries.len()
     }
 
-    /// Size of the events as records.
+    /// What the events take in memory, about.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -97,7 +114,8 @@ impl Ring {
         for class in [Class::Mirror, Class::Neighbour] {
             due[class as usize] += u64::from(class.is_owed(&event));
         }
-        self.bytes += bytes;
+        let weight = weight(&event, bytes);
+        self.bytes += weight;
         for id in event.known_ids() {
             match self.places.entry(id) {
                 Vacant(place) => drop(place.insert(event.seq)),
@@ -105,15 +123,15 @@ impl Ring {
                 Occupied(_) => self.further.entry(id).or_default().push_back(event.seq),
             }
         }
-        self.entries.push_back(Entry { event, bytes, due });
+        self.entries.push_back(Entry { event, bytes, weight, due });
     }
 
     /// Takes the oldest event out.
     pub(super) fn pop(&mut self) -> Option<Arc<Event>> {
-        let Entry { event, bytes, due } = self.entries.pop_front()?;
+        let Entry { event, weight, due, .. } = self.entries.pop_front()?;
         self.floor = event.seq;
         self.due_at_floor = due;
-        self.bytes -= bytes;
+        self.bytes -= weight;
         for id in event.known_ids() {
             if self.places.get(&id) == Some(&event.seq) {
                 self.forget_first(id);
@@ -190,9 +208,5 @@ impl Ring {
             let place = self.place(seq.checked_sub(1)?);
             self.entries.get(place).map(|entry| &entry.event)
         })
-    }
-
-    pub(super) fn ids(&self) -> Vec<EventId> {
-        self.events_after(0).flat_map(|event| event.known_ids()).collect()
     }
 }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::{Demand, Event, EventId, Selector};
+use crate::domain::{Demand, Event, EventId, Mode, Selector};
 
 use super::Journal;
 
@@ -24,21 +24,16 @@ pub struct Searched {
 }
 
 impl Journal {
-    /// What was cleared here under these ids, cascades included; `None` where nothing is known of
-    /// one of them.
-    pub fn effect_of(&self, ids: &[EventId]) -> Option<Demand> {
-        let mut effect = Demand::default();
-        for id in ids {
-            let events = self.events_of(*id);
-            if events.is_empty() {
-                return None;
-            }
-            for event in events {
-                effect.join(&event.demand);
-                effect.join(&Demand::new(event.mode(), event.cascade.clone()));
-            }
-        }
-        Some(effect)
+    /// Whether all of these ids are known, and what was done here under them covers the demand, in
+    /// canonical spelling, in the same mode. Nothing is known of what the journal has no more.
+    pub fn has_done(&self, ids: &[EventId], asked: &Demand) -> bool {
+        let Some(events) = self.events_under(ids) else { return false };
+        // The newest first: it is the one that answered the last repetition.
+        // Of one that ended here, the destinations were not told.
+        let told = || events.iter().rev().filter(|event| !event.ends_here);
+        let is_done = |one: &Selector, mode| told().any(|event| event.has_cleared(one, mode));
+        asked.hard.iter().all(|one| is_done(&one, Mode::Hard))
+            && asked.soft.iter().all(|one| is_done(&one, Mode::Soft))
     }
 
     /// The newest `limit` events that clear any of these selectors, cascades included.

@@ -24,7 +24,8 @@ mod scenes;
 mod search;
 mod tail;
 
-const ALL_OF_IT: Limits = Limits { events_max: usize::MAX, bytes_max: usize::MAX };
+const ALL_OF_IT: Limits =
+    Limits { events_max: usize::MAX, bytes_max: usize::MAX, members_max: usize::MAX };
 
 fn config() -> Config {
     Config {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::activity::{Activity, Kind, Level, Touched, joined};
 use crate::domain::scope::Wall;
-use crate::domain::{Applied, Event, Source};
+use crate::domain::{Applied, Event, Invalidation, Source};
 use crate::journal::Journal;
 
 /// An invalidation that had its effect, and the wall that kept it from going further.
@@ -42,6 +42,22 @@ pub(super) fn applied(event: &Event, wall: Option<Wall>, applied: &Applied, is_d
     {
         held(&id, &event.principal, wall);
     }
+}
+
+/// An event came again. What it names was cleared again here, and nobody is told a second time.
+pub(super) fn repeated(known: &Invalidation, applied: &Applied) {
+    Activity {
+        level: Level::Debug,
+        event: Kind::Server,
+        msg: "a known event came again: cleared here again, nobody else is told",
+        origin: Some(&known.origin),
+        principal: Some(&known.principal.name),
+        source: Some(known.source.as_str()),
+        entries: Some(applied.entries),
+        status: Some("duplicate"),
+        ..Activity::default()
+    }
+    .emit();
 }
 
 /// The disk refuses an event, and the slot says so instead: for a start that finds the disk so.

@@ -173,22 +173,44 @@ impl Rules {
         self.is_strict
     }
 
+    /// A demand in canonical names.
+    pub fn canonical_demand(&self, demand: &Demand) -> Demand {
+        let canonical = |selectors: &Selectors| selectors.map_types(|name| self.canonical(name));
+        let mut canon = Demand { hard: canonical(&demand.hard), ..Demand::default() };
+        canon.join(&Demand { soft: canonical(&demand.soft), hard: Selectors::default() });
+        canon
+    }
+
+    /// All that a demand clears here, cascade included.
+    pub fn total(&self, demand: &Demand) -> Demand {
+        let mut total = self.canonical_demand(demand);
+        let (hard, soft) = self.cascades(&total, &Selectors::default());
+        total.join(&Demand { hard, soft });
+        total
+    }
+
     /// The plan of an invalidation: canonical names, cascade, warnings.
     pub fn resolve(&self, mut invalidation: Invalidation) -> Plan {
-        let canonical = |selectors: &Selectors| selectors.map_types(|name| self.canonical(name));
-        let mut demand = Demand { hard: canonical(&invalidation.demand.hard), ..Demand::default() };
-        demand.join(&Demand {
-            soft: canonical(&invalidation.demand.soft),
-            hard: Selectors::default(),
-        });
+        let demand = self.canonical_demand(&invalidation.demand);
         self.warn_of_unknown(&mut invalidation, &demand);
-        let mut cascade_hard = self.graph.cascade(&demand.hard);
-        let mut cascade_soft = self.graph.cascade(&demand.soft);
-        let foreign = canonical(&invalidation.foreign_cascade);
-        // A peer's cascade follows the mode of what it sent; of a mixed batch, the stronger one.
-        if demand.hard.is_empty() { &mut cascade_soft } else { &mut cascade_hard }.join(&foreign);
+        let foreign = invalidation.foreign_cascade.map_types(|name| self.canonical(name));
+        let (cascade_hard, cascade_soft) = self.cascades(&demand, &foreign);
+        let mut again = self.canonical_demand(&std::mem::take(&mut invalidation.again));
+        if !again.is_empty() {
+            let (hard, soft) = self.cascades(&again, &foreign);
+            again.join(&Demand { hard, soft });
+        }
         invalidation.demand = demand;
-        Plan { invalidation, cascade_hard, cascade_soft }
+        Plan { invalidation, cascade_hard, cascade_soft, again }
+    }
+
+    /// What the graph adds for each mode. A peer's cascade follows the mode of what it sent; of a
+    /// mixed batch, the stronger one.
+    fn cascades(&self, demand: &Demand, foreign: &Selectors) -> (Selectors, Selectors) {
+        let mut hard = self.graph.cascade(&demand.hard);
+        let mut soft = self.graph.cascade(&demand.soft);
+        if demand.hard.is_empty() { &mut soft } else { &mut hard }.join(foreign);
+        (hard, soft)
     }
 
     fn warn_of_unknown(&self, invalidation: &mut Invalidation, demand: &Demand) {
@@ -220,6 +242,7 @@ impl Plan {
     /// All that the store has to clear, cascade included.
     pub fn total(&self) -> Demand {
         let mut total = self.invalidation.demand.clone();
+        total.join(&self.again);
         total.join(&Demand { hard: self.cascade_hard.clone(), soft: self.cascade_soft.clone() });
         total
     }

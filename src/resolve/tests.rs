@@ -50,6 +50,7 @@ fn of(selectors: Selectors) -> Invalidation {
         scope: Scope::Mirrored,
         wall: None,
         demand: Demand::new(Mode::Hard, selectors),
+        again: Demand::default(),
         foreign_cascade: Selectors::default(),
         action: Action::Update,
         reason: None,

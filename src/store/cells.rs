@@ -22,6 +22,10 @@ const SHARDS: usize = 64;
 /// A shard is first searched for forgettable cells at this size; then whenever it has doubled.
 const SHARD_CELLS_MIN: usize = 1024;
 
+/// Bytes of the names that are remembered without an entry. A million of usual length; a caller who
+/// names a thousand tags of a kilobyte in each request must not fill the memory with them.
+const NAME_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// Members looked at for dead ones with every new one: more than one leaves dead entries in the
 /// minority however fast entries are evicted, and no push ever pays for the whole list.
 const PRUNED_PER_PUSH: usize = 4;
@@ -215,12 +219,24 @@ impl Cells {
         self.drop_idle(shard);
         // What is left idle fences fills under way. Too many of them: give up on the oldest half
         // of those fills instead.
-        let mut stamps: Vec<u64> = shard.cells.values_mut().filter_map(idle_stamp).collect();
-        if stamps.len() > self.idle_max {
-            let middle = stamps.len() / 2;
-            let (_, median, _) = stamps.select_nth_unstable(middle);
-            self.raise_floor(*median);
-            self.drop_idle(shard);
+        let idle = |(name, cell): (&Box<str>, &mut Arc<Cell>)| {
+            idle_stamp(cell).map(|stamp| (stamp, name.len()))
+        };
+        let mut idle: Vec<(u64, usize)> = shard.cells.iter_mut().filter_map(idle).collect();
+        let bytes: usize = idle.iter().map(|(_, bytes)| bytes).sum();
+        if idle.len() > self.idle_max || bytes > NAME_BYTES_MAX / SHARDS {
+            idle.sort_unstable_by(|one, other| other.cmp(one));
+            let mut room = NAME_BYTES_MAX / SHARDS / 2;
+            let half = idle.len() / 2;
+            let first_dropped = idle.iter().enumerate().find(|(at, (_, bytes))| {
+                let fits = room >= *bytes;
+                room = room.saturating_sub(*bytes);
+                *at >= half || !fits
+            });
+            if let Some((_, (stamp, _))) = first_dropped {
+                self.raise_floor(*stamp);
+                self.drop_idle(shard);
+            }
         }
         shard.collect_at = SHARD_CELLS_MIN.max(shard.cells.len().saturating_mul(2));
         if shard.cells.capacity() > shard.collect_at * 2 {

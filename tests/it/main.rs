@@ -14,6 +14,7 @@ mod doubt;
 mod ground;
 mod harness;
 mod keys;
+mod known;
 mod legacy;
 mod lists;
 mod logins;

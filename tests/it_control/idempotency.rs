@@ -32,6 +32,29 @@ async fn a_key_gives_the_same_answer_once_and_for_all() {
     assert_eq!(node.journal().await.len(), 2);
 }
 
+/// A key belongs to one holder of one kind of credential, wherever the name ends and the key
+/// begins, and a call with a gateway's mark is another call.
+#[tokio::test]
+async fn a_key_is_used_up_by_its_owner_alone() {
+    let node = Spec::new("a").start().await;
+    let token = |subject: &str| mint("a", subject, "ADMIN");
+    let callers = [node.token.clone(), token("admin"), token("ann"), token("ann k")];
+    let keys = ["k", "k", "k k", "k"];
+    let posts = || json!({ "type": "posts" });
+    for (caller, key) in callers.iter().zip(keys) {
+        let marked = node.request_as(caller, reqwest::Method::POST, "/api/cache/invalidate");
+        let marked = marked.header("idempotency-key", key).header("cache-mirror-via", "b");
+        let marked = marked.json(&posts()).send().await.expect("an answer");
+        assert!(marked.status().is_success());
+        let (status, _) = with_key(&node, caller, key, posts()).await;
+        assert_eq!(status, 200);
+    }
+    let journal = node.journal().await;
+    assert_eq!(journal.len(), 8, "each had its effect: {journal:?}");
+    let told: Vec<_> = journal.iter().map(|event| event["principal"].as_str()).collect();
+    assert_eq!(told[1..4], [Some("admin"), Some("jwt:admin"), Some("jwt:admin")]);
+}
+
 /// At the same moment too: one effect, one answer.
 #[tokio::test]
 async fn the_same_key_at_once_has_one_effect() {

@@ -274,8 +274,7 @@ async fn a_strict_graph_ignores_what_it_does_not_know() {
     assert!(answer["reason"].as_str().is_some_and(|text| text.contains("posts")), "{answer}");
 }
 
-/// No loop 2, on this route too: a gateway's mark keeps it local, a known event has no second
-/// effect.
+/// No loop 2, on this route too: a gateway's mark keeps it local, a known event is told once.
 #[tokio::test]
 async fn a_marked_delivery_is_local() {
     let stub = StubPeer::start().await;
@@ -293,11 +292,44 @@ async fn a_marked_delivery_is_local() {
         ("cache-mirror-event", told["id"].as_str().expect("an id")),
     ];
     let (_, again) = send(&node, "database", &known, body).await;
+    // The own event did something else, so this is news; it stays here all the same.
+    assert_eq!(node.event(&id_of(&again)).await["scope"], "local");
+    let (_, again) = send(&node, "database", &known, body).await;
     assert_eq!(again["duplicate"], true, "{again}");
-    assert_eq!(node.journal().await.len(), 2);
+    assert_eq!(node.journal().await.len(), 3);
     node.invalidate(json!({ "type": "feed" })).await;
     eventually("the unmarked ones are told", async || stub.bodies().len() == 2).await;
     assert!(!stub.bodies().concat().contains("posts"), "{:?}", stub.bodies());
+}
+
+/// A header that no signature covers decides the meaning, and so do a query and a gateway's mark:
+/// a delivery with another one is another delivery, and uses nothing up.
+#[tokio::test]
+async fn a_delivery_with_another_unsigned_header_uses_up_no_genuine_one() {
+    let hooks = "[{ name = 'shop', preset = 'shopify', secret = 'shpss_hush' }]";
+    let node = Spec::new("a").set("ingest.hooks", hooks).start().await;
+    let body = r#"{"id":788032119674292922,"title":"Example T-Shirt"}"#;
+    let mut told = vec![];
+    let plain = |topic| {
+        vec![
+            ("x-shopify-hmac-sha256", "WlhH8dfVFCRXEAyzrBvZ9fObDzEYT/5rIUVu3LToqLQ="),
+            ("x-shopify-webhook-id", "w1"),
+            ("x-shopify-event-id", "w1"),
+            ("x-shopify-topic", topic),
+        ]
+    };
+    let mut marked = plain("products/update");
+    marked.push(("cache-mirror-via", "b"));
+    for headers in [marked, plain("orders/create"), plain("products/update")] {
+        let (status, answer) = send(&node, "shop", &headers, body).await;
+        assert_eq!((status, &answer["duplicate"]), (202, &Value::Null), "{headers:?}: {answer}");
+        told.push(answer);
+    }
+    assert!(node.put_entry("shirt", "type=products&id=788032119674292922", "old").await);
+    let (_, again) = send(&node, "shop", &plain("products/update"), body).await;
+    assert_eq!((&again["duplicate"], &again["id"]), (&json!(true), &told[2]["id"]));
+    assert_eq!(node.get_entry("shirt").await, None, "cleared here again all the same");
+    assert_eq!(node.journal().await.len(), 3);
 }
 
 /// A sender that gives up waiting and comes again is recognised: what was begun is finished.

@@ -6,6 +6,7 @@
 //! plays one seed again.
 
 mod echo;
+mod known;
 mod network;
 mod node;
 mod scenes;

@@ -13,7 +13,8 @@ use cache_mirror::deliver::{
     self, Credentials, Delivery, Errand, INVALIDATE_PATH, LOGIN_PATH, Login, LoginRequest, Means,
     Mint, PeerConfig,
 };
-use cache_mirror::domain::{Event, Mode, Principal, Role, Selectors, Source, Submission};
+use cache_mirror::domain::submission::PeerBatch;
+use cache_mirror::domain::{Event, EventId, Mode, Principal, Role, Selectors, Source, Submission};
 use cache_mirror::gate::{self, Gate, Password, ServiceAccount};
 use cache_mirror::ingest::body::InvalidateBody;
 use cache_mirror::journal::{self, Journal, sim::SimDisk};
@@ -56,7 +57,7 @@ impl Node {
         let delivery =
             Delivery::new(deliver_config(peers), journal.clone(), end, sender, Arc::clone(&own));
         let pipeline = Arc::new(Pipeline {
-            gate: Arc::new(Gate::new(gate_config(&name), journal.known_ids())),
+            gate: Arc::new(Gate::new(gate_config(&name))),
             store: Memory::new(store_config()),
             hub: Hub::new(announce_config(), name.clone(), journal.clone()),
             instance: name,
@@ -78,6 +79,23 @@ impl Node {
     /// What a hostile mirror sends back: without any mark, under the name we log in with there.
     pub async fn echo(&self, selectors: Selectors) -> Arc<Event> {
         self.invalidate_as(EMAIL, Role::Editor, selectors).await
+    }
+
+    /// What a mirror sends.
+    pub async fn take_from_peer(&self, batch: PeerBatch) {
+        let submission = Submission { peer: Some(batch), ..submission(Selectors::default()) };
+        self.submit_as(Role::Service, submission).await;
+    }
+
+    /// What a gateway says of these events on one of the other routes.
+    pub async fn take_marked(&self, ids: Vec<EventId>, selectors: Selectors, mode: Mode) {
+        let submission = Submission { is_marked: true, ids, mode, ..submission(selectors) };
+        self.submit_as(Role::Editor, submission).await;
+    }
+
+    async fn submit_as(&self, role: Role, submission: Submission) {
+        let who = Principal { name: EMAIL.into(), role };
+        clock_held(self.pipeline.submit(who, submission)).await.expect("accepted");
     }
 
     async fn invalidate_as(&self, name: &str, role: Role, selectors: Selectors) -> Arc<Event> {
@@ -244,7 +262,7 @@ fn deliver_config(peers: Vec<PeerConfig>) -> deliver::Config {
         breaker_failures: 5,
         probe_every: Duration::from_secs(300),
         answer_bytes_max: 64 * 1024,
-        widened_all: Mode::Soft,
+        widened_all: deliver::WidenedAll::AsMerged,
         revalidate_secrets: vec![],
         echo_window: Duration::from_secs(120),
         echo: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
@@ -282,7 +300,6 @@ fn gate_config(name: &str) -> gate::Config {
         selectors_max: 1_000,
         json_depth_max: 64,
         idempotency_keys_max: 10,
-        event_ids_max: 100_000,
     }
 }
 

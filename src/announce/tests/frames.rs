@@ -110,3 +110,20 @@ fn the_other_frames() {
     assert_eq!(names, ["resync", "ping", "goodbye"]);
     assert_eq!(frames[0].id.as_deref(), Some("3-7"));
 }
+
+/// An event of thousands of types that cascade to thousands is not told with the product of both.
+#[test]
+fn the_cause_of_a_cascade_is_bounded() {
+    let types = |prefix: &str, count: usize| -> Selectors {
+        let name = |n| crate::domain::TypeName::parse(&format!("{prefix}{n}")).expect("a type");
+        (0..count).map(|n| Selector::Type(name(n))).collect()
+    };
+    let bytes = |count| {
+        let mut event = event(types("named", count));
+        event.cascade = types("brought", count);
+        app_updates(&event).iter().map(|frame| frame.data.len()).sum::<usize>()
+    };
+    let (small, large) = (bytes(600), bytes(6_000));
+    assert!(large < 11 * small, "{small} bytes, then {large}");
+    assert!(large < 8 << 20, "{large}");
+}

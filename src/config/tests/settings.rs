@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::{bounds, schema};
 use super::*;
-use crate::domain::Mode;
+use crate::deliver::WidenedAll;
 use crate::gate::{Password, is_within};
 
 const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQxMjM0NTY$\
@@ -48,9 +48,8 @@ fn the_defaults_are_those_of_the_reference() {
     assert_eq!(settings.store.count_time_max, Duration::from_millis(20));
     assert_eq!(settings.server.wait_time_max, Duration::from_secs(30));
     assert_eq!(settings.deliver.backoff.max, Duration::from_secs(60));
-    assert_eq!(settings.deliver.widened_all, Mode::Soft);
+    assert_eq!(settings.deliver.widened_all, WidenedAll::AsMerged);
     assert_eq!(settings.gate.issuer, settings.instance.name);
-    assert_eq!(settings.gate.event_ids_max, 10_000);
     assert_eq!(settings.announce.retry, Duration::from_secs(3));
     assert!(super::super::sections::is_name(&settings.instance.name), "{}", settings.instance.name);
     assert_eq!(settings.warnings.len(), 1, "no mirrors: {:?}", settings.warnings);
@@ -81,7 +80,7 @@ fn what_no_module_could_use_is_refused() {
         ("mirrors.rate_per_second", "0", "expected a number from"),
         ("mirrors.rate_per_second", "-1", "expected a number from"),
         ("mirrors.rate_per_second", "inf", "expected a number from"),
-        ("mirrors.widened_all", "maybe", "soft or hard"),
+        ("mirrors.widened_all", "maybe", "as-merged, hard or soft"),
         ("mirrors.login.url", "login", "a path that begins with /"),
         ("mirrors.login.url", "//evil.org/login", "a path that begins with /"),
         ("mirrors.login.url", "/log in", "a path that begins with /"),

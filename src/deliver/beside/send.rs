@@ -138,7 +138,7 @@ impl Worker {
     /// header, so all of them must fit.
     pub(in crate::deliver) fn take_nameable(&self) -> Option<Backlog> {
         let take = |events_max| {
-            let limits = Limits { events_max, bytes_max: usize::MAX };
+            let limits = Limits { events_max, bytes_max: usize::MAX, members_max: usize::MAX };
             self.shared.journal.pending(&self.peer.destination, limits)
         };
         let backlog = take(EVENT_IDS_MAX)?;

@@ -129,11 +129,11 @@ async fn a_refused_batch_is_said_more_simply() {
     assert_eq!(scene.sends()[2].ids().len(), 1, "the next batch is an ordinary one");
 }
 
-/// The same where nothing but `all` is taken: it arrives in the end, applied as widened ones are.
+/// The same where nothing but `all` is taken: it arrives in the end, as hard as what was asked.
 #[tokio::test(start_paused = true)]
 async fn what_is_refused_for_long_is_said_as_all() {
     let scene = Scene::with(|asked| {
-        let is_all = |asked: &Asked| asked.json()["batch"]["merged"]["soft"]["all"] == true;
+        let is_all = |asked: &Asked| asked.json()["batch"]["merged"]["hard"]["all"] == true;
         match asked.what {
             What::Invalidate if !is_all(asked) => {
                 Reaction::Answer(answer(400, "application/json", "{}"))

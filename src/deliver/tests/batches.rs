@@ -1,11 +1,11 @@
 //! What goes together, what a restart goes on with, and what widening does to it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::scene::journal_config;
 use super::stub::{Stub, good_mirror};
 use super::*;
-use crate::domain::{Status, TypeName};
+use crate::domain::{Demand, Status, TypeName};
 
 /// What gathered goes as one batch, up to the batch's bound.
 #[tokio::test(start_paused = true)]
@@ -63,28 +63,45 @@ async fn a_new_peer_starts_at_the_head() {
     assert_eq!(at_c[0].ids(), [event.id.to_string()]);
 }
 
-/// A backlog past its bound.
-async fn widened(config: Config) -> Scene {
+/// The merged part that a backlog past its bound, of events in these modes by turns, goes out as.
+async fn widened(config: Config, modes: &[Mode]) -> Value {
     let scene = Scene::with_small_journal(config, 3);
     assert!(scene.delivery.pause("b"));
-    for n in 0..20 {
-        scene.tell(whole(&format!("kind{n}"))).await;
+    for (n, mode) in (0..20).zip(modes.iter().cycle()) {
+        let demand = Demand::new(*mode, whole(&format!("kind{n}")));
+        scene.append(Event::of(demand)).await;
     }
     assert!(scene.delivery.view()[0].backlog_widened);
     assert!(scene.delivery.resume("b"));
     scene.delivered().await;
-    scene
+    let [send] = &scene.sends()[..] else { panic!("one send") };
+    send.json()["batch"]["merged"].clone()
 }
 
-/// Invariant I5: past its bound a backlog is one `all`, which goes soft unless told otherwise.
+/// Invariant I5: past its bound a backlog is one `all`. It is as hard as the hardest event in it,
+/// unless the settings say otherwise.
 #[tokio::test(start_paused = true)]
-async fn an_all_that_nobody_asked_for_goes_soft() {
-    for (widened_all, mode) in [(Mode::Soft, "soft"), (Mode::Hard, "hard")] {
-        let scene = widened(Config { widened_all, ..config(vec![peer("b")]) }).await;
-        let [send] = &scene.sends()[..] else { panic!("one send") };
-        let merged = send.json()["batch"]["merged"].clone();
-        assert_eq!(merged, json!({ mode: { "all": true } }));
+async fn an_all_that_nobody_asked_for_is_as_hard_as_what_is_in_it() {
+    use Mode::{Hard, Soft};
+    for (widened_all, modes, expected) in [
+        (WidenedAll::AsMerged, &[Hard][..], "hard"),
+        (WidenedAll::AsMerged, &[Soft], "soft"),
+        (WidenedAll::AsMerged, &[Soft, Hard], "hard"),
+        (WidenedAll::Soft, &[Hard], "soft"),
+        (WidenedAll::Hard, &[Soft], "hard"),
+    ] {
+        let merged = widened(Config { widened_all, ..config(vec![peer("b")]) }, modes).await;
+        assert_eq!(merged, json!({ expected: { "all": true } }), "{widened_all:?} {modes:?}");
     }
+}
+
+/// A hard event that is still named stays hard beside soft ones that were widened.
+#[tokio::test(start_paused = true)]
+async fn a_hard_event_among_soft_ones_that_were_widened_stays_hard() {
+    let modes = [&[Mode::Hard][..], &[Mode::Soft; 19]].concat();
+    let merged = widened(config(vec![peer("b")]), &modes).await;
+    assert_eq!(merged["hard"], json!({ "types": ["kind0"] }));
+    assert_eq!(merged["soft"], json!({ "all": true }));
 }
 
 /// An `all` that somebody asked for is not softened, though it was merged past naming.

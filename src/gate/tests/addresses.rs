@@ -4,7 +4,7 @@ use super::*;
 
 fn behind(proxies: &[&str]) -> Gate {
     let trusted_proxies = proxies.iter().map(|net| net.parse().expect("network")).collect();
-    Gate::new(Config { trusted_proxies, ..config() }, [])
+    Gate::new(Config { trusted_proxies, ..config() })
 }
 
 #[test]
@@ -49,14 +49,11 @@ fn named<'a>(lines: &[&'a str]) -> PassedOn<'a> {
 /// The proxy's own address would be in the allow list.
 #[test]
 fn an_address_that_cannot_be_read_is_never_the_proxys_own() {
-    let gate = Gate::new(
-        Config {
-            trusted_proxies: vec!["10.0.0.0/8".parse().expect("net")],
-            allow: vec!["0.0.0.0/0".parse().expect("net"), "::/0".parse().expect("net")],
-            ..config()
-        },
-        [],
-    );
+    let gate = Gate::new(Config {
+        trusted_proxies: vec!["10.0.0.0/8".parse().expect("net")],
+        allow: vec!["0.0.0.0/0".parse().expect("net"), "::/0".parse().expect("net")],
+        ..config()
+    });
     for lines in [
         &["unknown"][..],
         &["198.51.100.1, unknown"],
@@ -143,10 +140,12 @@ fn callers_that_cannot_be_told_apart_share_a_limit_with_nobody_else() {
 /// requests are also counted together.
 #[test]
 fn requests_are_counted_by_principal_and_address() {
-    let gate = Gate::new(
-        Config { requests_per_second: 1, burst: 10, requests_per_second_total: 15, ..config() },
-        [],
-    );
+    let gate = Gate::new(Config {
+        requests_per_second: 1,
+        burst: 10,
+        requests_per_second_total: 15,
+        ..config()
+    });
     let count = |role, from: &str| {
         let who = Principal { name: "mirror@b.example".into(), role };
         (0..100).filter(|_| gate.check_rate(&who, address(from)).is_ok()).count()
@@ -170,7 +169,7 @@ fn without_trusted_proxies_the_socket_counts() {
 #[test]
 fn the_allow_list_is_closed_when_there_is_one() {
     let allow = vec!["10.0.0.0/8".parse().expect("net"), "2001:db8::/32".parse().expect("net")];
-    let gate = Gate::new(Config { allow, ..config() }, []);
+    let gate = Gate::new(Config { allow, ..config() });
     for (from, is_allowed) in [
         ("10.1.2.3", true),
         ("::ffff:10.1.2.3", true),

@@ -46,18 +46,38 @@ fn from_peer(batch: PeerBatch) -> Submission {
     Submission { source: Source::Mirror, peer: Some(batch), ..submission(Selectors::default()) }
 }
 
-fn fresh(gate: &Gate, role: Role, submission: Submission) -> Invalidation {
-    match gate.admit(submission, who(role), "here", None, &|_, _| true) {
-        Admission::Fresh(invalidation) => *invalidation,
-        Admission::Duplicate => panic!("it is new"),
+/// Some known ids, and whether what was done under them covers whatever is asked.
+struct Remembers(Vec<EventId>, bool);
+
+impl Known for Remembers {
+    fn has(&self, id: EventId) -> bool {
+        self.0.contains(&id)
+    }
+
+    fn covers(&self, ids: &[EventId], _: &Demand) -> bool {
+        self.1 && ids.iter().all(|id| self.has(*id))
     }
 }
 
-fn is_duplicate(gate: &Gate, submission: Submission) -> bool {
-    matches!(
-        gate.admit(submission, who(Role::Service), "here", None, &|_, _| true),
-        Admission::Duplicate
-    )
+const NOTHING: Remembers = Remembers(vec![], true);
+
+fn fresh(gate: &Gate, role: Role, submission: Submission) -> Invalidation {
+    fresh_beside(&NOTHING, gate, role, submission)
+}
+
+fn fresh_beside(known: &Remembers, gate: &Gate, role: Role, asked: Submission) -> Invalidation {
+    match gate.admit(asked, who(role), "here", None, known) {
+        Admission::Fresh(invalidation) => *invalidation,
+        Admission::Duplicate(again) => panic!("it is new: {again:?}"),
+    }
+}
+
+/// What the store is cleared of again, where there is nothing new.
+fn repeated(known: &Remembers, submission: Submission) -> Demand {
+    match gate().admit(submission, who(Role::Service), "here", None, known) {
+        Admission::Duplicate(again) => again.again,
+        Admission::Fresh(new) => panic!("it is no news: {new:?}"),
+    }
 }
 
 /// Wall 1 and 2: credential first, mark second, body last; S3 3.7.
@@ -119,18 +139,21 @@ fn several_events_become_one_that_names_them() {
     assert!(admitted.changed.is_empty() && admitted.fields.is_empty(), "nor one slug");
 }
 
-/// S3 3.7, invariant I12: what had its effect is left out, the rest has it.
+/// S3 3.7, invariant I12: what was done is told to nobody, and still cleared again here.
 #[test]
-fn known_events_of_a_batch_are_left_out() {
+fn known_events_of_a_batch_are_for_the_store_alone() {
     let gate = gate();
     let (old, new) = (told("posts"), told("pages"));
-    gate.seen.remember([old.id]);
-    let admitted = fresh(&gate, Role::Service, from_peer(batch(vec![old.clone(), new.clone()])));
+    let known = Remembers(vec![old.id], true);
+    let both = || from_peer(batch(vec![old.clone(), new.clone()]));
+    let admitted = fresh_beside(&known, &gate, Role::Service, both());
     assert_eq!(admitted.covers, [new.id]);
     assert_eq!(admitted.demand.hard, whole("pages"));
-    gate.seen.remember([new.id]);
-    assert!(is_duplicate(&gate, from_peer(batch(vec![old, new]))));
-    assert!(is_duplicate(&gate, from_peer(batch(vec![]))));
+    assert_eq!(admitted.again.hard, whole("posts"));
+    let known = Remembers(vec![old.id, new.id], true);
+    let again = repeated(&known, both());
+    assert!(again.hard.covers(&whole("posts")) && again.hard.covers(&whole("pages")));
+    assert!(repeated(&known, from_peer(batch(vec![]))).is_empty());
 }
 
 /// What was merged past naming cannot be recognised, so it always has its effect.
@@ -138,10 +161,10 @@ fn known_events_of_a_batch_are_left_out() {
 fn the_merged_part_is_never_a_duplicate() {
     let gate = gate();
     let event = told("posts");
-    gate.seen.remember([event.id]);
+    let known = Remembers(vec![event.id], true);
     let merged = Demand::new(Mode::Soft, Selectors::all());
     let both = PeerBatch { merged: merged.clone(), ..batch(vec![event.clone()]) };
-    let admitted = fresh(&gate, Role::Service, from_peer(both));
+    let admitted = fresh_beside(&known, &gate, Role::Service, from_peer(both));
     assert_eq!(admitted.demand, merged);
     let new = told("pages");
     let both = PeerBatch { merged, ..batch(vec![new.clone()]) };
@@ -160,8 +183,8 @@ fn selectors_beside_a_batch_are_not_lost() {
     assert!(admitted.demand.hard.covers(&whole("pages")));
     assert!(admitted.demand.hard.covers(&whole("posts")));
     assert_ne!(admitted.id, event.id, "it is more than that event");
-    gate.seen.remember([event.id]);
-    let admitted = fresh(&gate, Role::AdminToken, beside(event));
+    let known = Remembers(vec![event.id], true);
+    let admitted = fresh_beside(&known, &gate, Role::AdminToken, beside(event));
     assert_eq!(admitted.demand.hard, whole("pages"));
 }
 
@@ -170,9 +193,9 @@ fn selectors_beside_a_batch_are_not_lost() {
 fn an_echo_is_held_back_only_where_it_would_go_on() {
     let quenched = |role, mirror| {
         let asked = Submission { mirror, ..submission(whole("posts")) };
-        match gate().admit(asked, who(role), "here", Some("b".into()), &|_, _| true) {
+        match gate().admit(asked, who(role), "here", Some("b".into()), &NOTHING) {
             Admission::Fresh(invalidation) => invalidation.quenched_for,
-            Admission::Duplicate => panic!("it is new"),
+            Admission::Duplicate(_) => panic!("it is new"),
         }
     };
     assert_eq!(quenched(Role::Admin, None).as_deref(), Some("b"));
@@ -188,8 +211,7 @@ fn a_call_that_names_its_events_has_one_effect_and_one_that_does_not_ends_here()
     let named = || Submission { is_marked: true, ids: vec![id], ..submission(whole("posts")) };
     let first = fresh(&gate, Role::Editor, named());
     assert_eq!((first.id, first.scope, first.ends_here), (id, Scope::Local, false));
-    gate.seen.remember(first.covers);
-    assert!(is_duplicate(&gate, named()));
+    assert_eq!(repeated(&Remembers(first.covers, true), named()).hard, whole("posts"));
 
     let nameless = Submission { is_marked: true, ..submission(whole("posts")) };
     let last = fresh(&gate, Role::Editor, nameless);
@@ -202,17 +224,24 @@ fn a_call_that_names_its_events_has_one_effect_and_one_that_does_not_ends_here()
 fn a_known_id_is_no_reason_to_drop_a_part_that_is_not_known() {
     let gate = gate();
     let event = told("a");
-    gate.seen.remember([event.id]);
-    let knows = |is_honoured: bool, submission: Submission| {
-        gate.admit(submission, who(Role::Editor), "here", None, &|_, _| is_honoured)
-    };
     let by_id = Submission { ids: vec![event.id], ..submission(whole("posts")) };
-    assert!(matches!(knows(true, by_id.clone()), Admission::Duplicate));
     let by_batch = from_peer(batch(vec![event.clone()]));
-    assert!(matches!(knows(true, by_batch.clone()), Admission::Duplicate));
+    let known = |is_covered| Remembers(vec![event.id], is_covered);
+    assert_eq!(repeated(&known(true), by_id.clone()).hard, whole("posts"));
+    assert_eq!(repeated(&known(true), by_batch.clone()).hard, whole("a"));
     for part in [by_id, by_batch] {
-        let Admission::Fresh(part) = knows(false, part) else { panic!("it is new") };
+        let part = fresh_beside(&known(false), &gate, Role::Editor, part);
         assert_eq!((part.scope, &part.covers[..]), (Scope::Local, &[event.id][..]));
         assert_ne!(part.id, event.id);
     }
+}
+
+/// A call that names several events is a repetition only where all of them are known.
+#[test]
+fn one_unknown_event_makes_the_call_new() {
+    let (old, new) = (EventId::fresh(), EventId::fresh());
+    let asked = Submission { ids: vec![old, new], ..submission(whole("posts")) };
+    let known = Remembers(vec![old], true);
+    let admitted = fresh_beside(&known, &gate(), Role::Editor, asked);
+    assert_eq!((admitted.demand.hard, admitted.covers), (whole("posts"), vec![old, new]));
 }

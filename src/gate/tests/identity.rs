@@ -6,22 +6,29 @@ use bytes::Bytes;
 
 use super::*;
 
-#[test]
-fn event_ids_are_forgotten_oldest_first() {
-    let ids: Vec<EventId> = (0..5).map(|_| EventId::fresh()).collect();
-    let seen = SeenEvents::new(3, ids[..2].iter().copied());
-    assert!(seen.contains(ids[0]) && seen.contains(ids[1]) && !seen.contains(ids[2]));
-    seen.remember([ids[1], ids[1]]);
-    seen.remember(ids[2..].iter().copied());
-    let known: Vec<bool> = ids.iter().map(|id| seen.contains(*id)).collect();
-    assert_eq!(known, [false, false, true, true, true]);
-}
+/// Calls about the same event go one after the other, others go side by side, and what no disk
+/// took is not known until a disk takes something again.
+#[tokio::test(start_paused = true)]
+async fn a_second_copy_of_an_event_waits_for_the_first() {
+    let flights = Arc::new(Flights::default());
+    let ids: Vec<EventId> = (0..3).map(|_| EventId::fresh()).collect();
+    let mut first = flights.enter([ids[0]]).await;
+    first.add(ids[1]);
+    let second = tokio::spawn({
+        let (flights, both) = (Arc::clone(&flights), [ids[2], ids[1]]);
+        async move { drop(flights.enter(both).await) }
+    });
+    drop(flights.enter([ids[2], ids[2]]).await);
+    tokio::task::yield_now().await;
+    assert!(!second.is_finished());
+    drop(first);
+    second.await.expect("gets in");
+    assert_eq!(flights.at_work(), 0, "what is done is forgotten");
 
-/// After a restart what the journal remembers is known.
-#[test]
-fn a_gate_knows_what_the_journal_remembers() {
-    let id = EventId::fresh();
-    assert!(Gate::new(config(), [id]).seen.contains(id));
+    flights.lost([ids[0]]);
+    assert!(flights.is_lost(ids[0]) && !flights.is_lost(ids[1]));
+    flights.landed();
+    assert!(!flights.is_lost(ids[0]));
 }
 
 #[test]
@@ -59,4 +66,27 @@ async fn one_at_a_time_for_one_identity() {
     drop(first);
     second.await.expect("gets in");
     assert_eq!(lanes.at_work(), 0);
+}
+
+/// No two lists of texts have one identity, wherever one text ends and the next begins.
+#[test]
+fn an_identity_tells_where_its_parts_end() {
+    let lists: [&[&str]; 6] =
+        [&["a", "b"], &["ab"], &["a b"], &["", "ab"], &["ab", ""], &["a", "b", ""]];
+    let ids: std::collections::BTreeSet<String> =
+        lists.iter().map(|list| seen::identity(list.iter().map(|text| text.as_bytes()))).collect();
+    assert_eq!(ids.len(), lists.len());
+}
+
+/// Answers are bounded by their bytes as well: large ones push out more than one.
+#[test]
+fn kept_answers_are_bounded_in_bytes() {
+    let answers = Answers::new(100_000);
+    let body = Bytes::from(vec![b'x'; 1 << 20]);
+    for n in 0..100 {
+        let answer = Answer { fingerprint: [0; 32], status: 200, body: body.clone() };
+        answers.put(format!("key {n}"), answer);
+        assert!(answers.bytes() <= 32 << 20);
+    }
+    assert!(answers.get("key 0").is_none() && answers.get("key 99").is_some());
 }

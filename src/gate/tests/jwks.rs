@@ -70,7 +70,7 @@ fn scene() -> (Arc<Issuer>, Gate) {
         refresh_min: INTERVAL,
         stale_max: STALE,
     };
-    let gate = Gate::new(Config { jwks: Some(jwks), ..config() }, []);
+    let gate = Gate::new(Config { jwks: Some(jwks), ..config() });
     (Arc::clone(&issuer), gate.fetching_over(issuer))
 }
 

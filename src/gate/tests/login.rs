@@ -10,7 +10,7 @@ fn with_accounts() -> Gate {
         account("hashed@x.example", Password::Hash(hashed)),
         account("broken@x.example", Password::Hash("$argon2id$nonsense".into())),
     ];
-    Gate::new(Config { service_accounts, ..config() }, [])
+    Gate::new(Config { service_accounts, ..config() })
 }
 
 async fn log_in(gate: &Gate, email: &str, password: &str, from: &str) -> Result<String, Rejected> {
@@ -101,7 +101,7 @@ async fn two_passwords_of_one_account_are_valid() {
     let passwords = [Password::Hash(hash_password("new one").expect("hashes")), hashed];
     let of = |password| ServiceAccount { email: "m@x.example".into(), password };
     let service_accounts = passwords.map(of).to_vec();
-    let gate = Gate::new(Config { service_accounts, ..config() }, []);
+    let gate = Gate::new(Config { service_accounts, ..config() });
     for (password, is_valid) in [("new one", true), ("old one", true), ("older", false)] {
         let answer = log_in(&gate, "m@x.example", password, "203.0.113.7").await;
         assert_eq!(answer.is_ok(), is_valid, "{password}: {answer:?}");

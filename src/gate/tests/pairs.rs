@@ -65,7 +65,7 @@ pub fn named(alg: &str, kid: &str) -> Value {
 
 fn gate_with(keys: &[&SigningKey]) -> Gate {
     let signing_keys = keys.iter().map(|key| (*key).clone()).collect();
-    Gate::new(Config { signing_keys, token_failures_per_minute: 1_000, ..config() }, [])
+    Gate::new(Config { signing_keys, token_failures_per_minute: 1_000, ..config() })
 }
 
 fn judged(gate: &Gate, token: &str) -> Result<Principal, Rejected> {

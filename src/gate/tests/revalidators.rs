@@ -7,7 +7,7 @@ const BEFORE: &str = "the secret before";
 
 fn gate_with(secrets: &[&str]) -> Gate {
     let revalidate_secrets = secrets.iter().map(|text| Secret::new(*text)).collect();
-    Gate::new(Config { revalidate_secrets, token_failures_per_minute: 3, ..config() }, [])
+    Gate::new(Config { revalidate_secrets, token_failures_per_minute: 3, ..config() })
 }
 
 fn bearer_of(token: &str) -> Option<String> {

@@ -69,7 +69,7 @@ fn a_name_is_verified_not_guessed() {
 
 #[test]
 fn the_role_may_stand_elsewhere() {
-    let gate = Gate::new(Config { role_claim: "/app_metadata/roles/0".into(), ..config() }, []);
+    let gate = Gate::new(Config { role_claim: "/app_metadata/roles/0".into(), ..config() });
     let mut claims = claims_with("role", json!("ADMIN"));
     assert!(matches!(role_of(&gate, &claims), Err(Rejected::Forbidden(_))), "not at its place");
     claims["app_metadata"] = json!({ "roles": ["TRAINER", "ADMIN"] });
@@ -102,7 +102,7 @@ fn admin_tokens_of_both_generations_and_no_other() {
 /// A token past its rate gets a wait; the admin token is not counted, nor are others.
 #[test]
 fn requests_are_counted_by_principal_and_the_admin_token_is_not() {
-    let gate = Gate::new(Config { requests_per_second: 1, burst: 2, ..config() }, []);
+    let gate = Gate::new(Config { requests_per_second: 1, burst: 2, ..config() });
     let ann = who(Role::Admin);
     let bea = Principal { name: "bea@x.example".into(), role: Role::Editor };
     let admin = Principal { name: "admin".into(), role: Role::AdminToken };
@@ -133,7 +133,7 @@ fn a_flood_of_bad_tokens_is_limited_and_good_ones_pass() {
 /// What changes with the settings changes at once; a limit that stays forgives nobody.
 #[test]
 fn another_policy_takes_over_and_counts_stay() {
-    let gate = Gate::new(Config { requests_per_second: 1, burst: 2, ..config() }, []);
+    let gate = Gate::new(Config { requests_per_second: 1, burst: 2, ..config() });
     let ann = who(Role::Admin);
     while gate.check_rate(&ann, somebody()).is_ok() {}
     let rotated = vec![Secret::new("admin-after-it-was-changed")];
@@ -148,4 +148,31 @@ fn another_policy_takes_over_and_counts_stay() {
     gate.adopt(Config { burst: 50, selectors_max: 7, ..other });
     assert!(gate.check_rate(&ann, somebody()).is_ok());
     assert_eq!(gate.config().selectors_max, 7);
+}
+
+/// A subject that reads like somebody who holds no token is told as a token's.
+#[test]
+fn a_subject_never_passes_for_the_admin_token_or_a_webhook() {
+    let gate = gate();
+    for (subject, told) in [
+        ("ann@x.example", "ann@x.example"),
+        ("ci-bot", "ci-bot"),
+        ("admin", "jwt:admin"),
+        ("Admin", "jwt:Admin"),
+        (" admin", "jwt: admin"),
+        ("adm\u{200b}in", "jwt:adm\u{200b}in"),
+        ("\u{430}dmin", "jwt:\u{430}dmin"),
+        ("revalidate", "jwt:revalidate"),
+        ("anonymous", "jwt:anonymous"),
+        ("hook:shop", "jwt:hook:shop"),
+        ("schedule:nightly", "jwt:schedule:nightly"),
+        ("jwt:admin", "jwt:jwt:admin"),
+        ("here", "jwt:here"),
+    ] {
+        let token = sign(&good_header(), &named(subject, None, json!("ADMIN")), KEY);
+        let who = gate.authenticate(Some(&format!("Bearer {token}")), somebody()).expect("valid");
+        assert_eq!((who.name.as_str(), who.role), (told, Role::Admin));
+    }
+    let admin = gate.authenticate(Some("Bearer admin-now"), somebody()).expect("valid");
+    assert_eq!(admin.name, "admin");
 }

@@ -174,10 +174,10 @@ async fn a_token_of_ours_outlives_one_rotation() {
         gate.login("mirror@b.example", password, somebody()).await.expect("logs in").0
     };
     let before = Config { jwt_secrets: vec![Secret::new(KEY_BEFORE)], ..config() };
-    let token = login(Gate::new(before, [])).await;
+    let token = login(Gate::new(before)).await;
     assert!(judge(&token).is_ok());
     let after = Config { jwt_secrets: vec![Secret::new(KEY)], ..config() };
     let header = format!("Bearer {token}");
-    let judged = Gate::new(after, []).authenticate(Some(&header), somebody());
+    let judged = Gate::new(after).authenticate(Some(&header), somebody());
     assert_eq!(judged, Err(Rejected::Invalid));
 }

@@ -2,24 +2,46 @@
 //!
 //! What may select is never ignored: a field that this version does not know, one that is given
 //! twice, or a field in an item that belongs to the whole request makes it `all`. A known field
-//! that is `null` counts as absent. An unknown word for how or why cannot make it clear less.
+//! that is `null` counts as absent. An unknown word for how or why cannot make it clear less, and
+//! neither can a value of another type: `lenient` reads those.
 
 use std::collections::HashSet;
 
 use serde::de::{self, Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use super::{FIELDS, InvalidateBody};
+use super::{FIELDS, InvalidateBody, lenient};
 use crate::domain::{Action, Mode};
 
 /// The fields that select, and that an item may have.
-const SELECTING: &[&str] = &[
+pub(super) const SELECTING: &[&str] = &[
     "type", "id", "ids", "tag", "tags", "path", "paths", "key", "keys", "pattern", "patterns",
     "all",
 ];
 
-/// Reads it.
+/// Reads it. A text that serde refuses is read as far as it can be; one that is no object at all,
+/// or was cut off, is none of a mirror's.
 pub(super) fn read(json: &[u8]) -> Result<InvalidateBody, serde_json::Error> {
+    let repaired;
+    let json = match serde_json::from_slice::<Map<String, Value>>(json) {
+        Ok(_) => json,
+        Err(_) => {
+            repaired = lenient::repair(json);
+            repaired.as_bytes()
+        }
+    };
+    match read_known(json) {
+        Err(_) if is_whole(json) => Ok(InvalidateBody::everything()),
+        read => read,
+    }
+}
+
+fn is_whole(json: &[u8]) -> bool {
+    let text = json.trim_ascii();
+    text.first() == Some(&b'{') && text.last() == Some(&b'}')
+}
+
+fn read_known(json: &[u8]) -> Result<InvalidateBody, serde_json::Error> {
     let mut object: Map<String, Value> = serde_json::from_slice(json)?;
     let Repeats(mut is_unknown) = serde_json::from_slice(json)?;
     is_unknown |= keep(&mut object, |field| FIELDS.contains(&field) || field == "batch");
@@ -32,6 +54,7 @@ pub(super) fn read(json: &[u8]) -> Result<InvalidateBody, serde_json::Error> {
         object.retain(|field, _| !SELECTING.contains(&field.as_str()) && field != "items");
         object.insert("all".into(), Value::Bool(true));
     }
+    lenient::read(&mut object);
     let is_word = |value: &Value| Mode::deserialize(value).is_ok();
     if object.get("mode").is_some_and(|value| !is_word(value)) {
         object.remove("mode");

@@ -113,3 +113,96 @@ fn a_peers_unknown_field_widens() {
         assert!(read(json).expect(json).selectors(1000).is_err(), "it names nothing: {json}");
     }
 }
+
+/// A value of another type than ours is read where it can be, and widens where it cannot.
+#[test]
+fn a_peers_value_of_another_type_widens_and_is_never_refused() {
+    for (json, expected) in [
+        (r#"{"type":"posts","id":1.0}"#, "posts/1"),
+        (r#"{"type":"posts","id":["1"]}"#, "posts/1"),
+        (r#"{"type":"posts","id":[1,"2"],"ids":3}"#, "posts/1,posts/2,posts/3"),
+        (r#"{"type":"posts","id":"1","mirror":"false"}"#, "posts/1"),
+        (r#"{"type":"posts","id":"1","mirror":0,"dry_run":"no","reason":7}"#, "posts/1"),
+        (r#"{"type":"posts","id":12345678901234567890123}"#, "posts"),
+        (r#"{"type":"posts","id":1.5}"#, "posts"),
+        (r#"{"type":"posts","id":true}"#, "posts"),
+        (r#"{"type":"posts","ids":["1",{"a":1}]}"#, "posts"),
+        (r#"{"type":"posts","ids":["1",""]}"#, "posts"),
+        (r#"{"type":["posts"]}"#, "all"),
+        (r#"{"type":7,"id":"1"}"#, "all"),
+        (r#"{"tag":["x","y"]}"#, "tag:x,tag:y"),
+        (r#"{"tags":"x","keys":7}"#, "tag:x,key:7"),
+        (r#"{"paths":[{}]}"#, "all"),
+        (r#"{"path":"no slash"}"#, "all"),
+        (r#"{"all":"true"}"#, "all"),
+        (r#"{"all":"false","type":"a"}"#, "a"),
+        (r#"{"items":{"type":"a","id":1.0}}"#, "a/1"),
+        (r#"{"items":[{"type":"a"},7]}"#, "all"),
+        (r#"{"type":"a","id":"cut \ud83d"}"#, "a"),
+        (r#"{"type":"a","id":"1","reason":"cut \ud83d"}"#, "a/1"),
+        (r#"{"type":"a","id":"\ud83d\ude00"}"#, "a/\u{1f600}"),
+        (r#"{"tag":"\udc00"}"#, "all"),
+        (r#"{"type":"a","changed":"title"}"#, "a"),
+        (r#"{"type":"a",,}"#, "all"),
+        (r#"{"batch":7}"#, "all"),
+        (r#"{"type":"a","mode":7,"action":{},"changed":["x"]}"#, "a"),
+    ] {
+        let body = InvalidateBody::read_from_peer(json.as_bytes()).expect(json);
+        let selectors = body.selectors_of_peer(1000).expect(json);
+        assert_eq!(selectors.to_string(), expected, "{json}");
+        assert_ne!(body.mirror, Some(true));
+        assert_eq!((body.mode(), body.dry_run), (Mode::Hard, false), "{json}");
+    }
+    for digits in [400, 40_000] {
+        let json = format!(r#"{{"type":"a","id":{}}}"#, "1".repeat(digits));
+        let body = InvalidateBody::read_from_peer(json.as_bytes()).expect("read");
+        assert_eq!(body.selectors_of_peer(1000).expect("selectors").to_string(), "a");
+    }
+    let many: Vec<String> = (0..1001).map(|n| n.to_string()).collect();
+    let json = serde_json::json!({ "type": "a", "ids": many, "reason": "x".repeat(5000) });
+    let body = InvalidateBody::read_from_peer(json.to_string().as_bytes()).expect("read");
+    assert_eq!(body.selectors_of_peer(1000).expect("selectors").to_string(), "a");
+    assert_eq!(body.reason.map(|reason| reason.len()), Some(1024));
+    for json in ["", "null", "[]", r#"{"type":"a""#, "<html>"] {
+        assert!(InvalidateBody::read_from_peer(json.as_bytes()).is_err(), "{json:?}");
+    }
+}
+
+/// What cannot be read of a batch's event widens that event alone.
+#[test]
+fn an_unreadable_part_of_a_batch_widens_that_part() {
+    let id = "01980000-0000-7000-8000-000000000001";
+    let batch = |event: &str, rest: &str| {
+        let json = format!(
+            r#"{{"mirror":"false","batch":{{"protocol":1,"origin":"b","epoch":"1","graph":"g",
+            "watermark":1.5,"events":[{{"id":"{id}","seq":1,"selectors":{{"types":["a"]}}}},{event}]
+            {rest}}}}}"#
+        );
+        let body = InvalidateBody::read_from_peer(json.as_bytes()).expect("read");
+        assert!(body.selectors_of_peer(1000).expect(event).is_empty(), "{event}");
+        crate::domain::submission::PeerBatch::from(body.batch.expect("a batch"))
+    };
+    for (event, expected) in [
+        (r#"{"id":7,"seq":"2","selectors":{"types":["b"]}}"#, "b"),
+        (r#"{"selectors":{"types":"b"}}"#, "all"),
+        (r#"{"selectors":{"ids":{"b":["\ud83d"]}}}"#, "all"),
+        (r#"{"selectors":{"tags":["t"]},"mode":1,"action":[],"changed":[1],"fields":[]}"#, "tag:t"),
+    ] {
+        let read = batch(event, "");
+        assert_eq!(read.events[0].selectors.to_string(), "a");
+        assert_eq!(read.events[1].selectors.to_string(), expected, "{event}");
+    }
+    let merged = batch(r#"{"selectors":{}}"#, r#","merged":{"hard":7},"cascade":"x""#);
+    assert!(merged.merged.hard.is_all() && merged.cascade.is_all());
+}
+
+#[test]
+fn a_peers_body_costs_what_it_is_long() {
+    // Nothing here may be quadratic: each of these is a megabyte of what has to be repaired.
+    for piece in ["\\ud83d", "\\", "1e999,", "[\"", "\u{7}"] {
+        let json =
+            format!(r#"{{"type":"a","reason":"{}"}}"#, piece.repeat((1 << 20) / piece.len()));
+        let repaired = lenient::repair(json.as_bytes());
+        assert!(repaired.len() <= 3 * json.len(), "{piece}");
+    }
+}

@@ -130,7 +130,7 @@ impl Schedules {
             let done = pipeline.submit(asked.who, submission).await;
             let run = run_of(None, &done);
             match &done {
-                Ok(Done::Duplicate) => {}
+                Ok(Done::Duplicate(_)) => {}
                 Ok(_) => schedules.book.lock().ran(&schedule.id, run),
                 Err(_) => schedules.book.lock().failed(&schedule.id, run),
             }
@@ -166,7 +166,7 @@ fn run_of(due_ms: Option<u64>, done: &Result<Done, Rejected>) -> Run {
             let outcome = if report.is_degraded { "degraded" } else { "applied" };
             (Some(report.event.id.to_string()), outcome, None)
         }
-        Ok(Done::Duplicate) => (None, "applied", None),
+        Ok(Done::Duplicate(_)) => (None, "applied", None),
         Ok(Done::Unaffected(why)) => (None, "failed", Some(why.join("; "))),
         Err(rejected) => (None, "failed", Some(rejected.to_string())),
     };

@@ -2,8 +2,8 @@
 //!
 //! Whatever differs from one sender to the next is data ([`Hook`]), filled in from presets and
 //! settings; nothing here knows a sender by name. A delivery is judged over its raw bytes before
-//! they are looked at. One that comes again has no second effect: it is remembered once its event
-//! is durable, and a copy that arrives meanwhile waits for that.
+//! they are looked at. One that comes again only clears the store again: it is remembered once its
+//! event is durable, and a copy that arrives meanwhile waits for that.
 
 mod body;
 mod mapping;
@@ -16,7 +16,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
 use bytes::Bytes;
 use hyper::HeaderMap;
 
@@ -26,8 +25,8 @@ pub use scheme::{Content, Encoding, Hmac, KeyForm, Refusal, Scheme, Timestamp, T
 pub use template::{Path, Place, Template};
 
 use crate::domain::submission::Part;
-use crate::domain::{EventId, Mode, Principal, Role, Selectors, Source, Submission};
-use crate::gate::{Answer, Answers};
+use crate::domain::{Demand, EventId, Mode, Principal, Role, Selectors, Source, Submission};
+use crate::gate::{self, Answer, Answers};
 use crate::journal::Journal;
 use crate::pipeline::{Done, Pipeline, Rejected};
 use crate::support::{Finish, Live, Secret};
@@ -90,9 +89,8 @@ pub struct Read {
     pub change: Change,
     /// Its own name, where the sender gives one.
     pub delivery: Option<String>,
-    /// By what it is recognised when it comes again. The journal has it as the event's reason, so
-    /// that it is known over a restart.
-    identity: Option<String>,
+    /// By what it is recognised when it comes again, where the sender names its deliveries.
+    identity: Option<Identity>,
 }
 
 /// By whom a delivery came, as far as loops are concerned.
@@ -147,7 +145,6 @@ impl Hook {
             names.extend(self.delivery.as_ref().and_then(|template| template.first(&place)));
             self.mapping.join(&place, &mut change);
         }
-        names.dedup();
         if events.len() > limits.selectors_max {
             change.widened("more events than are taken at once: everything is cleared");
             change.selectors = Selectors::all();
@@ -155,31 +152,63 @@ impl Hook {
         if change.selectors.widen_to(limits.selectors_max) {
             change.widened("more selectors than are taken at once: they were widened");
         }
-        let identity = (!names.is_empty()).then(|| identity(&names, delivery.body));
+        let identity = (!names.is_empty()).then(|| Identity::of(&names, delivery, &change));
         Ok(Read { change, delivery: names.into_iter().next(), identity })
     }
 }
 
-/// The name that the sender gave and the bytes that it sent: a name alone could be chosen to mask
-/// another delivery, where the signature does not cover it.
-fn identity(names: &[String], body: &[u8]) -> String {
-    let mut hash = digest::Context::new(&digest::SHA256);
-    for name in names {
-        hash.update(name.as_bytes());
-        hash.update(b"\n");
+/// What tells one delivery from another: the names that the sender gave, the bytes that it sent,
+/// and what we read in them. A name alone, or a header that the signature does not cover, could be
+/// chosen so that another delivery passes for a repetition.
+#[derive(Debug)]
+struct Identity {
+    shown: String,
+    hash: String,
+}
+
+impl Identity {
+    fn of(names: &[String], delivery: &Delivery<'_>, change: &Change) -> Self {
+        let shown = names.first().map(String::as_str).unwrap_or_default();
+        let shown = shown.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect();
+        let query = delivery.target.split_once('?').map_or("", |(_, query)| query);
+        let mut parts = vec![count(names.len())];
+        parts.extend(names.iter().map(|name| name.clone().into_bytes()));
+        parts.push(delivery.body.to_vec());
+        parts.push(query.as_bytes().to_vec());
+        parts.push(meaning(&change.selectors));
+        for part in &change.parts {
+            parts.push(meaning(&part.selectors));
+            parts.push(part.action.as_str().as_bytes().to_vec());
+            parts.push(count(part.changed.len()));
+            parts.extend(part.changed.iter().map(|name| name.clone().into_bytes()));
+        }
+        parts.push(serde_json::to_vec(&change.fields).unwrap_or_default());
+        Self { shown, hash: gate::identity(parts.iter().map(Vec::as_slice)) }
     }
-    hash.update(body);
-    let hash = hash.finish();
-    // Half of it is as far beyond guessing, and leaves a line readable.
-    let hex: String = hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    let shown = names.first().map(String::as_str).unwrap_or_default();
-    let shown = shown.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX);
-    format!("delivery {} sha256 {hex}", shown.collect::<String>())
+
+    /// The same with the marks that were on the call. The journal has it as the event's reason, so
+    /// that it is known over a restart.
+    fn under(&self, from: &Origin) -> String {
+        let mut parts = vec![self.hash.clone(), from.is_marked.to_string()];
+        parts.extend(from.ids.iter().map(ToString::to_string));
+        let hash = gate::identity(parts.iter().map(String::as_bytes));
+        // Half of it is as far beyond guessing, and leaves a line readable.
+        let half = hash.get(..32).unwrap_or(&hash);
+        format!("delivery {} sha256 {half}", self.shown)
+    }
+}
+
+fn count(items: usize) -> Vec<u8> {
+    items.to_string().into_bytes()
+}
+
+fn meaning(selectors: &Selectors) -> Vec<u8> {
+    serde_json::to_vec(selectors).unwrap_or_default()
 }
 
 /// A hook's delivery among those of all hooks.
 fn key(principal: &str, identity: &str) -> String {
-    format!("{principal} {identity}")
+    gate::identity([principal.as_bytes(), identity.as_bytes()])
 }
 
 /// The webhooks that are taken, and the deliveries that were.
@@ -231,6 +260,7 @@ impl Hooks {
         }
         let who = Principal { name: format!("hook:{}", hook.name), role: Role::Editor };
         let Read { change, identity, .. } = read;
+        let identity = identity.map(|identity| identity.under(&from));
         let submission = submission(change, identity.clone(), from);
         let (hooks, pipeline) = (Arc::clone(self), Arc::clone(pipeline));
         Finish::new(async move {
@@ -253,6 +283,7 @@ impl Hooks {
         let _turn = pipeline.gate.lanes.enter(&key).await;
         if let Some(before) = self.taken.get(&key) {
             let id = std::str::from_utf8(&before.body).ok().and_then(EventId::parse);
+            pipeline.clear_again(&Demand::new(submission.mode, submission.selectors));
             return Ok(Taken::Duplicate(id));
         }
         let taken = submit(pipeline, who, submission).await?;
@@ -306,7 +337,7 @@ async fn submit(
             let (id, is_degraded) = (report.event.id, report.is_degraded);
             Ok(Taken::Applied { id, is_degraded, warnings: report.warnings })
         }
-        Ok(Done::Duplicate) => Ok(Taken::Duplicate(None)),
+        Ok(Done::Duplicate(_)) => Ok(Taken::Duplicate(None)),
         Ok(Done::Unaffected(why)) => Ok(Taken::Ignored(why.join("; "))),
         Err(rejected) => Err(rejected),
     }

@@ -74,7 +74,9 @@ async fn what_leaves_the_ring_during_a_send_is_settled_by_its_acknowledgement() 
 
     // And what grew past the send stays, even where that says something twice.
     journal.append(mirrored(entity("posts", "6"))).await.expect("durable");
-    let sent = journal.pending("a", Limits { events_max: 1, bytes_max: 0 }).expect("due");
+    let sent = journal
+        .pending("a", Limits { events_max: 1, bytes_max: 0, members_max: usize::MAX })
+        .expect("due");
     for id in ["7", "8", "9"] {
         journal.append(mirrored(entity("posts", id))).await.expect("durable");
     }
@@ -98,4 +100,18 @@ async fn a_loop_of_crashes_does_not_fill_the_directory() {
     assert_eq!((recovered.damaged, recovered.head), (None, LIVES));
     let owed = owed(&journal, "a").hard;
     assert!((0..LIVES).all(|life| owed.covers(&entity("posts", &life.to_string()))));
+}
+
+/// What memory an event takes counts, not how short its record is.
+#[tokio::test]
+async fn many_short_selectors_are_not_kept_as_if_they_were_small() {
+    let settings = Config { bytes_kept: 1 << 20, ..config() };
+    let (journal, _) = open_with(&settings, &SimDisk::new(), &[]);
+    for round in 0..60 {
+        let tags =
+            (0..1000).map(|n| Selector::Tag(Label::parse(&format!("{round}{n}")).expect("label")));
+        journal.append(local(tags.collect())).await.expect("durable");
+    }
+    let kept = journal.after(0, usize::MAX).events.len();
+    assert!((5..16).contains(&kept), "{kept} events of 64 kB and more in a megabyte");
 }

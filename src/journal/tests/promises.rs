@@ -127,7 +127,11 @@ impl Witness {
 
     fn send(&mut self) {
         let at = self.chance.below(3) as usize;
-        let limits = Limits { events_max: 1 + self.chance.below(4) as usize, bytes_max: 4_096 };
+        let limits = Limits {
+            events_max: 1 + self.chance.below(4) as usize,
+            bytes_max: 4_096,
+            members_max: usize::MAX,
+        };
         let sent = self.journal.pending(DESTINATIONS[at], limits);
         self.in_flight[at] = sent.map(|sent| (sent, self.owed[at].len()));
     }

@@ -35,10 +35,10 @@ async fn limits_cut_a_backlog_but_one_event_always_fits() {
     for id in ["1", "2", "3"] {
         journal.append(mirrored(entity("posts", id))).await.expect("durable");
     }
-    let limits = Limits { events_max: 2, bytes_max: usize::MAX };
+    let limits = Limits { events_max: 2, bytes_max: usize::MAX, members_max: usize::MAX };
     let two = journal.pending("a", limits).expect("due");
     assert_eq!((two.events.len(), two.through), (2, 2));
-    let tight = Limits { events_max: 0, bytes_max: 0 };
+    let tight = Limits { events_max: 0, bytes_max: 0, members_max: usize::MAX };
     let one = journal.pending("a", tight).expect("due");
     assert_eq!((one.events.len(), one.through), (1, 1));
     journal.ack("a", &two);
@@ -71,7 +71,8 @@ async fn everything_is_there_again_after_a_restart() {
     assert_eq!(pending(&again, "c"), None);
     let event = again.event(ids[1]).expect("found by what it covers");
     assert_eq!((event.id, event.seq, event.epoch), (ids[0], 2, first.epoch));
-    assert_eq!(again.known_ids().len(), 3);
+    let whole_feed = Demand::new(Mode::Hard, whole("feed"));
+    assert!(again.has_done(&ids, &whole_feed), "what was done under both ids is known again");
     let third = again.append(local(Selectors::all())).await.expect("durable");
     assert_eq!((third.seq, third.version), (3, 3));
     let versions = again.versions();

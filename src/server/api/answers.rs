@@ -51,7 +51,7 @@ pub struct Invalidated<'a> {
     pub dry_run: bool,
 }
 
-/// What had its effect before has none again.
+/// What was done before under the same ids: the store was cleared again, nobody else is told.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Duplicate<'a> {
     pub success: bool,

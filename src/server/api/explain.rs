@@ -33,7 +33,7 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
             Ok(json_answer(StatusCode::OK, &told(&control, &rules, &report)))
         }
         Done::Unaffected(warnings) => Err(Problem::bad_request("bad_json", warnings.join("; "))),
-        Done::Duplicate => Err(Problem::bad_request("bad_json", "nothing to explain")),
+        Done::Duplicate(_) => Err(Problem::bad_request("bad_json", "nothing to explain")),
     }
 }
 

@@ -15,8 +15,8 @@ use super::answers::{Duplicate, Invalidated};
 use super::wait::Wait;
 use crate::deliver::Outcome;
 use crate::domain::submission::PeerBatch;
-use crate::domain::{Role, Scope, Source, Submission};
-use crate::gate::Answer as KeptAnswer;
+use crate::domain::{Applied, Role, Scope, Source, Submission};
+use crate::gate::{Answer as KeptAnswer, identity};
 use crate::ingest::body::InvalidateBody;
 use crate::pipeline::{Done, Report};
 use crate::server::Control;
@@ -37,6 +37,10 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
 pub async fn clear(control: Arc<Control>, mut call: Call) -> Handled {
     let depth_max = control.pipeline.gate.config().json_depth_max;
     let json = call.read_json(&control.config, depth_max).await?;
+    if call.principal().role == Role::Service {
+        // Whatever a peer writes here, it means everything.
+        return take(control, call, Bytes::from_static(br#"{"all":true}"#)).await;
+    }
     let mut body: Value = serde_json::from_slice(&json)
         .map_err(|error| Problem::bad_request("bad_json", error.to_string()))?;
     let Some(object) = body.as_object_mut() else {
@@ -58,7 +62,7 @@ async fn take(control: Arc<Control>, call: Call, json: Bytes) -> Handled {
         let detail = format!("Idempotency-Key: 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes of ASCII");
         return Err(Problem::bad_request("bad_idempotency_key", detail));
     };
-    let identity = format!("key {} {key}", call.principal().name);
+    let identity = key_identity(&call, key);
     let gate = &control.pipeline.gate;
     let digest = digest::digest(&digest::SHA256, &json);
     let fingerprint: [u8; 32] = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
@@ -77,6 +81,19 @@ async fn take(control: Arc<Control>, call: Call, json: Bytes) -> Handled {
         gate.answers.put(identity, KeptAnswer { fingerprint, status, body: body.clone() });
     }
     Ok(bytes(status, "application/json", body))
+}
+
+/// A key is the caller's own, and a call that carries a gateway's mark means something else than
+/// one without: neither uses up the other's key.
+fn key_identity(call: &Call, key: &str) -> String {
+    let who = call.principal();
+    let mut parts = vec!["key", who.role.as_str(), who.name.as_str(), key];
+    let ids: Vec<String> = call.event_ids().iter().map(ToString::to_string).collect();
+    if call.is_marked() {
+        parts.push("marked");
+        parts.extend(ids.iter().map(String::as_str));
+    }
+    identity(parts.into_iter().map(str::as_bytes))
 }
 
 async fn work(control: &Control, call: &Call, json: &[u8]) -> Handled {
@@ -120,7 +137,9 @@ async fn effect(control: &Control, call: &Call, json: &[u8]) -> Result<Effect, P
         Done::Unaffected(warnings) => {
             Effect::new(StatusCode::OK, &unaffected(control, &warnings, is_dry_run), true)
         }
-        Done::Duplicate => Effect::new(StatusCode::OK, &duplicate(control), true),
+        Done::Duplicate(applied) => {
+            Effect::new(StatusCode::OK, &duplicate(control, &applied), !is_dry_run)
+        }
         Done::Applied(report) if is_dry_run => {
             let (mirrors, beside) = control.pipeline.delivery.outlook(&report.event);
             let told = answer(control, &report, true);
@@ -139,7 +158,7 @@ async fn effect(control: &Control, call: &Call, json: &[u8]) -> Result<Effect, P
 pub fn answered(control: &Control, done: &Done) -> Answer {
     match done {
         Done::Applied(report) => json_answer(StatusCode::OK, &answer(control, report, false)),
-        Done::Duplicate => json_answer(StatusCode::OK, &duplicate(control)),
+        Done::Duplicate(applied) => json_answer(StatusCode::OK, &duplicate(control, applied)),
         Done::Unaffected(warnings) => {
             json_answer(StatusCode::OK, &unaffected(control, warnings, false))
         }
@@ -171,14 +190,14 @@ fn unaffected<'a>(
     }
 }
 
-/// The answer to what had its effect before.
-fn duplicate(control: &Control) -> Duplicate<'_> {
+/// The answer to what was done before under the same ids: only the store was cleared again.
+fn duplicate<'a>(control: &'a Control, applied: &Applied) -> Duplicate<'a> {
     Duplicate {
         success: true,
         duplicate: true,
         instance: &control.pipeline.instance,
         version: control.pipeline.journal.versions().version,
-        invalidated_entries: 0,
+        invalidated_entries: applied.entries,
     }
 }
 
@@ -188,9 +207,13 @@ pub fn submission(
     body: InvalidateBody,
     selectors_max: usize,
 ) -> Result<Submission, Problem> {
-    let selectors = body.selectors(selectors_max)?;
+    let is_peer = call.principal().role == Role::Service || body.batch.is_some();
+    let selectors = match is_peer {
+        true => body.selectors_of_peer(selectors_max)?,
+        false => body.selectors(selectors_max)?,
+    };
     let (mode, action, fields) = (body.mode(), body.action(), body.fields());
-    let peer: Option<PeerBatch> = body.batch.map(PeerBatch::from);
+    let peer = body.batch.map(|batch| PeerBatch::from(batch).bounded(selectors_max));
     Ok(Submission {
         selectors,
         mode,

@@ -171,6 +171,21 @@ fn too_many_stamps_give_up_old_tickets_instead_of_memory() {
     assert_eq!(store.apply(&hard(tag("t0"))).entries, 1);
 }
 
+/// Names without an entry are bounded in bytes, not only in number.
+#[test]
+fn names_that_are_remembered_are_bounded_in_bytes() {
+    let (store, _) = store_of(Config { stamps_max: 1_000_000, ..config() });
+    let long = "x".repeat(1_000);
+    for n in 0..200_000 {
+        store.apply(&hard(tag(&format!("{long}{n}"))));
+    }
+    for shard in 0..16 {
+        assert!(store.stats().stamps < 150_000, "{shard}: {:?}", store.stats());
+        store.sweep(LONG);
+    }
+    assert!(store.stats().stamps < 70_000, "64 MiB of names: {:?}", store.stats());
+}
+
 #[tokio::test]
 async fn the_sweeper_is_woken_by_an_invalidation_and_stops_when_told() {
     let store = Memory::new(Config { count_time_max: Duration::ZERO, ..config() });

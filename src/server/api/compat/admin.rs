@@ -127,7 +127,8 @@ pub async fn clear(control: Arc<Control>, mut call: Call) -> Handled {
     let done = submit(&control, &call, call.principal(), asked).await;
     let invalidated_entries = match done {
         Ok(Done::Applied(report)) => report.applied.entries,
-        Ok(Done::Duplicate | Done::Unaffected(_)) => 0,
+        Ok(Done::Duplicate(applied)) => applied.entries,
+        Ok(Done::Unaffected(_)) => 0,
         Err(_) => return Ok(error(StatusCode::INTERNAL_SERVER_ERROR, NOT_CLEARED)),
     };
     let cleared = Cleared { success: true, invalidated_entries, cache_type };

@@ -1,0 +1,328 @@
+//! JSON of a peer that serde refuses, or whose values have other types than ours.
+//!
+//! What can be read is read: a whole number written as `1.0`, an id in a list. What cannot be read
+//! becomes wider: an id its type, anything else that selects `all`. What does not select is left
+//! out. The work is linear in the text.
+
+use serde_json::{Map, Value, json};
+
+use super::FIELDS_MAX;
+use crate::domain::{Action, EventId, Label, Mode, Selectors};
+
+/// Stands for what could not be read in a text.
+const UNREADABLE: char = '\u{fffd}';
+/// Longest number that is read as one; a longer one is kept as text.
+const NUMBER_BYTES_MAX: usize = 18;
+
+/// The members that select, in the singular and the plural.
+const LISTS: [(&str, &str); 4] =
+    [("tag", "tags"), ("path", "paths"), ("key", "keys"), ("pattern", "patterns")];
+
+/// The text with what serde refuses made readable: a lone half of a surrogate pair, and bytes that
+/// are no UTF-8, become U+FFFD; a number that is too long becomes text.
+pub(super) fn repair(json: &[u8]) -> String {
+    let text = String::from_utf8_lossy(json);
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.as_ref();
+    while let Some(first) = rest.chars().next() {
+        let used = match first {
+            '"' => string(rest, &mut out),
+            '0'..='9' | '-' => number(rest, &mut out),
+            other => {
+                out.push(other);
+                other.len_utf8()
+            }
+        };
+        rest = rest.get(used..).unwrap_or_default();
+    }
+    out
+}
+
+/// Copies a string with its quotes; says how many bytes it was.
+fn string(text: &str, out: &mut String) -> usize {
+    let mut at = 1;
+    out.push('"');
+    while let Some(next) = text.get(at..).and_then(|rest| rest.chars().next()) {
+        let rest = text.get(at..).unwrap_or_default();
+        match next {
+            '"' => {
+                out.push('"');
+                return at + 1;
+            }
+            '\\' => at += escape(rest, out),
+            control if control.is_control() && control < ' ' => {
+                out.push(UNREADABLE);
+                at += control.len_utf8();
+            }
+            other => {
+                out.push(other);
+                at += other.len_utf8();
+            }
+        }
+    }
+    at
+}
+
+/// Copies one escape, both halves of a pair together; says how many bytes it was.
+fn escape(text: &str, out: &mut String) -> usize {
+    let unit = |text: &str| {
+        let hex = text.strip_prefix("\\u").and_then(|rest| rest.get(..4))?;
+        u32::from_str_radix(hex, 16).ok().filter(|_| hex.bytes().all(|b| b.is_ascii_hexdigit()))
+    };
+    let second = text.get(6..).and_then(unit);
+    match (unit(text), second) {
+        (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => {
+            out.push_str(text.get(..12).unwrap_or_default());
+            12
+        }
+        (Some(0xd800..=0xdfff), _) => {
+            out.push(UNREADABLE);
+            6
+        }
+        (Some(_), _) => {
+            out.push_str(text.get(..6).unwrap_or_default());
+            6
+        }
+        (None, _) => match text.chars().nth(1) {
+            Some(known @ ('"' | '\\' | '/' | 'b' | 'f' | 'n' | 'r' | 't')) => {
+                out.push('\\');
+                out.push(known);
+                2
+            }
+            _ => {
+                out.push(UNREADABLE);
+                1
+            }
+        },
+    }
+}
+
+/// Copies a number; one that is too long as text, marked as unreadable.
+fn number(text: &str, out: &mut String) -> usize {
+    let is_part = |c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.' | 'e' | 'E');
+    let end = text.find(|c| !is_part(c)).unwrap_or(text.len());
+    let digits = text.get(..end).unwrap_or_default();
+    match digits.len() {
+        0..=NUMBER_BYTES_MAX => out.push_str(digits),
+        // A long whole number is an id like any other; anything else is not.
+        _ if digits.len() <= 64 && digits.bytes().all(|b| b.is_ascii_digit()) => {
+            out.push('"');
+            out.push_str(digits);
+            out.push('"');
+        }
+        _ => out.push_str("\"\u{fffd}\""),
+    }
+    end
+}
+
+/// Makes a body readable, member by member.
+pub(super) fn read(object: &mut Map<String, Value>) {
+    let mut is_all = !select(object);
+    if let Some(items) = object.remove("items") {
+        let items = match items {
+            Value::Array(items) => items,
+            one => vec![one],
+        };
+        let readable = items.into_iter().map(|mut item| {
+            is_all |= !item.as_object_mut().is_some_and(select);
+            item
+        });
+        let items: Vec<Value> = readable.collect();
+        object.insert("items".into(), Value::Array(items));
+    }
+    plain(object);
+    if object.get_mut("batch").is_some_and(|given| !batch(given)) {
+        object.remove("batch");
+        is_all = true;
+    }
+    if is_all {
+        let selecting = |field: &str| super::peer::SELECTING.contains(&field) || field == "items";
+        object.retain(|field, _| !selecting(field));
+        object.insert("all".into(), Value::Bool(true));
+    }
+}
+
+/// What belongs to the whole request and does not select: left out where it cannot be read.
+fn plain(object: &mut Map<String, Value>) {
+    if let Some(mirror) = object.get("mirror").filter(|it| !it.is_boolean()) {
+        match truth(mirror) {
+            Some(mirror) => _ = object.insert("mirror".into(), Value::Bool(mirror)),
+            None => _ = object.remove("mirror"),
+        }
+    }
+    object.retain(|field, value| match field.as_str() {
+        "reason" => value.is_string(),
+        "changed" => is_list_of_texts(value),
+        "dry_run" => value.is_boolean(),
+        _ => true,
+    });
+    if let Some(fields) = object.remove("fields") {
+        object.insert("fields".into(), Value::Object(readable_fields(fields)));
+    }
+}
+
+fn is_list_of_texts(value: &Value) -> bool {
+    value.as_array().is_some_and(|list| list.iter().all(Value::is_string))
+}
+
+/// The members that can stand; a text template has no use for the rest.
+fn readable_fields(value: Value) -> Map<String, Value> {
+    let Value::Object(fields) = value else { return Map::new() };
+    let readable = fields.into_iter().filter_map(|(name, value)| {
+        let value = text(&value).filter(|text| Label::parse(text).is_ok())?;
+        super::is_field_name(&name).then(|| (name, Value::String(value)))
+    });
+    readable.take(FIELDS_MAX).collect()
+}
+
+/// The selecting members of a body or an item; false where something cannot be read but as `all`.
+fn select(object: &mut Map<String, Value>) -> bool {
+    if let Some(all) = object.get("all").filter(|all| !all.is_boolean()) {
+        let is_all = truth(all) != Some(false);
+        object.insert("all".into(), Value::Bool(is_all));
+    }
+    if object.get("type").is_some_and(|name| !name.is_string() || is_marked(name)) {
+        return false;
+    }
+    for (one, many) in LISTS {
+        let given = [object.remove(one), object.remove(many)];
+        let Some(texts) = given.into_iter().flatten().try_fold(vec![], texts) else { return false };
+        if !texts.is_empty() {
+            object.insert(many.into(), json!(texts));
+        }
+    }
+    let given = [object.remove("id"), object.remove("ids")];
+    let has_type = object.contains_key("type");
+    match given.into_iter().flatten().try_fold(vec![], texts) {
+        Some(ids) if ids.is_empty() => true,
+        Some(ids) if ids.iter().all(|id| Label::parse(id).is_ok()) => {
+            object.insert("ids".into(), json!(ids));
+            has_type
+        }
+        // The type alone is wider than any of its ids.
+        _ => has_type,
+    }
+}
+
+/// Adds the texts of a value or a list of them; none where one cannot be read.
+fn texts(mut found: Vec<String>, value: Value) -> Option<Vec<String>> {
+    match value {
+        Value::Array(list) => {
+            for one in &list {
+                found.push(text(one)?);
+            }
+        }
+        one => found.push(text(&one)?),
+    }
+    Some(found)
+}
+
+/// A text, or a whole number as its digits.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => (!text.contains(UNREADABLE)).then(|| text.clone()),
+        Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+            (Some(whole), _, _) => Some(whole.to_string()),
+            (_, Some(whole), _) => Some(whole.to_string()),
+            // Exact only below 2^53.
+            (_, _, Some(float)) if float.fract() == 0.0 && float.abs() < 9e15 => {
+                Some(format!("{float:.0}"))
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn is_marked(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.contains(UNREADABLE))
+}
+
+/// What somebody meant who wrote a flag as something else.
+fn truth(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(flag) => Some(*flag),
+        Value::Number(number) => number.as_f64().map(|number| number != 0.0),
+        Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Some(true),
+            "false" | "0" | "no" | "off" | "" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A batch: its selectors and ids decide, the rest has a value that does no harm. False where it is
+/// no batch at all.
+fn batch(value: &mut Value) -> bool {
+    let Some(batch) = value.as_object_mut() else { return false };
+    for field in ["protocol", "epoch", "watermark"] {
+        if !batch.get(field).is_some_and(Value::is_u64) {
+            batch.insert(field.into(), json!(0));
+        }
+    }
+    for field in ["origin", "graph"] {
+        if !batch.get(field).is_some_and(Value::is_string) {
+            batch.insert(field.into(), json!("unknown"));
+        }
+    }
+    let is_union = |value: &Value| serde_json::from_value::<Selectors>(value.clone()).is_ok();
+    if batch.get("cascade").is_some_and(|it| !is_union(it) || has_mark(it)) {
+        batch.insert("cascade".into(), json!({ "all": true }));
+    }
+    if let Some(merged) = batch.get("merged") {
+        let is_read = merged.as_object().is_some_and(|modes| {
+            let is_mode = |mode: &String| mode == "hard" || mode == "soft";
+            modes.iter().all(|(mode, it)| is_mode(mode) && is_union(it) && !has_mark(it))
+        });
+        if !is_read {
+            batch.insert("merged".into(), json!({ "hard": { "all": true } }));
+        }
+    }
+    match batch.get_mut("events") {
+        None => true,
+        Some(Value::Array(events)) => events.iter_mut().all(event),
+        Some(_) => false,
+    }
+}
+
+fn event(value: &mut Value) -> bool {
+    let Some(event) = value.as_object_mut() else { return false };
+    let id = event.get("id").and_then(Value::as_str).and_then(EventId::parse);
+    if id.is_none() {
+        // Nobody can tell which event it is, so it is a new one.
+        event.insert("id".into(), json!(EventId::fresh()));
+    }
+    if !event.get("seq").is_some_and(Value::is_u64) {
+        event.insert("seq".into(), json!(0));
+    }
+    let selectors = event.get("selectors").cloned().unwrap_or_default();
+    if has_mark(&selectors) || serde_json::from_value::<Selectors>(selectors).is_err() {
+        event.insert("selectors".into(), json!({ "all": true }));
+    }
+    let is_mode = |it: &Value| serde_json::from_value::<Mode>(it.clone()).is_ok();
+    let is_action = |it: &Value| serde_json::from_value::<Action>(it.clone()).is_ok();
+    let is_fit = event.get("action").is_none_or(is_action);
+    event.retain(|field, value| match field.as_str() {
+        "mode" => is_mode(value),
+        "action" => is_action(value),
+        "changed" => is_fit && is_list_of_texts(value),
+        _ => true,
+    });
+    if let Some(fields) = event.remove("fields") {
+        event.insert("fields".into(), Value::Object(readable_fields(fields)));
+    }
+    true
+}
+
+/// Whether any text in it could not be read whole.
+fn has_mark(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains(UNREADABLE),
+        Value::Array(list) => list.iter().any(has_mark),
+        Value::Object(object) => {
+            object.iter().any(|(name, value)| name.contains(UNREADABLE) || has_mark(value))
+        }
+        _ => false,
+    }
+}
