@@ -33,7 +33,7 @@ use crate::journal::{FileDisk, Journal, Recovered};
 use crate::net::{self, Network, Transport};
 use crate::pipeline::Pipeline;
 use crate::resolve::Rules;
-use crate::server::{Control, Listener, Reloads, Request, Timings};
+use crate::server::{Control, Listener, Refusals, Reloads, Request, Timings};
 use crate::store::Memory;
 use crate::support::{Live, Secret};
 
@@ -89,6 +89,7 @@ impl Instance {
             tickets: Tickets::default(),
             hooks: Arc::new(Hooks::new(settings.ingest.clone(), &pipeline.journal)),
             schedules: Arc::new(Schedules::open(settings.schedules.clone(), &pipeline.journal)),
+            refusals: Refusals::default(),
             timings: Timings::default(),
             started: Instant::now(),
         });

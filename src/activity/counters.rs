@@ -34,6 +34,9 @@ const SCOPES: [&str; 2] = ["mirrored", "local"];
 const OUTCOMES: [&str; 5] = ["delivered", "failed", "skipped", "paused", "other"];
 /// How a login at a peer may end; anything else counts as the last.
 const LOGINS: [&str; 5] = ["ok", "refused", "throttled", "failed", "other"];
+/// Why a caller was refused, the words of `server::refusals`; anything else counts as the last.
+pub const REFUSALS: [&str; 9] =
+    ["missing", "invalid", "forbidden", "address", "https", "host", "origin", "too_many", "other"];
 /// Why a send is held; anything else counts as the last.
 const HOLDS: [&str; 3] = ["rate", "throttled", "other"];
 
@@ -94,6 +97,7 @@ pub struct Counters {
     registry: Registry,
     happened: [Counter; Kind::ALL.len()],
     loops: [Counter; WALLS.len()],
+    refused: [Counter; REFUSALS.len()],
     invalidations: [[Counter; SCOPES.len()]; SOURCES.len()],
     entries: Counter,
     log_dropped: Counter,
@@ -117,9 +121,11 @@ impl Counters {
         let mut to = Registry::with_prefix(PREFIX);
         let kinds = ("activities", "Things that happened, by the log's field event");
         let walls = ("loops_prevented", "Loops prevented, by the wall that held");
+        let refusals = ("refused", "Calls of the control API that were refused, by reason");
         Self {
             happened: words(&mut to, kinds, "event", Kind::ALL.map(Kind::as_str)),
             loops: words(&mut to, walls, "wall", WALLS),
+            refused: words(&mut to, refusals, "reason", REFUSALS),
             invalidations: invalidations(&mut to),
             entries: one(&mut to, "invalidated_entries", "Entries cleared or made stale"),
             log_dropped: one(&mut to, "log_dropped_lines", "Log lines that were lost"),
@@ -147,6 +153,11 @@ impl Counters {
     /// Loops prevented, by wall.
     pub fn loops(&self) -> impl Iterator<Item = (&'static str, u64)> {
         WALLS.into_iter().zip(self.loops.iter().map(Counter::get))
+    }
+
+    /// Counts a caller that was refused: each one, though not each has a line.
+    pub fn note_refused(&self, reason: &str) {
+        self.refused[place(&REFUSALS, Some(reason))].inc();
     }
 
     /// Log lines that were lost.

@@ -30,11 +30,12 @@ pub enum Kind {
     Store,
     Alert,
     Webhook,
+    Refused,
 }
 
 impl Kind {
     /// Every kind, in the order of declaration.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Invalidate,
         Self::Cascade,
         Self::Mirror,
@@ -55,6 +56,7 @@ impl Kind {
         Self::Store,
         Self::Alert,
         Self::Webhook,
+        Self::Refused,
     ];
 
     /// The word in the `event` field.
@@ -80,6 +82,7 @@ impl Kind {
             Self::Store => "store",
             Self::Alert => "alert",
             Self::Webhook => "webhook",
+            Self::Refused => "refused",
         }
     }
 }

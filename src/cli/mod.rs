@@ -3,6 +3,7 @@
 //! Data goes to stdout, talk to stderr; exit codes are a contract. Commands for a running instance
 //! talk to its control API like any other client.
 
+mod apps;
 mod client;
 mod completions;
 mod config;
@@ -141,7 +142,7 @@ enum Command {
     /// Make secrets
     #[command(help_template = HELP, before_help = secret::EXAMPLES)]
     Secret(secret::Args),
-    /// Make a token, or look into one
+    /// Make a token, look into one, list and revoke those of applications
     #[command(help_template = HELP, before_help = token::EXAMPLES)]
     Token(token::Args),
 }

@@ -1,8 +1,9 @@
-//! `token`: make one with the configured key, or look into one.
+//! `token`: make one with the configured key, look into one, and keep those of applications.
 //!
-//! Both work offline but for one thing: a token of another issuer is judged by the keys at
-//! `auth.jwks_url`, as a running instance would. Nothing is written, secrets and signatures are not
-//! shown, and a token is read from stdin, for arguments stand in the process list.
+//! All work offline but for one thing: a token of another issuer is judged by the keys at
+//! `auth.jwks_url`, as a running instance would. Only the list of application tokens is written
+//! (`apps`). Secrets and signatures are not shown, and a token is read from stdin, for arguments
+//! stand in the process list.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::print::{self, BAD, BOLD, DIM, GOOD, styled};
 use super::settings::SettingsArgs;
-use super::{Exit, HELP};
+use super::{Exit, HELP, apps};
 use crate::config::Settings;
 use crate::gate::{Gate, Order};
 use crate::net::Network;
@@ -25,6 +26,8 @@ pub const EXAMPLES: &str = "\
 Examples:
   cache-mirror token mint --sub mirror@example.org
   cache-mirror token mint --sub ann@example.org --role ADMIN --ttl 10m
+  cache-mirror token mint --app shop           does not expire; until: token revoke shop
+  cache-mirror token ls
   pbpaste | cache-mirror token inspect         who it is for, and whether it is accepted here";
 
 /// Bytes read from stdin: more than a token may have.
@@ -49,17 +52,35 @@ enum What {
     #[command(help_template = HELP, before_help = EXAMPLES)]
     Mint {
         /// Whom it stands for: an email
-        #[arg(long, value_name = "EMAIL")]
-        sub: String,
-        /// What it may do: service, or one of auth.admin_roles and auth.editor_roles
-        #[arg(long, default_value = SERVICE)]
-        role: String,
+        #[arg(long, value_name = "EMAIL", required_unless_present = "app")]
+        sub: Option<String>,
+        /// The application it is for: it does not expire and is valid until it is revoked
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["sub", "ttl"])]
+        app: Option<String>,
+        /// What it may do: service, or one of auth.admin_roles and auth.editor_roles [default:
+        /// service; with --app the first of auth.editor_roles]
+        #[arg(long)]
+        role: Option<String>,
         /// How long it is valid, such as 30s, 10m, 1h, 7d [default: auth.token_s]
         #[arg(long, value_name = "TIME", value_parser = life)]
         ttl: Option<Duration>,
         /// Whom it is meant for [default: auth.audience]
         #[arg(long)]
         aud: Option<String>,
+        #[command(flatten)]
+        settings: SettingsArgs,
+    },
+    /// List the tokens of applications
+    #[command(help_template = HELP, before_help = EXAMPLES)]
+    Ls {
+        #[command(flatten)]
+        settings: SettingsArgs,
+    },
+    /// Revoke every token of an application, at once
+    #[command(help_template = HELP, before_help = EXAMPLES)]
+    Revoke {
+        /// Its name, as listed
+        app: String,
         #[command(flatten)]
         settings: SettingsArgs,
     },
@@ -77,10 +98,20 @@ enum What {
 /// Makes or shows.
 pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     match &args.what {
-        What::Mint { sub, role, ttl, aud, settings } => {
-            let order = Order { subject: sub, role, audience: aud.as_deref(), life: *ttl };
+        What::Mint { app: Some(app), role, aud, settings, .. } => {
+            apps::mint(app, role.as_deref(), aud.as_deref(), settings, is_json)
+        }
+        What::Mint { sub, role, ttl, aud, settings, .. } => {
+            let order = Order {
+                role: role.as_deref().unwrap_or(SERVICE),
+                audience: aud.as_deref(),
+                life: *ttl,
+                ..Order::service(sub.as_deref().unwrap_or_default())
+            };
             mint(&order, settings, is_json)
         }
+        What::Ls { settings } => apps::list(settings, is_json),
+        What::Revoke { app, settings } => apps::revoke(app, settings, is_json),
         What::Inspect { token, settings } => {
             let token = if token == "-" { read()? } else { token.clone() };
             inspect(token.trim(), settings, is_json).await
@@ -93,24 +124,9 @@ fn mint(order: &Order<'_>, args: &SettingsArgs, is_json: bool) -> Result<(), Exi
         return Err(Exit::Usage("--sub: expected an email".into()));
     }
     let settings = recalled(args)?;
-    let roles = [&settings.gate.admin_roles[..], &settings.gate.editor_roles].concat();
-    if order.role != SERVICE && !roles.iter().any(|role| role == order.role) {
-        return Err(Exit::Usage(format!(
-            "--role {:?}: expected {SERVICE}, or one of auth.admin_roles and auth.editor_roles \
-             ({})",
-            order.role,
-            roles.join(", ")
-        )));
-    }
-    let gate = Gate::new(settings.gate);
-    let issued = gate.issue(order).ok_or_else(|| {
-        let dir = settings.instance.data_dir.display();
-        Exit::Config(vec![format!(
-            "no key to sign with: set auth.signing_key or auth.jwt_secret, or start the instance \
-             once (it makes {dir}/jwt.secret)"
-        )])
-    })?;
-    let (token, seconds) = issued;
+    role_of(&settings, order.role)?;
+    let issued = Gate::new(settings.gate.clone()).issue(order);
+    let (token, seconds) = issued.ok_or_else(|| no_key(&settings))?;
     if is_json {
         let answer =
             json!({ "access_token": token, "token_type": "bearer", "expires_in": seconds });
@@ -119,8 +135,30 @@ fn mint(order: &Order<'_>, args: &SettingsArgs, is_json: bool) -> Result<(), Exi
     print::line(token)
 }
 
+/// Refuses a role that nobody would accept.
+pub(super) fn role_of(settings: &Settings, role: &str) -> Result<(), Exit> {
+    let roles = [&settings.gate.admin_roles[..], &settings.gate.editor_roles].concat();
+    if role == SERVICE || roles.iter().any(|known| known == role) {
+        return Ok(());
+    }
+    Err(Exit::Usage(format!(
+        "--role {role:?}: expected {SERVICE}, or one of auth.admin_roles and auth.editor_roles \
+         ({})",
+        roles.join(", ")
+    )))
+}
+
+/// Nothing signs.
+pub(super) fn no_key(settings: &Settings) -> Exit {
+    let dir = settings.instance.data_dir.display();
+    Exit::Config(vec![format!(
+        "no key to sign with: set auth.signing_key or auth.jwt_secret, or start the instance once \
+         (it makes {dir}/jwt.secret)"
+    )])
+}
+
 /// The settings with the secrets that an instance made here before.
-fn recalled(args: &SettingsArgs) -> Result<Settings, Exit> {
+pub(super) fn recalled(args: &SettingsArgs) -> Result<Settings, Exit> {
     let mut settings = args.settings()?;
     settings.recall().map_err(|problem| Exit::Config(vec![problem.to_string()]))?;
     Ok(settings)

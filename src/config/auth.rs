@@ -41,6 +41,7 @@ pub(super) fn gate(from: &mut Reader, instance: &Instance) -> Config {
         editor_roles: from.list("auth.editor_roles"),
         token_life: from.seconds("auth.token_s"),
         leeway: from.seconds("auth.leeway_s"),
+        data_dir: Some(instance.data_dir.clone()),
         allow: networks(from, "auth.allow"),
         trusted_proxies: networks(from, "control.trusted_proxies"),
         login_failures_per_minute: from.count("auth.login_failures_per_minute"),

@@ -1,6 +1,7 @@
 //! What the gate is told: true values only, checked before anything binds.
 //! Secrets stay masked in `Debug`; what must not be empty was refused by `config`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -36,6 +37,8 @@ pub struct Config {
     pub token_life: Duration,
     /// Tolerated clock difference.
     pub leeway: Duration,
+    /// Where the list of application tokens is; `None`: no such token is taken.
+    pub data_dir: Option<PathBuf>,
     /// Who may connect; empty: everybody.
     pub allow: Vec<IpNet>,
     /// Proxies whose `X-Forwarded-For` is believed.

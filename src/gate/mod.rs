@@ -7,6 +7,7 @@
 
 mod accounts;
 mod advice;
+mod apps;
 mod config;
 mod forwarded;
 mod header;
@@ -31,6 +32,7 @@ use serde_json::{Value, json};
 
 pub use accounts::{Accounts, HashError, hash_password};
 pub use advice::{Advice, Advised};
+pub use apps::{APP_TOKENS_MAX, AppToken, AppTokens, is_app_name};
 pub use config::{Config, JwksConfig, Password, ServiceAccount};
 pub use forwarded::{ClientAddress, PassedOn, elements_of, parameter};
 pub use jwks::{JWKS_BYTES_MAX, JWKS_TIME_MAX};
@@ -63,12 +65,23 @@ pub struct Order<'a> {
     pub audience: Option<&'a str>,
     /// How long it is valid; `None`: as configured.
     pub life: Option<Duration>,
+    /// The application that it is for: then it does not expire, and is valid while it is listed.
+    pub app: Option<App<'a>>,
+}
+
+/// An application that a token is for.
+#[derive(Debug, Clone, Copy)]
+pub struct App<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// `jti` of the token.
+    pub jti: &'a str,
 }
 
 impl<'a> Order<'a> {
     /// A service account's, as login gives it out.
     pub fn service(subject: &'a str) -> Self {
-        Self { subject, role: "service", audience: None, life: None }
+        Self { subject, role: "service", audience: None, life: None, app: None }
     }
 }
 

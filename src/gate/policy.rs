@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::jwks::Jwks;
 use super::turns::Turns;
-use super::{Accounts, BadToken, Claims, Config, KeyedLimit, Rejected, Tokens};
+use super::{Accounts, AppTokens, BadToken, Claims, Config, KeyedLimit, Rejected, Tokens};
 use crate::domain::{Principal, Role};
 use crate::net::Transport;
 use crate::support::Secret;
@@ -21,6 +21,7 @@ pub(super) struct Policy {
     pub tokens: Tokens,
     pub jwks: Option<Arc<Jwks>>,
     pub accounts: Accounts,
+    pub apps: Option<Arc<AppTokens>>,
     pub requests: Arc<KeyedLimit>,
     pub turns: Arc<Turns>,
     pub principals: Arc<KeyedLimit>,
@@ -48,10 +49,13 @@ impl Policy {
             same(|c| (c.requests_per_second_total, c.requests_per_second), |p| &p.principals);
         let logins = same(|c| (c.login_failures_per_minute, 0), |p| &p.login_failures);
         let tokens = same(|c| (c.token_failures_per_minute, 0), |p| &p.token_failures);
+        let apps = before.filter(|before| before.config.data_dir == config.data_dir);
+        let apps = apps.and_then(|before| before.apps.clone());
         let per_minute = |rate| Arc::new(KeyedLimit::per_minute(rate));
         Self {
             tokens: Tokens::new(&config),
             jwks,
+            apps: apps.or_else(|| config.data_dir.as_deref().map(AppTokens::new).map(Arc::new)),
             accounts: Accounts::new(config.service_accounts.clone()),
             turns: before.map(|before| Arc::clone(&before.turns)).unwrap_or_default(),
             principals: totals.unwrap_or_else(|| {
@@ -93,7 +97,12 @@ impl Policy {
     /// What a token says, by our own keys and by those of another issuer that are known.
     pub fn verify(&self, token: &str) -> Result<Claims, BadToken> {
         let others = self.jwks.as_ref().and_then(|jwks| jwks.known());
-        self.tokens.verify(token, others.as_deref())
+        let claims = self.tokens.verify(token, others.as_deref())?;
+        if let Some(app) = &claims.app {
+            let none = || BadToken("an application token, and no list of them".into());
+            self.apps.as_ref().ok_or_else(none)?.check(&app.name, &app.jti)?;
+        }
+        Ok(claims)
     }
 
     /// The role is decided by the verified name first: a peer's account stays a peer's account
@@ -118,7 +127,12 @@ impl Policy {
         } else {
             return Err(Rejected::Forbidden("a role that this instance knows"));
         };
-        Ok(Principal { name: self.told_name(name), role })
+        // Only what is on our own list is told as an application.
+        let name = match &claims.app {
+            Some(app) => format!("app:{}", app.name),
+            None => self.told_name(name),
+        };
+        Ok(Principal { name, role })
     }
 
     /// The name that log and events tell. A token's subject is whatever its issuer wrote there, so

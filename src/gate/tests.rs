@@ -44,6 +44,7 @@ fn config() -> Config {
         editor_roles: vec!["TRAINER".into()],
         token_life: Duration::from_secs(3600),
         leeway: Duration::from_secs(LEEWAY_S),
+        data_dir: None,
         allow: vec![],
         trusted_proxies: vec![],
         login_failures_per_minute: 5,

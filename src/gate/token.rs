@@ -28,6 +28,17 @@ pub struct Claims {
     pub email: Option<String>,
     /// Every role named at the configured pointer.
     pub roles: Vec<String>,
+    /// The application that it is for: it is valid only while it is listed.
+    pub app: Option<AppClaims>,
+}
+
+/// What names an application's token.
+#[derive(Debug, Clone)]
+pub struct AppClaims {
+    /// The application.
+    pub name: String,
+    /// `jti`.
+    pub jti: String,
 }
 
 /// Why a token is none. The text is for the log; the caller is told only that it is not valid.
@@ -55,7 +66,12 @@ struct Issued<'a> {
     role: &'a str,
     iat: u64,
     nbf: u64,
-    exp: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exp: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jti: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none", rename = "cache_mirror_app")]
+    app: Option<&'a str>,
 }
 
 /// The claims that must be there, in the only types accepted. A text or a list in the wrong place
@@ -73,6 +89,10 @@ struct Required {
     nbf: Option<Date>,
     #[serde(default)]
     iat: Option<Date>,
+    #[serde(default)]
+    jti: Option<Value>,
+    #[serde(default, rename = "cache_mirror_app")]
+    app: Option<Value>,
 }
 
 /// Seconds since 1970, which may have a fraction (RFC 7519 section 2).
@@ -119,7 +139,9 @@ impl Tokens {
             role: order.role,
             iat: now,
             nbf: now,
-            exp: now.saturating_add(life),
+            exp: order.app.is_none().then_some(now.saturating_add(life)),
+            jti: order.app.map(|app| app.jti),
+            app: order.app.map(|app| app.name),
         };
         let algorithm = format!("{:?}", key.key.algorithm);
         let header = json!({ "typ": "JWT", "alg": algorithm, "kid": key.key.id });
@@ -144,12 +166,14 @@ impl Tokens {
         let header = Header::read(token)?;
         // Ours never call themselves access tokens; another issuer's may (RFC 9068).
         let ours = self.candidates(&header).filter(|_| !header.is_access_token);
+        let ours = ours.map(|key| (key, true));
         let theirs = others.into_iter().flat_map(|set| set.candidates(&header));
+        let theirs = theirs.map(|key| (key, false));
         let mut why = BadToken(format!("no key for {:?} of this name", header.algorithm));
         let mut is_told = false;
-        for key in ours.chain(theirs) {
+        for (key, is_ours) in ours.chain(theirs) {
             match key.open(token) {
-                Ok(claims) => return self.claims(claims),
+                Ok(claims) => return self.claims(claims, is_ours),
                 // What is wrong beyond the signature is worth more than that another did not sign.
                 Err(bad) if !is_told => {
                     is_told = bad.0 != UNSIGNED;
@@ -173,7 +197,7 @@ impl Tokens {
         named.into_iter().chain(others)
     }
 
-    fn claims(&self, claims: Value) -> Result<Claims, BadToken> {
+    fn claims(&self, claims: Value, is_ours: bool) -> Result<Claims, BadToken> {
         let roles = match claims.pointer(&self.role_claim) {
             Some(Value::String(role)) => vec![role.clone()],
             Some(Value::Array(roles)) => {
@@ -184,8 +208,18 @@ impl Tokens {
         let required: Required =
             serde_json::from_value(claims).map_err(|error| BadToken(error.to_string()))?;
         let (now, leeway) = (clock::wall_ms() as f64 / 1000.0, self.leeway.as_secs_f64());
-        let exp = required.exp.ok_or_else(|| BadToken("without exp".into()))?;
-        if exp.0 + leeway <= now {
+        // Only we give out tokens of applications: to another issuer the claim means nothing.
+        let app = match (is_ours, required.app, required.jti) {
+            (false, ..) | (true, None, _) => None,
+            (true, Some(Value::String(name)), Some(Value::String(jti))) => {
+                Some(AppClaims { name, jti })
+            }
+            (true, Some(_), _) => return Err(BadToken("an application token without jti".into())),
+        };
+        if required.exp.is_none() && app.is_none() {
+            return Err(BadToken("without exp".into()));
+        }
+        if required.exp.is_some_and(|exp| exp.0 + leeway <= now) {
             return Err(BadToken("expired".into()));
         }
         if required.nbf.is_some_and(|nbf| nbf.0 > now + leeway) {
@@ -197,6 +231,6 @@ impl Tokens {
         if required.sub.is_empty() {
             return Err(BadToken("an empty sub".into()));
         }
-        Ok(Claims { subject: required.sub, email: required.email, roles })
+        Ok(Claims { subject: required.sub, email: required.email, roles, app })
     }
 }

@@ -16,6 +16,7 @@ mod https;
 mod line;
 mod listen;
 pub mod openapi;
+mod refusals;
 mod reload;
 mod respond;
 mod routes;
@@ -28,6 +29,7 @@ use std::time::{Duration, Instant};
 
 pub use config::Config;
 pub use listen::Listener;
+pub use refusals::Refusals;
 pub use reload::{Outcome, Reloads, Request};
 pub use timing::Timings;
 
@@ -56,6 +58,8 @@ pub struct Control {
     pub wait_time_max: Live<Duration>,
     /// Reads the settings again.
     pub reloads: Reloads,
+    /// Callers that were refused.
+    pub refusals: Refusals,
     /// How long answers took.
     pub timings: Timings,
     /// For the uptime.

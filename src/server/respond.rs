@@ -85,6 +85,11 @@ impl Problem {
             .with(ALLOW, allow)
     }
 
+    /// Its status and its code.
+    pub fn kind(&self) -> (StatusCode, &'static str) {
+        (self.status, self.code)
+    }
+
     /// The same with one more header.
     #[must_use]
     pub fn with(mut self, name: HeaderName, value: &str) -> Self {

@@ -17,9 +17,9 @@ use super::call::Call;
 use super::line::Line;
 use super::respond::{Answer, Handled, Problem};
 use super::timing::Timed;
-use super::{Control, api, dashboard, forwarded, guard, https, openapi};
+use super::{Control, api, dashboard, forwarded, guard, https, openapi, refusals};
 use crate::domain::{Principal, Role};
-use crate::gate::Rejected;
+use crate::gate::{ClientAddress, Rejected};
 
 /// What a caller must be allowed to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +124,14 @@ fn routes() -> Vec<Route> {
 /// What stands for a route where there is none.
 const ASTRAY: (&str, &str) = ("any", "none");
 
+/// Who sends a request, as far as it is known.
+struct From {
+    socket: IpAddr,
+    address: ClientAddress,
+    /// The principal, once its credential held.
+    who: Option<String>,
+}
+
 /// Served besides where `control.dev` is on. Not described: nobody is to build on it.
 fn dev_routes() -> Vec<Route> {
     routes! {
@@ -163,10 +171,13 @@ impl Table {
     pub async fn answer(&self, request: Request<Incoming>, socket: IpAddr, line: Line) -> Answer {
         let began = Instant::now();
         let has_body = has_body(request.headers());
+        let gate = &self.control.pipeline.gate;
+        let address = gate.client_address(socket, &forwarded::passed_on(request.headers()));
+        let mut from = From { socket, address, who: None };
         let found = guard::check(&request).and_then(|()| self.find(&request));
         let (names, timed, answered) = match found {
             Ok((route, param)) => {
-                let admitted = self.admit(route, param, request, socket, line).await;
+                let admitted = self.admit(route, param, request, line, &mut from).await;
                 let answered = match admitted {
                     Ok(call) => (route.handler)(Arc::clone(&self.control), call).await,
                     Err(problem) => Err(problem.closing_if(has_body)),
@@ -175,6 +186,13 @@ impl Table {
             }
             Err(problem) => (ASTRAY, &self.astray, Err(problem.closing_if(has_body))),
         };
+        let (status, code) = match &answered {
+            Ok(answer) => (answer.status(), None),
+            Err(problem) => (problem.kind().0, Some(problem.kind().1)),
+        };
+        if let Some(reason) = refusals::reason(status, code) {
+            self.control.refusals.note(from.who.as_deref(), names, reason, address);
+        }
         let answer = answered.unwrap_or_else(Problem::into_answer);
         self.control.timings.note(names, timed, answer.status(), began.elapsed());
         answer
@@ -199,8 +217,8 @@ impl Table {
         route: &Route,
         param: String,
         mut request: Request<Incoming>,
-        socket: IpAddr,
         line: Line,
+        from: &mut From,
     ) -> Result<Call, Problem> {
         // In HTTP/1.0 the header has no meaning (RFC 9110 7.8).
         let asks = request.version() == Version::HTTP_11 && request.headers().contains_key(UPGRADE);
@@ -209,9 +227,9 @@ impl Table {
         let gate = &self.control.pipeline.gate;
         if self.control.config.require_https {
             let proxies = &gate.config().trusted_proxies;
-            https::check(route.path, &parts.headers, socket, proxies)?;
+            https::check(route.path, &parts.headers, from.socket, proxies)?;
         }
-        let address = gate.client_address(socket, &forwarded::passed_on(&parts.headers));
+        let address = from.address;
         gate.check_address(address)?;
         let who = match authorization(&parts.headers)? {
             // An open route stays open to a caller with a bad token: a probe must not fail on it.
@@ -223,6 +241,7 @@ impl Table {
             }
         };
         if let Some(who) = &who {
+            from.who = Some(who.name.clone());
             check_role(who, route.needs)?;
             gate.check_rate(who, address)?;
         }

@@ -108,3 +108,44 @@ fn a_token_of_another_issuer_is_judged_by_its_published_keys() {
     assert!(refused.stderr.contains("issued by another than else"), "{refused:?}");
     drop(server);
 }
+
+/// A token without an end is worth something only where it is listed.
+#[test]
+fn a_token_of_an_application_is_valid_until_it_is_revoked() {
+    let desk = Desk::new();
+    std::fs::create_dir(desk.path().join("data")).expect("made");
+    let mint = |args: &[&str]| minted(&desk, &[&["--app", "shop"], args].concat());
+    let (token, other) = (mint(&[]), mint(&["--role", "service"]));
+    let shown = desk.run_with(&INSPECT, &token).ended(0).stdout;
+    assert!(shown.contains("accepted as app:shop (editor)") && !shown.contains("exp"), "{shown}");
+    let shown = desk.run_with(&INSPECT, &other).ended(0).stdout;
+    assert!(shown.contains("accepted as app:shop (service)"), "{shown}");
+    let listed = desk.run(&["token", "ls", "--json"]).ended(0);
+    assert!(!listed.stdout.contains(&token), "{listed:?}");
+    let tokens = listed.json()["tokens"].as_array().cloned().expect("a list");
+    assert_eq!(tokens.len(), 2);
+    assert!(tokens.iter().all(|it| it["app"] == "shop" && it["revoked"].is_null()), "{tokens:?}");
+    desk.run(&["token", "revoke", "other"]).refused(1, "no valid token of \"other\"");
+    let revoked = desk.run(&["token", "revoke", "shop", "--json"]).ended(0).json();
+    assert_eq!(revoked["revoked"], 2);
+    for token in [&token, &other] {
+        let ran = desk.run_with(&INSPECT, token).ended(5);
+        assert!(ran.stderr.contains("the application token of shop was revoked"), "{ran:?}");
+    }
+    desk.run(&["token", "revoke", "shop"]).refused(1, "no valid token");
+    assert!(desk.run(&["token", "ls"]).ended(0).stdout.contains("revoked"));
+    let again = mint(&[]);
+    desk.run_with(&INSPECT, &again).ended(0);
+    std::fs::write(desk.path().join("data/app-tokens.json"), "{").expect("written");
+    let ran = desk.run_with(&INSPECT, &again).ended(5);
+    assert!(ran.stderr.contains("cannot be read"), "{ran:?}");
+    desk.run(&["token", "revoke", "shop"]).refused(1, "the list of application tokens");
+    for (args, expected) in [
+        (&["--app", "a b"][..], "--app"),
+        (&["--app", "shop", "--ttl", "1h"], "--ttl"),
+        (&["--app", "shop", "--role", "guest"], "--role"),
+        (&[], "--sub"),
+    ] {
+        desk.run(&[&["token", "mint", "--set", SECRET], args].concat()).refused(2, expected);
+    }
+}

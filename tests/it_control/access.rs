@@ -330,3 +330,76 @@ async fn what_came_in_the_clear_is_refused_where_https_is_required() {
     assert_eq!(ask(&node, &says("/healthz", "http")).await.0.status, 200);
     node.get("/api/cache/versions").await.expect(200);
 }
+
+/// Somebody calls in vain: the log, the metric and the figures say so, without a line for each.
+#[tokio::test]
+async fn refused_callers_leave_a_trace() {
+    let node = Spec::new("a").set("auth.token_failures_per_minute", 1000).start().await;
+    for _ in 0..20 {
+        let asking = node.request_as("wrong", Method::POST, "/api/cache/invalidate");
+        let answer = asking.json(&json!({ "type": "posts" })).send().await.expect("an answer");
+        assert_eq!(answer.status(), 401);
+    }
+    let tom = mint("a", "tom@x.example", "TRAINER");
+    let answer = node.request_as(&tom, Method::PUT, "/api/cache/entries/k").send().await;
+    assert_eq!(answer.expect("an answer").status(), 403);
+    let is_it = |line: &serde_json::Value| line["event"] == "refused";
+    let line = node.logged("the refusal", is_it).await;
+    assert_eq!((&line["principal"], &line["reason"]), (&json!("anonymous"), &json!("invalid")));
+    assert_eq!(line["source"], json!("POST /api/cache/invalidate"));
+    let is_toms = |line: &serde_json::Value| is_it(line) && line["principal"] == "tom@x.example";
+    assert_eq!(node.logged("the other", is_toms).await["reason"], json!("forbidden"));
+    let lines = node.log_text().matches("\"refused\"").count();
+    assert!(lines <= 4, "{lines} lines for 21 calls");
+    let stats = node.get("/api/cache/stats").await.expect(200);
+    assert_eq!(stats["refused"]["last_hour"], json!(21), "{stats}");
+    assert_eq!(stats["refused"]["by"][0]["count"], json!(20), "{stats}");
+    let asking = node.request_as(&tom, Method::GET, "/api/cache/stats");
+    let stats = asking.send().await.expect("an answer").text().await.expect("text");
+    assert!(!stats.contains("\"refused\""), "for administrators only: {stats}");
+    let metrics = node.request(Method::GET, "/metrics").send().await.expect("an answer");
+    let metrics = metrics.text().await.expect("text");
+    assert!(metrics.contains("cache_mirror_refused_total{reason=\"invalid\"} 20\n"), "{metrics}");
+}
+
+/// What is revoked beside a running instance is refused by it with the next call.
+#[tokio::test]
+async fn an_application_token_ends_with_its_revocation() {
+    use cache_mirror::gate::{AppToken, AppTokens};
+    let node = Spec::new("a").start().await;
+    let list = AppTokens::new(&node.data_dir());
+    let entry = AppToken {
+        app: "shop".into(),
+        jti: "7".into(),
+        role: "TRAINER".into(),
+        created_ms: 1,
+        revoked_ms: None,
+    };
+    let claims = json!({
+        "iss": "a", "aud": "cache-mirror", "sub": "app:shop", "role": "TRAINER", "iat": 1,
+        "jti": "7", "cache_mirror_app": "shop",
+    });
+    let token = crate::support::sign(&claims);
+    let ask = async || {
+        let asking = node.request_as(&token, Method::GET, "/api/cache/versions");
+        asking.send().await.expect("an answer").status().as_u16()
+    };
+    assert_eq!(ask().await, 401, "not listed");
+    list.change(|tokens| {
+        tokens.push(entry);
+        Ok(())
+    })
+    .expect("listed");
+    assert_eq!(ask().await, 200);
+    list.change(|tokens| {
+        tokens[0].revoked_ms = Some(2);
+        Ok(())
+    })
+    .expect("revoked");
+    assert_eq!(ask().await, 401);
+    let mut expiring = claims.clone();
+    expiring.as_object_mut().expect("an object").remove("cache_mirror_app");
+    let endless = crate::support::sign(&expiring);
+    let asking = node.request_as(&endless, Method::GET, "/api/cache/versions");
+    assert_eq!(asking.send().await.expect("an answer").status(), 401, "no end and no list");
+}

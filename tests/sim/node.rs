@@ -285,6 +285,7 @@ fn gate_config(name: &str) -> gate::Config {
         // The paused clock outruns the wall clock by which tokens end; they must not end here.
         token_life: Duration::from_secs(86_400),
         leeway: Duration::from_secs(5),
+        data_dir: None,
         allow: vec![],
         trusted_proxies: vec![],
         login_failures_per_minute: 5,

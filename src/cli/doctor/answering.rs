@@ -110,7 +110,28 @@ pub fn checks(case: &Case) -> Vec<Check> {
     if running.is_here && name == case.settings.instance.name {
         found.extend(outdated(&case.settings, &running.destinations));
     }
+    found.extend(refused(&running.stats["refused"]));
     found
+}
+
+/// Callers told in one line.
+const REFUSED_SHOWN: usize = 5;
+
+/// Calls that were refused in the last hour: somebody thinks that they arrived.
+fn refused(told: &Value) -> Option<Check> {
+    let count = told["last_hour"].as_u64().filter(|count| *count > 0)?;
+    let by = told["by"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let shown = by.iter().take(REFUSED_SHOWN).map(|it| {
+        let text = |member: &str| print::text(it, member);
+        let (who, route, why) = (text("principal"), text("route"), text("reason"));
+        format!("{} by {who} at {route} ({why}, from {})", it["count"], text("address"))
+    });
+    let more = if by.len() > REFUSED_SHOWN { "; ..." } else { "" };
+    let shown = shown.collect::<Vec<_>>().join("; ");
+    let calls = print::count(count, "call", "calls");
+    let detail = format!("{calls} refused in the last hour: {shown}{more}");
+    let remedy = "see who and why: cache-mirror logs --event refused; then docs/TROUBLESHOOTING.md";
+    Some(Check::warn("listen", detail, remedy))
 }
 
 /// A mirror that is in the settings and not in the instance, or the other way.

@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::deliver::{Outcome, PeerView};
 use crate::domain::{Action, EventId, Label, Scope, Source, TypeName};
 use crate::ingest::schedule;
+use crate::server::refusals::RefusedView;
 use crate::store;
 
 /// What an invalidation did.
@@ -195,6 +196,9 @@ pub struct Stats<'a> {
     pub log: LogStats,
     /// By the wall that held.
     pub loops_prevented: BTreeMap<&'static str, u64>,
+    /// Calls that were refused; for administrators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedView>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]

@@ -8,7 +8,7 @@ use hyper::StatusCode;
 
 use super::answers::{JournalStats, LogStats, Stats, StreamStats, Versions, VersionsReset};
 use crate::activity::counters;
-use crate::domain::TypeName;
+use crate::domain::{Role, TypeName};
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Handled, Problem, json_answer};
@@ -18,7 +18,7 @@ use crate::support::clock;
 const TYPES_MAX: usize = 1000;
 
 /// Numbers of the store, the journal, the stream and the log.
-pub async fn stats(control: Arc<Control>, _call: Call) -> Handled {
+pub async fn stats(control: Arc<Control>, call: Call) -> Handled {
     let pipeline = &control.pipeline;
     let health = pipeline.journal.health();
     let rules = pipeline.rules.get();
@@ -40,6 +40,7 @@ pub async fn stats(control: Arc<Control>, _call: Call) -> Handled {
         stream: StreamStats { clients: pipeline.hub.readers() },
         log: LogStats { dropped: counters().log_dropped() },
         loops_prevented: counters().loops().collect(),
+        refused: (call.principal().role >= Role::Admin).then(|| control.refusals.view()),
     };
     Ok(json_answer(StatusCode::OK, &body))
 }

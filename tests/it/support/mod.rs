@@ -28,7 +28,7 @@ pub use ports::free_port;
 pub use scene::Scene;
 pub use sse::{Frame, Sse};
 pub use stub::{IDENTITY, INVALIDATE, LOGIN, Reply, Seen, StubPeer};
-pub use tokens::{mint, webhook_signature};
+pub use tokens::{mint, sign, webhook_signature};
 pub use ws::{ACCEPT, HANDSHAKE, Ws};
 
 /// How long a scene waits for what must come; far more than it takes, for a busy machine.
