@@ -8,6 +8,7 @@ mod support;
 
 mod alerts;
 mod authority;
+mod bounds;
 mod crash;
 mod data;
 mod doubt;

@@ -1,0 +1,70 @@
+//! What a peer sends costs memory in proportion to its length, and is never refused for its shape.
+
+use serde_json::{Value, json};
+
+use crate::support::{INVALIDATE, Node, SERVICE_EMAIL, Spec, Sse, mint};
+
+/// Most memory that the process ever had, in kB.
+fn peak_kb(node: &Node) -> u64 {
+    let path = format!("/proc/{}/status", node.pid());
+    let status = std::fs::read_to_string(path).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+fn types(prefix: &str) -> Vec<String> {
+    (0..6_000).map(|n| format!("{prefix}{n}")).collect()
+}
+
+async fn from_peer(node: &Node, body: Value) -> Value {
+    let service = mint("a", SERVICE_EMAIL, "service");
+    node.invalidate_as(&service, body).await.expect(200)
+}
+
+/// Thousands of types that cascade to thousands are told without the product of both, to who is
+/// there and to who comes back after a restart.
+#[tokio::test]
+async fn a_batch_of_thousands_of_types_with_a_cascade_stays_small() {
+    let mut node = Spec::new("a").start().await;
+    node.invalidate(json!({ "type": "before" })).await;
+    let mut reader = Sse::open(&node, None).await;
+    reader.next_of("hello").await.expect("a stream");
+    let batch = json!({ "protocol": 1, "origin": "b", "epoch": 1, "graph": "other",
+        "watermark": 1, "cascade": { "types": types("u") }, "events": [{
+            "id": "01980000-0000-7000-8000-000000000001", "seq": 1,
+            "selectors": { "types": types("t") } }] });
+    from_peer(&node, json!({ "mirror": false, "batch": batch })).await;
+    let told = reader.next_of("app-update").await.expect("it is told");
+    assert!(told.data.to_string().len() < 4_096);
+    assert!(peak_kb(&node) < 400_000, "{} kB", peak_kb(&node));
+    node.restart().await;
+    let epoch = node.journal().await[0]["epoch"].clone();
+    let mut late = Sse::open(&node, Some(&format!("{epoch}-1"))).await;
+    late.next_of("app-update").await.expect("it is told again");
+    assert!(peak_kb(&node) < 400_000, "{} kB", peak_kb(&node));
+}
+
+/// Values of other types, half a character and a number without end: what can be read is cleared,
+/// and the entity that was meant always is.
+#[tokio::test]
+async fn what_a_peer_writes_in_another_way_clears_what_it_means() {
+    let node = Spec::new("a").start().await;
+    let service = mint("a", SERVICE_EMAIL, "service");
+    let long = "1".repeat(400);
+    for body in [
+        r#"{"type":"posts","id":1.0,"mirror":false}"#.to_owned(),
+        r#"{"type":"posts","id":["1"],"mirror":"false"}"#.to_owned(),
+        r#"{"type":"posts","id":"1","reason":"cut \ud83d"}"#.to_owned(),
+        r#"{"type":"posts","id":"1","fields":{"price":{}},"changed":7}"#.to_owned(),
+        format!(r#"{{"type":"posts","id":{long}}}"#),
+        r#"{"type":"posts","id":"\udead"}"#.to_owned(),
+    ] {
+        assert!(node.put_entry("post", "type=posts&id=1", "old").await);
+        let call = node.request_as(&service, reqwest::Method::POST, INVALIDATE);
+        let call = call.header("content-type", "application/json").body(body.clone());
+        let answer = call.send().await.expect("an answer");
+        assert_eq!(answer.status().as_u16(), 200, "{body}");
+        assert_eq!(node.get_entry("post").await, None, "{body}");
+    }
+    assert!(node.journal().await.iter().all(|event| event["scope"] == "local"));
+}
