@@ -73,11 +73,11 @@ async fn a_value_that_cannot_be_is_a_422() {
     ];
     let mut bodies: Vec<String> =
         odd.iter().map(|name| json!({ "type": name }).to_string()).collect();
-    let ids: Vec<String> = (0..1001).map(|n| n.to_string()).collect();
+    let ids: Vec<String> = (0..10_001).map(|n| n.to_string()).collect();
     bodies.extend([
         json!({ "type": "x".repeat(129) }).to_string(),
         json!({ "type": "posts", "ids": ids }).to_string(),
-        json!({ "items": vec![json!({ "tag": "x" }); 1001] }).to_string(),
+        json!({ "items": vec![json!({ "tag": "x" }); 10_001] }).to_string(),
         json!({ "type": "posts", "id": "" }).to_string(),
         json!({ "tag": "x\r\nDEL y" }).to_string(),
         json!({ "tag": "x".repeat(1025) }).to_string(),
