@@ -54,10 +54,25 @@ impl Delivery {
     /// An instance of this name says that it has started: looks again at the mirrors that are it,
     /// or that may be it because they never said who they are. Gives how many.
     pub fn greet(&self, instance: &str) -> u64 {
-        let peers = self.peers.get();
-        let mirrors = peers.iter().filter(|peer| peer.is_mirror() && peer.may_be(instance));
-        mirrors.filter(|peer| peer.hear_hello()).inspect(|peer| tell::announced(peer)).count()
-            as u64
+        let mut checked = 0;
+        for peer in self.peers.get().iter() {
+            if !peer.is_mirror() || !peer.may_be(instance) {
+                continue;
+            }
+            let Some(at) = peer.hear_hello() else { continue };
+            checked += 1;
+            if at <= Instant::now() {
+                peer.look_again();
+                tell::announced(peer);
+                continue;
+            }
+            let peer = Arc::clone(peer);
+            tokio::spawn(async move {
+                tokio::time::sleep_until(at).await;
+                peer.look_again();
+            });
+        }
+        checked
     }
 }
 
@@ -70,14 +85,25 @@ impl Peer {
         })
     }
 
-    /// Looks again, if it was not looked at just now. A wait that the peer asked for stays.
-    fn hear_hello(&self) -> bool {
+    /// When to look again for a hello that is heard now: at once, or where it was looked at just
+    /// now, as soon as that may be repeated; not at all where that is planned already.
+    fn hear_hello(&self) -> Option<Instant> {
         let now = Instant::now();
-        let is_heard = self.with(|state| {
-            if state.heard_hello_at.is_some_and(|at| now - at < HEARD_EVERY) {
-                return false;
-            }
-            state.heard_hello_at = Some(now);
+        self.with(|state| {
+            let at = match state.heard_hello_at {
+                Some(last) if last > now => return None,
+                Some(last) => now.max(last + HEARD_EVERY),
+                None => now,
+            };
+            state.heard_hello_at = Some(at);
+            Some(at)
+        })
+    }
+
+    /// Looks again. A wait that the peer asked for stays.
+    fn look_again(&self) {
+        let now = Instant::now();
+        self.with(|state| {
             match state.failures {
                 0 => state.probed_at = None,
                 // The check comes first: a forged hello sends no delivery to a dead peer.
@@ -87,12 +113,8 @@ impl Peer {
                 state.not_before = None;
                 state.pause = state.pause.filter(|pause| *pause != Pause::Auth);
             }
-            true
         });
-        if is_heard {
-            self.wake.notify_one();
-        }
-        is_heard
+        self.wake.notify_one();
     }
 }
 

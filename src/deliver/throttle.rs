@@ -17,8 +17,11 @@ const FLOOR: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::fro
 /// The least wait after so many answers in a row that asked for a pause. `chance` spreads the
 /// callers that were turned away at the same moment.
 pub fn least(asked: Option<Duration>, in_a_row: u32, chance: f64) -> Duration {
-    let floor = FLOOR.bound(in_a_row.max(1)).mul_f64(1.0 + 0.25 * chance.clamp(0.0, 1.0));
-    asked.unwrap_or_default().min(RETRY_AFTER_MAX).max(floor)
+    let (asked, floor) = (asked.unwrap_or_default(), FLOOR.bound(in_a_row.max(1)));
+    match asked >= floor {
+        true => asked.min(RETRY_AFTER_MAX),
+        false => floor.mul_f64(1.0 + 0.25 * chance.clamp(0.0, 1.0)),
+    }
 }
 
 /// Whether and until when one destination is left alone because it asked for that.
@@ -72,6 +75,7 @@ mod tests {
         assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 60, 60]);
         throttle.clear();
         assert_eq!(throttle.note(None, 0.0), Duration::from_secs(1));
+        assert_eq!(least(Some(Duration::from_secs(1)), 1, 0.9), Duration::from_secs(1));
         assert_eq!(throttle.note(Some(Duration::from_secs(30)), 1.0), Duration::from_secs(30));
         assert_eq!(throttle.note(Some(Duration::MAX), 0.0), RETRY_AFTER_MAX);
     }
