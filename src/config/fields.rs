@@ -116,6 +116,7 @@ pub(super) const HOOK_MAPPING: &[(&str, Kind)] = &[
     ("tags", Kind::List),
     ("paths", Kind::List),
     ("keys", Kind::List),
+    ("parents", Kind::List),
     ("action", Kind::Text),
     ("actions", Kind::Map(&Kind::Text)),
     ("fields", Kind::Map(&Kind::Text)),

@@ -14,9 +14,11 @@ const FIELDS_MAX: usize = 32;
 
 /// Reads it.
 pub(super) fn read(written: &mut Written) -> Mapping {
+    let types = types(written);
     let mapping = Mapping {
         type_name: written.parsed("mapping.type", Template::parse),
-        types: types(written),
+        words: Mapping::words_of(&types),
+        types,
         is_unlisted_ignored: written
             .word("mapping.unlisted_type", &[("keep", false), ("ignore", true)]),
         is_untyped_all: written.word("mapping.no_type", &[("ignore", false), ("all", true)]),
@@ -26,6 +28,7 @@ pub(super) fn read(written: &mut Written) -> Mapping {
         tags: templates(written, "mapping.tags"),
         paths: templates(written, "mapping.paths"),
         keys: templates(written, "mapping.keys"),
+        parents: parents(written),
         action: written.parsed("mapping.action", Template::parse),
         actions: actions(written),
         fields: fields(written),
@@ -85,6 +88,15 @@ fn fields(written: &mut Written) -> BTreeMap<String, Template> {
         written.refuse("mapping.fields", format!("expected at most {FIELDS_MAX} fields"));
     }
     fields
+}
+
+fn parents(written: &mut Written) -> Vec<Path> {
+    let texts = written.list("mapping.parents");
+    if texts.len() > TEMPLATES_MAX {
+        written.refuse("mapping.parents", format!("expected at most {TEMPLATES_MAX} paths"));
+    }
+    let paths: Result<Vec<Path>, String> = texts.iter().map(|text| Path::parse(text)).collect();
+    paths.map_err(|problem| written.refuse("mapping.parents", problem)).unwrap_or_default()
 }
 
 fn compare(written: &mut Written) -> Option<(Path, Path)> {

@@ -10,7 +10,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Glob, Label, TypeName, label::Malformed};
+use super::{Glob, Label, Pairs, TypeName, label::Malformed};
 
 /// One thing to clear.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -215,6 +215,11 @@ impl Selectors {
         self.ids.retain(|name, _| stays(name));
     }
 
+    /// Takes out the tags that are not to stay.
+    pub fn retain_tags(&mut self, stays: impl Fn(&Label) -> bool) {
+        self.tags.retain(stays);
+    }
+
     /// Adds one selector and restores the normal form.
     pub fn insert(&mut self, selector: Selector) {
         if self.all {
@@ -367,7 +372,7 @@ impl<'de> Deserialize<'de> for Selectors {
         struct Wire {
             all: bool,
             types: Vec<TypeName>,
-            ids: BTreeMap<TypeName, Vec<Label>>,
+            ids: Pairs<TypeName, Vec<Label>>,
             tags: Vec<Label>,
             paths: Vec<Label>,
             prefixes: Vec<Label>,
@@ -380,7 +385,7 @@ impl<'de> Deserialize<'de> for Selectors {
         if wire.all || !wire.unknown.is_empty() {
             return Ok(Self::all());
         }
-        let entities = wire.ids.into_iter().flat_map(|(name, ids)| {
+        let entities = wire.ids.0.into_iter().flat_map(|(name, ids)| {
             ids.into_iter().map(move |id| Selector::Entity(name.clone(), id))
         });
         Ok(entities

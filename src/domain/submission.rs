@@ -2,12 +2,12 @@
 //! It carries claims as they were made (`mirror`, a peer's batch); only the gate decides what they
 //! are worth.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{EventId, Selectors};
+use super::{EventId, Label, Selector, Selectors, TypeName};
 
 /// How an entry goes.
 #[derive(
@@ -168,6 +168,16 @@ pub struct Part {
     pub action: Action,
     /// Names of the fields that changed; empty where that is not known.
     pub changed: Vec<String>,
+    /// Tags of what shows its entities (`products:client:7`), by their type: where that is left
+    /// alone, so are they. They are not among its selectors.
+    pub parents: BTreeMap<TypeName, BTreeSet<Label>>,
+}
+
+impl Part {
+    /// The tags of parents, as selectors.
+    pub fn parent_tags(&self) -> impl Iterator<Item = Selector> + '_ {
+        self.parents.values().flatten().cloned().map(Selector::Tag)
+    }
 }
 
 /// A request to invalidate, parsed and not yet judged.
@@ -184,7 +194,7 @@ pub struct Submission {
     /// Names of the fields that changed.
     pub changed: Vec<String>,
     /// The events whose union this is, where there are several: each has its own action and fields
-    /// that changed, and `changed` is then empty.
+    /// that changed, and `changed` is then empty. One alone where it has parents.
     pub parts: Vec<Part>,
     /// What else is said of the entity (its slug, ...): see [`super::Event::fields`].
     pub fields: BTreeMap<String, String>,

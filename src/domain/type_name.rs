@@ -1,4 +1,4 @@
-//! The name of an entity type, in which singular and plural are one.
+//! The name of an entity type, in which singular and plural are one, and `-` and `_` too.
 //!
 //! `post` and `posts` must meet: a mirror sends the plural where a CRUD route says the singular,
 //! and a miss here is a stale page. So two names are equal when their *stems* are. The stem rule
@@ -82,7 +82,8 @@ impl TypeName {
         &self.stem
     }
 
-    fn is_exact(&self) -> bool {
+    /// Whether it folds with nothing but itself.
+    pub fn is_exact(&self) -> bool {
         self.stem.starts_with('=')
     }
 }
@@ -102,7 +103,7 @@ fn check(text: &str) -> Result<(), Malformed> {
     }
 }
 
-/// Folds the last word of a name: `blog_categories`, `blogCategories` and `blog_category` meet.
+/// Folds the last word of a name: `blog_categories`, `blog-category` and `blog_category` meet.
 fn stem(text: &str) -> String {
     let cut = last_word(text);
     let (head, word) = text.split_at(cut);
@@ -118,7 +119,30 @@ fn stem(text: &str) -> String {
         Some(one) => Cow::Borrowed(one),
         None => Cow::Borrowed(word),
     };
-    format!("{head}{}", fold_ending(&folded))
+    format!("{}{}", head.replace('-', "_"), fold_ending(&folded).replace('-', "_"))
+}
+
+/// The same for a name as another system may write it: in any case, with any separators
+/// (`BlogPost`, `blog post`, `blog.posts`). It folds more than types do, so it may only add to what
+/// is cleared.
+pub fn loose_stem(text: &str) -> String {
+    let mut words = String::with_capacity(text.len() + 4);
+    let mut is_after_small = false;
+    for letter in text.chars() {
+        if !letter.is_alphanumeric() {
+            words.push('_');
+        } else {
+            if is_after_small && letter.is_ascii_uppercase() {
+                words.push('_');
+            }
+            words.push(letter.to_ascii_lowercase());
+        }
+        is_after_small = letter.is_ascii_lowercase() || letter.is_ascii_digit();
+    }
+    match words.trim_matches('_') {
+        "" => String::new(),
+        words => stem(words).replace('_', ""),
+    }
 }
 
 /// Where the last word begins: after a separator, or at a capital that follows a small letter.
@@ -255,6 +279,10 @@ mod tests {
             ("JobReadinessProduct", "JobReadinessProducts"),
             ("CatalogTerm", "CatalogTerms"),
             ("expert_session", "expert_sessions"),
+            ("blog-post", "blog_posts"),
+            ("blog_person", "blog-people"),
+            ("a-b_c", "a_b-c"),
+            ("x-", "x_"),
         ] {
             assert_eq!(name(one), name(many), "{one} / {many}");
         }
@@ -285,6 +313,18 @@ mod tests {
                 assert_ne!(name(a), name(b), "{a} / {b}");
             }
         }
+    }
+
+    #[test]
+    fn names_of_other_systems_meet_by_their_words() {
+        for text in ["BlogPost", "blogPosts", "blog post", "Blog-Posts", "blog.post", "BLOG_POST"] {
+            assert_eq!(loose_stem(text), loose_stem("blog_posts"), "{text}");
+        }
+        assert_eq!(loose_stem("APIKeys"), loose_stem("api-key"));
+        for text in ["", "_", "  ", "é", "日本", "s"] {
+            let _ = loose_stem(text);
+        }
+        assert_ne!(loose_stem("post"), loose_stem("blog_post"));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use super::body::{FIELDS_MAX, is_field_name};
+use super::lenient::is_doubtful;
 use crate::domain::Label;
 use crate::resolve::Fields;
 
@@ -17,7 +18,7 @@ pub fn fields(body: &Value) -> Fields {
     let members = body.as_object().into_iter().flatten().take(MEMBERS_MAX);
     let field = |(name, value): (&String, &Value)| {
         let text = match value {
-            Value::String(text) => text.clone(),
+            Value::String(text) if !is_doubtful(text) => text.clone(),
             Value::Number(number) if !number.is_f64() => number.to_string(),
             _ => return None,
         };
@@ -35,11 +36,23 @@ pub fn kept(fields: &Fields) -> Fields {
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// The members that are set to true, `mirror` aside.
-pub fn flags(body: &Value) -> Vec<&str> {
+/// The members that are set to true, `mirror` aside. A known flag is set by anything that does not
+/// say no (`1`, `"true"`): it can only mean that.
+pub fn flags(body: &Value, is_known: impl Fn(&str) -> bool) -> Vec<&str> {
     let members = body.as_object().into_iter().flatten().take(MEMBERS_MAX);
-    let set = members.filter(|(name, value)| **value == Value::Bool(true) && *name != "mirror");
+    let set = members.filter(|(name, value)| {
+        *name != "mirror" && (**value == Value::Bool(true) || is_known(name) && !is_no(value))
+    });
     set.map(|(name, _)| name.as_str()).collect()
+}
+
+fn is_no(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => matches!(&text.to_ascii_lowercase()[..], "" | "false" | "0" | "no"),
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        _ => false,
+    }
 }
 
 /// `mirror` was said in a way that cannot be meant: "mirror not given" is no reading of that.
@@ -100,14 +113,20 @@ mod tests {
     fn only_text_and_whole_numbers_are_fields() {
         let body = json!({
             "type": "products", "clientId": 7, "productId": null, "x": 1.5, "y": ["1"], "z": true,
-            "mirror": false,
+            "mirror": false, "cut": "a\u{fffd}",
         });
         let names: Vec<String> =
             fields(&body).into_iter().map(|(k, v)| format!("{k}={v}")).collect();
         assert_eq!(names, ["clientId=7", "type=products"]);
-        assert_eq!((flags(&body), mirror(&body, |_| false)), (vec!["z"], Ok(Some(false))));
+        let none = |_: &str| false;
+        assert_eq!((flags(&body, none), mirror(&body, none)), (vec!["z"], Ok(Some(false))));
+        let body = json!({
+            "a": 1, "b": "true", "c": 0, "d": "False", "e": null, "f": [true], "g": "", "h": {},
+        });
+        assert_eq!(flags(&body, |_| true), ["a", "b", "f", "h"]);
+        assert_eq!(flags(&body, none), [""; 0]);
         for nothing in [json!([1]), json!("x"), json!(null), json!({ "mirror": true })] {
-            assert_eq!((fields(&nothing).len(), flags(&nothing).len()), (0, 0), "{nothing}");
+            assert_eq!((fields(&nothing).len(), flags(&nothing, none).len()), (0, 0), "{nothing}");
         }
     }
 }

@@ -4,6 +4,7 @@
 pub mod body;
 pub mod depth;
 pub mod fields;
+pub mod lenient;
 pub mod revalidation;
 pub mod schedule;
 pub mod webhook;

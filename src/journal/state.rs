@@ -8,9 +8,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::domain::{Demand, Event, Selectors, Source, TypeName};
+use crate::domain::{Demand, Event, Pairs, Selectors, Source, TypeName};
 
 use super::ring::Class;
 
@@ -30,6 +30,7 @@ pub(super) struct State {
     /// One more for every event.
     pub version: u64,
     /// The same by type.
+    #[serde(deserialize_with = "highest")]
     pub types: BTreeMap<TypeName, u64>,
     /// The same of types that nothing named yet: events that cleared everything.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -190,6 +191,17 @@ impl Cursor {
     }
 }
 
+/// Reads versions by type. Names that an older binary kept apart may be one type by now, whose version
+/// must not go back for anybody.
+fn highest<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<TypeName, u64>, D::Error> {
+    let mut types = BTreeMap::new();
+    for (name, version) in Pairs::<TypeName, u64>::deserialize(from)?.0 {
+        let known = types.entry(name).or_insert(version);
+        *known = version.max(*known);
+    }
+    Ok(types)
+}
+
 impl Held {
     fn new(event: &Event, members_max: usize) -> Self {
         let mut held = Self {
@@ -237,5 +249,23 @@ impl Held {
             cascade.join(&event.cascade);
             cascade.widen_to(members_max);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_that_fold_by_now_keep_the_higher_version_and_all_their_ids() {
+        let json = r#"{"head":9,"folded_through":0,"version":9,"last_clear_ms":null,
+            "types":{"blog-post":5,"blog_posts":3,"pages":1},"destinations":{},"quenched":{}}"#;
+        let state: State = serde_json::from_str(json).expect("a checkpoint of an older binary");
+        let name = |text: &str| TypeName::parse(text).expect("a type");
+        assert_eq!(state.types.get(&name("blog_post")), Some(&5));
+        assert_eq!(state.types.len(), 2);
+        let both = r#"{"ids":{"blog-post":["1"],"blog_posts":["2"]}}"#;
+        let both: Selectors = serde_json::from_str(both).expect("selectors of an older binary");
+        assert_eq!(both.to_string(), "blog-post/1,blog-post/2");
     }
 }

@@ -1,10 +1,12 @@
 //! Other names of types. What is configured wins over the rule of singular and plural, and the
-//! graph's spelling is the one shown and sent.
+//! graph's spelling is the one shown and sent. A name that only resembles a type or an alias
+//! (`BlogPost` and `blog_posts`) is never folded; webhooks clear what it resembles as well.
 
 use std::collections::BTreeMap;
 
 use super::{BadRule, Config};
 use crate::domain::TypeName;
+use crate::domain::type_name::loose_stem;
 
 /// Longest chain of aliases followed; more is a mistake, a circle is one too.
 const CHAIN_MAX: usize = 8;
@@ -16,6 +18,11 @@ pub struct Aliases {
     explicit: BTreeMap<String, TypeName>,
     /// The graph's spelling of each stem.
     spelling: BTreeMap<TypeName, TypeName>,
+    /// The same as `explicit` for other spellings of those names (plural, dashes), where all agree
+    /// and the graph has no such type.
+    folded: BTreeMap<TypeName, TypeName>,
+    /// By the words of a name, whatever its case and separators: what types and aliases mean.
+    loose: BTreeMap<String, TypeName>,
 }
 
 impl Aliases {
@@ -37,12 +44,40 @@ impl Aliases {
             let name = parse(&format!("dependencies.{name}"), name)?;
             aliases.spelling.insert(name.clone(), name);
         }
+        aliases.fold();
         Ok(aliases)
+    }
+
+    /// Extends the aliases to other spellings of their names.
+    fn fold(&mut self) {
+        let mut folded: BTreeMap<TypeName, Option<TypeName>> = BTreeMap::new();
+        for (from, to) in &self.explicit {
+            let Ok(name) = TypeName::parse(from) else { continue };
+            // A name that is kept apart is none for its plural.
+            let to = (!to.is_exact()).then(|| to.clone());
+            let known = folded.entry(name).or_insert_with(|| to.clone());
+            if *known != to {
+                *known = None;
+            }
+        }
+        let agreed = folded.into_iter().filter_map(|(name, to)| Some((name, to?)));
+        self.folded = agreed.filter(|(name, _)| !self.spelling.contains_key(name)).collect();
+        let types = self.spelling.values().map(|name| (name.as_str(), self.canonical(name)));
+        let names = self.explicit.iter().map(|(from, to)| (from.as_str(), self.canonical(to)));
+        let loose = names.chain(types).map(|(name, meant)| (loose_stem(name), meant));
+        self.loose = loose.filter(|(words, _)| !words.is_empty()).collect();
+    }
+
+    /// The type whose name has the words of this one, or of its last part: `App\Models\BlogPost`
+    /// and `api::blog-post.blog-post` are `blog_posts`.
+    pub(super) fn resembling(&self, text: &str) -> Option<&TypeName> {
+        let last = text.rsplit(['.', ':', '/', '\\']).next().unwrap_or(text);
+        [text, last].into_iter().find_map(|text| self.loose.get(&loose_stem(text)))
     }
 
     /// Whether every name means the same type in both; how the graph spells it does not matter.
     pub(super) fn means_as(&self, other: &Self) -> bool {
-        self.explicit == other.explicit
+        self.explicit == other.explicit && self.folded == other.folded
     }
 
     /// Each configured name with the spelling that others are told.
@@ -54,7 +89,8 @@ impl Aliases {
 
     /// The one spelling of a name.
     pub fn canonical(&self, name: &TypeName) -> TypeName {
-        let target = self.explicit.get(name.as_str()).unwrap_or(name);
+        let target = self.explicit.get(name.as_str()).or_else(|| self.folded.get(name));
+        let target = target.unwrap_or(name);
         self.spelling.get(target).unwrap_or(target).clone()
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Aliases, BadRule, Rules, aliases};
-use crate::domain::{Action, Selectors, Submission, TypeName};
+use crate::domain::{Action, Selector, Selectors, Submission, TypeName};
 
 /// Which fields of a type matter.
 #[derive(Debug, Clone, Default)]
@@ -57,7 +57,15 @@ impl Rules {
         let mut kept = Selectors::default();
         for part in &submission.parts {
             let mut selectors = part.selectors.clone();
-            left_out.extend(self.leave_out_of(&mut selectors, part.action, &part.changed));
+            let mut asked = selectors.clone();
+            part.parents.keys().for_each(|it| asked.insert(Selector::Type(it.clone())));
+            let left = self.leave_out_of(&mut asked, part.action, &part.changed);
+            selectors.retain_types(|name| !left.contains(name));
+            let parents = part.parents.iter().filter(|(name, _)| !left.contains(*name));
+            parents.flat_map(|(_, tags)| tags).for_each(|tag| {
+                selectors.insert(Selector::Tag(tag.clone()));
+            });
+            left_out.extend(left);
             kept.join(&selectors);
         }
         if left_out.is_empty() {
@@ -159,6 +167,33 @@ mod tests {
             (&["posts", "products", "pages"], &["admin_notes"], "pages"),
         ] {
             assert_eq!(left(types, Action::Update, changed), expected, "{types:?} {changed:?}");
+        }
+    }
+
+    /// The lists of a parent show no more of an entity than it has.
+    #[test]
+    fn parents_are_left_out_with_their_type() {
+        let tag = |text: &str| crate::domain::Label::parse(text).expect("a tag");
+        for (changed, expected) in [
+            (&["stock"][..], ""),
+            (&["name"], "products,tag:products:client:7"),
+            (&[], "products,tag:products:client:7"),
+        ] {
+            let part = crate::domain::submission::Part {
+                selectors: Selectors::one(Selector::Type(name("products"))),
+                action: Action::Update,
+                changed: changed.iter().map(|field| (*field).to_owned()).collect(),
+                parents: BTreeMap::from([(
+                    name("products"),
+                    BTreeSet::from([tag("products:client:7")]),
+                )]),
+            };
+            let mut whole = part.selectors.clone();
+            part.parent_tags().for_each(|tag| whole.insert(tag));
+            let mut submission = submission(whole, Action::Update, changed);
+            submission.parts = vec![part];
+            rules().leave_out(&mut submission);
+            assert_eq!(submission.selectors.to_string(), expected, "{changed:?}");
         }
     }
 

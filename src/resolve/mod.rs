@@ -9,7 +9,7 @@ mod fields;
 mod graph;
 mod recipe;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use aliases::Aliases;
 pub use fields::left_out_text;
@@ -94,6 +94,19 @@ impl Rules {
         self.aliases.canonical(name)
     }
 
+    /// The type of the graph, or the one behind an alias, that this name of another system can only
+    /// mean, where it is not simply a name of it: `BlogPost` for `blog_posts`.
+    pub fn resembling(&self, text: &str) -> Option<TypeName> {
+        let meant = self.aliases.resembling(text)?;
+        let is_same = TypeName::parse(text).is_ok_and(|name| self.knows(&name));
+        (!is_same).then(|| meant.clone())
+    }
+
+    /// Whether the graph names this type, under any of its names.
+    pub fn knows(&self, name: &TypeName) -> bool {
+        self.graph.knows(&self.canonical(name))
+    }
+
     /// The names that stand for a type by configuration, each with the spelling that is told.
     pub fn aliases(&self) -> BTreeMap<String, String> {
         self.aliases.told()
@@ -132,11 +145,25 @@ impl Rules {
 
     /// Takes the types that the graph does not know out of a submission, and of its parts.
     pub fn take_out_unknown(&self, submission: &mut Submission) {
-        let is_known = |name: &TypeName| self.graph.knows(&self.canonical(name));
+        let is_known = |name: &TypeName| self.knows(name);
         submission.selectors.retain_types(is_known);
+        let mut stray = BTreeSet::new();
         for part in &mut submission.parts {
             part.selectors.retain_types(is_known);
+            part.parents.retain(|name, tags| {
+                let is_kept = is_known(name);
+                if !is_kept {
+                    stray.append(tags);
+                }
+                is_kept
+            });
         }
+        for part in &submission.parts {
+            part.parents.values().flatten().chain(part.selectors.tags()).for_each(|tag| {
+                stray.remove(tag);
+            });
+        }
+        submission.selectors.retain_tags(|tag| !stray.contains(tag));
     }
 
     /// Whether these rules and those give every name the same meaning. Where they do not, what is

@@ -92,6 +92,49 @@ fn names_fold_to_the_graphs_spelling() {
 }
 
 #[test]
+fn dashes_and_plurals_of_an_alias_mean_what_it_means() {
+    let graph: &[(&str, &[&str])] = &[("blog_posts", &[]), ("products", &[])];
+    let names = [
+        ("job_readiness_products", "products"),
+        ("article", "blog_posts"),
+        ("BlogEntry", "blog_posts"),
+        ("kept-apart", "kept-apart"),
+        ("x_y", "products"),
+        ("x-y", "blog_posts"),
+    ];
+    let rules = rules(&config(graph, &names));
+    for (text, expected) in [
+        ("blog-post", "blog_posts"),
+        ("blog_post", "blog_posts"),
+        ("job-readiness-product", "products"),
+        ("articles", "blog_posts"),
+        ("x_y", "products"),
+        ("x-y", "blog_posts"),
+        ("x_ys", "x_ys"),
+        ("BlogPost", "BlogPost"),
+    ] {
+        assert_eq!(rules.canonical(&name(text)).as_str(), expected, "{text}");
+    }
+    assert_ne!(rules.canonical(&name("kept-apart")), rules.canonical(&name("kept_apart")));
+    for (text, expected) in [
+        ("BlogPost", Some("blog_posts")),
+        ("blog post", Some("blog_posts")),
+        ("api::blog-post.blog-post", Some("blog_posts")),
+        ("App\\Models\\BlogPost", Some("blog_posts")),
+        ("public.blog_posts", Some("blog_posts")),
+        ("blogEntries", Some("blog_posts")),
+        ("blog-post", None),
+        ("article", None),
+        ("posts", None),
+        ("", None),
+        ("::", None),
+    ] {
+        let found = rules.resembling(text);
+        assert_eq!(found.as_ref().map(TypeName::as_str), expected, "{text}");
+    }
+}
+
+#[test]
 fn an_unknown_type_clears_itself_and_names_the_nearest() {
     let rules = rules(&polymech());
     let plan = rules.resolve(of(Selectors::one(Selector::Type(name("psots")))));

@@ -49,6 +49,19 @@ impl Call {
         }
     }
 
+    /// A body in which nothing may stand: what it asked for would not be done. `{}` and `null` ask
+    /// for nothing.
+    ///
+    /// # Errors
+    /// As [`Call::read`], and 400 where there is something.
+    pub async fn read_nothing(&mut self, config: &Config) -> Result<(), Problem> {
+        let body = self.read(config).await?;
+        match body.trim_ascii() {
+            b"" | b"{}" | b"null" => Ok(()),
+            _ => Err(Problem::bad_request("unexpected_body", "a body has no meaning here")),
+        }
+    }
+
     /// The whole body as JSON text, checked for its depth but not parsed. An absent body reads as
     /// the empty object.
     ///

@@ -71,21 +71,26 @@ impl Call {
         if self.who.as_ref().is_some_and(|who| who.role == Role::Service) {
             return Ok(());
         }
-        let mut seen = HashSet::new();
-        for (name, _) in self.pairs() {
-            if often.contains(&name.as_str()) {
-                continue;
-            }
-            if !once.contains(&name.as_str()) {
-                let problem = unknown(&name, &[once, often].concat());
-                return Err(Problem::bad_request("unknown_parameter", problem));
-            }
-            if !seen.insert(name.clone()) {
-                let problem = format!("{name:?} was given twice");
-                return Err(Problem::bad_request("repeated_parameter", problem));
-            }
+        match self.stray(once, often) {
+            None => Ok(()),
+            Some((code, problem)) => Err(Problem::bad_request(code, problem)),
         }
-        Ok(())
+    }
+
+    /// The first query parameter that is not known, or was given twice: a code and what is wrong.
+    pub fn stray(&self, once: &[&str], often: &[&str]) -> Option<(&'static str, String)> {
+        let mut seen = HashSet::new();
+        self.pairs().find_map(|(name, _)| {
+            if often.contains(&name.as_str()) {
+                None
+            } else if !once.contains(&name.as_str()) {
+                Some(("unknown_parameter", unknown(&name, &[once, often].concat())))
+            } else if seen.insert(name.clone()) {
+                None
+            } else {
+                Some(("repeated_parameter", format!("{name:?} was given twice")))
+            }
+        })
     }
 
     /// Whether a gateway's mark is on it, whether or not it can be read.
@@ -111,6 +116,7 @@ fn unknown(name: &str, known: &[&str]) -> String {
         Some(nearest) if distance(&nearest) <= NEAREST_DISTANCE_MAX => {
             format!("unknown {name:?}; did you mean {nearest:?}?")
         }
+        _ if known.is_empty() => format!("unknown {name:?}: the query means nothing here"),
         _ => format!("unknown {name:?}; known are {}", known.join(", ")),
     }
 }

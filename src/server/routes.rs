@@ -92,7 +92,7 @@ fn routes() -> Vec<Route> {
         GET    "/api/admin/cache/stats"            Read       api::compat::admin::stats;
         POST   "/api/admin/cache/clear"            Read       api::compat::admin::clear;
         GET    "/api/revalidate"                   Nothing    api::compat::paths::get;
-        HEAD   "/api/revalidate"                   Nothing    api::compat::paths::get;
+        HEAD   "/api/revalidate"                   Nothing    api::compat::paths::head;
         POST   "/api/revalidate"                   Nothing    api::compat::paths::post;
         POST   "/api/revalidate/{name}"            Nothing    api::compat::named::post;
         POST   "/api/auth/login"                   Nothing    api::login::post;
@@ -120,6 +120,18 @@ fn routes() -> Vec<Route> {
         HEAD   "/metrics"                          Nothing    api::metrics::get;
     }
 }
+
+/// Routes that do something and look at their query themselves. Of all others it is refused: what it
+/// asks for would not be done.
+const JUDGE_THEIR_QUERY: [&str; 7] = [
+    "/api/cache/invalidate",
+    "/api/cache/clear",
+    "/api/hooks/{name}",
+    "/api/admin/cache/clear",
+    "/api/revalidate",
+    "/api/revalidate/{name}",
+    "/api/auth/login",
+];
 
 /// What stands for a route where there is none.
 const ASTRAY: (&str, &str) = ("any", "none");
@@ -248,7 +260,7 @@ impl Table {
         if matches!(parts.method, Method::GET | Method::HEAD) && has_body(&parts.headers) {
             return Err(Problem::bad_request("unexpected_body", "a body has no meaning here"));
         }
-        Ok(Call {
+        let call = Call {
             query: parts.uri.query().map(ToOwned::to_owned),
             param,
             headers: parts.headers,
@@ -257,7 +269,12 @@ impl Table {
             who,
             line,
             upgrade,
-        })
+        };
+        let has_effect = matches!(parts.method, Method::POST | Method::PATCH);
+        if has_effect && !JUDGE_THEIR_QUERY.contains(&route.path) {
+            call.takes_only(&[])?;
+        }
+        Ok(call)
     }
 }
 

@@ -10,8 +10,10 @@ pub mod live;
 pub mod proof;
 pub mod random;
 pub mod secret;
+pub mod seldom;
 pub mod small_file;
 
 pub use finish::Finish;
 pub use live::Live;
 pub use secret::Secret;
+pub use seldom::Seldom;

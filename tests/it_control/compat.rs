@@ -65,6 +65,66 @@ async fn no_paths_are_no_error_and_tags_are_taken_too() {
     assert_eq!(node.get_entry("k").await, None);
 }
 
+/// Next.js taught the query; what stands there is done or refused, never passed over.
+#[tokio::test]
+async fn a_query_names_what_a_body_names() {
+    let node = spec().start().await;
+    let secret_only = body(SECRET, "");
+    let by_query = format!("secret={SECRET}&path=/docs");
+    for (path, arguments) in [
+        ("/api/revalidate?path=/docs".to_owned(), vec!["-d", secret_only.as_str()]),
+        ("/api/revalidate?paths=/x,/docs".to_owned(), vec!["-d", &secret_only]),
+        (format!("/api/revalidate?{by_query}"), vec![]),
+        (format!("/api/revalidate?{by_query}&type=page"), vec![]),
+        (format!("/api/revalidate?{by_query}"), vec!["-X", "POST"]),
+        (format!("/api/revalidate?{by_query}"), vec!["-d", "{}"]),
+        (format!("/api/revalidate?tag=docs&secret={SECRET}"), vec![]),
+        (format!("/api/revalidate?secret={SECRET}&path=/&type=layout"), vec![]),
+    ] {
+        assert!(node.put_entry("k", "path=/docs&tags=docs", "old").await);
+        let (status, said) = curl(&node, &path, &arguments).await;
+        assert_eq!(status, 200, "{path}: {said}");
+        assert!(said.contains("Revalidated successfully"), "{path}: {said}");
+        assert_eq!(node.get_entry("k").await, None, "{path}");
+    }
+    let before = node.journal().await.len();
+    let with_other = body(SECRET, r#","path":"/docs","type":"posts""#);
+    let slip = body(SECRET, r#","Path":"/docs""#);
+    for (path, arguments, expected) in [
+        ("/api/revalidate?path=/docs".to_owned(), vec![], 401),
+        ("/api/revalidate?secret=wrong&path=/docs".to_owned(), vec![], 401),
+        (format!("/api/revalidate?secret={SECRET}&secret=x&path=/docs"), vec![], 401),
+        (format!("/api/revalidate?secret={SECRET}"), vec![], 400),
+        (format!("/api/revalidate?secret={SECRET}&slug=docs"), vec![], 400),
+        (format!("/api/revalidate?{by_query}&type=posts"), vec![], 500),
+        (format!("/api/revalidate?secret={SECRET}&path=docs"), vec![], 500),
+        (format!("/api/revalidate?{by_query}"), vec!["--head"], 400),
+        ("/api/revalidate?mirror=false".to_owned(), vec!["-d", &secret_only], 400),
+        ("/api/revalidate".to_owned(), vec!["-d", &with_other], 500),
+        ("/api/revalidate".to_owned(), vec!["-d", &slip], 500),
+    ] {
+        let (status, said) = curl(&node, &path, &arguments).await;
+        assert_eq!(status, expected, "{path}: {said}");
+    }
+    assert_eq!(node.journal().await.len(), before);
+    assert!(!node.log_text().contains(SECRET));
+}
+
+/// A value that nobody needs costs no change; one that is needed is named.
+#[tokio::test]
+async fn a_body_is_read_as_far_as_it_can_be() {
+    let node = spec().start().await;
+    assert!(node.put_entry("k", "path=/a", "old").await);
+    let told = body(SECRET, r#","paths":["/a"],"title":"cut \ud83d","n":1e999"#);
+    let (status, said) = curl(&node, "/api/revalidate", &["-d", &told]).await;
+    assert_eq!((status, node.get_entry("k").await), (200, None), "{said}");
+    let told = body(SECRET, r#","paths":["/a\ud83d"]"#);
+    assert_eq!(curl(&node, "/api/revalidate", &["-d", &told]).await.0, 500);
+    let told = body(SECRET, r#","url":"/a""#);
+    assert_eq!(curl(&node, "/api/revalidate", &["-d", &told]).await.0, 200);
+    node.logged("what asked for nothing", |line| line["status"] == "nothing_asked").await;
+}
+
 /// S1 1.13: an unset or a wrong secret, with the status, the body and the log line of the original.
 #[tokio::test]
 async fn a_wrong_secret_is_a_401_in_the_words_that_callers_know() {
@@ -178,6 +238,9 @@ async fn a_name_is_revalidated_by_secret_or_role() {
         assert_golden("revalidate_name_403.json", &said);
     }
     let arguments = ["-X", "POST", "-H", &bearer(TOKEN)];
+    assert_eq!(curl(&node, "/api/revalidate/courses?id=7", &arguments).await.0, 400);
+    let with_body = [&arguments[..], &["-d", r#"{"mirror":"no"}"#]].concat();
+    assert_eq!(curl(&node, "/api/revalidate/courses", &with_body).await.0, 400);
     let (status, said) = curl(&node, "/api/revalidate/unheard-of", &arguments).await;
     assert_eq!(status, 404);
     assert_golden("revalidate_name_404.json", &said);

@@ -64,6 +64,8 @@ async fn a_group_is_cleared_with_or_without_its_id() {
         (r#"{"type":"module_content"}"#, 2, "p1 p2 p3 s1 s2 c7"),
         (r#"{"type":"client_configs","clientId":"7"}"#, 1, "p1 p2 p3 s1 s2 m1 m2"),
         (r#"{"type":"client_configs","clientId":"8"}"#, 0, "p1 p2 p3 s1 s2 m1 m2 c7"),
+        (r#"{"type":"client_configs","moduleContent":true}"#, 3, "p1 p2 p3 s1 s2"),
+        (r#"{"clientConfigs":"true","moduleContent":1,"products":"false"}"#, 3, "p1 p2 p3 s1 s2"),
         (r#"{"type":"all_phase2"}"#, 8, ""),
     ] {
         fill(&node).await;
@@ -72,6 +74,44 @@ async fn a_group_is_cleared_with_or_without_its_id() {
         assert_eq!((status, &said["invalidated_entries"]), (200, &json!(count)), "{json} {said}");
         assert_eq!(left(&node).await, expected, "{json}");
     }
+}
+
+/// S2 2.8: a row that came, went or moved clears what shows it: itself, the lists of its type, and what
+/// belongs to its old and its new parent.
+#[tokio::test]
+async fn a_row_clears_what_shows_its_parents() {
+    let hooks = "[{ name = 'db', preset = 'supabase', secret = 's', \
+                 mapping.types = { modules = 'module_content' } }]";
+    let node = spec().set("ingest.hooks", hooks).start().await;
+    let row = async |json: Value| {
+        fill(&node).await;
+        for client in [7, 8] {
+            let list = format!("type=products&tags=products:client:{client}");
+            assert!(node.put_entry(&format!("list{client}"), &list, "v").await);
+            let page = format!("tags=products:client:{client}");
+            assert!(node.put_entry(&format!("page{client}"), &page, "v").await);
+        }
+        let header = "Authorization: Bearer s";
+        let arguments = ["-H", header, "-d", &json.to_string()];
+        let (status, said) = curl(&node, "/api/hooks/db", &arguments).await;
+        assert_eq!(status, 202, "{said}");
+        let mut left = vec![left(&node).await];
+        for key in ["list7", "page7", "page8"] {
+            if node.get_entry(key).await.is_some() {
+                left.push(key.to_owned());
+            }
+        }
+        left.join(" ")
+    };
+    let new = json!({ "type": "INSERT", "table": "products",
+        "record": { "id": 9, "client_id": 7 }, "old_record": null });
+    assert_eq!(row(new).await, "p3 s1 s2 m1 m2 c7 page8");
+    let moved = json!({ "type": "UPDATE", "table": "job_readiness_products",
+        "record": { "id": 9, "client_id": 8 }, "old_record": { "id": 9, "client_id": 7 } });
+    assert_eq!(row(moved).await, "s1 s2 m1 m2 c7");
+    let gone = json!({ "type": "DELETE", "table": "job_readiness_expert_sessions",
+        "record": null, "old_record": { "id": 5, "product_id": 1 } });
+    assert_eq!(row(gone).await, "p1 p2 p3 s2 m1 m2 c7 list7 page7 page8");
 }
 
 /// S2 2.6: another type is a 400, and a body that is no JSON a 500, in the words of the original.
@@ -86,6 +126,7 @@ async fn an_unknown_group_is_refused_in_the_words_that_callers_know() {
         "[]",
         r#"{"products":false}"#,
         r#"{"products":true,"unheardOf":true}"#,
+        r#"{"type":"products","dry_run":true}"#,
         r#"{"mirror":true}"#,
     ] {
         let (status, said) = clear(&node, json).await;

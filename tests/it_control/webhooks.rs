@@ -265,6 +265,88 @@ async fn what_cannot_be_taken_is_named() {
     assert_eq!(node.journal().await[0]["selectors"], json!(["posts"]));
 }
 
+/// Whatever stands beside it, an entity that a genuine delivery names is cleared; where its id
+/// cannot be read, its type is.
+#[tokio::test]
+async fn a_value_that_cannot_be_read_costs_no_change() {
+    let node = spec().set("limits.json_depth_max", 8).start().await;
+    let secret = [("authorization", "Bearer db-secret")];
+    let digits = "7".repeat(400);
+    let deep = "[".repeat(50) + &"]".repeat(50);
+    let row = |record: &str| format!(r#"{{"type":"UPDATE","table":"posts","record":{record}}}"#);
+    let narrow = [
+        row(r#"{"id":1,"title":"cut \ud83d"}"#).into_bytes(),
+        row(&format!(r#"{{"id":1,"n":{digits}}}"#)).into_bytes(),
+        row(r#"{"id":1,"n":1e999,"m":NaN}"#).into_bytes(),
+        row(&format!(r#"{{"id":1,"tree":{deep}}}"#)).into_bytes(),
+        row(r#"{"id":1,"id":1}"#).into_bytes(),
+        row(r#"{"id":1.0,}"#).into_bytes(),
+        [b"\xef\xbb\xbf", row(r#"{"id":1}"#).as_bytes()].concat(),
+        [&b"{\"t\":\"caf\xe9\","[..], &row(r#"{"id":1}"#).as_bytes()[1..]].concat(),
+    ];
+    for body in narrow {
+        for id in [1, 2] {
+            assert!(node.put_entry(&format!("k{id}"), &format!("type=posts&id={id}"), "x").await);
+        }
+        let shown = String::from_utf8_lossy(&body).into_owned();
+        let (status, answer) = send(&node, "database", &secret, body).await;
+        assert_eq!(status, 202, "{shown}: {answer}");
+        assert_eq!(node.get_entry("k1").await, None, "{shown}: {answer}");
+        assert!(node.get_entry("k2").await.is_some(), "{shown}: {answer}");
+    }
+    let wide = [
+        row(r#"{"id":"1\ud83d"}"#),
+        row(r#"{"id":[2,null]}"#),
+        row(r#"{"id":{"$oid":"1"}}"#),
+        row(&format!(r#"{{"id":"{}"}}"#, "x".repeat(1025))),
+        row(&format!(r#"{{"id":{deep}}}"#)),
+        row(r#"{"id":2}"#) + "garbage",
+        row(r#"{"id":2}"#).trim_end_matches('}').to_owned(),
+    ];
+    for body in wide {
+        assert!(node.put_entry("k1", "type=posts&id=1", "x").await);
+        let (status, answer) = send(&node, "database", &secret, body.clone()).await;
+        assert_eq!((status, node.get_entry("k1").await), (202, None), "{body}: {answer}");
+    }
+    let big = "123456789012345678901234567890";
+    assert!(node.put_entry("big", &format!("type=posts&id={big}"), "x").await);
+    assert!(node.put_entry("k1", "type=posts&id=1", "x").await);
+    let (_, answer) = send(&node, "database", &secret, row(&format!(r#"{{"id":{big}}}"#))).await;
+    assert_eq!(node.get_entry("big").await, None, "{answer}");
+    assert!(node.get_entry("k1").await.is_some(), "{answer}");
+}
+
+/// Other systems write names of types in their own way, and nobody reads what they are answered.
+#[tokio::test]
+async fn a_type_is_known_however_it_is_written_and_an_unknown_one_is_warned_of() {
+    let node = spec().set("dependencies.blog_posts", "authors").start().await;
+    let secret = [("authorization", "Bearer db-secret")];
+    let send_of = async |table: &str| {
+        let body = json!({ "type": "UPDATE", "table": table, "record": { "id": 7 } });
+        send(&node, "database", &secret, body.to_string()).await
+    };
+    for table in
+        ["blog-post", "blog_posts", "BlogPost", "blogPosts", "blog post", "public.blog_post"]
+    {
+        assert!(node.put_entry("k7", "type=blog_posts&id=7", "x").await);
+        assert!(node.put_entry("k8", "type=blog_posts&id=8", "x").await);
+        let (status, answer) = send_of(table).await;
+        assert_eq!((status, node.get_entry("k7").await), (202, None), "{table}: {answer}");
+        assert!(node.get_entry("k8").await.is_some(), "{table}: {answer}");
+    }
+    let is_unknown = |line: &Value| line["status"] == "unknown_type";
+    assert!(!node.log_text().contains("unknown_type"));
+    for _ in 0..3 {
+        send_of("blgo").await;
+    }
+    let line = node.logged("the unknown type", is_unknown).await;
+    assert!(line["reason"].as_str().is_some_and(|text| text.contains("blgo")), "{line}");
+    let (_, answer) = send_of("b l g o").await;
+    assert_eq!(answer["ignored"], true, "{answer}");
+    node.logged("what cleared nothing", |line| line["status"] == "cleared_nothing").await;
+    assert_eq!(node.log_text().matches("unknown_type").count(), 1, "once in a while");
+}
+
 /// A type that a strict graph does not know is nothing that a sender could mend by trying again.
 #[tokio::test]
 async fn a_strict_graph_ignores_what_it_does_not_know() {

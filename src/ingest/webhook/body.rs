@@ -6,7 +6,7 @@ use hyper::header::CONTENT_TYPE;
 use serde_json::{Map, Value};
 
 use super::template::Path;
-use crate::ingest::depth;
+use crate::ingest::lenient::{self, Damage};
 
 /// How events lie in a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,45 @@ pub enum BadDelivery {
     Event(&'static str),
 }
 
+/// The events of a body, and how well it could be read.
+#[derive(Debug, Default)]
+pub struct Events {
+    /// The events.
+    pub list: Vec<Value>,
+    /// What was wrong with the JSON that they come from.
+    pub damage: Option<Damage>,
+    /// Whether there may be more events, or more of one, than was read.
+    pub is_broken: bool,
+}
+
+impl Events {
+    fn read(body: &[u8], depth_max: usize) -> Result<Self, BadDelivery> {
+        let lenient::Reading { values, damage, is_broken } = lenient::read(body, depth_max);
+        if values.is_empty() {
+            return Err(BadDelivery::Json("there is nothing in it".into()));
+        }
+        Ok(Self { list: values, damage, is_broken })
+    }
+
+    /// Every value, or the events in it.
+    fn flat(self, events: impl Fn(Value) -> Vec<Value>) -> Self {
+        Self { list: self.list.into_iter().flat_map(events).collect(), ..self }
+    }
+
+    /// Why nothing could be understood, where the body is to blame.
+    pub fn problem(&self, body: &[u8], depth_max: usize) -> Option<BadDelivery> {
+        match self.damage? {
+            Damage::Inexact => None,
+            Damage::Deep => Some(BadDelivery::TooDeep(depth_max)),
+            damage => {
+                let strict = serde_json::from_slice::<Value>(body).err();
+                let strict = strict.map(|error| error.to_string());
+                Some(BadDelivery::Json(strict.unwrap_or_else(|| damage.to_string())))
+            }
+        }
+    }
+}
+
 impl Form {
     /// The events of a body.
     ///
@@ -41,53 +80,52 @@ impl Form {
         headers: &HeaderMap,
         body: &[u8],
         depth_max: usize,
-    ) -> Result<Vec<Value>, BadDelivery> {
+    ) -> Result<Events, BadDelivery> {
         match self {
             Self::CloudEvents => cloud_events(headers, body, depth_max),
-            Self::Json(path) => match (read(body, depth_max)?, path) {
-                (Value::Array(events), _) => Ok(events),
-                (whole, None) => Ok(vec![whole]),
-                (whole, Some(path)) => {
-                    let found = path.values(&whole, usize::MAX).into_iter().cloned();
-                    let members = |found| match found {
-                        Value::Array(events) => events,
-                        one => vec![one],
-                    };
-                    Ok(found.flat_map(members).collect())
-                }
-            },
+            Self::Json(path) => {
+                let inner = |whole: Value| match (whole, path) {
+                    (Value::Array(events), _) => events,
+                    (whole, None) => vec![whole],
+                    (whole, Some(path)) => {
+                        let found = path.values(&whole, usize::MAX).into_iter().cloned();
+                        found.flat_map(members).collect()
+                    }
+                };
+                Ok(Events::read(body, depth_max)?.flat(inner))
+            }
         }
     }
 }
 
-fn read(body: &[u8], depth_max: usize) -> Result<Value, BadDelivery> {
-    if depth::exceeds(body, depth_max) {
-        return Err(BadDelivery::TooDeep(depth_max));
+fn members(found: Value) -> Vec<Value> {
+    match found {
+        Value::Array(events) => events,
+        one => vec![one],
     }
-    serde_json::from_slice(body).map_err(|error| BadDelivery::Json(error.to_string()))
 }
 
 /// CloudEvents HTTP Protocol Binding 1.0.2, section 3.
-fn cloud_events(
-    headers: &HeaderMap,
-    body: &[u8],
-    depth_max: usize,
-) -> Result<Vec<Value>, BadDelivery> {
+fn cloud_events(headers: &HeaderMap, body: &[u8], depth_max: usize) -> Result<Events, BadDelivery> {
     let media = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let events = match media.as_str() {
-        "application/cloudevents+json" => vec![read(body, depth_max)?],
-        "application/cloudevents-batch+json" => match read(body, depth_max)? {
-            Value::Array(events) => events,
-            _ => return Err(BadDelivery::Event("a batch of CloudEvents is a list")),
-        },
-        _ => vec![binary(headers, &media, body, depth_max)?],
+        "application/cloudevents+json" => Events::read(body, depth_max)?,
+        "application/cloudevents-batch+json" => {
+            let read = Events::read(body, depth_max)?;
+            if !read.list.iter().all(Value::is_array) {
+                return Err(BadDelivery::Event("a batch of CloudEvents is a list"));
+            }
+            read.flat(members)
+        }
+        _ => binary(headers, &media, body, depth_max),
     };
     let is_known = |event: &Value| {
         let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
         text("specversion").starts_with("1.") && !text("type").is_empty()
     };
-    if events.iter().all(is_known) {
+    let is_cut_known = events.damage.is_some() && events.list.iter().any(is_known);
+    if is_cut_known || events.list.iter().all(is_known) {
         Ok(events)
     } else {
         Err(BadDelivery::Event("no CloudEvent: specversion 1.x and a type are needed"))
@@ -95,27 +133,30 @@ fn cloud_events(
 }
 
 /// Attributes in headers, the data in the body; data that is no JSON is not looked at.
-fn binary(
-    headers: &HeaderMap,
-    media: &str,
-    body: &[u8],
-    depth_max: usize,
-) -> Result<Value, BadDelivery> {
-    let attributes = headers.iter().filter_map(|(name, value)| {
-        let name = name.as_str().strip_prefix("ce-")?;
-        Some((name.to_owned(), Value::String(unescaped(value.as_bytes())?)))
-    });
-    let mut event: Map<String, Value> = attributes.collect();
-    let is_json = media == "application/json" || media.ends_with("+json");
-    if is_json && !body.is_empty() {
-        event.insert("data".into(), read(body, depth_max)?);
+fn binary(headers: &HeaderMap, media: &str, body: &[u8], depth_max: usize) -> Events {
+    let mut event = Map::new();
+    for (name, value) in headers {
+        if let Some(name) = name.as_str().strip_prefix("ce-") {
+            lenient::put(&mut event, name.to_owned(), Value::String(unescaped(value.as_bytes())));
+        }
     }
-    Ok(Value::Object(event))
+    let is_json = media == "application/json" || media.ends_with("+json");
+    let mut events = Events::default();
+    if is_json && !body.is_empty() {
+        let lenient::Reading { values, damage, is_broken } = lenient::read(body, depth_max);
+        (events.damage, events.is_broken) = (damage, is_broken || values.len() > 1);
+        if let Some(data) = values.into_iter().next() {
+            lenient::put(&mut event, "data".into(), data);
+        }
+    }
+    events.list.push(Value::Object(event));
+    events
 }
 
 /// A header's value as the text that it stands for (section 3.1.3.2): percent-decoded, once, and
-/// without the quotes of older senders. What is no escape stays as it is.
-fn unescaped(value: &[u8]) -> Option<String> {
+/// without the quotes of older senders. What is no escape stays as it is, and what is no UTF-8 is
+/// marked as unreadable.
+fn unescaped(value: &[u8]) -> String {
     let quoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
-    percent_encoding::percent_decode(quoted.unwrap_or(value)).decode_utf8().ok().map(Into::into)
+    percent_encoding::percent_decode(quoted.unwrap_or(value)).decode_utf8_lossy().into_owned()
 }

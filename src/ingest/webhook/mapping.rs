@@ -2,15 +2,19 @@
 //!
 //! Where something expected is not there, the mapping goes up (an id to its type, a type to `all`)
 //! or leaves the event alone, as configured; both are told in words. More than is taken at once
-//! goes up too. Only text that no entry can have (too long, control characters) is passed over.
+//! goes up too, and so does what is there and cannot be read, whatever is configured. Only tags,
+//! paths and keys that no entry can have (too long, control characters) are passed over.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::parents;
 use super::template::{Found, Path, Place, Template};
 use crate::domain::submission::Part;
+use crate::domain::type_name::loose_stem;
 use crate::domain::{Action, Label, Selector, Selectors, TypeName};
+use crate::ingest::lenient::{UNREADABLE, is_doubtful};
 
 /// Notes kept of one delivery.
 const NOTES_MAX: usize = 8;
@@ -25,6 +29,8 @@ pub struct Mapping {
     pub type_name: Option<Template>,
     /// Their names and ours; an empty one of ours leaves the event alone.
     pub types: BTreeMap<String, String>,
+    /// The same by the words of their names, where those are of one name alone.
+    pub words: BTreeMap<String, String>,
     /// Whether a type that is not in `types` is left alone.
     pub is_unlisted_ignored: bool,
     /// Whether an event without a type clears everything.
@@ -39,6 +45,8 @@ pub struct Mapping {
     pub paths: Vec<Template>,
     /// Keys.
     pub keys: Vec<Template>,
+    /// Objects whose fields name parents.
+    pub parents: Vec<Path>,
     /// What happened.
     pub action: Option<Template>,
     /// Their words and ours.
@@ -73,6 +81,8 @@ pub struct Change {
     pub notes: Vec<String>,
     /// Why events were left alone.
     pub ignored: Option<String>,
+    /// Whether an event was left alone that no setting says to leave alone.
+    pub is_puzzling: bool,
 }
 
 impl Change {
@@ -87,6 +97,12 @@ impl Change {
     pub(super) fn widened(&mut self, note: &str) {
         self.note(note);
         self.parts.iter_mut().for_each(|part| part.changed.clear());
+    }
+
+    /// The same where part of the body could not be read: an id may be cut off, or one of several.
+    pub(super) fn widen_ids(&mut self) {
+        self.selectors.widen_ids();
+        self.parts.iter_mut().for_each(|part| part.selectors.widen_ids());
     }
 
     pub(super) fn note(&mut self, note: impl Into<String>) {
@@ -114,25 +130,44 @@ impl Mapping {
             return;
         }
         self.add_labels(place, &mut selectors, change);
+        let parents = parents::read(&self.parents, place, &types);
+        if parents.is_cut || parents.is_doubtful {
+            change.note("parents that are too many or cannot be read: everything is cleared");
+            selectors = Selectors::all();
+        }
         if selectors.is_empty() && !self.is_untyped_all {
+            change.is_puzzling = true;
             return change.ignore("the mapping finds nothing to clear");
         }
         if selectors.is_empty() {
             change.note("no type was found: everything is cleared");
             selectors = Selectors::all();
         }
+        let by_type = if selectors.is_all() { BTreeMap::new() } else { parents.by_type };
         change.selectors.join(&selectors);
         change.fields = self.fields(place);
         let changed = if selectors.is_all() { vec![] } else { self.changed(place) };
-        change.parts.push(Part { selectors, action, changed });
+        let part = Part { selectors, action, changed, parents: by_type };
+        part.parent_tags().for_each(|tag| change.selectors.insert(tag));
+        change.parts.push(part);
     }
 
     fn verdict(&self, place: &Place<'_>) -> Verdict {
-        let Some(word) = self.action.as_ref().and_then(|action| action.first(place)) else {
-            return Verdict::Is(Action::Update);
-        };
-        let own = || serde_json::from_value(Value::String(word.clone())).unwrap_or_default();
-        self.actions.get(&word).copied().unwrap_or_else(|| Verdict::Is(own()))
+        let words = self.action.as_ref().map(|action| action.texts(place).texts);
+        let verdicts: Vec<Verdict> = words
+            .into_iter()
+            .flatten()
+            .map(|word| match self.actions.get(&word) {
+                Some(verdict) => *verdict,
+                None => {
+                    let own = serde_json::from_value(Value::String(word));
+                    Verdict::Is(own.unwrap_or_default())
+                }
+            })
+            .collect();
+        // Of several words, as where a member is given twice, one that is not ignored counts.
+        let counts = verdicts.iter().find(|verdict| **verdict != Verdict::Ignore);
+        counts.or(verdicts.first()).copied().unwrap_or(Verdict::Is(Action::Update))
     }
 
     /// The types by our names; `None` where the event is to be left alone.
@@ -141,8 +176,8 @@ impl Mapping {
         let mut types = Vec::new();
         let mut is_left_alone = false;
         for theirs in found.into_iter().flat_map(|found| found.texts) {
-            let ours = match self.types.get(&theirs) {
-                Some(ours) => ours.as_str(),
+            let ours = match self.listed(&theirs) {
+                Some(ours) => ours,
                 None if self.is_unlisted_ignored => "",
                 None => theirs.as_str(),
             };
@@ -151,12 +186,40 @@ impl Mapping {
                 change.ignore("the mapping ignores this type");
                 continue;
             }
+            let resembled = place.rules.resembling(ours);
             match TypeName::parse(ours) {
+                Ok(_) if resembled.is_some() && place.rules.is_strict() => {}
                 Ok(name) => types.push(name),
-                Err(problem) => change.note(format!("type: {problem}")),
+                Err(_) if resembled.is_some() => {}
+                Err(problem) => {
+                    change.is_puzzling = true;
+                    change.note(format!("type: {problem}"));
+                }
             }
+            types.extend(resembled);
         }
         (!types.is_empty() || !is_left_alone).then_some(types)
+    }
+
+    /// What `types` makes of a name: as it is spelt, else by its words. A type is ignored only by
+    /// its exact spelling.
+    fn listed(&self, theirs: &str) -> Option<&str> {
+        let ours = self.types.get(theirs).or_else(|| self.words.get(&loose_stem(theirs)));
+        ours.map(String::as_str)
+    }
+
+    /// What [`Mapping::words`] is for these types: nothing is ignored by its words alone, and names
+    /// that share their words are told apart by their spelling only.
+    pub fn words_of(types: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let mut words: BTreeMap<String, Option<&String>> = BTreeMap::new();
+        for (theirs, ours) in types {
+            let known = words.entry(loose_stem(theirs)).or_insert(Some(ours));
+            if *known != Some(ours) {
+                *known = None;
+            }
+        }
+        let clear = words.into_iter().filter_map(|(name, ours)| Some((name, ours?.clone())));
+        clear.filter(|(name, ours)| !name.is_empty() && !ours.is_empty()).collect()
     }
 
     /// Adds types, narrowed to ids where there are any; false where the event is to be left alone.
@@ -167,47 +230,58 @@ impl Mapping {
         selectors: &mut Selectors,
         change: &mut Change,
     ) -> bool {
-        let (ids, has_more) = labels(&self.ids, place, "id", change);
-        let is_missing = ids.is_empty() && !self.ids.is_empty();
-        if is_missing && self.is_unidentified_ignored {
+        let ids = Labels::read(&self.ids, place, "id", change);
+        let is_missing = ids.found.is_empty() && !self.ids.is_empty();
+        if is_missing && !ids.is_unsure && self.is_unidentified_ignored {
             change.ignore("the mapping ignores events without an id");
             return false;
         }
-        if !types.is_empty() && (is_missing || has_more) {
+        if !types.is_empty() && ids.is_unsure {
+            change.note("an id that cannot be read: the whole type is cleared");
+        } else if !types.is_empty() && (is_missing || ids.has_more) {
             change.note("no id, or too many: the whole type is cleared");
         }
         for name in types {
-            if ids.is_empty() || has_more {
+            if ids.found.is_empty() || ids.has_more || ids.is_unsure {
                 selectors.insert(Selector::Type(name.clone()));
             } else {
                 let entity = |id: &Label| Selector::Entity(name.clone(), id.clone());
-                ids.iter().map(entity).for_each(|entity| selectors.insert(entity));
+                ids.found.iter().map(entity).for_each(|entity| selectors.insert(entity));
             }
         }
         true
     }
 
     fn add_labels(&self, place: &Place<'_>, selectors: &mut Selectors, change: &mut Change) {
-        let (tags, has_more_tags) = labels(&self.tags, place, "tag", change);
-        tags.into_iter().for_each(|tag| selectors.insert(Selector::Tag(tag)));
-        let (keys, has_more_keys) = labels(&self.keys, place, "key", change);
-        keys.into_iter().for_each(|key| selectors.insert(Selector::Key(key)));
-        let (paths, has_more_paths) = texts(&self.paths, place);
-        for text in paths {
+        let tags = Labels::read(&self.tags, place, "tag", change);
+        let keys = Labels::read(&self.keys, place, "key", change);
+        tags.found.into_iter().for_each(|tag| selectors.insert(Selector::Tag(tag)));
+        keys.found.into_iter().for_each(|key| selectors.insert(Selector::Key(key)));
+        let paths = texts(&self.paths, place);
+        for text in paths.texts {
+            // What stands before the first character that could not be read is still true.
+            let text = match text.split_once(UNREADABLE) {
+                Some((known, _)) => format!("{known}*"),
+                None => text,
+            };
             match Selector::path(&text) {
                 Ok(path) => selectors.insert(path),
                 Err(problem) => change.note(format!("path: {problem}")),
             }
         }
-        if has_more_tags || has_more_keys || has_more_paths {
+        if tags.has_more || keys.has_more || paths.is_cut {
             change.note("more tags, keys or paths than are taken at once: everything is cleared");
+            *selectors = Selectors::all();
+        } else if tags.is_doubtful || keys.is_doubtful {
+            change.note("a tag or key that cannot be read: everything is cleared");
             *selectors = Selectors::all();
         }
     }
 
     fn fields(&self, place: &Place<'_>) -> BTreeMap<String, String> {
         let fields = self.fields.iter().filter_map(|(name, template)| {
-            let text = template.first(place).filter(|text| Label::parse(text).is_ok())?;
+            let is_fit = |text: &String| Label::parse(text).is_ok() && !is_doubtful(text);
+            let text = template.first(place).filter(is_fit)?;
             Some((name.clone(), text))
         });
         fields.collect()
@@ -216,43 +290,62 @@ impl Mapping {
     /// The fields that changed; none where not all of them can be named, for one that is not named
     /// may be the one that matters.
     fn changed(&self, place: &Place<'_>) -> Vec<String> {
-        let (mut names, has_more) = texts(&self.changed, place);
+        let Found { texts: mut names, is_cut, is_partial } = texts(&self.changed, place);
         if let Some((one, other)) = &self.compare {
             names.extend(differing(one, other, place.event));
         }
         let mut seen = BTreeSet::new();
         names.retain(|name| seen.insert(name.clone()));
         let is_too_long = |name: &String| name.len() > CHANGED_BYTES_MAX;
-        if has_more || names.len() > CHANGED_MAX || names.iter().any(is_too_long) {
+        let is_lost = is_cut || is_partial || names.iter().any(|name| is_doubtful(name));
+        if is_lost || names.len() > CHANGED_MAX || names.iter().any(is_too_long) {
             return vec![];
         }
         names
     }
 }
 
-/// What templates give; the flag says that there was more than is taken.
-fn texts(templates: &[Template], place: &Place<'_>) -> (Vec<String>, bool) {
-    let found: Vec<Found> = templates.iter().map(|template| template.texts(place)).collect();
-    let has_more = found.iter().any(|found| found.is_cut);
-    (found.into_iter().flat_map(|found| found.texts).collect(), has_more)
+/// What several templates give.
+fn texts(templates: &[Template], place: &Place<'_>) -> Found {
+    let mut all = Found::default();
+    for template in templates {
+        let found = template.texts(place);
+        all.texts.extend(found.texts);
+        all.is_cut |= found.is_cut;
+        all.is_partial |= found.is_partial;
+    }
+    all
 }
 
-/// The same as labels. Text that is no label is left out: nothing can be stored under it.
-fn labels(
-    templates: &[Template],
-    place: &Place<'_>,
-    what: &str,
-    change: &mut Change,
-) -> (Vec<Label>, bool) {
-    let (texts, has_more) = texts(templates, place);
-    let mut labels = Vec::new();
-    for text in texts {
-        match Label::parse(&text) {
-            Ok(label) => labels.push(label),
-            Err(problem) => change.note(format!("{what}: {problem}")),
+/// What templates give, as labels.
+struct Labels {
+    found: Vec<Label>,
+    /// There was more than is taken.
+    has_more: bool,
+    /// Something was there that is no label, or may be another one than was sent.
+    is_unsure: bool,
+    /// A label was there of which some could not be read.
+    is_doubtful: bool,
+}
+
+impl Labels {
+    fn read(templates: &[Template], place: &Place<'_>, what: &str, change: &mut Change) -> Self {
+        let Found { texts, is_cut, is_partial } = texts(templates, place);
+        let is_doubtful = texts.iter().any(|text| self::is_doubtful(text));
+        let mut labels =
+            Self { found: vec![], has_more: is_cut, is_unsure: is_partial, is_doubtful };
+        for text in texts {
+            match Label::parse(&text) {
+                Ok(label) => labels.found.push(label),
+                Err(problem) => {
+                    labels.is_unsure = true;
+                    change.note(format!("{what}: {problem}"));
+                }
+            }
         }
+        labels.is_unsure |= is_doubtful;
+        labels
     }
-    (labels, has_more)
 }
 
 /// The fields in which two objects differ; none where one of them is not there.

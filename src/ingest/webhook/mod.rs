@@ -7,6 +7,7 @@
 
 mod body;
 mod mapping;
+mod parents;
 mod scheme;
 mod template;
 #[cfg(test)]
@@ -29,7 +30,8 @@ use crate::domain::{Demand, EventId, Mode, Principal, Role, Selectors, Source, S
 use crate::gate::{self, Answer, Answers};
 use crate::journal::Journal;
 use crate::pipeline::{Done, Pipeline, Rejected};
-use crate::support::{Finish, Live, Secret};
+use crate::resolve::Rules;
+use crate::support::{Finish, Live, Secret, Seldom};
 
 /// Characters of a delivery's own name that go into the log.
 const NAME_CHARS_MAX: usize = 200;
@@ -135,15 +137,37 @@ impl Hook {
     ///
     /// # Errors
     /// Why it cannot be read.
-    pub fn read(&self, delivery: &Delivery<'_>, limits: Limits) -> Result<Read, BadDelivery> {
-        let events = self.form.events(delivery.headers, delivery.body, limits.depth_max)?;
+    pub fn read(
+        &self,
+        delivery: &Delivery<'_>,
+        limits: Limits,
+        rules: &Rules,
+    ) -> Result<Read, BadDelivery> {
+        let body = self.form.events(delivery.headers, delivery.body, limits.depth_max)?;
+        let events = &body.list;
         let texts_max = limits.selectors_max;
         let mut change = Change::default();
         let mut names: Vec<String> = Vec::new();
         for event in events.iter().take(limits.selectors_max) {
-            let place = Place { event, headers: delivery.headers, texts_max };
+            let place = Place { event, headers: delivery.headers, texts_max, rules };
             names.extend(self.delivery.as_ref().and_then(|template| template.first(&place)));
             self.mapping.join(&place, &mut change);
+        }
+        change.is_puzzling |= events.is_empty();
+        if change.selectors.is_empty()
+            && change.is_puzzling
+            && let Some(problem) = body.problem(delivery.body, limits.depth_max)
+        {
+            return Err(problem);
+        }
+        if let Some(damage) = body.damage {
+            change.widened(&format!("{damage}: what it says is used as far as it can be read"));
+        }
+        if body.is_broken {
+            change.widen_ids();
+        }
+        if change.is_puzzling && !change.selectors.is_empty() {
+            change.note("an event of several names nothing that can be cleared");
         }
         if events.len() > limits.selectors_max {
             change.widened("more events than are taken at once: everything is cleared");
@@ -215,13 +239,15 @@ fn key(principal: &str, identity: &str) -> String {
 pub struct Hooks {
     by_name: Live<BTreeMap<String, Arc<Hook>>>,
     taken: Answers,
+    /// What was said of deliveries that clear nothing, or a type that nobody knows.
+    pub said: Seldom,
 }
 
 impl Hooks {
     /// Takes these; deliveries that the journal remembers are known.
     pub fn new(config: Config, journal: &Journal) -> Self {
         let taken = Answers::new(config.ids_max);
-        let hooks = Self { by_name: Live::new(by_name(config)), taken };
+        let hooks = Self { by_name: Live::new(by_name(config)), taken, said: Seldom::default() };
         let events = journal.after(0, usize::MAX).events;
         for event in events.iter().filter(|event| event.source == Source::Webhook) {
             if let Some(identity) = &event.reason {
@@ -307,7 +333,8 @@ fn submission(change: Change, identity: Option<String>, from: Origin) -> Submiss
     let action = change.action();
     // What was said of one entity is not true of the others.
     let (parts, changed, fields) = match <[Part; 1]>::try_from(change.parts) {
-        Ok([only]) => (vec![], only.changed, change.fields),
+        Ok([only]) if only.parents.is_empty() => (vec![], only.changed, change.fields),
+        Ok([only]) => (vec![only.clone()], only.changed, change.fields),
         Err(parts) => (parts, vec![], BTreeMap::new()),
     };
     Submission {

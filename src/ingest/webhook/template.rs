@@ -7,10 +7,11 @@
 //! says costs no more than the bounds below, and never a panic.
 
 use hyper::HeaderMap;
-use hyper::header::HeaderName;
+use hyper::header::{HeaderName, HeaderValue};
 use serde_json::Value;
 
 use crate::domain::label::LABEL_BYTES_MAX;
+use crate::resolve::Rules;
 
 /// Bytes of a template.
 const TEMPLATE_BYTES_MAX: usize = 1024;
@@ -28,6 +29,8 @@ pub struct Place<'a> {
     pub headers: &'a HeaderMap,
     /// Texts that one template may give.
     pub texts_max: usize,
+    /// The types that there are.
+    pub rules: &'a Rules,
 }
 
 /// What a template gave.
@@ -37,6 +40,8 @@ pub struct Found {
     pub texts: Vec<String>,
     /// Whether there was more than is taken.
     pub is_cut: bool,
+    /// Whether something stood there that is no text, or a member of a list was missing.
+    pub is_partial: bool,
 }
 
 /// Text with places.
@@ -69,11 +74,14 @@ enum Step {
 pub struct Path(Vec<String>);
 
 impl Path {
-    /// Reads `a.b.0` or `a.*.b`.
+    /// Reads `a.b.0` or `a.*.b`; `.` is the whole event.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
+        if text == "." {
+            return Ok(Self(vec![]));
+        }
         let segments: Vec<String> = text.split('.').map(str::to_owned).collect();
         if segments.len() > PARTS_MAX {
             return Err(format!("{text:?} goes deeper than {PARTS_MAX}"));
@@ -88,6 +96,14 @@ impl Path {
     pub fn values<'a>(&self, root: &'a Value, count_max: usize) -> Vec<&'a Value> {
         let mut values = Vec::new();
         walk(root, &self.0, count_max.saturating_add(1), &mut values);
+        values.retain(|value| !value.is_null());
+        values
+    }
+
+    /// The same with a `null` for each member of a list that has nothing there.
+    fn places<'a>(&self, root: &'a Value, count_max: usize) -> Vec<&'a Value> {
+        let mut values = Vec::new();
+        walk(root, &self.0, count_max.saturating_add(1), &mut values);
         values
     }
 }
@@ -97,9 +113,7 @@ fn walk<'a>(at: &'a Value, path: &[String], count_max: usize, values: &mut Vec<&
         return;
     }
     let Some((segment, rest)) = path.split_first() else {
-        if !at.is_null() {
-            values.push(at);
-        }
+        values.push(at);
         return;
     };
     match at {
@@ -109,7 +123,13 @@ fn walk<'a>(at: &'a Value, path: &[String], count_max: usize, values: &mut Vec<&
             }
         }
         Value::Array(items) if segment == "*" => {
-            items.iter().for_each(|item| walk(item, rest, count_max, values));
+            for item in items {
+                let before = values.len();
+                walk(item, rest, count_max, values);
+                if values.len() == before && before < count_max {
+                    values.push(&Value::Null);
+                }
+            }
         }
         Value::Array(items) => {
             if let Some(next) = segment.parse().ok().and_then(|index: usize| items.get(index)) {
@@ -129,14 +149,37 @@ fn members(value: &Value) -> &[Value] {
 }
 
 /// Text, a whole number in decimal, or a truth; nothing for what is empty or something else.
-fn scalar(value: &Value) -> Option<String> {
+pub(super) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if text.is_empty() => None,
         Value::String(text) => Some(cut(text).to_owned()),
-        Value::Number(number) if number.is_u64() || number.is_i64() => Some(number.to_string()),
+        Value::Number(number) => match number.as_f64() {
+            // `1.0` and `1e3` are whole numbers too.
+            Some(float) if number.is_f64() => whole(float),
+            _ => Some(number.to_string()),
+        },
         Value::Bool(truth) => Some(truth.to_string()),
         _ => None,
     }
+}
+
+/// A float as the whole number that it certainly is.
+fn whole(float: f64) -> Option<String> {
+    const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
+    let is_whole = float.fract() == 0.0 && float.abs() <= EXACT_MAX;
+    // Without a sign for minus zero.
+    is_whole.then(|| format!("{:.0}", float + 0.0))
+}
+
+/// Whether one value, or a member of a list, is something and yet no text.
+fn is_unread(values: &[&Value]) -> bool {
+    let is_lost = |value: &&Value| match value {
+        Value::Array(items) => items.iter().any(|item| scalar(item).is_none()),
+        Value::String(_) => false,
+        Value::Null => values.len() > 1,
+        one => scalar(one).is_none(),
+    };
+    values.iter().any(is_lost)
 }
 
 fn cut(text: &str) -> &str {
@@ -153,17 +196,23 @@ impl Alternative {
         }
     }
 
-    fn texts(&self, place: &Place<'_>) -> Vec<String> {
+    /// Its texts, and whether there was something else as well.
+    fn texts(&self, place: &Place<'_>) -> (Vec<String>, bool) {
         match self {
             Self::Header(name) => {
-                let value = place.headers.get(name).and_then(|value| value.to_str().ok());
-                let value = value.map(str::trim).filter(|value| !value.is_empty());
-                value.map(|value| cut(value).to_owned()).into_iter().collect()
+                let values = place.headers.get_all(name).iter();
+                let text = |value: &HeaderValue| {
+                    let text = String::from_utf8_lossy(value.as_bytes());
+                    cut(text.trim()).to_owned()
+                };
+                (values.map(text).filter(|text| !text.is_empty()).collect(), false)
             }
             Self::Path(path) => {
                 let most = place.texts_max.saturating_add(1);
-                let values = path.values(place.event, place.texts_max);
-                values.into_iter().flat_map(members).filter_map(scalar).take(most).collect()
+                let values = path.places(place.event, place.texts_max);
+                let is_partial = is_unread(&values);
+                let texts = values.into_iter().flat_map(members).filter_map(scalar);
+                (texts.take(most).collect(), is_partial)
             }
         }
     }
@@ -217,16 +266,22 @@ impl Part {
         Ok(Self::Field { alternatives, steps })
     }
 
-    fn texts(&self, place: &Place<'_>) -> Vec<String> {
-        match self {
-            Self::Literal(text) => vec![text.clone()],
-            Self::Field { alternatives, steps } => {
-                let mut found = alternatives.iter().map(|one| one.texts(place));
-                let texts = found.find(|texts| !texts.is_empty()).unwrap_or_default();
+    fn texts(&self, place: &Place<'_>) -> (Vec<String>, bool) {
+        let (alternatives, steps) = match self {
+            Self::Literal(text) => return (vec![text.clone()], false),
+            Self::Field { alternatives, steps } => (alternatives, steps),
+        };
+        let mut is_partial = false;
+        for one in alternatives {
+            let (texts, is_unread) = one.texts(place);
+            is_partial |= is_unread;
+            if !texts.is_empty() {
                 let stepped = |text| steps.iter().fold(text, |text, step| step.take(text));
-                texts.into_iter().map(stepped).filter(|text| !text.is_empty()).collect()
+                let texts = texts.into_iter().map(stepped).filter(|text| !text.is_empty());
+                return (texts.collect(), is_partial);
             }
         }
+        (vec![], is_partial)
     }
 }
 
@@ -266,9 +321,10 @@ impl Template {
     /// What it gives: every combination where places give several texts.
     pub fn texts(&self, place: &Place<'_>) -> Found {
         let mut texts = vec![String::new()];
-        let mut is_cut = false;
+        let (mut is_cut, mut is_partial) = (false, false);
         for part in &self.0 {
-            let endings = part.texts(place);
+            let (endings, is_unread) = part.texts(place);
+            is_partial |= is_unread;
             let most = place.texts_max;
             is_cut |= texts.len().saturating_mul(endings.len()) > most;
             let joined =
@@ -276,7 +332,7 @@ impl Template {
             let all = texts.iter().flat_map(|text| endings.iter().map(move |it| joined(text, it)));
             texts = all.take(most).collect();
         }
-        Found { texts, is_cut }
+        Found { texts, is_cut, is_partial }
     }
 
     /// The first text it gives.

@@ -131,7 +131,8 @@ fn describe(control: &Control, call: &Call, fill: &mut Fill) -> Result<(), Probl
 
 /// `DELETE /api/cache/entries/{key}`: here only, never mirrored.
 pub async fn delete(control: Arc<Control>, mut call: Call) -> Handled {
-    call.read(&control.config).await?;
+    call.takes_only(&[])?;
+    call.read_nothing(&control.config).await?;
     let key = key(&call)?;
     let applied = control.pipeline.store.remove(key.as_str());
     let body = Removed { success: true, invalidated_entries: applied.entries };

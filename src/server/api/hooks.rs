@@ -5,17 +5,23 @@
 //! refused.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use hyper::StatusCode;
 
 use super::answers::Delivered;
 use crate::activity::{Activity, Kind, Level, joined};
+use crate::domain::Selectors;
 use crate::gate::Rejected;
 use crate::ingest::webhook::{Delivery, Limits, Origin, Refusal, Taken};
+use crate::resolve::Rules;
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Handled, Problem, json_answer};
-use crate::support::clock;
+use crate::support::{Seldom, clock};
+
+/// Unknown types in one line of the log.
+const UNKNOWN_SHOWN_MAX: usize = 8;
 
 /// Takes one delivery.
 pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
@@ -35,10 +41,13 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
     }
     let config = gate.config();
     let limits = Limits { selectors_max: config.selectors_max, depth_max: config.json_depth_max };
-    let read = hook.read(&delivery, limits).inspect_err(|bad| {
+    let rules = control.pipeline.rules.get();
+    let read = hook.read(&delivery, limits, &rules).inspect_err(|bad| {
         tell(&hook.name, Level::Warn, "a webhook's body cannot be read", "malformed", bad);
     })?;
     let notes = read.change.notes.clone();
+    let is_puzzling = read.change.is_puzzling;
+    let unknown = unknown_types(&rules, &read.change.selectors);
     let from = Origin {
         address: call.address.known(),
         is_marked: call.is_marked(),
@@ -46,6 +55,7 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
     };
     let taken = control.hooks.take(&control.pipeline, &hook, read, from).await?;
     tell_taken(&hook.name, &taken, &notes);
+    tell_lost(&control.hooks.said, &hook.name, &taken, is_puzzling, &unknown);
     let of_rules = if let Taken::Applied { warnings, .. } = &taken { &warnings[..] } else { &[] };
     let warnings = [notes, of_rules.to_vec()].concat();
     Ok(json_answer(StatusCode::ACCEPTED, &answer(taken, &warnings)))
@@ -100,6 +110,38 @@ fn tell_taken(hook: &str, taken: &Taken, warnings: &[String]) {
         Taken::Ignored(reason) => {
             tell(hook, Level::Info, "a webhook was ignored", "ignored", reason);
         }
+    }
+}
+
+/// The types that the graph does not know and that resemble none, where there is a graph.
+fn unknown_types(rules: &Rules, selectors: &Selectors) -> Vec<String> {
+    if rules.graph().is_empty() {
+        return vec![];
+    }
+    let named = selectors.named_types();
+    let unknown = named.filter(|it| !rules.knows(it) && rules.resembling(it.as_str()).is_none());
+    unknown.take(UNKNOWN_SHOWN_MAX).map(ToString::to_string).collect()
+}
+
+/// Nobody reads what a webhook is answered. So what clears nothing, though nobody chose that, and
+/// what names a type that nothing may be stored under, is a warning, once in a while.
+fn tell_lost(said: &Seldom, hook: &str, taken: &Taken, is_puzzling: bool, unknown: &[String]) {
+    let (msg, status, reason) = match taken {
+        Taken::Ignored(reason) if is_puzzling || !unknown.is_empty() => {
+            ("a webhook cleared nothing", "cleared_nothing", reason.clone())
+        }
+        Taken::Applied { .. } if !unknown.is_empty() => {
+            let reason = format!(
+                "not in the graph: {}; name them in [dependencies], or map them in mapping.types",
+                unknown.join(", ")
+            );
+            ("a webhook names a type that the graph does not know", "unknown_type", reason)
+        }
+        _ => return,
+    };
+    if let Some(unsaid) = said.is_due(&format!("{hook} {reason}"), Instant::now()) {
+        let more = if unsaid > 0 { format!(" ({unsaid} more like this)") } else { String::new() };
+        tell(hook, Level::Warn, msg, status, &format!("{reason}{more}"));
     }
 }
 

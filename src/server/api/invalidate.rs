@@ -18,6 +18,7 @@ use crate::domain::submission::PeerBatch;
 use crate::domain::{Applied, Role, Scope, Source, Submission};
 use crate::gate::{Answer as KeptAnswer, identity};
 use crate::ingest::body::InvalidateBody;
+use crate::ingest::lenient;
 use crate::pipeline::{Done, Report};
 use crate::server::Control;
 use crate::server::call::Call;
@@ -41,7 +42,7 @@ pub async fn clear(control: Arc<Control>, mut call: Call) -> Handled {
         // Whatever a peer writes here, it means everything.
         return take(control, call, Bytes::from_static(br#"{"all":true}"#)).await;
     }
-    let mut body: Value = serde_json::from_slice(&json)
+    let mut body: Value = serde_json::from_slice(&lenient::quote_big_integers(&json))
         .map_err(|error| Problem::bad_request("bad_json", error.to_string()))?;
     let Some(object) = body.as_object_mut() else {
         return Err(Problem::bad_request("bad_json", "an object is expected"));

@@ -24,7 +24,7 @@ pub async fn list(control: Arc<Control>, _call: Call) -> Handled {
 
 /// Holds one back until it is resumed, over restarts too.
 pub async fn pause(control: Arc<Control>, mut call: Call) -> Handled {
-    call.read(&control.config).await?;
+    call.read_nothing(&control.config).await?;
     let name = named(&control, &call)?;
     let found = control.pipeline.delivery.pause(&name);
     control.pipeline.delivery.keep_pauses().await;
@@ -33,7 +33,7 @@ pub async fn pause(control: Arc<Control>, mut call: Call) -> Handled {
 
 /// Lets one go on.
 pub async fn resume(control: Arc<Control>, mut call: Call) -> Handled {
-    call.read(&control.config).await?;
+    call.read_nothing(&control.config).await?;
     let name = named(&control, &call)?;
     let found = control.pipeline.delivery.resume(&name);
     control.pipeline.delivery.keep_pauses().await;
@@ -42,7 +42,7 @@ pub async fn resume(control: Arc<Control>, mut call: Call) -> Handled {
 
 /// Tries one now.
 pub async fn retry(control: Arc<Control>, mut call: Call) -> Handled {
-    call.read(&control.config).await?;
+    call.read_nothing(&control.config).await?;
     let name = named(&control, &call)?;
     let found = control.pipeline.delivery.retry(&name);
     operated(&control, &call, &name, found, "retried")
@@ -50,7 +50,7 @@ pub async fn retry(control: Arc<Control>, mut call: Call) -> Handled {
 
 /// Asks one who it is and whether our account works there; nothing is changed by it.
 pub async fn ping(control: Arc<Control>, mut call: Call) -> Handled {
-    call.read(&control.config).await?;
+    call.read_nothing(&control.config).await?;
     let name = named(&control, &call)?;
     match control.pipeline.delivery.ping(&name).await {
         Some(ping) => Ok(json_answer(StatusCode::OK, &ping)),

@@ -14,7 +14,7 @@ use crate::server::{Control, Outcome};
 /// 200 with what changed, or a problem document that also names each problem; then everything is as
 /// it was.
 pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
-    call.read(&control.config).await?;
+    call.read_nothing(&control.config).await?;
     let Some(outcome) = control.reloads.ask(&call.principal().name).await else {
         let detail = "nothing was reloaded: the instance is stopping";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", detail));

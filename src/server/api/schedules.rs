@@ -22,7 +22,7 @@ pub async fn list(control: Arc<Control>, _call: Call) -> Handled {
 
 /// Runs one now.
 pub async fn run(control: Arc<Control>, mut call: Call) -> Handled {
-    call.read(&control.config).await?;
+    call.read_nothing(&control.config).await?;
     let asked = Asked {
         who: call.principal(),
         address: call.address.known(),
@@ -46,7 +46,7 @@ pub async fn resume(control: Arc<Control>, call: Call) -> Handled {
 }
 
 async fn hold(control: Arc<Control>, mut call: Call, is_paused: bool) -> Handled {
-    call.read(&control.config).await?;
+    call.read_nothing(&control.config).await?;
     if !control.schedules.hold(&call.param, is_paused).await {
         return Err(unknown(&control, &call.param));
     }

@@ -79,7 +79,7 @@ pub async fn versions(control: Arc<Control>, call: Call) -> Handled {
 
 /// Sets the versions to 0 and the last clear to now, durably. It clears nothing.
 pub async fn reset(control: Arc<Control>, mut call: Call) -> Handled {
-    call.read(&control.config).await?;
+    call.read_nothing(&control.config).await?;
     let (before, at_ms) =
         control.pipeline.reset_versions(&call.principal()).await.map_err(|refused| {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_durable", refused.to_string())

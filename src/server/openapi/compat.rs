@@ -16,7 +16,7 @@ const TOO_MANY: &str = "Too many failures, or requests";
 
 pub fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
     vec![
-        usage(Method::GET, "revalidate_usage", types),
+        by_query(types),
         usage(Method::HEAD, "revalidate_usage_head", types),
         paths(types),
         named(types),
@@ -32,6 +32,36 @@ fn usage(method: Method, id: &'static str, types: &mut SchemaGenerator) -> Opera
         .gives(200, "It can", types.subschema_for::<Usage>())
 }
 
+/// The form that Next.js taught; without a query it only says that the route is there.
+fn by_query(types: &mut SchemaGenerator) -> Operation {
+    let done = types.subschema_for::<Revalidated<'_>>();
+    let usage_told = types.subschema_for::<Usage>();
+    let failed = types.subschema_for::<Failed<'_>>();
+    asked(usage(Method::GET, "revalidate_usage", types))
+        .words(
+            "Without a query, whether revalidation can be asked for. Prefer POST: a secret in a \
+            URL ends up in the logs of proxies.",
+        )
+        .gives(200, "It can, or it was done", json!({ "anyOf": [usage_told, done] }))
+        .gives(400, "An unknown parameter, or nothing to clear", failed.clone())
+        .gives(401, "Another secret than ours, or none is set here", failed.clone())
+        .gives(429, TOO_MANY, failed.clone())
+        .gives(500, "A path that is none, or nothing could be made durable", failed)
+}
+
+/// What the query may name.
+fn asked(operation: Operation) -> Operation {
+    let text = json!({ "type": "string" });
+    let kind = json!({ "enum": ["page", "layout"] });
+    operation
+        .alternative("secret", "The shared secret", &text)
+        .alternative("path", "A path; may be repeated", &text)
+        .alternative("paths", "Paths, by comma", &text)
+        .alternative("tag", "A tag; may be repeated", &text)
+        .alternative("tags", "Tags, by comma", &text)
+        .alternative("type", "`layout` clears what lies below each path too", &kind)
+}
+
 fn paths(types: &mut SchemaGenerator) -> Operation {
     let secret = "use-strong-random-64-char-string-here";
     let examples = [
@@ -39,11 +69,13 @@ fn paths(types: &mut SchemaGenerator) -> Operation {
         ("A tag", json!({ "secret": secret, "tag": "home" })),
     ];
     let failed = types.subschema_for::<Failed<'_>>();
-    Operation::new(Method::POST, "/api/revalidate", "revalidate", "Clear paths, by a shared secret")
+    let summary = "Clear paths, by a shared secret";
+    asked(Operation::new(Method::POST, "/api/revalidate", "revalidate", summary))
         .tag("compat")
         .words("The secret stands in the body. Of `/products/[slug]` every page is cleared.")
         .json("Revalidation", true, &examples)
         .gives(200, "Cleared", types.subschema_for::<Revalidated<'_>>())
+        .gives(400, "A query that cannot be understood", failed.clone())
         .gives(401, "Another secret than ours, or none is set here", failed.clone())
         .gives(429, TOO_MANY, failed.clone())
         .gives(500, "No JSON, a path that is none, or nothing could be made durable", failed)
@@ -62,6 +94,7 @@ fn named(types: &mut SchemaGenerator) -> Operation {
         )
         .part("name", "Of `[names]`, or a type", &name, "posts")
         .gives(200, "Cleared", types.subschema_for::<RevalidatedName<'_>>())
+        .gives(400, "A query, or a `mirror` that is no truth", failed.clone())
         .gives(403, "Neither secret nor role", failed.clone())
         .gives(404, "The name is not known", failed.clone())
         .gives(429, TOO_MANY, failed.clone())

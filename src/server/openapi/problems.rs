@@ -29,7 +29,7 @@ const TOKEN: &[(u16, &[&str])] = &[
 ];
 /// Where a body is read.
 const BODY: &[(u16, &[&str])] = &[
-    (400, &["broken_body"]),
+    (400, &["broken_body", "unknown_parameter"]),
     (408, &["body_timeout"]),
     (413, &["body_too_large"]),
     (415, &["encoded_body"]),

@@ -143,7 +143,8 @@ fn hello() -> Value {
 fn revalidation() -> Value {
     let path = json!({ "type": "string", "pattern": "^/", "maxLength": 1024 });
     json!({
-        "description": "Paths and tags; further members are ignored.",
+        "description": "Paths and tags; further members are ignored. All of it may stand in the \
+            query as well.",
         "type": "object",
         "properties": {
             "secret": { "type": "string" },
@@ -151,8 +152,8 @@ fn revalidation() -> Value {
             "path": path,
             "tags": list(&label()),
             "tag": label(),
+            "type": { "enum": ["page", "layout"], "default": "page" },
         },
-        "required": ["secret"],
     })
 }
 

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::super::*;
-use super::mapping::mapping;
+use super::mapping::{mapping, rules};
 use crate::domain::{Label, Selector, TypeName};
 
 const LIMITS: Limits = Limits { selectors_max: 8, depth_max: 16 };
@@ -66,7 +66,7 @@ proptest! {
         let headers = HeaderMap::new();
         let delivery =
             Delivery { target: "/", headers: &headers, body: text.as_bytes(), now_ms: 0 };
-        let read = hook(Form::Json(path)).read(&delivery, LIMITS).expect("it is JSON");
+        let read = hook(Form::Json(path)).read(&delivery, LIMITS, &rules()).expect("it is JSON");
         prop_assert!(read.change.selectors.members() <= LIMITS.selectors_max);
         prop_assert!(!read.change.selectors.is_empty() || read.change.notes.len() <= 8);
     }
@@ -83,7 +83,7 @@ proptest! {
         }
         let delivery = Delivery { target: "/?a", headers: &headers, body: &body, now_ms };
         for form in [Form::Json(None), Form::CloudEvents] {
-            drop(hook(form).read(&delivery, LIMITS));
+            drop(hook(form).read(&delivery, LIMITS, &rules()));
         }
         prop_assert!(hook(Form::CloudEvents).check(&delivery).is_err());
         prop_assert!(hmac().check(&[Secret::new("s")], &delivery).is_err());
@@ -97,10 +97,52 @@ proptest! {
         let headers = HeaderMap::new();
         let delivery =
             Delivery { target: "/", headers: &headers, body: text.as_bytes(), now_ms: 0 };
-        let read = hook(Form::Json(None)).read(&delivery, LIMITS).expect("it is JSON");
+        let read = hook(Form::Json(None)).read(&delivery, LIMITS, &rules()).expect("it is JSON");
         let posts = TypeName::parse("posts").expect("a type");
         let entity = Selector::Entity(posts, Label::parse(&id).expect("an id"));
         prop_assert!(read.change.selectors.covers_one(&entity), "{}", read.change.selectors);
+    }
+
+    /// Whatever happens to a genuine delivery on its way, it clears at least its type as long as that
+    /// can be read, or it is refused; it is never accepted for nothing.
+    #[test]
+    fn a_damaged_delivery_clears_its_type_or_is_refused(
+        at in any::<prop::sample::Index>(),
+        length in 0_usize..12,
+        junk in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..6),
+            r#"[\[\]{}":,\\u0-9a-fe.+ -]{0,8}"#.prop_map(String::into_bytes),
+            prop::sample::select(vec![
+                &b"\\ud83d"[..], b"NaN", b"1e999", b"null", b"[null]", b"\xff", b"\x00", b"{}",
+            ]).prop_map(<[u8]>::to_vec),
+        ],
+    ) {
+        let whole = br#"{"table":"posts","id":41,"rest":{"client":7,"title":"a","list":[1,{"b":2}]}}"#;
+        let end_of_type = br#"{"table":"posts","#.len();
+        let at = end_of_type + at.index(whole.len() - end_of_type);
+        let end = whole.len().min(at + length);
+        let body = [&whole[..at], &junk, &whole[end..]].concat();
+        let headers = HeaderMap::new();
+        let delivery = Delivery { target: "/", headers: &headers, body: &body, now_ms: 0 };
+        let posts = Selector::Type(TypeName::parse("posts").expect("a type"));
+        let entity = |id: &str| {
+            let name = TypeName::parse("posts").expect("a type");
+            Selector::Entity(name, Label::parse(id).expect("an id"))
+        };
+        let shown = String::from_utf8_lossy(&body).into_owned();
+        match hook(Form::Json(None)).read(&delivery, LIMITS, &rules()) {
+            Err(_) => prop_assert!(false, "refused, though its type can be read: {shown}"),
+            Ok(Read { change, .. }) => {
+                let selectors = change.selectors;
+                prop_assert!(!selectors.is_empty(), "accepted for nothing: {shown}");
+                let is_intact = body.windows(9).any(|part| part == br#","id":41,"#);
+                let covers = |one: &Selector| selectors.covers_one(one);
+                prop_assert!(
+                    covers(&posts) || selectors.ids().len() == 1 && (!is_intact || covers(&entity("41"))),
+                    "{selectors}: {shown}"
+                );
+            }
+        }
     }
 
     #[test]
@@ -119,7 +161,7 @@ fn a_deep_body_is_refused_and_a_long_list_is_everything() {
     let read = |body: &str| {
         let delivery =
             Delivery { target: "/", headers: &headers, body: body.as_bytes(), now_ms: 0 };
-        hook(Form::Json(None)).read(&delivery, LIMITS)
+        hook(Form::Json(None)).read(&delivery, LIMITS, &rules())
     };
     assert_eq!(read(&deep).expect_err("too deep"), BadDelivery::TooDeep(16));
     let events = [r#"{"table":"posts","id":1}"#; 9].join(",");

@@ -9,12 +9,19 @@ fn template(text: &str) -> Template {
     Template::parse(text).expect("a template")
 }
 
+/// A graph that knows one type.
+pub(super) fn rules() -> Rules {
+    let dependencies = [("blog_posts".to_owned(), vec![])].into();
+    Rules::new(&crate::resolve::Config { dependencies, ..Default::default() }).expect("rules")
+}
+
 pub(super) fn mapping() -> Mapping {
+    let types = [("audit", ""), ("people_rows", "people")]
+        .map(|(theirs, ours)| (theirs.to_owned(), ours.to_owned()));
     Mapping {
         type_name: Some(template("{table}")),
-        types: [("audit", ""), ("people_rows", "people")]
-            .map(|(theirs, ours)| (theirs.to_owned(), ours.to_owned()))
-            .into(),
+        words: Mapping::words_of(&types.clone().into()),
+        types: types.into(),
         is_unlisted_ignored: false,
         is_untyped_all: false,
         ids: vec![template("{id}")],
@@ -22,6 +29,7 @@ pub(super) fn mapping() -> Mapping {
         tags: vec![template("client:{client}")],
         paths: vec![template("/{table}/{slug}")],
         keys: vec![],
+        parents: vec![],
         action: Some(template("{what}")),
         actions: [("gone".to_owned(), Verdict::Ignore)].into(),
         fields: [("slug".to_owned(), template("{slug}"))].into(),
@@ -33,7 +41,8 @@ pub(super) fn mapping() -> Mapping {
 fn join(mapping: &Mapping, event: &Value) -> Change {
     let mut change = Change::default();
     let headers = HeaderMap::new();
-    mapping.join(&Place { event, headers: &headers, texts_max: 3 }, &mut change);
+    let place = Place { event, headers: &headers, texts_max: 3, rules: &rules() };
+    mapping.join(&place, &mut change);
     change
 }
 
@@ -52,8 +61,34 @@ fn what_is_not_there_widens_or_is_left_alone_as_told() {
         (json!({ "table": "people_rows", "id": 1 }), "people/1", "people/1"),
         (json!({ "table": "people_rows" }), "people", ""),
         (json!({ "table": "people_rows", "id": null }), "people", ""),
-        (json!({ "table": "people_rows", "id": long }), "people", ""),
-        (json!({ "table": "people_rows", "id": "a\nb" }), "people", ""),
+        (json!({ "table": "people_rows", "id": long }), "people", "people"),
+        (json!({ "table": "people_rows", "id": "a\nb" }), "people", "people"),
+        (json!({ "table": "people_rows", "id": "a\u{fffd}" }), "people", "people"),
+        (json!({ "table": "people_rows", "id": { "$oid": "1" } }), "people", "people"),
+        (json!({ "table": "people_rows", "id": 0.5 }), "people", "people"),
+        (json!({ "table": "people_rows", "id": 1.0 }), "people/1", "people/1"),
+        (json!({ "table": "people_rows", "id": [1, null] }), "people", "people"),
+        (json!({ "table": "people_rows", "id": [1, {}] }), "people", "people"),
+        (json!({ "table": "people_rows", "id": [1, ""] }), "people", "people"),
+        (json!({ "table": "people_rows", "id": [1, long] }), "people", "people"),
+        (json!({ "table": "people_rows", "id": [] }), "people", ""),
+        (json!({ "table": "people-row", "id": 1 }), "people/1", "people/1"),
+        (json!({ "table": "PeopleRows", "id": 1 }), "people/1", "people/1"),
+        (json!({ "table": "Audit", "id": 1 }), "Audit/1", ""),
+        (json!({ "table": "blog-post", "id": 1 }), "blog-post/1", ""),
+        (json!({ "table": "blogPost", "id": 1 }), "blogPost/1,blog_posts/1", ""),
+        (json!({ "table": "blog post", "id": 1 }), "blog_posts/1", ""),
+        (
+            json!({ "table": "api::blog-post.blog-post", "id": 1 }),
+            "api::blog-post.blog-post/1,blog_posts/1",
+            "",
+        ),
+        (
+            json!({ "table": "posts", "id": 1, "slug": "caf\u{fffd}", "client": 1.5 }),
+            "posts/1,path:/posts/caf*",
+            "",
+        ),
+        (json!({ "table": "posts", "id": 1, "client": "\u{fffd}" }), "all", ""),
         (json!({ "table": "people_rows", "id": [1, 2] }), "people/1,people/2", "people/1,people/2"),
         (json!({ "table": "people_rows", "id": [1, 2, 3, 4] }), "people", "people"),
         (json!({ "table": "audit", "id": 1 }), "", ""),
@@ -116,7 +151,7 @@ fn events_of_a_batch_are_one_union_and_different_actions_an_update() {
     let headers = HeaderMap::new();
     for (id, what) in [(1, "delete"), (2, "delete"), (3, "create"), (4, "delete")] {
         let event = json!({ "table": "t", "id": id, "what": what, "fields": ["a", "b"] });
-        let place = Place { event: &event, headers: &headers, texts_max: 9 };
+        let place = Place { event: &event, headers: &headers, texts_max: 9, rules: &rules() };
         mapping().join(&place, &mut change);
         let expected = if id < 3 { Action::Delete } else { Action::Update };
         assert_eq!(change.action(), expected);

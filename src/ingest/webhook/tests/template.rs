@@ -5,7 +5,8 @@ use serde_json::json;
 use super::super::*;
 
 fn place<'a>(event: &'a serde_json::Value, headers: &'a HeaderMap) -> Place<'a> {
-    Place { event, headers, texts_max: 4 }
+    static RULES: std::sync::LazyLock<Rules> = std::sync::LazyLock::new(super::mapping::rules);
+    Place { event, headers, texts_max: 4, rules: &RULES }
 }
 
 #[test]
@@ -15,6 +16,7 @@ fn the_first_that_is_there_in_every_combination() {
             "tags": ["x", 7, null, {}], "rows": [{ "id": "r1" }, { "id": 2 }, {}] },
         "old_record": { "id": 41 },
         "topic": "Products/Update/Now", "is_live": true,
+        "whole": 1.0, "thousand": 1e3, "minus_zero": -0.0,
         "huge": 123_456_789_012_345_678_901_234_567_890.0,
     });
     let mut headers = HeaderMap::new();
@@ -45,10 +47,37 @@ fn the_first_that_is_there_in_every_combination() {
         ("{topic after /}", "Update/Now"),
         ("{topic before-last / after-last /}", "Update"),
         ("{topic before .}", "Products/Update/Now"),
+        ("{whole}:{record.none|thousand}", "1:1000"),
+        ("{minus_zero}", "0"),
     ] {
         let read = Template::parse(template).expect(template);
         let found = read.texts(&place(&event, &headers));
         assert_eq!((found.texts.join(","), found.is_cut), (expected.into(), false), "{template}");
+    }
+}
+
+/// An id that stands there and cannot be read must not pass for one that is not there.
+#[test]
+fn what_is_there_and_is_no_text_is_told() {
+    let event = json!({
+        "none": null, "empty": "", "list": [1, 2], "gap": [1, null], "nested": [1, [2]], "no": {},
+        "half": 0.5, "rows": [{ "id": 1 }, { "id": 2 }], "short": [{ "id": 1 }, {}], "nothing": [],
+    });
+    let headers = HeaderMap::new();
+    for (template, is_partial) in [
+        ("{none}{empty}{absent}{list}{rows.*.id}{nothing}{nothing.*.id}", false),
+        ("{none|list}", false),
+        ("{gap}", true),
+        ("{gap.*}", true),
+        ("{nested}", true),
+        ("{no}", true),
+        ("{no|list}", true),
+        ("{half|list}", true),
+        ("{list|no}", false),
+        ("{short.*.id}", true),
+    ] {
+        let found = Template::parse(template).expect(template).texts(&place(&event, &headers));
+        assert_eq!(found.is_partial, is_partial, "{template}");
     }
 }
 

@@ -115,6 +115,9 @@ pub async fn clear(control: Arc<Control>, mut call: Call) -> Handled {
     let Ok(body) = read_value(&control, &mut call).await? else {
         return Ok(error(StatusCode::INTERNAL_SERVER_ERROR, NOT_CLEARED));
     };
+    if let Some((_, problem)) = call.stray(&[], &[]) {
+        return Ok(error(StatusCode::BAD_REQUEST, &problem));
+    }
     let Some((cache_type, selectors)) = asked(&control, &body) else {
         return Ok(error(StatusCode::BAD_REQUEST, NO_GROUP));
     };
@@ -139,18 +142,19 @@ pub async fn clear(control: Arc<Control>, mut call: Call) -> Handled {
 fn asked<'a>(control: &Control, body: &'a Value) -> Option<(&'a str, Selectors)> {
     let rules = control.pipeline.rules.get();
     let given = fields::fields(body);
+    let mut union = Selectors::default();
+    for flag in fields::flags(body, |name| rules.group(name).is_some()) {
+        union.join(&rules.group(flag)?.selectors(&given));
+    }
     if let Some(name) = body.get("type") {
         let name = name.as_str()?;
-        return Some((name, rules.group(name)?.selectors(&given)));
-    }
-    let mut union = Selectors::default();
-    for flag in fields::flags(body) {
-        union.join(&rules.group(flag)?.selectors(&given));
+        union.join(&rules.group(name)?.selectors(&given));
+        return Some((name, union));
     }
     (!union.is_empty()).then_some((RELATED, union))
 }
 
-fn error(status: StatusCode, error: &'static str) -> Answer {
+fn error(status: StatusCode, error: &str) -> Answer {
     json_answer(status, &json!({ "error": error }))
 }
 

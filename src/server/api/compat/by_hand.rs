@@ -38,7 +38,7 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
     let is_typed = password.is_some();
     let bearer = password.map(|password| format!("Bearer {password}"));
     match named::judge(&control, &call, bearer.as_deref().or(header)).await {
-        Ok(who) => named::clear(&control, &call, who).await,
+        Ok(who) => named::clear(&control, &call, who, None).await,
         Err(Rejected::Missing) => Ok(ask()),
         // A browser keeps a password until it is told that it is wrong.
         Err(rejected @ Rejected::Invalid) if is_typed => {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::super::invalidate::answered;
-use super::{Asked, submit};
-use crate::ingest::fields;
+use super::{Asked, submit, value};
+use crate::ingest::{fields, lenient};
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Handled, Problem};
@@ -16,10 +16,13 @@ use crate::server::respond::{Handled, Problem};
 pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
     let depth_max = control.pipeline.gate.config().json_depth_max;
     let json = call.read_json(&control.config, depth_max).await?;
-    let body: Value = serde_json::from_slice(&json)
-        .map_err(|error| Problem::bad_request("bad_json", error.to_string()))?;
+    let body = value(&json, depth_max).map_err(|error| Problem::bad_request("bad_json", error))?;
     if !body.is_object() {
         return Err(Problem::bad_request("bad_json", "an object is expected"));
+    }
+    if body.get("dry_run").is_some_and(|it| *it != Value::Bool(false)) {
+        let detail = "dry_run is not taken here: ask POST /api/cache/explain";
+        return Err(Problem::bad_request("bad_json", detail));
     }
     let rules = control.pipeline.rules.get();
     let Some(hook) = rules.hooks().get(&call.param) else {
@@ -27,7 +30,6 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
         let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
         return Err(Problem::not_found(format!("no such entry in [hooks]{hint}")));
     };
-    let changed = body.get("changed").and_then(Value::as_array).into_iter().flatten();
     let given = fields::fields(&body);
     let mirror = fields::mirror(&body, |_| false)
         .map_err(|bad| Problem::bad_request("bad_json", bad.to_string()))?;
@@ -35,8 +37,16 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
         selectors: hook.selectors(&given),
         fields: fields::kept(&given),
         mirror,
-        changed: changed.filter_map(Value::as_str).map(str::to_owned).collect(),
+        changed: changed(&body),
     };
     let done = submit(&control, &call, call.principal(), asked).await?;
     Ok(answered(&control, &done))
+}
+
+/// The fields that changed; none where one of them cannot be read, for it may be the one that
+/// matters.
+fn changed(body: &Value) -> Vec<String> {
+    let names = body.get("changed").and_then(Value::as_array).into_iter().flatten();
+    let names: Option<Vec<String>> = names.map(|name| name.as_str().map(str::to_owned)).collect();
+    names.filter(|names| !names.iter().any(|name| lenient::is_doubtful(name))).unwrap_or_default()
 }

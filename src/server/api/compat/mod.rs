@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::domain::{Action, Mode, Principal, Selectors, Source, Submission};
 use crate::gate::Rejected;
-use crate::ingest::depth;
+use crate::ingest::{depth, lenient};
 use crate::pipeline::{self, Done};
 use crate::resolve::Fields;
 use crate::server::Control;
@@ -55,18 +55,30 @@ fn answer_or(body: &impl Serialize, failure: &str) -> Answer {
     }
 }
 
-/// The body as JSON of any shape, or why it is none.
-async fn read_value(
-    control: &Control,
-    call: &mut Call,
-) -> Result<Result<Value, serde_json::Error>, Problem> {
+/// The body as JSON of any shape, or why it is none. A value that cannot be read costs only itself.
+async fn read_value(control: &Control, call: &mut Call) -> Result<Result<Value, String>, Problem> {
     let json = call.read(&control.config).await?;
     let depth_max = control.pipeline.gate.config().json_depth_max;
     if depth::exceeds(&json, depth_max) {
         let detail = format!("JSON nested deeper than {depth_max}");
         return Err(Problem::bad_request("too_deep", detail));
     }
-    Ok(serde_json::from_slice(&json))
+    Ok(value(&json, depth_max))
+}
+
+/// Why a body of nothing but white space is none.
+const EMPTY: &str = "no JSON: the body is empty";
+
+fn value(json: &[u8], depth_max: usize) -> Result<Value, String> {
+    let mut reading = lenient::read(json, depth_max);
+    if reading.values.is_empty() {
+        return Err(EMPTY.to_owned());
+    }
+    if !reading.is_broken && reading.values.len() == 1 {
+        return reading.values.pop().ok_or_else(String::new);
+    }
+    let strict = serde_json::from_slice::<Value>(json).err();
+    Err(strict.map_or_else(|| "no JSON".to_owned(), |error| error.to_string()))
 }
 
 /// What an older route was asked for.

@@ -1,7 +1,7 @@
 //! `POST /api/revalidate/{name}`: what a name stands for is cleared (acceptance S0 0.3, 0.4).
 //!
 //! A shared secret or a token of a role that may invalidate everywhere; anybody else is answered
-//! 403, as the callers of this route know it. A body has no meaning.
+//! 403, as the callers of this route know it. Of a body only `mirror` has a meaning.
 
 use std::sync::Arc;
 
@@ -14,10 +14,15 @@ use super::{Asked, failed, submit, throttled};
 use crate::activity::{Activity, Kind, Level};
 use crate::domain::Principal;
 use crate::gate::Rejected;
+use crate::ingest::{fields, lenient};
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Answer, Handled, json_answer};
 use crate::support::clock;
+
+const FAILED: &str = "Revalidation failed";
+/// Nesting of a body: `mirror` stands at its top.
+const DEPTH_MAX: usize = 8;
 
 /// What was cleared by its name.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -37,12 +42,21 @@ struct Named<'a> {
 
 /// Clears what the name stands for.
 pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
-    call.read(&control.config).await?;
+    let body = call.read(&control.config).await?;
     let header = authorization(&call).map(ToOwned::to_owned);
     match judge(&control, &call, header.as_deref()).await {
-        Ok(who) => clear(&control, &call, who).await,
+        Ok(who) => match mirror(&body) {
+            Ok(mirror) => clear(&control, &call, who, mirror).await,
+            Err(bad) => Ok(failed(StatusCode::BAD_REQUEST, FAILED, Some(bad.to_string()))),
+        },
         Err(rejected) => Ok(refused(&call, rejected)),
     }
+}
+
+/// What a body says of mirroring. Nothing else in it could make the call clear more.
+fn mirror(body: &[u8]) -> Result<Option<bool>, fields::BadMirror> {
+    let reading = lenient::read(body, DEPTH_MAX);
+    reading.values.first().map_or(Ok(None), |body| fields::mirror(body, |_| false))
 }
 
 /// The one `Authorization` header; several are none.
@@ -77,11 +91,19 @@ pub(super) fn refused(call: &Call, rejected: Rejected) -> Answer {
 }
 
 /// Clears it for somebody who may.
-pub(super) async fn clear(control: &Control, call: &Call, who: Principal) -> Handled {
+pub(super) async fn clear(
+    control: &Control,
+    call: &Call,
+    who: Principal,
+    mirror: Option<bool>,
+) -> Handled {
+    if let Some((_, problem)) = call.stray(&[], &[]) {
+        return Ok(failed(StatusCode::BAD_REQUEST, FAILED, Some(problem)));
+    }
     let Some(selectors) = control.pipeline.rules.get().named(&call.param) else {
         return Ok(failed(StatusCode::NOT_FOUND, "Unknown name", None));
     };
-    let asked = Asked { selectors, ..Asked::default() };
+    let asked = Asked { selectors, mirror, ..Asked::default() };
     match submit(control, call, who, asked).await {
         Ok(_) => {
             let timestamp = clock::rfc3339(clock::wall_ms());
@@ -94,7 +116,7 @@ pub(super) async fn clear(control: &Control, call: &Call, who: Principal) -> Han
         }
         Err(error) => {
             let (status, error) = (StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
-            Ok(failed(status, "Revalidation failed", Some(error)))
+            Ok(failed(status, FAILED, Some(error)))
         }
     }
 }

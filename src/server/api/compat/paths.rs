@@ -1,14 +1,16 @@
 //! `/api/revalidate`: the on-demand revalidation that content systems call with a secret and a list
 //! of paths (acceptance S1 1.13 to 1.16). Bodies, statuses and log lines are those that they know.
+//! The query may say the same, and a GET with a query is the form that Next.js taught.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use hyper::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Asked, failed, read_value, submit, throttled};
+use super::{Asked, EMPTY, failed, read_value, submit, throttled};
 use crate::activity::{Activity, Kind, Level};
 use crate::domain::Principal;
 use crate::gate::Rejected;
@@ -47,8 +49,23 @@ pub struct Usage {
     usage: &'static str,
 }
 
-/// Says that it is there.
-pub async fn get(_control: Arc<Control>, _call: Call) -> Handled {
+/// Without a query, says that it is there; with one, clears what it names for who knows the secret.
+pub async fn get(control: Arc<Control>, call: Call) -> Handled {
+    if call.query.as_deref().is_some_and(|query| !query.is_empty()) {
+        return judge(&control, &call, Ok(json!({})), true).await;
+    }
+    usage()
+}
+
+/// Says that it is there. It has no effect, whatever the query names.
+pub async fn head(_control: Arc<Control>, call: Call) -> Handled {
+    match call.stray(&[], &[]) {
+        None => usage(),
+        Some((_, problem)) => Ok(refused(problem)),
+    }
+}
+
+fn usage() -> Handled {
     let usage = Usage {
         status: "ok",
         message: "On-demand revalidation endpoint is ready",
@@ -59,24 +76,73 @@ pub async fn get(_control: Arc<Control>, _call: Call) -> Handled {
 
 /// Clears paths and tags for who knows the secret.
 pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
-    let gate = &control.pipeline.gate;
     let body = read_value(&control, &mut call).await?;
-    let secret = body.as_ref().ok().and_then(revalidation::secret);
+    let has_query = call.query.as_deref().is_some_and(|query| !query.is_empty());
+    // All of it may stand in the query.
+    let body = body.or_else(|broken| match &broken[..] {
+        EMPTY if has_query => Ok(json!({})),
+        _ => Err(broken),
+    });
+    judge(&control, &call, body, has_query).await
+}
+
+async fn judge(
+    control: &Control,
+    call: &Call,
+    body: Result<Value, String>,
+    must_name: bool,
+) -> Handled {
+    let gate = &control.pipeline.gate;
+    let query: Vec<(String, String)> = call.pairs().collect();
+    let secret = body.as_ref().ok().and_then(|body| revalidation::secret(body, &query));
     let who = gate.authenticate_secret(secret, call.address);
     let who = who.and_then(|who| gate.check_rate(&who, call.address).map(|()| who));
     match (body, who) {
         (_, Err(rejected @ Rejected::TooMany(_))) => Ok(throttled(rejected)),
-        (Err(broken), _) => Ok(failure(broken.to_string())),
+        (Err(broken), _) => Ok(failure(broken)),
         (Ok(_), Err(_)) => {
-            tell(Level::Warn, "Invalid revalidation secret", &call, "refused");
+            tell(Level::Warn, "Invalid revalidation secret", call, "refused");
             Ok(failed(StatusCode::UNAUTHORIZED, "Invalid secret", None))
         }
-        (Ok(body), Ok(who)) => Ok(revalidate(&control, &call, who, &body).await),
+        (Ok(body), Ok(who)) => {
+            if let Some((_, problem)) = call.stray(&[], &revalidation::MEMBERS) {
+                return Ok(refused(problem));
+            }
+            let asked = match Revalidation::read(&body, &query) {
+                Ok(asked) => asked,
+                Err(bad) => return Ok(failure(bad.to_string())),
+            };
+            if must_name && asked.is_empty() {
+                return Ok(refused("path or tag is expected".into()));
+            }
+            if asked.is_empty() {
+                tell_nothing_asked(control, call, &body);
+            }
+            Ok(revalidate(control, call, who, &asked).await)
+        }
     }
 }
 
-async fn revalidate(control: &Control, call: &Call, who: Principal, body: &Value) -> Answer {
-    let asked = Revalidation::of(body);
+/// Older callers take "nothing asked" for success, so that is what they get. Where other members
+/// stand in the body the caller may have meant something by them.
+fn tell_nothing_asked(control: &Control, call: &Call, body: &Value) {
+    let is_other = |name: &&String| !matches!(name.as_str(), "secret" | "tag" | "tags" | "path");
+    let others = body.as_object().into_iter().flatten().map(|(name, _)| name);
+    let others: Vec<&str> = others.filter(is_other).take(8).map(String::as_str).collect();
+    let names = others.join(", ");
+    if names.is_empty() || control.hooks.said.is_due(&names, Instant::now()).is_none() {
+        return;
+    }
+    let msg = format!("Revalidation asked for nothing: no list of paths, no tags, but {names}");
+    tell(Level::Warn, &msg, call, "nothing_asked");
+}
+
+async fn revalidate(
+    control: &Control,
+    call: &Call,
+    who: Principal,
+    asked: &Revalidation,
+) -> Answer {
     let selectors = match asked.selectors(control.pipeline.gate.config().selectors_max) {
         Ok(selectors) => selectors,
         Err(bad) => return failure(bad.to_string()),
@@ -100,16 +166,26 @@ async fn revalidate(control: &Control, call: &Call, who: Principal, body: &Value
 }
 
 fn failure(error: String) -> Answer {
+    tell_failure(&error);
+    failed(StatusCode::INTERNAL_SERVER_ERROR, FAILED, Some(error))
+}
+
+/// A query that cannot be understood.
+fn refused(error: String) -> Answer {
+    tell_failure(&error);
+    failed(StatusCode::BAD_REQUEST, FAILED, Some(error))
+}
+
+fn tell_failure(error: &str) {
     Activity {
         level: Level::Error,
         event: Kind::Revalidate,
         msg: FAILED,
         status: Some("failed"),
-        error: Some(&error),
+        error: Some(error),
         ..Activity::default()
     }
     .emit();
-    failed(StatusCode::INTERNAL_SERVER_ERROR, FAILED, Some(error))
 }
 
 fn tell(level: Level, msg: &str, call: &Call, status: &str) {

@@ -1,0 +1,104 @@
+//! What shows an entity besides itself: lists of what belongs to another one.
+//!
+//! A row of `products` with `client_id = 7` clears the tag `products:client:7`. A field that refers
+//! to another entity is found by its name (`client_id`, `clientId`) or by its form (an object with an
+//! id, as content systems write references). Of an update both states count, where the sender tells
+//! both, so that a move clears the old and the new parent.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::template::{Path, Place, scalar};
+use crate::domain::{Label, TypeName};
+use crate::ingest::lenient::is_doubtful;
+
+/// Levels below a field in which a reference is looked for: a locale, a list, a link.
+const DEPTH_MAX: usize = 3;
+/// How names of fields end that hold ids of other entities.
+const ENDINGS: [&str; 4] = ["_id", "_ids", "Id", "Ids"];
+
+/// The tags of what shows an entity, by its type.
+#[derive(Debug, Default)]
+pub(super) struct Parents {
+    /// The tags.
+    pub by_type: BTreeMap<TypeName, BTreeSet<Label>>,
+    /// Whether there were more than are taken.
+    pub is_cut: bool,
+    /// Whether an id of a parent could not be read.
+    pub is_doubtful: bool,
+}
+
+/// Finds them in the objects at these paths.
+pub(super) fn read(paths: &[Path], place: &Place<'_>, types: &[TypeName]) -> Parents {
+    let mut parents = Parents::default();
+    let mut references = BTreeSet::new();
+    for value in paths.iter().flat_map(|path| path.values(place.event, place.texts_max)) {
+        let records = match value {
+            Value::Array(items) => &items[..],
+            one => std::slice::from_ref(one),
+        };
+        for (name, value) in records.iter().filter_map(Value::as_object).flatten() {
+            collect(name, value, place.texts_max, &mut references);
+        }
+    }
+    parents.is_cut = references.len().saturating_mul(types.len()) > place.texts_max;
+    parents.is_doubtful = references.iter().any(|(_, id)| is_doubtful(id));
+    if parents.is_cut || parents.is_doubtful {
+        return parents;
+    }
+    for name in types {
+        let shown = place.rules.canonical(name);
+        let tag =
+            |(parent, id): &(&str, String)| Label::parse(&format!("{shown}:{parent}:{id}")).ok();
+        let tags: BTreeSet<Label> = references.iter().filter_map(tag).collect();
+        if !tags.is_empty() {
+            parents.by_type.insert(name.clone(), tags);
+        }
+    }
+    parents
+}
+
+/// Adds what one field refers to: the name of the parent, and its id.
+fn collect<'a>(
+    name: &'a str,
+    value: &Value,
+    count_max: usize,
+    references: &mut BTreeSet<(&'a str, String)>,
+) {
+    let mut add = |parent: &'a str, id: String| {
+        // One more than is taken, to tell that there are.
+        if references.len() <= count_max {
+            references.insert((parent, id));
+        }
+    };
+    let parent = ENDINGS.iter().find_map(|ending| name.strip_suffix(ending));
+    let parent = parent.map(|parent| parent.trim_end_matches('_')).filter(|it| !it.is_empty());
+    if let Some(parent) = parent {
+        let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        values.iter().filter_map(scalar).for_each(|id| add(parent, id));
+    }
+    references_in(value, DEPTH_MAX, &mut |id| add(name, id));
+}
+
+fn references_in(value: &Value, depth_left: usize, add: &mut impl FnMut(String)) {
+    if depth_left == 0 {
+        return;
+    }
+    match value {
+        Value::Array(items) => {
+            items.iter().for_each(|item| references_in(item, depth_left - 1, add));
+        }
+        Value::Object(object) => {
+            let ids = ["id", "documentId", "_ref", "_id"].map(|name| object.get(name));
+            let link = object.get("sys").and_then(|sys| sys.get("id"));
+            let ids: Vec<String> =
+                ids.into_iter().chain([link]).flatten().filter_map(scalar).collect();
+            if ids.is_empty() {
+                object.values().for_each(|inner| references_in(inner, depth_left - 1, add));
+            }
+            ids.into_iter().for_each(add);
+        }
+        _ => {}
+    }
+}
