@@ -38,7 +38,10 @@ pub(super) fn read(paths: &[Path], place: &Place<'_>, types: &[TypeName]) -> Par
             Value::Array(items) => &items[..],
             one => std::slice::from_ref(one),
         };
-        for (name, value) in records.iter().filter_map(Value::as_object).flatten() {
+        let members = records.iter().filter_map(Value::as_object).flatten();
+        // An id of the entity itself, or its former state, is no parent.
+        let is_own = |name: &str| name == "documentId" || paths.iter().any(|it| it.is_member(name));
+        for (name, value) in members.filter(|(name, _)| !is_own(name)) {
             collect(name, value, place.texts_max, &mut references);
         }
     }

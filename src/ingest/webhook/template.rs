@@ -92,6 +92,11 @@ impl Path {
         Ok(Self(segments))
     }
 
+    /// Whether it is this member of the event.
+    pub fn is_member(&self, name: &str) -> bool {
+        matches!(&self.0[..], [only] if only == name)
+    }
+
     /// The values there, `null` apart; at most one more than `count_max`, to tell that there are.
     pub fn values<'a>(&self, root: &'a Value, count_max: usize) -> Vec<&'a Value> {
         let mut values = Vec::new();
