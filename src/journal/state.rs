@@ -191,8 +191,8 @@ impl Cursor {
     }
 }
 
-/// Reads versions by type. Names that an older binary kept apart may be one type by now, whose version
-/// must not go back for anybody.
+/// Reads versions by type. Names that an older binary kept apart may be one type by now, whose
+/// version must not go back for anybody.
 fn highest<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<TypeName, u64>, D::Error> {
     let mut types = BTreeMap::new();
     for (name, version) in Pairs::<TypeName, u64>::deserialize(from)?.0 {

@@ -121,8 +121,8 @@ fn routes() -> Vec<Route> {
     }
 }
 
-/// Routes that do something and look at their query themselves. Of all others it is refused: what it
-/// asks for would not be done.
+/// Routes that do something and look at their query themselves. Of all others it is refused: what
+/// it asks for would not be done.
 const JUDGE_THEIR_QUERY: [&str; 7] = [
     "/api/cache/invalidate",
     "/api/cache/clear",

@@ -1,4 +1,5 @@
 //! What may be said again only after a while, so that a caller in a loop does not fill the log.
+//! Each text is said once a minute; what was not said is counted and told the next time.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

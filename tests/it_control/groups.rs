@@ -76,8 +76,8 @@ async fn a_group_is_cleared_with_or_without_its_id() {
     }
 }
 
-/// S2 2.8: a row that came, went or moved clears what shows it: itself, the lists of its type, and what
-/// belongs to its old and its new parent.
+/// S2 2.8: a row that came, went or moved clears what shows it: itself, the lists of its type, and
+/// what belongs to its old and its new parent.
 #[tokio::test]
 async fn a_row_clears_what_shows_its_parents() {
     let hooks = "[{ name = 'db', preset = 'supabase', secret = 's', \

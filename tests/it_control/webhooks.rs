@@ -325,9 +325,9 @@ async fn a_type_is_known_however_it_is_written_and_an_unknown_one_is_warned_of()
         let body = json!({ "type": "UPDATE", "table": table, "record": { "id": 7 } });
         send(&node, "database", &secret, body.to_string()).await
     };
-    for table in
-        ["blog-post", "blog_posts", "BlogPost", "blogPosts", "blog post", "public.blog_post"]
-    {
+    let tables =
+        ["blog-post", "blog_posts", "BlogPost", "blogPosts", "blog post", "public.blog_post"];
+    for table in tables {
         assert!(node.put_entry("k7", "type=blog_posts&id=7", "x").await);
         assert!(node.put_entry("k8", "type=blog_posts&id=8", "x").await);
         let (status, answer) = send_of(table).await;

@@ -5,6 +5,7 @@
 mod keys;
 mod logins;
 mod names;
+mod parents;
 mod peers;
 mod purge;
 mod reload;

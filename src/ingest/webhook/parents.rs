@@ -1,9 +1,9 @@
 //! What shows an entity besides itself: lists of what belongs to another one.
 //!
 //! A row of `products` with `client_id = 7` clears the tag `products:client:7`. A field that refers
-//! to another entity is found by its name (`client_id`, `clientId`) or by its form (an object with an
-//! id, as content systems write references). Of an update both states count, where the sender tells
-//! both, so that a move clears the old and the new parent.
+//! to another entity is found by its name (`client_id`, `clientId`) or by its form (an object with
+//! an id, as content systems write references). Of an update both states count, where the sender
+//! tells both, so that a move clears the old and the new parent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
