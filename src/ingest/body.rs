@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use serde::de::{self, Deserializer, Unexpected};
 use serde::{Deserialize, Serialize};
 
-use super::lenient;
+use super::lenient::quote_big_integers;
 use crate::deliver::mirror::Batch;
 use crate::domain::label::Malformed;
 use crate::domain::{Action, Glob, Label, Mode, Selector, Selectors, TypeName};
@@ -147,7 +147,7 @@ impl InvalidateBody {
     /// # Errors
     /// [`BadBody::Shape`] naming the place and, for an unknown field, the nearest known one.
     pub fn read(json: &[u8]) -> Result<Self, BadBody> {
-        let json = lenient::quote_big_integers(json);
+        let json = quote_big_integers(json);
         let mut from = serde_json::Deserializer::from_slice(&json);
         let body: Object = serde_path_to_error::deserialize(&mut from).map_err(|error| {
             let pointer = pointer(error.path());
@@ -162,7 +162,7 @@ impl InvalidateBody {
     /// # Errors
     /// [`BadBody::Shape`] where it is no JSON object.
     pub fn read_from_peer(json: &[u8]) -> Result<Self, BadBody> {
-        let json = &lenient::quote_big_integers(json)[..];
+        let json = &quote_big_integers(json)[..];
         // Mostly it says nothing unknown, and need not be taken apart first.
         let mut body = match serde_json::from_slice(json) {
             Ok(Object(body))
