@@ -29,7 +29,7 @@ use crate::deliver::{self, Delivery, Mint, PAUSES_FILE, PeerConfig};
 use crate::gate::{Gate, Order};
 use crate::ingest::schedule::Schedules;
 use crate::ingest::webhook::Hooks;
-use crate::journal::{FileDisk, Journal, Recovered};
+use crate::journal::{FileDisk, Journal, Reconciled, Recovered};
 use crate::net::{self, Network, Transport};
 use crate::pipeline::Pipeline;
 use crate::resolve::Rules;
@@ -74,7 +74,8 @@ impl Instance {
         let network = Arc::new(Network::new(network(&settings))?);
         let end = Arc::clone(&network);
         let pipeline = assemble(&settings, rules, journal, end, Arc::clone(&own))?;
-        pipeline.delivery.remember_pauses(settings.instance.data_dir.join(PAUSES_FILE)).await;
+        let pauses = settings.instance.data_dir.join(PAUSES_FILE);
+        pipeline.delivery.remember_pauses(pauses, &recovered.reconciled).await;
         let listener = Listener::bind(settings.server.listen)
             .await
             .with_context(|| format!("control.listen = {}", settings.server.listen))?;
@@ -152,10 +153,14 @@ impl Instance {
 
 async fn open_journal(settings: &Settings) -> anyhow::Result<(Journal, Recovered)> {
     let config = settings.journal.clone();
-    let names: Vec<String> = settings.deliver.peers.iter().map(PeerConfig::destination).collect();
+    let listed: Vec<_> = settings.deliver.peers.iter().map(PeerConfig::listed).collect();
     let opening =
-        tokio::task::spawn_blocking(move || Journal::open(config, Arc::new(FileDisk), &names));
-    opening.await?.with_context(|| format!("data directory {}", settings.journal.dir.display()))
+        tokio::task::spawn_blocking(move || Journal::open(config, Arc::new(FileDisk), &listed));
+    let opened = opening.await?;
+    let opened =
+        opened.with_context(|| format!("data directory {}", settings.journal.dir.display()))?;
+    opened.0.forget_after(settings.deliver.forget_after);
+    Ok(opened)
 }
 
 fn assemble(
@@ -265,6 +270,9 @@ fn tell_start(
         }
         .emit();
     }
+    // Everything is new at the first start.
+    let reconciled = Reconciled { added: Vec::new(), ..recovered.reconciled.clone() };
+    deliver::tell_reconciled(&reconciled, settings.deliver.forget_after);
     Activity {
         event: Kind::Server,
         msg: "started",

@@ -91,7 +91,7 @@ fn journal_on(disk: &SimDisk, events_kept: usize) -> Journal {
         bytes_kept: 1 << 24,
         backlog_members_max: 1_000,
     };
-    Journal::open(config, Arc::new(disk.clone()), &[]).expect("opens").0
+    Journal::open(config, Arc::new(disk.clone()), &[] as &[String]).expect("opens").0
 }
 
 struct Scene {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Exit;
 use super::connect::ConnectArgs;
-use super::mirrors::tell_mirrors;
+use super::mirrors::{tell_mirrors, tell_removed};
 use super::print::{self, BAD, BOLD, WARN, styled};
 
 pub const EXAMPLES: &str = "\
@@ -29,17 +29,20 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     let client = args.connect.client(Duration::ZERO)?;
     let stats = client.get("/api/cache/stats").await?;
     let versions = client.get("/api/cache/versions").await?;
-    let mirrors = client.get("/api/mirrors").await?["mirrors"].take();
+    let mut answer = client.get("/api/mirrors").await?;
+    let (mirrors, removed) = (answer["mirrors"].take(), answer["removed"].take());
     if is_json {
         let document = json!({
             "server": client.server(), "stats": stats, "versions": versions, "mirrors": mirrors,
+            "removed": removed,
         });
         return print::json(&document);
     }
     tell_instance(client.server(), &stats, &versions)?;
     let mirrors = mirrors.as_array().map(Vec::as_slice).unwrap_or_default();
     if mirrors.is_empty() {
-        return print::line("mirrors   none (set CACHE_MIRRORS to mirror invalidations)");
+        print::line("mirrors   none (set CACHE_MIRRORS to mirror invalidations)")?;
+        return tell_removed(&removed);
     }
     let behind =
         |mirror: &&Value| mirror["backlog_events"].as_u64() > Some(0) && mirror["state"] != "self";
@@ -52,7 +55,8 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
             print::line(format_args!("mirrors   {}", styled(WARN, text)))?;
         }
     }
-    tell_mirrors(mirrors)
+    tell_mirrors(mirrors)?;
+    tell_removed(&removed)
 }
 
 fn tell_instance(server: &str, stats: &Value, versions: &Value) -> Result<(), Exit> {

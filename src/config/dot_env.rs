@@ -26,6 +26,8 @@ const BYTES_MAX: u64 = 1024 * 1024;
 pub(super) struct DotEnv {
     /// Values by name.
     pub(super) variables: BTreeMap<String, String>,
+    /// The whole file; `None` where there is none.
+    pub(super) text: Option<String>,
     /// Names of values with a `$` that other tools would expand.
     pub(super) expandable: Vec<String>,
     /// Lines that are no variable.
@@ -36,7 +38,7 @@ impl DotEnv {
     /// Reads the working directory's `.env`; empty where there is none.
     pub(super) fn read(workdir: &Path) -> Self {
         match read_text(&workdir.join(".env"), BYTES_MAX) {
-            Ok(text) => Self::parse(&text),
+            Ok(text) => Self { text: Some(text.clone()), ..Self::parse(&text) },
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::default(),
             Err(error) => {
                 let problem = invalid(".env", String::new(), &"file", error.to_string());

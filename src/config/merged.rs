@@ -3,7 +3,7 @@
 //! in arrays replace. `TEST_EMAIL` stands apart: a person's account must not displace a service
 //! account that any layer names, so it comes in last and only where none does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use toml::Value;
@@ -12,6 +12,7 @@ use super::dot_env::DotEnv;
 use super::environment::{self, Rank, TestLogin};
 use super::invalid::Invalid;
 use super::layer::{Layer, Leaf, Origin, invalid};
+use super::shrunk::Text;
 use super::{FILE, Sources, presets, read_text, schema};
 
 /// Bytes of a settings file; it bounds every list and map in it too.
@@ -28,6 +29,8 @@ pub(super) struct Merged {
     pub(super) is_test_login: bool,
     /// Relative paths start here.
     pub(super) workdir: PathBuf,
+    /// The settings file and `.env`, as they were read.
+    pub(super) texts: [Text; 2],
 }
 
 impl Merged {
@@ -40,6 +43,7 @@ impl Merged {
             warnings: Vec::new(),
             is_test_login: false,
             workdir: workdir.to_owned(),
+            texts: Default::default(),
         };
         let dot_env = match sources.is_isolated {
             true => DotEnv::default(),
@@ -62,7 +66,10 @@ impl Merged {
         let ranked: [(&BTreeMap<String, String>, Rank); 2] =
             [(&sources.env, Origin::Environment), (&dot_env.variables, Origin::DotEnv)];
         let mut layers = vec![Layer::of_toml(schema::REFERENCE, &Origin::Default, workdir)];
-        layers.extend(file(sources, &mut merged.problems));
+        let (text, layer) = file(sources, &mut merged.problems);
+        let keys = dot_env.variables.keys().cloned().collect();
+        merged.texts = [text, Text::new(Path::new(".env"), dot_env.text, keys)];
+        layers.extend(layer);
         let variables = ranked.iter().rev();
         layers.extend(variables.map(|(vars, rank)| environment::layer(vars, *rank, workdir)));
         layers.push(flags(sources));
@@ -132,23 +139,27 @@ impl Merged {
 }
 
 /// The file that was named, else the usual one if it is there.
-fn file(sources: &Sources, problems: &mut Vec<Invalid>) -> Option<Layer> {
+fn file(sources: &Sources, problems: &mut Vec<Invalid>) -> (Text, Option<Layer>) {
     let named = sources.file.as_deref();
     if sources.is_isolated {
-        return None;
+        return (Text::default(), None);
     }
     let path = named.unwrap_or(Path::new(FILE));
     match read_text(&sources.workdir.join(path), FILE_BYTES_MAX) {
         Ok(text) => {
             let origin = Origin::File(path.display().to_string());
-            Some(Layer::of_toml(&text, &origin, &sources.workdir))
+            let layer = Layer::of_toml(&text, &origin, &sources.workdir);
+            let keys = layer.leaves.keys().cloned().collect();
+            (Text::new(path, Some(text), keys), Some(layer))
         }
-        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+            (Text::new(path, None, BTreeSet::new()), None)
+        }
         Err(error) => {
             let origin = if named.is_some() { "flag" } else { "default" };
             let expected = format!("expected a readable file: {error}");
             problems.push(invalid("--config", format!("{path:?}"), &origin, expected));
-            None
+            (Text::default(), None)
         }
     }
 }

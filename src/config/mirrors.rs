@@ -14,9 +14,13 @@ use crate::deliver::{Config, Errand, Login, Mint, PeerConfig, WidenedAll};
 use crate::net::{self, Network};
 use crate::support::Secret;
 use crate::support::backoff::Backoff;
+use crate::support::duration;
 
 /// Each peer has a worker, a connection and a cursor; a mesh of more wants another topology.
 const PEERS_MAX: usize = 200;
+
+/// The longest that a removed destination is kept.
+const FORGET_AFTER_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 pub(super) fn deliver(from: &mut Reader, neighbours: Vec<PeerConfig>) -> Config {
     let timeout = from.ms("mirrors.timeout_ms");
@@ -37,6 +41,7 @@ pub(super) fn deliver(from: &mut Reader, neighbours: Vec<PeerConfig>) -> Config 
         echo_window: from.seconds("mirrors.echo_window_s"),
         echo: backoff(from, "mirrors.echo_ms_min", "mirrors.echo_ms_max"),
         revalidate_secrets: revalidate_secrets(from),
+        forget_after: forget_after(from),
         // Who holds the keys is known once they are.
         mint: Mint::default(),
     }
@@ -84,6 +89,16 @@ fn widened_all(from: &mut Reader) -> WidenedAll {
             WidenedAll::AsMerged
         }
     }
+}
+
+/// A time in words, because a day in seconds reads badly.
+fn forget_after(from: &mut Reader) -> Duration {
+    let key = "mirrors.forget_after";
+    let given = duration::parse_long(&from.text(key));
+    given.filter(|time| *time <= FORGET_AFTER_MAX).unwrap_or_else(|| {
+        from.refuse(key, "expected a time such as \"30m\", \"12h\" or \"1d\", at most \"365d\"");
+        FORGET_AFTER_MAX
+    })
 }
 
 /// The peers in the order they were named.

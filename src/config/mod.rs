@@ -33,6 +33,7 @@ mod rules;
 mod schedules;
 mod schema;
 mod sections;
+mod shrunk;
 mod templates;
 #[cfg(test)]
 mod tests;

@@ -8,8 +8,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use parking_lot::Mutex;
+
 use super::layer::Leaf;
 use super::merged::Merged;
+use super::shrunk::{Refused, Text};
 use super::{Invalid, Settings, Sources, build};
 use crate::deliver::PeerConfig;
 use crate::deliver::beside::Neighbour;
@@ -49,17 +52,20 @@ pub struct Reload {
 
 /// The values that settings were built of. It holds secrets, so it does not show them.
 #[derive(Clone, Default)]
-pub(super) struct Given(BTreeMap<String, Leaf>);
+pub(super) struct Given {
+    leaves: BTreeMap<String, Leaf>,
+    texts: [Text; 2],
+}
 
 impl Given {
     pub(super) fn of(merged: &Merged) -> Self {
-        Self(merged.leaves.clone())
+        Self { leaves: merged.leaves.clone(), texts: merged.texts.clone() }
     }
 
     /// The keys whose values differ.
     fn differing(&self, other: &Self) -> Vec<String> {
-        let keys: BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
-        let value = |given: &Self, key: &str| given.0.get(key).map(|leaf| leaf.value.clone());
+        let keys: BTreeSet<&String> = self.leaves.keys().chain(other.leaves.keys()).collect();
+        let value = |given: &Self, key: &str| given.leaves.get(key).map(|leaf| leaf.value.clone());
         let differs = |key: &&&String| value(self, key) != value(other, key);
         keys.iter().filter(differs).map(|key| (*key).clone()).collect()
     }
@@ -67,7 +73,7 @@ impl Given {
 
 impl fmt::Debug for Given {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} keys", self.0.len())
+        write!(out, "{} keys", self.leaves.len())
     }
 }
 
@@ -84,13 +90,14 @@ fn is_fixed(key: &str) -> bool {
 pub fn reload(sources: &Sources, running: &Settings) -> Result<Reload, Vec<Invalid>> {
     let merged = Merged::collect(sources);
     let wanted = Given::of(&merged);
+    refuse_shrunk(&wanted, running)?;
     let mut kept = merged.clone();
     // First as it stands: what a restart would refuse is refused now.
     build(merged, None)?;
     let (needs_restart, mut changed): (Vec<_>, Vec<_>) =
         running.given.differing(&wanted).into_iter().partition(|key| is_fixed(key));
     for key in &needs_restart {
-        match running.given.0.get(key) {
+        match running.given.leaves.get(key) {
             Some(leaf) => drop(kept.leaves.insert(key.clone(), leaf.clone())),
             None => drop(kept.leaves.remove(key)),
         }
@@ -100,6 +107,16 @@ pub fn reload(sources: &Sources, running: &Settings) -> Result<Reload, Vec<Inval
     settings.complete().map_err(|problem| vec![problem])?;
     changed.extend(changed_in_files(running, &settings, &changed));
     Ok(Reload { settings, changed, needs_restart })
+}
+
+/// Refuses files that look as if they were caught while being written.
+fn refuse_shrunk(wanted: &Given, running: &Settings) -> Result<(), Vec<Invalid>> {
+    static REFUSED: Mutex<Refused> = Mutex::new(Refused::none());
+    let mut refused = REFUSED.lock();
+    let texts = wanted.texts.iter().zip(&running.given.texts);
+    let problems: Vec<_> =
+        texts.filter_map(|(now, before)| now.compare(before, &mut refused)).collect();
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
 /// Secrets that changed in files of which the settings say no more than the path.

@@ -3,8 +3,8 @@
 //! A mirror is known by its name, as its cursor in the journal is. One that stays where it is goes
 //! on undisturbed: its limit and its account are exchanged under its worker, which keeps what it
 //! has in hand. One that moved to another URL gets a worker anew, once the old one's send in flight
-//! has ended, and keeps its cursor, as over a restart. One that is new starts at the head; one that
-//! is gone takes what it was owed with it. Everything accepted while a mirror is listed reaches it.
+//! has ended, and keeps its cursor, as over a restart. One that is new starts at the head. What one
+//! that is gone is owed is kept for a while: it may be gone by mistake, or have another name now.
 
 use std::sync::Arc;
 
@@ -32,12 +32,15 @@ impl Delivery {
     pub async fn adopt(&self, config: Config, tasks: &mut JoinSet<()>) -> Result<(), Refused> {
         let change = self.compare(&config);
         let names: Vec<_> = config.peers.iter().map(PeerConfig::destination).collect();
+        let listed: Vec<_> = config.peers.iter().map(PeerConfig::listed).collect();
+        self.shared.journal.forget_after(config.forget_after);
         // A mirror is listed only while the journal knows it: what is accepted meanwhile is owed to
         // it, and nobody is told of a mirror that nothing is owed to.
         self.peers.set(self.without_gone(&names));
-        let reconciled = self.shared.journal.reconfigure(names).await?;
+        let reconciled = self.shared.journal.reconfigure(listed).await?;
         self.keep_going(&change, &config);
         self.shared.echo.adopt(config.echo_window, config.echo);
+        let forget_after = config.forget_after;
         self.shared.config.set(config);
         self.peers.set(change.peers);
         change.stopping.iter().for_each(|peer| peer.end());
@@ -49,9 +52,9 @@ impl Delivery {
                 self.start_one(&peer, before, tasks, stop);
             }
         }
+        self.pause_returned(&reconciled).await;
         self.keep_pauses().await;
-        reconciled.added.iter().for_each(|name| tell::added(plain(name)));
-        reconciled.dropped.iter().for_each(|(name, owed)| tell::removed(plain(name), *owed));
+        tell::reconciled(&reconciled, forget_after);
         Ok(())
     }
 
@@ -141,9 +144,4 @@ fn is_same_place(known: &PeerConfig, wanted: &PeerConfig) -> bool {
         ..known.clone()
     };
     exchanged == *wanted
-}
-
-/// A mirror's name, of its name in the journal.
-fn plain(destination: &str) -> &str {
-    destination.split_once(':').map_or(destination, |(_, name)| name)
 }

@@ -9,7 +9,7 @@ use reqwest::header::HeaderName;
 use url::Url;
 
 use super::beside::Neighbour;
-use crate::journal::NEIGHBOUR;
+use crate::journal::{Destination, NEIGHBOUR};
 use crate::net::Network;
 use crate::support::{Secret, backoff::Backoff};
 
@@ -42,6 +42,8 @@ pub struct Config {
     pub echo: Backoff,
     /// What is sent to routes that revalidate, here or elsewhere; compared with peers by hash.
     pub revalidate_secrets: Vec<Secret>,
+    /// How long what a destination is owed is kept after the settings stopped to name it.
+    pub forget_after: Duration,
     /// Who makes tokens of our own, for peers that are logged in at with such.
     pub mint: Mint,
 }
@@ -78,6 +80,16 @@ pub struct PeerConfig {
 }
 
 impl PeerConfig {
+    /// As the journal lists it: under its name, and with the address by which it is recognised
+    /// under another one. A query may hold a secret and stays out.
+    pub fn listed(&self) -> Destination {
+        let Self { base, .. } = self;
+        let host = base.host_str().unwrap_or_default();
+        let port = base.port_or_known_default().unwrap_or_default();
+        let address = format!("{}://{host}:{port}{}", base.scheme(), base.path());
+        Destination { name: self.destination(), address }
+    }
+
     /// The journal's name of it.
     pub fn destination(&self) -> String {
         match self.errand {

@@ -53,7 +53,8 @@ pub use limiter::Limiter;
 pub use pauses::PAUSES_FILE;
 pub use ping::{Asker, Ping};
 pub use signature::Signer;
-pub use view::PeerView;
+pub use tell::reconciled as tell_reconciled;
+pub use view::{PeerView, RemovedView};
 pub use worker::{INVALIDATE_PATH, VIA};
 
 use crate::domain::{Event, Principal, Role, Selectors, Status};
@@ -285,6 +286,13 @@ impl Delivery {
     /// Every mirror as an operator sees it.
     pub fn view(&self) -> Vec<PeerView> {
         self.peers.get().iter().map(|peer| PeerView::of(peer, &self.shared.journal)).collect()
+    }
+
+    /// Destinations that the settings name no more, and what is kept for them.
+    pub fn removed(&self) -> Vec<RemovedView> {
+        let forget_after = self.shared.config.get().forget_after;
+        let removed = self.shared.journal.removed();
+        removed.iter().map(|removed| RemovedView::of(removed, forget_after)).collect()
     }
 
     /// Every mirror's name.

@@ -1,8 +1,9 @@
 //! Operators' pauses, kept over restarts in a small file of the data directory.
 //!
 //! Whoever paused a destination had a reason that no restart takes away. The file names what is
-//! paused and nothing else; names that are gone are forgotten. A damaged one counts as no pause and
-//! is told: sending what should wait is seen, holding back what should go is not.
+//! paused and nothing else; names that are gone are forgotten with their backlogs. A damaged one
+//! counts as no pause and is told: sending what should wait is seen, holding back what should go is
+//! not.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -14,6 +15,7 @@ use tokio::sync::Mutex;
 
 use super::peer::Pause;
 use super::{Delivery, tell};
+use crate::journal::Reconciled;
 use crate::support::small_file;
 
 /// In the data directory.
@@ -47,7 +49,7 @@ pub(super) struct Pauses {
 impl Delivery {
     /// Pauses again what an operator had paused before the last restart, and keeps in this file
     /// what is paused from now on. To be called before the start.
-    pub async fn remember_pauses(&self, path: PathBuf) {
+    pub async fn remember_pauses(&self, path: PathBuf, reconciled: &Reconciled) {
         let file = path.clone();
         let reading = tokio::task::spawn_blocking(move || small_file::read(&file, BYTES_MAX)).await;
         let found = reading.unwrap_or_else(|error| Err(error.to_string()));
@@ -58,7 +60,10 @@ impl Delivery {
                 None
             }
         };
-        let again = known.clone().unwrap_or_default().paused;
+        let mut again = known.clone().unwrap_or_default().paused;
+        let renamed = reconciled.renamed.iter().filter(|(before, _)| again.contains(before));
+        let renamed: Vec<_> = renamed.map(|(_, name)| name.clone()).collect();
+        again.extend(renamed);
         for peer in self.peers.get().iter().filter(|peer| again.contains(&peer.destination)) {
             peer.pause();
             tell::still_paused(peer);
@@ -75,7 +80,7 @@ impl Delivery {
         let pauses = &self.shared.pauses;
         let Some(path) = pauses.path.get().cloned() else { return };
         let mut written = pauses.written.lock().await;
-        let now = self.paused();
+        let now = self.paused(written.known.as_ref());
         if written.known.as_ref().unwrap_or(&Paused::default()) == &now {
             return;
         }
@@ -91,10 +96,29 @@ impl Delivery {
         }
     }
 
-    fn paused(&self) -> Paused {
+    /// Pauses again what came back, under its name or another, and was paused when it went.
+    pub(super) async fn pause_returned(&self, reconciled: &Reconciled) {
+        let written = self.shared.pauses.written.lock().await;
+        let Some(known) = &written.known else { return };
+        let returned = reconciled.returned.iter().map(|(name, _)| (name, name));
+        let renamed = reconciled.renamed.iter().map(|(before, name)| (before, name));
+        let peers = self.peers.get();
+        for (_, name) in returned.chain(renamed).filter(|(old, _)| known.paused.contains(*old)) {
+            for peer in peers.iter().filter(|peer| peer.destination == *name) {
+                peer.pause();
+                tell::still_paused(peer);
+            }
+        }
+    }
+
+    /// What is paused, and what was paused when the settings stopped to name it.
+    fn paused(&self, known: Option<&Paused>) -> Paused {
         let peers = self.peers.get();
         let is_paused = |pause| pause == Some(Pause::Operator);
         let paused = peers.iter().filter(|peer| is_paused(peer.with(|state| state.pause)));
-        Paused { paused: paused.map(|peer| peer.destination.clone()).collect() }
+        let paused = paused.map(|peer| peer.destination.clone());
+        let removed = self.shared.journal.removed().into_iter().map(|removed| removed.name);
+        let was_paused = |name: &String| known.is_some_and(|known| known.paused.contains(name));
+        Paused { paused: paused.chain(removed.filter(was_paused)).collect() }
     }
 }

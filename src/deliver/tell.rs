@@ -11,7 +11,7 @@ use super::telling::Telling;
 use super::worker::Setback;
 use crate::activity::{Activity, Kind, Level, joined};
 use crate::domain::{Selector, Status};
-use crate::journal::Backlog;
+use crate::journal::{Backlog, Reconciled};
 use crate::support::clock;
 
 fn millis(time: Duration) -> u64 {
@@ -307,7 +307,7 @@ pub(super) fn announced(peer: &Peer) {
     .emit();
 }
 
-pub(super) fn added(peer: &str) {
+fn added(peer: &str) {
     Activity {
         event: Kind::Config,
         msg: "a new mirror: it gets everything from now on",
@@ -329,14 +329,47 @@ pub(super) fn moved(peer: &Peer) {
     .emit();
 }
 
-pub(super) fn removed(peer: &str, owed: u64) {
+/// A destination's name, of its name in the journal.
+pub(super) fn plain(destination: &str) -> &str {
+    destination.split_once(':').map_or(destination, |(_, name)| name)
+}
+
+/// What came and what went with a reading of the settings.
+pub fn reconciled(reconciled: &Reconciled, forget_after: Duration) {
+    reconciled.added.iter().for_each(|name| added(plain(name)));
+    for (name, owed) in &reconciled.removed {
+        removed(plain(name), *owed, forget_after);
+    }
+    for (name, owed) in &reconciled.returned {
+        settled(plain(name), "configured again: it goes on from where it was", "returned", *owed);
+    }
+    for (before, name) in &reconciled.renamed {
+        let msg = format!("{} under another name: it goes on from where it was", plain(before));
+        settled(plain(name), &msg, "renamed", 0);
+    }
+}
+
+fn removed(peer: &str, owed: u64, forget_after: Duration) {
     Activity {
         level: if owed > 0 { Level::Warn } else { Level::Info },
         event: Kind::Config,
-        msg: "no longer a mirror: what it was owed is dropped",
+        msg: "no longer configured: what it is owed is kept for mirrors.forget_after",
         peer: Some(peer),
         status: Some("removed"),
         events: Some(owed),
+        wait_ms: Some(millis(forget_after)),
+        ..Activity::default()
+    }
+    .emit();
+}
+
+fn settled(peer: &str, msg: &str, status: &str, owed: u64) {
+    Activity {
+        event: Kind::Config,
+        msg,
+        peer: Some(peer),
+        status: Some(status),
+        events: (owed > 0).then_some(owed),
         ..Activity::default()
     }
     .emit();

@@ -41,6 +41,7 @@ pub(super) fn config(peers: Vec<PeerConfig>) -> Config {
         probe_every: Duration::from_secs(300),
         answer_bytes_max: 64 * 1024,
         widened_all: WidenedAll::AsMerged,
+        forget_after: Duration::from_secs(86_400),
         revalidate_secrets: vec![],
         echo_window: Duration::from_secs(120),
         echo: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },

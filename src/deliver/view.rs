@@ -7,7 +7,8 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::peer::{Kind, Peer};
-use crate::journal::Journal;
+use super::tell;
+use crate::journal::{Journal, Removed};
 use crate::support::clock;
 
 /// One mirror. Every text is safe to show: no token, no password.
@@ -57,6 +58,38 @@ pub struct PeerView {
     pub delivered: u64,
     /// Events since the start that it has no words for, so that nothing was sent of them.
     pub skipped: u64,
+}
+
+/// A destination that the settings name no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "RemovedMirror")]
+pub struct RemovedView {
+    /// What operators called it.
+    pub name: String,
+    /// Events that are kept for it.
+    pub backlog_events: u64,
+    /// Acceptance of the oldest of them, milliseconds since 1970.
+    pub backlog_oldest_ms: Option<u64>,
+    /// Whether the backlog had to be widened.
+    pub backlog_widened: bool,
+    /// When it was removed, milliseconds since 1970.
+    pub removed_ms: u64,
+    /// When what is kept is dropped, milliseconds since 1970.
+    pub forgotten_ms: u64,
+}
+
+impl RemovedView {
+    pub(super) fn of(removed: &Removed, forget_after: Duration) -> Self {
+        let after_ms = u64::try_from(forget_after.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            name: tell::plain(&removed.name).to_owned(),
+            backlog_events: removed.backlog.events,
+            backlog_oldest_ms: removed.backlog.oldest_at_ms,
+            backlog_widened: removed.backlog.widened,
+            removed_ms: removed.removed_at_ms,
+            forgotten_ms: removed.removed_at_ms.saturating_add(after_ms),
+        }
+    }
 }
 
 impl PeerView {

@@ -12,18 +12,33 @@ use std::sync::Arc;
 
 use crate::domain::{Event, Source};
 
-use super::Config;
 use super::backlog::{BacklogSize, Limits, Taken, Versions};
 use super::ring::{Class, Ring};
 use super::state::{Cursor, State};
+use super::{Config, Destination};
 
-/// Which destinations came and which went.
+/// Which destinations came and which went. Numbers are the events that each is owed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reconciled {
     /// They start at the head.
     pub added: Vec<String>,
-    /// Each with the number of events that it was owed.
-    pub dropped: Vec<(String, u64)>,
+    /// They are named no more; what they are owed is kept for a while, and grows.
+    pub removed: Vec<(String, u64)>,
+    /// They were removed before and go on from where they were.
+    pub returned: Vec<(String, u64)>,
+    /// The same place under another name: the old one, the new one.
+    pub renamed: Vec<(String, String)>,
+}
+
+/// A destination that is named no more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// Its name.
+    pub name: String,
+    /// What it is owed.
+    pub backlog: BacklogSize,
+    /// Since when, milliseconds since 1970.
+    pub removed_at_ms: u64,
 }
 
 pub(super) struct Book {
@@ -142,25 +157,73 @@ impl Book {
         }
     }
 
-    /// Makes these the destinations. What is new starts at the head; one that is not among them
-    /// goes, with what it was owed.
-    pub(super) fn reconcile(&mut self, names: &[String]) -> Reconciled {
-        let gone = self.state.destinations.keys().filter(|name| !names.contains(name));
-        let gone: Vec<String> = gone.cloned().collect();
+    /// Makes these the destinations. What is new starts at the head, unless one that was removed is
+    /// at its address; one that is not among them is kept as removed.
+    pub(super) fn reconcile(&mut self, listed: &[Destination], now_ms: u64) -> Reconciled {
         let mut reconciled = Reconciled::default();
-        for name in gone {
-            let owed = self.backlog_size(&name).events;
-            self.state.destinations.remove(&name);
-            reconciled.dropped.push((name, owed));
-        }
-        let through = self.state.head;
-        for name in names {
-            self.state.destinations.entry(name.clone()).or_insert_with(|| {
-                reconciled.added.push(name.clone());
-                Cursor { through, held: None }
+        let names: BTreeSet<&str> = listed.iter().map(|listed| &listed.name[..]).collect();
+        let gone =
+            self.state.destinations.iter().filter(|(name, cursor)| {
+                cursor.removed_at_ms.is_none() && !names.contains(&name[..])
             });
+        for name in gone.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            let owed = self.backlog_size(&name).events;
+            if let Some(cursor) = self.state.destinations.get_mut(&name) {
+                cursor.removed_at_ms = Some(now_ms);
+            }
+            reconciled.removed.push((name, owed));
+        }
+        for destination in listed {
+            self.list(destination, &mut reconciled);
         }
         reconciled
+    }
+
+    fn list(&mut self, destination: &Destination, reconciled: &mut Reconciled) {
+        let Destination { name, address } = destination;
+        let owed = self.backlog_size(name).events;
+        if let Some(cursor) = self.state.destinations.get_mut(name) {
+            cursor.address.clone_from(address);
+            if cursor.removed_at_ms.take().is_some() {
+                reconciled.returned.push((name.clone(), owed));
+            }
+            return;
+        }
+        let class = Class::of(name);
+        let before = self.state.destinations.iter().find(|(old, cursor)| {
+            let is_there = !address.is_empty() && cursor.address == *address;
+            is_there && cursor.removed_at_ms.is_some() && Class::of(old) == class
+        });
+        let Some(before) = before.map(|(old, _)| old.clone()) else {
+            let (through, address) = (self.state.head, address.clone());
+            let cursor = Cursor { through, address, ..Cursor::default() };
+            self.state.destinations.insert(name.clone(), cursor);
+            reconciled.added.push(name.clone());
+            return;
+        };
+        if let Some(cursor) = self.state.destinations.remove(&before) {
+            let cursor = Cursor { removed_at_ms: None, ..cursor };
+            self.state.destinations.insert(name.clone(), cursor);
+        }
+        reconciled.removed.retain(|(removed, _)| *removed != before);
+        reconciled.renamed.push((before, name.clone()));
+    }
+
+    /// Destinations that are named no more.
+    pub(super) fn removed(&self) -> Vec<Removed> {
+        let removed = self.state.destinations.iter().filter_map(|(name, cursor)| {
+            let removed_at_ms = cursor.removed_at_ms?;
+            Some(Removed { name: name.clone(), backlog: self.backlog_size(name), removed_at_ms })
+        });
+        removed.collect()
+    }
+
+    /// Drops what was removed before this time, with what it is owed.
+    pub(super) fn forget(&mut self, removed_before_ms: u64) -> Vec<Removed> {
+        let mut forgotten = self.removed();
+        forgotten.retain(|removed| removed.removed_at_ms <= removed_before_ms);
+        forgotten.iter().for_each(|gone| drop(self.state.destinations.remove(&gone.name)));
+        forgotten
     }
 
     /// Everything at or below `through` was acknowledged. Says whether that is news.
@@ -201,6 +264,9 @@ impl Book {
     /// What one send to a destination is to cover; `None` where nothing is due.
     pub(super) fn take(&self, destination: &str, limits: Limits) -> Option<Taken> {
         let cursor = self.state.destinations.get(destination)?;
+        if cursor.removed_at_ms.is_some() {
+            return None;
+        }
         // Where nothing due is left out, the local events up to the newest are settled as well.
         let mut through = self.newest();
         let mut events: Vec<Arc<Event>> = Vec::new();

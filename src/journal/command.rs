@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::{NotReset, Reconciled, Refused};
+use super::{Destination, NotReset, Reconciled, Refused};
 use crate::domain::Event;
 
 /// Events in one commit: past it a sync is shared widely enough, and waiting longer helps nobody.
@@ -36,7 +36,7 @@ pub(super) enum Command {
     Acked,
     Reset(Reset),
     /// These are the destinations now.
-    Reconfigure(Vec<String>, oneshot::Sender<Reconciled>),
+    Reconfigure(Vec<Destination>, oneshot::Sender<Reconciled>),
     Flush(oneshot::Sender<()>),
     Close(oneshot::Sender<()>),
 }
@@ -49,7 +49,7 @@ pub(super) struct Gathered {
     pub(super) is_acked_only: bool,
     /// The last one taken: what came before it counts before it.
     pub(super) reset: Option<Reset>,
-    pub(super) reconfigure: Option<(Vec<String>, oneshot::Sender<Reconciled>)>,
+    pub(super) reconfigure: Option<(Vec<Destination>, oneshot::Sender<Reconciled>)>,
     pub(super) flushed: Vec<oneshot::Sender<()>>,
     pub(super) closed: Option<oneshot::Sender<()>>,
 }

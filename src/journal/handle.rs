@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
@@ -14,7 +16,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use crate::domain::{Demand, Event, EventId};
 
 use super::backlog::{Backlog, BacklogSize, Limits, Page, Versions};
-use super::book::{Book, Reconciled};
+use super::book::{Book, Reconciled, Removed};
 use super::command::{Append, Command, Reset};
 use super::home::Home;
 use super::layout::{Format, Layout};
@@ -22,10 +24,13 @@ use super::mark::Mark;
 use super::recovery::{self, Opened};
 use super::slot::{self, Found, Slot};
 use super::writer::{Held, Writer};
-use super::{Config, Disk, NotReset, OpenError, Recovered, Refused};
+use super::{Config, Destination, Disk, NotReset, OpenError, Recovered, Refused};
 
 /// Events that may wait for the writer. Four full commits: more would only be more latency.
 const QUEUE_EVENTS_MAX: usize = 2048;
+
+/// A day: a mistake in the settings is noticed within one.
+const FORGET_AFTER_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// How the writing goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,6 +56,8 @@ pub(super) struct Shared {
     pub due: watch::Sender<u64>,
     pub acks: watch::Sender<u64>,
     pub epoch: u64,
+    /// How long removed destinations are kept.
+    pub forget_after_ms: AtomicU64,
 }
 
 /// The journal of one instance. The last handle that goes stops the writer, as `close` does.
@@ -64,20 +71,25 @@ pub struct Journal {
 impl Journal {
     /// Takes the data directory, reads what is there and starts the writer. Blocks on the disk.
     ///
-    /// Destinations that are new start at the head; ones no longer named are dropped.
+    /// Destinations that are new start at the head; ones no longer named are kept as removed, until
+    /// [`Journal::forget_after`] has passed.
     ///
     /// # Errors
     /// [`OpenError`]. Damage is none: it is reported in [`Recovered`] and widened. A disk too full
     /// for a new segment is none either: the journal then begins degraded.
-    pub fn open(
+    pub fn open<'a, D>(
         config: Config,
         disk: Arc<dyn Disk>,
-        destinations: &[String],
-    ) -> Result<(Self, Recovered), OpenError> {
+        destinations: &'a [D],
+    ) -> Result<(Self, Recovered), OpenError>
+    where
+        Destination: From<&'a D>,
+    {
+        let destinations: Vec<_> = destinations.iter().map(Destination::from).collect();
         let layout = Layout::new(&config.dir);
         let lock = layout.lock(&*disk)?;
         let format = layout.read_format(&*disk)?;
-        let opened = recovery::recover(&config, &*disk, &layout, format, destinations)?;
+        let opened = recovery::recover(&config, &*disk, &layout, format, &destinations)?;
         let mark = prepare(&*disk, &layout, format, &opened)?;
         let Opened { book, recovered, epoch, files, next_number, .. } = opened;
         let shared = Arc::new(Shared {
@@ -87,6 +99,7 @@ impl Journal {
             health: Mutex::new(Health { damaged: recovered.damaged.clone(), ..Health::default() }),
             book: Mutex::new(book),
             epoch,
+            forget_after_ms: AtomicU64::new(FORGET_AFTER_MS),
         });
         let held = Held { home: Home::new(lock), mark: Some(mark) };
         let mut writer = Writer::new(config, disk, Arc::clone(&shared), held, files, next_number);
@@ -153,7 +166,8 @@ impl Journal {
     /// How far a destination has acknowledged; `None` for an unknown one.
     pub fn cursor(&self, destination: &str) -> Option<u64> {
         let book = self.shared.book.lock();
-        book.state.destinations.get(destination).map(|cursor| cursor.through)
+        let cursor = book.state.destinations.get(destination)?;
+        cursor.removed_at_ms.is_none().then_some(cursor.through)
     }
 
     /// Whether nothing at or below `seq` is owed to a destination any more; false for an unknown
@@ -163,13 +177,18 @@ impl Journal {
     }
 
     /// Makes these the destinations while the journal runs: what is new is owed everything from now
-    /// on, and what is not named any more is dropped with all it was owed. It comes between two
+    /// on; what is not named any more is kept as removed, and goes on where it was if it comes back
+    /// or its address is named under another name. It comes between two
     /// events and is in a checkpoint of its own before the next one is answered, so that a restart
     /// agrees. On a disk that refuses, it is in the checkpoint that ends the refusal.
     ///
     /// # Errors
     /// [`Refused::Closed`].
-    pub async fn reconfigure(&self, destinations: Vec<String>) -> Result<Reconciled, Refused> {
+    pub async fn reconfigure<D>(&self, destinations: Vec<D>) -> Result<Reconciled, Refused>
+    where
+        for<'a> Destination: From<&'a D>,
+    {
+        let destinations = destinations.iter().map(Destination::from).collect();
         let (reply, done) = oneshot::channel();
         let order = Command::Reconfigure(destinations, reply);
         self.commands.send(order).map_err(|_| Refused::Closed)?;
@@ -177,6 +196,18 @@ impl Journal {
         // Who waits for a destination that is gone looks again.
         self.shared.acks.send_modify(|ticks| *ticks += 1);
         Ok(reconciled)
+    }
+
+    /// How long what a removed destination is owed is kept, from its removal on; a day unless this
+    /// was called.
+    pub fn forget_after(&self, time: Duration) {
+        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.shared.forget_after_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// Destinations that are named no more, and are still owed what they miss.
+    pub fn removed(&self) -> Vec<Removed> {
+        self.shared.book.lock().removed()
     }
 
     /// The event whose acknowledgement settles this one with mirrors: itself, or the release of

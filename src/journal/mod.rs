@@ -33,7 +33,7 @@ mod turn;
 mod writer;
 
 pub use backlog::{Backlog, BacklogSize, Limits, Page, Versions};
-pub use book::Reconciled;
+pub use book::{Reconciled, Removed};
 pub use disk::{Disk, FileDisk};
 pub use error::{NotReset, OpenError, Refused};
 pub use handle::{Health, Journal};
@@ -54,6 +54,27 @@ pub struct Config {
     pub bytes_kept: usize,
     /// Selectors in one destination's backlog before it is widened.
     pub backlog_members_max: usize,
+}
+
+/// One destination, as the settings name it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Destination {
+    /// Under this it has its cursor.
+    pub name: String,
+    /// Where it is; under another name it goes on from there. Empty where that is not to be.
+    pub address: String,
+}
+
+impl From<&String> for Destination {
+    fn from(name: &String) -> Self {
+        Self { name: name.clone(), address: String::new() }
+    }
+}
+
+impl From<&Destination> for Destination {
+    fn from(destination: &Destination) -> Self {
+        destination.clone()
+    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use super::mark;
 use super::segment::{self, Entry, Scan};
 use super::slot::{self, Found, Slot};
 use super::state::State;
-use super::{Config, Disk, OpenError};
+use super::{Config, Destination, Disk, OpenError};
 
 /// How far sequence numbers and versions jump over a gap: more than any number of events that can
 /// have been given between two things that survive (a segment holds far fewer).
@@ -35,8 +35,8 @@ pub struct Recovered {
     pub head: u64,
     /// Destinations that are new: they start at the head.
     pub added: Vec<String>,
-    /// Destinations no longer configured; what they were owed is dropped.
-    pub dropped: Vec<String>,
+    /// What else changed among the destinations while nothing ran.
+    pub reconciled: Reconciled,
 }
 
 /// What the writer goes on from.
@@ -77,7 +77,7 @@ pub(super) fn recover(
     disk: &dyn Disk,
     layout: &Layout,
     format: Format,
-    destinations: &[String],
+    destinations: &[Destination],
 ) -> Result<Opened, OpenError> {
     let found = slot::read(disk, layout).map_err(OpenError::at(&layout.slot()))?;
     let mark = mark::read(disk, layout).map_err(OpenError::at(&layout.mark()))?;
@@ -212,7 +212,7 @@ impl Gathered {
         self,
         config: &Config,
         known_seq: u64,
-        destinations: &[String],
+        destinations: &[Destination],
     ) -> (Book, Recovered) {
         let Self { state, older, replay, damage, .. } = self;
         let is_sound = damage.is_none();
@@ -231,14 +231,14 @@ impl Gathered {
                 Step::Ack(ack) => drop(book.ack(&ack.destination, ack.through)),
             }
         }
-        let Reconciled { added, dropped } = book.reconcile(destinations);
-        let dropped = dropped.into_iter().map(|(name, _)| name).collect();
+        let reconciled = book.reconcile(destinations, clock::wall_ms());
+        let added = reconciled.added.clone();
         if !is_sound {
             let head = book.state.head.max(known_seq);
             book.state.widen_all(head, JUMP, clock::wall_ms());
             book = Book::new(config, book.state, Vec::new());
         }
         let (events, head) = (book.ring.len(), book.state.head);
-        (book, Recovered { damaged: damage, events, head, added, dropped })
+        (book, Recovered { damaged: damage, events, head, added, reconciled })
     }
 }

@@ -49,6 +49,12 @@ pub(super) struct Cursor {
     /// Everything at or below was acknowledged, except what `held` holds.
     pub through: u64,
     pub held: Option<Held>,
+    /// Since when the settings do not name it any more, wall clock: it is owed on for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed_at_ms: Option<u64>,
+    /// Where it is, so that it is recognised under another name; empty where that is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub address: String,
 }
 
 /// What is owed and can no longer be named event by event.
@@ -144,7 +150,8 @@ impl State {
         self.head = head + jump;
         self.folded_through = self.head;
         for cursor in self.destinations.values_mut() {
-            *cursor = Cursor { through: self.head, held: Some(Held::all(self.head, now_ms)) };
+            cursor.through = self.head;
+            cursor.held = Some(Held::all(self.head, now_ms));
         }
     }
 }

@@ -11,12 +11,14 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::domain::Event;
+use crate::support::clock;
 
 use super::command::{Append, Command, Gathered, Reset};
 use super::disk::Place;
@@ -29,7 +31,7 @@ use super::ring::is_owed;
 use super::segment::{self, Segment};
 use super::slot::{self, Slot};
 use super::state::State;
-use super::{Config, Disk, NotReset, Reconciled, Refused, book, turn};
+use super::{Config, Destination, Disk, NotReset, Reconciled, Refused, book, turn};
 
 /// How long an acknowledgement may wait for a commit to ride on. Losing it only sends again.
 const ACK_DELAY: Duration = Duration::from_millis(50);
@@ -228,8 +230,8 @@ impl Writer {
 
     /// Other destinations, and a checkpoint that knows them. Where the disk refuses it, no event is
     /// accepted before another checkpoint was written or the slot says `all`.
-    fn reconfigure(&mut self, names: &[String]) -> Reconciled {
-        let reconciled = self.shared.book.lock().reconcile(names);
+    fn reconfigure(&mut self, listed: &[Destination]) -> Reconciled {
+        let reconciled = self.shared.book.lock().reconcile(listed, clock::wall_ms());
         if reconciled != Reconciled::default() {
             if let Err(error) = self.open_segment() {
                 self.fail(&error);
@@ -289,8 +291,17 @@ impl Writer {
         self.shared.book.lock().hide_versions(false);
     }
 
+    /// Drops what was removed from the settings long enough ago; the next checkpoint knows it.
+    fn forget(&self) {
+        let after_ms = self.shared.forget_after_ms.load(Ordering::Relaxed);
+        let Some(before_ms) = clock::wall_ms().checked_sub(after_ms) else { return };
+        let forgotten = self.shared.book.lock().forget(before_ms);
+        forgotten.iter().for_each(turn::tell_forgotten);
+    }
+
     /// Notices between commits that the directory, or a file in it, was taken away.
     fn look(&mut self) {
+        self.forget();
         let Some(segment) = &self.segment else { return };
         let is_there = segment.place() == Place::Ours;
         let mark_is_there = self.held.mark.as_ref().is_none_or(Mark::is_there);

@@ -1,5 +1,5 @@
-//! Lengths of time as people write them in queries and flags: `5s`, `500ms`, or seconds as a plain
-//! number. Nothing longer than seconds is known: no wait here lasts minutes.
+//! Lengths of time as people write them in queries, flags and settings: `5s`, `500ms`, or seconds
+//! as a plain number. A wait for an answer knows no unit longer than seconds; settings do.
 
 use std::time::Duration;
 
@@ -14,9 +14,30 @@ pub fn parse(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds * scale).ok()
 }
 
+/// Reads a longer one: also minutes, hours and days, as `30m`, `12h`, `1d`.
+pub fn parse_long(text: &str) -> Option<Duration> {
+    let scaled = |unit: char, seconds: f64| Some((text.strip_suffix(unit)?, seconds));
+    let longer = scaled('m', 60.0).or(scaled('h', 3_600.0)).or(scaled('d', 86_400.0));
+    let Some((number, scale)) = longer else { return parse(text) };
+    let number: f64 = number.parse().ok()?;
+    Duration::try_from_secs_f64(number * scale).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn longer_ones_have_minutes_hours_and_days() {
+        for (text, seconds) in [("0", 0), ("90", 90), ("5s", 5), ("30m", 1_800), ("1.5d", 129_600)]
+        {
+            assert_eq!(parse_long(text), Some(Duration::from_secs(seconds)), "{text}");
+        }
+        assert_eq!(parse_long("500ms"), Some(Duration::from_millis(500)));
+        for text in ["", "d", "1 d", "-1h", "1w", "infd"] {
+            assert_eq!(parse_long(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn seconds_milliseconds_and_nothing_else() {

@@ -177,9 +177,9 @@ async fn has_once(node: &Node, ids: &BTreeSet<&String>) {
 }
 
 /// What a mirror is owed outlives a change of its limit and its credentials; an operator's limit
-/// ends; a mirror that goes takes what it was owed with it, and that is told.
+/// ends; what one that goes is owed is kept, then dropped; both are told.
 #[tokio::test]
-async fn a_backlog_outlives_a_change_of_limit_and_goes_with_its_mirror() {
+async fn a_backlog_outlives_a_change_of_limit_and_its_mirror_for_a_while() {
     let stub = StubPeer::start().await;
     stub.always(INVALIDATE, Reply::Json(503, json!({})));
     let file = |rate: u32, password: &str| {
@@ -205,10 +205,55 @@ async fn a_backlog_outlives_a_change_of_limit_and_goes_with_its_mirror() {
         stub.seen().iter().any(|seen| seen.text().contains("\"two\""))
     })
     .await;
-    reload_with(&node, "").await;
+    reload_with(&node, "[mirrors]\nurls = []\n").await;
     assert!(node.mirrors().await.is_empty());
     let is_removed = |line: &Value| line["status"] == "removed" && line["events"] == 1;
-    assert_eq!(node.logged("what is dropped", is_removed).await["peer"], stub.name());
+    assert_eq!(node.logged("what is kept", is_removed).await["peer"], stub.name());
+    reload_with(&node, "[mirrors]\nforget_after = \"0\"\n").await;
+    let is_forgotten = |line: &Value| line["status"] == "forgotten" && line["events"] == 1;
+    assert_eq!(node.logged("what is dropped", is_forgotten).await["peer"], stub.name());
+}
+
+/// `: > file; kill -HUP`, and the same at a restart: nothing that a mirror is owed goes with it.
+#[tokio::test]
+async fn a_settings_file_caught_empty_takes_no_backlog_with_it() {
+    let stub = StubPeer::start().await;
+    stub.always(INVALIDATE, Reply::Json(503, json!({})));
+    let whole = format!("[log]\nlevel = \"info\"\n[mirrors]\nurls = [\"{}\"]\n", stub.name());
+    let mut node = spec(&whole).start().await;
+    node.invalidate(json!({ "type": "posts" })).await;
+    for (text, reason) in [
+        ("", "is empty"),
+        (" \n", "is empty"),
+        ("# nothing\n", "is empty"),
+        ("[log]\nlevel = \"info\"\n", "cut off"),
+        ("[log]\nlevel = \"in", "cut off"),
+    ] {
+        node.write_file(text);
+        let refused = node.post("/api/reload", json!({})).await.expect(422).to_string();
+        assert!(refused.contains(reason), "{text:?}: {refused}");
+        assert_eq!(node.mirrors().await.len(), 1, "all is as it was");
+    }
+    // A start takes it; what was owed waits, and is said.
+    node.write_file("");
+    node.restart().await;
+    assert!(node.mirrors().await.is_empty());
+    let is_removed = |line: &Value| line["status"] == "removed" && line["events"] == 1;
+    node.logged("what is kept", is_removed).await;
+    let removed = node.get("/api/mirrors").await.json()["removed"].clone();
+    assert_eq!(
+        (&removed[0]["name"], &removed[0]["backlog_events"]),
+        (&json!(stub.name()), &json!(1))
+    );
+    node.invalidate(json!({ "type": "pages" })).await;
+    stub.repair();
+    let before = stub.bodies().len();
+    reload_with(&node, &whole).await;
+    eventually("it goes on from where it was", async || {
+        let bodies = stub.bodies()[before..].concat();
+        bodies.contains("posts") && bodies.contains("pages")
+    })
+    .await;
 }
 
 /// What was taken over is what a crash finds: the cursor of a new mirror, and what it is owed.

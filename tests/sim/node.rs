@@ -262,6 +262,7 @@ fn deliver_config(peers: Vec<PeerConfig>) -> deliver::Config {
         breaker_failures: 5,
         probe_every: Duration::from_secs(300),
         answer_bytes_max: 64 * 1024,
+        forget_after: Duration::from_secs(86_400),
         widened_all: deliver::WidenedAll::AsMerged,
         revalidate_secrets: vec![],
         echo_window: Duration::from_secs(120),

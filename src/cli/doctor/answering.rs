@@ -36,6 +36,8 @@ pub struct Running {
     pub stats: Value,
     /// `GET /api/mirrors`: every destination.
     pub destinations: Vec<Value>,
+    /// The ones that its settings name no more.
+    pub removed: Vec<Value>,
     /// Whether it runs on this host, so that files named in the settings are its files.
     pub is_here: bool,
 }
@@ -50,9 +52,9 @@ pub async fn look(args: &Args, settings: &Settings) -> Result<Instance, Exit> {
     let base = server(&named.unwrap_or_else(|| local(Some(settings.server.listen))))?;
     let client = Client::new(base.clone(), token(args, settings, &base)?, PATIENCE)?;
     Ok(match read(&client).await {
-        Ok((stats, destinations)) => {
+        Ok((stats, destinations, removed)) => {
             let is_here = is_this_host(&base);
-            let running = Running { client, stats, destinations, is_here };
+            let running = Running { client, stats, destinations, removed, is_here };
             Instance::Running(Box::new(running))
         }
         Err(Exit::Unreachable(why)) => Instance::Silent { why, is_named },
@@ -60,14 +62,14 @@ pub async fn look(args: &Args, settings: &Settings) -> Result<Instance, Exit> {
     })
 }
 
-async fn read(client: &Client) -> Result<(Value, Vec<Value>), Exit> {
+async fn read(client: &Client) -> Result<(Value, Vec<Value>, Vec<Value>), Exit> {
     let stats = client.get("/api/cache/stats").await?;
     let mut answer = client.get("/api/mirrors").await?;
-    let destinations = match answer["mirrors"].take() {
+    let mut list = |name: &str| match answer[name].take() {
         Value::Array(list) => list,
         _ => vec![],
     };
-    Ok((stats, destinations))
+    Ok((stats, list("mirrors"), list("removed")))
 }
 
 /// One found on this host is given to this host only.

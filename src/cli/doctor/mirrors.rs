@@ -169,11 +169,24 @@ pub fn backlogs(case: &Case) -> Vec<Check> {
         Err(skipped) => return vec![skipped],
     };
     let now = clock::wall_ms();
-    let found: Vec<Check> = running.destinations.iter().flat_map(|it| waiting(it, now)).collect();
+    let mut found: Vec<Check> =
+        running.destinations.iter().flat_map(|it| waiting(it, now)).collect();
+    found.extend(running.removed.iter().filter_map(|it| removed(it, now)));
     if found.is_empty() {
         return vec![Check::ok("backlog", "nothing waits longer than it should")];
     }
     found
+}
+
+/// One that the settings name no more, where something is kept for it.
+fn removed(destination: &Value, now_ms: u64) -> Option<Check> {
+    let owed = destination["backlog_events"].as_u64().filter(|owed| *owed > 0)?;
+    let rest = destination["forgotten_ms"].as_u64().unwrap_or(0).saturating_sub(now_ms) / 1000;
+    let (events, rest) = (print::count(owed, "event", "events"), print::seconds(rest));
+    let detail = format!("removed from the settings, events owed: {events}, kept for {rest}");
+    let remedy = "name it in the settings again to go on from where it was; otherwise what it is \
+                  owed is dropped after mirrors.forget_after";
+    Some(Check::warn(format!("backlog:{}", print::text(destination, "name")), detail, remedy))
 }
 
 /// One destination; nothing where all is well.

@@ -110,7 +110,22 @@ async fn list(connect: &ConnectArgs, is_json: bool) -> Result<(), Exit> {
     if mirrors.is_empty() {
         print::talk("no mirrors: set CACHE_MIRRORS or mirrors.urls");
     }
-    tell_mirrors(mirrors)
+    tell_mirrors(mirrors)?;
+    tell_removed(&answer["removed"])
+}
+
+/// What the settings name no more, with what is kept for it.
+pub fn tell_removed(removed: &Value) -> Result<(), Exit> {
+    for gone in removed.as_array().into_iter().flatten() {
+        let owed = print::count(gone["backlog_events"].as_u64().unwrap_or(0), "event", "events");
+        let forgotten_ms = gone["forgotten_ms"].as_u64().unwrap_or(0);
+        let rest = print::seconds(forgotten_ms.saturating_sub(clock::wall_ms()) / 1000);
+        let name = print::text(gone, "name");
+        let state = styled(WARN, "removed ");
+        print::line(format_args!("  {name}  {state} events owed: {owed}, kept for {rest}"))?;
+        print::line("      (name it in the settings again and it goes on from where it was)")?;
+    }
+    Ok(())
 }
 
 async fn operate(named: &Named, verb: &str, done: &str, is_json: bool) -> Result<(), Exit> {

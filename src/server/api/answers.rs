@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::deliver::{Outcome, PeerView};
+use crate::deliver::{Outcome, PeerView, RemovedView};
 use crate::domain::{Action, EventId, Label, Scope, Source, TypeName};
 use crate::ingest::schedule;
 use crate::server::refusals::RefusedView;
@@ -264,6 +264,8 @@ pub struct Reloaded {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Mirrors {
     pub mirrors: Vec<PeerView>,
+    /// What the settings name no more, with what is kept for it.
+    pub removed: Vec<RemovedView>,
 }
 
 /// An operator's change was made.

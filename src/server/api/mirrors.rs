@@ -18,8 +18,9 @@ const RATE_MAX: f64 = 1_000_000.0;
 
 /// Every mirror.
 pub async fn list(control: Arc<Control>, _call: Call) -> Handled {
-    let mirrors = control.pipeline.delivery.view();
-    Ok(json_answer(StatusCode::OK, &Mirrors { mirrors }))
+    let delivery = &control.pipeline.delivery;
+    let (mirrors, removed) = (delivery.view(), delivery.removed());
+    Ok(json_answer(StatusCode::OK, &Mirrors { mirrors, removed }))
 }
 
 /// Holds one back until it is resumed, over restarts too.
