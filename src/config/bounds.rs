@@ -27,6 +27,7 @@ pub(super) const INTEGERS: &[(&str, i64, i64)] = &[
     ("store.ttl_s", 1, YEAR_S),
     ("store.ttl_s_max", 1, YEAR_S),
     ("store.soft_s_max", 0, DAY_S),
+    ("store.fill_ms_max", 0, TEN_MINUTES_MS),
     ("store.ticket_s_max", 1, DAY_S),
     ("store.bans_max", 1, 1_000_000),
     ("store.stamps_max", 1, 100_000_000),

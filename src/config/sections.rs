@@ -60,6 +60,7 @@ pub(super) fn server(from: &mut Reader) -> server::Config {
         body_bytes_max: from.count("control.body_bytes_max"),
         metrics_public: from.flag("control.metrics_public"),
         require_https: from.flag("control.require_https"),
+        require_tickets: from.flag("store.require_tickets"),
         is_dev: from.flag("control.dev"),
         drain_time_max: from.ms("control.drain_ms_max"),
         wait_time_max: from.ms("limits.wait_ms_max"),
@@ -73,6 +74,8 @@ pub(super) fn store(from: &mut Reader) -> store::Config {
         ttl: from.seconds("store.ttl_s"),
         ttl_max: from.seconds("store.ttl_s_max"),
         soft_time_max: from.seconds("store.soft_s_max"),
+        // Older than a ticket nothing can be checked.
+        fill_time_max: from.ms("store.fill_ms_max").min(from.seconds("store.ticket_s_max")),
         ticket_time_max: from.seconds("store.ticket_s_max"),
         bans_max: from.count("store.bans_max"),
         stamps_max: from.count("store.stamps_max"),

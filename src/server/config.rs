@@ -21,6 +21,8 @@ pub struct Config {
     pub body_bytes_max: usize,
     /// Whether what did not come over HTTPS is refused, but for health checks and this host itself.
     pub require_https: bool,
+    /// Whether an entry is stored only with the ticket of a miss.
+    pub require_tickets: bool,
     /// Whether `/metrics` answers without credentials.
     pub metrics_public: bool,
     /// Whether routes are served that are for a developer's own machine.

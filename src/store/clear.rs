@@ -233,6 +233,7 @@ impl Inner {
         let mut bans = self.fence.write();
         let generation = self.generation.current() + 1;
         let at_ms = self.now_ms();
+        self.recent.lock().note(at_ms, generation - 1);
         self.counting.fetch_add(1, Ordering::AcqRel);
         let mut struck = Struck {
             generation,

@@ -39,6 +39,9 @@ pub struct Admitted {
     pub ttl: Duration,
     /// How long it may be served stale after that.
     pub swr: Duration,
+    /// Whether something that covers it was invalidated within [`super::Config::fill_time_max`], so
+    /// that it would have been refused had its ticket been that old. Asked of fills without one.
+    pub is_doubtful: bool,
 }
 
 /// Why a fill was not taken.

@@ -21,6 +21,7 @@ use super::entry::{Entry, Life};
 use super::flight::{Flights, Turn};
 use super::generation::{Generation, NewestBan, Stamps, Verdict, Watch};
 use super::map::Map;
+use super::recent::Recent;
 use super::stats::Counts;
 use super::sweep::Sweeper;
 use super::ticket::{self, Ticket};
@@ -43,6 +44,8 @@ pub(super) struct Inner {
     pub cells: Cells,
     pub fence: RwLock<Bans>,
     pub newest_ban: NewestBan,
+    /// Locked after `fence`.
+    pub recent: Mutex<Recent>,
     pub map: Map,
     pub flights: Flights,
     pub reclaim: Mutex<Reclaim>,
@@ -72,6 +75,7 @@ impl Memory {
             cells: Cells::new(config.stamps_max),
             fence: RwLock::default(),
             newest_ban: NewestBan::new(),
+            recent: Mutex::new(Recent::new(millis(config.fill_time_max))),
             map: Map::new(config.bytes_max),
             flights: Flights::new(),
             reclaim: Mutex::default(),
@@ -144,8 +148,23 @@ impl Memory {
     /// # Errors
     /// [`Refused`]; nothing was changed then.
     pub fn admit(&self, fill: Fill, ticket: Ticket) -> Result<Admitted, Refused> {
+        self.take(fill, ticket, None)
+    }
+
+    /// Stores a fill that came without a ticket: it counts from `ticket`, taken when it arrived.
+    /// Says in [`Admitted::is_doubtful`] whether an invalidation may have overtaken it before.
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing was changed then.
+    pub fn admit_unfenced(&self, fill: Fill, ticket: Ticket) -> Result<Admitted, Refused> {
+        let inner = &self.inner;
+        let earliest = inner.recent.lock().earliest(inner.now_ms(), ticket.generation);
+        self.take(fill, ticket, Some(earliest.min(ticket.generation)))
+    }
+
+    fn take(&self, fill: Fill, ticket: Ticket, earliest: Option<u64>) -> Result<Admitted, Refused> {
         let key = fill.key.clone();
-        let result = self.inner.admit(fill, ticket);
+        let result = self.inner.admit(fill, ticket, earliest);
         if result.is_ok() {
             self.inner.counts.fills.one();
             self.inner.flights.finish(key.as_str());
@@ -273,7 +292,12 @@ impl Inner {
         answer
     }
 
-    fn admit(&self, fill: Fill, ticket: Ticket) -> Result<Admitted, Refused> {
+    fn admit(
+        &self,
+        fill: Fill,
+        ticket: Ticket,
+        earliest: Option<u64>,
+    ) -> Result<Admitted, Refused> {
         // A generation that was never published is a forgery that would pass every check.
         if ticket.store != self.nonce || ticket.generation > self.generation.current() {
             return Err(Refused::ForeignTicket);
@@ -284,7 +308,8 @@ impl Inner {
         let entry = Arc::new(Entry::new(fill, cells, Watch::new(ticket.generation), life));
         self.fits(entry.weight())?;
         let bans = self.fence.read();
-        self.check(&entry, &bans)?;
+        self.check(&entry, ticket.generation, &bans)?;
+        let is_doubtful = earliest.is_some_and(|since| self.check(&entry, since, &bans).is_err());
         for cell in &entry.cells {
             cell.push(Arc::downgrade(&entry));
         }
@@ -293,7 +318,7 @@ impl Inner {
         let inserted = self.map.insert(entry);
         drop(bans);
         self.counts.evictions.add(inserted.evicted);
-        Ok(Admitted { replaced: inserted.replaced, ttl: life.ttl(), swr: life.swr() })
+        Ok(Admitted { replaced: inserted.replaced, ttl: life.ttl(), swr: life.swr(), is_doubtful })
     }
 
     fn fits(&self, bytes: u64) -> Result<(), Refused> {
@@ -317,9 +342,8 @@ impl Inner {
         names.iter().map(|name| self.cells.intern(name)).collect()
     }
 
-    /// Whether nothing has overtaken the fill since its ticket.
-    fn check(&self, entry: &Entry, bans: &Bans) -> Result<(), Refused> {
-        let ticket = entry.watch.ticket();
+    /// Whether nothing has overtaken the fill since the generation of its ticket.
+    fn check(&self, entry: &Entry, ticket: u64, bans: &Bans) -> Result<(), Refused> {
         let key = entry.key.as_str();
         let path = entry.path.as_ref().map(Label::as_str);
         let is_overtaken = self.all.newest() > ticket

@@ -20,6 +20,7 @@ mod found;
 mod generation;
 mod map;
 mod memory;
+mod recent;
 mod stats;
 mod sweep;
 mod ticket;
@@ -53,6 +54,9 @@ pub struct Config {
     pub ttl_max: Duration,
     /// How long after a soft invalidation an entry may be served stale.
     pub soft_time_max: Duration,
+    /// How long a fill without a ticket may have taken: what was invalidated within it makes such
+    /// a fill doubtful. Zero: none is.
+    pub fill_time_max: Duration,
     /// Longest a fill may take.
     pub ticket_time_max: Duration,
     /// Bans remembered before they collapse into one over everything.

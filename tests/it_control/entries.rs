@@ -183,3 +183,56 @@ async fn a_soft_invalidation_serves_while_one_refreshes() {
     node.invalidate(json!({ "type": "posts" })).await;
     assert_eq!(node.get_entry("k").await, None, "hard is hard");
 }
+
+/// A fill without a ticket counts from its PUT. Its answer says where that may have let something
+/// stale in: whatever covers it, and only within the time that a fill may take.
+#[tokio::test]
+async fn a_fill_without_a_ticket_is_warned_of_a_recent_invalidation() {
+    let node = Spec::new("a").start().await;
+    let warned = async |path: &str| {
+        let answer = put(&node, path, None, "v").await;
+        let said = answer.json()["warnings"].as_array().expect("warnings").clone();
+        assert!(said.iter().all(|text| text.as_str().is_some_and(|text| text.contains("Ticket"))));
+        !said.is_empty()
+    };
+    assert!(!warned("k?type=products").await, "nothing was invalidated yet");
+    for (demand, doubtful, clean) in [
+        (
+            json!({ "type": "posts", "id": 42 }),
+            ["a?type=posts&id=42", "l?type=post"],
+            "b?type=posts&id=7",
+        ),
+        (json!({ "type": "orders" }), ["a?type=orders&id=1", "b?type=orders"], "c?type=products"),
+        (json!({ "tag": "x" }), ["a?tags=y,x", "b?tags=x"], "c?tags=y"),
+        (json!({ "path": "/p/*" }), ["a?path=/p/1", "%2Fp%2F1"], "c?path=/q"),
+        (json!({ "key": "one" }), ["one", "one?type=orders"], "two"),
+        (json!({ "pattern": "z*" }), ["z1", "z2?type=products"], "y"),
+        (json!({ "type": "menus", "mode": "soft" }), ["a?type=menus", "m?type=menus&id=1"], "n"),
+    ] {
+        node.invalidate(demand.clone()).await;
+        for path in doubtful {
+            assert!(warned(path).await, "{demand}: {path}");
+        }
+        assert!(!warned(clean).await, "{demand}: {clean}");
+    }
+    // A ticket says more than a warning can.
+    let ticket = miss(&node, "fenced").await;
+    let answer = put(&node, "fenced?type=posts&id=42", Some(&ticket), "v").await.expect(201);
+    assert_eq!(answer["warnings"], json!([]));
+    let node = Spec::new("b").set("store.fill_ms_max", 0).start().await;
+    node.invalidate(json!({ "all": true })).await;
+    assert_eq!(put(&node, "k", None, "v").await.expect(201)["warnings"], json!([]), "switched off");
+}
+
+#[tokio::test]
+async fn a_fill_without_a_ticket_is_refused_where_tickets_are_required() {
+    let node = Spec::new("a").set("store.require_tickets", true).start().await;
+    let refused = put(&node, "k?type=posts", None, "v").await;
+    assert_eq!(refused.header("content-type"), Some("application/problem+json"));
+    let problem = refused.expect(428);
+    assert_eq!((&problem["code"], &problem["status"]), (&json!("ticket_required"), &json!(428)));
+    assert_eq!(refused.header("cache-mirror-ticket"), None, "a ticket of now would fence nothing");
+    assert_eq!(node.get_entry("k").await, None);
+    let ticket = miss(&node, "k").await;
+    assert_eq!(put(&node, "k?type=posts", Some(&ticket), "v").await.status, 201);
+}

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::blocks::{put, text, write};
 use crate::support::{Node, Spec};
 
-fn php(node: &Node, arguments: &[&str]) -> Output {
+pub fn php(node: &Node, arguments: &[&str]) -> Output {
     let mut php = Command::new("php");
     php.args(arguments).env("CACHE_MIRROR_URL", &node.base).current_dir(&node.dir);
     php.env("CACHE_MIRROR_TOKEN", &node.token);
@@ -17,7 +17,7 @@ fn php(node: &Node, arguments: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn well(output: &Output) -> String {
+pub fn well(output: &Output) -> String {
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}\n{printed}\n{said}", output.status);

@@ -10,16 +10,20 @@ mod laravel;
 mod next;
 mod node;
 mod shell;
+mod store;
 
 use blocks::Block;
 
 /// The blocks, and the file of tests that runs each.
-const RUN: [(&str, &str); 20] = [
+const RUN: [(&str, &str); 23] = [
     ("secrets.sh", "shell"),
     ("curl.sh", "shell"),
     ("bulk.sh", "shell"),
     ("writes.jsonl", "shell"),
     ("checklist.sh", "shell"),
+    ("fill.sh", "store"),
+    ("cached.mjs", "store"),
+    ("cached.php", "store"),
     ("supabase.toml", "shell"),
     ("supabase.sh", "shell"),
     ("invalidate.mjs", "node"),

@@ -11,7 +11,7 @@ use crate::support::{Node, Spec, eventually, id_of, outcomes};
 
 /// A block in a shell beside the instance, with the variables that the page names; gives what it
 /// printed.
-async fn run(node: &Node, name: &str, more: &[(&str, &str)]) -> String {
+pub async fn run(node: &Node, name: &str, more: &[(&str, &str)]) -> String {
     let binary = Path::new(env!("CARGO_BIN_EXE_cache-mirror")).parent().expect("its folder");
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").expect("PATH"));
     let mut shell = Command::new("bash");

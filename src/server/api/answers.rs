@@ -146,6 +146,8 @@ pub struct Stored {
     pub key: Label,
     /// Its life in seconds.
     pub ttl: u64,
+    /// Why it may be stale already.
+    pub warnings: Vec<String>,
 }
 
 /// An entry was removed, or was not there.

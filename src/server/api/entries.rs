@@ -18,6 +18,10 @@ use crate::store::{Fill, Filter, Found, Listed, Lookup};
 
 const TICKET: HeaderName = HeaderName::from_static("cache-mirror-ticket");
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+/// What a fill without a ticket is told where an invalidation came shortly before it.
+const UNFENCED: &str = "stored without a Cache-Mirror-Ticket, so it counts from this PUT, and what it \
+    shows was invalidated within the last store.fill_ms_max: it is stale if it was read before that. \
+    Read the entry first and send the ticket of the miss";
 /// Tags of one entry.
 const TAGS_MAX: usize = 128;
 /// Entries in one listing.
@@ -69,9 +73,10 @@ fn hit(found: &Found, status: &str, ticket: Option<String>) -> Answer {
 pub async fn put(control: Arc<Control>, mut call: Call) -> Handled {
     let store = &control.pipeline.store;
     // Without a ticket the fill counts from here: before its body has even arrived.
-    let ticket = match call.header("cache-mirror-ticket") {
-        Some(text) => store.parse_ticket(text)?,
-        None => store.ticket(),
+    let (ticket, is_fenced) = match call.header("cache-mirror-ticket") {
+        Some(text) => (store.parse_ticket(text)?, true),
+        None if control.config.require_tickets => return Err(ticket_required()),
+        None => (store.ticket(), false),
     };
     let key = key(&call)?;
     let mut fill = Fill {
@@ -88,10 +93,22 @@ pub async fn put(control: Arc<Control>, mut call: Call) -> Handled {
     describe(&control, &call, &mut fill)?;
     fill.body = call.read(&control.config).await?;
     let key = fill.key.clone();
-    let admitted = store.admit(fill, ticket)?;
+    let admitted = match is_fenced {
+        true => store.admit(fill, ticket)?,
+        false => store.admit_unfenced(fill, ticket)?,
+    };
     let status = if admitted.replaced { StatusCode::OK } else { StatusCode::CREATED };
-    let body = Stored { success: true, key, ttl: admitted.ttl.as_secs() };
+    let body = {
+        let warnings = admitted.is_doubtful.then(|| UNFENCED.to_owned()).into_iter().collect();
+        Stored { success: true, key, ttl: admitted.ttl.as_secs(), warnings }
+    };
     Ok(json_answer(status, &body))
+}
+
+fn ticket_required() -> Problem {
+    let detail = "store.require_tickets is set: read the entry first, and send the \
+                  Cache-Mirror-Ticket of the miss with the fill";
+    Problem::new(StatusCode::PRECONDITION_REQUIRED, "ticket_required", detail)
 }
 
 /// Reads type, id, tags, path and lives from the query.

@@ -17,6 +17,11 @@ const STATUS: (&str, &str) = ("Cache-Status", "RFC 9211");
 const ID: &str =
     "Which one; needs `type`. Without it the entry is a list: any entity of the type clears it";
 
+const UNFENCED: &str = "Send the ticket of the miss: a fill that an invalidation has overtaken since \
+    is then refused. Without one the fill counts from the PUT, so what was read before an \
+    invalidation and is stored after it stays; `warnings` says where that may be so. With \
+    `store.require_tickets` it is a 428.";
+
 pub fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
     vec![
         list(types),
@@ -64,6 +69,7 @@ fn put(types: &mut SchemaGenerator) -> Operation {
         .query("path", "A path besides the key", &path(), &json!("/blog/42"))
         .query("ttl", "Seconds; always finite", &lifetime(), &json!(60))
         .query("swr", "Seconds it may be served while one refresh runs", &whole(), &json!(30))
+        .words(UNFENCED)
         .header(TICKET.0, "From the miss", &json!({ "type": "string" }))
         .opaque("Any bytes; their Content-Type is kept")
         .gives(200, "It replaced another", types.subschema_for::<Stored>())
@@ -71,6 +77,7 @@ fn put(types: &mut SchemaGenerator) -> Operation {
         .problem(400, &["unknown_parameter", "repeated_parameter"])
         .problem(409, &["foreign_ticket", "overtaken", "ticket_expired"])
         .problem(413, &["body_too_large", "too_large"])
+        .problem(428, &["ticket_required"])
         .problem(422, &["bad_value", "too_many_tags"])
 }
 

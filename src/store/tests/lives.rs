@@ -207,3 +207,23 @@ fn lists_cost_one_stamp_for_each_type() {
     store.apply(&Demand::new(Mode::Hard, Selectors::from_iter(ids)));
     assert_eq!(store.stats().stamps, 1_001);
 }
+
+/// A fill without a ticket is judged as if it had begun `fill_time_max` ago.
+#[test]
+fn a_fill_without_a_ticket_is_doubtful_for_as_long_as_a_fill_may_take() {
+    let (store, clock) = store();
+    let doubtful = |key: &str, tag: &str| {
+        let taken = store.admit_unfenced(tagged(key, tag), store.ticket()).expect("taken");
+        taken.is_doubtful
+    };
+    assert!(!doubtful("a", "t"));
+    store.apply(&hard(tag("t")));
+    assert!(doubtful("a", "t") && !doubtful("b", "u"));
+    clock.advance(secs(20));
+    store.apply(&soft(tag("u")));
+    assert!(doubtful("a", "t") && doubtful("b", "u"));
+    clock.advance(secs(11));
+    assert!(!doubtful("a", "t") && doubtful("b", "u"), "t is 31 seconds ago, u 11");
+    clock.advance(secs(30));
+    assert!(!doubtful("b", "u"));
+}

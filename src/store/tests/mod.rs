@@ -41,6 +41,7 @@ fn config() -> Config {
         ttl: secs(300),
         ttl_max: secs(604_800),
         soft_time_max: secs(60),
+        fill_time_max: secs(30),
         ticket_time_max: secs(600),
         bans_max: 1024,
         stamps_max: 1_000_000,
