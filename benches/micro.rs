@@ -67,6 +67,7 @@ mod store {
             ttl: Duration::from_secs(3_600),
             ttl_max: Duration::from_secs(3_600),
             soft_time_max: Duration::from_secs(60),
+            fill_time_max: Duration::from_secs(30),
             ticket_time_max: Duration::from_secs(600),
             bans_max: 1_024,
             stamps_max: 1_000_000,

@@ -22,7 +22,7 @@ use crate::domain::{
 };
 use crate::gate::{Admission, Gate, Known};
 use crate::journal::{Journal, NotReset, Refused};
-use crate::resolve::{self, Rules};
+use crate::resolve::{self, Rules, UNKNOWN_NAMED};
 use crate::store::Memory;
 use crate::support::{Finish, Live, clock};
 
@@ -90,8 +90,12 @@ fn unknown_text(unknown: &[(TypeName, Option<TypeName>)]) -> String {
         Some(nearest) => format!("{name} (did you mean {nearest}?)"),
         None => name.to_string(),
     };
-    let list: Vec<String> = unknown.iter().map(hint).collect();
-    format!("not in the graph: {}", list.join(", "))
+    let list: Vec<String> = unknown.iter().take(UNKNOWN_NAMED).map(hint).collect();
+    let more = match unknown.len().saturating_sub(UNKNOWN_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("not in the graph: {}{more}", list.join(", "))
 }
 
 impl Pipeline {

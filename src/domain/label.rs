@@ -71,6 +71,13 @@ pub(super) fn check(text: &str) -> Result<(), Malformed> {
     Ok(())
 }
 
+/// Ordered and compared as its text.
+impl std::borrow::Borrow<str> for Label {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Debug for Label {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, out)

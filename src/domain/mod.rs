@@ -8,6 +8,8 @@ pub mod applied;
 pub mod demand;
 pub mod event;
 pub mod glob;
+#[cfg(test)]
+mod growth;
 pub mod invalidation;
 pub mod label;
 pub mod outcome;

@@ -2,11 +2,15 @@
 //!
 //! [`Selectors`] is a finite union of [`Selector`]s kept in normal form: nothing in it is covered
 //! by something else in it. `join` is union, `covers` is its order (`a.covers(b)` exactly when
-//! `a.join(b) == a`), and widening only goes up. Coalescing events, batching them and bounding a
+//! `a.join(b) == a`), and widening only goes up. The order is by text alone, so that each question
+//! is one look into an ordered set: `posts:*` covers `posts:42`, while what `*:42` matches is known
+//! to [`Selectors::reaches`] and to the store. Coalescing events, batching them and bounding a
 //! backlog are all joins here, and that is the whole argument why merging never loses anything.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +54,7 @@ impl Selector {
         Ok(if is_prefix { Self::PathPrefix(label) } else { Self::Path(label) })
     }
 
-    /// The order on single selectors: whether clearing `self` clears all that `other` would.
+    /// The order on single selectors: whether clearing `self` surely clears all that `other` would.
     pub fn covers(&self, other: &Selector) -> bool {
         match (self, other) {
             (Self::All, _) => true,
@@ -58,7 +62,7 @@ impl Selector {
             (Self::PathPrefix(a), Self::Path(b) | Self::PathPrefix(b)) => {
                 b.as_str().starts_with(a.as_str())
             }
-            (Self::Pattern(a), Self::Key(b)) => a.matches(b.as_str()),
+            (Self::Pattern(a), Self::Key(b)) => a.covers_key(b.as_str()),
             (Self::Pattern(a), Self::Pattern(b)) => a.covers(b),
             (a, b) => a == b,
         }
@@ -71,6 +75,7 @@ impl Selector {
     pub fn reaches(&self, place: &Selector) -> bool {
         match (self, place) {
             (Self::Entity(a, _), Self::Type(b)) => a == b,
+            (Self::Pattern(a), Self::Key(b)) => a.matches(b.as_str()),
             _ => self.covers(place),
         }
     }
@@ -244,28 +249,46 @@ impl Selectors {
             }
             Selector::PathPrefix(prefix) => {
                 if !self.has_prefix_of(&prefix) {
-                    self.paths.retain(|path| !path.as_str().starts_with(prefix.as_str()));
-                    self.prefixes.retain(|path| !path.as_str().starts_with(prefix.as_str()));
+                    take_out(&mut self.paths, prefix.as_str());
+                    take_out(&mut self.prefixes, prefix.as_str());
                     self.prefixes.insert(prefix);
                 }
             }
             Selector::Key(key) => {
-                if !self.patterns.iter().any(|glob| glob.matches(key.as_str())) {
+                if !self.has_pattern_over(key.as_str()) {
                     self.keys.insert(key);
                 }
             }
             Selector::Pattern(glob) => {
-                if !self.patterns.iter().any(|wider| wider.covers(&glob)) {
-                    self.keys.retain(|key| !glob.matches(key.as_str()));
-                    self.patterns.retain(|narrower| !glob.covers(narrower));
+                if !self.has_pattern_over(glob.form()) {
+                    match glob.beginning() {
+                        Some(beginning) => {
+                            take_out(&mut self.keys, beginning);
+                            take_out(&mut self.patterns, beginning);
+                        }
+                        // Without wildcards it is that key.
+                        None => drop(self.keys.remove::<str>(glob.form())),
+                    }
                     self.patterns.insert(glob);
                 }
             }
         }
     }
 
+    /// No prefix is the beginning of another one here, so the only one that can be the beginning of
+    /// this path is the last that does not come after it: whatever lies between would begin so too.
     fn has_prefix_of(&self, path: &Label) -> bool {
-        self.prefixes.iter().any(|prefix| path.as_str().starts_with(prefix.as_str()))
+        let before = self.prefixes.range::<str, _>(until(path.as_str())).next_back();
+        before.is_some_and(|prefix| path.as_str().starts_with(prefix.as_str()))
+    }
+
+    /// Whether a pattern here covers this key or pattern (a text in the form of patterns). For the
+    /// same reason it is one of the two nearest: of all that begins as `posts:*` does, nothing but
+    /// that pattern itself is here.
+    fn has_pattern_over(&self, form: &str) -> bool {
+        let before = self.patterns.range::<str, _>(until(form)).next_back();
+        let after = self.patterns.range::<str, _>(from(form)).next();
+        [before, after].into_iter().flatten().any(|near| near.covers_form(form))
     }
 
     /// The least upper bound, in place: the union of both.
@@ -296,11 +319,8 @@ impl Selectors {
             Selector::Tag(tag) => self.tags.contains(tag),
             Selector::Path(path) => self.paths.contains(path) || self.has_prefix_of(path),
             Selector::PathPrefix(prefix) => self.has_prefix_of(prefix),
-            Selector::Key(key) => {
-                self.keys.contains(key)
-                    || self.patterns.iter().any(|glob| glob.matches(key.as_str()))
-            }
-            Selector::Pattern(glob) => self.patterns.iter().any(|wider| wider.covers(glob)),
+            Selector::Key(key) => self.keys.contains(key) || self.has_pattern_over(key.as_str()),
+            Selector::Pattern(glob) => self.has_pattern_over(glob.form()),
         }
     }
 
@@ -308,7 +328,11 @@ impl Selectors {
     /// [`Selector::reaches`].
     pub fn reaches(&self, place: &Selector) -> bool {
         self.covers_one(place)
-            || matches!(place, Selector::Type(name) if self.ids.contains_key(name))
+            || match place {
+                Selector::Type(name) => self.ids.contains_key(name),
+                Selector::Key(key) => self.patterns.iter().any(|glob| glob.matches(key.as_str())),
+                _ => false,
+            }
     }
 
     /// Widens every id to its type: one step up.
@@ -341,6 +365,26 @@ impl Selectors {
                 other => other,
             })
             .collect()
+    }
+}
+
+/// Everything up to this text, itself included.
+fn until(text: &str) -> (Bound<&str>, Bound<&str>) {
+    (Bound::Unbounded, Bound::Included(text))
+}
+
+/// Everything from this text on, itself included.
+fn from(text: &str) -> (Bound<&str>, Bound<&str>) {
+    (Bound::Included(text), Bound::Unbounded)
+}
+
+/// Takes out what begins so: they stand together, and each is taken out once only.
+fn take_out<T: Ord + Clone + Borrow<str>>(set: &mut BTreeSet<T>, beginning: &str) {
+    let after = set.range::<str, _>(from(beginning));
+    let begins = |one: &&T| Borrow::<str>::borrow(*one).starts_with(beginning);
+    let gone: Vec<T> = after.take_while(begins).cloned().collect();
+    for one in &gone {
+        set.remove::<T>(one);
     }
 }
 
@@ -399,5 +443,7 @@ impl<'de> Deserialize<'de> for Selectors {
     }
 }
 
+#[cfg(test)]
+mod growth;
 #[cfg(test)]
 mod laws;

@@ -22,6 +22,8 @@ const SAID_EVERY: Duration = Duration::from_mins(1);
 const SHOWN: Duration = Duration::from_mins(10);
 /// Types remembered; past it those that nothing happened to lately are forgotten.
 const TYPES_MAX: usize = 1024;
+/// Pieces of advice on one event.
+const ADVICE_MAX: usize = 8;
 /// Pieces of advice remembered.
 const SAID_MAX: usize = 64;
 
@@ -55,6 +57,7 @@ impl Advice {
     /// Looks at what is cleared, canonical names, and says what would have been better.
     pub fn look(&self, demand: &Demand, now: Instant) -> Vec<Advised> {
         let mut state = self.0.lock();
+        state.make_room(now);
         let mut texts = Vec::new();
         let parts = [&demand.hard, &demand.soft];
         if parts.iter().any(|part| part.is_all())
@@ -66,6 +69,9 @@ impl Advice {
             ));
         }
         for name in parts.iter().flat_map(|part| part.types()) {
+            if texts.len() >= ADVICE_MAX {
+                break;
+            }
             if state.types.get(name).is_some_and(|seen| seen.has_ids(now)) {
                 texts.push(format!(
                     "all of {name} was cleared, though its ids were named in the last minute: name \
@@ -96,13 +102,17 @@ impl Advice {
 }
 
 impl State {
+    /// Forgets types that nothing happened to lately. Once for each event: it looks at all of them.
+    fn make_room(&mut self, now: Instant) {
+        if self.types.len() >= TYPES_MAX {
+            self.types.retain(|_, seen| seen.is_recent(now));
+        }
+    }
+
     /// Remembers a type that was named; gives how many single events it had within the window.
     fn note(&mut self, name: &TypeName, is_single: bool, has_id: bool, now: Instant) -> usize {
         if self.types.len() >= TYPES_MAX && !self.types.contains_key(name) {
-            self.types.retain(|_, seen| seen.is_recent(now));
-            if self.types.len() >= TYPES_MAX {
-                return 0;
-            }
+            return 0;
         }
         let seen = self.types.entry(name.clone()).or_default();
         if has_id {

@@ -16,6 +16,7 @@ use super::lenient::quote_big_integers;
 use crate::deliver::mirror::Batch;
 use crate::domain::label::Malformed;
 use crate::domain::{Action, Glob, Label, Mode, Selector, Selectors, TypeName};
+use crate::support::nearest;
 
 /// Why a body cannot be taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,6 +83,8 @@ pub const FIELDS: &[&str] = &[
 /// Members of `fields`, and the longest name of one in bytes.
 pub(super) const FIELDS_MAX: usize = 32;
 const FIELD_NAME_BYTES_MAX: usize = 64;
+/// A longer place is none of ours, and is not repeated in an answer.
+const POINTER_BYTES_MAX: usize = 256;
 
 /// Longest `reason`, and longest name in `changed`, in bytes.
 const TEXT_BYTES_MAX: usize = 1024;
@@ -389,7 +392,7 @@ fn empty(pointer: &str) -> BadBody {
     BadBody::Value { message, pointer: pointer.to_owned() }
 }
 
-/// `a.b[0]` as a JSON pointer (RFC 6901).
+/// `a.b[0]` as a JSON pointer (RFC 6901); none where a name in it is no name that we know.
 fn pointer(path: &serde_path_to_error::Path) -> Option<String> {
     use serde_path_to_error::Segment;
     let parts = path.iter().map(|segment| match segment {
@@ -399,7 +402,7 @@ fn pointer(path: &serde_path_to_error::Path) -> Option<String> {
         Segment::Unknown => String::new(),
     });
     let text: String = parts.collect();
-    (!text.is_empty()).then_some(text)
+    (1..=POINTER_BYTES_MAX).contains(&text.len()).then_some(text)
 }
 
 /// Whether `fields` may have a member of this name.
@@ -412,12 +415,10 @@ pub(super) fn is_field_name(name: &str) -> bool {
 fn with_nearest(message: &str) -> String {
     let Some(rest) = message.strip_prefix("unknown field `") else { return message.to_owned() };
     let Some((field, _)) = rest.split_once('`') else { return message.to_owned() };
-    let distance = |known: &&&str| strsim::damerau_levenshtein(known, &field.to_lowercase());
-    match FIELDS.iter().min_by_key(distance) {
-        Some(nearest) if distance(&nearest) <= 3 => {
-            format!("unknown field {field:?}; did you mean {nearest:?}?")
-        }
-        _ => format!("unknown field {field:?}; known are {}", FIELDS.join(", ")),
+    let shown = nearest::shown(field);
+    match nearest::nearest(&field.to_lowercase(), FIELDS.iter().copied(), 3) {
+        Some(nearest) => format!("unknown field {shown}; did you mean {nearest:?}?"),
+        None => format!("unknown field {shown}; known are {}", FIELDS.join(", ")),
     }
 }
 

@@ -9,6 +9,7 @@ use super::body::{FIELDS_MAX, is_field_name};
 use super::lenient::is_doubtful;
 use crate::domain::Label;
 use crate::resolve::Fields;
+use crate::support::nearest;
 
 /// Members that a body may have and that are looked at.
 pub const MEMBERS_MAX: usize = 100;
@@ -66,8 +67,8 @@ pub struct BadMirror(String);
 /// [`BadMirror`] where it is no flag, or misspelt.
 pub fn mirror(body: &Value, is_known: impl Fn(&str) -> bool) -> Result<Option<bool>, BadMirror> {
     let is_slip = |name: &str| {
-        let distance = strsim::damerau_levenshtein(&name.to_lowercase(), "mirror");
-        name != "mirror" && distance <= 1 && !is_known(name)
+        let near = nearest::nearest(&name.to_lowercase(), ["mirror"], 1);
+        name != "mirror" && near.is_some() && !is_known(name)
     };
     let mut names = body.as_object().into_iter().flatten().take(MEMBERS_MAX).map(|(name, _)| name);
     if let Some(slip) = names.find(|name| is_slip(name)) {

@@ -72,7 +72,7 @@ impl Rules {
             // What stands here may have been widened beyond the union of its parts.
             return vec![];
         }
-        left_out.retain(|name| !kept.named_types().any(|kept| kept == name));
+        left_out.retain(|name| !kept.types().contains(name) && !kept.ids().contains_key(name));
         submission.selectors = kept;
         left_out.into_iter().collect()
     }

@@ -9,6 +9,7 @@ use aws_lc_rs::digest;
 
 use super::{Aliases, BadRule, Config, aliases};
 use crate::domain::{Selector, Selectors, TypeName};
+use crate::support::nearest;
 
 /// How many letters may differ before a name is no longer called "nearest".
 const NEAREST_DISTANCE_MAX: usize = 3;
@@ -100,7 +101,7 @@ impl Graph {
             let Some((from, _)) = edges.iter().find(|(_, name)| *name == at) else { break };
             chain.push(at.clone());
             at = *from;
-            if selectors.named_types().any(|name| name == at) {
+            if selectors.types().contains(at) || selectors.ids().contains_key(at) {
                 chain.push(at.clone());
                 break;
             }
@@ -111,12 +112,10 @@ impl Graph {
 
     /// The known name most like this one, if any is.
     pub fn nearest(&self, name: &TypeName) -> Option<TypeName> {
-        self.dependents
-            .keys()
-            .map(|known| (strsim::damerau_levenshtein(known.as_str(), name.as_str()), known))
-            .filter(|(distance, _)| *distance <= NEAREST_DISTANCE_MAX)
-            .min_by_key(|(distance, _)| *distance)
-            .map(|(_, known)| known.clone())
+        let known = || self.dependents.keys();
+        let words = known().map(TypeName::as_str);
+        let near = nearest::nearest(name.as_str(), words, NEAREST_DISTANCE_MAX)?;
+        known().find(|name| name.as_str() == near).cloned()
     }
 
     fn digest(&self) -> String {

@@ -65,6 +65,9 @@ pub struct Rules {
     fields: FieldRules,
 }
 
+/// Unknown types that a caller is told by name: each costs a comparison with every known one.
+pub const UNKNOWN_NAMED: usize = 8;
+
 impl Rules {
     /// Checks names and alias chains and builds the graph.
     ///
@@ -112,15 +115,15 @@ impl Rules {
         self.aliases.told()
     }
 
-    /// Whether unknown types are to be refused, and the ones there are, each with the nearest known
-    /// name.
+    /// The types that the graph does not know; the first of them with the nearest known name.
     pub fn unknown_types(&self, selectors: &Selectors) -> Vec<(TypeName, Option<TypeName>)> {
         selectors
             .named_types()
             .map(|name| self.canonical(name))
             .filter(|name| !self.graph.knows(name))
-            .map(|name| {
-                let nearest = self.graph.nearest(&name);
+            .enumerate()
+            .map(|(at, name)| {
+                let nearest = if at < UNKNOWN_NAMED { self.graph.nearest(&name) } else { None };
                 (name, nearest)
             })
             .collect()
@@ -244,11 +247,16 @@ impl Rules {
         if self.graph.is_empty() {
             return;
         }
-        for (name, nearest) in self.unknown_types(&demand.selectors()).into_iter().take(8) {
+        let unknown = self.unknown_types(&demand.selectors());
+        let more = unknown.len().saturating_sub(UNKNOWN_NAMED);
+        for (name, nearest) in unknown.into_iter().take(UNKNOWN_NAMED) {
             let hint = nearest.map(|n| format!("; did you mean {n}?")).unwrap_or_default();
             invalidation
                 .warnings
                 .push(format!("{name} is not in the graph: only itself was cleared{hint}"));
+        }
+        if more > 0 {
+            invalidation.warnings.push(format!("{more} more types are not in the graph"));
         }
     }
 }

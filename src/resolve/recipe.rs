@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::BadRule;
 use crate::domain::label::Malformed;
 use crate::domain::{Glob, Label, Selector, Selectors, TypeName};
+use crate::support::nearest;
 
 /// Letters that may differ before a name is no longer called "nearest".
 const NEAREST_DISTANCE_MAX: usize = 3;
@@ -61,9 +62,7 @@ impl Recipes {
 
     /// The known name most like this one, if any is.
     pub fn nearest(&self, name: &str) -> Option<&str> {
-        let near = self.0.keys().map(|known| (strsim::damerau_levenshtein(known, name), known));
-        let near = near.filter(|(distance, _)| *distance <= NEAREST_DISTANCE_MAX).min();
-        near.map(|(_, known)| known.as_str())
+        nearest::nearest(name, self.0.keys().map(String::as_str), NEAREST_DISTANCE_MAX)
     }
 }
 

@@ -284,3 +284,15 @@ fn names_stand_for_selectors_or_for_known_types() {
         assert_eq!(found.as_deref(), expected, "{name}");
     }
 }
+
+/// Each unknown name is compared with every known one, so only the first few are.
+#[test]
+fn many_unknown_types_are_named_in_part_and_counted() {
+    let rules = rules(&config(&[("feed", &["posts"])], &[]));
+    let many = (0..100).map(|at| Selector::Type(name(&format!("post{at}"))));
+    let plan = rules.resolve(of(many.collect()));
+    let warnings = &plan.invalidation.warnings;
+    assert_eq!(warnings.len(), UNKNOWN_NAMED + 1, "{warnings:?}");
+    assert!(warnings[0].contains("did you mean posts?"), "{warnings:?}");
+    assert_eq!(warnings[UNKNOWN_NAMED], "92 more types are not in the graph");
+}

@@ -12,6 +12,7 @@ use super::respond::Problem;
 use crate::deliver::{EVENT_IDS, VIA};
 use crate::domain::{EventId, Principal, Role};
 use crate::gate::ClientAddress;
+use crate::support::nearest;
 
 /// Letters that may differ before a name is no longer called "nearest".
 const NEAREST_DISTANCE_MAX: usize = 2;
@@ -111,13 +112,12 @@ impl Call {
 }
 
 fn unknown(name: &str, known: &[&str]) -> String {
-    let distance = |known: &&&str| strsim::damerau_levenshtein(known, &name.to_lowercase());
-    match known.iter().min_by_key(distance) {
-        Some(nearest) if distance(&nearest) <= NEAREST_DISTANCE_MAX => {
-            format!("unknown {name:?}; did you mean {nearest:?}?")
-        }
-        _ if known.is_empty() => format!("unknown {name:?}: the query means nothing here"),
-        _ => format!("unknown {name:?}; known are {}", known.join(", ")),
+    let folded = name.to_lowercase();
+    let name = nearest::shown(name);
+    match nearest::nearest(&folded, known.iter().copied(), NEAREST_DISTANCE_MAX) {
+        Some(nearest) => format!("unknown {name}; did you mean {nearest:?}?"),
+        None if known.is_empty() => format!("unknown {name}: the query means nothing here"),
+        None => format!("unknown {name}; known are {}", known.join(", ")),
     }
 }
 

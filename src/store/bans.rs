@@ -5,14 +5,14 @@
 //! More live bans than allowed become one stamp on everything; more fences raise the floor. Neither
 //! ever loses an invalidation.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use super::entry::Entry;
 use super::generation::Verdict;
 use crate::domain::{Glob, Label, Mode};
 
 /// What a ban is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum What {
     /// Paths that begin so.
     Prefix(Label),
@@ -33,6 +33,14 @@ impl What {
         }
     }
 
+    /// Bytes that a match looks at at most, besides those of the entry.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Prefix(prefix) => prefix.as_str().len(),
+            Self::Pattern(glob) => glob.bytes(),
+        }
+    }
+
     /// The same for an entry.
     pub fn matches_entry(&self, entry: &Entry) -> bool {
         self.matches(entry.key.as_str(), entry.path.as_ref().map(Label::as_str))
@@ -48,6 +56,13 @@ pub(super) struct Ban {
     pub what: What,
 }
 
+impl Ban {
+    /// What and how hard: the newest of a name counts for all of that name.
+    fn name(&self) -> (&What, bool) {
+        (&self.what, self.mode == Mode::Hard)
+    }
+}
+
 /// Every ban that still matters.
 #[derive(Default)]
 pub(super) struct Bans {
@@ -56,12 +71,14 @@ pub(super) struct Bans {
 }
 
 impl Bans {
-    /// Adds a live one; it takes the place of an older equal one.
-    pub fn add(&mut self, ban: Ban) {
-        let is_other = |old: &Ban| old.what != ban.what || old.mode != ban.mode;
+    /// Adds live ones, none of them twice; each takes the place of an older equal one.
+    pub fn add(&mut self, bans: Vec<Ban>) {
+        let same: HashSet<(&What, bool)> = bans.iter().map(Ban::name).collect();
+        let is_other = |old: &Ban| !same.contains(&old.name());
         self.live.retain(is_other);
         self.fences.retain(is_other);
-        self.live.push(ban);
+        drop(same);
+        self.live.extend(bans);
     }
 
     /// How many are live.

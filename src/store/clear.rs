@@ -19,8 +19,10 @@ use super::generation::{Stamps, Verdict};
 use super::memory::{Inner, members};
 use crate::domain::{Applied, Demand, Label, Mode, Selector, Selectors, TypeName};
 
-/// Entries handled between two looks at the time: some 10 microseconds' worth.
-const STRIDE: usize = 64;
+/// Work between two looks at the time, in bytes compared: some 10 microseconds' worth.
+const WORK_PER_LOOK: usize = 4096;
+/// What one entry costs by itself, in the same unit.
+const WORK_PER_ENTRY: usize = 64;
 
 /// Members of hard-stamped cells that are still to be taken out of the map. Bounded by the
 /// memberships that existed, as each list was taken out of its cell.
@@ -36,6 +38,8 @@ struct Target {
     cells: Vec<Arc<Cell>>,
     keys: Vec<Label>,
     bans: Vec<What>,
+    /// Bytes of the bans.
+    ban_bytes: usize,
 }
 
 impl Target {
@@ -74,12 +78,26 @@ impl Target {
             };
             target.cells.extend(found);
         }
+        target.ban_bytes = target.bans.iter().map(What::bytes).sum();
         target
     }
 
     /// Whether the map has to be walked for it.
     fn is_wide(&self) -> bool {
         self.all || !self.bans.is_empty()
+    }
+
+    /// What asking [`Target::sweeps`] costs, in bytes compared.
+    fn work(&self, entry: &Entry) -> usize {
+        let path = entry.path.as_ref().map_or(0, |path| path.as_str().len());
+        self.ban_bytes + self.bans.len() * (entry.key.as_str().len() + path)
+    }
+
+    /// Everything instead of bans that are too many to be remembered one by one.
+    fn widen_bans(&mut self) {
+        self.all |= !self.bans.is_empty();
+        self.bans.clear();
+        self.ban_bytes = 0;
     }
 
     /// Whether it means an entry by what only a walk finds.
@@ -91,11 +109,24 @@ impl Target {
 struct Aim {
     hard: Target,
     soft: Target,
+    is_widened: bool,
 }
 
 impl Aim {
-    fn new(demand: &Demand, find: impl Fn(&str) -> Option<Arc<Cell>>) -> Self {
-        Self { hard: Target::new(&demand.hard, &find), soft: Target::new(&demand.soft, &find) }
+    /// More bans than may live at once become one stamp on everything, as hard as the hardest.
+    fn new(demand: &Demand, bans_max: usize, find: impl Fn(&str) -> Option<Arc<Cell>>) -> Self {
+        let (mut hard, mut soft) =
+            (Target::new(&demand.hard, &find), Target::new(&demand.soft, &find));
+        let is_widened = hard.bans.len() + soft.bans.len() > bans_max;
+        if is_widened {
+            hard.widen_bans();
+            soft.widen_bans();
+        }
+        Self { hard, soft, is_widened }
+    }
+
+    fn is_wide(&self) -> bool {
+        self.hard.is_wide() || self.soft.is_wide()
     }
 
     fn modes(&self) -> [(Mode, &Target); 2] {
@@ -123,7 +154,8 @@ struct Tally {
     types: BTreeMap<String, u64>,
     begun: Instant,
     limit: Duration,
-    steps: usize,
+    /// Since the last look at the time.
+    work: usize,
     is_over: bool,
 }
 
@@ -136,7 +168,8 @@ impl Tally {
             types: BTreeMap::new(),
             begun,
             limit,
-            steps: 0,
+            // The first look is before any work.
+            work: WORK_PER_LOOK,
             is_over: false,
         }
     }
@@ -153,10 +186,16 @@ impl Tally {
 
     /// Whether time is left for one more entry.
     fn goes_on(&mut self) -> bool {
-        if self.steps.is_multiple_of(STRIDE) && self.begun.elapsed() >= self.limit {
-            self.is_over = true;
+        self.goes_on_with(0)
+    }
+
+    /// The same for one that takes comparing so many bytes.
+    fn goes_on_with(&mut self, bytes: usize) -> bool {
+        if self.work >= WORK_PER_LOOK {
+            self.work = 0;
+            self.is_over |= self.begun.elapsed() >= self.limit;
         }
-        self.steps += 1;
+        self.work += WORK_PER_ENTRY + bytes;
         !self.is_over
     }
 
@@ -178,7 +217,8 @@ impl Memory {
         if demand.is_empty() {
             return Tally::new(Duration::MAX).applied(self.inner.generation.current());
         }
-        let aim = Aim::new(demand, |name| Some(self.inner.cells.intern(name)));
+        let bans_max = self.inner.config.bans_max;
+        let aim = Aim::new(demand, bans_max, |name| Some(self.inner.cells.intern(name)));
         let struck = self.inner.stamp(&aim);
         let applied = self.inner.count(&aim, struck);
         self.inner.counts.clears.one();
@@ -189,7 +229,7 @@ impl Memory {
     /// What [`Memory::apply`] would count now; nothing is touched.
     pub fn estimate(&self, demand: &Demand) -> Applied {
         let cells: &Cells = &self.inner.cells;
-        let aim = Aim::new(demand, |name| cells.get(name));
+        let aim = Aim::new(demand, self.inner.config.bans_max, |name| cells.get(name));
         let mut tally = Tally::new(self.inner.config.count_time_max);
         let mut seen = HashSet::new();
         let now_ms = self.inner.now_ms();
@@ -197,10 +237,14 @@ impl Memory {
             let keyed = target.keys.iter().filter_map(|key| self.inner.map.peek(key.as_str()));
             let tagged = target.cells.iter().flat_map(|cell| members(cell));
             let wide = target.is_wide().then(|| self.inner.map.iter()).into_iter().flatten();
-            let swept = wide.filter(|entry| target.sweeps(entry));
-            for entry in keyed.chain(tagged).chain(swept) {
-                if !tally.goes_on() {
+            let named = keyed.chain(tagged).map(|entry| (entry, true));
+            for (entry, is_named) in named.chain(wide.map(|entry| (entry, false))) {
+                let bytes = if is_named { 0 } else { target.work(&entry) };
+                if !tally.goes_on_with(bytes) {
                     break;
+                }
+                if !is_named && !target.sweeps(&entry) {
+                    continue;
                 }
                 if self.inner.would_count(&entry, mode, now_ms) && seen.insert(Arc::as_ptr(&entry))
                 {
@@ -254,9 +298,11 @@ impl Inner {
                 }
             }
             self.strike_keys(target, mode, &mut struck);
-            for what in &target.bans {
-                bans.add(Ban { generation, mode, at_ms, what: what.clone() });
-            }
+            let ban = |what: &What| Ban { generation, mode, at_ms, what: what.clone() };
+            bans.add(target.bans.iter().map(ban).collect());
+        }
+        if aim.is_widened {
+            self.counts.bans_collapsed.one();
         }
         if bans.live() > self.config.bans_max {
             mark(&self.all, bans.collapse(), generation, at_ms);
@@ -305,7 +351,7 @@ impl Inner {
             }
         }
         self.count_lists(&mut struck, &mut tally);
-        if aim.hard.is_wide() || aim.soft.is_wide() {
+        if aim.is_wide() {
             self.count_wide(aim, &struck, &mut tally);
         }
         self.count_soft(aim, &struck, &mut tally);
@@ -355,7 +401,7 @@ impl Inner {
     /// Walks the map for `all`, patterns and prefixes; a walk that ends has enforced its bans.
     fn count_wide(&self, aim: &Aim, struck: &Struck, tally: &mut Tally) {
         for entry in self.map.iter() {
-            if !tally.goes_on() {
+            if !tally.goes_on_with(aim.hard.work(&entry) + aim.soft.work(&entry)) {
                 return;
             }
             if entry.watch.ticket() >= struck.generation {

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod duration;
 pub mod finish;
 pub mod live;
+pub mod nearest;
 pub mod proof;
 pub mod random;
 pub mod secret;

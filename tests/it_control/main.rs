@@ -29,3 +29,4 @@ mod stream;
 mod timeouts;
 mod webhooks;
 mod websocket;
+mod work;

@@ -1,5 +1,5 @@
-//! Blocks that keep answers: each reads the origin after a miss and stores with the ticket of it, so
-//! that a fill which an invalidation has overtaken is not stored.
+//! Blocks that keep answers: each reads the origin after a miss and stores with the ticket of it.
+//! So a fill that an invalidation has overtaken is not stored.
 
 use crate::blocks::{put, write};
 use crate::laravel::{php, well};

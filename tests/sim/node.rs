@@ -322,6 +322,7 @@ fn store_config() -> store::Config {
         ttl: Duration::from_secs(300),
         ttl_max: Duration::from_secs(3600),
         soft_time_max: Duration::from_secs(60),
+        fill_time_max: Duration::from_secs(30),
         ticket_time_max: Duration::from_secs(600),
         bans_max: 1024,
         stamps_max: 10_000,

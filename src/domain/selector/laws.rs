@@ -63,6 +63,23 @@ proptest! {
     }
 
     #[test]
+    fn what_covers_reaches_all_that_the_other_reaches(
+        a in union(), b in union(), place in selector(),
+    ) {
+        prop_assert!(!(a.covers(&b) && b.reaches(&place)) || a.reaches(&place));
+        prop_assert_eq!(a.reaches(&place), a.iter().any(|member| member.reaches(&place)));
+    }
+
+    #[test]
+    fn the_normal_form_holds_nothing_that_another_member_covers(a in union()) {
+        let members: Vec<_> = a.iter().collect();
+        for (at, one) in members.iter().enumerate() {
+            let others = members.iter().enumerate().filter(|(other, _)| *other != at);
+            prop_assert!(others.into_iter().all(|(_, other)| !other.covers(one)), "{}", one);
+        }
+    }
+
+    #[test]
     fn widening_never_uncovers(a in union(), limit in 0_usize..6) {
         let mut wide = a.clone();
         let widened = wide.widen_to(limit);

@@ -19,9 +19,9 @@ use crate::store::{Fill, Filter, Found, Listed, Lookup};
 const TICKET: HeaderName = HeaderName::from_static("cache-mirror-ticket");
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// What a fill without a ticket is told where an invalidation came shortly before it.
-const UNFENCED: &str = "stored without a Cache-Mirror-Ticket, so it counts from this PUT, and what it \
-    shows was invalidated within the last store.fill_ms_max: it is stale if it was read before that. \
-    Read the entry first and send the ticket of the miss";
+const UNFENCED: &str = "stored without a Cache-Mirror-Ticket, so it counts from this PUT, and what \
+    it shows was invalidated within the last store.fill_ms_max: it is stale if it was read before \
+    that. Read the entry first and send the ticket of the miss";
 /// Tags of one entry.
 const TAGS_MAX: usize = 128;
 /// Entries in one listing.

@@ -17,8 +17,8 @@ const STATUS: (&str, &str) = ("Cache-Status", "RFC 9211");
 const ID: &str =
     "Which one; needs `type`. Without it the entry is a list: any entity of the type clears it";
 
-const UNFENCED: &str = "Send the ticket of the miss: a fill that an invalidation has overtaken since \
-    is then refused. Without one the fill counts from the PUT, so what was read before an \
+const UNFENCED: &str = "Send the ticket of the miss: a fill that an invalidation has overtaken \
+    since is then refused. Without one the fill counts from the PUT, so what was read before an \
     invalidation and is stored after it stays; `warnings` says where that may be so. With \
     `store.require_tickets` it is a 428.";
 

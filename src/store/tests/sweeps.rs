@@ -214,3 +214,40 @@ fn an_entry_that_was_replaced_while_somebody_read_it_is_not_counted() {
     assert_eq!(store.estimate(&hard(tag("t"))).entries, 1);
     assert_eq!(store.apply(&hard(tag("t"))).entries, 1);
 }
+
+/// Patterns that are costly to compare cannot keep the counting beyond its time: what is compared
+/// counts, not how many entries were looked at. A pattern that is told costs no more than that.
+#[test]
+fn counting_stops_by_the_work_done_and_not_by_the_number_of_entries() {
+    let limit = Duration::from_millis(5);
+    let (store, _) = store_of(Config { count_time_max: limit, ..config() });
+    for at in 0..200 {
+        put(&store, fill(&format!("{}{at}", "a".repeat(900))));
+    }
+    let many = "a".repeat(200);
+    let costly = (0..900).map(|at| pattern(&format!("*{many}?{many}b{at}*")));
+    let demand = Demand::new(Mode::Hard, costly.collect());
+    for apply in [Memory::estimate, Memory::apply] {
+        let begun = std::time::Instant::now();
+        let applied = apply(&store, &demand);
+        assert!(!applied.count_complete, "200 entries by 900 patterns take longer");
+        // One entry may be under way when the time is up.
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    }
+}
+
+/// More patterns in one demand than may live at once become everything, as hard as the hardest, and
+/// the forecast says so.
+#[test]
+fn too_many_patterns_of_one_demand_clear_everything() {
+    for (mode, word) in [(Mode::Hard, "miss"), (Mode::Soft, "stale")] {
+        let (store, _) = store_of(Config { bans_max: 4, ..config() });
+        (0..10).for_each(|at| put(&store, fill(&format!("k{at}"))));
+        let patterns = (0..5).map(|at| pattern(&format!("x{at}*")));
+        let demand = Demand::new(mode, patterns.collect());
+        assert_eq!(store.estimate(&demand).entries, 10);
+        assert_eq!(store.apply(&demand).entries, 10);
+        assert_eq!((store.lookup("k1").as_str(), store.stats().bans), (word, 0));
+        assert_eq!(store.stats().bans_collapsed, 1);
+    }
+}
