@@ -129,6 +129,7 @@ mod store {
             scope: Scope::Mirrored,
             wall: None,
             demand: Demand::new(Mode::Hard, selectors),
+            again: Demand::default(),
             foreign_cascade: Selectors::default(),
             action: Action::Update,
             reason: None,

@@ -173,7 +173,7 @@ fn assemble(
     let instance = settings.instance.name.clone();
     let sender =
         Sender { instance: instance.clone(), epoch: journal.epoch(), rules: Arc::clone(&rules) };
-    let gate = Arc::new(gate(&settings)?);
+    let gate = Arc::new(gate(settings)?);
     let deliver = deliver::Config { mint: mint(&gate), ..settings.deliver.clone() };
     let delivery = Delivery::new(deliver, journal.clone(), network, sender, own);
     Ok(Arc::new(Pipeline {

@@ -108,7 +108,7 @@ fn updates(event: &Event) -> Vec<Value> {
 fn causes(selectors: &Selectors) -> Vec<String> {
     let mut room = CAUSE_BYTES_MAX;
     let fits = |name: &&TypeName| {
-        room = room.checked_sub(name.as_str().len()).unwrap_or_default();
+        room = room.saturating_sub(name.as_str().len());
         room > 0
     };
     let named = selectors.named_types().take(CAUSES_MAX).take_while(fits);

@@ -69,7 +69,7 @@ impl KeyedLimit {
 
     /// Keys held.
     #[cfg(test)]
-    pub fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.limiter.len()
     }
 }

@@ -167,7 +167,8 @@ impl State {
             |address: &String| self.limited_until.get(address).is_some_and(|until| now < *until);
         let is_limited_running = self.running.values().any(|is_limited| *is_limited);
         let at = self.order.iter().position(|address| {
-            !self.running.contains_key(address) && !(is_limited_running && is_limited(address))
+            let is_busy = self.running.contains_key(address);
+            !(is_busy || is_limited_running && is_limited(address))
         })?;
         let address = self.order.remove(at)?;
         let is_limited = is_limited(&address);

@@ -219,10 +219,10 @@ impl Cells {
         self.drop_idle(shard);
         // What is left idle fences fills under way. Too many of them: give up on the oldest half
         // of those fills instead.
-        let idle = |(name, cell): (&Box<str>, &mut Arc<Cell>)| {
-            idle_stamp(cell).map(|stamp| (stamp, name.len()))
-        };
-        let mut idle: Vec<(u64, usize)> = shard.cells.iter_mut().filter_map(idle).collect();
+        let cells = shard.cells.iter_mut();
+        let mut idle: Vec<(u64, usize)> = cells
+            .filter_map(|(name, cell)| idle_stamp(cell).map(|stamp| (stamp, name.len())))
+            .collect();
         let bytes: usize = idle.iter().map(|(_, bytes)| bytes).sum();
         if idle.len() > self.idle_max || bytes > NAME_BYTES_MAX / SHARDS {
             idle.sort_unstable_by(|one, other| other.cmp(one));

@@ -269,7 +269,9 @@ async fn a_flood_of_wrong_logins_delays_no_other_address() {
     let flood: Vec<_> = (0..300)
         .map(|at| tokio::spawn(log_in("203.0.113.7:4711", &format!("guess {at}"))))
         .collect();
-    let is_done = |flood: &[tokio::task::JoinHandle<_>]| flood.iter().all(|it| it.is_finished());
+    let is_done = |flood: &[tokio::task::JoinHandle<_>]| {
+        flood.iter().all(tokio::task::JoinHandle::is_finished)
+    };
     let answer = log_in("203.0.113.8:4711", "right").await;
     assert_eq!(answer.status(), 200);
     assert!(!is_done(&flood), "the flood is still being checked");

@@ -41,7 +41,7 @@ pub fn settings(settings: &Settings, instance: &Instance) -> Vec<Check> {
         destinations(settings)
     );
     let is_told =
-        |text: &&String| !is_of_secrets(text) && !(is_other && text.starts_with(NO_MIRRORS));
+        |text: &&String| !(is_of_secrets(text) || is_other && text.starts_with(NO_MIRRORS));
     let warnings = settings.warnings.iter().filter(is_told).map(|warning| {
         let (detail, remedy) = split(warning);
         Check::warn("config", format!("{label}{detail}"), remedy)

@@ -123,7 +123,7 @@ fn a_peers_value_of_another_type_widens_and_is_never_refused() {
         (r#"{"type":"posts","id":[1,"2"],"ids":3}"#, "posts/1,posts/2,posts/3"),
         (r#"{"type":"posts","id":"1","mirror":"false"}"#, "posts/1"),
         (r#"{"type":"posts","id":"1","mirror":0,"dry_run":"no","reason":7}"#, "posts/1"),
-        (r#"{"type":"posts","id":12345678901234567890123}"#, "posts"),
+        (r#"{"type":"posts","id":12345678901234567890123}"#, "posts/12345678901234567890123"),
         (r#"{"type":"posts","id":1.5}"#, "posts"),
         (r#"{"type":"posts","id":true}"#, "posts"),
         (r#"{"type":"posts","ids":["1",{"a":1}]}"#, "posts"),
