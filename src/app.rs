@@ -25,7 +25,7 @@ use crate::announce::{Hub, Tickets};
 use crate::config::Settings;
 use crate::deliver::identity::BootNonce;
 use crate::deliver::mirror::Sender;
-use crate::deliver::{self, Delivery, Mint, PAUSES_FILE, PeerConfig};
+use crate::deliver::{self, Delivery, KINDS_FILE, Mint, PAUSES_FILE, PeerConfig};
 use crate::gate::{Gate, Order};
 use crate::ingest::schedule::Schedules;
 use crate::ingest::webhook::Hooks;
@@ -76,6 +76,7 @@ impl Instance {
         let pipeline = assemble(&settings, rules, journal, end, Arc::clone(&own))?;
         let pauses = settings.instance.data_dir.join(PAUSES_FILE);
         pipeline.delivery.remember_pauses(pauses, &recovered.reconciled).await;
+        pipeline.delivery.remember_kinds(settings.instance.data_dir.join(KINDS_FILE)).await;
         let listener = Listener::bind(settings.server.listen)
             .await
             .with_context(|| format!("control.listen = {}", settings.server.listen))?;

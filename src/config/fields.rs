@@ -13,6 +13,7 @@ pub(super) const PEER: &[(&str, Kind)] = &[
     ("password", Kind::Text),
     ("password_file", Kind::Text),
     ("ca_file", Kind::Text),
+    ("kind", Kind::Text),
     ("login", Kind::Fields(LOGIN)),
 ];
 

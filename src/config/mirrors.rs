@@ -10,7 +10,7 @@ use toml::{Table, Value};
 
 use super::reader::Reader;
 use super::{logins, mask, peers};
-use crate::deliver::{Config, Errand, Login, Mint, PeerConfig, WidenedAll};
+use crate::deliver::{Config, Errand, Login, Mint, PeerConfig, StatedKind, WidenedAll};
 use crate::net::{self, Network};
 use crate::support::Secret;
 use crate::support::backoff::Backoff;
@@ -164,7 +164,22 @@ fn peer(from: &mut Reader, prefix: &str, table: &Table, login: &Login) -> Option
     };
     let network = network(from, &key("ca_file"), text("ca_file"), None);
     let errand = Errand::Mirror;
-    Some(PeerConfig { name, base, rate_per_second, burst, login, network, errand })
+    let kind = kind(from, &key("kind"), text("kind"));
+    Some(PeerConfig { name, base, rate_per_second, burst, login, network, errand, kind })
+}
+
+/// What sort of mirror it is, where an operator knows better than a probe.
+fn kind(from: &mut Reader, key: &str, text: &str) -> Option<StatedKind> {
+    match text {
+        "" => None,
+        "legacy" => Some(StatedKind::Legacy),
+        "cache-mirror" => Some(StatedKind::CacheMirror),
+        _ => {
+            let given = Value::String(text.to_owned());
+            from.refuse_value(key, &given, "expected legacy or cache-mirror, or leave it out");
+            None
+        }
+    }
 }
 
 pub(super) fn as_float(value: &Value) -> Option<f64> {

@@ -275,6 +275,7 @@ fn destination(
         login: Login { credentials: None, means: Means::Bearer(Secret::default()) },
         network: mirrors::network(from, &written.key("ca_file"), ca_file, page_bytes_max),
         errand: Errand::Beside(neighbour),
+        kind: None,
     }
 }
 

@@ -227,6 +227,7 @@ fn target(from: &mut Reader, section: &Section, it: &Written<'_>) -> Option<Peer
         login: Login { credentials: None, means: Means::Bearer(Secret::default()) },
         network: None,
         errand: Errand::Beside(Neighbour::Revalidate(Arc::new(revalidate))),
+        kind: None,
     })
 }
 

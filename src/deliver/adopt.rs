@@ -73,6 +73,7 @@ impl Delivery {
                 (Some(peer), Some(known)) if is_same_place(known, wanted) => peer,
                 (old, _) => {
                     let new = Arc::new(Peer::new(wanted.clone(), config));
+                    self.shared.kinds.recall(&new);
                     change.starting.push((Arc::clone(&new), old.as_ref().map(|o| o.ended.clone())));
                     if let Some(old) = old {
                         new.take_over(&old);

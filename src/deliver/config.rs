@@ -77,6 +77,17 @@ pub struct PeerConfig {
     pub network: Option<Arc<Network>>,
     /// What is done there.
     pub errand: Errand,
+    /// What sort of mirror it is, where the settings say so.
+    pub kind: Option<StatedKind>,
+}
+
+/// What sort of mirror an operator says that it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatedKind {
+    /// A server that speaks the legacy form only.
+    Legacy,
+    /// Another instance.
+    CacheMirror,
 }
 
 impl PeerConfig {

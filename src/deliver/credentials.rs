@@ -186,8 +186,11 @@ fn outgoing(
     login_path: Option<&str>,
     credentials: &Credentials,
 ) -> Result<Outgoing, LoginFailure> {
-    let url = below(base, login_path.unwrap_or(&request.url))
-        .ok_or_else(|| LoginFailure::NoToken("no usable login URL".into(), None))?;
+    let url = match login_path {
+        Some(path) => below(base, path),
+        None => login_url(base, &request.url),
+    };
+    let url = url.ok_or_else(|| LoginFailure::NoToken("no usable login URL".into(), None))?;
     let media = match request.is_form {
         true => "application/x-www-form-urlencoded",
         false => "application/json",
@@ -242,10 +245,21 @@ fn read(
     Ok((Secret::new(token), life))
 }
 
-/// A path below a peer's base, or a whole URL as it is. `/a` stays below the base's prefix.
-pub fn below(base: &Url, path_or_url: &str) -> Option<Url> {
-    if path_or_url.starts_with("http://") || path_or_url.starts_with("https://") {
-        return Url::parse(path_or_url).ok();
+/// Where to log in: a path below a peer's base, or a whole URL of an operator's.
+fn login_url(base: &Url, path_or_url: &str) -> Option<Url> {
+    if path_or_url.starts_with('/') || !path_or_url.contains("://") {
+        return below(base, path_or_url);
     }
-    base.join(path_or_url.trim_start_matches('/')).ok()
+    let url = Url::parse(path_or_url).ok()?;
+    matches!(url.scheme(), "http" | "https").then_some(url)
+}
+
+/// A path below a peer's base: `/a` stays below the base's prefix. `None` where it would lead to
+/// another scheme, host, port or prefix.
+pub fn below(base: &Url, path: &str) -> Option<Url> {
+    let url = base.join(path.trim_start_matches('/')).ok()?;
+    let is_below = url.origin() == base.origin()
+        && url.path().starts_with(base.path())
+        && (url.username(), url.password()) == (base.username(), base.password());
+    is_below.then_some(url)
 }

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::mirror::{batch_body, legacy_form};
+use super::mirror::{batch_body, legacy_body, legacy_form};
 use super::peer::{Kind, Peer};
 use super::{Delivery, PeerView};
 use crate::domain::{Demand, Event, Selectors};
@@ -81,8 +81,12 @@ impl Delivery {
             Kind::Legacy => self.as_legacy(&mut forecast, event),
             Kind::Unknown => {
                 self.as_legacy(&mut forecast, event);
-                forecast.reason =
-                    Some("it has not said yet who it is; a cache-mirror gets a batch");
+                // What has no words in the legacy form is held, not skipped.
+                let is_held = !std::mem::take(&mut forecast.skipped).is_empty();
+                forecast.reason = Some(match is_held || event.demand.selectors().is_all() {
+                    true => "unknown_kind",
+                    false => "it has not said yet who it is; a cache-mirror gets a batch",
+                });
             }
         }
         forecast
@@ -98,10 +102,11 @@ impl Delivery {
     fn as_legacy(&self, forecast: &mut Forecast, event: &Event) {
         let types = self.shared.sender.known_types();
         let form = legacy_form(&event.demand.selectors(), &types);
-        forecast.form = if form.bodies.is_empty() { "none" } else { "legacy" };
-        forecast.requests = form.bodies.len();
-        forecast.bytes = form.bodies.iter().map(String::len).sum();
-        let parsed = form.bodies.iter().filter_map(|body| serde_json::from_str(body).ok());
+        let bodies: Vec<String> = form.words.iter().map(legacy_body).collect();
+        forecast.form = if bodies.is_empty() { "none" } else { "legacy" };
+        forecast.requests = bodies.len();
+        forecast.bytes = bodies.iter().map(String::len).sum();
+        let parsed = bodies.iter().filter_map(|body| serde_json::from_str(body).ok());
         forecast.bodies = parsed.collect();
         forecast.skipped = form.unsupported.iter().map(ToString::to_string).collect();
         if !forecast.skipped.is_empty() {

@@ -79,8 +79,8 @@ impl Delivery {
 impl Peer {
     fn may_be(&self, instance: &str) -> bool {
         self.with(|state| match &state.kind {
-            Kind::CacheMirror(identity) => identity.instance == instance,
-            Kind::Unknown => state.failures > 0,
+            Kind::CacheMirror(Some(identity)) => identity.instance == instance,
+            Kind::CacheMirror(None) | Kind::Unknown => true,
             Kind::Legacy | Kind::Oneself => false,
         })
     }

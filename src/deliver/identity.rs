@@ -1,9 +1,10 @@
-//! Who is at the other end: another cache-mirror, a legacy server, or ourselves.
+//! Who is at the other end: another cache-mirror, ourselves, or nobody who says so.
 //!
 //! An address or a stored id cannot tell (names move, disks are cloned), so each process start
 //! draws a random *boot nonce* and proves itself by an HMAC over the asker's nonce. Only this
 //! process can compute our proof; where an answer holds it, the peer is ourselves. In doubt an
-//! event is delivered twice, never skipped.
+//! event is delivered twice, never skipped. What a peer says of itself is bounded, and its paths
+//! never lead away from its base: our credentials go there.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -13,9 +14,12 @@ use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::ACCEPT;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use url::Url;
 
+use super::LOGIN_PATH;
 use super::credentials::below;
+use super::worker::INVALIDATE_PATH;
 use crate::net::{Failure, Outgoing, Transport};
 use crate::support::{Secret, proof, random};
 
@@ -126,15 +130,104 @@ pub struct Paths {
     pub invalidate: String,
 }
 
+impl Default for Paths {
+    fn default() -> Self {
+        Self { login: LOGIN_PATH.into(), invalidate: INVALIDATE_PATH.into() }
+    }
+}
+
+/// Longest path that a peer may name.
+const PATH_BYTES_MAX: usize = 256;
+/// Longest name, version or feature of a peer that is kept.
+const TEXT_CHARS_MAX: usize = 128;
+/// Features of a peer that are kept.
+const FEATURES_MAX: usize = 64;
+/// Hashes of a secret that are compared.
+const PROOFS_MAX: usize = 64;
+/// Length of a proof, and of the hash of a graph at most.
+const PROOF_CHARS: usize = 64;
+
+/// Whether a path that a peer names stays below its base however it is read: plain segments, and
+/// nothing that a URL parser or a proxy could decode, fold or take for a host.
+pub fn is_plain_path(path: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+    let inner = path.strip_prefix('/').unwrap_or(path);
+    let is_step = |segment: &str| !matches!(segment, "" | "." | "..");
+    path.len() <= PATH_BYTES_MAX && path.bytes().all(is_plain) && inner.split('/').all(is_step)
+}
+
+/// A valid identity and what was wrong with it all the same.
+#[derive(Debug, Clone)]
+pub struct Said {
+    /// Bounded, and with safe paths.
+    pub identity: Identity,
+    /// Whether its paths lead elsewhere and the usual ones are used.
+    pub has_bad_paths: bool,
+}
+
+impl Said {
+    /// Reads an answer; `None` where it is no identity.
+    pub fn read(body: &[u8]) -> Option<Self> {
+        let body: Value = serde_json::from_slice(body).ok()?;
+        let proof = body["proof"].as_str().filter(|proof| is_hex(proof, PROOF_CHARS))?;
+        if proof.len() != PROOF_CHARS {
+            return None;
+        }
+        let protocol = u32::try_from(body["protocol"].as_u64()?).ok().filter(|it| *it >= 1)?;
+        let instance = shown(body["instance"].as_str()?);
+        let version = shown(body["version"].as_str().unwrap_or_default());
+        let features = body["features"].as_array().into_iter().flatten();
+        let features = features.filter_map(Value::as_str).take(FEATURES_MAX).map(shown).collect();
+        let graph = body["graph"].as_str().filter(|graph| graph.len() <= PROOF_CHARS);
+        let graph = shown(graph.unwrap_or_default());
+        let path = |name: &str| body["paths"][name].as_str().filter(|path| is_plain_path(path));
+        let paths = match (path("login"), path("invalidate")) {
+            (Some(login), Some(invalidate)) => {
+                Some(Paths { login: login.to_owned(), invalidate: invalidate.to_owned() })
+            }
+            _ => None,
+        };
+        let check: Option<SecretCheck> = serde_json::from_value(body["check"].clone()).ok();
+        let check = check.map(|mut check| {
+            check.proofs.truncate(PROOFS_MAX);
+            check
+        });
+        let has_bad_paths = paths.is_none();
+        let (paths, proof) = (paths.unwrap_or_default(), proof.to_owned());
+        let identity =
+            Identity { instance, version, protocol, features, paths, graph, proof, check };
+        Some(Self { identity, has_bad_paths })
+    }
+}
+
+fn is_hex(text: &str, chars_max: usize) -> bool {
+    text.len() <= chars_max && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// A text of a peer's, short and without what would change how a line is shown.
+fn shown(text: &str) -> String {
+    let is_shown = |c: &char| {
+        !c.is_control()
+            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            && !matches!(c, '\u{2066}'..='\u{2069}')
+    };
+    text.chars().filter(is_shown).take(TEXT_CHARS_MAX).collect()
+}
+
 /// Who answered a probe.
 #[derive(Debug, Clone)]
 pub enum Answered {
     /// This very process.
     Oneself,
     /// Another cache-mirror.
-    CacheMirror(Box<Identity>),
-    /// Something else that speaks HTTP.
-    Legacy,
+    CacheMirror(Box<Said>),
+    /// 404 or 405: whoever answered has no identity path.
+    Absent,
+    /// An answer that proves nothing: an error, a redirect, a page of a proxy.
+    Unclear {
+        /// Whether it came from something other than this process.
+        is_another: bool,
+    },
 }
 
 /// One that nobody used before.
@@ -155,7 +248,9 @@ pub async fn probe(
     over: &dyn Transport,
 ) -> Result<(Answered, Option<IpAddr>), Failure> {
     let nonce = nonce();
-    let Some(mut url) = below(base, PATH) else { return Ok((Answered::Legacy, None)) };
+    let Some(mut url) = below(base, PATH) else {
+        return Ok((Answered::Unclear { is_another: false }, None));
+    };
     url.set_query(Some(&format!("nonce={nonce}")));
     let request = Outgoing {
         method: Method::GET,
@@ -165,15 +260,15 @@ pub async fn probe(
         timeout,
     };
     let answer = over.send_alone(request).await?;
-    let identity = (answer.status == 200)
-        .then(|| serde_json::from_slice::<Identity>(&answer.body).ok())
-        .flatten();
-    let answered = match identity {
-        Some(identity) if own.is_ours(&nonce, &identity.proof) => Answered::Oneself,
-        Some(identity) if identity.proof.len() == 64 && identity.protocol >= 1 => {
-            Answered::CacheMirror(Box::new(identity))
+    let said = (answer.status == 200).then(|| Said::read(&answer.body)).flatten();
+    let answered = match said {
+        Some(said) if own.is_ours(&nonce, &said.identity.proof) => Answered::Oneself,
+        Some(said) => Answered::CacheMirror(Box::new(said)),
+        None if matches!(answer.status, 404 | 405) => Answered::Absent,
+        None => {
+            let is_passing = matches!(answer.status, 300..=399 | 408 | 425 | 429 | 500..);
+            Answered::Unclear { is_another: !is_passing }
         }
-        _ => Answered::Legacy,
     };
     Ok((answered, answer.address))
 }
@@ -181,6 +276,107 @@ pub async fn probe(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Wherever a peer would have our credentials sent, they go below its base.
+    #[test]
+    fn paths_of_a_peer_stay_below_its_base() {
+        let base = Url::parse("https://b.example/app/").expect("url");
+        for path in ["/api/auth/login", "api/auth/login", "/v2/api-x/cache_y/~z", "/a.b/..c/d.."] {
+            assert!(is_plain_path(path), "{path}");
+            let url = below(&base, path).expect("a URL");
+            assert!(url.as_str().starts_with("https://b.example/app/"), "{url}");
+        }
+        let long = format!("/{}", "x".repeat(PATH_BYTES_MAX));
+        for path in [
+            "",
+            "/",
+            "//other/x",
+            "///x",
+            "/a//b",
+            "/a/",
+            "http://other/x",
+            "HTTP://other/x",
+            "https:other",
+            "ftp://x/",
+            "file:///etc/passwd",
+            "javascript:x",
+            "../x",
+            "/../x",
+            "../../x",
+            "/a/../../x",
+            "/./a",
+            "/%2e%2e/x",
+            "/%2E./x",
+            "/%2f/x",
+            "/%5c%5cother/x",
+            "\\\\other\\x",
+            "/\\other/x",
+            "/a\\..\\b",
+            "/x?next=//other",
+            "/x#y",
+            "/a@b",
+            "user@other",
+            "other:443/x",
+            "/x;y",
+            "/\tx",
+            "/\n//other",
+            " /x",
+            "/x ",
+            "/caf\u{e9}",
+            "/\u{ff0f}x",
+            &long,
+        ] {
+            assert!(!is_plain_path(path), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn an_identity_is_bounded_and_its_bad_paths_are_not_used() {
+        let with = |paths: Value| {
+            let body = serde_json::json!({
+                "instance": format!("a\u{202e}\u{7}{}", "n".repeat(1000)), "version": "1\n2",
+                "protocol": 1, "features": vec!["f\u{0}"; 10_000], "graph": "g".repeat(1000),
+                "proof": "0".repeat(64), "paths": paths,
+            });
+            Said::read(body.to_string().as_bytes()).expect("an identity")
+        };
+        let good = with(serde_json::json!({ "login": "/l", "invalidate": "/i" }));
+        assert!(!good.has_bad_paths);
+        assert_eq!((&*good.identity.paths.login, &*good.identity.paths.invalidate), ("/l", "/i"));
+        assert_eq!(good.identity.instance.chars().count(), TEXT_CHARS_MAX);
+        assert!(good.identity.instance.starts_with("an"));
+        assert_eq!((&*good.identity.version, &*good.identity.graph), ("12", ""));
+        assert_eq!(good.identity.features.len(), FEATURES_MAX);
+        for bad in [
+            serde_json::json!({ "login": "http://other/", "invalidate": "/i" }),
+            serde_json::json!({ "login": "/l", "invalidate": "../../x" }),
+            serde_json::json!({ "login": "/l" }),
+            serde_json::json!({ "login": 5, "invalidate": ["/i"] }),
+            serde_json::json!("/x"),
+            Value::Null,
+        ] {
+            let said = with(bad.clone());
+            assert!(said.has_bad_paths, "{bad}");
+            assert_eq!(said.identity.paths.login, LOGIN_PATH);
+            assert_eq!(said.identity.paths.invalidate, INVALIDATE_PATH);
+        }
+    }
+
+    #[test]
+    fn pages_are_no_identity() {
+        for body in [
+            "",
+            "<h1>Welcome</h1>",
+            "null",
+            "[]",
+            "{}",
+            r#"{"instance":"a","protocol":1}"#,
+            r#"{"instance":"a","protocol":1,"proof":"00"}"#,
+            r#"{"instance":5,"protocol":1,"proof":"0"}"#,
+        ] {
+            assert!(Said::read(body.as_bytes()).is_none(), "{body}");
+        }
+    }
 
     #[test]
     fn only_this_process_can_prove_itself() {

@@ -163,8 +163,8 @@ struct Request<'a> {
 /// What a legacy peer is told, and what it cannot be told.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct LegacyForm {
-    /// One request body each.
-    pub bodies: Vec<String>,
+    /// One request each: a type, or one entity of it.
+    pub words: Vec<Selector>,
     /// Selectors it has no words for.
     pub unsupported: Vec<Selector>,
 }
@@ -183,26 +183,32 @@ pub fn legacy_form(selectors: &Selectors, known_types: &[TypeName]) -> LegacyFor
     for (name, ids) in selectors.ids() {
         match ids.iter().next() {
             Some(id) if ids.len() == 1 => {
-                form.bodies.push(legacy_body(name, Some(id.as_str())));
+                form.words.push(Selector::Entity(name.clone(), id.clone()));
             }
             _ => {
                 whole.insert(name);
             }
         }
     }
-    form.bodies.extend(whole.into_iter().map(|name| legacy_body(name, None)));
+    form.words.extend(whole.into_iter().cloned().map(Selector::Type));
     let speechless =
         |one: &Selector| !matches!(one, Selector::All | Selector::Type(_) | Selector::Entity(..));
     form.unsupported.extend(selectors.iter().filter(speechless));
     form
 }
 
-/// Written by hand, because the order of the members is part of what old peers were tested with.
-fn legacy_body(name: &TypeName, id: Option<&str>) -> String {
-    let name = json!(name.as_str());
-    match id {
-        Some(id) => format!(r#"{{"type":{name},"id":{},"mirror":false}}"#, json!(id)),
-        None => format!(r#"{{"type":{name},"mirror":false}}"#),
+/// The body for one word, written by hand, because the order of the members is part of what old
+/// peers were tested with.
+pub fn legacy_body(word: &Selector) -> String {
+    let quoted = |text: &str| json!(text);
+    match word {
+        Selector::Entity(name, id) => {
+            let (name, id) = (quoted(name.as_str()), quoted(id.as_str()));
+            format!(r#"{{"type":{name},"id":{id},"mirror":false}}"#)
+        }
+        Selector::Type(name) => format!(r#"{{"type":{},"mirror":false}}"#, quoted(name.as_str())),
+        // Nothing else is a word of a legacy form; an empty body clears nothing and is refused.
+        _ => "{}".to_owned(),
     }
 }
 
@@ -215,6 +221,10 @@ mod tests {
         TypeName::parse(text).expect("type")
     }
 
+    fn bodies(selectors: &Selectors, known: &[TypeName]) -> Vec<String> {
+        legacy_form(selectors, known).words.iter().map(legacy_body).collect()
+    }
+
     fn entity(of: &str, id: &str) -> Selector {
         Selector::Entity(name(of), Label::parse(id).expect("id"))
     }
@@ -223,26 +233,22 @@ mod tests {
     #[test]
     fn a_legacy_peer_gets_exactly_the_old_json() {
         let one = Selectors::one(Selector::Type(name("posts")));
-        assert_eq!(legacy_form(&one, &[]).bodies, [r#"{"type":"posts","mirror":false}"#]);
+        assert_eq!(bodies(&one, &[]), [r#"{"type":"posts","mirror":false}"#]);
         let id = Selectors::one(entity("posts", "4\"2"));
-        assert_eq!(
-            legacy_form(&id, &[]).bodies,
-            [r#"{"type":"posts","id":"4\"2","mirror":false}"#]
-        );
+        assert_eq!(bodies(&id, &[]), [r#"{"type":"posts","id":"4\"2","mirror":false}"#]);
         let two: Selectors = [entity("posts", "1"), entity("posts", "2")].into_iter().collect();
-        assert_eq!(legacy_form(&two, &[]).bodies, [r#"{"type":"posts","mirror":false}"#]);
+        assert_eq!(bodies(&two, &[]), [r#"{"type":"posts","mirror":false}"#]);
     }
 
     #[test]
     fn all_is_one_post_per_known_type_and_tags_are_unsupported() {
-        let form = legacy_form(&Selectors::all(), &[name("feed"), name("posts")]);
         assert_eq!(
-            form.bodies,
+            bodies(&Selectors::all(), &[name("feed"), name("posts")]),
             [r#"{"type":"feed","mirror":false}"#, r#"{"type":"posts","mirror":false}"#]
         );
         assert_eq!(legacy_form(&Selectors::all(), &[]).unsupported, [Selector::All]);
         let tag = Selector::Tag(Label::parse("x").expect("tag"));
         let form = legacy_form(&Selectors::one(tag.clone()), &[]);
-        assert_eq!((form.bodies.len(), form.unsupported), (0, vec![tag]));
+        assert_eq!((form.words.len(), form.unsupported), (0, vec![tag]));
     }
 }

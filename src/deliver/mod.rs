@@ -13,13 +13,17 @@ mod called;
 mod config;
 mod credentials;
 mod echo;
+mod evidence;
 mod forecast;
 mod hello;
 pub mod identity;
+mod kinds;
+mod legacy;
 mod limiter;
 pub mod mirror;
 mod outage;
 mod outlook;
+mod partial;
 mod pauses;
 mod peer;
 mod ping;
@@ -45,10 +49,12 @@ use tokio_util::sync::CancellationToken;
 
 pub use beside::EVENT_IDS;
 pub use config::{
-    Config, Credentials, Errand, Login, LoginRequest, Means, Mint, PeerConfig, WidenedAll,
+    Config, Credentials, Errand, Login, LoginRequest, Means, Mint, PeerConfig, StatedKind,
+    WidenedAll,
 };
 pub use forecast::Forecast;
 pub use hello::{Greeted, HELLO_PATH, Hello};
+pub use kinds::KINDS_FILE;
 pub use limiter::Limiter;
 pub use pauses::PAUSES_FILE;
 pub use ping::{Asker, Ping};
@@ -63,9 +69,11 @@ use crate::net::Transport;
 use crate::support::{Live, Secret};
 use echo::Echo;
 use identity::BootNonce;
+use kinds::Kinds;
 use mirror::{Sender, legacy_form};
+use partial::Place;
 use pauses::Pauses;
-use peer::{Kind, Peer};
+use peer::{Kind, Peer, State};
 use telling::Tellings;
 use worker::Worker;
 
@@ -83,6 +91,7 @@ struct Shared {
     tellings: Tellings,
     pauses: Pauses,
     pace: outage::Pace,
+    kinds: Arc<Kinds>,
 }
 
 impl Shared {
@@ -97,7 +106,12 @@ impl Shared {
     /// Whether a legacy peer has words for any of it.
     fn is_speakable(&self, selectors: &Selectors) -> bool {
         let types = self.sender.known_types();
-        !legacy_form(selectors, &types).bodies.is_empty()
+        !legacy_form(selectors, &types).words.is_empty()
+    }
+
+    /// Whether the legacy form says all of it, to whatever kind of mirror.
+    fn is_wholly_sayable(&self, selectors: &Selectors) -> bool {
+        !selectors.is_all() && legacy_form(selectors, &[]).unsupported.is_empty()
     }
 }
 
@@ -170,9 +184,9 @@ impl Delivery {
         let config = Live::new(config);
         let tellings = Tellings::default();
         let pauses = Pauses::default();
-        let pace = outage::Pace::default();
+        let (pace, kinds) = (outage::Pace::default(), Arc::default());
         let shared =
-            Shared { config, journal, transport, sender, own, echo, tellings, pauses, pace };
+            Shared { config, journal, transport, sender, own, echo, tellings, pauses, pace, kinds };
         let peers = Arc::new(Live::new(peers));
         let delivery = Self { shared: Arc::new(shared), peers, stop: Arc::default() };
         // What was held back when the last process ended is mirrored soon, not forgotten.
@@ -242,6 +256,14 @@ impl Delivery {
         let neighbour = peer.config.errand.neighbour();
         let silence = neighbour.and_then(|neighbour| neighbour.silence(event));
         peer.with(|state| {
+            let is_legacy_form = matches!(state.kind, Kind::Unknown | Kind::Legacy);
+            let place = match settled_at {
+                Some(seq) if peer.is_mirror() && is_legacy_form && !is_done => {
+                    self.place(state, seq, event)
+                }
+                _ => Place::Ahead,
+            };
+            let is_done = is_done || place == Place::Settled;
             let is_legacy = peer.is_mirror() && matches!(state.kind, Kind::Legacy);
             let (status, reason) = match &state.kind {
                 Kind::Oneself => (Status::Oneself, None),
@@ -256,9 +278,22 @@ impl Delivery {
                 _ => match state.pause {
                     Some(pause) => (Status::Paused, Some(pause.as_str().to_owned())),
                     None if settled_at.is_none() => (Status::Queued, Some("echo".to_owned())),
-                    None if state.failures > 0 => (Status::Failed, None),
-                    None => (Status::Queued, None),
+                    None => match &place {
+                        Place::Held => (Status::Queued, Some("unknown_kind".to_owned())),
+                        Place::Waiting { is_parked: true, .. } => {
+                            (Status::Failed, Some("refused".to_owned()))
+                        }
+                        Place::Waiting { attempts: 1.., .. } => (Status::Failed, None),
+                        _ if state.failures > 0 => (Status::Failed, None),
+                        _ => (Status::Queued, None),
+                    },
                 },
+            };
+            let is_word = matches!(place, Place::Waiting { attempts: 1.., .. });
+            let (attempts, last_error) = match place {
+                Place::Waiting { attempts: attempts @ 1.., error, .. } => (attempts, error),
+                Place::Held => (0, None),
+                _ => (state.failures, state.last_error.clone()),
             };
             let waits = matches!(status, Status::Failed | Status::Paused | Status::Queued);
             Outcome {
@@ -266,9 +301,11 @@ impl Delivery {
                 status,
                 reason,
                 state: None,
-                attempts: (waits && state.failures > 0)
-                    .then(|| state.row.attempts(settled_at.unwrap_or(event.seq))),
-                last_error: state.last_error.clone().filter(|_| waits),
+                attempts: (waits && attempts > 0).then(|| match is_word {
+                    true => attempts,
+                    false => state.row.attempts(settled_at.unwrap_or(event.seq)),
+                }),
+                last_error: last_error.filter(|_| waits),
                 addresses: match status {
                     Status::Delivered | Status::Failed => {
                         state.replies.iter().map(Reply::of).collect()
@@ -277,6 +314,17 @@ impl Delivery {
                 },
             }
         })
+    }
+
+    /// Where an event stands at a mirror that gets the legacy form.
+    fn place(&self, state: &State, seq: u64, event: &Event) -> Place {
+        let selectors = event.demand.selectors();
+        let is_unknown = matches!(state.kind, Kind::Unknown);
+        let is_sayable = || !is_unknown || self.shared.is_wholly_sayable(&selectors);
+        match state.partial.place(seq, &selectors, is_sayable) {
+            Place::Ahead if is_unknown && !is_sayable() => Place::Held,
+            place => place,
+        }
     }
 
     fn is_speakable(&self, event: &Event) -> bool {

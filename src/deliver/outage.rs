@@ -141,7 +141,7 @@ impl Worker {
         if !is_sure && (failed.is_multiple_of(TRIED_ANYWAY_AFTER) || self.may_hang(&failure)) {
             return true;
         }
-        if let Some(backlog) = self.take() {
+        if let Some(backlog) = self.take().or_else(|| self.take_from(0)) {
             self.not_reached(&backlog, &failure);
         }
         false

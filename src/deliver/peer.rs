@@ -15,22 +15,26 @@ use tokio_util::sync::CancellationToken;
 
 use super::beside::Said;
 use super::credentials::Account;
+use super::evidence::Evidence;
 use super::identity::{Answered, Identity};
 use super::limiter::Limiter;
 use super::outage::Outage;
+use super::partial::Partial;
 use super::quiet::Row;
 use super::skew::Skew;
 use super::throttle::Throttle;
-use super::{Config, PeerConfig};
+use super::{Config, PeerConfig, StatedKind};
 use crate::support::backoff::chance;
 
 /// Addresses remembered of one peer; a balanced name shows a few.
 const ADDRESSES_MAX: usize = 16;
-/// Unanswered probes in a row after which one that takes what it is told counts as no cache-mirror.
-const SILENT_AFTER: u32 = 3;
-/// Answers without identity in a row before a cache-mirror is taken for a legacy server: one stray
-/// error page of a balancer must not cost it its tags.
-const DOWNGRADE_AFTER: u32 = 3;
+/// Refusals in a row after which a batch is no longer said in types but as `all`.
+pub const WIDEST_AFTER: u32 = 6;
+/// Between two probes of an unknown peer for which something is held: at first, and at most.
+const PROBE_WAIT_MIN: Duration = Duration::from_secs(1);
+const PROBE_WAIT_HOLDING_MAX: Duration = Duration::from_secs(5);
+/// Between two probes while further answers may prove a legacy server.
+const PROBE_WAIT_OPEN: Duration = Duration::from_secs(10);
 /// Answers as ourselves in a row before a peer is skipped: behind a balanced name, others get a
 /// chance to answer.
 pub const ONESELF_AFTER: u32 = 3;
@@ -38,13 +42,13 @@ pub const ONESELF_AFTER: u32 = 3;
 /// What sort of peer it is, as far as known.
 #[derive(Debug, Clone, Default)]
 pub enum Kind {
-    /// No probe has been answered yet.
+    /// No probe had a definite answer yet.
     #[default]
     Unknown,
-    /// It speaks HTTP but is no cache-mirror.
+    /// A server that speaks the legacy form only.
     Legacy,
-    /// A cache-mirror.
-    CacheMirror(Box<Identity>),
+    /// A cache-mirror, and what it said of itself since this process started.
+    CacheMirror(Option<Box<Identity>>),
     /// This very process.
     Oneself,
 }
@@ -91,9 +95,18 @@ pub struct State {
     pub was_another: bool,
     /// Answers as ourselves in a row.
     pub oneself_in_a_row: u32,
-    not_identified_in_a_row: u32,
-    /// Probes in a row that reached it and were not answered.
-    unanswered_in_a_row: u32,
+    /// What speaks for a legacy server.
+    pub evidence: Evidence,
+    /// Probes in a row without a definite answer.
+    pub probes_in_vain: u32,
+    /// Whether it was told that its paths are not used.
+    pub has_told_bad_paths: bool,
+    /// Whether it was told that it answers as a cache-mirror against the settings.
+    pub has_told_other_kind: bool,
+    /// Whether the last probe found nobody to ask.
+    pub is_unreached: bool,
+    /// Whether the last probe was not answered in time.
+    pub is_probe_slow: bool,
     /// When it was last asked who it is.
     pub probed_at: Option<Instant>,
     /// Held back, and why.
@@ -109,6 +122,8 @@ pub struct State {
     pub refusals: u32,
     /// What it acknowledged of the backlog that waits.
     pub said: Said,
+    /// The same of a mirror that gets the legacy form.
+    pub partial: Partial,
     /// The last failure in words.
     pub last_error: Option<String>,
     /// Addresses that answered.
@@ -164,9 +179,18 @@ impl Peer {
             wake: Notify::new(),
             stop: OnceLock::new(),
             ended: CancellationToken::new(),
-            state: Mutex::default(),
+            state: Mutex::new(State { kind: stated(&config), ..State::default() }),
             config,
         }
+    }
+
+    /// It answered as a cache-mirror once, as the data directory says.
+    pub fn remember_cache_mirror(&self) {
+        self.with(|state| {
+            if self.config.kind.is_none() && matches!(state.kind, Kind::Unknown) {
+                state.kind = Kind::CacheMirror(None);
+            }
+        });
     }
 
     /// Whether it is told what was invalidated, rather than called.
@@ -188,8 +212,14 @@ impl Peer {
     pub fn identified(&self, answered: Answered) -> bool {
         self.with(|state| {
             let before = state.kind.as_str();
-            state.probed_at = Some(Instant::now());
-            state.unanswered_in_a_row = 0;
+            let now = Instant::now();
+            state.probed_at = Some(now);
+            state.is_probe_slow = false;
+            state.is_unreached = false;
+            state.probes_in_vain = match answered {
+                Answered::Absent | Answered::Unclear { .. } => state.probes_in_vain + 1,
+                Answered::Oneself | Answered::CacheMirror(_) => 0,
+            };
             match answered {
                 Answered::Oneself => {
                     state.oneself_in_a_row += 1;
@@ -197,18 +227,23 @@ impl Peer {
                         state.kind = Kind::Oneself;
                     }
                 }
-                Answered::CacheMirror(identity) => {
+                Answered::CacheMirror(said) => {
                     state.became_another();
-                    state.not_identified_in_a_row = 0;
-                    state.kind = Kind::CacheMirror(identity);
-                }
-                Answered::Legacy => {
-                    state.became_another();
-                    state.not_identified_in_a_row += 1;
-                    let is_mirror = matches!(state.kind, Kind::CacheMirror(_));
-                    if !is_mirror || state.not_identified_in_a_row >= DOWNGRADE_AFTER {
-                        state.kind = Kind::Legacy;
+                    state.evidence = Evidence::default();
+                    if self.config.kind != Some(StatedKind::Legacy) {
+                        state.is_a_cache_mirror(said.identity);
                     }
+                }
+                Answered::Absent => {
+                    state.became_another();
+                    let is_proved = state.evidence.absent(now);
+                    state.is_no_cache_mirror(is_proved, &self.config);
+                }
+                Answered::Unclear { is_another } => {
+                    if is_another {
+                        state.became_another();
+                    }
+                    state.is_no_cache_mirror(false, &self.config);
                 }
             }
             before != state.kind.as_str()
@@ -216,22 +251,50 @@ impl Peer {
     }
 
     /// Takes that a probe came to nothing.
-    pub fn not_identified(&self, is_reached: bool) {
+    pub fn not_identified(&self, is_slow: bool) {
         self.with(|state| {
             state.probed_at = Some(Instant::now());
-            state.unanswered_in_a_row = if is_reached { state.unanswered_in_a_row + 1 } else { 0 };
+            state.probes_in_vain = state.probes_in_vain.saturating_add(1);
+            state.is_probe_slow = is_slow;
+            state.is_unreached = !is_slow;
         });
     }
 
-    /// Whether it was asked often enough who it is: where it takes what it is told and does not
-    /// answer that, it is no cache-mirror.
-    pub fn is_silent(&self) -> bool {
-        self.with(|state| state.unanswered_in_a_row >= SILENT_AFTER)
+    /// When it is to be asked next who it is; now where it never was. `every` is the time between
+    /// two probes of a mirror whose kind is known.
+    pub fn next_probe(&self, every: Duration) -> Instant {
+        self.with(|state| {
+            let Some(at) = state.probed_at else { return Instant::now() };
+            let wait = match state.kind {
+                Kind::Unknown if state.partial.is_holding() => {
+                    let doubled = PROBE_WAIT_MIN * 2_u32.pow(state.probes_in_vain.clamp(1, 8) - 1);
+                    doubled.min(PROBE_WAIT_HOLDING_MAX)
+                }
+                Kind::Unknown if state.evidence.is_open() => PROBE_WAIT_OPEN,
+                _ => every,
+            };
+            at + wait.min(every)
+        })
     }
 
-    /// Whether it is time to ask who it is.
-    pub fn is_probe_due(&self, every: Duration) -> bool {
-        self.with(|state| state.probed_at.is_none_or(|at| at.elapsed() >= every))
+    /// Whether it is worth asking who it is before something is sent: not again and again.
+    pub fn is_probe_worthwhile(&self) -> bool {
+        self.with(|state| {
+            let wait = if state.is_probe_slow { PROBE_WAIT_OPEN } else { PROBE_WAIT_MIN };
+            state.is_unreached || state.probed_at.is_none_or(|at| at.elapsed() >= wait)
+        })
+    }
+
+    /// Asks who it is at once, and tries what waits: it announced its start, or an operator did.
+    pub fn probe_now(&self) {
+        self.with(|state| {
+            state.probed_at = None;
+            state.probes_in_vain = 0;
+            if !matches!(state.pause, Some(Pause::Operator | Pause::NoCredentials)) {
+                state.not_before = None;
+            }
+        });
+        self.wake.notify_one();
     }
 
     /// Notes who answered.
@@ -338,91 +401,24 @@ impl Peer {
             state.not_before = None;
             state.throttle.lift();
             state.probed_at = None;
+            state.refusals = 0;
+            state.partial.retry_now();
         });
         self.wake.notify_one();
     }
 }
 
 impl State {
-    fn became_another(&mut self) {
+    pub(super) fn became_another(&mut self) {
         self.was_another = true;
         self.oneself_in_a_row = 0;
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::deliver::tests::config;
-    use crate::deliver::{Errand, Login, Means};
-    use crate::support::Secret;
-
-    fn peer() -> Peer {
-        let login = Login { credentials: None, means: Means::Bearer(Secret::new("t")) };
-        let base = url::Url::parse("http://127.0.0.1:1/").expect("url");
-        let name = "p".into();
-        let peer = PeerConfig {
-            name,
-            base,
-            rate_per_second: 1.0,
-            burst: 1,
-            login,
-            network: None,
-            errand: Errand::Mirror,
-        };
-        Peer::new(peer, &config(vec![]))
-    }
-
-    /// A balanced name that answered as oneself once and as another later is delivered to.
-    #[test]
-    fn oneself_only_while_nobody_else_ever_answered() {
-        let only_self = peer();
-        (0..ONESELF_AFTER).for_each(|_| _ = only_self.identified(Answered::Oneself));
-        assert_eq!(only_self.kind().as_str(), "self");
-
-        only_self.identified(Answered::Legacy);
-        (0..10).for_each(|_| _ = only_self.identified(Answered::Oneself));
-        assert_eq!(only_self.kind().as_str(), "legacy");
-    }
-
-    #[test]
-    fn one_error_page_does_not_make_a_mirror_legacy() {
-        let peer = peer();
-        let identity = Identity {
-            instance: "b".into(),
-            version: "0".into(),
-            protocol: 1,
-            features: vec![],
-            paths: crate::deliver::identity::Paths { login: "l".into(), invalidate: "i".into() },
-            graph: String::new(),
-            proof: String::new(),
-            check: None,
-        };
-        peer.identified(Answered::CacheMirror(Box::new(identity)));
-        peer.identified(Answered::Legacy);
-        assert_eq!(peer.kind().as_str(), "cache-mirror");
-        peer.identified(Answered::Legacy);
-        peer.identified(Answered::Legacy);
-        assert_eq!(peer.kind().as_str(), "legacy");
-    }
-
-    #[test]
-    fn the_breaker_opens_once_and_closes_once() {
-        let peer = peer();
-        let fail = || peer.failed("x", Duration::ZERO, 2).1;
-        assert_eq!([fail(), fail(), fail()], [false, true, false]);
-        assert!(peer.succeeded());
-        assert!(!peer.succeeded());
-    }
-
-    #[test]
-    fn an_operators_pause_outlives_a_success_and_a_retry() {
-        let peer = peer();
-        peer.pause();
-        peer.retry();
-        peer.succeeded();
-        assert_eq!(peer.with(|state| state.pause), Some(Pause::Operator));
-        peer.resume();
-        assert_eq!(peer.with(|state| state.pause), None);
+fn stated(config: &PeerConfig) -> Kind {
+    match config.kind {
+        None => Kind::Unknown,
+        Some(StatedKind::Legacy) => Kind::Legacy,
+        Some(StatedKind::CacheMirror) => Kind::CacheMirror(None),
     }
 }

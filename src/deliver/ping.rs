@@ -12,7 +12,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::credentials::{Account, LoginFailure, below};
-use super::identity::{Answered, BootNonce, Identity, PATH, REVALIDATE, SecretCheck, nonce, probe};
+use super::identity::{Answered, BootNonce, PATH, REVALIDATE, Said, SecretCheck, nonce, probe};
 use super::{Delivery, Login, Mint};
 use crate::net::{Outgoing, Transport};
 use crate::support::Secret;
@@ -119,11 +119,13 @@ impl Asker<'_> {
                 ping.kind = "self";
                 return ping;
             }
-            Answered::Legacy => {
+            Answered::Absent => {
                 ping.kind = "legacy";
                 None
             }
-            Answered::CacheMirror(identity) => {
+            Answered::Unclear { .. } => None,
+            Answered::CacheMirror(said) => {
+                let identity = said.identity;
                 ping.kind = "cache-mirror";
                 ping.graph = Some(if identity.graph == self.graph { "equal" } else { "differs" });
                 ping.instance = Some(identity.instance);
@@ -191,7 +193,7 @@ impl Asker<'_> {
         if answer.status == 401 {
             return Err(answer.status);
         }
-        let identity = serde_json::from_slice::<Identity>(&answer.body).ok();
+        let identity = Said::read(&answer.body).map(|said| said.identity);
         let ours = SecretCheck::of(&self.revalidate_secrets, &nonce);
         let theirs = identity.and_then(|identity| identity.check);
         Ok(theirs.filter(|_| ours.known).map(|theirs| theirs.compare(&ours)))

@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
-use super::identity::{self, Answered};
-use super::peer::{Kind, ONESELF_AFTER};
-use super::tell;
+use tokio::time::Instant;
+
+use super::identity::{self, Answered, Said};
+use super::peer::{Kind, ONESELF_AFTER, State};
 use super::worker::Worker;
+use super::{StatedKind, tell};
 use crate::net::FailureKind;
 
 /// A probe is a small question: it may not hold deliveries as long as a delivery may.
@@ -32,8 +34,11 @@ impl Worker {
     }
 
     pub(super) fn is_probe_due(&self) -> bool {
-        let every = self.shared.config.get().probe_every;
-        self.peer.config.errand.is_probed() && self.peer.is_probe_due(every)
+        self.peer.config.errand.is_probed() && self.next_probe() <= Instant::now()
+    }
+
+    pub(super) fn next_probe(&self) -> Instant {
+        self.peer.next_probe(self.shared.config.get().probe_every)
     }
 
     /// Asks before the first send; false where the peer cannot be reached at all, which counts as
@@ -41,12 +46,26 @@ impl Worker {
     pub(super) async fn probe_before_sending(&self) -> bool {
         match self.probe().await {
             Err(failure) if matches!(failure.kind, FailureKind::Connect | FailureKind::Address) => {
-                if let Some(backlog) = self.take() {
+                if let Some(backlog) = self.take().or_else(|| self.take_from(0)) {
                     self.not_reached(&backlog, &failure);
                 }
                 false
             }
             _ => true,
+        }
+    }
+
+    /// Says once what is odd about an identity.
+    fn warn_of(&self, said: &Said) {
+        let is_legacy = self.peer.config.kind == Some(StatedKind::Legacy);
+        let is_new = |flag: fn(&mut State) -> &mut bool| {
+            self.peer.with(|state| !std::mem::replace(flag(state), true))
+        };
+        if said.has_bad_paths && is_new(|state| &mut state.has_told_bad_paths) {
+            tell::bad_paths(&self.peer);
+        }
+        if is_legacy && is_new(|state| &mut state.has_told_other_kind) {
+            tell::other_kind(&self.peer);
         }
     }
 
@@ -61,7 +80,9 @@ impl Worker {
             let (answered, address) = match probed {
                 Ok(probed) => probed,
                 // An endless answer is an answer, and not a cache-mirror's.
-                Err(failure) if failure.kind == FailureKind::TooLarge => (Answered::Legacy, None),
+                Err(failure) if failure.kind == FailureKind::TooLarge => {
+                    (Answered::Unclear { is_another: true }, None)
+                }
                 Err(failure) => {
                     self.peer.not_identified(failure.kind == FailureKind::Timeout);
                     return Err(failure);
@@ -69,8 +90,19 @@ impl Worker {
             };
             self.peer.met(address);
             let is_oneself = matches!(answered, Answered::Oneself);
-            if self.peer.identified(answered) {
+            let is_cache_mirror = matches!(answered, Answered::CacheMirror(_));
+            if let Answered::CacheMirror(said) = &answered {
+                self.warn_of(said);
+            }
+            let is_news = self.peer.identified(answered);
+            if is_news {
                 tell::identified(&self.peer);
+                // What was held may be sent or skipped now, and outcomes are others.
+                self.peer.wake.notify_one();
+                self.shared.journal.wake_waiters();
+            }
+            if is_cache_mirror && self.peer.is_mirror() {
+                self.shared.kinds.note(&self.peer);
             }
             if !is_oneself {
                 break;

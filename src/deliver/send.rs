@@ -9,59 +9,38 @@ use tokio::time::Instant;
 
 use super::beside::{EVENT_IDS, event_ids};
 use super::credentials::{LoginFailure, below};
-use super::mirror::{LegacyForm, legacy_form};
+use super::legacy::MALFORMED;
+use super::partial::PARKED_RETRY;
 use super::peer::{Kind, Pause};
 use super::tell;
 use super::telling::Telling;
 use super::verdict::{Verdict, judge};
-use super::worker::{Ended, INVALIDATE_PATH, VIA, Worker};
+use super::worker::{Ended, VIA, Worker};
 use crate::journal::Backlog;
 use crate::net::{Answer, Outgoing};
 use crate::support::Secret;
 
 /// A refused login is tried again after this: often enough to notice a repaired account, seldom
 /// enough not to look like an attack.
-const AUTH_RETRY: Duration = Duration::from_secs(60);
+pub(super) const AUTH_RETRY: Duration = Duration::from_secs(60);
 
 /// One request and the judgement on its answer.
-struct Reply {
-    verdict: Verdict,
-    http_status: Option<u64>,
-    took: Duration,
+pub(super) struct Reply {
+    pub(super) verdict: Verdict,
+    pub(super) http_status: Option<u64>,
+    pub(super) took: Duration,
+}
+
+/// What became of a request.
+pub(super) enum Answered {
+    /// It was answered, perhaps after one more login.
+    By { reply: Reply, has_logged_in: bool },
+    /// There is no token; what that means for the peer was noted.
+    NotLoggedIn,
 }
 
 impl Worker {
-    /// The old form, one request per type. What the peer has no words for is skipped once it is
-    /// known to be a legacy server; until then it is held, because it might be a cache-mirror. One
-    /// that takes the rest and never says who it is shows by that that it is none.
-    pub(super) async fn send_legacy(&self, backlog: &Backlog, is_known: bool) -> Ended {
-        let telling = self.telling(backlog);
-        let types = self.shared.sender.known_types();
-        let LegacyForm { bodies, unsupported } = legacy_form(&telling.selectors, &types);
-        let is_judged = is_known || (self.peer.is_silent() && !bodies.is_empty());
-        if !unsupported.is_empty() && !is_judged {
-            self.fail(backlog, "the peer has not said who it is", None, None);
-            return Ended::Later;
-        }
-        for (at, body) in bodies.into_iter().enumerate() {
-            if at > 0 {
-                tokio::select! {
-                    () = self.stop.cancelled() => return Ended::Later,
-                    _ = self.peer.limiter.turn() => {}
-                }
-            }
-            let ended = self.send(backlog, INVALIDATE_PATH, body.into(), &telling).await;
-            if matches!(ended, Ended::Later) {
-                return Ended::Later;
-            }
-        }
-        if !unsupported.is_empty() {
-            tell::skipped(&self.peer, backlog, &unsupported);
-        }
-        Ended::Acknowledged
-    }
-
-    /// One request, with one more login after a 401.
+    /// One batch, with one more login after a 401.
     pub(super) async fn send(
         &self,
         backlog: &Backlog,
@@ -69,23 +48,39 @@ impl Worker {
         body: bytes::Bytes,
         telling: &Telling,
     ) -> Ended {
+        match self.request(backlog, path, body, telling, true).await {
+            Answered::By { reply, .. } => self.conclude(backlog, telling, &reply),
+            Answered::NotLoggedIn => Ended::Later,
+        }
+    }
+
+    /// One request; where it `may_log_in` with one more login after a 401.
+    pub(super) async fn request(
+        &self,
+        backlog: &Backlog,
+        path: &str,
+        body: bytes::Bytes,
+        telling: &Telling,
+        may_log_in: bool,
+    ) -> Answered {
         self.shared.echo.sent(&self.peer.config.name, &telling.selectors);
-        for is_last in [false, true] {
+        let mut has_logged_in = false;
+        loop {
             let token = match self.token().await {
                 Ok(token) => token,
                 Err(failure) => {
                     self.login_failed(backlog, &failure);
-                    return Ended::Later;
+                    return Answered::NotLoggedIn;
                 }
             };
             let reply = self.post(path, body.clone(), &token, backlog).await;
-            if reply.verdict == Verdict::Unauthorized && !is_last {
+            if reply.verdict == Verdict::Unauthorized && may_log_in && !has_logged_in {
                 self.peer.account.forget(&token).await;
+                has_logged_in = true;
                 continue;
             }
-            return self.conclude(backlog, telling, &reply);
+            return Answered::By { reply, has_logged_in };
         }
-        Ended::Later
     }
 
     async fn post(
@@ -152,18 +147,33 @@ impl Worker {
                 tell::throttled(&self.peer, backlog, wait);
             }
             Verdict::Refused(reason, wait) => {
-                if matches!(reply.http_status, Some(400 | 413 | 415 | 422)) {
-                    self.peer.with(|state| state.refusals = state.refusals.saturating_add(1));
-                }
+                let is_refusing_all = self.refuses(reply.http_status);
                 self.fail(backlog, reason, *wait, reply.http_status);
+                if is_refusing_all {
+                    // There is nothing wider to say: it is tried seldom, and shown.
+                    let next = Instant::now() + PARKED_RETRY;
+                    self.peer.with(|state| state.not_before = Some(next));
+                }
             }
         }
         Ended::Later
     }
 
+    /// Counts a refusal of what was sent; says whether even `all` was refused often.
+    fn refuses(&self, http_status: Option<u64>) -> bool {
+        let status = http_status.and_then(|status| u16::try_from(status).ok());
+        if !status.is_some_and(|status| MALFORMED.contains(&status)) {
+            return false;
+        }
+        self.peer.with(|state| {
+            state.refusals = state.refusals.saturating_add(1);
+            state.is_refusing_all()
+        })
+    }
+
     pub(super) async fn token(&self) -> Result<Secret, LoginFailure> {
         let login_path = match self.peer.kind() {
-            Kind::CacheMirror(identity) => Some(identity.paths.login.clone()),
+            Kind::CacheMirror(Some(identity)) => Some(identity.paths.login.clone()),
             _ => None,
         };
         // A login URL of the operator's wins over what the peer says of itself.
@@ -186,7 +196,7 @@ impl Worker {
 
     /// Why our credentials are refused: a token that is not valid yet, or no more, is refused like
     /// one that is forged.
-    fn naming_the_clock(&self, error: &str) -> String {
+    pub(super) fn naming_the_clock(&self, error: &str) -> String {
         let clock = self.peer.with(|state| state.skew.words());
         clock.map_or_else(|| error.to_owned(), |clock| format!("{error}; {clock}"))
     }

@@ -9,8 +9,8 @@ use super::credentials::LoginFailure;
 use super::peer::{Pause, Peer};
 use super::telling::Telling;
 use super::worker::Setback;
-use crate::activity::{Activity, Kind, Level, joined};
-use crate::domain::{Selector, Status};
+use crate::activity::{Activity, Kind, Level, Touched, joined};
+use crate::domain::{Selector, Selectors, Status};
 use crate::journal::{Backlog, Reconciled};
 use crate::support::clock;
 
@@ -180,6 +180,123 @@ fn pauses(status: &str, msg: &str, error: Option<&str>) {
         ..Activity::default()
     }
     .emit();
+}
+
+/// A mirror refused one request for what it is; `word` is its type, or one entity of it.
+pub(super) fn parked(
+    peer: &Peer,
+    word: &Selector,
+    http_status: Option<u64>,
+    error: &str,
+    wait: Duration,
+) {
+    let msg = format!("the mirror refuses {word}: parked, tried once an hour, never dropped");
+    let line = Activity {
+        level: Level::Warn,
+        event: Kind::Mirror,
+        msg: &msg,
+        status: Some(Status::Failed.as_str()),
+        reason: Some("refused"),
+        http_status,
+        error: Some(error),
+        wait_ms: Some(millis(wait)),
+        ..Activity::default()
+    };
+    about_word(peer, word, line);
+}
+
+pub(super) fn unparked(peer: &Peer, word: &Selector) {
+    let msg = format!("the mirror accepts {word} again");
+    let line = Activity {
+        event: Kind::Mirror,
+        msg: &msg,
+        status: Some(Status::Delivered.as_str()),
+        reason: Some("refused"),
+        ..Activity::default()
+    };
+    about_word(peer, word, line);
+}
+
+/// One request failed while the mirror takes others.
+pub(super) fn word_failed(
+    peer: &Peer,
+    word: &Selector,
+    attempt: u32,
+    http_status: Option<u64>,
+    error: &str,
+    wait: Duration,
+) {
+    let msg = format!("mirror failed for {word}, will be tried again");
+    let line = Activity {
+        level: Level::Warn,
+        event: Kind::Mirror,
+        msg: &msg,
+        status: Some(Status::Failed.as_str()),
+        attempt: Some(u64::from(attempt)),
+        http_status,
+        error: Some(error),
+        wait_ms: Some(millis(wait)),
+        ..Activity::default()
+    };
+    about_word(peer, word, line);
+}
+
+fn about_word(peer: &Peer, word: &Selector, line: Activity<'_>) {
+    let touched = Touched::of(&Selectors::one(word.clone()));
+    touched.name_in(Activity { peer: Some(&peer.config.name), ..line }).emit();
+}
+
+pub(super) fn held(peer: &Peer, backlog: &Backlog) {
+    let line = Activity {
+        level: Level::Warn,
+        event: Kind::Mirror,
+        msg: "held: the mirror has not said whether it is a cache-mirror",
+        status: Some(Status::Queued.as_str()),
+        reason: Some("unknown_kind"),
+        ..Activity::default()
+    };
+    about(peer, backlog, line);
+}
+
+pub(super) fn bad_paths(peer: &Peer) {
+    let msg =
+        "the mirror names paths that are not plain paths below its URL: the usual ones are used";
+    identity(peer, "paths", msg);
+}
+
+pub(super) fn other_kind(peer: &Peer) {
+    let msg = "the settings call this mirror legacy, but it answers as a cache-mirror: \
+               remove kind = \"legacy\"";
+    identity(peer, "kind", msg);
+}
+
+fn identity(peer: &Peer, reason: &str, msg: &str) {
+    Activity {
+        level: Level::Warn,
+        event: Kind::Identity,
+        msg,
+        peer: Some(&peer.config.name),
+        status: Some(peer.kind().as_str()),
+        reason: Some(reason),
+        ..Activity::default()
+    }
+    .emit();
+}
+
+pub(super) fn kinds_unread(problem: &str) {
+    pauses(
+        "unread",
+        "which mirrors are cache-mirrors cannot be read: they are asked again",
+        Some(problem),
+    );
+}
+
+pub(super) fn kinds_unwritten(problem: &str) {
+    pauses(
+        "unwritten",
+        "which mirrors are cache-mirrors cannot be written: a restart asks again",
+        Some(problem),
+    );
 }
 
 pub(super) fn throttled(peer: &Peer, backlog: &Backlog, wait: Duration) {

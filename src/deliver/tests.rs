@@ -19,6 +19,7 @@ mod identities;
 mod legacy;
 mod neighbours;
 mod operators;
+mod peers;
 mod purges;
 mod recovery;
 mod scene;

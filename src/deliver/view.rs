@@ -6,10 +6,15 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::partial::Word;
 use super::peer::{Kind, Peer};
 use super::tell;
-use crate::journal::{Journal, Removed};
+use crate::domain::Selector;
+use crate::journal::{BacklogSize, Journal, Removed};
 use crate::support::clock;
+
+/// Refused requests that are shown of one mirror.
+const PARKED_SHOWN_MAX: usize = 100;
 
 /// One mirror. Every text is safe to show: no token, no password.
 #[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
@@ -22,7 +27,8 @@ pub struct PeerView {
     /// `unknown`, `legacy`, `cache-mirror` or `self`; of what is beside this instance, what it is:
     /// `revalidate`, `purge`, ...
     pub kind: &'static str,
-    /// `ok`, `failing`, `throttled`, `paused` or `self`.
+    /// `ok`, `failing`, `throttled`, `paused`, `self`; `held` where something waits until its kind is known,
+    /// `parked` where it refuses something for what it is.
     pub state: &'static str,
     /// `operator` or `auth`, where it is paused.
     pub paused: Option<&'static str>,
@@ -46,6 +52,13 @@ pub struct PeerView {
     pub throttled_until: Option<String>,
     /// Whether its echoes are held back.
     pub echoing: bool,
+    /// Events of which something is held until its kind is known (`state` is `held`).
+    pub held_events: u64,
+    /// What it refuses, with the reason, at most the first hundred: tried once an hour, and never
+    /// counted as delivered.
+    pub parked: Vec<Parked>,
+    /// How many it refuses.
+    pub parked_count: usize,
     /// Events waiting.
     pub backlog_events: u64,
     /// Acceptance of the oldest of them, milliseconds since 1970.
@@ -92,17 +105,61 @@ impl RemovedView {
     }
 }
 
+/// What a mirror refuses.
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "ParkedRequest")]
+pub struct Parked {
+    /// The type, or one entity of it.
+    pub what: String,
+    /// Why, in words.
+    pub error: Option<String>,
+    /// How often it was refused in a row.
+    pub attempts: u32,
+    /// Events that wait for it.
+    pub events: u64,
+    /// Milliseconds until it is tried again.
+    pub next_attempt_ms: u64,
+}
+
+impl Parked {
+    fn of((what, word): (&Selector, &Word), now: Instant) -> Self {
+        let wait = word.not_before.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
+        Self {
+            what: what.to_string(),
+            error: word.error.clone(),
+            attempts: word.attempts,
+            events: word.span.events,
+            next_attempt_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+impl Peer {
+    /// What waits, apart from what was settled past a cursor that cannot move.
+    pub(super) fn backlog_size(&self, journal: &Journal) -> BacklogSize {
+        let (through, (owed, oldest)) =
+            self.with(|state| (state.partial.through, state.partial.owed()));
+        let mut size = journal.backlog_size_after(&self.destination, through);
+        size.events += owed;
+        size.oldest_at_ms = oldest.into_iter().chain(size.oldest_at_ms).min();
+        size
+    }
+}
+
 impl PeerView {
     pub(super) fn of(peer: &Peer, journal: &Journal) -> Self {
-        let backlog = journal.backlog_size(&peer.destination);
+        let backlog = peer.backlog_size(journal);
         let (rate_per_second, burst) = peer.limiter.limit();
         let now = Instant::now();
         peer.with(|state| {
             let identity = match &state.kind {
-                Kind::CacheMirror(identity) => Some(identity),
+                Kind::CacheMirror(identity) => identity.as_ref(),
                 _ => None,
             };
             let throttled = state.throttle.left(now);
+            let waiting = state.partial.words().iter();
+            let parked = waiting.filter(|(_, word)| word.is_parked);
+            let parked_count = parked.clone().count();
             let wait = state.not_before.filter(|at| *at > now).map(|at| at - now);
             Self {
                 name: peer.config.name.clone(),
@@ -114,10 +171,16 @@ impl PeerView {
                 state: match (&state.kind, state.pause, throttled, state.failures) {
                     (Kind::Oneself, ..) => "self",
                     (_, Some(_), ..) => "paused",
+                    (_, None, _, 1..) if state.is_refusing_all() => "parked",
                     (_, None, _, 1..) => "failing",
                     (_, None, Some(_), 0) => "throttled",
+                    (_, None, None, 0) if state.partial.is_holding() => "held",
+                    (_, None, None, 0) if parked_count > 0 => "parked",
                     (_, None, None, 0) => "ok",
                 },
+                held_events: state.partial.held().map_or(0, |held| held.events),
+                parked: parked.take(PARKED_SHOWN_MAX).map(|one| Parked::of(one, now)).collect(),
+                parked_count,
                 paused: state.pause.map(super::peer::Pause::as_str),
                 instance: identity.map(|identity| identity.instance.clone()),
                 graph: identity.map(|identity| identity.graph.clone()),

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::mirror::batch_body;
-use super::peer::{Kind, Pause, Peer};
+use super::peer::{Kind, Pause, Peer, WIDEST_AFTER};
 use super::skew::Watched;
 use super::telling::Telling;
 use super::{Shared, WidenedAll, outage, tell};
@@ -30,8 +30,6 @@ pub const INVALIDATE_PATH: &str = "/api/cache/invalidate";
 /// Selectors of the named events of one batch: what any instance takes by default. Past its limit a
 /// receiver widens.
 const BATCH_MEMBERS_MAX: usize = 10_000;
-/// Refusals in a row after which a batch is no longer said in types but as `all`.
-const WIDEST_AFTER: u32 = 6;
 
 /// A worker and what it works with.
 pub struct Worker {
@@ -84,11 +82,11 @@ impl Worker {
             if !is_held && until.is_none() && self.has_pending() {
                 return true;
             }
-            let probe_at = self.peer.with(|state| state.probed_at).unwrap_or(now)
-                + self.shared.config.get().probe_every;
             // A peer that is held is not probed, so the time of its next probe wakes nobody.
             let is_probed = !is_held && self.peer.config.errand.is_probed();
-            let wake_at = until.or(is_probed.then_some(probe_at));
+            let probe_at = is_probed.then(|| self.next_probe());
+            let word_at = self.peer.with(|state| state.partial.next_due(now));
+            let wake_at = until.or(probe_at.into_iter().chain(word_at.filter(|_| !is_held)).min());
             tokio::select! {
                 () = self.stop.cancelled() => return false,
                 () = self.peer.wake.notified() => {}
@@ -100,7 +98,19 @@ impl Worker {
 
     fn has_pending(&self) -> bool {
         let one = Limits { events_max: 1, bytes_max: 1, members_max: usize::MAX };
-        self.shared.journal.pending(&self.peer.destination, one).is_some()
+        let after = self.peer.with(|state| state.partial.through);
+        self.shared.journal.pending_after(&self.peer.destination, after, one).is_some()
+            || self.has_due_words()
+            || self.has_news_of_its_kind()
+    }
+
+    /// Whether what was held can be settled, now that it is known to be a legacy server.
+    fn has_news_of_its_kind(&self) -> bool {
+        self.peer.with(|state| {
+            matches!(state.kind, Kind::Legacy)
+                && state.partial.through > 0
+                && state.partial.is_stale()
+        })
     }
 
     /// One attempt to empty the backlog, or its first batch.
@@ -108,12 +118,15 @@ impl Worker {
         if !self.is_worth_trying().await {
             return;
         }
-        let is_unknown = matches!(self.peer.kind(), Kind::Unknown);
-        if is_unknown && self.peer.config.errand.is_probed() && !self.probe_before_sending().await {
+        let is_asked = matches!(self.peer.kind(), Kind::Unknown)
+            && self.peer.config.errand.is_probed()
+            && self.peer.is_probe_worthwhile();
+        if is_asked && !self.probe_before_sending().await {
             return;
         }
         if matches!(self.peer.kind(), Kind::Oneself) {
             self.shared.journal.skip_to_head(&self.peer.destination);
+            self.peer.with(|state| state.partial.clear());
             return;
         }
         let waited = tokio::select! {
@@ -123,6 +136,9 @@ impl Worker {
         if self.peer.with(|state| state.pause == Some(Pause::Operator)) {
             return;
         }
+        if self.peer.is_mirror() && matches!(self.peer.kind(), Kind::Unknown | Kind::Legacy) {
+            return self.send_legacy().await;
+        }
         let Some(backlog) = self.take() else { return };
         if waited >= Duration::from_millis(100) {
             tell::limited(&self.peer, &backlog, waited);
@@ -130,14 +146,15 @@ impl Worker {
         let ended = match (self.peer.kind(), self.peer.config.errand.neighbour()) {
             (Kind::Oneself, _) => return,
             (_, Some(neighbour)) => self.call(&backlog, neighbour).await,
-            (Kind::CacheMirror(identity), None) => {
-                let path = identity.paths.invalidate.clone();
+            (kind, None) => {
+                let path = match &kind {
+                    Kind::CacheMirror(Some(identity)) => &identity.paths.invalidate,
+                    _ => INVALIDATE_PATH,
+                };
                 let telling = self.telling(&backlog);
                 let body = self.batch(&backlog, &telling);
-                self.send(&backlog, &path, body, &telling).await
+                self.send(&backlog, path, body, &telling).await
             }
-            (Kind::Legacy, None) => self.send_legacy(&backlog, true).await,
-            (Kind::Unknown, None) => self.send_legacy(&backlog, false).await,
         };
         if matches!(ended, Ended::Acknowledged) {
             self.settle(&backlog);
@@ -160,15 +177,29 @@ impl Worker {
     pub(super) fn take(&self) -> Option<Backlog> {
         let config = self.shared.config.get();
         let limits = match (self.peer.kind(), self.peer.is_mirror()) {
-            (Kind::CacheMirror(_), false) => return self.take_nameable(),
+            (Kind::CacheMirror(_), false) => return self.take_nameable(0),
+            // It may be a cache-mirror, which passes on only what is named.
+            (Kind::Unknown, true) => {
+                return self.take_nameable(self.peer.with(|state| state.partial.through));
+            }
+            (Kind::Legacy, true) => {
+                return self.take_from(self.peer.with(|state| state.partial.through));
+            }
             (Kind::CacheMirror(_), true) => Limits {
                 events_max: config.batch_events_max,
                 bytes_max: config.batch_bytes_max,
                 members_max: BATCH_MEMBERS_MAX,
             },
-            _ => Limits { events_max: usize::MAX, bytes_max: usize::MAX, members_max: usize::MAX },
+            _ => return self.take_from(0),
         };
         self.shared.journal.pending(&self.peer.destination, limits)
+    }
+
+    /// Everything that is owed of what came after a place.
+    pub(super) fn take_from(&self, after: u64) -> Option<Backlog> {
+        let limits =
+            Limits { events_max: usize::MAX, bytes_max: usize::MAX, members_max: usize::MAX };
+        self.shared.journal.pending_after(&self.peer.destination, after, limits)
     }
 
     pub(super) fn telling(&self, backlog: &Backlog) -> Arc<Telling> {

@@ -167,7 +167,7 @@ impl Book {
                 cursor.removed_at_ms.is_none() && !names.contains(&name[..])
             });
         for name in gone.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
-            let owed = self.backlog_size(&name).events;
+            let owed = self.backlog_size(&name, 0).events;
             if let Some(cursor) = self.state.destinations.get_mut(&name) {
                 cursor.removed_at_ms = Some(now_ms);
             }
@@ -181,7 +181,7 @@ impl Book {
 
     fn list(&mut self, destination: &Destination, reconciled: &mut Reconciled) {
         let Destination { name, address } = destination;
-        let owed = self.backlog_size(name).events;
+        let owed = self.backlog_size(name, 0).events;
         if let Some(cursor) = self.state.destinations.get_mut(name) {
             cursor.address.clone_from(address);
             if cursor.removed_at_ms.take().is_some() {
@@ -213,7 +213,7 @@ impl Book {
     pub(super) fn removed(&self) -> Vec<Removed> {
         let removed = self.state.destinations.iter().filter_map(|(name, cursor)| {
             let removed_at_ms = cursor.removed_at_ms?;
-            Some(Removed { name: name.clone(), backlog: self.backlog_size(name), removed_at_ms })
+            Some(Removed { name: name.clone(), backlog: self.backlog_size(name, 0), removed_at_ms })
         });
         removed.collect()
     }
@@ -261,8 +261,9 @@ impl Book {
         self.coming.last().map_or(self.state.head, |(event, _)| event.seq)
     }
 
-    /// What one send to a destination is to cover; `None` where nothing is due.
-    pub(super) fn take(&self, destination: &str, limits: Limits) -> Option<Taken> {
+    /// What one send to a destination is to cover, of what came after `after`; `None` where nothing
+    /// is due.
+    pub(super) fn take(&self, destination: &str, after: u64, limits: Limits) -> Option<Taken> {
         let cursor = self.state.destinations.get(destination)?;
         if cursor.removed_at_ms.is_some() {
             return None;
@@ -273,9 +274,11 @@ impl Book {
         let (mut room, mut members) = (limits.bytes_max, limits.members_max);
         let early = self.early.get(destination).copied().unwrap_or_default();
         let class = Class::of(destination);
-        let is_new = |(event, _): &(&Arc<Event>, usize)| event.seq > early && class.is_owed(event);
+        let is_new = |(event, _): &(&Arc<Event>, usize)| {
+            event.seq > early.max(after) && class.is_owed(event)
+        };
         let coming = self.coming.iter().map(|(event, bytes)| (event, *bytes)).filter(is_new);
-        for (event, bytes) in self.ring.due_after(class, cursor.base()).chain(coming) {
+        for (event, bytes) in self.ring.due_after(class, cursor.base().max(after)).chain(coming) {
             if let Some(last) = events.last()
                 && (events.len() >= limits.events_max
                     || bytes > room
@@ -288,16 +291,17 @@ impl Book {
             members = members.saturating_sub(event.demand.members());
             events.push(Arc::clone(event));
         }
-        let held = cursor.held.clone();
+        let held = cursor.held.clone().filter(|held| held.last_seq > after);
         (held.is_some() || !events.is_empty()).then_some(Taken { held, events, through })
     }
 
-    pub(super) fn backlog_size(&self, destination: &str) -> BacklogSize {
+    /// The size of what is owed, of what came after `after`.
+    pub(super) fn backlog_size(&self, destination: &str, after: u64) -> BacklogSize {
         let Some(cursor) = self.state.destinations.get(destination) else {
             return BacklogSize::default();
         };
-        let held = cursor.held.as_ref();
-        let base = cursor.base();
+        let held = cursor.held.as_ref().filter(|held| held.last_seq > after);
+        let base = cursor.base().max(after);
         let class = Class::of(destination);
         let named = self.ring.due_between(class, base, self.state.head);
         let first_named = || self.ring.due_after(class, base).next().map(|(event, _)| event.at_ms);

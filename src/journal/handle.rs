@@ -154,13 +154,29 @@ impl Journal {
     /// What one send is to cover; `None` where nothing is due. At least one event, whatever the
     /// limits; what is past naming comes first and is not limited.
     pub fn pending(&self, destination: &str, limits: Limits) -> Option<Backlog> {
-        let taken = self.shared.book.lock().take(destination, limits);
+        self.pending_after(destination, 0, limits)
+    }
+
+    /// The same, of what came after `after`: for a caller that remembers what of the rest is
+    /// settled, while the cursor waits.
+    pub fn pending_after(&self, destination: &str, after: u64, limits: Limits) -> Option<Backlog> {
+        let taken = self.shared.book.lock().take(destination, after, limits);
         taken.map(Backlog::new)
+    }
+
+    /// Tells everybody who waits for an acknowledgement to look again.
+    pub fn wake_waiters(&self) {
+        self.shared.acks.send_modify(|ticks| *ticks += 1);
     }
 
     /// How much a destination is owed; nothing for an unknown one.
     pub fn backlog_size(&self, destination: &str) -> BacklogSize {
-        self.shared.book.lock().backlog_size(destination)
+        self.backlog_size_after(destination, 0)
+    }
+
+    /// The same, of what came after `after`.
+    pub fn backlog_size_after(&self, destination: &str, after: u64) -> BacklogSize {
+        self.shared.book.lock().backlog_size(destination, after)
     }
 
     /// How far a destination has acknowledged; `None` for an unknown one.

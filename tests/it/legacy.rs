@@ -3,8 +3,14 @@
 use serde_json::json;
 
 use crate::support::{
-    INVALIDATE, LOGIN, SERVICE_EMAIL, SERVICE_PASSWORD, Spec, StubPeer, eventually, id_of, outcomes,
+    INVALIDATE, LOGIN, Reply, SERVICE_EMAIL, SERVICE_PASSWORD, Spec, StubPeer, eventually, id_of,
+    outcomes,
 };
+
+/// Settings that say what the stub is.
+fn stated(stub: &StubPeer) -> String {
+    format!("[[mirrors.peers]]\nurl = \"http://{}\"\nkind = \"legacy\"\n", stub.name())
+}
 
 /// S3 3.5: exactly the old request, bytes and headers.
 #[tokio::test]
@@ -48,7 +54,7 @@ async fn several_ids_of_one_type_go_as_the_type() {
 #[tokio::test]
 async fn all_goes_as_one_request_for_each_known_type() {
     let stub = StubPeer::start().await;
-    let node = Spec::new("a").mirrors([stub.name()]).start().await;
+    let node = Spec::new("a").file(&stated(&stub)).start().await;
     node.invalidate(json!({ "all": true })).await;
     eventually("nothing is owed", async || {
         let mirror = node.mirror(&stub.name()).await;
@@ -66,9 +72,7 @@ async fn all_goes_as_one_request_for_each_known_type() {
 #[tokio::test]
 async fn tags_keys_and_patterns_are_skipped_and_logged() {
     let stub = StubPeer::start().await;
-    let node = Spec::new("a").mirrors([stub.name()]).start().await;
-    eventually("the stub is known", async || node.mirror(&stub.name()).await["kind"] == "legacy")
-        .await;
+    let node = Spec::new("a").file(&stated(&stub)).start().await;
     let selectors = json!({ "tag": "sale", "key": "k", "pattern": "p:*", "path": "/x" });
     let id = id_of(&node.invalidate(selectors).await);
     eventually("the event is settled", async || {
@@ -80,4 +84,48 @@ async fn tags_keys_and_patterns_are_skipped_and_logged() {
     assert_eq!(line["event_id"], id.as_str());
     assert_eq!(line["reason"], "unsupported");
     assert_eq!(stub.bodies().len(), 0);
+}
+
+/// A type that it refuses is parked and shown, and the types after it arrive: at once, and after a
+/// restart and a reload.
+#[tokio::test]
+async fn a_refused_type_is_parked_and_the_others_arrive() {
+    let stub = StubPeer::start().await;
+    stub.answer_by(|seen| match seen.path.as_str() {
+        LOGIN => Reply::Json(200, json!({ "access_token": "t", "expires_in": 3600 })),
+        INVALIDATE if seen.text().contains("banners") => Reply::Json(400, json!({})),
+        INVALIDATE => Reply::ok(),
+        _ => Reply::Json(404, json!({})),
+    });
+    let mut node = Spec::new("a").file(&stated(&stub)).start().await;
+    let bad = id_of(&node.invalidate(json!({ "type": "banners" })).await);
+    let name = stub.name();
+    for round in 0..3 {
+        for of in ["pages", "posts"] {
+            let good = id_of(&node.invalidate(json!({ "type": of })).await);
+            eventually("it arrives", async || {
+                outcomes(&node.event(&good).await)[&name] == "delivered"
+            })
+            .await;
+        }
+        eventually("banners are parked", async || node.mirror(&name).await["state"] == "parked")
+            .await;
+        let mirror = node.mirror(&name).await;
+        assert_eq!(mirror["parked"][0]["what"], "banners");
+        let outcome = node.event(&bad).await["mirrors"][0].clone();
+        assert_eq!((&outcome["status"], &outcome["reason"]), (&json!("failed"), &json!("refused")));
+        match round {
+            0 => node.restart().await,
+            1 => {
+                node.signal("HUP").await;
+                node.logged("the reload", |line| line["event"] == "config").await;
+            }
+            _ => {}
+        }
+    }
+    let banners = stub.bodies().iter().filter(|body| body.contains("banners")).count();
+    assert!(banners <= 3, "once for each start, and perhaps once with a reload: {banners}");
+    let metrics = node.get("/metrics").await;
+    let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
+    assert!(metrics.contains("parked_requests"), "{metrics}");
 }

@@ -25,6 +25,7 @@ mod names;
 mod operate;
 mod pace;
 mod parts;
+mod proxied;
 mod purge;
 mod purge_cdn;
 mod recovery;

@@ -48,7 +48,7 @@ async fn a_late_answer_tells_of_the_attempts_that_failed() {
     unwell.always(INVALIDATE, crate::support::Reply::Json(500, json!({})));
     let node = Spec::new("a").mirrors([unwell.name()]).start().await;
     eventually("it was asked who it is", async || {
-        node.mirror(&unwell.name()).await["kind"] == "legacy"
+        !unwell.seen_at(crate::support::IDENTITY).is_empty()
     })
     .await;
     let late = invalidate(&node, "wait=all&timeout=2s").await.expect(202);

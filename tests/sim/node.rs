@@ -248,6 +248,7 @@ fn peer(at: usize) -> PeerConfig {
         },
         network: None,
         errand: Errand::Mirror,
+        kind: None,
     }
 }
 

@@ -145,7 +145,7 @@ impl Delivery {
     }
 
     fn sight(&self, peer: &Peer) -> Sight {
-        let backlog = self.shared.journal.backlog_size(&peer.destination);
+        let backlog = peer.backlog_size(&self.shared.journal);
         let age_ms = backlog.oldest_at_ms.map_or(0, |at| clock::wall_ms().saturating_sub(at));
         peer.with(|state| Sight {
             destination: peer.destination.clone(),

@@ -136,10 +136,10 @@ impl Worker {
 
     /// What one call to a gateway is to cover: it recognises what comes again by the names in a
     /// header, so all of them must fit.
-    pub(in crate::deliver) fn take_nameable(&self) -> Option<Backlog> {
+    pub(in crate::deliver) fn take_nameable(&self, after: u64) -> Option<Backlog> {
         let take = |events_max| {
             let limits = Limits { events_max, bytes_max: usize::MAX, members_max: usize::MAX };
-            self.shared.journal.pending(&self.peer.destination, limits)
+            self.shared.journal.pending_after(&self.peer.destination, after, limits)
         };
         let backlog = take(EVENT_IDS_MAX)?;
         let mut names = 0;

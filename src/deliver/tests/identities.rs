@@ -1,48 +1,188 @@
 //! Who is at the other end: nobody yet, a cache-mirror, ourselves, or by turns (invariant I3b).
 
 use super::scene::journal_config;
-use super::stub::{Stub, good_legacy, good_mirror, identity_with};
+use super::stub::{Stub, good_legacy, good_mirror, identity_at, identity_with};
 use super::*;
-use crate::domain::Status;
+use crate::domain::{Glob, Label, Selector, Status};
 use crate::journal::sim::SimDisk;
 use crate::net::FailureKind;
 
-/// Until the probe is answered a peer gets the old form for what that can say; the rest waits.
-#[tokio::test(start_paused = true)]
-async fn an_unknown_peer_gets_the_old_form_and_tags_wait() {
-    let scene = Scene::with(|asked| match (asked.what, asked.count) {
-        (What::Probe, 1..=5) => Reaction::Fail(FailureKind::Timeout),
-        _ => good_mirror(asked),
-    });
-    scene.tell(whole("posts")).await;
-    scene.delivered().await;
-    let [send] = &scene.sends()[..] else { panic!("one send") };
-    assert_eq!(send.text, r#"{"type":"posts","mirror":false}"#);
-    let event = scene.tell(tag("x")).await;
-    scene.delivered().await;
-    let (sends, probes) = (scene.sends(), scene.peers.asked("b", What::Probe));
-    assert_eq!(sends.len(), 2);
-    assert!(sends[1].at >= probes[5].at, "not before a probe was answered");
-    assert_eq!(sends[1].ids(), [event.id.to_string()]);
-    assert_eq!(scene.view().kind, "cache-mirror");
+/// What a proxy in front of a mirror may answer for as long as it likes.
+fn pages() -> Vec<fn() -> Reaction> {
+    vec![
+        || Reaction::Answer(answer(404, "text/html", "<h1>no</h1>")),
+        || Reaction::Answer(answer(405, "", "")),
+        || Reaction::Answer(answer(502, "text/html", "<h1>Bad gateway</h1>")),
+        || Reaction::Answer(answer(200, "text/html", "<h1>Welcome</h1>")),
+        || Reaction::Answer(answer(200, "application/json", r#"{"success":true}"#)),
+        || Reaction::Answer(answer(302, "", "")),
+        || Reaction::Answer(answer(401, "application/json", "{}")),
+        || Reaction::Fail(FailureKind::Timeout),
+        || Reaction::Fail(FailureKind::TooLarge),
+        || Reaction::Fail(FailureKind::Truncated),
+    ]
 }
 
-/// A legacy server whose identity path hangs for ever: what it has words for is not held for long,
-/// and what it has none for is skipped once it has shown that it takes the rest.
+fn selectors_of_all_kinds() -> Vec<Selectors> {
+    vec![
+        tag("x"),
+        Selectors::one(Selector::path("/a").expect("path")),
+        Selectors::one(Selector::path("/a*").expect("path")),
+        Selectors::one(Selector::Key(Label::parse("k").expect("key"))),
+        Selectors::one(Selector::Pattern(Glob::parse("k:*").expect("glob"))),
+        Selectors::all(),
+    ]
+}
+
+fn reason(scene: &Scene, event: &Event) -> (Status, Option<String>) {
+    let outcome = scene.delivery.outcomes(event).remove(0);
+    (outcome.status, outcome.reason)
+}
+
+/// While nobody knows what it is, a peer gets types and ids at once; the rest is held, not counted
+/// as delivered, and goes as a batch once it says that it is a cache-mirror.
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_never_says_who_it_is_is_told_what_it_understands() {
+async fn what_an_unknown_peer_may_not_understand_is_held_and_holds_up_nothing() {
+    for (case, page) in pages().into_iter().enumerate() {
+        let known = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let is_known = Arc::clone(&known);
+        let scene = Scene::with(move |asked| match asked.what {
+            What::Probe if !is_known.load(std::sync::atomic::Ordering::SeqCst) => page(),
+            _ => good_mirror(asked),
+        });
+        let first = scene.tell(whole("posts")).await;
+        scene.until("posts", |scene| scene.status(&first) == Status::Delivered).await;
+        assert_eq!(scene.sends()[0].text, r#"{"type":"posts","mirror":false}"#, "case {case}");
+        let mut held = vec![];
+        for selectors in selectors_of_all_kinds() {
+            held.push(scene.tell(selectors).await);
+        }
+        scene.until("they are held", |scene| scene.view().held_events == 6).await;
+        let later = scene.tell(whole("pages")).await;
+        scene.until("pages", |scene| scene.status(&later) == Status::Delivered).await;
+        for event in &held {
+            let expected = (Status::Queued, Some("unknown_kind".to_owned()));
+            assert_eq!(reason(&scene, event), expected, "case {case}");
+        }
+        let view = scene.view();
+        assert_eq!((view.kind, view.state, view.backlog_events), ("unknown", "held", 6));
+        assert_eq!(view.delivered, 2, "case {case}");
+        let sends = scene.sends().len();
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        assert_eq!(scene.sends().len(), sends, "nothing is repeated: case {case}");
+        known.store(true, std::sync::atomic::Ordering::SeqCst);
+        let since = tokio::time::Instant::now();
+        scene.delivered().await;
+        assert!(since.elapsed() < Duration::from_secs(9), "it is asked often: case {case}");
+        let batched: Vec<String> = scene.sends()[sends..].iter().flat_map(Asked::ids).collect();
+        for event in held.iter().chain([&first, &later]) {
+            assert!(batched.contains(&event.id.to_string()), "case {case}");
+            assert_eq!(scene.status(event), Status::Delivered, "case {case}");
+        }
+    }
+}
+
+/// What is held stays owed over a restart.
+#[tokio::test(start_paused = true)]
+async fn what_is_held_is_owed_over_a_restart() {
     let scene = Scene::with(|asked| match asked.what {
-        What::Probe => Reaction::Fail(FailureKind::Timeout),
-        _ => good_legacy(asked),
+        What::Probe => Reaction::Answer(answer(502, "", "")),
+        _ => good_mirror(asked),
     });
-    let only = scene.tell(tag("x")).await;
-    scene.until("it waits", |scene| scene.view().failures > 5).await;
-    assert_eq!(scene.status(&only), Status::Failed, "it may be a cache-mirror yet");
-    let event = scene.tell(whole("posts")).await;
+    let event = scene.tell(tag("x")).await;
+    scene.until("it is held", |scene| scene.view().held_events == 1).await;
+    assert!(scene.sends().is_empty());
+    let scene = scene.restart(Stub::new(good_mirror)).await;
     scene.delivered().await;
-    let [send] = &scene.sends()[..] else { panic!("one send") };
-    assert_eq!(send.text, r#"{"type":"posts","mirror":false}"#);
+    assert_eq!(scene.sends()[0].ids(), [event.id.to_string()]);
+}
+
+/// A cache-mirror stays one whatever is answered afterwards, and gets batches only.
+#[tokio::test(start_paused = true)]
+async fn a_known_cache_mirror_gets_batches_whatever_a_proxy_answers() {
+    for (case, page) in pages().into_iter().enumerate() {
+        let scene = Scene::with(move |asked| match (asked.what, asked.count) {
+            (What::Probe, 2..) => page(),
+            _ => good_mirror(asked),
+        });
+        scene.until("the identity", |scene| scene.view().kind == "cache-mirror").await;
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert!(scene.peers.asked("b", What::Probe).len() > 5, "case {case}");
+        for selectors in selectors_of_all_kinds() {
+            let event = scene.tell(selectors).await;
+            scene.delivered().await;
+            assert_eq!(scene.status(&event), Status::Delivered, "case {case}");
+        }
+        assert!(scene.sends().iter().all(|send| send.ids().len() == 1), "case {case}");
+    }
+}
+
+/// A legacy server is known by its acknowledgements and by its lack of an identity path; only then
+/// is what was held skipped.
+#[tokio::test(start_paused = true)]
+async fn a_legacy_server_is_known_after_half_a_minute_of_evidence() {
+    let scene = Scene::with(good_legacy);
+    let held = scene.tell(tag("x")).await;
+    scene.until("it is held", |scene| scene.view().held_events == 1).await;
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert_eq!(scene.view().kind, "unknown", "it acknowledged nothing yet");
+    let event = scene.tell(whole("posts")).await;
+    scene.until("posts", |scene| scene.status(&event) == Status::Delivered).await;
+    scene.until("the verdict", |scene| scene.view().kind == "legacy").await;
+    scene.delivered().await;
+    assert_eq!(reason(&scene, &held), (Status::Skipped, Some("unsupported".into())));
     assert_eq!(scene.status(&event), Status::Delivered);
+    assert_eq!(scene.sends().len(), 1);
+}
+
+/// The settings may say what it is.
+#[tokio::test(start_paused = true)]
+async fn a_stated_kind_needs_no_probe() {
+    let stated = |kind| config(vec![PeerConfig { kind: Some(kind), ..peer("b") }]);
+    let silent = |asked: &Asked| match asked.what {
+        What::Probe => Reaction::Answer(answer(502, "", "")),
+        _ => good_mirror(asked),
+    };
+    let scene = Scene::of(stated(StatedKind::CacheMirror), silent);
+    let event = scene.tell(tag("x")).await;
+    scene.delivered().await;
+    assert_eq!(scene.sends()[0].ids(), [event.id.to_string()]);
+    let scene = Scene::of(stated(StatedKind::Legacy), silent);
+    let event = scene.tell(tag("x")).await;
+    scene.delivered().await;
+    assert_eq!(reason(&scene, &event), (Status::Skipped, Some("unsupported".into())));
+}
+
+/// An announcement of its start is answered with a probe at once.
+#[tokio::test(start_paused = true)]
+async fn a_probe_can_be_asked_for() {
+    let scene = Scene::with(|asked| match (asked.what, asked.count) {
+        (What::Probe, 1) => Reaction::Answer(answer(502, "", "")),
+        _ => good_mirror(asked),
+    });
+    scene.until("the first probe", |scene| !scene.peers.asked("b", What::Probe).is_empty()).await;
+    let since = tokio::time::Instant::now();
+    assert!(scene.delivery.probe_now("b") && !scene.delivery.probe_now("c"));
+    scene.until("the identity", |scene| scene.view().kind == "cache-mirror").await;
+    assert!(since.elapsed() < Duration::from_secs(1));
+}
+
+/// Paths of a peer's own never lead our credentials anywhere else.
+#[tokio::test(start_paused = true)]
+async fn bad_paths_of_an_identity_are_not_used() {
+    for bad in ["http://other/x", "//other/x", "/../x", "/%2e%2e/x", "\\\\other\\x"] {
+        let scene = Scene::with(move |asked| match asked.what {
+            What::Probe => identity_at(bad),
+            _ => good_mirror(asked),
+        });
+        let event = scene.tell(tag("x")).await;
+        scene.delivered().await;
+        assert_eq!(scene.sends()[0].ids(), [event.id.to_string()], "it is a cache-mirror");
+        assert!(scene.peers.asked("other", What::Login).is_empty(), "{bad}");
+        assert!(scene.peers.asked("other", What::Invalidate).is_empty(), "{bad}");
+        assert_eq!(scene.sends()[0].url.as_str(), "http://b/api/cache/invalidate", "{bad}");
+        assert_eq!(scene.peers.asked("b", What::Login)[0].url.path(), LOGIN_PATH, "{bad}");
+    }
 }
 
 /// Where nothing listens, nothing is sent blindly: the attempt failed.

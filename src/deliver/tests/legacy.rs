@@ -1,9 +1,27 @@
 //! Servers that speak only the old JSON (S3 3.5).
 
 use super::scene::entity;
-use super::stub::{good_legacy, unwell};
+use super::stub::{self, good_legacy, unwell};
 use super::*;
-use crate::domain::{Selector, Status};
+use crate::domain::{Selector, Status, TypeName};
+
+/// One peer `b`, of which the settings say what it is.
+fn legacy() -> Config {
+    config(vec![PeerConfig { kind: Some(StatedKind::Legacy), ..peer("b") }])
+}
+
+fn says(asked: &Asked, name: &str) -> bool {
+    asked.what == What::Invalidate && asked.json()["type"] == name
+}
+
+fn sent(scene: &Scene, name: &str) -> usize {
+    scene.sends().iter().filter(|send| says(send, name)).count()
+}
+
+fn outcome(scene: &Scene, event: &Event) -> (Status, Option<String>) {
+    let outcome = scene.delivery.outcomes(event).remove(0);
+    (outcome.status, outcome.reason)
+}
 
 fn texts(scene: &Scene) -> Vec<String> {
     scene.sends().into_iter().map(|send| send.text).collect()
@@ -11,8 +29,7 @@ fn texts(scene: &Scene) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn a_legacy_peer_gets_one_post_per_type() {
-    let scene = Scene::with(good_legacy);
-    scene.until("the probe", |scene| scene.view().kind == "legacy").await;
+    let scene = Scene::of(legacy(), good_legacy);
     assert!(scene.delivery.pause("b"));
     for selectors in [entity("posts", "1"), entity("posts", "2"), entity("pages", "7")] {
         scene.tell(selectors).await;
@@ -28,8 +45,7 @@ async fn a_legacy_peer_gets_one_post_per_type() {
 /// `all` has no word there: every type of the graph is said.
 #[tokio::test(start_paused = true)]
 async fn all_is_every_known_type() {
-    let scene = Scene::with(good_legacy);
-    scene.until("the probe", |scene| scene.view().kind == "legacy").await;
+    let scene = Scene::of(legacy(), good_legacy);
     scene.tell(Selectors::all()).await;
     scene.delivered().await;
     let named: Vec<String> = ["feed", "pictures", "posts"]
@@ -41,8 +57,7 @@ async fn all_is_every_known_type() {
 /// What it has no words for is skipped, said so, and holds nothing up.
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_said_is_skipped() {
-    let scene = Scene::with(good_legacy);
-    scene.until("the probe", |scene| scene.view().kind == "legacy").await;
+    let scene = Scene::of(legacy(), good_legacy);
     for selectors in [tag("x"), Selectors::one(Selector::path("/a*").expect("path"))] {
         let event = scene.tell(selectors).await;
         scene.delivered().await;
@@ -56,20 +71,162 @@ async fn what_cannot_be_said_is_skipped() {
     assert_eq!(scene.status(&event), Status::Delivered);
 }
 
-/// The second of two posts fails: both go again, and only then is anything acknowledged.
+/// The second of two posts fails: it is sent again, and what was acknowledged is not.
 #[tokio::test(start_paused = true)]
-async fn half_a_backlog_is_no_acknowledgement() {
-    let scene = Scene::with(|asked| match (asked.what, asked.count) {
+async fn half_a_backlog_is_no_acknowledgement_and_is_not_repeated() {
+    let scene = Scene::of(legacy(), |asked| match (asked.what, asked.count) {
         (What::Invalidate, 2) => unwell(),
         _ => good_legacy(asked),
     });
-    scene.until("the probe", |scene| scene.view().kind == "legacy").await;
     assert!(scene.delivery.pause("b"));
-    scene.tell(whole("pages")).await;
-    scene.tell(whole("posts")).await;
+    let first = scene.tell(whole("pages")).await;
+    let second = scene.tell(whole("posts")).await;
     assert!(scene.delivery.resume("b"));
-    scene.until("the failure", |scene| scene.view().failures == 1).await;
-    assert_eq!(scene.view().backlog_events, 2);
+    scene.until("the failure", |scene| scene.status(&second) == Status::Failed).await;
+    assert_eq!((scene.view().backlog_events, scene.status(&first)), (1, Status::Delivered));
     scene.delivered().await;
-    assert_eq!(scene.sends().len(), 4);
+    assert_eq!((scene.sends().len(), scene.view().delivered), (3, 2));
+}
+
+/// One type that the server refuses is parked, shown and tried once an hour; no other waits for it,
+/// none is repeated, and it never counts as delivered.
+#[tokio::test(start_paused = true)]
+async fn a_refused_type_is_parked_and_holds_up_nothing() {
+    for status in [400, 413, 414, 415, 422, 431] {
+        let scene = Scene::of(legacy(), move |asked| match asked.what {
+            What::Invalidate if says(asked, "banners") => {
+                Reaction::Answer(answer(status, "application/json", "{}"))
+            }
+            _ => good_legacy(asked),
+        });
+        let bad = scene.tell(whole("banners")).await;
+        scene.until("the refusal", |scene| scene.view().parked_count == 1).await;
+        for name in ["pages", "posts", "pages"] {
+            let asked_at = tokio::time::Instant::now();
+            let good = scene.tell(whole(name)).await;
+            scene.until(name, |scene| scene.status(&good) == Status::Delivered).await;
+            assert!(asked_at.elapsed() < Duration::from_secs(1), "{status} {name}");
+        }
+        assert_eq!(outcome(&scene, &bad), (Status::Failed, Some("refused".into())));
+        let view = scene.view();
+        assert_eq!((view.state, view.delivered, view.backlog_events), ("parked", 3, 1));
+        assert_eq!(view.parked[0].what, "banners");
+        tokio::time::sleep(Duration::from_secs(3 * 3600 + 60)).await;
+        assert_eq!((sent(&scene, "banners"), scene.sends().len()), (4, 7), "once an hour");
+    }
+}
+
+/// Statuses that may be about the whole server park one type only where others are accepted.
+#[tokio::test(start_paused = true)]
+async fn a_type_that_is_forbidden_or_not_found_is_parked_where_others_are_accepted() {
+    for status in [401, 403, 404, 405, 410] {
+        let scene = Scene::of(legacy(), move |asked| match asked.what {
+            What::Invalidate if says(asked, "banners") => Reaction::Answer(answer(status, "", "")),
+            _ => good_legacy(asked),
+        });
+        assert!(scene.delivery.pause("b"));
+        let bad = scene.tell(whole("banners")).await;
+        let good = scene.tell(whole("posts")).await;
+        assert!(scene.delivery.resume("b"));
+        scene.until("posts", |scene| scene.status(&good) == Status::Delivered).await;
+        scene.until("parked", |scene| scene.view().parked_count == 1).await;
+        assert_eq!(outcome(&scene, &bad), (Status::Failed, Some("refused".into())), "{status}");
+        let next = scene.tell(whole("pages")).await;
+        scene.until("pages", |scene| scene.status(&next) == Status::Delivered).await;
+        assert_eq!((scene.view().paused, sent(&scene, "posts")), (None, 1), "{status}");
+    }
+}
+
+/// A type on which the server breaks or hangs waits on its own.
+#[tokio::test(start_paused = true)]
+async fn a_type_that_fails_delays_no_other_for_long() {
+    let bad: Vec<fn() -> Reaction> = vec![
+        || Reaction::Answer(answer(500, "", "")),
+        || Reaction::Answer(answer(200, "application/json", r#"{"success":false}"#)),
+        || Reaction::Hang,
+    ];
+    for (case, bad) in bad.into_iter().enumerate() {
+        let scene = Scene::of(legacy(), move |asked| match asked.what {
+            What::Invalidate if says(asked, "banners") => bad(),
+            _ => good_legacy(asked),
+        });
+        let first = scene.tell(whole("banners")).await;
+        scene.until("the failure", |scene| scene.view().failures > 0).await;
+        for name in ["pages", "posts", "pages"] {
+            let good = scene.tell(whole(name)).await;
+            scene.until(name, |scene| scene.status(&good) == Status::Delivered).await;
+        }
+        let asked_at = tokio::time::Instant::now();
+        let good = scene.tell(whole("posts")).await;
+        scene.until("posts", |scene| scene.status(&good) == Status::Delivered).await;
+        assert!(asked_at.elapsed() < Duration::from_secs(11), "case {case}");
+        assert_eq!(scene.status(&first), Status::Failed, "case {case}");
+    }
+}
+
+/// Once the server accepts it, it is delivered: within a minute of the next event, or at once where
+/// an operator asks for it.
+#[tokio::test(start_paused = true)]
+async fn a_parked_type_is_tried_again_with_news_and_on_request() {
+    let is_repaired = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let repaired = Arc::clone(&is_repaired);
+    let scene = Scene::of(legacy(), move |asked| match asked.what {
+        What::Invalidate
+            if says(asked, "banners") && !repaired.load(std::sync::atomic::Ordering::SeqCst) =>
+        {
+            Reaction::Answer(answer(400, "", ""))
+        }
+        _ => good_legacy(asked),
+    });
+    let one = scene.tell(entity("banners", "1")).await;
+    scene.until("the refusal", |scene| scene.view().parked_count == 1).await;
+    let two = scene.tell(whole("banners")).await;
+    scene.until("the second refusal", |scene| sent(scene, "banners") == 2).await;
+    is_repaired.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert!(scene.delivery.retry("b"));
+    scene.delivered().await;
+    assert_eq!([scene.status(&one), scene.status(&two)], [Status::Delivered; 2]);
+    let view = scene.view();
+    assert_eq!((view.state, view.parked_count, view.delivered), ("ok", 0, 2));
+}
+
+/// A restart forgets neither what is owed nor that it is refused.
+#[tokio::test(start_paused = true)]
+async fn what_is_parked_is_owed_over_a_restart() {
+    let refusing = |asked: &Asked| match asked.what {
+        What::Invalidate if says(asked, "banners") => Reaction::Answer(answer(400, "", "")),
+        _ => good_legacy(asked),
+    };
+    let scene = Scene::of(legacy(), refusing);
+    let before = scene.tell(whole("pages")).await;
+    let bad = scene.tell(whole("banners")).await;
+    scene.until("the refusal", |scene| scene.view().parked_count == 1).await;
+    let good = scene.tell(whole("posts")).await;
+    scene.until("posts", |scene| scene.status(&good) == Status::Delivered).await;
+    let journal = scene.journal.clone();
+    let runtime = tokio::runtime::Handle::current();
+    tokio::task::spawn_blocking(move || runtime.block_on(journal.flush())).await.expect("flushed");
+    let scene = scene.restart(stub::Stub::new(refusing)).await;
+    scene.until("the refusal again", |scene| scene.view().parked_count == 1).await;
+    assert_eq!(scene.status(&before), Status::Delivered);
+    assert_eq!((scene.status(&bad), sent(&scene, "pages")), (Status::Failed, 0));
+    assert_eq!(scene.view().backlog_events, 1);
+}
+
+/// However many types a server refuses, what is remembered of them is bounded.
+#[tokio::test(start_paused = true)]
+async fn what_is_remembered_of_refusals_is_bounded() {
+    let scene = Scene::of(legacy(), |asked| match asked.what {
+        What::Invalidate if !says(asked, "good") => Reaction::Answer(answer(400, "", "")),
+        _ => good_legacy(asked),
+    });
+    assert!(scene.delivery.pause("b"));
+    for chunk in 0..50 {
+        let names = (0..100).map(|n| TypeName::parse(&format!("t{chunk}_{n}")).expect("type"));
+        scene.tell(names.map(Selector::Type).collect()).await;
+    }
+    assert!(scene.delivery.resume("b"));
+    scene.until("a setback", |scene| scene.view().failures > 0).await;
+    assert!(scene.view().parked_count <= super::super::partial::WORDS_MAX);
+    assert_eq!(scene.view().delivered, 0);
 }

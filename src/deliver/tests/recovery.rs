@@ -106,7 +106,8 @@ async fn a_mirror_that_only_answers_checks_is_left_alone_for_longer() {
 async fn a_legacy_server_that_is_back_is_reached_within_seconds() {
     let (begins, ends) = (Duration::from_secs(5), Duration::from_secs(605));
     let start = Instant::now();
-    let scene = Scene::with(move |asked| match asked.at - start {
+    let legacy = PeerConfig { kind: Some(StatedKind::Legacy), ..peer("b") };
+    let scene = Scene::of(config(vec![legacy]), move |asked| match asked.at - start {
         at if at >= begins && at < ends => Reaction::Fail(FailureKind::Connect),
         _ => good_legacy(asked),
     });

@@ -28,6 +28,7 @@ pub fn peer(name: &str) -> PeerConfig {
         },
         network: None,
         errand: Errand::Mirror,
+        kind: None,
     }
 }
 

@@ -209,6 +209,15 @@ pub fn identity_with(proof: &str) -> Reaction {
     Reaction::Answer(answer(200, "application/json", body.to_string()))
 }
 
+/// One that names this path for everything.
+pub fn identity_at(path: &str) -> Reaction {
+    let body = json!({
+        "instance": "other", "version": "0", "protocol": 1, "features": [], "graph": "g",
+        "paths": { "login": path, "invalidate": path }, "proof": "0".repeat(64),
+    });
+    Reaction::Answer(answer(200, "application/json", body.to_string()))
+}
+
 /// A cache-mirror that logs in everybody and takes everything.
 pub fn good_mirror(asked: &Asked) -> Reaction {
     match asked.what {

@@ -99,6 +99,16 @@ fn backlogs(mirrors: &[PeerView], to: &mut Registry) {
         let left_ms = mirror.next_attempt_ms.filter(|_| mirror.throttled_until.is_some());
         throttled.get_or_create(&labels).set(left_ms.unwrap_or(0) as f64 / 1e3);
     }
+    let parked = PerPeer::<i64, std::sync::atomic::AtomicI64>::default();
+    let held = PerPeer::<i64, std::sync::atomic::AtomicI64>::default();
+    for mirror in mirrors {
+        let labels = [("peer", mirror.name.clone())];
+        let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        parked.get_or_create(&labels).set(count(mirror.parked_count as u64));
+        held.get_or_create(&labels).set(count(mirror.held_events));
+    }
+    to.register("parked_requests", "Requests that a peer refuses, tried once an hour", parked);
+    to.register("held_events", "Events held until a peer says what it is", held);
     to.register("backlog_events", "Events that wait for a peer", waiting);
     let what = "Since the acceptance of the oldest event that waits";
     to.register_with_unit("backlog_oldest", what, Unit::Seconds, oldest);
