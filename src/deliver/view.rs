@@ -27,8 +27,8 @@ pub struct PeerView {
     /// `unknown`, `legacy`, `cache-mirror` or `self`; of what is beside this instance, what it is:
     /// `revalidate`, `purge`, ...
     pub kind: &'static str,
-    /// `ok`, `failing`, `throttled`, `paused`, `self`; `held` where something waits until its kind is known,
-    /// `parked` where it refuses something for what it is.
+    /// `ok`, `failing`, `throttled`, `paused`, `self`; `held` where something waits until its kind
+    /// is known, `parked` where it refuses something for what it is.
     pub state: &'static str,
     /// `operator` or `auth`, where it is paused.
     pub paused: Option<&'static str>,

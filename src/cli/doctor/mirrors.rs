@@ -220,6 +220,24 @@ fn waiting(destination: &Value, now_ms: u64) -> Vec<Check> {
             };
             found.push(Check::fail(&check, detail, remedy));
         }
+        ("held", _) => {
+            let held = destination["held_events"].as_u64().unwrap_or(0);
+            let held = print::count(held, "event", "events");
+            let detail = format!("it has not said what it is, {held} held until it does");
+            let remedy = format!(
+                "find out what answers for it (cache-mirror mirrors ping {name}), or set kind = \
+                 \"legacy\" in its [[mirrors.peers]]"
+            );
+            found.push(Check::warn(&check, detail, remedy));
+        }
+        ("parked", _) => {
+            let parked = destination["parked"].as_array().into_iter().flatten();
+            let names: Vec<String> = parked.take(5).map(|it| print::text(it, "what")).collect();
+            let what = if names.is_empty() { "everything".into() } else { names.join(", ") };
+            let detail = format!("it refuses {what}; {waits}");
+            let remedy = format!("make it accept that, or stop sending it that type; then {retry}");
+            found.push(Check::warn(&check, detail, remedy));
+        }
         ("failing", _) => {
             let detail = format!("{}; {waits}", text("last_error"));
             let remedy = refused(&text("last_error"), &text("kind"), &retry);
@@ -354,6 +372,12 @@ mod tests {
         assert!(old[0].detail.starts_with("3 events waiting for 16 min"), "{old:?}");
         for (more, status, helps) in [
             (json!({ "state": "paused", "paused": "operator" }), Status::Warn, "resume eu"),
+            (json!({ "state": "held", "held_events": 2 }), Status::Warn, "kind = \"legacy\""),
+            (
+                json!({ "state": "parked", "parked": [{ "what": "banners" }] }),
+                Status::Warn,
+                "retry eu",
+            ),
             (json!({ "state": "paused", "paused": "auth" }), Status::Fail, "SERVICE_PASSWORD"),
             (json!({ "state": "failing", "last_error": "http 404" }), Status::Fail, "base path"),
             (json!({ "state": "failing", "last_error": "http 403" }), Status::Fail, "its role"),

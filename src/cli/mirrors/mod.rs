@@ -16,6 +16,9 @@ use super::print::{self, BAD, DIM, GOOD, WARN, styled};
 use super::{Exit, HELP, rate};
 use crate::support::clock;
 
+/// Refused types that are listed.
+const PARKED_SHOWN_MAX: usize = 5;
+
 pub const EXAMPLES: &str = "\
 Examples:
   cache-mirror mirrors
@@ -174,7 +177,7 @@ fn tell_mirror(mirror: &Value, width: usize) -> Result<(), Exit> {
     let style = match state.as_str() {
         "ok" => GOOD,
         "self" => DIM,
-        "paused" => WARN,
+        "paused" | "held" => WARN,
         _ => BAD,
     };
     let state_shown = styled(style, format_args!("{state:<8}"));
@@ -198,6 +201,22 @@ fn backlog(mirror: &Value) -> String {
     let oldest = mirror["backlog_oldest_ms"].as_u64().unwrap_or_else(clock::wall_ms);
     let age = print::seconds(clock::wall_ms().saturating_sub(oldest) / 1000);
     format!("{} waiting for {age}", print::count(waiting, "event", "events"))
+}
+
+/// What a mirror refuses, the first few.
+fn parked_hints(name: &str, mirror: &Value, error: &str) -> Vec<String> {
+    let parked = mirror["parked"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let one = |it: &Value| format!("{} ({})", print::text(it, "what"), print::text(it, "error"));
+    let mut shown: Vec<String> = parked.iter().take(PARKED_SHOWN_MAX).map(one).collect();
+    let count = mirror["parked_count"].as_u64().unwrap_or(0);
+    if count > shown.len() as u64 {
+        shown.push(format!("and {} more", count - shown.len() as u64));
+    }
+    let what = if shown.is_empty() { error.to_owned() } else { shown.join(", ") };
+    vec![
+        format!("it refuses {what}; tried once an hour, never counted as delivered"),
+        format!("(use \"cache-mirror mirrors retry {name}\" to try now)"),
+    ]
 }
 
 /// What is wrong and what helps.
@@ -231,6 +250,15 @@ fn hints(name: &str, state: &str, mirror: &Value) -> Vec<String> {
             format!("asked to be left alone until {}", print::text(mirror, "throttled_until")),
             format!("(use \"cache-mirror mirrors retry {name}\" to try now)"),
         ],
+        ("held", _) => vec![
+            format!(
+                "it has not said what it is: {} held until it does",
+                print::count(mirror["held_events"].as_u64().unwrap_or(0), "event is", "events are")
+            ),
+            format!("(use \"cache-mirror mirrors ping {name}\"; if it is no cache-mirror, set"),
+            " kind = \"legacy\" in its [[mirrors.peers]])".to_owned(),
+        ],
+        ("parked", _) => parked_hints(name, mirror, &error),
         ("ok", _) if mirror["kind"] == "unknown" => {
             vec![format!("not reached yet (use \"cache-mirror mirrors ping {name}\")")]
         }
