@@ -189,6 +189,31 @@ fn removed(destination: &Value, now_ms: u64) -> Option<Check> {
     Some(Check::warn(format!("backlog:{}", print::text(destination, "name")), detail, remedy))
 }
 
+/// Events that wait until a mirror has said what it is.
+fn held(destination: &Value, name: &str) -> Check {
+    let held = destination["held_events"].as_u64().unwrap_or(0);
+    let held = print::count(held, "event", "events");
+    let detail = format!("it has not said what it is, {held} held until it does");
+    let remedy = format!(
+        "find out what answers for it (cache-mirror mirrors ping {name}), or set kind = \"legacy\" \
+         in its [[mirrors.peers]]"
+    );
+    Check::warn(format!("backlog:{name}"), detail, remedy)
+}
+
+/// Types that a mirror refuses.
+fn parked(destination: &Value, name: &str, waits: &str) -> Check {
+    let parked = destination["parked"].as_array().into_iter().flatten();
+    let names: Vec<String> = parked.take(5).map(|it| print::text(it, "what")).collect();
+    let what = if names.is_empty() { "everything".into() } else { names.join(", ") };
+    let detail = format!("it refuses {what}; {waits}");
+    let remedy = format!(
+        "make it accept that, or stop sending it that type; then use \"cache-mirror mirrors retry \
+         {name}\""
+    );
+    Check::warn(format!("backlog:{name}"), detail, remedy)
+}
+
 /// One destination; nothing where all is well.
 fn waiting(destination: &Value, now_ms: u64) -> Vec<Check> {
     let text = |member: &str| print::text(destination, member);
@@ -220,24 +245,8 @@ fn waiting(destination: &Value, now_ms: u64) -> Vec<Check> {
             };
             found.push(Check::fail(&check, detail, remedy));
         }
-        ("held", _) => {
-            let held = destination["held_events"].as_u64().unwrap_or(0);
-            let held = print::count(held, "event", "events");
-            let detail = format!("it has not said what it is, {held} held until it does");
-            let remedy = format!(
-                "find out what answers for it (cache-mirror mirrors ping {name}), or set kind = \
-                 \"legacy\" in its [[mirrors.peers]]"
-            );
-            found.push(Check::warn(&check, detail, remedy));
-        }
-        ("parked", _) => {
-            let parked = destination["parked"].as_array().into_iter().flatten();
-            let names: Vec<String> = parked.take(5).map(|it| print::text(it, "what")).collect();
-            let what = if names.is_empty() { "everything".into() } else { names.join(", ") };
-            let detail = format!("it refuses {what}; {waits}");
-            let remedy = format!("make it accept that, or stop sending it that type; then {retry}");
-            found.push(Check::warn(&check, detail, remedy));
-        }
+        ("held", _) => found.push(held(destination, &name)),
+        ("parked", _) => found.push(parked(destination, &name, &waits)),
         ("failing", _) => {
             let detail = format!("{}; {waits}", text("last_error"));
             let remedy = refused(&text("last_error"), &text("kind"), &retry);
