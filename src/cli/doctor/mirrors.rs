@@ -207,10 +207,8 @@ fn parked(destination: &Value, name: &str, waits: &str) -> Check {
     let names: Vec<String> = parked.take(5).map(|it| print::text(it, "what")).collect();
     let what = if names.is_empty() { "everything".into() } else { names.join(", ") };
     let detail = format!("it refuses {what}; {waits}");
-    let remedy = format!(
-        "make it accept that, or stop sending it that type; then use \"cache-mirror mirrors retry \
-         {name}\""
-    );
+    let retry = format!("\"cache-mirror mirrors retry {name}\"");
+    let remedy = format!("make it accept that, or stop sending it that type; then use {retry}");
     Check::warn(format!("backlog:{name}"), detail, remedy)
 }
 
