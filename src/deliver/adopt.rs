@@ -30,6 +30,7 @@ impl Delivery {
     /// # Errors
     /// [`Refused::Closed`] where the journal is closed: the instance is stopping.
     pub async fn adopt(&self, config: Config, tasks: &mut JoinSet<()>) -> Result<(), Refused> {
+        self.shared.kinds.configure(&config.peers);
         let change = self.compare(&config);
         let names: Vec<_> = config.peers.iter().map(PeerConfig::destination).collect();
         let listed: Vec<_> = config.peers.iter().map(PeerConfig::listed).collect();

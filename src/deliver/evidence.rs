@@ -24,6 +24,7 @@ impl State {
             Kind::CacheMirror(Some(known)) if known.version == identity.version => {}
             // Another program answers: it may take what the one before refused.
             Kind::CacheMirror(_) => {
+                self.refused_all = None;
                 if std::mem::take(&mut self.refusals) > 0 {
                     self.not_before = None;
                 }

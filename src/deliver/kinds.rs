@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::peer::Peer;
-use super::{Delivery, tell};
+use super::{Delivery, PeerConfig, tell};
 use crate::support::small_file;
 
 /// In the data directory.
@@ -22,7 +22,7 @@ pub const KINDS_FILE: &str = "kinds.json";
 
 /// Far above the longest list there can be.
 const BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// Mirrors remembered; past it the first by name among them go.
+/// Mirrors remembered. Past it those go first that are not configured.
 const REMEMBERED_MAX: usize = 1024;
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -39,7 +39,21 @@ struct Remembered {
 #[derive(Default)]
 struct Memory {
     known: Remembered,
+    configured: BTreeSet<Place>,
     path: Option<PathBuf>,
+}
+
+impl Memory {
+    /// Drops what is past the bound: first what is not configured.
+    fn trim(&mut self) {
+        let known = &mut self.known.cache_mirrors;
+        let excess = known.len().saturating_sub(REMEMBERED_MAX);
+        let other: Vec<Place> = known.difference(&self.configured).take(excess).cloned().collect();
+        other.iter().for_each(|place| _ = known.remove(place));
+        while known.len() > REMEMBERED_MAX {
+            known.pop_first();
+        }
+    }
 }
 
 /// What is remembered.
@@ -50,20 +64,18 @@ pub(super) struct Kinds {
     problem: Mutex<Option<String>>,
 }
 
-fn place(peer: &Peer) -> Place {
-    Place { name: peer.config.name.clone(), url: peer.config.base.to_string() }
+fn place(peer: &PeerConfig) -> Place {
+    Place { name: peer.name.clone(), url: peer.base.to_string() }
 }
 
 impl Kinds {
     /// Remembers that this peer answered as a cache-mirror.
     pub(super) fn note(self: &Arc<Self>, peer: &Peer) {
         let mut memory = self.memory.lock();
-        if !memory.known.cache_mirrors.insert(place(peer)) {
+        if !memory.known.cache_mirrors.insert(place(&peer.config)) {
             return;
         }
-        while memory.known.cache_mirrors.len() > REMEMBERED_MAX {
-            memory.known.cache_mirrors.pop_first();
-        }
+        memory.trim();
         if memory.path.is_some() {
             let this = Arc::clone(self);
             drop(tokio::task::spawn_blocking(move || this.write()));
@@ -72,9 +84,15 @@ impl Kinds {
 
     /// Gives a new peer the kind that is remembered of it.
     pub(super) fn recall(&self, peer: &Peer) {
-        if peer.is_mirror() && self.memory.lock().known.cache_mirrors.contains(&place(peer)) {
+        if peer.is_mirror() && self.memory.lock().known.cache_mirrors.contains(&place(&peer.config))
+        {
             peer.remember_cache_mirror();
         }
+    }
+
+    /// These are the configured peers now.
+    pub(super) fn configure(&self, peers: &[PeerConfig]) {
+        self.memory.lock().configured = peers.iter().map(place).collect();
     }
 
     fn write(&self) {
@@ -109,6 +127,7 @@ impl Delivery {
         {
             let mut memory = self.shared.kinds.memory.lock();
             memory.known.cache_mirrors.extend(known.unwrap_or_default().cache_mirrors);
+            memory.trim();
             memory.path = Some(path);
         }
         self.peers.get().iter().for_each(|peer| self.shared.kinds.recall(peer));
@@ -118,5 +137,22 @@ impl Delivery {
     /// where there is none of that name.
     pub fn probe_now(&self, name: &str) -> bool {
         self.find(name).map(|peer| peer.probe_now()).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is past the bound goes, but never a mirror that is configured while another is not.
+    #[test]
+    fn past_the_bound_configured_mirrors_stay() {
+        let place = |at: usize| Place { name: format!("{at:05}"), url: "http://x/".into() };
+        let mut memory = Memory::default();
+        memory.configured = (0..200).map(place).collect();
+        memory.known.cache_mirrors = (0..REMEMBERED_MAX + 500).map(place).collect();
+        memory.trim();
+        assert_eq!(memory.known.cache_mirrors.len(), REMEMBERED_MAX);
+        assert!(memory.configured.is_subset(&memory.known.cache_mirrors));
     }
 }

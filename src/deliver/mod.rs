@@ -180,11 +180,13 @@ impl Delivery {
     ) -> Self {
         let peers: Vec<_> =
             config.peers.iter().map(|peer| Arc::new(Peer::new(peer.clone(), &config))).collect();
+        let kinds = Arc::<Kinds>::default();
+        kinds.configure(&config.peers);
         let echo = Echo::new(config.echo_window, config.echo);
         let config = Live::new(config);
         let tellings = Tellings::default();
         let pauses = Pauses::default();
-        let (pace, kinds) = (outage::Pace::default(), Arc::default());
+        let pace = outage::Pace::default();
         let shared =
             Shared { config, journal, transport, sender, own, echo, tellings, pauses, pace, kinds };
         let peers = Arc::new(Live::new(peers));

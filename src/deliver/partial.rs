@@ -19,7 +19,7 @@ pub const WORDS_MAX: usize = 4096;
 /// A refused request is sent again after this time.
 pub const PARKED_RETRY: Duration = Duration::from_secs(3600);
 /// A new event for a refused type sends it again, at most once in this time.
-const PARKED_RETRY_ON_NEWS: Duration = Duration::from_secs(60);
+pub const PARKED_RETRY_ON_NEWS: Duration = Duration::from_secs(60);
 
 /// The events that something is owed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

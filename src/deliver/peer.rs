@@ -120,6 +120,8 @@ pub struct State {
     /// How often in a row the peer refused what it is sent as something that it cannot take; the
     /// next attempt goes wider.
     pub refusals: u32,
+    /// When it refused even the widest form, and the newest event at that time.
+    pub refused_all: Option<(Instant, u64)>,
     /// What it acknowledged of the backlog that waits.
     pub said: Said,
     /// The same of a mirror that gets the legacy form.
@@ -321,6 +323,7 @@ impl Peer {
             state.not_before = None;
             state.last_error = None;
             state.refusals = 0;
+            state.refused_all = None;
             state.said.clear();
             state.row.end();
             state.outage.clear();
@@ -402,6 +405,7 @@ impl Peer {
             state.throttle.lift();
             state.probed_at = None;
             state.refusals = 0;
+            state.refused_all = None;
             state.partial.retry_now();
         });
         self.wake.notify_one();

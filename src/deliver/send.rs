@@ -151,8 +151,11 @@ impl Worker {
                 self.fail(backlog, reason, *wait, reply.http_status);
                 if is_refusing_all {
                     // There is nothing wider to say: it is tried seldom, and shown.
-                    let next = Instant::now() + PARKED_RETRY;
-                    self.peer.with(|state| state.not_before = Some(next));
+                    let (now, through) = (Instant::now(), *self.shared.journal.head().borrow());
+                    self.peer.with(|state| {
+                        state.not_before = Some(now + PARKED_RETRY);
+                        state.refused_all = Some((now, through));
+                    });
                 }
             }
         }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::mirror::batch_body;
+use super::partial::PARKED_RETRY_ON_NEWS;
 use super::peer::{Kind, Pause, Peer, WIDEST_AFTER};
 use super::skew::Watched;
 use super::telling::Telling;
@@ -71,6 +72,7 @@ impl Worker {
                 return false;
             }
             due.borrow_and_update();
+            let is_parked = self.wake_by_news();
             let now = Instant::now();
             let (pause, not_before) = self.peer.with(|state| (state.pause, state.not_before));
             let is_held = matches!(pause, Some(Pause::Operator | Pause::NoCredentials));
@@ -91,17 +93,37 @@ impl Worker {
                 () = self.stop.cancelled() => return false,
                 () = self.peer.wake.notified() => {}
                 () = tokio::time::sleep_until(wake_at.unwrap_or(now)), if wake_at.is_some() => {}
-                _ = due.changed(), if !is_held && until.is_none() => {}
+                _ = due.changed(), if !is_held && (is_parked || until.is_none()) => {}
             }
         }
     }
 
+    /// Where a mirror refuses even the widest form: a new event for it brings the next attempt
+    /// forward to a minute after the last. Says whether news is waited for.
+    fn wake_by_news(&self) -> bool {
+        let Some((refused_at, through)) = self.peer.with(|state| state.refused_all) else {
+            return false;
+        };
+        if !self.has_pending_after(through) {
+            return true;
+        }
+        let soon = refused_at + PARKED_RETRY_ON_NEWS;
+        self.peer.with(|state| {
+            state.refused_all = None;
+            state.not_before = state.not_before.map(|at| at.min(soon));
+        });
+        false
+    }
+
     fn has_pending(&self) -> bool {
-        let one = Limits { events_max: 1, bytes_max: 1, members_max: usize::MAX };
-        let after = self.peer.with(|state| state.partial.through);
-        self.shared.journal.pending_after(&self.peer.destination, after, one).is_some()
+        self.has_pending_after(self.peer.with(|state| state.partial.through))
             || self.has_due_words()
             || self.has_news_of_its_kind()
+    }
+
+    fn has_pending_after(&self, after: u64) -> bool {
+        let one = Limits { events_max: 1, bytes_max: 1, members_max: usize::MAX };
+        self.shared.journal.pending_after(&self.peer.destination, after, one).is_some()
     }
 
     /// Whether what was held can be settled, now that it is known to be a legacy server.

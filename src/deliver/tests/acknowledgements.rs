@@ -151,6 +151,31 @@ async fn what_is_refused_for_long_is_said_as_all() {
     assert_eq!(scene.sends()[7].ids().len(), 1, "an ordinary one");
 }
 
+/// A mirror that refuses even `all` is shown as parked and tried once an hour. A new event brings
+/// that forward, but not to less than a minute after the last attempt.
+#[tokio::test(start_paused = true)]
+async fn news_wakes_a_mirror_that_refuses_everything_once_a_minute() {
+    let scene = Scene::with(|asked| match asked.what {
+        What::Invalidate => Reaction::Answer(answer(400, "application/json", "{}")),
+        _ => good_mirror(asked),
+    });
+    let event = scene.tell(entity("posts", "42")).await;
+    scene.until("it is parked", |scene| scene.view().state == "parked").await;
+    let refused = scene.sends().len();
+    let at = |nth: usize| scene.sends()[nth].at;
+    scene.until("the hourly attempt", |scene| scene.sends().len() == refused + 1).await;
+    assert!(at(refused) - at(refused - 1) >= Duration::from_secs(3600), "alone it waits");
+    for id in ["43", "44"] {
+        scene.tell(entity("posts", id)).await;
+    }
+    scene.until("the news", |scene| scene.sends().len() == refused + 2).await;
+    let waited = at(refused + 1) - at(refused);
+    assert!((60..90).contains(&waited.as_secs()), "{waited:?}");
+    assert_eq!(scene.view().state, "parked");
+    assert_eq!(scene.status(&event), crate::domain::Status::Failed, "never as delivered");
+    assert_eq!(scene.view().delivered, 0);
+}
+
 /// The breaker opens after five failures and closes with the first success.
 #[tokio::test(start_paused = true)]
 async fn the_breaker_tells_of_a_dead_peer() {

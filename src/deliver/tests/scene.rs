@@ -10,7 +10,7 @@ use crate::resolve::{self, Rules};
 use crate::support::{Live, Secret};
 
 /// How long a scene waits for what must come, on the paused clock.
-const PATIENCE: Duration = Duration::from_secs(3600);
+const PATIENCE: Duration = Duration::from_secs(2 * 3600);
 
 /// A peer that is logged in at, as it is configured by default.
 pub fn peer(name: &str) -> PeerConfig {
