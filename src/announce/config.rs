@@ -17,6 +17,10 @@ pub struct Config {
     pub ping_every: Duration,
     /// Events that may wait for one reader.
     pub queue_events_max: usize,
+    /// Bytes that may wait for one reader. A single event may be larger.
+    pub queue_bytes_max: usize,
+    /// Events that a reader may be behind and still be replayed; one further behind gets a resync.
+    pub replay_events_max: usize,
     /// Reconnect hint.
     pub retry: Duration,
     /// Other names of types, told to readers so that one table serves them too.

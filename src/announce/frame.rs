@@ -5,10 +5,13 @@
 //! the ones before it `epoch-seq.1`, `epoch-seq.2`, ...: a reader that was cut off between two of
 //! them gets just the rest.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::Config;
-use crate::domain::{Action, Event, Selectors, TypeName};
+use crate::domain::{Action, Event, Label, Selectors, TypeName};
 
 /// Types named as the cause of one cascade, and bytes of their names.
 const CAUSES_MAX: usize = 32;
@@ -52,28 +55,69 @@ impl Position {
 
 /// The frames of one event, in order.
 pub fn app_updates(event: &Event) -> Vec<Frame> {
-    let updates = updates(event);
-    let last = updates.len();
-    updates
-        .into_iter()
-        .enumerate()
-        .map(|(at, data)| {
-            let part = if at + 1 == last { String::new() } else { format!(".{}", at + 1) };
-            let id = format!("{}-{}{part}", event.epoch, event.seq);
-            Frame { id: Some(id), ..frame("app-update", &data) }
-        })
-        .collect()
+    some_updates(event, 0, usize::MAX).0
 }
 
-fn updates(event: &Event) -> Vec<Value> {
-    let selectors = event.demand.selectors();
-    let mut updates: Vec<Value> = vec![];
-    let update = |name: Option<&TypeName>, ids: Vec<&str>, cause: &[String]| {
+/// The number of frames of one event; nothing is rendered for it.
+pub fn count(event: &Event) -> usize {
+    let selectors = union(event);
+    parts(&selectors, &event.cascade).count()
+}
+
+/// The frames of one event after the first `skipped`, until they take at least `bytes` or the event
+/// ends; whether it ends. Work and memory follow what is returned, not the size of the event.
+pub fn some_updates(event: &Event, skipped: usize, bytes: usize) -> (Vec<Frame>, bool) {
+    let selectors = union(event);
+    let cause = causes(&selectors);
+    let mut parts = parts(&selectors, &event.cascade).enumerate().skip(skipped).peekable();
+    let (mut frames, mut taken) = (vec![], 0);
+    while let Some((at, part)) = parts.next_if(|_| taken < bytes) {
+        let data = update(event, &selectors, &part, &cause);
+        let number = if parts.peek().is_some() { format!(".{}", at + 1) } else { String::new() };
+        let id = format!("{}-{}{number}", event.epoch, event.seq);
+        let frame = Frame { id: Some(id), ..frame("app-update", &data) };
+        taken += frame.data.len();
+        frames.push(frame);
+    }
+    (frames, parts.peek().is_none())
+}
+
+/// What an event names, whatever the mode. Few events have both modes, so few are copied.
+fn union(event: &Event) -> Cow<'_, Selectors> {
+    let (hard, soft) = (&event.demand.hard, &event.demand.soft);
+    match (hard.is_empty(), soft.is_empty()) {
+        (_, true) => Cow::Borrowed(hard),
+        (true, false) => Cow::Borrowed(soft),
+        (false, false) => Cow::Owned(event.demand.selectors()),
+    }
+}
+
+/// What one frame of an event is about.
+enum Part<'a> {
+    Type(&'a TypeName),
+    Ids(&'a TypeName, &'a BTreeSet<Label>),
+    Untyped,
+    Cascade(&'a TypeName),
+    CascadeAll,
+}
+
+fn parts<'a>(selectors: &'a Selectors, cascade: &'a Selectors) -> impl Iterator<Item = Part<'a>> {
+    let ids = selectors.ids().iter().map(|(name, ids)| Part::Ids(name, ids));
+    let is_all = cascade.is_all() && !selectors.is_all();
+    (selectors.types().iter().map(Part::Type))
+        .chain(ids)
+        .chain(names_untyped(selectors).then_some(Part::Untyped))
+        .chain(cascade.types().iter().map(Part::Cascade))
+        .chain(is_all.then_some(Part::CascadeAll))
+}
+
+fn update(event: &Event, selectors: &Selectors, part: &Part<'_>, cause: &[String]) -> Value {
+    let update = |name: Option<&TypeName>, ids: &[&str], cause: &[String]| {
         // What the graph brought was neither made nor deleted: it shows something else now.
         let action = if cause.is_empty() { event.action } else { Action::Update };
         json!({
             "type": name.map(TypeName::as_str),
-            "id": if let [one] = ids[..] { Some(one) } else { None },
+            "id": if let [one] = ids { Some(one) } else { None },
             "ids": ids,
             "action": action.as_str(),
             "tags": [],
@@ -83,24 +127,16 @@ fn updates(event: &Event) -> Vec<Value> {
             "origin": event.origin,
         })
     };
-    for name in selectors.types() {
-        updates.push(update(Some(name), vec![], &[]));
+    match part {
+        Part::Type(name) => update(Some(name), &[], &[]),
+        Part::Ids(name, ids) => {
+            let ids: Vec<&str> = ids.iter().map(Label::as_str).collect();
+            update(Some(name), &ids, &[])
+        }
+        Part::Untyped => untyped(selectors, update(None, &[], &[])),
+        Part::Cascade(name) => update(Some(name), &[], cause),
+        Part::CascadeAll => untyped(&Selectors::all(), update(None, &[], cause)),
     }
-    for (name, ids) in selectors.ids() {
-        let ids = ids.iter().map(crate::domain::Label::as_str).collect();
-        updates.push(update(Some(name), ids, &[]));
-    }
-    if let Some(untyped) = untyped(&selectors, update(None, vec![], &[])) {
-        updates.push(untyped);
-    }
-    let cause = causes(&selectors);
-    for name in event.cascade.types() {
-        updates.push(update(Some(name), vec![], &cause));
-    }
-    if event.cascade.is_all() && !selectors.is_all() {
-        updates.extend(untyped(&Selectors::all(), update(None, vec![], &cause)));
-    }
-    updates
 }
 
 /// The types that a cascade came from: enough to explain it, and never so many that an event of
@@ -115,22 +151,29 @@ fn causes(selectors: &Selectors) -> Vec<String> {
     named.map(ToString::to_string).collect()
 }
 
-/// The update of what names no type, if there is any.
-fn untyped(selectors: &Selectors, mut update: Value) -> Option<Value> {
+/// Whether anything is named that is neither a type nor an entity.
+fn names_untyped(selectors: &Selectors) -> bool {
+    selectors.is_all()
+        || !selectors.tags().is_empty()
+        || !selectors.paths().is_empty()
+        || !selectors.prefixes().is_empty()
+        || !selectors.keys().is_empty()
+        || !selectors.patterns().is_empty()
+}
+
+/// The update of what names no type.
+fn untyped(selectors: &Selectors, mut update: Value) -> Value {
     let prefixes = selectors.prefixes().iter().map(|prefix| format!("{prefix}*"));
     let paths: Vec<String> =
         selectors.paths().iter().map(ToString::to_string).chain(prefixes).collect();
     let patterns = selectors.patterns().iter().map(ToString::to_string);
     let keys: Vec<String> =
         selectors.keys().iter().map(ToString::to_string).chain(patterns).collect();
-    if !selectors.is_all() && selectors.tags().is_empty() && paths.is_empty() && keys.is_empty() {
-        return None;
-    }
     update["tags"] = json!(selectors.tags());
     update["paths"] = json!(paths);
     update["keys"] = json!(keys);
     update["all"] = json!(selectors.is_all());
-    Some(update)
+    update
 }
 
 /// The first frame of every stream.

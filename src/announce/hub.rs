@@ -1,21 +1,22 @@
 //! The hub: one task that reads the journal and hands each frame to every reader.
 //!
-//! A subscription is made under the same lock as a broadcast, so that replay and live frames meet
-//! without a gap or a double. Readers of one form share its bytes; a reader costs its queue of
-//! pointers.
+//! A reader joins under the same lock as a broadcast, so that replay and live frames meet without a
+//! gap or a double. Readers of one form share its bytes; a reader costs its queue of pointers, and
+//! while it is replayed one page.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
 use super::form::Form;
-use super::frame::{self, Frame, Position};
+use super::frame::{self, Position};
 use super::readers::Readers;
+use super::subscription::{self, Subscription};
 use crate::domain::{Event, Source};
 use crate::journal::Journal;
 use crate::support::Live;
@@ -37,22 +38,22 @@ pub enum Refused {
     Closed,
 }
 
-/// What a reader gets, in its form.
-pub struct Subscription<F> {
-    /// Frames to send at once: hello, and what was missed.
-    pub first: Vec<F>,
-    /// Frames to come. It ends when the reader was cut off or the instance stops.
-    pub live: mpsc::Receiver<F>,
-    /// Fires when the reader is cut off for its slowness.
-    pub cut: CancellationToken,
+/// Where a reader begins.
+enum Start {
+    /// With the next broadcast: it missed nothing, or does not ask.
+    Now,
+    /// After this place of the journal.
+    Replay(Position),
+    /// With the next broadcast, and a resync before it that says why.
+    Anew(&'static str),
 }
 
 /// How far all were told, and who.
-struct Told {
-    readers: Readers,
+pub(super) struct Told {
+    pub readers: Readers,
     /// The last seq broadcast.
-    at: u64,
-    is_closed: bool,
+    pub at: u64,
+    pub is_closed: bool,
 }
 
 /// The hub.
@@ -61,12 +62,13 @@ pub struct Hub {
     inner: Arc<Inner>,
 }
 
-struct Inner {
+/// What hub and readers share.
+pub(super) struct Inner {
     config: Live<Config>,
     changed: Notify,
     instance: String,
-    journal: Journal,
-    told: Mutex<Told>,
+    pub journal: Journal,
+    pub told: Mutex<Told>,
 }
 
 impl Hub {
@@ -105,7 +107,7 @@ impl Hub {
             self.catch_up().await;
             tokio::select! {
                 () = stop.cancelled() => return self.close(),
-                _ = ping.tick() => self.inner.told.lock().readers.tell(&[frame::ping()]),
+                _ = ping.tick() => self.inner.told.lock().readers.ping(),
                 () = self.inner.changed.notified() => {
                     let wanted = self.config().ping_every;
                     if std::mem::replace(&mut every, wanted) != wanted {
@@ -149,6 +151,9 @@ impl Hub {
         }
         let Some(last) = page.events.last() else { return false };
         told.at = last.seq;
+        if !told.readers.has_live() {
+            return true;
+        }
         for event in page.events.iter().filter(|event| is_told(event)) {
             // One event is one piece in a reader's queue, however many types it names.
             told.readers.tell(&frame::app_updates(event));
@@ -161,29 +166,38 @@ impl Hub {
     /// # Errors
     /// [`Refused`].
     pub fn subscribe<F: Form>(&self, last_id: Option<&str>) -> Result<Subscription<F>, Refused> {
-        let inner = &*self.inner;
+        let inner = &self.inner;
         let config = self.config();
-        let mut told = inner.told.lock();
-        if told.is_closed {
-            return Err(Refused::Closed);
-        }
-        told.readers.sweep();
-        if told.readers.len() >= config.clients_max {
-            return Err(Refused::Full);
-        }
-        let missed = last_id.map(|id| self.missed(id, told.at));
-        let gap = matches!(missed, Some(None));
-        let mut frames = missed.flatten().unwrap_or_default();
+        let (entered, until, start) = {
+            let mut told = inner.told.lock();
+            if told.is_closed {
+                return Err(Refused::Closed);
+            }
+            told.readers.sweep();
+            if told.readers.len() >= config.clients_max {
+                return Err(Refused::Full);
+            }
+            if told.readers.is_empty() {
+                told.at = *inner.journal.head().borrow();
+            }
+            let start = self.start(last_id, told.at, config.replay_events_max);
+            let (pieces_max, bytes_max) = (config.queue_events_max, config.queue_bytes_max);
+            let audience = F::audience(&mut told.readers);
+            let is_live = !matches!(start, Start::Replay(_));
+            (audience.enter(pieces_max, bytes_max, is_live), told.at, start)
+        };
+        let (cursor, replayed) = match start {
+            Start::Replay(cursor) => (Some(cursor), subscription::count(inner, cursor, until)),
+            Start::Now | Start::Anew(_) => (None, 0),
+        };
+        let is_gap = matches!(start, Start::Anew(_));
         let version = inner.journal.versions().version;
-        let mut first = vec![frame::hello(&inner.instance, version, (frames.len(), gap), &config)];
-        if gap {
-            let id = format!("{}-{}", inner.journal.epoch(), told.at);
-            first.push(frame::resync(Some(id), "unknown id"));
+        let mut first = vec![frame::hello(&inner.instance, version, (replayed, is_gap), &config)];
+        if let Start::Anew(reason) = start {
+            let id = format!("{}-{until}", inner.journal.epoch());
+            first.push(frame::resync(Some(id), reason));
         }
-        first.append(&mut frames);
-        let first = first.iter().map(|frame| F::of(std::slice::from_ref(frame))).collect();
-        let (live, cut) = F::audience(&mut told.readers).enter(config.queue_events_max);
-        Ok(Subscription { first, live, cut })
+        Ok(Subscription::new(Arc::clone(inner), F::of(&first), cursor, entered))
     }
 
     /// Tells every reader to fetch everything anew. Readers that are away learn of it by the
@@ -191,27 +205,33 @@ impl Hub {
     pub fn resync(&self, reason: &str) {
         let mut told = self.inner.told.lock();
         let id = format!("{}-{}", self.inner.journal.epoch(), told.at);
-        told.readers.tell(&[frame::resync(Some(id), reason)]);
+        told.readers.resync(&id, reason);
     }
 
-    /// The frames after an id up to the last broadcast; `None` where the id is unknown here, so
-    /// that what was missed cannot be told.
-    fn missed(&self, last_id: &str, until: u64) -> Option<Vec<Frame>> {
-        let position = Position::parse(last_id)?;
-        let page = self.inner.journal.after(position.seq.saturating_sub(1), usize::MAX);
+    /// Where a reader goes on that saw `last_id`, while `until` is the last broadcast.
+    fn start(&self, last_id: Option<&str>, until: u64, events_max: usize) -> Start {
+        let Some(last_id) = last_id else { return Start::Now };
+        let Some(position) = Position::parse(last_id) else { return Start::Anew("unknown id") };
+        let journal = &self.inner.journal;
+        let page = journal.after(position.seq.saturating_sub(1), 1);
         let at = page.events.first().filter(|event| event.seq == position.seq);
         // An id of this epoch may also stand on an older event, or on none: `resync` gave it out.
-        let is_ours = position.epoch == self.inner.journal.epoch() && position.seq <= until;
+        let is_ours = position.epoch == journal.epoch() && position.seq <= until;
         let is_known = at.map_or(is_ours, |event| is_ours || event.epoch == position.epoch);
         if page.gap || !is_known {
-            return None;
+            return Start::Anew("unknown id");
         }
-        let seen = position.frames.unwrap_or(usize::MAX);
-        let rest =
-            at.into_iter().flat_map(|event| frame::app_updates(event).into_iter().skip(seen));
-        let is_later = |event: &&Arc<Event>| event.seq > position.seq && event.seq <= until;
-        let later = page.events.iter().filter(is_later).filter(|event| is_told(event));
-        Some(rest.chain(later.flat_map(|event| frame::app_updates(event))).collect())
+        // What is left of the event that the id names: nothing, where the id says so or it has no
+        // more frames than were seen.
+        let count = at.filter(|event| is_told(event)).map_or(0, |event| frame::count(event));
+        let frames = position.frames.filter(|seen| *seen < count);
+        if position.seq > until || (frames.is_none() && position.seq == until) {
+            return Start::Now;
+        }
+        if until.saturating_sub(position.seq) > events_max as u64 {
+            return Start::Anew("too far behind");
+        }
+        Start::Replay(Position { frames, ..position })
     }
 
     fn close(&self) {
@@ -232,6 +252,6 @@ fn pings(every: Duration) -> Interval {
 }
 
 /// What the quench mirrors again was told to listeners when it was applied.
-fn is_told(event: &Event) -> bool {
+pub(super) fn is_told(event: &Event) -> bool {
     event.source != Source::Quench
 }

@@ -1,13 +1,25 @@
 //! Who listens, by the form they take: a bounded queue each, and nobody waits for the slow.
 //!
 //! What is told is put into a form once, and only where somebody takes it; queues share the bytes.
+//! A reader that is still being replayed has its place here, but gets nothing yet: it reads the
+//! journal itself, page by page, and joins once it has caught up.
 
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio_util::sync::CancellationToken;
 
 use super::form::{Form, Messages, Sse};
-use super::frame::Frame;
+use super::frame::{self, Frame};
 use crate::activity::{Activity, Kind, Level};
+
+/// Pings that may pass while a reader takes nothing of its replay.
+const IDLE_PINGS_MAX: usize = 4;
+/// Large frames remembered before those that nobody holds any more are forgotten.
+const LARGE_MIN: usize = 64;
 
 /// Everybody who listens.
 #[derive(Default)]
@@ -29,10 +41,29 @@ impl Readers {
         self.len() == 0
     }
 
-    /// Tells everybody. Frames given together are one piece in a reader's queue.
+    /// Whether anybody has caught up, and takes what is told.
+    pub fn has_live(&self) -> bool {
+        self.sse.has_live() || self.messages.has_live()
+    }
+
+    /// Tells everybody who has caught up. Frames given together are one piece in a queue.
     pub fn tell(&mut self, frames: &[Frame]) {
         self.sse.tell(frames);
         self.messages.tell(frames);
+    }
+
+    /// Keeps lines open, and cuts off those who have stopped taking their replay.
+    pub fn ping(&mut self) {
+        self.tell(&[frame::ping()]);
+        self.sse.cut_idle();
+        self.messages.cut_idle();
+    }
+
+    /// Tells everybody to fetch everything anew; a replay ends with it.
+    pub fn resync(&mut self, id: &str, reason: &str) {
+        self.tell(&[frame::resync(Some(id.to_owned()), reason)]);
+        self.sse.end_replays(reason);
+        self.messages.end_replays(reason);
     }
 
     /// Forgets those who have gone.
@@ -48,48 +79,148 @@ impl Readers {
     }
 }
 
+/// What a reader and the hub both know of its state. Changed under the hub's lock only, but for the
+/// counts.
+#[derive(Default)]
+pub struct Place {
+    /// Whether it takes what is told; else it is being replayed.
+    pub is_live: AtomicBool,
+    /// Bytes in its queue.
+    pub queued: AtomicUsize,
+    /// Pings since it last took something of its replay.
+    pub idle_pings: AtomicUsize,
+    /// Why its replay is to end with a resync.
+    pub resync: Mutex<Option<String>>,
+}
+
+/// The reader's end of a place.
+pub struct Entered<F> {
+    /// What is told.
+    pub live: mpsc::Receiver<F>,
+    /// Fires when the reader is cut off.
+    pub cut: CancellationToken,
+    /// Its state.
+    pub place: Arc<Place>,
+}
+
 /// Those who take one form.
-pub struct Audience<F> {
+pub struct Audience<F: Form> {
     list: Vec<Reader<F>>,
+    /// Frames of replays that are too large to have one for each reader, by event and number.
+    large: HashMap<(u64, usize), Weak<F::Shared>>,
+    large_max: usize,
 }
 
 struct Reader<F> {
     queue: mpsc::Sender<F>,
+    bytes_max: usize,
     cut: CancellationToken,
+    place: Arc<Place>,
 }
 
-impl<F> Default for Audience<F> {
+impl<F> Reader<F> {
+    fn is_live(&self) -> bool {
+        self.place.is_live.load(Relaxed)
+    }
+
+    fn cut_off(&self) {
+        self.cut.cancel();
+        tell_slow();
+    }
+}
+
+impl<F: Form> Reader<F> {
+    /// Whether the reader stays. An empty queue takes a piece of any size: it is shared.
+    fn tell(&self, piece: &F, bytes: usize) -> bool {
+        let queued = self.place.queued.load(Relaxed);
+        if queued > 0 && queued.saturating_add(bytes) > self.bytes_max {
+            self.cut_off();
+            return false;
+        }
+        // Counted before it can be taken: the count must not go below zero.
+        self.place.queued.fetch_add(bytes, Relaxed);
+        match self.queue.try_send(piece.clone()) {
+            Ok(()) => true,
+            Err(TrySendError::Closed(_)) => false,
+            Err(TrySendError::Full(_)) => {
+                self.cut_off();
+                false
+            }
+        }
+    }
+}
+
+impl<F: Form> Default for Audience<F> {
     fn default() -> Self {
-        Self { list: vec![] }
+        Self { list: vec![], large: HashMap::new(), large_max: LARGE_MIN }
     }
 }
 
 impl<F: Form> Audience<F> {
-    /// One more, with a queue of this many pieces: its far end, and what fires when the reader is
-    /// cut off.
-    pub fn enter(&mut self, pieces_max: usize) -> (mpsc::Receiver<F>, CancellationToken) {
+    /// One more, with a queue of this many pieces and bytes; live from now on, or to be replayed
+    /// first.
+    pub fn enter(&mut self, pieces_max: usize, bytes_max: usize, is_live: bool) -> Entered<F> {
         let (queue, live) = mpsc::channel(pieces_max.max(1));
         let cut = CancellationToken::new();
-        self.list.push(Reader { queue, cut: cut.clone() });
-        (live, cut)
+        let place = Arc::new(Place { is_live: AtomicBool::new(is_live), ..Place::default() });
+        let reader = Reader { queue, bytes_max, cut: cut.clone(), place: Arc::clone(&place) };
+        self.list.push(reader);
+        Entered { live, cut, place }
     }
 
-    /// Tells all of them; whose queue is full is cut off.
+    fn has_live(&self) -> bool {
+        self.list.iter().any(Reader::is_live)
+    }
+
+    /// Tells all who have caught up; whose queue is full is cut off.
     pub fn tell(&mut self, frames: &[Frame]) {
         let before = self.list.len();
-        if before == 0 {
+        if !self.has_live() {
             return;
         }
         let piece = F::of(frames);
-        self.list.retain(|reader| match reader.queue.try_send(piece.clone()) {
-            Ok(()) => true,
-            Err(TrySendError::Closed(_)) => false,
-            Err(TrySendError::Full(_)) => {
-                reader.cut.cancel();
-                tell_slow();
-                false
-            }
+        let bytes = piece.bytes();
+        self.list.retain(|reader| match reader.is_live() {
+            true => reader.tell(&piece, bytes),
+            false => !reader.queue.is_closed(),
         });
+        self.shrink(before);
+    }
+
+    /// A large frame in this form: the one that other readers hold already, if any does.
+    pub fn share(&mut self, place: (u64, usize), frame: &Frame) -> F {
+        if let Some(shared) = self.large.get(&place).and_then(Weak::upgrade) {
+            return F::from_shared(shared);
+        }
+        let piece = F::of(std::slice::from_ref(frame));
+        if self.large.len() >= self.large_max {
+            self.large.retain(|_, shared| shared.strong_count() > 0);
+            self.large_max = (self.large.len() * 2).max(LARGE_MIN);
+        }
+        self.large.insert(place, Arc::downgrade(piece.shared()));
+        piece
+    }
+
+    fn cut_idle(&mut self) {
+        let before = self.list.len();
+        self.list.retain(|reader| {
+            let is_idle = !reader.is_live()
+                && reader.place.idle_pings.fetch_add(1, Relaxed) >= IDLE_PINGS_MAX;
+            if is_idle {
+                reader.cut_off();
+            }
+            !is_idle
+        });
+        self.shrink(before);
+    }
+
+    fn end_replays(&self, reason: &str) {
+        for reader in self.list.iter().filter(|reader| !reader.is_live()) {
+            *reader.place.resync.lock() = Some(reason.to_owned());
+        }
+    }
+
+    fn shrink(&mut self, before: usize) {
         if self.list.capacity() > 64 && self.list.len() < before / 4 {
             self.list.shrink_to_fit();
         }
@@ -97,7 +228,9 @@ impl<F: Form> Audience<F> {
 
     fn dismiss(&mut self, word: &mut impl FnMut() -> Frame) {
         for reader in self.list.drain(..) {
-            drop(reader.queue.try_send(F::of(&[word()])));
+            let piece = F::of(&[word()]);
+            reader.place.queued.fetch_add(piece.bytes(), Relaxed);
+            drop(reader.queue.try_send(piece));
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::domain::{
 use crate::journal::sim::SimDisk;
 use crate::journal::{self, Journal};
 
+mod far;
 mod forms;
 mod frames;
 mod replay;
@@ -52,7 +53,7 @@ struct Heard {
 
 /// What some chunks say. They may hold several frames each, as TCP would deliver them.
 fn hear(chunks: &[Sse]) -> Vec<Heard> {
-    let text: String = chunks.iter().map(|chunk| String::from_utf8_lossy(&chunk.0)).collect();
+    let text: String = chunks.iter().map(|chunk| chunk.0.as_str()).collect();
     assert!(text.is_empty() || text.ends_with("\n\n"), "whole frames only: {text:?}");
     text.split("\n\n").filter(|frame| !frame.is_empty()).map(parse).collect()
 }
@@ -78,6 +79,8 @@ fn config() -> Config {
         clients_max: 100,
         ping_every: Duration::from_secs(3600),
         queue_events_max: 256,
+        queue_bytes_max: 1 << 24,
+        replay_events_max: 10_000,
         retry: Duration::from_secs(3),
         aliases: BTreeMap::new(),
     }
@@ -124,15 +127,16 @@ impl Scene {
     }
 
     fn open(&self, last_id: Option<&str>) -> Reader {
-        let Subscription { first, live, cut } = self.hub.subscribe(last_id).expect("there is room");
-        Reader { heard: hear(&first).into(), live, cut }
+        let subscription: Subscription<Sse> = self.hub.subscribe(last_id).expect("there is room");
+        let cut = subscription.cut.clone();
+        Reader { heard: std::collections::VecDeque::new(), subscription, cut }
     }
 }
 
 /// Reads a stream.
 struct Reader {
     heard: std::collections::VecDeque<Heard>,
-    live: tokio::sync::mpsc::Receiver<Sse>,
+    subscription: Subscription<Sse>,
     cut: CancellationToken,
 }
 
@@ -140,10 +144,21 @@ impl Reader {
     /// The next event; `None` at the end.
     async fn next(&mut self) -> Option<Heard> {
         while self.heard.is_empty() {
-            let next = tokio::time::timeout(Duration::from_secs(20), self.live.recv()).await;
-            self.heard.extend(hear(&[next.expect("something comes in time")?]));
+            let next = self.subscription.next_some(1);
+            let next = tokio::time::timeout(Duration::from_secs(20), next).await;
+            let next = next.expect("something comes in time");
+            if next.is_empty() {
+                return None;
+            }
+            self.heard.extend(hear(&next));
         }
         self.heard.pop_front()
+    }
+
+    /// Whether nothing is there to be read.
+    fn is_quiet(&mut self) -> bool {
+        use futures_util::FutureExt as _;
+        self.heard.is_empty() && self.subscription.next_some(1).now_or_never().is_none()
     }
 
     /// The next event, which must be this one.

@@ -74,6 +74,8 @@ pub(super) const INTEGERS: &[(&str, i64, i64)] = &[
     ("stream.clients_max", 0, MANY),
     ("stream.ping_s", 1, 3600),
     ("stream.queue_events_max", 1, 1_000_000),
+    ("stream.queue_bytes_max", 1024, BYTES),
+    ("stream.replay_events_max", 0, MANY),
     ("stream.retry_ms", 1, HOUR_MS),
     ("log.rotate_bytes", 0, BYTES),
     ("log.rotate_count", 0, 1000),

@@ -112,6 +112,8 @@ pub(super) fn announce(from: &mut Reader) -> announce::Config {
         clients_max: from.count("stream.clients_max"),
         ping_every: from.seconds("stream.ping_s"),
         queue_events_max: from.count("stream.queue_events_max"),
+        queue_bytes_max: from.count("stream.queue_bytes_max"),
+        replay_events_max: from.count("stream.replay_events_max"),
         retry: from.ms("stream.retry_ms"),
         aliases: BTreeMap::new(),
     }

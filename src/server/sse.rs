@@ -1,26 +1,21 @@
 //! The body of an event stream: what was missed, then what comes, until the reader goes, is cut
-//! off, or the instance stops. Each frame is one chunk; nothing is buffered beyond the hub's queue.
+//! off, or the instance stops. Each piece is one chunk, and the next one is made when it was taken.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
-use tokio::sync::mpsc;
 
 use crate::announce::{Sse, Subscription};
 
 /// A stream of frames.
-pub struct SseBody {
-    first: VecDeque<Sse>,
-    live: mpsc::Receiver<Sse>,
-}
+pub struct SseBody(Subscription<Sse>);
 
 impl From<Subscription<Sse>> for SseBody {
     fn from(subscription: Subscription<Sse>) -> Self {
-        Self { first: subscription.first.into(), live: subscription.live }
+        Self(subscription)
     }
 }
 
@@ -32,9 +27,6 @@ impl Body for SseBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if let Some(Sse(text)) = self.first.pop_front() {
-            return Poll::Ready(Some(Ok(Frame::data(text))));
-        }
-        self.live.poll_recv(context).map(|piece| piece.map(|Sse(text)| Ok(Frame::data(text))))
+        self.0.poll_next(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece.into()))))
     }
 }

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{INVALIDATE, Node, SERVICE_EMAIL, Spec, Sse, mint};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use crate::support::{INVALIDATE, Node, SERVICE_EMAIL, Spec, Sse, eventually, mint};
 
 /// Most memory that the process ever had, in kB.
 fn peak_kb(node: &Node) -> u64 {
@@ -42,6 +45,49 @@ async fn a_batch_of_thousands_of_types_with_a_cascade_stays_small() {
     let mut late = Sse::open(&node, Some(&format!("{epoch}-1"))).await;
     late.next_of("app-update").await.expect("it is told again");
     assert!(peak_kb(&node) < 400_000, "{} kB", peak_kb(&node));
+}
+
+/// A connection without credentials that asks for a replay and reads nothing.
+async fn never_reading(node: &Node, last_id: &str) -> TcpStream {
+    let mut socket = TcpStream::connect(node.address()).await.expect("it listens");
+    let query = format!("lastEventId={last_id}");
+    let head = format!("GET /api/stream?{query} HTTP/1.1\r\nHost: {}\r\n\r\n", node.address());
+    socket.write_all(head.as_bytes()).await.expect("it can be asked");
+    socket
+}
+
+/// Readers far behind that do not read cost the same however much they missed; one that reads is
+/// told all of it, and goes on with what is new.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_far_behind_stay_small() {
+    const EVENTS: usize = 400;
+    const READERS: usize = 200;
+    let node = Spec::new("a").set("stream.public", true).start().await;
+    let ids = |n: usize| -> Vec<String> { (0..100).map(|m| format!("{n}-{m:090}")).collect() };
+    for n in 0..EVENTS {
+        node.invalidate(json!({ "type": "auth", "ids": ids(n) })).await;
+    }
+    let epoch = node.journal().await[0]["epoch"].clone();
+    let before = peak_kb(&node);
+    let start = format!("{epoch}-0");
+    let mut stuck = vec![];
+    for _ in 0..READERS {
+        stuck.push(never_reading(&node, &start).await);
+    }
+    eventually("all are there", async || node.stats().await["stream"]["clients"] == json!(READERS))
+        .await;
+    let mut reader = Sse::open(&node, Some(&start)).await;
+    let hello = reader.next_of("hello").await.expect("it begins");
+    assert_eq!((&hello.data["replayed"], &hello.data["gap"]), (&json!(EVENTS), &json!(false)));
+    node.invalidate(json!({ "type": "auth", "id": "new" })).await;
+    for n in 0..EVENTS {
+        let told = reader.next_of("app-update").await.expect("it is replayed");
+        assert_eq!(told.data["ids"][0], json!(ids(n)[0]));
+    }
+    assert_eq!(reader.next_of("app-update").await.expect("what is new").data["id"], "new");
+    // Whole replays would take 4 MB for each reader: 800 MB.
+    let grown = peak_kb(&node).saturating_sub(before);
+    assert!(grown < 150_000, "{grown} kB");
 }
 
 /// Values of other types, half a character and a number without end: what can be read is cleared,

@@ -1,4 +1,4 @@
-//! The block for browsers, in Node, whose WebSocket is the one that browsers have.
+//! The blocks for browsers, in Node, whose WebSocket and EventSource are those that browsers have.
 
 use std::process::Stdio;
 
@@ -11,7 +11,7 @@ use crate::node::command;
 use crate::support::{Node, PATIENCE, Spec, Ws, eventually};
 
 const PAGE: &str = "
-import { listen } from './listen.mjs'
+import { IMPORT } from './IMPORT.mjs'
 const base = process.env.CACHE_MIRROR_URL
 const headers = { authorization: `Bearer ${process.env.CACHE_MIRROR_TOKEN}` }
 const getTicket = async () => {
@@ -19,21 +19,39 @@ const getTicket = async () => {
   return (await answer.json()).ticket
 }
 const onUpdate = ({ event, data }) => console.log(event, data.type, data.id)
-await listen(`${base.replace('http', 'ws')}/api/stream`, getTicket, onUpdate)
+CALL
 ";
 
 async fn is_there(node: &Node) {
     eventually("it listens", async || node.stats().await["stream"]["clients"] == 1).await;
 }
 
+/// What follows a page's imports; `CALL` opens the stream.
+fn page(import: &str, call: &str) -> String {
+    PAGE.replace("IMPORT", import).replace("CALL", call)
+}
+
 /// S4 4.6: a page hears of each invalidation once, over a kill of the instance too.
 #[tokio::test]
 async fn a_page_hears_of_everything_over_its_websocket() {
+    let call = "await listen(`${base.replace('http', 'ws')}/api/stream`, getTicket, onUpdate)";
+    hears_of_everything("listen.mjs", "--experimental-websocket", &page("listen", call)).await;
+}
+
+/// The same over an `EventSource`, whose own reconnect would use its ticket a second time.
+#[tokio::test]
+async fn a_page_hears_of_everything_over_its_event_source() {
+    let call = "await follow(`${base}/api/stream`, getTicket, onUpdate, '', 50)";
+    let page = page("follow", call).replace("./follow.mjs", "./events.mjs");
+    hears_of_everything("events.mjs", "--experimental-eventsource", &page).await;
+}
+
+async fn hears_of_everything(block: &str, flag: &str, main: &str) {
     let dir = TempDir::new().expect("a directory");
     let mut node = Spec::new("a").set("stream.retry_ms", 50).start().await;
-    write(dir.path(), "listen.mjs");
+    write(dir.path(), block);
     let mut page = command("node", dir.path(), &node);
-    page.arg("--experimental-websocket").arg(put(dir.path(), "main.mjs", PAGE));
+    page.arg(flag).arg(put(dir.path(), "main.mjs", main));
     let mut page = page.stdout(Stdio::piped()).spawn().expect("node runs");
     let mut lines = BufReader::new(page.stdout.take().expect("piped")).lines();
     let mut next = async || {
@@ -43,12 +61,14 @@ async fn a_page_hears_of_everything_over_its_websocket() {
     is_there(&node).await;
     node.invalidate(json!({ "type": "auth", "id": 1 })).await;
     assert_eq!(next().await, "app-update auth 1");
-    node.restart().await;
-    node.invalidate(json!({ "type": "auth", "id": 2 })).await;
-    assert_eq!(next().await, "app-update auth 2");
-    is_there(&node).await;
-    node.invalidate(json!({ "type": "auth", "id": 3 })).await;
-    assert_eq!(next().await, "app-update auth 3");
+    for id in [2, 4] {
+        node.restart().await;
+        node.invalidate(json!({ "type": "auth", "id": id })).await;
+        assert_eq!(next().await, format!("app-update auth {id}"));
+        is_there(&node).await;
+        node.invalidate(json!({ "type": "auth", "id": id + 1 })).await;
+        assert_eq!(next().await, format!("app-update auth {}", id + 1));
+    }
 }
 
 /// The page's message has the members of a real one.

@@ -337,6 +337,8 @@ fn announce_config() -> announce::Config {
         clients_max: 1,
         ping_every: Duration::from_secs(25),
         queue_events_max: 256,
+        queue_bytes_max: 1 << 24,
+        replay_events_max: 10_000,
         retry: Duration::from_secs(3),
         aliases: std::collections::BTreeMap::new(),
     }

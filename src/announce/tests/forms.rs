@@ -55,7 +55,7 @@ fn the_bytes_of_each_form() {
         data: {\"instance\":\"here\",\"version\":9,\"replayed\":0,\"gap\":false}\n\n\
         id: 1-181\nevent: ping\ndata: {}\n\n\
         retry: 1500\nevent: goodbye\ndata: {}\n\n";
-    assert_eq!(Sse::of(&frames).0, sse);
+    assert_eq!(*Sse::of(&frames).0, sse);
     let messages = [
         concat!(
             r#"{"event":"hello","retry":3000,"#,
@@ -72,10 +72,9 @@ fn the_bytes_of_each_form() {
 async fn readers_of_both_kinds_hear_the_same() {
     let scene = Scene::new();
     let mut reader = scene.open(None);
-    let subscription = scene.hub.subscribe::<Messages>(None).expect("there is room");
+    let mut other = scene.hub.subscribe::<Messages>(None).expect("there is room");
     assert_eq!(scene.hub.readers(), 2);
-    let (mut live, first) = (subscription.live, subscription.first);
-    assert_eq!(read(&first[0]), [reader.expect("hello").await]);
+    assert_eq!(read(&other.next_some(1).await[0]), [reader.expect("hello").await]);
     let mut two = whole("a");
     two.join(&whole("b"));
     scene.tell(two).await;
@@ -83,8 +82,12 @@ async fn readers_of_both_kinds_hear_the_same() {
     scene.tell(whole("c")).await;
     scene.stop.cancel();
     let mut heard = vec![];
-    while let Some(piece) = live.recv().await {
-        heard.extend(read(&piece));
+    loop {
+        let pieces = other.next_some(8).await;
+        if pieces.is_empty() {
+            break;
+        }
+        heard.extend(pieces.iter().flat_map(read));
     }
     let names: Vec<&str> = heard.iter().map(|one| one.event.as_str()).collect();
     assert_eq!(names.last(), Some(&"goodbye"));
@@ -107,8 +110,9 @@ async fn an_id_of_one_form_is_good_in_the_other() {
     for _ in 0..3 {
         heard.push(reader.expect("app-update").await);
     }
-    let again = scene.hub.subscribe::<Messages>(heard[0].id.as_deref()).expect("there is room");
-    let missed: Vec<Heard> = again.first.iter().flat_map(read).collect();
+    let mut again = scene.hub.subscribe::<Messages>(heard[0].id.as_deref()).expect("there is room");
+    let mut missed = read(&again.next_some(1).await[0]);
+    missed.extend(again.next_some(1).await.iter().flat_map(read));
     assert_eq!(missed[0].data["replayed"], 2);
     assert_eq!(missed[1..], heard[1..]);
 }
@@ -120,9 +124,23 @@ struct Counted(Arc<()>);
 static MADE: AtomicUsize = AtomicUsize::new(0);
 
 impl Form for Counted {
+    type Shared = ();
+
     fn of(_: &[Frame]) -> Self {
         MADE.fetch_add(1, Ordering::Relaxed);
         Self(Arc::default())
+    }
+
+    fn shared(&self) -> &Arc<()> {
+        &self.0
+    }
+
+    fn from_shared(shared: Arc<()>) -> Self {
+        Self(shared)
+    }
+
+    fn bytes(&self) -> usize {
+        100
     }
 
     fn audience(_: &mut Readers) -> &mut Audience<Self> {
@@ -136,8 +154,9 @@ fn a_form_is_made_once_and_only_for_those_who_take_it() {
     let mut audience = Audience::<Counted>::default();
     audience.tell(&[ping()]);
     assert_eq!(MADE.load(Ordering::Relaxed), 0);
-    let (mut one, _) = audience.enter(4);
-    let (mut two, _) = audience.enter(4);
+    let mut one = audience.enter(4, 1000, true).live;
+    let mut two = audience.enter(4, 1000, true).live;
+    let _missing = audience.enter(4, 1000, false);
     audience.tell(&[ping(), ping()]);
     assert_eq!(MADE.load(Ordering::Relaxed), 1);
     let (one, two) = (one.try_recv().expect("told"), two.try_recv().expect("told"));

@@ -66,10 +66,16 @@ async fn events(control: &Control, call: &Call, origin: Option<HeaderValue>) -> 
     Ok(answer)
 }
 
-/// Where a reader stopped; nothing for one that begins.
+/// Names of the last id in a query, for clients that cannot send headers. Libraries that replace
+/// `EventSource` use the second one.
+const LAST_ID: [&str; 2] = ["last_event_id", "lastEventId"];
+
+/// Where a reader stopped; nothing for one that begins. The header wins: an `EventSource` that
+/// comes back sends it, and its URL still has the id of the first time.
 fn last_id(call: &Call) -> Option<String> {
     let header = call.header("last-event-id").map(ToOwned::to_owned);
-    header.or_else(|| call.query("last_event_id")).filter(|id| !id.is_empty())
+    let query = || LAST_ID.into_iter().filter_map(|name| call.query(name));
+    header.into_iter().chain(query()).find(|id| !id.is_empty())
 }
 
 fn unavailable(refused: Refused) -> Problem {

@@ -129,6 +129,7 @@ fn stream(method: Method, id: &'static str, summary: &'static str) -> Operation 
         .judged_inside()
         .query("ticket", "From `POST /api/stream/ticket`", &text, &json!("…"))
         .query("last_event_id", "The id to go on from", &text, &position)
+        .query("lastEventId", "The same, for libraries that write it so", &text, &position)
         .header("Last-Event-ID", "The same, as browsers send it", &text)
         .empty(101, "It goes on as a WebSocket")
         .with_headers(101, &[("Sec-WebSocket-Accept", "The proof for the key that was sent")])

@@ -14,7 +14,6 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
@@ -43,8 +42,8 @@ const LINGER_BYTES_MAX: u64 = 1 << 20;
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
 /// Serves one reader, until it goes, is cut off, or the instance stops.
-pub async fn serve(upgrade: OnUpgrade, subscription: Subscription<Messages>) {
-    let Subscription { first, mut live, cut } = subscription;
+pub async fn serve(upgrade: OnUpgrade, mut subscription: Subscription<Messages>) {
+    let cut = subscription.cut.clone();
     let run = async {
         let upgraded = upgrade.await.ok()?;
         let config = WebSocketConfig::default()
@@ -55,7 +54,7 @@ pub async fn serve(upgrade: OnUpgrade, subscription: Subscription<Messages>) {
             .max_frame_size(Some(HEARD_BYTES_MAX));
         let io = TokioIo::new(upgraded);
         let mut socket = Socket::from_raw_socket(io, Role::Server, Some(config)).await;
-        let end = tell(&mut socket, first, &mut live).await;
+        let end = tell(&mut socket, &mut subscription).await;
         Some((socket, end))
     };
     let ended = tokio::select! {
@@ -63,27 +62,24 @@ pub async fn serve(upgrade: OnUpgrade, subscription: Subscription<Messages>) {
         ended = run => ended,
     };
     // Its place at the hub is free while it closes.
-    drop(live);
+    drop(subscription);
     if let Some((socket, end)) = ended {
         drop(tokio::time::timeout(CLOSE_TIME_MAX, close(socket, end)).await);
     }
 }
 
 /// Tells what there is to tell, until one side ends it; gives the code to close with.
-async fn tell(
-    socket: &mut Socket,
-    first: Vec<Messages>,
-    live: &mut mpsc::Receiver<Messages>,
-) -> CloseCode {
-    let mut pieces = first;
+async fn tell(socket: &mut Socket, subscription: &mut Subscription<Messages>) -> CloseCode {
     loop {
-        if let Err(error) = send(socket, &mut pieces).await {
-            return code(&error);
-        }
         tokio::select! {
-            count = live.recv_many(&mut pieces, PIECES_MAX) => if count == 0 {
-                return CloseCode::Away;
-            },
+            pieces = subscription.next_some(PIECES_MAX) => {
+                if pieces.is_empty() {
+                    return CloseCode::Away;
+                }
+                if let Err(error) = send(socket, pieces).await {
+                    return code(&error);
+                }
+            }
             heard = socket.next() => match heard {
                 Some(Ok(Message::Close(_))) | None => return CloseCode::Normal,
                 Some(Ok(_)) => {}
@@ -94,12 +90,9 @@ async fn tell(
 }
 
 /// Sends some pieces, and waits until the system has taken them.
-async fn send(socket: &mut Socket, pieces: &mut Vec<Messages>) -> Result<(), Error> {
-    if pieces.is_empty() {
-        return Ok(());
-    }
-    for Messages(texts) in pieces.drain(..) {
-        for text in &*texts {
+async fn send(socket: &mut Socket, pieces: Vec<Messages>) -> Result<(), Error> {
+    for Messages(texts) in pieces {
+        for text in texts.iter() {
             for frame in frames(text) {
                 socket.feed(Message::Frame(frame)).await?;
             }
