@@ -111,6 +111,11 @@ impl Entry {
         self.body.len()
     }
 
+    /// When its ttl ends, on the store's clock.
+    pub fn fresh_until_ms(&self) -> u64 {
+        self.life.fresh_until_ms
+    }
+
     /// Bytes it is charged with.
     pub fn weight(&self) -> u64 {
         let label = |label: &Label| label.as_str().len();

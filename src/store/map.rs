@@ -13,6 +13,7 @@ use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 
 use super::entry::Entry;
+use super::expiry::Expiry;
 use crate::domain::Label;
 
 /// A body as long as the control API takes (1 MiB), with room for its names and tags.
@@ -67,6 +68,7 @@ impl Lifecycle<Key, Arc<Entry>> for HandOver {
 /// The map.
 pub(super) struct Map {
     cache: Cache<Key, Arc<Entry>, ByWeight, RandomState, HandOver>,
+    expiry: Expiry,
 }
 
 /// What an insertion pushed out.
@@ -91,7 +93,8 @@ impl Map {
             .hot_allocation(HOT_PART)
             .build()
             .expect("both capacities are set");
-        Self { cache: Cache::with_options(options, ByWeight, RandomState::new(), HandOver) }
+        let cache = Cache::with_options(options, ByWeight, RandomState::new(), HandOver);
+        Self { cache, expiry: Expiry::default() }
     }
 
     /// The heaviest entry that is kept.
@@ -113,10 +116,13 @@ impl Map {
     pub fn insert(&self, entry: Arc<Entry>) -> Inserted {
         let mut out = Vec::new();
         let key = entry.key.clone();
+        // Before anybody can remove it.
+        self.expiry.enter(entry.fresh_until_ms());
         self.cache.insert_with_lifecycle(Key(key.clone()), entry, &mut out);
         let mut inserted = Inserted { replaced: false, evicted: 0 };
         for gone in &out {
             gone.watch.clear();
+            self.expiry.leave(gone.fresh_until_ms());
             if gone.key == key {
                 inserted.replaced = true;
             } else {
@@ -128,7 +134,12 @@ impl Map {
 
     /// Takes out this very entry, not one that has taken its place.
     pub fn remove(&self, entry: &Arc<Entry>) -> bool {
-        self.cache.remove_if(entry.key.as_str(), |held| Arc::ptr_eq(held, entry)).is_some()
+        let is_it = |held: &Arc<Entry>| Arc::ptr_eq(held, entry);
+        let is_removed = self.cache.remove_if(entry.key.as_str(), is_it).is_some();
+        if is_removed {
+            self.expiry.leave(entry.fresh_until_ms());
+        }
+        is_removed
     }
 
     /// All entries that stay throughout; those that come or go meanwhile may be missed.
@@ -139,6 +150,17 @@ impl Map {
     /// How many entries there are.
     pub fn len(&self) -> usize {
         self.cache.len()
+    }
+
+    /// How many of them have outlived their ttl, at most a tenth of a second late.
+    pub fn expired(&self, now_ms: u64) -> u64 {
+        self.expiry.expired(now_ms)
+    }
+
+    /// How many entries the expiry counts: as many as there are.
+    #[cfg(test)]
+    pub fn counted(&self) -> u64 {
+        self.expiry.len()
     }
 
     /// What they weigh.

@@ -219,7 +219,7 @@ impl Memory {
         let counts = &inner.counts;
         Stats {
             entries: inner.map.len() as u64,
-            expired_entries: counts.expired_entries.get(),
+            expired_entries: inner.map.expired(inner.now_ms()),
             bytes: inner.map.bytes(),
             bytes_max: inner.config.bytes_max,
             generation: inner.generation.current(),

@@ -14,6 +14,7 @@ mod cells;
 mod clear;
 mod clock;
 mod entry;
+mod expiry;
 mod fill;
 mod flight;
 mod found;

@@ -18,11 +18,6 @@ impl Count {
         self.0.fetch_add(more, Relaxed);
     }
 
-    /// Instead of what it was.
-    pub fn set(&self, value: u64) {
-        self.0.store(value, Relaxed);
-    }
-
     /// What it is.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
@@ -41,7 +36,6 @@ pub(super) struct Counts {
     pub clears: Count,
     pub entries_cleared: Count,
     pub bans_collapsed: Count,
-    pub expired_entries: Count,
 }
 
 /// The store at a glance.
@@ -50,7 +44,8 @@ pub(super) struct Counts {
 pub struct Stats {
     /// Entries held.
     pub entries: u64,
-    /// Those of them that the last background walk (at most about 10 s ago) found past their life.
+    /// Those of them whose ttl has passed, at most 0.1 s ago: entries in their stale time (`swr`),
+    /// and those that the next background walk takes out. A soft invalidation shortens no ttl.
     pub expired_entries: u64,
     /// Bytes charged for them.
     pub bytes: u64,

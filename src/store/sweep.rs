@@ -71,6 +71,8 @@ impl Memory {
         let now_ms = inner.now_ms();
         inner.move_floor(&mut sweeper, now_ms);
         inner.flights.sweep();
+        // Otherwise the first question after a long time would move all that has passed at once.
+        inner.map.expired(now_ms);
         let mut swept = Swept { removed: inner.reclaim(is_time_left), ..Swept::default() };
         let is_walk_due = inner.is_walk_due.swap(false, Ordering::AcqRel)
             || inner.newest_ban.get() != 0
@@ -153,7 +155,7 @@ impl Inner {
         // Under the lock, hence published: every verdict from here on knows of them.
         let bans_up_to = self.fence.read().newest_live();
         let soft_ms_max = millis(self.config.soft_time_max);
-        let (mut removed, mut expired, mut is_whole) = (0, 0, true);
+        let (mut removed, mut is_whole) = (0, true);
         for entry in self.map.iter() {
             let invalidated = self.invalidated(&entry);
             let verdict = entry.temper(invalidated, now_ms, soft_ms_max);
@@ -165,11 +167,9 @@ impl Inner {
             match (verdict, invalidated) {
                 (Verdict::Gone, _) => removed += usize::from(self.condemn(&entry)),
                 (_, Verdict::Stale { since_ms }) => drop(entry.watch.mark_stale(since_ms)),
-                (Verdict::Stale { .. }, _) => expired += 1,
-                (Verdict::Fresh, _) => {}
+                (Verdict::Stale { .. } | Verdict::Fresh, _) => {}
             }
         }
-        self.counts.expired_entries.set(expired);
         if is_whole {
             self.retire(|ban| ban.generation <= bans_up_to);
         } else {

@@ -62,6 +62,55 @@ fn expired_entries_leave() {
 }
 
 #[test]
+fn an_entry_whose_ttl_has_passed_is_counted_at_once() {
+    let (store, clock) = store();
+    let expired = || store.stats().expired_entries;
+    for key in ["a", "b", "c", "d"] {
+        put(&store, Fill { ttl: Some(secs(10)), ..tagged(key, "t") });
+    }
+    put(&store, Fill { ttl: Some(secs(10)), swr: Some(secs(100)), ..tagged("stale", "t") });
+    put(&store, tagged("fresh", "t"));
+    store.apply(&soft(tag("t")));
+    clock.advance(Duration::from_millis(9_999));
+    assert_eq!(expired(), 0, "a soft invalidation shortens no ttl");
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(expired(), 5, "no sweep is needed");
+    put(&store, Fill { ttl: Some(secs(10)), ..tagged("a", "t") });
+    assert_eq!(expired(), 4, "a replaced entry counts no more");
+    store.apply(&hard(Selector::Key(label("b"))));
+    sweep_all(&store);
+    assert_eq!(expired(), 1, "what was cleared or swept counts no more: {:?}", store.stats());
+    store.apply(&hard(tag("t")));
+    sweep_all(&store);
+    assert_eq!((store.stats().entries, expired()), (0, 0));
+}
+
+/// Whatever way an entry leaves the map: replaced, evicted, cleared, swept, or never let in.
+#[test]
+fn every_entry_is_counted_by_its_expiry_exactly_once() {
+    let (store, clock) = store_of(Config { bytes_max: 256 << 10, ..config() });
+    for n in 0..5_000_u64 {
+        let ttl = Some(Duration::from_millis(1 + n * 37 % 9_000));
+        let entry = tagged(&format!("k{}", n * 7919 % 900), &format!("t{}", n % 10));
+        let _ = store.admit(Fill { ttl, ..entry }, store.ticket());
+        clock.advance(Duration::from_millis(n % 11));
+        match n % 100 {
+            20 => drop(store.apply(&hard(tag(&format!("t{}", n / 100 % 10))))),
+            40 => drop(store.apply(&soft(tag("t3")))),
+            60 => drop(store.sweep(LONG)),
+            80 => drop(store.apply(&hard(pattern("k1*")))),
+            _ => {}
+        }
+        let now = store.inner.now_ms();
+        let is_past = |it: &Arc<entry::Entry>| it.fresh_until_ms().div_ceil(100) <= now / 100;
+        let past = store.inner.map.iter().filter(is_past).count() as u64;
+        assert_eq!(store.stats().expired_entries, past, "after {n}");
+        assert_eq!(store.inner.map.counted(), store.inner.map.len() as u64, "after {n}");
+    }
+    assert!(store.stats().evictions > 0, "{:?}", store.stats());
+}
+
+#[test]
 fn an_enforced_ban_still_fences_fills_until_the_floor_passes_it() {
     let (store, clock) = store_of(Config { count_time_max: Duration::ZERO, ..config() });
     let old = store.ticket();

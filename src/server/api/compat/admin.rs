@@ -39,7 +39,7 @@ struct CacheStats {
     /// Lookups that were answered, in percent; 0 before the first.
     hit_rate: f64,
     total_entries: u64,
-    /// As of at most 10 s ago.
+    /// Those whose ttl has passed, at most 0.1 s ago, served stale (`swr`) or not at all.
     expired_entries: u64,
     hits: u64,
     misses: u64,
