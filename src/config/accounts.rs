@@ -8,7 +8,7 @@ use toml::{Table, Value};
 
 use super::logins;
 use super::reader::Reader;
-use crate::gate::{Password, ServiceAccount};
+use crate::gate::{Password, Person, ServiceAccount};
 
 /// The accounts that are configured; else the one that we ourselves log in with, so that one `.env`
 /// serves every instance, unless another issuer knows the accounts. Two passwords of one account
@@ -59,6 +59,26 @@ fn own(from: &Reader) -> Vec<ServiceAccount> {
         |password| ServiceAccount { email: email.clone(), password: Password::Plain(password) };
     let is_given = !email.is_empty() && !passwords[0].is_empty();
     passwords.into_iter().filter(|it| is_given && !it.is_empty()).map(of).collect()
+}
+
+/// The person whose account alone is named (`TEST_EMAIL`), so that such a `.env` serves every
+/// instance too. The tokens are an editor's: nothing makes the account a peer's.
+pub(super) fn person(from: &mut Reader, accounts: &[ServiceAccount]) -> Option<Person> {
+    let (email, password) =
+        (from.text("mirrors.login.email"), from.secret("mirrors.login.password"));
+    let is_alone = accounts.is_empty() && from.text("auth.jwks_url").is_empty();
+    if !from.is_test_login() || !is_alone || password.is_empty() {
+        return None;
+    }
+    let more = [from.list("auth.admin_roles"), vec!["service".to_owned()]].concat();
+    let role = from.list("auth.editor_roles").into_iter().find(|role| !more.contains(role));
+    if role.is_none() {
+        from.warn(
+            "TEST_EMAIL cannot log in here: auth.editor_roles names no role that is an editor's \
+             alone (name one, or set SERVICE_EMAIL and SERVICE_PASSWORD)",
+        );
+    }
+    role.map(|role| Person { email, password, role })
 }
 
 fn check_hash(hash: &str) -> Result<(), &'static str> {

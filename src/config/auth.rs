@@ -46,6 +46,7 @@ pub(super) fn gate(from: &mut Reader, instance: &Instance) -> Config {
         trusted_proxies: networks(from, "control.trusted_proxies"),
         login_failures_per_minute: from.count("auth.login_failures_per_minute"),
         token_failures_per_minute: from.count("auth.token_failures_per_minute"),
+        person: accounts::person(from, &service_accounts),
         service_emails: accounts::emails(from, &service_accounts),
         service_accounts,
         requests_per_second: from.count("limits.requests_per_second"),

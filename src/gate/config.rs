@@ -49,6 +49,8 @@ pub struct Config {
     pub token_failures_per_minute: u32,
     /// Accounts that may log in.
     pub service_accounts: Vec<ServiceAccount>,
+    /// The account of a person that may log in (`TEST_EMAIL`); it gets an editor's token.
+    pub person: Option<Person>,
     /// Emails that mark a verified token as a peer's, beside the accounts (our own SERVICE_EMAIL).
     pub service_emails: Vec<String>,
     /// Requests a second for each principal at each address.
@@ -90,6 +92,17 @@ pub struct ServiceAccount {
     pub email: String,
     /// How its password is checked.
     pub password: Password,
+}
+
+/// An account of a person, which makes no peer.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// Its name.
+    pub email: String,
+    /// In the clear, as the environment gives it.
+    pub password: Secret,
+    /// The role of its tokens.
+    pub role: String,
 }
 
 /// A password to compare with.

@@ -33,7 +33,7 @@ use serde_json::{Value, json};
 pub use accounts::{Accounts, HashError, hash_password};
 pub use advice::{Advice, Advised};
 pub use apps::{APP_TOKENS_MAX, AppToken, AppTokens, is_app_name};
-pub use config::{Config, JwksConfig, Password, ServiceAccount};
+pub use config::{Config, JwksConfig, Password, Person, ServiceAccount};
 pub use forwarded::{ClientAddress, PassedOn, elements_of, parameter};
 pub use jwks::{JWKS_BYTES_MAX, JWKS_TIME_MAX};
 pub use limit::{KeyedLimit, address_key};
@@ -300,9 +300,15 @@ impl Gate {
         let address = limit::address_key(address);
         let is_short = email.len().max(password.expose().len()) <= LOGIN_BYTES_MAX;
         let account: String = email.chars().take(128).collect();
+        let issue = |order: &Order<'_>| {
+            let issued = policy.tokens.issue(order);
+            issued.expect("a gate in service has a key, as its configuration says")
+        };
+        if is_short && let Some(person) = policy.person(email, &password) {
+            return Ok(issue(&Order { role: &person.role, ..Order::service(email) }));
+        }
         if is_short && policy.knows(email, password, (&address, &account)).await? {
-            let issued = policy.tokens.issue(&Order::service(email));
-            return Ok(issued.expect("a gate in service has a key, as its configuration says"));
+            return Ok(issue(&Order::service(email)));
         }
         policy.login_failures.check(&["address", &address]).map_err(|wait| {
             policy.turns.limit(&address, wait);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::jwks::Jwks;
 use super::turns::Turns;
-use super::{Accounts, AppTokens, BadToken, Claims, Config, KeyedLimit, Rejected, Tokens};
+use super::{Accounts, AppTokens, BadToken, Claims, Config, KeyedLimit, Person, Rejected, Tokens};
 use crate::domain::{Principal, Role};
 use crate::net::Transport;
 use crate::support::Secret;
@@ -75,6 +75,12 @@ impl Policy {
     pub fn admin(&self, token: &str) -> Option<Principal> {
         let is_one = self.config.admin_tokens.iter().any(|admin| admin.matches(token));
         is_one.then(|| Principal { name: "admin".into(), role: Role::AdminToken })
+    }
+
+    /// The person whom email and password belong to.
+    pub(super) fn person(&self, email: &str, password: &Secret) -> Option<&Person> {
+        let is_it = |it: &&Person| it.password.matches(password.expose()) && it.email == email;
+        self.config.person.as_ref().filter(is_it)
     }
 
     /// Whether email and password belong together. A hash is checked in its turn.

@@ -53,6 +53,7 @@ fn config() -> Config {
             email: "mirror@b.example".into(),
             password: Password::Plain(Secret::new("correct horse")),
         }],
+        person: None,
         service_emails: vec!["own@here.example".into()],
         requests_per_second: 1_000,
         burst: 1_000,

@@ -110,6 +110,19 @@ impl<'de> Deserialize<'de> for Date {
     }
 }
 
+/// Puts a text where a JSON pointer leads, unless something is there or in the way.
+fn put_absent(claims: &mut Value, pointer: &str, text: &str) {
+    let names = pointer.split('/').skip(1).map(|name| name.replace("~1", "/").replace("~0", "~"));
+    let mut place = claims;
+    for name in names {
+        let Some(object) = place.as_object_mut() else { return };
+        place = object.entry(name).or_insert_with(|| json!({}));
+    }
+    if place.as_object().is_some_and(serde_json::Map::is_empty) {
+        *place = json!(text);
+    }
+}
+
 impl Tokens {
     /// Takes keys and claims from the gate's configuration. A private key signs before a secret.
     pub fn new(config: &Config) -> Self {
@@ -145,9 +158,11 @@ impl Tokens {
         };
         let algorithm = format!("{:?}", key.key.algorithm);
         let header = json!({ "typ": "JWT", "alg": algorithm, "kid": key.key.id });
-        let claims = serde_json::to_vec(&claims).expect("plain claims are JSON");
+        let mut claims = serde_json::to_value(&claims).expect("plain claims are JSON");
+        put_absent(&mut claims, &self.role_claim, order.role);
+        let claims = claims.to_string();
         let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        let signed = format!("{}.{}", part(header.to_string().as_bytes()), part(&claims));
+        let signed = format!("{}.{}", part(header.to_string().as_bytes()), part(claims.as_bytes()));
         let signature = part(&key.sign(signed.as_bytes()));
         Some((format!("{signed}.{signature}"), life))
     }

@@ -4,7 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    INVALIDATE, LOGIN, Node, Reply, SERVICE_EMAIL, SERVICE_PASSWORD, Spec, StubPeer, eventually,
+    INVALIDATE, LOGIN, Node, Reply, SERVICE_EMAIL, SERVICE_PASSWORD, Scene, Spec, StubPeer,
+    effects, eventually, id_of,
 };
 
 fn token(text: &str) -> Reply {
@@ -65,6 +66,50 @@ async fn a_given_token_needs_no_login() {
     let stub = StubPeer::start().await;
     delivers(&stub, &[("preset", "bearer"), ("token", "given-to-us")], "given-to-us").await;
     assert!(stub.seen_at(LOGIN).is_empty());
+}
+
+/// A `.env` of an application that knows no service account: each instance knows the other by it.
+#[tokio::test]
+async fn a_persons_account_alone_joins_two_instances() {
+    let person = "ann@example.test";
+    let scene = Scene::mesh_with(2, |spec| {
+        let spec = spec.without_env("SERVICE_EMAIL").without_env("SERVICE_PASSWORD");
+        // Each has keys of its own.
+        let spec = spec.unset("auth.jwt_secret");
+        spec.env("TEST_EMAIL", person).env("TEST_PASSWORD", "her-own-password")
+    })
+    .await;
+    let [a, b] = &scene.nodes[..] else { unreachable!("two were asked for") };
+    let login = json!({ "email": person, "password": "her-own-password" });
+    let token = a.post("/api/auth/login", login).await.expect(200)["access_token"].clone();
+    let token = token.as_str().expect("a token").to_owned();
+    let mut ids = Vec::new();
+    for n in 0..4 {
+        assert!(b.put_entry("k", &format!("type=posts&id={n}"), "old").await);
+        let answer = a.invalidate_as(&token, json!({ "type": "posts", "id": n })).await;
+        let id = id_of(&answer.expect(200));
+        eventually("b has it", async || effects(&b.journal().await).get(&id) == Some(&1)).await;
+        assert_eq!(b.get_entry("k").await, None);
+        ids.push(id);
+    }
+    let back = id_of(&b.invalidate(json!({ "type": "pages" })).await);
+    eventually("a has it", async || effects(&a.journal().await).get(&back) == Some(&1)).await;
+    // What b gets from a ends there. A later event has passed where an echo would have come.
+    for node in [a, b] {
+        let journal = node.journal().await;
+        assert_eq!(journal.len(), ids.len() + 1, "no echo: {journal:?}");
+        let of_peer = journal.iter().filter(|event| event["principal"] == person);
+        let is_here = |event: &&Value| event["origin"] == node.name();
+        let (own, others): (Vec<_>, Vec<_>) = of_peer.partition(is_here);
+        assert!(own.iter().all(|event| event["scope"] == "mirrored"), "{own:?}");
+        assert!(others.iter().all(|event| event["scope"] == "local"), "{others:?}");
+    }
+    // A further edit of the same entity may wait for a moment, as that of any caller on this host.
+    assert!(b.put_entry("k", "type=posts&id=1", "old").await);
+    a.invalidate_as(&token, json!({ "type": "posts", "id": 1 })).await.expect(200);
+    eventually("b has it too", async || b.get_entry("k").await.is_none()).await;
+    let states: Vec<Value> = a.mirrors().await.values().map(|it| it["state"].clone()).collect();
+    assert!(states.iter().all(|state| state == "ok" || state == "self"), "{states:?}");
 }
 
 /// S3 3.5: with a key in common nobody needs to log in, and what comes is a peer's all the same.

@@ -296,6 +296,7 @@ fn gate_config(name: &str) -> gate::Config {
             email: EMAIL.into(),
             password: Password::Plain(Secret::new(PASSWORD)),
         }],
+        person: None,
         service_emails: vec![],
         requests_per_second: 1_000_000,
         burst: 1_000_000,

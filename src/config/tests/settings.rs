@@ -214,6 +214,9 @@ fn a_persons_account_logs_in_but_makes_no_peer() {
     let login = settings.deliver.peers[0].login.credentials.clone().unwrap();
     assert_eq!((login.email.as_str(), login.password.expose()), ("ann@example.org", "her own"));
     assert!(settings.gate.service_accounts.is_empty() && settings.gate.service_emails.is_empty());
+    let hers = settings.gate.person.expect("she logs in here too");
+    assert_eq!((&*hers.email, hers.password.expose()), ("ann@example.org", "her own"));
+    assert_eq!(hers.role, "TRAINER");
     assert!(settings.warnings.iter().any(|text| text.contains("TEST_EMAIL")));
 
     for scene in [
@@ -233,6 +236,38 @@ fn a_persons_account_logs_in_but_makes_no_peer() {
         half.deliver.peers[0].login.credentials.is_none(),
         "never one's name with another's word"
     );
+}
+
+/// Where anything else says who logs in, a person's account of the environment is not added to it.
+#[test]
+fn a_persons_account_logs_in_here_only_where_nothing_else_says_who_does() {
+    let scene = || Scene::env(&[("TEST_EMAIL", "ann@x.org"), ("TEST_PASSWORD", "her own")]);
+    let person = |scene: Scene| scene.good().gate.person.map(|person| person.role);
+    assert_eq!(person(scene()).as_deref(), Some("TRAINER"));
+    let hash = crate::gate::hash_password("x").expect("hashes");
+    let account =
+        format!("auth.service_accounts = [{{ email = 'm@x.org', password_hash = '{hash}' }}]");
+    for other in [
+        scene().and_env(&[("SERVICE_EMAIL", "m@x.org"), ("SERVICE_PASSWORD", "x")]),
+        scene().and_env(&[("SERVICE_EMAIL", "m@x.org")]),
+        scene().and_flag("auth.jwks_url", "https://issuer.example/jwks.json"),
+        scene().and_file(&account),
+        scene().and_flag("auth.editor_roles", ""),
+        scene().and_flag("auth.editor_roles", "ADMIN,service"),
+        Scene::env(&[("TEST_EMAIL", "ann@x.org")]),
+        Scene::env(&[("TEST_PASSWORD", "her own")]),
+    ] {
+        assert_eq!(person(other), None);
+    }
+    let other_roles = scene().and_flag("auth.editor_roles", "ADMIN,writer");
+    assert_eq!(person(other_roles).as_deref(), Some("writer"), "never an administrator");
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("password");
+    std::fs::write(&file, "her own\n").expect("writes");
+    let file = file.display().to_string();
+    let of_file = Scene::env(&[("TEST_EMAIL", "ann@x.org"), ("TEST_PASSWORD_FILE", &file)]);
+    let hers = of_file.good().gate.person.expect("the password of the file");
+    assert_eq!(hers.password.expose(), "her own");
 }
 
 #[test]

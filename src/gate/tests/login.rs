@@ -32,6 +32,27 @@ async fn right_credentials_give_a_token_that_is_a_service_account() {
     }
 }
 
+/// A person's account makes no peer, wherever the role stands in a token.
+#[tokio::test]
+async fn a_person_logs_in_as_an_editor() {
+    for role_claim in ["/role", "/app_metadata/role", "/realm/roles/0"] {
+        let person = Person {
+            email: "ann@x.example".into(),
+            password: Secret::new("her own"),
+            role: "TRAINER".into(),
+        };
+        let role_claim = role_claim.to_owned();
+        let gate = Gate::new(Config { person: Some(person), role_claim, ..config() });
+        let token = log_in(&gate, "ann@x.example", "her own", "203.0.113.7").await.expect("hers");
+        let who = gate.authenticate(Some(&format!("Bearer {token}")), somebody()).expect("valid");
+        assert_eq!(who, Principal { name: "ann@x.example".into(), role: Role::Editor });
+        for (email, password) in [("ann@x.example", ""), ("ann@x.example", "x"), ("", "her own")] {
+            let answer = log_in(&gate, email, password, "203.0.113.7").await;
+            assert_eq!(answer, Err(Rejected::Invalid), "{email} {password}");
+        }
+    }
+}
+
 /// Wall 1 does not hang on how an issuer spells an address.
 #[tokio::test]
 async fn an_account_is_one_in_any_case() {
