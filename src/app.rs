@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::activity::log::Log;
 use crate::activity::{Activity, Kind, Level};
 use crate::announce::{Hub, Tickets};
-use crate::config::Settings;
+use crate::config::{InUse, Settings};
 use crate::deliver::identity::BootNonce;
 use crate::deliver::mirror::Sender;
 use crate::deliver::{self, Delivery, KINDS_FILE, Mint, PAUSES_FILE, PeerConfig};
@@ -97,6 +97,7 @@ impl Instance {
         });
         let stop = Stop { listening: CancellationToken::new(), working: CancellationToken::new() };
         tell_start(&settings, &pipeline, &recovered, address);
+        note_in_use(&settings).await;
         let dials = Dials::new(&settings);
         let mut workers = start_workers(&pipeline, &network, &dials, &stop.working);
         let (schedules, clocked) = (Arc::clone(&control.schedules), Arc::clone(&pipeline));
@@ -186,6 +187,22 @@ fn assemble(
         delivery,
         instance,
     }))
+}
+
+/// Writes down what tokens are judged by, for commands on this host.
+async fn note_in_use(settings: &Settings) {
+    let (in_use, dir) = (InUse::of(settings), settings.instance.data_dir.clone());
+    let file = InUse::file(&dir).display().to_string();
+    let writing = tokio::task::spawn_blocking(move || in_use.write(&dir)).await;
+    let Err(error) = writing.map_err(std::io::Error::other).flatten() else { return };
+    Activity {
+        level: Level::Warn,
+        event: Kind::Config,
+        msg: "what tokens are judged by cannot be written down: `token mint` may make others",
+        error: Some(&format!("{file}: {error}")),
+        ..Activity::default()
+    }
+    .emit();
 }
 
 /// What works beside the requests, until it is told to stop.

@@ -6,9 +6,10 @@
 use serde_json::json;
 
 use super::Exit;
+use super::in_use::{For, recalled};
 use super::print::{self, BAD, GOOD, styled};
 use super::settings::SettingsArgs;
-use super::token::{no_key, recalled, role_of};
+use super::token::{no_key, role_of};
 use crate::gate::{APP_TOKENS_MAX, App, AppToken, AppTokens, Gate, Order, is_app_name};
 use crate::support::clock;
 
@@ -24,7 +25,7 @@ pub fn mint(
         let expected = "1 to 64 letters, digits, dots, dashes and underscores";
         return Err(Exit::Usage(format!("--app {app:?}: expected {expected}")));
     }
-    let settings = recalled(args)?;
+    let settings = recalled(args, For::Making)?;
     let role = match (role, settings.gate.editor_roles.first()) {
         (Some(role), _) => role.to_owned(),
         (None, Some(role)) => role.clone(),

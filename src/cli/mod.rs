@@ -16,6 +16,7 @@ mod exit;
 mod explain;
 mod hash_password;
 mod health;
+mod in_use;
 mod invalidate;
 mod logs;
 mod man;

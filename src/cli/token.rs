@@ -14,6 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args as ClapArgs, Subcommand};
 use serde_json::{Value, json};
 
+use super::in_use::{For, recalled};
 use super::print::{self, BAD, BOLD, DIM, GOOD, styled};
 use super::settings::SettingsArgs;
 use super::{Exit, HELP, apps};
@@ -123,7 +124,7 @@ fn mint(order: &Order<'_>, args: &SettingsArgs, is_json: bool) -> Result<(), Exi
     if order.subject.is_empty() {
         return Err(Exit::Usage("--sub: expected an email".into()));
     }
-    let settings = recalled(args)?;
+    let settings = recalled(args, For::Making)?;
     role_of(&settings, order.role)?;
     let issued = Gate::new(settings.gate.clone()).issue(order);
     let (token, seconds) = issued.ok_or_else(|| no_key(&settings))?;
@@ -157,13 +158,6 @@ pub(super) fn no_key(settings: &Settings) -> Exit {
     )])
 }
 
-/// The settings with the secrets that an instance made here before.
-pub(super) fn recalled(args: &SettingsArgs) -> Result<Settings, Exit> {
-    let mut settings = args.settings()?;
-    settings.recall().map_err(|problem| Exit::Config(vec![problem.to_string()]))?;
-    Ok(settings)
-}
-
 fn read() -> Result<String, Exit> {
     let mut text = String::new();
     std::io::stdin()
@@ -177,7 +171,7 @@ async fn inspect(token: &str, args: &SettingsArgs, is_json: bool) -> Result<(), 
     if token.is_empty() {
         return Err(Exit::Usage("no token: give one on stdin".into()));
     }
-    let settings = recalled(args)?;
+    let settings = recalled(args, For::Looking)?;
     let limits = settings.keys_network();
     let mut gate = Gate::new(settings.gate);
     if let Some(limits) = limits {

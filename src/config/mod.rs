@@ -15,6 +15,7 @@ mod dot_env;
 mod environment;
 mod fields;
 pub mod generated;
+mod in_use;
 mod invalid;
 mod layer;
 mod logins;
@@ -52,6 +53,7 @@ use crate::ingest::{schedule, webhook};
 use crate::{announce, deliver, gate, journal, net, resolve, server, store};
 
 pub use environment::{Variable, variable, variables};
+pub use in_use::InUse;
 pub use invalid::Invalid;
 pub use peers::refuse_endpoint;
 pub use reload::{Reload, reload};

@@ -10,7 +10,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::Value;
 
 use super::unique::Unique;
-use super::{BadToken, SigningKey};
+use super::{BadToken, Config, SigningKey};
 use crate::support::Secret;
 
 /// The reason that says least, for it holds of every key but the right one.
@@ -82,6 +82,26 @@ enum Signer {
     Private(SigningKey),
 }
 
+/// How tokens name an HS256 key: by the beginning of its hash.
+fn name_of(secret: &Secret) -> String {
+    let digest = digest::digest(&digest::SHA256, secret.expose().as_bytes());
+    digest.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Config {
+    /// Our own keys by the names that tokens call them: the one that signs comes first.
+    pub fn key_names(&self) -> Vec<String> {
+        let pairs = self.signing_keys.iter().map(|pair| pair.id().to_owned());
+        pairs.chain(self.jwt_secrets.iter().map(name_of)).collect()
+    }
+
+    /// Takes away the keys that are not named.
+    pub fn keep_keys(&mut self, names: &[String]) {
+        self.signing_keys.retain(|pair| names.iter().any(|name| name == pair.id()));
+        self.jwt_secrets.retain(|secret| names.contains(&name_of(secret)));
+    }
+}
+
 /// A key of our own: it signs and verifies.
 pub(super) struct OwnKey {
     pub(super) key: Key,
@@ -89,14 +109,12 @@ pub(super) struct OwnKey {
 }
 
 impl OwnKey {
-    /// An HS256 key, named by the beginning of its hash.
+    /// An HS256 key.
     pub(super) fn of_secret(secret: &Secret, expected: &Expected) -> Self {
         let bytes = secret.expose().as_bytes();
-        let digest = digest::digest(&digest::SHA256, bytes);
-        let id = digest.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
         let decoding = DecodingKey::from_secret(bytes);
         Self {
-            key: Key::new(Some(id), Algorithm::HS256, decoding, expected),
+            key: Key::new(Some(name_of(secret)), Algorithm::HS256, decoding, expected),
             signer: Signer::Secret(Box::new(hmac::Key::new(hmac::HMAC_SHA256, bytes))),
         }
     }

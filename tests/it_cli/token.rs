@@ -149,3 +149,67 @@ fn a_token_of_an_application_is_valid_until_it_is_revoked() {
         desk.run(&[&["token", "mint", "--set", SECRET], args].concat()).refused(2, expected);
     }
 }
+
+/// What a running instance was given by flags, the shell beside it does not know.
+#[test]
+fn a_token_is_made_and_judged_as_the_instance_of_the_data_directory_does() {
+    let desk = Desk::new();
+    let started = ["auth.issuer=staging", "auth.audience=ours", "auth.editor_roles=WRITER"];
+    let (mut server, url) = desk.serve(&started);
+    let accepted = |token: &str| {
+        let mut why = desk.command(&["why", "k", "--server", &url]);
+        let ran = why.env("CACHE_MIRROR_TOKEN", token.trim_end()).output().expect("it runs");
+        ran.status.code() != Some(5)
+    };
+    let mint = |args: &[&str]| desk.run(&[&["token", "mint"], args].concat());
+    let ran = mint(&["--sub", "ann@x.org", "--role", "WRITER"]).ended(0);
+    for part in
+        ["auth.issuer: \"staging\" as the instance of", "auth.audience", "auth.editor_roles"]
+    {
+        assert!(ran.stderr.contains(part), "{part}: {ran:?}");
+    }
+    assert!(accepted(&ran.stdout), "{ran:?}");
+    let shown = desk.run_with(&["token", "inspect"], &ran.stdout).ended(0);
+    assert!(shown.stdout.contains("accepted as ann@x.org (editor)"), "{shown:?}");
+    let app = mint(&["--app", "shop"]).ended(0);
+    assert!(accepted(&app.stdout), "{app:?}");
+
+    // Flags that contradict the instance make no token, and are told to who looks into one.
+    let secret = "a-secret-of-thirty-two-bytes-or-more";
+    for (flag, expected) in [
+        ("auth.issuer=vm".to_owned(), "goes by auth.issuer = \"staging\""),
+        ("instance.name=vm".to_owned(), "--set instance.name"),
+        ("auth.audience=theirs".to_owned(), "goes by auth.audience = \"ours\""),
+        (format!("auth.jwt_secret={secret}"), "does not know the key"),
+    ] {
+        let args = ["--sub", "ann@x.org", "--role", "WRITER", "--set", &flag];
+        mint(&args).refused(78, expected);
+        let app = ["--app", "shop", "--set", &flag];
+        mint(&app).refused(78, expected);
+    }
+    let looking = ["token", "inspect", "--set", "auth.issuer=vm"];
+    let ran = desk.run_with(&looking, &app.stdout).ended(5);
+    assert!(ran.stderr.contains("goes by \"staging\" and judges by that"), "{ran:?}");
+
+    // A key that only this shell knows signs nothing.
+    let mut other = desk.command(&["token", "mint", "--sub", "ann@x.org"]);
+    let other = other.env("CACHE_MIRROR__AUTH__JWT_SECRET", secret).output().expect("it runs");
+    assert_eq!(other.status.code(), Some(78), "{other:?}");
+
+    // What the instance goes by is written again when it changes.
+    server.signal("KILL");
+    drop(server.end());
+    let (server, _) = desk.serve(&["auth.issuer=other"]);
+    let token = mint(&["--sub", "m@x.org"]).ended(0);
+    let json = desk.run_with(&["token", "inspect", "--json"], &token.stdout).ended(0).json();
+    assert_eq!((&json["claims"]["iss"], &json["accepted"]), (&"other".into(), &true.into()));
+    drop(server);
+    let text = std::fs::read_to_string(desk.path().join("data/in-use.json")).expect("it stays");
+    let secret = std::fs::read_to_string(desk.path().join("data/jwt.secret")).expect("made");
+    assert!(!text.contains(secret.trim()) && !text.contains(crate::support::TOKEN), "{text}");
+
+    // What cannot be read decides nothing.
+    std::fs::write(desk.path().join("data/in-use.json"), "{").expect("written");
+    let ran = mint(&["--sub", "m@x.org"]).ended(0);
+    assert!(ran.stderr.contains("cannot be read"), "{ran:?}");
+}

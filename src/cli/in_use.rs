@@ -1,0 +1,140 @@
+//! Settings for tokens: those found here, and what the instance of the data directory goes by.
+//!
+//! A token is worth something where an instance accepts it. So where the instance uses other values
+//! than the settings of this shell, its values are used and named on stderr. Flags of the command
+//! that contradict it are an error for who makes a token; who looks into one is told.
+
+use std::path::Path;
+
+use super::settings::SettingsArgs;
+use super::{Exit, print};
+use crate::config::{InUse, Settings};
+
+/// What the command does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum For {
+    /// Makes a token.
+    Making,
+    /// Looks into one.
+    Looking,
+}
+
+/// One value that decides about tokens.
+struct Value<'a> {
+    /// Its key, and the other keys that it may come from.
+    keys: &'a [&'a str],
+    here: String,
+    there: String,
+}
+
+/// The settings with the secrets that an instance made here before, and with what the instance of
+/// the data directory goes by.
+///
+/// # Errors
+/// As of loading; [`Exit::Config`] where a token made by these settings would not be accepted.
+pub fn recalled(args: &SettingsArgs, what: For) -> Result<Settings, Exit> {
+    let mut settings = args.settings()?;
+    settings.recall().map_err(|problem| Exit::Config(vec![problem.to_string()]))?;
+    let dir = settings.instance.data_dir.clone();
+    match InUse::read(&dir) {
+        Ok(None) => {}
+        Ok(Some(instance)) => adopt(&mut settings, &instance, (args, &dir), what)?,
+        Err(why) => print::talk(format_args!(
+            "{}: cannot be read ({}): what the instance goes by is not known, the settings here \
+             are used",
+            print::safe(&InUse::file(&dir).display().to_string()),
+            print::safe(&why)
+        )),
+    }
+    Ok(settings)
+}
+
+fn adopt(
+    settings: &mut Settings,
+    instance: &InUse,
+    (args, dir): (&SettingsArgs, &Path),
+    what: For,
+) -> Result<(), Exit> {
+    let gate = &mut settings.gate;
+    let list = |roles: &[String]| roles.join(",");
+    let whose = format!("the instance of {}", print::safe(&dir.display().to_string()));
+    for Value { keys, here, there } in [
+        value(&["auth.issuer", "instance.name"], &gate.issuer, &instance.issuer),
+        value(&["auth.audience"], &gate.audience, &instance.audience),
+        value(&["auth.role_claim"], &gate.role_claim, &instance.role_claim),
+        value(&["auth.admin_roles"], &list(&gate.admin_roles), &list(&instance.admin_roles)),
+        value(&["auth.editor_roles"], &list(&gate.editor_roles), &list(&instance.editor_roles)),
+    ] {
+        if here == there {
+            continue;
+        }
+        let (key, here, there) = (keys[0], print::safe(&here), print::safe(&there));
+        let flag = keys.iter().find(|key| is_set(args, key));
+        match (flag, what) {
+            (Some(flag), For::Making) => {
+                return Err(Exit::Config(vec![format!(
+                    "--set {flag}: {whose} goes by {key} = {there:?} and would refuse a token of \
+                     {here:?}: leave the flag away, or start the instance with it first"
+                )]));
+            }
+            (Some(_), For::Looking) => print::talk(format_args!(
+                "{key}: {here:?} as the flags say; {whose} goes by {there:?} and judges by that"
+            )),
+            (None, _) => {
+                print::talk(format_args!(
+                    "{key}: {there:?} as {whose} has it; the settings here say {here:?}"
+                ));
+                match key {
+                    "auth.issuer" => gate.issuer.clone_from(&instance.issuer),
+                    "auth.audience" => gate.audience.clone_from(&instance.audience),
+                    "auth.role_claim" => gate.role_claim.clone_from(&instance.role_claim),
+                    "auth.admin_roles" => gate.admin_roles.clone_from(&instance.admin_roles),
+                    _ => gate.editor_roles.clone_from(&instance.editor_roles),
+                }
+            }
+        }
+    }
+    adopt_keys(settings, instance, (args, &whose), what)
+}
+
+/// Leaves the keys that the instance knows.
+fn adopt_keys(
+    settings: &mut Settings,
+    instance: &InUse,
+    (args, whose): (&SettingsArgs, &str),
+    what: For,
+) -> Result<(), Exit> {
+    let here = settings.gate.key_names();
+    if here.iter().all(|key| instance.keys.contains(key)) {
+        return Ok(());
+    }
+    let is_flag = ["auth.jwt_secret", "auth.signing_key"].iter().any(|key| {
+        ["", "_file", "_previous", "_previous_file"]
+            .iter()
+            .any(|end| is_set(args, &format!("{key}{end}")))
+    });
+    if !(is_flag && what == For::Looking) {
+        settings.gate.keep_keys(&instance.keys);
+    }
+    let is_left = !settings.gate.key_names().is_empty();
+    if what == For::Making && (is_flag || !is_left) {
+        return Err(Exit::Config(vec![format!(
+            "auth.jwt_secret, auth.signing_key: {whose} does not know the key that signs here and \
+             would refuse the token: give the command the key of the instance"
+        )]));
+    }
+    print::talk(format_args!(
+        "auth.jwt_secret, auth.signing_key: {whose} does not know every key of the settings here{}",
+        if is_flag { "" } else { "; only those that it knows are used" }
+    ));
+    Ok(())
+}
+
+fn value<'a>(keys: &'a [&'a str], here: &str, there: &str) -> Value<'a> {
+    Value { keys, here: here.to_owned(), there: there.to_owned() }
+}
+
+/// Whether a flag of the command gives this key.
+fn is_set(args: &SettingsArgs, key: &str) -> bool {
+    args.set.iter().any(|set| set.split('=').next().is_some_and(|it| it.trim() == key))
+}
