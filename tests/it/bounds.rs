@@ -96,7 +96,7 @@ async fn readers_far_behind_stay_small() {
 async fn what_a_peer_writes_in_another_way_clears_what_it_means() {
     let node = Spec::new("a").start().await;
     let service = mint("a", SERVICE_EMAIL, "service");
-    let long = "1".repeat(400);
+    let long = "1".repeat(2_000);
     for body in [
         r#"{"type":"posts","id":1.0,"mirror":false}"#.to_owned(),
         r#"{"type":"posts","id":["1"],"mirror":"false"}"#.to_owned(),
