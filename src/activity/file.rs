@@ -3,11 +3,17 @@
 //! Nothing that was handed in is lost by rotation or by a failed write: what could not be written
 //! stays in the [`Pending`] bytes, from the start of the first line that is not whole in the file.
 //! This file decides nothing about time or retries.
+//!
+//! The path may also lead to a pipe, a device or a link to stdout. It is opened without blocking,
+//! so that a pipe without a reader costs lines and not the start, and only a plain file is rotated:
+//! a rename would take a device or somebody's output away. A link to a plain file is followed.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 /// Lines on their way into the file.
 #[derive(Default)]
@@ -46,6 +52,8 @@ pub(super) struct LogFile {
     path: PathBuf,
     /// `None` after an open that failed.
     open: Option<File>,
+    /// The plain file that rotation renames; `None` for what is none.
+    plain: Option<PathBuf>,
     /// Its size, counting what was there when it was opened.
     bytes: u64,
     rotate_bytes: u64,
@@ -62,14 +70,23 @@ impl LogFile {
         rotate_bytes: u64,
         rotate_count: usize,
     ) -> Result<Self, io::Error> {
-        let (file, bytes) = open_append(&path)?;
-        Ok(Self { path, open: Some(file), bytes, rotate_bytes, rotate_count })
+        let (open, bytes) = match open_append(&path) {
+            Ok((file, bytes)) => (Some(file), bytes),
+            // Its reader may come later; until then lines are counted as lost.
+            Err(_) if is_pipe(&path) => (None, 0),
+            Err(error) => return Err(error),
+        };
+        let plain = open.as_ref().and_then(|file| plain(file, &path));
+        Ok(Self { path, open, plain, bytes, rotate_bytes, rotate_count })
     }
 
     /// Whether another line of this size belongs into the next file.
     pub(super) fn is_full(&self, pending: usize, line: usize) -> bool {
         let before = self.bytes + pending as u64;
-        self.rotate_bytes > 0 && before > 0 && before + line as u64 > self.rotate_bytes
+        self.plain.is_some()
+            && self.rotate_bytes > 0
+            && before > 0
+            && before + line as u64 > self.rotate_bytes
     }
 
     /// Writes all of it, or keeps what remains.
@@ -124,6 +141,7 @@ impl LogFile {
         pending.settle();
         pending.done = 0;
         let (file, bytes) = open_append(&self.path)?;
+        self.plain = plain(&file, &self.path);
         (self.open, self.bytes) = (Some(file), bytes);
         Ok(())
     }
@@ -134,32 +152,52 @@ impl LogFile {
     /// A rename or the opening failed. The next attempt comes a file's size later, so a directory
     /// that refuses renames costs a large file and no lines.
     pub(super) fn rotate(&mut self, pending: &mut Pending) -> io::Result<()> {
+        let Some(plain) = self.plain.clone() else { return Ok(()) };
         self.bytes = 0;
         if self.rotate_count == 0 {
             return self.open.as_ref().map_or(Ok(()), |file| file.set_len(0));
         }
         for number in (1..self.rotate_count).rev() {
-            match fs::rename(self.numbered(number), self.numbered(number + 1)) {
+            match fs::rename(numbered(&plain, number), numbered(&plain, number + 1)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
         }
-        fs::rename(&self.path, self.numbered(1))?;
+        fs::rename(&plain, numbered(&plain, 1))?;
         self.reopen(pending)
     }
+}
 
-    fn numbered(&self, number: usize) -> PathBuf {
-        let mut path = self.path.clone().into_os_string();
-        path.push(format!(".{number}"));
-        path.into()
+fn numbered(plain: &Path, number: usize) -> PathBuf {
+    let mut path = plain.as_os_str().to_owned();
+    path.push(format!(".{number}"));
+    path.into()
+}
+
+fn is_pipe(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|there| there.file_type().is_fifo())
+}
+
+/// The plain file that was opened, where it is ours to rename: not what stdout was redirected to.
+fn plain(file: &File, path: &Path) -> Option<PathBuf> {
+    let is_plain = file.metadata().is_ok_and(|open| open.is_file());
+    let is_stream = |path: &Path| path.starts_with("/dev") || path.starts_with("/proc");
+    let leads_to_stream = fs::read_link(path).is_ok_and(|target| is_stream(&target));
+    if !is_plain || is_stream(path) || leads_to_stream {
+        return None;
     }
+    let is_link = fs::symlink_metadata(path).is_ok_and(|there| there.file_type().is_symlink());
+    if is_link { fs::canonicalize(path).ok() } else { Some(path.to_owned()) }
 }
 
 fn open_append(path: &Path) -> io::Result<(File, u64)> {
     if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
         DirBuilder::new().recursive(true).mode(0o755).create(dir)?;
     }
-    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o600).custom_flags(nonblocking);
+    let file = options.open(path)?;
     let bytes = file.metadata()?.len();
     Ok((file, bytes))
 }

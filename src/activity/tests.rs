@@ -441,3 +441,35 @@ fn levels_are_read_by_name() {
     assert_eq!(Level::parse("loud"), None);
     assert!(Level::Debug < Level::Info);
 }
+
+/// A pipe without a reader must not hang the start, and a device or a link is not renamed away.
+#[test]
+fn only_plain_files_are_rotated_and_nothing_else_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let (null, link) = (dir.path().join("null"), dir.path().join("link"));
+    symlink("/dev/null", &null).unwrap();
+    symlink(dir.path().join("plain"), &link).unwrap();
+    for file in [&pipe, &null, &link] {
+        let config = LogConfig {
+            file: file.clone(),
+            level: Level::Info,
+            rotate_bytes: 100,
+            rotate_count: 2,
+            queue_lines_max: 64,
+            name: "cache-mirror".into(),
+        };
+        let log = Log::start(config).unwrap();
+        for msg in ["one", "two", "three"] {
+            with_default(&log.dispatch(), || Activity { msg, ..Activity::default() }.emit());
+        }
+        assert_eq!(log.shutdown(), *file != pipe, "{}", file.display());
+        assert_eq!(log.dropped(), if *file == pipe { 3 } else { 0 });
+    }
+    let is_link = |path: &Path| fs::symlink_metadata(path).unwrap().is_symlink();
+    assert!(is_link(&null) && is_link(&link) && !dir.path().join("null.1").exists());
+    assert!(!dir.path().join("link.1").exists(), "the file behind the link is rotated");
+    assert!(dir.path().join("plain.1").exists() && dir.path().join("plain").exists());
+}
