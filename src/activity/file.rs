@@ -10,10 +10,13 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+
+use super::place::{Place, numbered};
 
 /// Lines on their way into the file.
 #[derive(Default)]
@@ -73,7 +76,7 @@ impl LogFile {
         let (open, bytes) = match open_append(&path) {
             Ok((file, bytes)) => (Some(file), bytes),
             // Its reader may come later; until then lines are counted as lost.
-            Err(_) if is_pipe(&path) => (None, 0),
+            Err(_) if Place::of(&path) == Place::Pipe => (None, 0),
             Err(error) => return Err(error),
         };
         let plain = open.as_ref().and_then(|file| plain(file, &path));
@@ -112,7 +115,13 @@ impl LogFile {
                     self.bytes += written as u64;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => {
+                    // The reader of a pipe went: the next one gets whole lines.
+                    if error.kind() == io::ErrorKind::BrokenPipe {
+                        self.open = None;
+                    }
+                    return Err(error);
+                }
             }
         }
         Ok(())
@@ -168,29 +177,33 @@ impl LogFile {
     }
 }
 
-fn numbered(plain: &Path, number: usize) -> PathBuf {
-    let mut path = plain.as_os_str().to_owned();
-    path.push(format!(".{number}"));
-    path.into()
-}
-
-fn is_pipe(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|there| there.file_type().is_fifo())
-}
-
 /// The plain file that was opened, where it is ours to rename: not what stdout was redirected to.
 fn plain(file: &File, path: &Path) -> Option<PathBuf> {
     let is_plain = file.metadata().is_ok_and(|open| open.is_file());
-    let is_stream = |path: &Path| path.starts_with("/dev") || path.starts_with("/proc");
-    let leads_to_stream = fs::read_link(path).is_ok_and(|target| is_stream(&target));
-    if !is_plain || is_stream(path) || leads_to_stream {
-        return None;
+    match Place::of(path) {
+        Place::Plain if is_plain => Some(path.to_owned()),
+        Place::Link(_) if is_plain => fs::canonicalize(path).ok(),
+        _ => None,
     }
-    let is_link = fs::symlink_metadata(path).is_ok_and(|there| there.file_type().is_symlink());
-    if is_link { fs::canonicalize(path).ok() } else { Some(path.to_owned()) }
+}
+
+/// The output of this process, where its path cannot be opened once more (a socket, as under
+/// systemd), or where it must not be: two open files would overwrite each other's lines.
+fn output(path: &Path) -> Option<File> {
+    let held = match Place::of(path) {
+        Place::Output(1) => io::stdout().as_fd().try_clone_to_owned(),
+        Place::Output(2) => io::stderr().as_fd().try_clone_to_owned(),
+        _ => return None,
+    };
+    let held = File::from(held.ok()?);
+    let kind = held.metadata().ok()?.file_type();
+    (kind.is_file() || kind.is_socket()).then_some(held)
 }
 
 fn open_append(path: &Path) -> io::Result<(File, u64)> {
+    if let Some(held) = output(path) {
+        return Ok((held, 0));
+    }
     if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
         DirBuilder::new().recursive(true).mode(0o755).create(dir)?;
     }

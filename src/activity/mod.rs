@@ -11,6 +11,7 @@ mod escape;
 mod file;
 mod kind;
 pub mod log;
+pub mod place;
 #[cfg(test)]
 mod tests;
 mod touched;

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::settings::SettingsArgs;
 use super::{Exit, print, service};
+use crate::activity::place::Place;
 use crate::app::{Again, Instance};
 use crate::config::Settings;
 use crate::deliver::PeerConfig;
@@ -77,7 +78,10 @@ impl Start {
         if mirrors.is_empty() {
             "none; set CACHE_MIRRORS to mirror to other instances".clone_into(&mut mirrors);
         }
-        Self { token, mirrors, others, log: settings.log.file.display().to_string() }
+        let file = &settings.log.file;
+        let note = Place::of(file).note();
+        let note = note.map(|note| format!(" ({note})")).unwrap_or_default();
+        Self { token, mirrors, others, log: format!("{}{note}", file.display()) }
     }
 
     fn report(&self, control: &str) {

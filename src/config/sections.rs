@@ -8,6 +8,7 @@ use url::Url;
 
 use super::reader::Reader;
 use super::{Instance, Settings};
+use crate::activity::place::{self, Place};
 use crate::activity::{Level, log::LogConfig};
 use crate::deliver::PeerConfig;
 use crate::{announce, journal, server, store};
@@ -134,8 +135,12 @@ pub(super) fn log(from: &mut Reader) -> LogConfig {
         from.refuse("log.level", "expected trace, debug, info, warn or error");
         Level::default()
     });
+    let file = from.path("log.file");
+    if let Some(found) = Place::of(&file).refusal() {
+        from.refuse("log.file", found);
+    }
     LogConfig {
-        file: from.path("log.file"),
+        file,
         level,
         rotate_bytes: from.count("log.rotate_bytes"),
         rotate_count: from.count("log.rotate_count"),
@@ -153,8 +158,25 @@ pub(super) fn refuse_unbuilt(from: &mut Reader) {
 /// The warning of settings without any destination.
 pub const NO_MIRRORS: &str = "no mirrors: nothing leaves this instance";
 
+/// What was found at `log.file`, where it is no plain file or cannot be rotated.
+fn warn_of_log(log: &LogConfig, from: &mut Reader) {
+    let place = Place::of(&log.file);
+    let file = log.file.display();
+    if let Some(note) = place.note().filter(|_| !place.is_usual(&log.file)) {
+        from.warn(format!("log.file = {file} is {note}"));
+    }
+    if let Some(blocked) = place::blocked(&log.file, log.rotate_count)
+        && place.is_rotated()
+        && log.rotate_bytes > 0
+    {
+        let blocked = blocked.display();
+        from.warn(format!("log.file = {file} cannot be rotated: {blocked} is a directory"));
+    }
+}
+
 /// What works but may not be meant.
 pub(super) fn warn(settings: &Settings, from: &mut Reader) {
+    warn_of_log(&settings.log, from);
     let is_mirror = |peer: &&PeerConfig| peer.errand.neighbour().is_none();
     let (peers, neighbours): (Vec<_>, Vec<_>) = settings.deliver.peers.iter().partition(is_mirror);
     if peers.is_empty() && neighbours.is_empty() {

@@ -18,6 +18,7 @@ mod keys;
 mod known;
 mod legacy;
 mod lists;
+mod logfile;
 mod logins;
 mod loops;
 mod mesh;

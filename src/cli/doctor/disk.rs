@@ -13,6 +13,7 @@ use super::Case;
 use super::answering::Instance;
 use super::check::Check;
 use crate::activity::log::LogConfig;
+use crate::activity::place::{self, Place};
 use crate::cli::print;
 
 /// The text of `format` in a data directory that this version reads and writes.
@@ -40,6 +41,20 @@ pub fn log(case: &Case) -> Vec<Check> {
         }
     }
     let config = &case.settings.log;
+    let (place, file) = (Place::of(&config.file), config.file.display());
+    if !place.is_rotated() {
+        // Opening it could wait for a reader, or write to somebody's terminal.
+        let detail = format!("{file} is {}", place.note().unwrap_or_default());
+        found.push(match place {
+            Place::Pipe => Check::warn("log", detail, "see that something reads it all the time"),
+            _ => Check::ok("log", detail),
+        });
+        return found;
+    }
+    if let Some(blocked) = place::blocked(&config.file, config.rotate_count) {
+        let detail = format!("{file} cannot be rotated: {} is a directory", blocked.display());
+        found.push(Check::warn("log", detail, "remove or rename the directory"));
+    }
     found.extend(match appendable(&config.file) {
         Ok(()) => rotation(config),
         Err(error) => {
@@ -50,7 +65,8 @@ pub fn log(case: &Case) -> Vec<Check> {
         }
     });
     if found.is_empty() {
-        found.push(Check::ok("log", format!("{} can be written", config.file.display())));
+        let note = place.note().map(|note| format!(" ({note})")).unwrap_or_default();
+        found.push(Check::ok("log", format!("{file} can be written{note}")));
     }
     found
 }
