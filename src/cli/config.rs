@@ -80,7 +80,11 @@ fn show(args: &SettingsArgs, is_json: bool) -> Result<(), Exit> {
 }
 
 fn check(args: &SettingsArgs, is_json: bool) -> Result<(), Exit> {
-    let loaded = config::load(&args.sources()?);
+    let loaded = config::load(&args.sources()?).and_then(|mut settings| {
+        let ground = settings.ground();
+        settings.warnings.extend(ground.warnings);
+        if ground.refused.is_empty() { Ok(settings) } else { Err(ground.refused) }
+    });
     if is_json {
         let (warnings, problems) = match &loaded {
             Ok(settings) => (&settings.warnings[..], &[][..]),

@@ -17,11 +17,12 @@ use super::settings::SettingsArgs;
 use crate::config::generated::ADMIN_TOKEN;
 use crate::config::{self, BYTE_ORDER_MARK, Settings};
 use crate::support::Secret;
+use crate::support::plain_file::{self, Origin};
 
 /// Where an instance listens unless told otherwise.
 pub(super) const SERVER_DEFAULT: &str = "http://127.0.0.1:4400";
 /// Longest token, in bytes; a JWT with many claims is 8 KiB.
-const TOKEN_BYTES_MAX: usize = 64 * 1024;
+const TOKEN_BYTES_MAX: u64 = 64 * 1024;
 
 /// Flags of every command that talks to an instance.
 #[derive(Debug, Clone, Args)]
@@ -79,11 +80,15 @@ impl Found {
         let configured = |settings: &Settings| settings.gate.admin_tokens.first().cloned();
         let (listen, token) = match config::load(&sources) {
             Ok(settings) => {
-                let file = || read_token(&settings.instance.admin_token_file()).ok();
+                let file =
+                    || read_token_of(&settings.instance.admin_token_file(), Origin::Own).ok();
                 (Some(settings.server.listen), configured(&settings).or_else(file))
             }
             // Broken settings say nothing about the instance that runs on.
-            Err(_) => (None, read_token(&sources.workdir.join("data").join(ADMIN_TOKEN)).ok()),
+            Err(_) => {
+                let file = sources.workdir.join("data").join(ADMIN_TOKEN);
+                (None, read_token_of(&file, Origin::Own).ok())
+            }
         };
         Self { server: named.unwrap_or_else(|| local(listen)), token }
     }
@@ -121,10 +126,15 @@ pub fn server(text: &str) -> Result<Url, Exit> {
 /// # Errors
 /// [`Exit::Usage`].
 pub fn read_token(path: &Path) -> Result<Secret, Exit> {
+    read_token_of(path, Origin::Named)
+}
+
+fn read_token_of(path: &Path, origin: Origin) -> Result<Secret, Exit> {
     let bad = |why: &str| Exit::Usage(format!("--token-file {}: {why}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| bad(&error.to_string()))?;
+    let text = plain_file::read_text(path, TOKEN_BYTES_MAX, origin);
+    let text = text.map_err(|error| bad(&error.to_string()))?;
     let text = text.trim_start_matches(BYTE_ORDER_MARK).trim();
-    if text.is_empty() || text.len() > TOKEN_BYTES_MAX || text.chars().any(char::is_control) {
+    if text.is_empty() || text.chars().any(char::is_control) {
         return Err(bad("expected one line with a token"));
     }
     Ok(Secret::new(text))

@@ -41,6 +41,14 @@ pub fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     let again = Again { sources: args.settings.sources()?, complain };
     let mut settings = args.settings.settings()?;
     let start = Start::of(&settings);
+    let ground = settings.ground();
+    if !ground.refused.is_empty() {
+        return Err(Exit::Config(ground.refused.iter().map(ToString::to_string).collect()));
+    }
+    for warning in ground.warnings {
+        print::talk(format_args!("warning: {}", print::safe(&warning)));
+        settings.warnings.push(warning);
+    }
     settings.complete().map_err(|problem| Exit::Config(vec![problem.to_string()]))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -14,8 +14,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::auth::{ADMIN_TOKEN_BYTES_MIN, JWT_SECRET_BYTES_MIN};
 use super::invalid::Invalid;
-use super::layer::{invalid, read_secret};
+use super::layer::{SECRET_BYTES_MAX, invalid, secret_text};
 use super::{Instance, Settings};
+use crate::support::plain_file::{self, Origin};
 use crate::support::{Secret, random};
 
 /// The generated admin token, in the data directory.
@@ -98,7 +99,8 @@ fn secret(dir: &Path, file: &str, key: &str, bytes_min: usize) -> Result<Secret,
             wrong(format!("cannot be generated into the data directory: {error}"))
         })?;
     }
-    let text = read_secret(dir, file).map_err(wrong)?;
+    let read = plain_file::read_text(&path, SECRET_BYTES_MAX, Origin::Own);
+    let text = secret_text(read).map_err(wrong)?;
     if text.len() < bytes_min {
         return Err(wrong(format!("expected at least {bytes_min} bytes; delete it for a new one")));
     }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
@@ -14,7 +15,7 @@ use super::schema::{self, Kind};
 use super::{mask, nearest, read_text};
 
 /// Longest secret in a file; so that /dev/zero is an answer and no hang.
-const SECRET_BYTES_MAX: u64 = 64 * 1024;
+pub(super) const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -243,8 +244,12 @@ impl Layer {
 /// # Errors
 /// Why it is of no use.
 pub(super) fn read_secret(workdir: &Path, path: &str) -> Result<String, String> {
-    let text = read_text(&workdir.join(path), SECRET_BYTES_MAX)
-        .map_err(|error| format!("expected a readable file: {error}"))?;
+    secret_text(read_text(&workdir.join(path), SECRET_BYTES_MAX))
+}
+
+/// The secret that was read from a file.
+pub(super) fn secret_text(read: io::Result<String>) -> Result<String, String> {
+    let text = read.map_err(|error| format!("expected a readable file: {error}"))?;
     let text = text.trim_end_matches(['\n', '\r']);
     if text.is_empty() { Err("the file is empty".into()) } else { Ok(text.to_owned()) }
 }

@@ -15,6 +15,7 @@ mod dot_env;
 mod environment;
 mod fields;
 pub mod generated;
+mod ground;
 mod in_use;
 mod invalid;
 mod layer;
@@ -41,8 +42,7 @@ mod tests;
 mod webhooks;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -50,9 +50,11 @@ use aws_lc_rs::digest;
 
 use crate::activity::log::LogConfig;
 use crate::ingest::{schedule, webhook};
+use crate::support::plain_file::{self, Origin};
 use crate::{announce, deliver, gate, journal, net, resolve, server, store};
 
 pub use environment::{Variable, variable, variables};
+pub use ground::Ground;
 pub use in_use::InUse;
 pub use invalid::Invalid;
 pub use peers::refuse_endpoint;
@@ -163,8 +165,7 @@ pub struct Watched {
 
 /// A fingerprint of what a settings file holds; `None` where it cannot be read.
 pub fn look(path: &Path) -> Option<[u8; 32]> {
-    let mut bytes = Vec::new();
-    File::open(path).ok()?.take(merged::FILE_BYTES_MAX + 1).read_to_end(&mut bytes).ok()?;
+    let bytes = plain_file::read(path, merged::FILE_BYTES_MAX, Origin::Named).ok()?;
     digest::digest(&digest::SHA256, &bytes).as_ref().try_into().ok()
 }
 
@@ -249,11 +250,7 @@ fn file_of(sources: &Sources) -> Option<PathBuf> {
 
 /// A text file of at most `bytes_max` bytes, without the byte order mark that some editors write.
 fn read_text(path: &Path, bytes_max: u64) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(bytes_max + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > bytes_max {
-        return Err(io::Error::other(format!("larger than {bytes_max} bytes")));
-    }
+    let text = plain_file::read_text(path, bytes_max, Origin::Named)?;
     Ok(match text.strip_prefix(BYTE_ORDER_MARK) {
         Some(rest) => rest.to_owned(),
         None => text,

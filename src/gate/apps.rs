@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::BadToken;
-use crate::support::small_file;
+use crate::support::{plain_file, small_file};
 
 /// The list, in the data directory.
 const FILE: &str = "app-tokens.json";
@@ -136,6 +136,7 @@ impl AppTokens {
             .create(true)
             .truncate(false)
             .mode(0o600)
+            .custom_flags(plain_file::flags())
             .open(self.dir.join(LOCK));
         let lock: File = lock.map_err(|error| error.to_string())?;
         lock.lock().map_err(|error| error.to_string())?;

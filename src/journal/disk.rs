@@ -10,6 +10,13 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use crate::support::plain_file::{self, Origin};
+
+/// Far above the largest segment that the settings allow.
+const SEGMENT_BYTES_MAX: u64 = 4 << 30;
+/// Far above the other files, which have a line or a few numbers.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
 /// A directory tree with files that are written in place.
 pub trait Disk: Send + Sync {
     /// Makes a directory and its parents; one that is there is fine.
@@ -124,7 +131,9 @@ impl Disk for FileDisk {
     }
 
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
-        match fs::read(path) {
+        let is_segment = path.extension().is_some_and(|name| name == "seg");
+        let bytes_max = if is_segment { SEGMENT_BYTES_MAX } else { FILE_BYTES_MAX };
+        match plain_file::read(path, bytes_max, Origin::Own) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -137,7 +146,8 @@ impl Disk for FileDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let file = OpenOptions::new().write(true).open(path)?;
+        let flags = plain_file::flags();
+        let file = OpenOptions::new().write(true).custom_flags(flags).open(path)?;
         Ok(Box::new(Opened { file, path: path.to_owned() }))
     }
 
@@ -151,8 +161,9 @@ impl Disk for FileDisk {
 
     fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>> {
         // Never truncated: the lock is on the file, not on what it says.
-        let file =
-            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o600);
+        let file = options.custom_flags(plain_file::flags()).open(path)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Box::new(Opened { file, path: path.to_owned() }))),
             Err(TryLockError::WouldBlock) => Ok(None),

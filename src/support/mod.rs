@@ -8,6 +8,7 @@ pub mod duration;
 pub mod finish;
 pub mod live;
 pub mod nearest;
+pub mod plain_file;
 pub mod proof;
 pub mod random;
 pub mod secret;

@@ -5,25 +5,25 @@
 //! the caller's to prevent.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::plain_file::{self, Origin};
+
 /// Reads it; `None` where there is none yet.
 ///
 /// # Errors
-/// Why it is of no use: what the system says, or what is wrong with its text. Of a file longer than
-/// `bytes_max` only the beginning is looked at.
+/// Why it is of no use: what the system says, what was found instead of a plain file of at most
+/// `bytes_max` bytes, or what is wrong with its text.
 pub fn read<T: DeserializeOwned>(path: &Path, bytes_max: u64) -> Result<Option<T>, String> {
-    let mut text = String::new();
-    let opened = File::open(path).and_then(|file| file.take(bytes_max).read_to_string(&mut text));
-    match opened {
+    match plain_file::read(path, bytes_max, Origin::Own) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.to_string()),
-        Ok(_) => serde_json::from_str(&text).map(Some).map_err(|error| error.to_string()),
+        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| error.to_string()),
     }
 }
 
@@ -34,8 +34,12 @@ pub fn read<T: DeserializeOwned>(path: &Path, bytes_max: u64) -> Result<Option<T
 pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     let json = serde_json::to_vec(value).map_err(io::Error::other)?;
     let new = path.with_extension("new");
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    // Left by a crash, or put there by somebody: a link would lead the writing elsewhere.
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
     file.write_all(&json)?;
     file.sync_all()?;
     fs::rename(&new, path)?;

@@ -26,6 +26,7 @@ mod names;
 mod operate;
 mod pace;
 mod parts;
+mod planted;
 mod proxied;
 mod purge;
 mod purge_cdn;

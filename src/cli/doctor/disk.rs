@@ -3,8 +3,8 @@
 //! Whether a directory can be written is found out by making an empty file in it and taking it away
 //! again: modes, owners and read-only mounts say less. Looked at on this host only.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _};
+use std::fs::{self, OpenOptions};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -15,6 +15,8 @@ use super::check::Check;
 use crate::activity::log::LogConfig;
 use crate::activity::place::{self, Place};
 use crate::cli::print;
+use crate::config::Ground;
+use crate::support::plain_file::{self, Origin};
 
 /// The text of `format` in a data directory that this version reads and writes.
 const FORMAT: &str = "cache-mirror data 2";
@@ -123,6 +125,7 @@ pub fn journal(case: &Case) -> Vec<Check> {
         found.push(Check::fail("journal", detail, remedy));
     }
     found.extend(foreign(&case.settings.instance.data_dir));
+    found.extend(ground(&case.settings.ground()));
     let room = free(&dir).and_then(|free| room(free, case.settings.journal.segment_bytes));
     found.extend(room);
     if found.is_empty() {
@@ -131,6 +134,21 @@ pub fn journal(case: &Case) -> Vec<Check> {
         found.push(Check::ok("journal", format!("{shown} can be written{free}")));
     }
     found
+}
+
+/// Whether the data directory can be trusted, in the words of `serve`.
+fn ground(ground: &Ground) -> Vec<Check> {
+    let refused = ground.refused.iter().map(|problem| {
+        let remedy = "serve refuses it (exit code 78): move away what was found, or name another \
+                      directory in instance.data_dir";
+        Check::fail("journal", problem.to_string(), remedy)
+    });
+    let warnings = ground.warnings.iter().map(|warning| {
+        let remedy = "whoever can write there can set the admin token: change owner or mode; see \
+                      docs/TROUBLESHOOTING.md";
+        Check::warn("journal", warning, remedy)
+    });
+    refused.chain(warnings).collect()
 }
 
 fn health(journal: &Value) -> Vec<Check> {
@@ -170,8 +188,7 @@ fn health(journal: &Value) -> Vec<Check> {
 /// A data directory of another version's, which `serve` refuses.
 fn foreign(data_dir: &Path) -> Option<Check> {
     let path = data_dir.join("format");
-    let mut bytes = Vec::new();
-    File::open(&path).ok()?.take(FORMAT_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    let bytes = plain_file::read(&path, FORMAT_BYTES_MAX, Origin::Own).ok()?;
     let text = String::from_utf8_lossy(&bytes);
     // One that was cut off by a power cut counts as not written yet.
     let text = text.trim_end_matches(['\0', '\n']);

@@ -11,6 +11,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::support::plain_file::{self, Origin};
+
 /// Rotated files that are looked through for the one that is open.
 const ROTATED_MAX: usize = 100;
 /// Bytes read at a time.
@@ -34,7 +36,7 @@ impl Tail {
     /// # Errors
     /// The system's.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
+        let file = plain_file::open(path, Origin::Named)?;
         Ok(Self { path: path.to_owned(), file, read: 0, buffer: Vec::new(), start: 0 })
     }
 
@@ -46,7 +48,7 @@ impl Tail {
     pub fn open_since(path: &Path, since: SystemTime) -> io::Result<Self> {
         let mut tail = Self::open(path)?;
         for number in 1..=ROTATED_MAX {
-            let Ok(older) = File::open(rotated(path, number)) else { break };
+            let Ok(older) = plain_file::open(&rotated(path, number), Origin::Named) else { break };
             if older.metadata()?.modified()? < since {
                 break;
             }
@@ -109,20 +111,22 @@ impl Tail {
     /// The file that came after the open one, if the path leads elsewhere by now.
     fn successor(&self) -> Option<File> {
         let open = identity(&self.file)?;
-        let newest = File::open(&self.path).ok()?;
+        let newest = plain_file::open(&self.path, Origin::Named).ok()?;
         if identity(&newest) == Some(open) {
             return None;
         }
         let mut after = newest;
         for number in 1..=ROTATED_MAX {
-            let Ok(older) = File::open(rotated(&self.path, number)) else { break };
+            let Ok(older) = plain_file::open(&rotated(&self.path, number), Origin::Named) else {
+                break;
+            };
             if identity(&older) == Some(open) {
                 return Some(after);
             }
             after = older;
         }
         // Moved to where we cannot see it: the path is all there is.
-        File::open(&self.path).ok()
+        plain_file::open(&self.path, Origin::Named).ok()
     }
 }
 
