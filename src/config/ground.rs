@@ -19,13 +19,14 @@ use super::layer::{SECRET_BYTES_MAX, invalid};
 use crate::support::plain_file::kind;
 
 /// The files that an instance makes in its data directory; those of `journal/` come on top.
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     ADMIN_TOKEN,
     JWT_SECRET,
     "app-tokens.json",
     "app-tokens.lock",
     "end.mark",
     "format",
+    "in-use.json",
     "lock",
     "overflow.slot",
     "pauses.json",
