@@ -7,6 +7,7 @@
 //! other settings over.
 
 mod reload;
+mod restore;
 mod vitals;
 mod watch;
 
@@ -102,6 +103,8 @@ impl Instance {
         let mut workers = start_workers(&pipeline, &network, &dials, &stop.working);
         let (schedules, clocked) = (Arc::clone(&control.schedules), Arc::clone(&pipeline));
         workers.spawn(schedules.run(clocked, stop.listening.clone()));
+        let running = dials.running.subscribe();
+        workers.spawn(restore::run(Arc::clone(&control), running, stop.working.clone()));
         let hub = tokio::spawn(pipeline.hub.clone().run(stop.listening.clone()));
         let workers = Arc::new(Mutex::new(workers));
         let reloader = Reloader {

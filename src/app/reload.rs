@@ -44,17 +44,21 @@ pub(super) struct Reloader {
 pub(super) struct Dials {
     pub alerts: watch::Sender<deliver::alerts::Config>,
     pub metrics_every: watch::Sender<Duration>,
+    /// For `restore`.
+    pub running: watch::Sender<Settings>,
 }
 
 impl Dials {
     pub(super) fn new(settings: &Settings) -> Self {
         let (alerts, _) = watch::channel(settings.alerts.clone());
         let (metrics_every, _) = watch::channel(settings.metrics_every);
-        Self { alerts, metrics_every }
+        let (running, _) = watch::channel(settings.clone());
+        Self { alerts, metrics_every, running }
     }
 
     fn turn(&self, settings: &Settings) {
         self.alerts.send_replace(settings.alerts.clone());
+        self.running.send_replace(settings.clone());
         // A wait that goes on as it was is not begun anew.
         self.metrics_every.send_if_modified(|every| {
             std::mem::replace(every, settings.metrics_every) != settings.metrics_every

@@ -28,6 +28,33 @@ pub const JWT_SECRET: &str = "jwt.secret";
 /// 256 bits: as strong as anything they are used with.
 const RANDOM_BYTES: usize = 32;
 
+/// The generated secrets that this process works with, to be written again where they are lost.
+#[derive(Debug, Clone, Default)]
+pub struct Held {
+    dir: PathBuf,
+    admin_token: Option<Secret>,
+    jwt_secret: Option<Secret>,
+}
+
+impl Held {
+    /// Writes each whose file is gone, into a directory that is there. The names of what was written.
+    ///
+    /// # Errors
+    /// The system's; the rest is then not written.
+    pub fn write_back(&self) -> io::Result<Vec<&'static str>> {
+        let mut written = Vec::new();
+        for (file, held) in [(ADMIN_TOKEN, &self.admin_token), (JWT_SECRET, &self.jwt_secret)] {
+            if let Some(held) = held
+                && is_gone(&self.dir, file)
+            {
+                create(&self.dir, file, held.expose())?;
+                written.push(file);
+            }
+        }
+        Ok(written)
+    }
+}
+
 impl Instance {
     /// Where a generated admin token is kept, for client commands on this host.
     pub fn admin_token_file(&self) -> PathBuf {
@@ -43,16 +70,39 @@ impl Settings {
     /// The data directory cannot be written to, or holds a file that is no such secret.
     pub fn complete(&mut self) -> Result<(), Invalid> {
         let dir = &self.instance.data_dir;
+        self.held.dir.clone_from(dir);
         if self.needs.admin_token {
-            let token = secret(dir, ADMIN_TOKEN, "auth.admin_token", ADMIN_TOKEN_BYTES_MIN)?;
+            let token = match &self.held.admin_token {
+                Some(held) if is_gone(dir, ADMIN_TOKEN) => held.clone(),
+                _ => secret(dir, ADMIN_TOKEN, "auth.admin_token", ADMIN_TOKEN_BYTES_MIN)?,
+            };
+            self.held.admin_token = Some(token.clone());
             self.gate.admin_tokens.insert(0, token);
         }
         if self.needs.jwt_secret {
-            let key = secret(dir, JWT_SECRET, "auth.jwt_secret", JWT_SECRET_BYTES_MIN)?;
+            let key = match &self.held.jwt_secret {
+                Some(held) if is_gone(dir, JWT_SECRET) => held.clone(),
+                _ => secret(dir, JWT_SECRET, "auth.jwt_secret", JWT_SECRET_BYTES_MIN)?,
+            };
+            self.held.jwt_secret = Some(key.clone());
             self.gate.jwt_secrets.insert(0, key);
         }
         self.needs = Needs::default();
         Ok(())
+    }
+
+    /// Goes on with the generated secrets of a running instance where their files are gone: its data
+    /// directory may be away, and tokens that it signed must stay valid. To be called before
+    /// [`Settings::complete`].
+    pub(super) fn hold(&mut self, running: &Self) {
+        let held = running.held.clone();
+        self.held.admin_token = held.admin_token.filter(|_| self.needs.admin_token);
+        self.held.jwt_secret = held.jwt_secret.filter(|_| self.needs.jwt_secret);
+    }
+
+    /// The generated secrets that are in use.
+    pub fn held(&self) -> Held {
+        self.held.clone()
     }
 }
 
@@ -84,6 +134,10 @@ pub(super) struct Needs {
     pub(super) jwt_secret: bool,
 }
 
+fn is_gone(dir: &Path, file: &str) -> bool {
+    fs::symlink_metadata(dir.join(file)).is_err()
+}
+
 fn secret(dir: &Path, file: &str, key: &str, bytes_min: usize) -> Result<Secret, Invalid> {
     let path = dir.join(file);
     let wrong = |expected: String| {
@@ -95,7 +149,7 @@ fn secret(dir: &Path, file: &str, key: &str, bytes_min: usize) -> Result<Secret,
             let expected = format!("expected a directory that can be made and read: {error}");
             invalid("instance.data_dir", format!("{dir:?}"), &format!("for {key}"), expected)
         })?;
-        create(dir, file).map_err(|error| {
+        random_text(RANDOM_BYTES).and_then(|text| create(dir, file, &text)).map_err(|error| {
             wrong(format!("cannot be generated into the data directory: {error}"))
         })?;
     }
@@ -113,9 +167,9 @@ fn make(dir: &Path) -> io::Result<()> {
 
 /// Writes a new secret beside the file and links it into place, which fails if another process was
 /// first: then theirs is the one.
-fn create(dir: &Path, file: &str) -> io::Result<()> {
+fn create(dir: &Path, file: &str, text: &str) -> io::Result<()> {
     let new = dir.join(format!(".{file}.{}", random_text(8)?));
-    let written = write_new(&new).and_then(|()| match fs::hard_link(&new, dir.join(file)) {
+    let written = write_new(&new, text).and_then(|()| match fs::hard_link(&new, dir.join(file)) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             // A file system without links: at worst the later of two starts wins.
             fs::rename(&new, dir.join(file))
@@ -127,9 +181,9 @@ fn create(dir: &Path, file: &str) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-fn write_new(path: &Path) -> io::Result<()> {
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(random_text(RANDOM_BYTES)?.as_bytes())?;
+    file.write_all(text.as_bytes())?;
     file.write_all(b"\n")?;
     file.sync_all()
 }

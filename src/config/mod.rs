@@ -121,6 +121,7 @@ pub struct Settings {
     /// Said where a site to be revalidated is known by half.
     pub not_revalidated: Option<NotRevalidated>,
     needs: generated::Needs,
+    held: generated::Held,
     /// What it was built of, to tell what a later reading changes.
     given: reload::Given,
 }
@@ -201,6 +202,7 @@ fn build(merged: Merged, watched: Option<Watched>) -> Result<Settings, Vec<Inval
         warnings: Vec::new(),
         not_revalidated,
         needs: auth::needs(&from),
+        held: generated::Held::default(),
         instance,
         given,
     };

@@ -83,7 +83,8 @@ fn is_fixed(key: &str) -> bool {
 }
 
 /// Reads every source again and compares with what is in use. Secrets of ours that nobody gave any
-/// more are read from, or made in, the data directory, as at a start.
+/// more are read from, or made in, the data directory, as at a start; where the file of one in use is
+/// gone, it stays in use.
 ///
 /// # Errors
 /// All that is wrong, in the order of the sources.
@@ -104,6 +105,7 @@ pub fn reload(sources: &Sources, running: &Settings) -> Result<Reload, Vec<Inval
     }
     let mut settings = build(kept, None)?;
     settings.instance.watched.clone_from(&running.instance.watched);
+    settings.hold(running);
     settings.complete().map_err(|problem| vec![problem])?;
     changed.extend(changed_in_files(running, &settings, &changed));
     Ok(Reload { settings, changed, needs_restart })

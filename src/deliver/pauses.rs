@@ -36,6 +36,8 @@ struct Paused {
 struct Written {
     known: Option<Paused>,
     problem: Option<String>,
+    /// The file went with its directory.
+    is_lost: bool,
 }
 
 /// The file.
@@ -74,6 +76,15 @@ impl Delivery {
         self.keep_pauses().await;
     }
 
+    /// Writes the file again where it went with its directory; to be called when there is one.
+    pub async fn write_pauses_back(&self) {
+        let Some(path) = self.shared.pauses.path.get().cloned() else { return };
+        if !tokio::fs::try_exists(path).await.unwrap_or(true) {
+            self.shared.pauses.written.lock().await.is_lost = true;
+        }
+        self.keep_pauses().await;
+    }
+
     /// Writes the file where something else is paused now. Where the disk refuses, a restart goes
     /// by what it held before; that is told.
     pub async fn keep_pauses(&self) {
@@ -81,13 +92,14 @@ impl Delivery {
         let Some(path) = pauses.path.get().cloned() else { return };
         let mut written = pauses.written.lock().await;
         let now = self.paused(written.known.as_ref());
-        if written.known.as_ref().unwrap_or(&Paused::default()) == &now {
+        let is_known = written.known.as_ref().unwrap_or(&Paused::default()) == &now;
+        if is_known && !written.is_lost {
             return;
         }
         let list = now.clone();
         let writing = tokio::task::spawn_blocking(move || small_file::write(&path, &list));
         let problem = match writing.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
-            Ok(()) => return *written = Written { known: Some(now), problem: None },
+            Ok(()) => return *written = Written { known: Some(now), ..Written::default() },
             Err(error) => Some(error.to_string()),
         };
         if written.problem != problem {

@@ -56,6 +56,8 @@ pub(super) struct Shared {
     pub due: watch::Sender<u64>,
     pub acks: watch::Sender<u64>,
     pub epoch: u64,
+    /// How often the journal went on after its directory, or its files, had been taken away.
+    pub moves: watch::Sender<u64>,
     /// How long removed destinations are kept.
     pub forget_after_ms: AtomicU64,
 }
@@ -99,6 +101,7 @@ impl Journal {
             health: Mutex::new(Health { damaged: recovered.damaged.clone(), ..Health::default() }),
             book: Mutex::new(book),
             epoch,
+            moves: watch::Sender::new(0),
             forget_after_ms: AtomicU64::new(FORGET_AFTER_MS),
         });
         let held = Held { home: Home::new(lock), mark: Some(mark) };
@@ -303,6 +306,12 @@ impl Journal {
         let reset = Command::Reset(Reset { at_ms, reply });
         self.commands.send(reset).map_err(|_| NotReset)?;
         answer.await.unwrap_or(Err(NotReset))
+    }
+
+    /// Changes when the journal goes on after its directory, or its files, had been taken away: other
+    /// files in it may be missing then.
+    pub fn moves(&self) -> watch::Receiver<u64> {
+        self.shared.moves.subscribe()
     }
 
     /// This process start; higher than that of every earlier one.

@@ -368,7 +368,9 @@ impl Writer {
                 self.durable = state.head;
                 self.files.insert(number, (0, segment.length));
                 self.segment = Some(segment);
-                self.is_away = false;
+                if std::mem::take(&mut self.is_away) {
+                    self.shared.moves.send_modify(|moves| *moves += 1);
+                }
                 self.compact(state.folded_through);
                 Ok(())
             }

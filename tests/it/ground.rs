@@ -90,3 +90,32 @@ async fn a_segment_restored_from_an_older_copy_is_seen_at_the_start() {
     assert_eq!(node.mirror("127.0.0.1:1").await["backlog_widened"], true);
     assert!(node.get("/api/cache/versions").await.json()["version"].as_u64() > before);
 }
+
+/// Not the journal alone: secrets that tokens were signed with, pauses and schedules.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_process_holds_is_written_into_a_directory_that_came_back_empty() {
+    let schedule = r#"[{ id = "nightly", cron = "0 3 1 1 *", invalidate = { type = "posts" } }]"#;
+    let spec = Spec::new("a").unset("auth.jwt_secret").set("schedules", schedule);
+    let mut node = spec.mirrors(["http://127.0.0.1:1"]).start().await;
+    node.post("/api/mirrors/127.0.0.1:1/pause", json!({})).await.expect(200);
+    node.post("/api/schedules/nightly/pause", json!({})).await.expect(200);
+    let data = node.data_dir();
+    let files = ["jwt.secret", "pauses.json", "schedules.json", "in-use.json"];
+    let read = || files.map(|file| fs::read_to_string(data.join(file)).unwrap_or_default());
+    eventually("all are written", async || read().iter().all(|text| !text.is_empty())).await;
+    let before = read();
+
+    fs::remove_dir_all(&data).expect("removed");
+    eventually("it is seen", async || !is_ready(&node).await).await;
+    node.post("/api/reload", json!({})).await.expect(200);
+    assert!(!data.exists(), "a reload does not make it either");
+    fs::create_dir(&data).expect("made");
+    eventually("it goes on", async || is_ready(&node).await).await;
+    eventually("the files are back", async || read() == before).await;
+    node.post("/api/reload", json!({})).await.expect(200);
+    assert_eq!(read()[0], before[0]);
+    assert!(!node.log_text().contains(before[0].trim()), "no secret is in the log");
+    node.restart().await;
+    assert_eq!(node.mirror("127.0.0.1:1").await["paused"], "operator");
+    assert_eq!(read()[0], before[0]);
+}

@@ -256,6 +256,36 @@ async fn a_settings_file_caught_empty_takes_no_backlog_with_it() {
     .await;
 }
 
+/// `CACHE_MIRRORS=` in `.env`: the key is there and names nobody. It is taken, and nothing is lost.
+#[tokio::test]
+async fn an_emptied_list_of_mirrors_keeps_what_they_are_owed() {
+    let stub = StubPeer::start().await;
+    stub.always(INVALIDATE, Reply::Json(503, json!({})));
+    let node = spec("").start().await;
+    let dot_env = |list: &str| {
+        std::fs::write(node.dir.join(".env"), format!("CACHE_MIRRORS={list}\n")).expect("written");
+    };
+    dot_env(&stub.name());
+    reload(&node).await;
+    node.invalidate(json!({ "type": "posts" })).await;
+    for empty in ["", "\"\"", " "] {
+        dot_env(empty);
+        reload(&node).await;
+        assert!(node.mirrors().await.is_empty(), "{empty:?}");
+        let removed = node.get("/api/mirrors").await.json()["removed"].clone();
+        let found = (&removed[0]["name"], &removed[0]["backlog_events"]);
+        assert_eq!(found, (&json!(stub.name()), &json!(1)), "{empty:?}");
+    }
+    stub.repair();
+    let before = stub.bodies().len();
+    dot_env(&stub.name());
+    reload(&node).await;
+    eventually("it goes on from where it was", async || {
+        stub.bodies()[before..].iter().any(|body| body.contains("posts"))
+    })
+    .await;
+}
+
 /// What was taken over is what a crash finds: the cursor of a new mirror, and what it is owed.
 #[tokio::test]
 async fn a_new_mirror_is_owed_over_a_crash() {

@@ -91,3 +91,50 @@ fn the_file_in_use_is_watched_unless_told_otherwise() {
     let scene = scene.and_flag("instance.watch_config", "false");
     assert_eq!(scene.good().instance.watched, None);
 }
+
+/// A data directory that is away, or came back empty, changes no secret that is in use.
+#[test]
+fn generated_secrets_outlive_their_files_and_are_written_again() {
+    let scene = Scene::file("");
+    let before = running(&scene);
+    let dir = before.instance.data_dir.clone();
+    let secrets = |settings: &Settings| {
+        let gate = &settings.gate;
+        (gate.admin_tokens.clone(), gate.jwt_secrets.clone())
+    };
+    fs::remove_dir_all(&dir).unwrap();
+    let away = scene.again(&before);
+    assert_eq!(secrets(&away.settings), secrets(&before));
+    assert!(away.changed.is_empty() && !dir.exists(), "{away:?}");
+    assert!(before.held().write_back().is_err(), "what is missing may be a mount");
+    fs::create_dir(&dir).unwrap();
+    let again = scene.again(&away.settings);
+    assert_eq!(secrets(&again.settings), secrets(&before));
+    let held = again.settings.held();
+    assert_eq!(held.write_back().unwrap(), ["admin.token", "jwt.secret"]);
+    assert_eq!(held.write_back().unwrap(), [""; 0], "what is there is left alone");
+    assert_eq!(secrets(&running(&scene)), secrets(&before), "as a restart reads them");
+    let shown = format!("{held:?}");
+    assert!(!shown.contains(before.gate.admin_tokens[0].expose()), "{shown}");
+    // A secret that is configured now is no business of the data directory.
+    let scene = scene.and_file("auth.admin_token = 'configured-configured'\n");
+    let configured = scene.again(&again.settings).settings;
+    fs::remove_file(dir.join("admin.token")).unwrap();
+    assert_eq!(configured.held().write_back().unwrap(), [""; 0]);
+}
+
+/// A secret that is being written anew is empty for a moment; the one in use stays.
+#[test]
+fn a_secret_file_caught_empty_is_refused() {
+    let secret = "a-secret-in-a-file-0123456789-0123456789";
+    for (key, file) in [("admin_token_file", "token"), ("jwt_secret_file", "key")] {
+        let mut scene = Scene::file(&format!("[auth]\n{key} = '{file}'\n")).write(file, secret);
+        let before = running(&scene);
+        for text in ["", "\n", "\r\n\n"] {
+            scene = scene.write(file, text);
+            let problems = reload(&scene.sources, &before).expect_err("no good");
+            let told = shown(&problems);
+            assert!(told.contains(key) && told.contains("the file is empty"), "{told}");
+        }
+    }
+}

@@ -83,6 +83,8 @@ pub struct Asks {
 struct Written {
     book: Book,
     problem: Option<String>,
+    /// The file went with its directory.
+    is_lost: bool,
 }
 
 /// The schedules at work.
@@ -104,7 +106,7 @@ impl Schedules {
             Found::Whole(found) => (found, None),
             Found::Damaged(problem) => (None, Some(problem)),
         };
-        let written = Written { book: found.unwrap_or_default(), problem: None };
+        let written = Written { book: found.unwrap_or_default(), ..Written::default() };
         let mut book = written.book.clone();
         // With nothing known of them, all their times so far may have been missed.
         book.adopt(&config.schedules, if damage.is_some() { 0 } else { now_ms });
@@ -163,11 +165,20 @@ impl Schedules {
         config.schedules.iter().find(|schedule| schedule.id == id).cloned()
     }
 
+    /// Writes the file again where it went with its directory; to be called when there is one.
+    pub async fn write_back(&self) {
+        let path = self.config.get().file.clone();
+        if !tokio::fs::try_exists(path).await.unwrap_or(true) {
+            self.written.lock().await.is_lost = true;
+        }
+        self.save().await;
+    }
+
     /// Writes the book where it changed. Where the disk refuses, a restart may repeat runs.
     async fn save(&self) {
         let mut written = self.written.lock().await;
         let (path, book) = (self.config.get().file.clone(), self.book.lock().clone());
-        if book == written.book {
+        if book == written.book && !written.is_lost {
             return;
         }
         let writing = tokio::task::spawn_blocking(move || {
@@ -175,7 +186,7 @@ impl Schedules {
             Ok::<_, io::Error>(book)
         });
         let problem = match writing.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
-            Ok(book) => return *written = Written { book, problem: None },
+            Ok(book) => return *written = Written { book, ..Written::default() },
             Err(error) => Some(error.to_string()),
         };
         if written.problem != problem {

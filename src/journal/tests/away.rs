@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::journal::Refused;
+use crate::journal::sim::Faults;
 
 async fn post(journal: &Journal, id: &str) -> Result<Arc<Event>, Refused> {
     journal.append(mirrored(entity("posts", id))).await
@@ -49,6 +50,21 @@ async fn a_directory_that_is_gone_is_seen_at_the_next_commit_and_by_itself() {
     post(&journal, "3").await.expect("durable again");
     drop(disk.take_away());
     until(&journal, true).await;
+}
+
+/// As after a remount: what is there can be read, and nothing can be changed.
+#[tokio::test]
+async fn a_disk_that_turns_read_only_is_seen_and_holds_everything_when_it_is_writable_again() {
+    let (disk, journal) = begun().await;
+    disk.set_faults(Faults { stops_after: Some(0), ..Faults::default() });
+    let refused = post(&journal, "2").await;
+    assert!(refused.is_err(), "nothing is acknowledged: {refused:?}");
+    until(&journal, true).await;
+    assert!(journal.health().last_error.is_some());
+    disk.set_faults(Faults::default());
+    until(&journal, false).await;
+    post(&journal, "3").await.expect("durable again");
+    owes(&disk, &["1", "2", "3"]);
 }
 
 #[tokio::test]
