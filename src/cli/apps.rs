@@ -95,7 +95,7 @@ pub fn list(args: &SettingsArgs, is_json: bool) -> Result<(), Exit> {
     }
     tokens.iter().try_for_each(|token| {
         let state = match token.revoked_ms {
-            None => styled(GOOD, "valid"),
+            None => styled(GOOD, "not revoked"),
             Some(at) => styled(BAD, format_args!("revoked {}", clock::rfc3339(at))),
         };
         let created = clock::rfc3339(token.created_ms);

@@ -19,6 +19,9 @@ Examples:
   cache-mirror explain --path '/shop/*' --no-mirror
   cache-mirror explain --all --json | jq .cost";
 
+/// The reason where a destination has not said yet what it is.
+const UNKNOWN_KIND: &str = "unknown_kind";
+
 /// Arguments of `explain`.
 #[derive(Debug, ClapArgs)]
 pub struct Args {
@@ -103,7 +106,7 @@ fn tell(answer: &Value) -> Result<(), Exit> {
 fn tell_graph(answer: &Value) -> Result<(), Exit> {
     let edges = array(&answer["graph"]["edges"]);
     if edges.is_empty() {
-        return print::line("graph     nothing depends on it");
+        return print::line("graph     adds nothing");
     }
     for (at, edge) in edges.iter().enumerate() {
         let head = if at == 0 { "graph" } else { "" };
@@ -136,8 +139,11 @@ fn tell_mirror(mirror: &Value) -> Result<(), Exit> {
         }
         _ => "nothing".to_owned(),
     };
-    let style = if text("state") == "ok" { GOOD } else { WARN };
-    let (name, state) = (text("peer"), text("state"));
+    // Nothing failed there, and nothing was heard of it either.
+    let is_untried = text("state") == "ok" && text("kind") == "unknown";
+    let state = if is_untried { "untried".to_owned() } else { text("state") };
+    let style = if state == "ok" { GOOD } else { WARN };
+    let name = text("peer");
     let waiting = match mirror["waiting"].as_u64().unwrap_or(0) {
         0 => String::new(),
         waiting => format!("; {} waiting already", print::count(waiting, "event", "events")),
@@ -150,8 +156,9 @@ fn tell_mirror(mirror: &Value) -> Result<(), Exit> {
     if !skipped.is_empty() {
         print::line(format_args!("      not told: {skipped} (a legacy server knows types only)"))?;
     }
-    match text("reason") {
-        reason if reason.is_empty() || reason == "unsupported" => Ok(()),
+    match text("reason").as_str() {
+        "" | "unsupported" => Ok(()),
+        UNKNOWN_KIND => print::line("      (held until it has said what it is)"),
         reason => print::line(format_args!("      ({reason})")),
     }
 }

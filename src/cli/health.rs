@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::client::Client;
-use super::connect::{SERVER_DEFAULT, server, variable};
+use super::connect::{SERVER_DEFAULT, server};
 use super::settings::SettingsArgs;
 use super::{Exit, print};
 use crate::config;
@@ -68,8 +68,10 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
 
 impl Args {
     fn base(&self) -> Result<Url, Exit> {
-        let given = self.server.clone().or_else(|| variable("CACHE_MIRROR_URL"));
-        match given {
+        // That of .env too: all commands find the same instance.
+        let sources = self.settings.sources()?;
+        let of_variable = || config::variable(&sources, "CACHE_MIRROR_URL");
+        match self.server.clone().or_else(of_variable) {
             Some(given) => server(&given),
             None => server(&local(self.listen()?)),
         }

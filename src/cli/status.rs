@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::Exit;
 use super::connect::ConnectArgs;
-use super::mirrors::{tell_mirrors, tell_removed};
+use super::doctor::is_mirror;
+use super::mirrors::{is_untried, tell_mirrors, tell_removed};
 use super::print::{self, BAD, BOLD, WARN, styled};
 
 pub const EXAMPLES: &str = "\
@@ -44,19 +45,48 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
         print::line("mirrors   none (set CACHE_MIRRORS to mirror invalidations)")?;
         return tell_removed(&removed);
     }
-    let behind =
-        |mirror: &&Value| mirror["backlog_events"].as_u64() > Some(0) && mirror["state"] != "self";
-    match mirrors.iter().filter(behind).count() as u64 {
-        0 => print::line("mirrors   all of them have been told everything")?,
-        number => {
-            let verb = if number == 1 { "has" } else { "have" };
-            let behind = print::count(number, "mirror", "mirrors");
-            let text = format!("{behind} {verb} something waiting; it is tried until it arrives");
-            print::line(format_args!("mirrors   {}", styled(WARN, text)))?;
-        }
+    match summary(mirrors) {
+        (true, text) => print::line(format_args!("mirrors   {text}"))?,
+        (false, text) => print::line(format_args!("mirrors   {}", styled(WARN, text)))?,
     }
     tell_mirrors(mirrors)?;
     tell_removed(&removed)
+}
+
+/// What the destinations have been told, and whether that is everything.
+fn summary(destinations: &[Value]) -> (bool, String) {
+    let others: Vec<&Value> = destinations.iter().filter(|it| it["state"] != "self").collect();
+    let number = |it: &Value, member: &str| it[member].as_u64().unwrap_or(0);
+    let behind_all: Vec<&&Value> =
+        others.iter().filter(|it| number(it, "backlog_events") > 0).collect();
+    let count = behind_all.len();
+    if count == 0 {
+        let untried = others.iter().filter(|it| is_untried(it)).count();
+        if others.iter().any(|it| number(it, "skipped") > 0) {
+            return (false, "nothing waits, but some were not sent everything".to_owned());
+        }
+        let mut text = "all of them have been told everything".to_owned();
+        if untried > 0 {
+            text = format!("{text}; {untried} of {} not tried yet", others.len());
+        }
+        return (true, text);
+    }
+    let (one, many) = match others.iter().all(|it| is_mirror(it)) {
+        true => ("mirror", "mirrors"),
+        false => ("destination", "destinations"),
+    };
+    let verb = if count == 1 { "has" } else { "have" };
+    let behind = print::count(count as u64, one, many);
+    // Paused by an operator, held until its kind is known, or refused and tried once an hour.
+    let is_tried = |it: &&&&Value| {
+        it["paused"] != "operator" && !matches!(it["state"].as_str(), Some("held" | "parked"))
+    };
+    let then = match behind_all.iter().filter(is_tried).count() {
+        tried if tried == count => "it is tried until it arrives".to_owned(),
+        0 => "not tried now: see why below".to_owned(),
+        tried => format!("{tried} of them tried until it arrives, see below for the others"),
+    };
+    (false, format!("{behind} {verb} something waiting; {then}"))
 }
 
 fn tell_instance(server: &str, stats: &Value, versions: &Value) -> Result<(), Exit> {
@@ -83,9 +113,9 @@ fn tell_instance(server: &str, stats: &Value, versions: &Value) -> Result<(), Ex
     ))?;
     if journal["degraded"] == true {
         let error = print::text(journal, "last_error");
-        let text = format!("DEGRADED: the disk refuses events: {error}");
+        let (text, helps) = degraded(&error);
         print::line(format_args!("          {}", styled(BAD, text)))?;
-        print::line("          (free the disk; every mirror will be told to clear everything)")?;
+        print::line(format_args!("          ({helps})"))?;
     }
     let clients = number(&stats["stream"]["clients"]);
     print::line(format_args!("stream    {}", print::count(clients, "reader", "readers")))?;
@@ -98,13 +128,22 @@ fn tell_instance(server: &str, stats: &Value, versions: &Value) -> Result<(), Ex
     Ok(())
 }
 
+/// Why events are not on the disk, and what helps.
+fn degraded(error: &str) -> (String, &'static str) {
+    if error.starts_with("the data directory ") {
+        return (format!("DEGRADED: {error}"), "put it back, or make an empty one in its place");
+    }
+    let text = format!("DEGRADED: the disk refuses events: {error}");
+    (text, "free the disk; every mirror will be told to clear everything")
+}
+
 fn tell_store(store: &Value) -> Result<(), Exit> {
     let number = |name: &str| store[name].as_u64().unwrap_or(0);
     let hits = number("hits") + number("stale_hits");
     let lookups = hits + number("misses");
     let ratio = match lookups {
         0 => "no lookups yet".to_owned(),
-        _ => format!("{} % of {lookups} lookups hit", hits * 100 / lookups),
+        _ => format!("{} % of {lookups} lookups since the start hit", hits * 100 / lookups),
     };
     print::line(format_args!(
         "store     {}, {} of {}, {ratio}",
@@ -112,4 +151,55 @@ fn tell_store(store: &Value) -> Result<(), Exit> {
         print::bytes(number("bytes")),
         print::bytes(number("bytes_max"))
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_told_is_not_called_told() {
+        let of = |more: Value| {
+            let mut it = json!({ "name": "eu", "kind": "cache-mirror", "state": "ok", "requests": 3,
+                "delivered": 3, "skipped": 0, "backlog_events": 0, "paused": null });
+            it.as_object_mut().expect("members").extend(more.as_object().expect("it").clone());
+            it
+        };
+        let said = |all: &[Value]| summary(all);
+        let told = "all of them have been told everything";
+        assert_eq!(said(&[of(json!({}))]), (true, told.into()));
+        let own = of(json!({ "state": "self", "backlog_events": 4 }));
+        assert_eq!(said(&[own]), (true, told.into()));
+        let untried = of(json!({ "kind": "unknown", "requests": 0 }));
+        assert_eq!(said(&[untried, of(json!({}))]).1, format!("{told}; 1 of 2 not tried yet"));
+        let legacy = of(json!({ "kind": "legacy", "skipped": 2 }));
+        assert!(!said(&[legacy.clone()]).0 && !said(&[legacy]).1.contains(told));
+        let waits = of(json!({ "backlog_events": 1 }));
+        assert!(
+            said(&[waits.clone()]).1.ends_with(
+                "1 mirror has something waiting; it is tried \
+             until it arrives"
+            ),
+            "{:?}",
+            said(&[waits.clone()])
+        );
+        let held = of(json!({ "backlog_events": 1, "state": "paused", "paused": "operator" }));
+        let text = said(&[held.clone()]).1;
+        assert!(text.ends_with("not tried now: see why below"), "{text}");
+        let parked = of(json!({ "backlog_events": 1, "state": "parked" }));
+        assert!(!said(&[parked]).1.contains("until it arrives"));
+        let site = of(json!({ "kind": "revalidate", "backlog_events": 1 }));
+        let text = said(&[held, waits, site]).1;
+        assert!(
+            text.starts_with("3 destinations have") && text.contains("2 of them tried"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_directory_that_is_away_is_no_full_disk() {
+        let (text, helps) = degraded("the data directory data is not the one that was opened");
+        assert!(!text.contains("disk") && helps.contains("put it back"), "{text}");
+        assert!(degraded("no space left").1.contains("free the disk"));
+    }
 }

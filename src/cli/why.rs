@@ -72,7 +72,7 @@ fn tell(answer: &Value, has_type: bool) -> Result<(), Exit> {
     let events = array(&answer["events"]);
     if events.is_empty() {
         let found = match answer["complete"] == true {
-            true => "no event ever touched it",
+            true => "no event ever touched it since the journal began",
             false => "no event that is still kept touched it; see: cache-mirror logs",
         };
         print::line(format_args!("  {found}"))?;

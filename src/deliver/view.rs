@@ -63,6 +63,8 @@ pub struct PeerView {
     pub backlog_events: u64,
     /// Acceptance of the oldest of them, milliseconds since 1970.
     pub backlog_oldest_ms: Option<u64>,
+    /// How long it has waited, by the clock of this instance.
+    pub backlog_age_ms: Option<u64>,
     /// Whether the backlog had to be widened.
     pub backlog_widened: bool,
     /// Requests made since the start.
@@ -194,6 +196,9 @@ impl PeerView {
                 echoing: state.echoing_until.is_some_and(|until| until > now),
                 backlog_events: backlog.events,
                 backlog_oldest_ms: backlog.oldest_at_ms,
+                backlog_age_ms: backlog
+                    .oldest_at_ms
+                    .map(|accepted| clock::wall_ms().saturating_sub(accepted)),
                 backlog_widened: backlog.widened,
                 requests: state.requests,
                 delivered: state.delivered,

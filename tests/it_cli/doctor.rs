@@ -86,6 +86,35 @@ fn the_running_configuration_is_judged_where_an_instance_answers() {
     assert!(!ran.stdout.contains("nothing leaves this instance"), "{}", ran.stdout);
     found.says("config", "ok", "this shell's settings, not the instance's", "");
     found.get("mirror:gone", "fail");
+    // Nor is anything else that only the settings of this shell name.
+    let shell = "this shell's settings, not the instance's: ";
+    found.says("names", "skip", &format!("{shell}no mirrors"), "");
+    for name in ["env", "log", "journal"] {
+        let detail = found.get(name, "ok")["detail"].as_str().expect("a text");
+        assert!(detail.starts_with(shell), "{name}: {detail}");
+    }
+    found.says("listen", "ok", "a answers at", "");
+
+    // An address in .env names the instance for this command as for all others.
+    let env = format!("CACHE_MIRROR_URL={url}\nCACHE_MIRROR_TOKEN={}\n", crate::support::TOKEN);
+    std::fs::write(here.path().join(".env"), env).expect("writes");
+    let found = Found::of(&here.run(&["doctor", "--json"]));
+    found.says("listen", "ok", "a answers at", "");
+    assert!(here.run(&["health"]).ended(0).stdout.starts_with(&url));
+}
+
+/// What was never tried is not called well, and what nobody proved is not called proved.
+#[test]
+fn nothing_is_said_of_mirrors_that_nobody_heard() {
+    let desk = Desk::new();
+    let mirror = "mirrors.peers=[{ name = \"gone\", url = \"http://127.0.0.1:1\" }]";
+    let settings = [&ACCOUNT[..], &["instance.name=a", mirror]].concat();
+    let (_server, url) = desk.serve(&settings);
+    let found = Found::of(&doctor(&desk, &url, &settings, &[]));
+    found.says("names", "skip", "no mirror proved which instance it is", "");
+    found.says("clock", "skip", "no mirror told its time", "");
+    let retried = desk.ask(&url, &["mirrors", "retry", "gone"]).ended(0).stdout;
+    assert_eq!(retried, "gone: nothing waits, so nothing is sent\n");
 }
 
 /// S1 1.23 "Connection refused": only an instance that was named must be there.

@@ -12,7 +12,7 @@ use crate::cli::client::Client;
 use crate::cli::connect::{is_this_host, read_token, server, variable};
 use crate::cli::health::local;
 use crate::cli::{Exit, print};
-use crate::config::Settings;
+use crate::config::{self, Settings, Sources};
 use crate::support::Secret;
 
 /// A probe and a login of a mirror that hangs, on top of a usual call.
@@ -46,8 +46,12 @@ pub struct Running {
 ///
 /// # Errors
 /// [`Exit::Usage`] for a URL or a token file that is none.
-pub async fn look(args: &Args, settings: &Settings) -> Result<Instance, Exit> {
-    let named = args.server.clone().or_else(|| variable("CACHE_MIRROR_URL"));
+pub async fn look(
+    args: &Args,
+    (sources, settings): (&Sources, &Settings),
+) -> Result<Instance, Exit> {
+    // That of .env too: all commands find the same instance.
+    let named = args.server.clone().or_else(|| config::variable(sources, "CACHE_MIRROR_URL"));
     let is_named = named.is_some();
     let base = server(&named.unwrap_or_else(|| local(Some(settings.server.listen))))?;
     let client = Client::new(base.clone(), token(args, settings, &base)?, PATIENCE)?;

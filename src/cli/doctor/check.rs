@@ -88,6 +88,12 @@ impl Check {
         Self::new(name, Status::Skip, detail, remedy)
     }
 
+    /// The same, said of what the label names.
+    pub fn labelled(mut self, label: &str) -> Self {
+        self.detail.insert_str(0, label);
+        self
+    }
+
     fn new(
         name: impl Into<String>,
         status: Status,

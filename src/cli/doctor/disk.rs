@@ -42,7 +42,14 @@ pub fn log(case: &Case) -> Vec<Check> {
             return found;
         }
     }
-    let config = &case.settings.log;
+    let told = !found.is_empty();
+    found.extend(case.of_shell(log_file(&case.settings.log, told)));
+    found
+}
+
+/// The file that the settings name; nothing where all is well and something else was told before.
+fn log_file(config: &LogConfig, was_told: bool) -> Vec<Check> {
+    let mut found = Vec::new();
     let (place, file) = (Place::of(&config.file), config.file.display());
     if !place.is_rotated() {
         // Opening it could wait for a reader, or write to somebody's terminal.
@@ -66,7 +73,7 @@ pub fn log(case: &Case) -> Vec<Check> {
             vec![Check::fail("log", detail, remedy)]
         }
     });
-    if found.is_empty() {
+    if found.is_empty() && !was_told {
         let note = place.note().map(|note| format!(" ({note})")).unwrap_or_default();
         found.push(Check::ok("log", format!("{file} can be written{note}")));
     }
@@ -117,21 +124,24 @@ pub fn journal(case: &Case) -> Vec<Check> {
             return found;
         }
     }
+    let mut of_files = Vec::new();
     let dir = nearest(&case.settings.instance.data_dir);
     let shown = case.settings.instance.data_dir.display();
     if let Err(error) = writable(&dir) {
         let detail = format!("{shown} cannot be written: {error}");
         let remedy = "give the service's user the directory of instance.data_dir, mode 0700";
-        found.push(Check::fail("journal", detail, remedy));
+        of_files.push(Check::fail("journal", detail, remedy));
     }
-    found.extend(foreign(&case.settings.instance.data_dir));
-    found.extend(ground(&case.settings.ground()));
+    of_files.extend(foreign(&case.settings.instance.data_dir));
+    of_files.extend(ground(&case.settings.ground()));
     let room = free(&dir).and_then(|free| room(free, case.settings.journal.segment_bytes));
-    found.extend(room);
+    of_files.extend(room);
+    found.extend(case.of_shell(of_files));
     if found.is_empty() {
         let free =
             free(&dir).map_or(String::new(), |free| format!(", {} free", print::bytes(free)));
-        found.push(Check::ok("journal", format!("{shown} can be written{free}")));
+        let fine = Check::ok("journal", format!("{shown} can be written{free}"));
+        found.push(fine.labelled(case.label()));
     }
     found
 }

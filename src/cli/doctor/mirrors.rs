@@ -11,7 +11,8 @@ use super::Case;
 use super::answering::{Instance, Running, running};
 use super::check::Check;
 use crate::cli::client::encoded;
-use crate::cli::print;
+use crate::cli::mirrors::waiting_ms;
+use crate::cli::{Exit, print};
 use crate::deliver::identity::BootNonce;
 use crate::deliver::{Asker, Mint};
 use crate::resolve::Rules;
@@ -28,7 +29,11 @@ pub async fn reached(case: &Case) -> Vec<Check> {
     };
     if found.is_empty() {
         let remedy = "set CACHE_MIRRORS or mirrors.urls, if there is another instance";
-        return vec![Check::skip("mirror", "no mirrors", remedy)];
+        let none = match &case.instance {
+            Instance::Running(_) => "no mirrors",
+            _ => "no mirrors in the settings of this shell",
+        };
+        return vec![Check::skip("mirror", none, remedy)];
     }
     found
 }
@@ -41,7 +46,12 @@ async fn through(running: &Running) -> Vec<Check> {
         match running.client.call(Method::POST, &path, None).await {
             Ok((_, ping)) => judge(&ping),
             Err(exit) => {
-                let remedy = "this needs an administrator's token: see --token-file";
+                let remedy = match exit {
+                    Exit::Denied(_) => {
+                        "this needs an administrator's token: see --token-file".to_owned()
+                    }
+                    _ => format!("try it alone: cache-mirror mirrors ping {name}"),
+                };
                 vec![Check::skip(format!("mirror:{name}"), exit.to_string(), remedy)]
             }
         }
@@ -169,8 +179,7 @@ pub fn backlogs(case: &Case) -> Vec<Check> {
         Err(skipped) => return vec![skipped],
     };
     let now = clock::wall_ms();
-    let mut found: Vec<Check> =
-        running.destinations.iter().flat_map(|it| waiting(it, now)).collect();
+    let mut found: Vec<Check> = running.destinations.iter().flat_map(waiting).collect();
     found.extend(running.removed.iter().filter_map(|it| removed(it, now)));
     if found.is_empty() {
         return vec![Check::ok("backlog", "nothing waits longer than it should")];
@@ -212,14 +221,22 @@ fn parked(destination: &Value, name: &str, waits: &str) -> Check {
     Check::warn(format!("backlog:{name}"), detail, remedy)
 }
 
+/// Events that were not sent.
+fn skipped(destination: &Value, name: &str) -> Option<Check> {
+    let skipped = destination["skipped"].as_u64().filter(|skipped| *skipped > 0)?;
+    let events = print::count(skipped, "event", "events");
+    let detail = format!("{events} since the start not sent: it has no words for them");
+    let remedy = "name types in what you invalidate, or run a cache-mirror there";
+    Some(Check::warn(format!("backlog:{name}"), detail, remedy))
+}
+
 /// One destination; nothing where all is well.
-fn waiting(destination: &Value, now_ms: u64) -> Vec<Check> {
+fn waiting(destination: &Value) -> Vec<Check> {
     let text = |member: &str| print::text(destination, member);
     let name = text("name");
     let check = format!("backlog:{name}");
     let events = destination["backlog_events"].as_u64().unwrap_or(0);
-    let since = destination["backlog_oldest_ms"].as_u64().unwrap_or(now_ms);
-    let age_ms = now_ms.saturating_sub(since);
+    let age_ms = waiting_ms(destination);
     let waits = match events {
         0 => "nothing waits".to_owned(),
         _ => {
@@ -270,6 +287,7 @@ fn waiting(destination: &Value, now_ms: u64) -> Vec<Check> {
                       waits";
         found.push(Check::warn(&check, detail, remedy));
     }
+    found.extend(skipped(destination, &name));
     if destination["echoing"] == true {
         let detail = "it sends back what it is told; its echoes are held back and merged";
         let remedy = "there, what arrives with \"mirror\": false must not be sent on; or log in \
@@ -370,12 +388,14 @@ mod tests {
     fn a_backlog_is_judged_by_its_reason_and_its_age() {
         let waits = |more: Value| {
             let mut it = json!({ "name": "eu", "kind": "cache-mirror", "state": "ok",
-                "backlog_events": 3, "backlog_oldest_ms": 1_000, "rate_per_second": 10.0 });
+                "backlog_events": 3, "backlog_age_ms": 1_000, "rate_per_second": 10.0 });
             it.as_object_mut().expect("members").extend(more.as_object().expect("it").clone());
             it
         };
-        assert_eq!(waiting(&waits(json!({})), 2_000), [], "on its way");
-        let old = waiting(&waits(json!({})), 1_000_000);
+        assert_eq!(waiting(&waits(json!({}))), [], "on its way");
+        let of_then = json!({ "backlog_oldest_ms": 1_000 });
+        assert_eq!(waiting(&waits(of_then)), [], "by the clock of the instance, not by ours");
+        let old = waiting(&waits(json!({ "backlog_age_ms": 999_000 })));
         assert!(old[0].detail.starts_with("3 events waiting for 16 min"), "{old:?}");
         for (more, status, helps) in [
             (json!({ "state": "paused", "paused": "operator" }), Status::Warn, "resume eu"),
@@ -389,17 +409,18 @@ mod tests {
             (json!({ "state": "failing", "last_error": "http 404" }), Status::Fail, "base path"),
             (json!({ "state": "failing", "last_error": "http 403" }), Status::Fail, "its role"),
             (json!({ "backlog_widened": true }), Status::Warn, "items"),
+            (json!({ "skipped": 2 }), Status::Warn, "run a cache-mirror there"),
             (json!({ "echoing": true }), Status::Warn, "mirror"),
         ] {
-            let found = waiting(&waits(more), 2_000);
+            let found = waiting(&waits(more));
             assert_eq!(found[0].status, status, "{found:?}");
             assert!(found[0].remedy.contains(helps), "{found:?}");
         }
         let next = waits(json!({ "kind": "revalidate", "state": "failing",
             "last_error": "http 401" }));
-        assert!(waiting(&next, 2_000)[0].remedy.contains("Invalid secret"));
+        assert!(waiting(&next)[0].remedy.contains("Invalid secret"));
         let cdn = waits(json!({ "kind": "purge", "state": "failing", "last_error": "http 403" }));
-        assert!(waiting(&cdn, 2_000)[0].remedy.contains("purge.targets"));
+        assert!(waiting(&cdn)[0].remedy.contains("purge.targets"));
         for (kind, error, helps) in [
             ("purge", "http 400: unknown zone", "docs/PURGE.md"),
             ("purge", "http 200, but the answer is not JSON", "docs/PURGE.md"),
@@ -408,7 +429,7 @@ mod tests {
             ("purge", "closed", "is it up at its URL?"),
         ] {
             let it = waits(json!({ "kind": kind, "state": "failing", "last_error": error }));
-            let remedy = &waiting(&it, 2_000)[0].remedy;
+            let remedy = &waiting(&it)[0].remedy;
             assert!(remedy.contains(helps) && !remedy.contains("control API"), "{remedy}");
         }
     }

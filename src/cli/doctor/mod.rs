@@ -28,6 +28,7 @@ use crate::config::{self, Settings, Sources};
 use crate::net::{self, Network, Transport};
 use answering::Instance;
 use check::{Check, Status, tell};
+pub use mirrors::is_mirror;
 use places::Visit;
 
 pub const EXAMPLES: &str = "\
@@ -111,6 +112,17 @@ impl Case {
         own.unwrap_or(&self.network)
     }
 
+    /// What stands before statements about settings that are this shell's, and not those of the
+    /// instance that answers; empty where there is no difference to see.
+    fn label(&self) -> &'static str {
+        written::label(&self.settings, &self.instance)
+    }
+
+    /// Findings about what the settings of this shell name.
+    fn of_shell(&self, found: Vec<Check>) -> Vec<Check> {
+        found.into_iter().map(|check| check.labelled(self.label())).collect()
+    }
+
     /// Every address, asked once.
     async fn visits(&self) -> &[Visit] {
         self.visits.get_or_init(|| places::visit(self)).await
@@ -137,7 +149,7 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
             )]));
         }
     };
-    let instance = answering::look(args, &settings).await?;
+    let instance = answering::look(args, (&sources, &settings)).await?;
     let network = network(&settings).map_err(|error| Exit::Failed(error.to_string()))?;
     let (sse, visits) = (args.sse.clone(), OnceCell::new());
     let case = Case { sources, settings, instance, sse, network, visits };
@@ -173,18 +185,18 @@ async fn within_time(group: Group, case: &Case) -> Vec<Check> {
 fn look(group: Group, case: &Case) -> BoxFuture<'_, Vec<Check>> {
     match group {
         Group::Config => ready(written::settings(&case.settings, &case.instance)),
-        Group::Secrets => ready(written::secrets(&case.settings)),
-        Group::Env => ready(written::variables(&case.sources)),
+        Group::Secrets => ready(case.of_shell(written::secrets(&case.settings))),
+        Group::Env => ready(case.of_shell(written::variables(&case.sources))),
         Group::Listen => ready(answering::checks(case)),
         Group::Log => ready(disk::log(case)),
         Group::Journal => ready(disk::journal(case)),
         Group::Versions => Box::pin(answering::versions(case)),
         Group::Mirror => Box::pin(mirrors::reached(case)),
         Group::Backlog => ready(mirrors::backlogs(case)),
-        Group::Redirect => Box::pin(places::redirects(case)),
-        Group::Clock => Box::pin(places::clocks(case)),
-        Group::Names => Box::pin(names::checks(case)),
-        Group::Revalidate => Box::pin(places::revalidates(case)),
+        Group::Redirect => Box::pin(async { case.of_shell(places::redirects(case).await) }),
+        Group::Clock => Box::pin(async { case.of_shell(places::clocks(case).await) }),
+        Group::Names => Box::pin(async { case.of_shell(names::checks(case).await) }),
+        Group::Revalidate => Box::pin(async { case.of_shell(places::revalidates(case).await) }),
         Group::Sse => Box::pin(stream::checks(case)),
     }
 }

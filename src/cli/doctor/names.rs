@@ -33,21 +33,33 @@ pub async fn checks(case: &Case) -> Vec<Check> {
     let mirrors = mirrors.filter(|peer| peer.errand.neighbour().is_none());
     let asked = mirrors.map(async |peer| {
         let seen = look(&peer.base, case.way_to(&peer.name)).await;
-        judge(&peer.name, &seen)
+        (judge(&peer.name, &seen), !seen.proofs.is_empty())
     });
-    let found: Vec<Option<Check>> = join_all(asked).await;
-    let count = found.len();
-    let mut found: Vec<Check> = found.into_iter().flatten().collect();
+    let asked = join_all(asked).await;
+    let (count, proved) = (asked.len(), asked.iter().filter(|(_, is_proved)| *is_proved).count());
+    let mut found: Vec<Check> = asked.into_iter().filter_map(|(check, _)| check).collect();
     if found.is_empty() {
-        found.push(match count {
-            0 => {
-                let remedy = "set CACHE_MIRRORS or mirrors.urls, if there is another instance";
-                Check::skip("names", "no mirrors", remedy)
-            }
-            _ => Check::ok("names", "no mirror's name hides several instances"),
-        });
+        found.push(summary(count, proved));
     }
     found
+}
+
+/// Nothing was found behind the names. Only a mirror that proves who it is shows that it is alone.
+fn summary(count: usize, proved: usize) -> Check {
+    match (count, proved) {
+        (0, _) => {
+            let remedy = "set CACHE_MIRRORS or mirrors.urls, if there is another instance";
+            Check::skip("names", "no mirrors", remedy)
+        }
+        (_, 0) => {
+            let detail = "no mirror proved which instance it is: replicas would not show";
+            Check::skip("names", detail, "see the check \"mirror\"; a legacy server has no proof")
+        }
+        _ => {
+            let detail = format!("{proved} of {count} proved to be one instance behind one name");
+            Check::ok("names", detail)
+        }
+    }
 }
 
 async fn look(base: &Url, over: &dyn Transport) -> Seen {
@@ -99,6 +111,17 @@ fn judge(name: &str, seen: &Seen) -> Option<Check> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nobody_proved_is_not_called_well() {
+        use super::super::check::Status;
+        let status = |count, proved| summary(count, proved).status;
+        assert_eq!(
+            [status(0, 0), status(2, 0), status(2, 1)],
+            [Status::Skip, Status::Skip, Status::Ok]
+        );
+        assert!(summary(2, 1).detail.starts_with("1 of 2"));
+    }
 
     #[test]
     fn several_proofs_are_several_processes_and_one_of_each_family_is_one_host() {

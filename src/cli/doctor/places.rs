@@ -207,6 +207,7 @@ pub async fn clocks(case: &Case) -> Vec<Check> {
     let leeway_s = i64::try_from(case.settings.gate.leeway.as_secs()).unwrap_or(i64::MAX);
     let visits = case.visits().await;
     let mirrors = visits.iter().filter(|visit| visit.caller == Caller::Mirror);
+    let asked = mirrors.clone().count();
     let told: Vec<(&str, i64)> =
         mirrors.filter_map(|visit| Some((visit.name.as_str(), visit.skew_s()?))).collect();
     let mut found: Vec<Check> =
@@ -214,7 +215,15 @@ pub async fn clocks(case: &Case) -> Vec<Check> {
     if found.is_empty() {
         found.push(match told.len() {
             0 => Check::skip("clock", "no mirror told its time", "this needs one that answers"),
-            _ => Check::ok("clock", format!("mirrors differ by no more than {leeway_s} s")),
+            count => {
+                let told = print::count(count as u64, "mirror", "mirrors");
+                let silent = match asked - count {
+                    0 => String::new(),
+                    silent => format!("; {silent} told none"),
+                };
+                let detail = format!("{told} told the time, no more than {leeway_s} s off{silent}");
+                Check::ok("clock", detail)
+            }
         });
     }
     found

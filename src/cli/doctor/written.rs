@@ -32,8 +32,8 @@ pub fn broken(problems: &[Invalid]) -> Vec<Check> {
 /// other settings, these are labelled as this shell's, and nothing is said of them that is not true
 /// of it.
 pub fn settings(settings: &Settings, instance: &Instance) -> Vec<Check> {
-    let is_other = matches!(instance, Instance::Running(running) if !is_same(running, settings));
-    let label = if is_other { "this shell's settings, not the instance's: " } else { "" };
+    let label = label(settings, instance);
+    let is_other = !label.is_empty();
     let valid = format!(
         "{label}valid: {} on {}, {}",
         settings.instance.name,
@@ -47,6 +47,18 @@ pub fn settings(settings: &Settings, instance: &Instance) -> Vec<Check> {
         Check::warn("config", format!("{label}{detail}"), remedy)
     });
     std::iter::once(Check::ok("config", valid)).chain(warnings).collect()
+}
+
+/// What to say before statements about these settings where something answers that runs with other
+/// ones, or does not tell with which.
+pub fn label(settings: &Settings, instance: &Instance) -> &'static str {
+    match instance {
+        Instance::Running(running) if !is_same(running, settings) => {
+            "this shell's settings, not the instance's: "
+        }
+        Instance::Closed { .. } => "this shell's settings, perhaps not the instance's: ",
+        Instance::Running(_) | Instance::Silent { .. } => "",
+    }
 }
 
 /// Whether an instance runs with the name and the destinations of these settings.
@@ -215,6 +227,19 @@ mod tests {
         assert!(!format!("{found:?}").contains("tiny") && !format!("{found:?}").contains("xxx"));
         let peers = [named("p", &long, 16), named("p", &long, 16)];
         assert_eq!(judge(&peers, vec![])[0].status, Status::Ok, "two peers may share an account");
+    }
+
+    /// What answers and does not tell may run with other settings.
+    #[test]
+    fn nothing_is_said_of_an_instance_that_does_not_tell() {
+        let sources = Sources { is_isolated: true, ..Sources::default() };
+        let loaded = config::load(&sources).expect("valid");
+        let closed = Instance::Closed { why: String::new() };
+        let found = settings(&loaded, &closed);
+        assert!(found.iter().all(|it| it.detail.starts_with("this shell's settings")), "{found:?}");
+        assert!(found.iter().all(|it| !it.detail.contains(NO_MIRRORS)), "{found:?}");
+        let silent = Instance::Silent { why: String::new(), is_named: false };
+        assert!(settings(&loaded, &silent).iter().any(|it| it.detail.starts_with(NO_MIRRORS)));
     }
 
     /// S1 1.24: what callers send here, and what is sent to a site, is judged as well.

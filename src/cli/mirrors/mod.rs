@@ -139,6 +139,9 @@ async fn operate(named: &Named, verb: &str, done: &str, is_json: bool) -> Result
         return print::json(&answer);
     }
     let waiting = answer["mirror"]["backlog_events"].as_u64().unwrap_or(0);
+    if verb == "retry" && waiting == 0 {
+        return print::line(format_args!("{}: nothing waits, so nothing is sent", named.name));
+    }
     let waiting = print::count(waiting, "event", "events");
     print::line(format_args!("{} {done}; {waiting} waiting", named.name))
 }
@@ -174,9 +177,10 @@ pub fn tell_mirrors(mirrors: &[Value]) -> Result<(), Exit> {
 
 fn tell_mirror(mirror: &Value, width: usize) -> Result<(), Exit> {
     let (name, state) = (print::text(mirror, "name"), print::text(mirror, "state"));
+    let state = if is_untried(mirror) { "untried".to_owned() } else { state };
     let style = match state.as_str() {
         "ok" => GOOD,
-        "self" => DIM,
+        "self" | "untried" => DIM,
         "paused" | "held" => WARN,
         _ => BAD,
     };
@@ -196,11 +200,26 @@ fn tell_mirror(mirror: &Value, width: usize) -> Result<(), Exit> {
 fn backlog(mirror: &Value) -> String {
     let waiting = mirror["backlog_events"].as_u64().unwrap_or(0);
     if waiting == 0 {
-        return format!("{} delivered", mirror["delivered"]);
+        return format!("{} delivered since the start", mirror["delivered"]);
     }
-    let oldest = mirror["backlog_oldest_ms"].as_u64().unwrap_or_else(clock::wall_ms);
-    let age = print::seconds(clock::wall_ms().saturating_sub(oldest) / 1000);
+    let age = print::seconds(waiting_ms(mirror) / 1000);
     format!("{} waiting for {age}", print::count(waiting, "event", "events"))
+}
+
+/// How long the oldest event has waited, by the instance's clock: that of this host may differ. An
+/// instance of an earlier version does not say it.
+pub fn waiting_ms(destination: &Value) -> u64 {
+    let by_own_clock = || {
+        let since = destination["backlog_oldest_ms"].as_u64();
+        since.map_or(0, |since| clock::wall_ms().saturating_sub(since))
+    };
+    destination["backlog_age_ms"].as_u64().unwrap_or_else(by_own_clock)
+}
+
+/// Whether nothing is known of it: it has not failed, but nobody has tried it either.
+pub fn is_untried(destination: &Value) -> bool {
+    let is_known = matches!(destination["kind"].as_str(), Some("legacy" | "cache-mirror" | "self"));
+    destination["state"] == "ok" && destination["requests"] == 0 && !is_known
 }
 
 /// What a mirror refuses, the first few.
@@ -259,11 +278,16 @@ fn hints(name: &str, state: &str, mirror: &Value) -> Vec<String> {
             " kind = \"legacy\" in its [[mirrors.peers]])".to_owned(),
         ],
         ("parked", _) => parked_hints(name, mirror, &error),
-        ("ok", _) if mirror["kind"] == "unknown" => {
+        ("ok" | "untried", _) if mirror["kind"] == "unknown" => {
             vec![format!("not reached yet (use \"cache-mirror mirrors ping {name}\")")]
         }
         _ => vec![],
     };
+    let skipped = mirror["skipped"].as_u64().unwrap_or(0);
+    if skipped > 0 {
+        let events = print::count(skipped, "event", "events");
+        hints.push(format!("{events} since the start not sent: it has no words for them"));
+    }
     if mirror["echoing"] == true {
         hints.push("sends back what it is told; its echoes are held back and merged".to_owned());
     }

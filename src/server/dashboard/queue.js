@@ -1,6 +1,6 @@
 // The destinations: what waits for each, and an operator's hand on it.
 
-import { get, now, post } from "./api.js";
+import { get, post } from "./api.js";
 import { act, badge, byId, count, el, facts, kindOf, reconcile, say, span } from "./view.js";
 
 let shown = [];
@@ -47,15 +47,14 @@ function update(row, one) {
   const state = one.paused ? `${one.state} (${one.paused})` : one.state;
   badge(head.children[1], state, kindOf(one.state));
   say(head.children[2], one.instance ? `${one.kind} · ${one.instance}` : one.kind);
-  const oldest = one.backlog_oldest_ms;
   const widened = one.backlog_widened ? ", widened" : "";
   facts(list, [
     ["Waiting", `${count(one.backlog_events)}${widened}`],
-    ["Oldest", oldest && one.backlog_events ? span(now() - oldest) : null],
+    ["Oldest", one.backlog_events ? span(one.backlog_age_ms ?? 0) : null],
     ["Failures", one.failures ? `${count(one.failures)} in a row` : null],
     ["Next attempt", one.next_attempt_ms ? `in ${span(one.next_attempt_ms + 999)}` : null],
     ["Asked to wait", one.throttled_until ? `until ${one.throttled_until}` : null],
-    ["Delivered", count(one.delivered)],
+    ["Delivered since the start", count(one.delivered)],
     ["Limit", `${count(one.rate_per_second)}/s, burst ${count(one.burst)}`],
     ["Echo", one.echoing ? "held back" : null],
   ]);
