@@ -1,9 +1,10 @@
 //! What the process holds is written again when its data directory comes back empty.
 //!
-//! The journal writes what it knows by itself. The other files are small: generated secrets, pauses,
-//! how far schedules came, and what tokens are judged by. Without them a restart would sign with another secret, and tokens
-//! that were handed out would be worth nothing. Only files that are gone are written; the list of
-//! application tokens is not among them, because an older one could make a revoked token valid.
+//! The journal writes what it knows by itself. The other files are small: generated secrets,
+//! pauses, how far schedules came, and what tokens are judged by. Without them a restart would
+//! sign with another secret, and tokens that were handed out would be worth nothing. Only files
+//! that are gone are written; the list of application tokens is not among them, because an older
+//! one could make a revoked token valid.
 
 use std::io;
 use std::sync::Arc;

@@ -37,7 +37,7 @@ pub struct Held {
 }
 
 impl Held {
-    /// Writes each whose file is gone, into a directory that is there. The names of what was written.
+    /// Writes each whose file is gone, into a directory that is there; gives the names of those.
     ///
     /// # Errors
     /// The system's; the rest is then not written.
@@ -91,8 +91,8 @@ impl Settings {
         Ok(())
     }
 
-    /// Goes on with the generated secrets of a running instance where their files are gone: its data
-    /// directory may be away, and tokens that it signed must stay valid. To be called before
+    /// Goes on with the generated secrets of a running instance where their files are gone: its
+    /// data directory may be away, and tokens that it signed must stay valid. To be called before
     /// [`Settings::complete`].
     pub(super) fn hold(&mut self, running: &Self) {
         let held = running.held.clone();

@@ -83,8 +83,8 @@ fn is_fixed(key: &str) -> bool {
 }
 
 /// Reads every source again and compares with what is in use. Secrets of ours that nobody gave any
-/// more are read from, or made in, the data directory, as at a start; where the file of one in use is
-/// gone, it stays in use.
+/// more are read from, or made in, the data directory, as at a start; where the file of one in use
+/// is gone, it stays in use.
 ///
 /// # Errors
 /// All that is wrong, in the order of the sources.

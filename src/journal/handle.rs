@@ -308,8 +308,8 @@ impl Journal {
         answer.await.unwrap_or(Err(NotReset))
     }
 
-    /// Changes when the journal goes on after its directory, or its files, had been taken away: other
-    /// files in it may be missing then.
+    /// Changes when the journal goes on after its directory, or its files, had been taken away:
+    /// other files in it may be missing then.
     pub fn moves(&self) -> watch::Receiver<u64> {
         self.shared.moves.subscribe()
     }
