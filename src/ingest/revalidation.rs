@@ -123,16 +123,18 @@ impl Revalidation {
         if count > selectors_max {
             return Err(BadRevalidation::TooMany { count, max: selectors_max });
         }
-        let paths = self.paths.iter().enumerate().map(|(at, item)| {
+        let mut paths = Vec::new();
+        for (at, item) in self.paths.iter().enumerate() {
             let text = text(item).map_err(|problem| bad("paths", at, problem))?;
-            path(text).map_err(|problem| bad("paths", at, &problem))
-        });
+            paths.extend(routes(text).map_err(|problem| bad("paths", at, &problem))?);
+        }
         let tags = self.tags.iter().enumerate().map(|(at, item)| {
             let text = text(item).map_err(|problem| bad("tags", at, problem))?;
             let tag = Label::parse(text).map_err(|it| bad("tags", at, &it.to_string()))?;
             Ok(Selector::Tag(tag))
         });
-        let mut selectors: Selectors = paths.chain(tags).collect::<Result<_, _>>()?;
+        let mut selectors: Selectors =
+            paths.into_iter().map(Ok).chain(tags).collect::<Result<_, _>>()?;
         if self.is_layout {
             let pages: Vec<Label> = selectors.paths().iter().cloned().collect();
             for page in pages {
@@ -193,14 +195,37 @@ fn text(item: &Value) -> Result<&str, &'static str> {
     if is_doubtful(text) { Err("is not valid Unicode") } else { Ok(text) }
 }
 
-/// A path; of a route with a parameter, such as `/products/[slug]`, every path that begins so.
-fn path(text: &str) -> Result<Selector, String> {
-    let (fixed, is_route) = match text.split_once('[') {
-        Some((fixed, rest)) if rest.contains(']') => (fixed, true),
-        _ => (text, false),
+/// A path; of a route with a parameter, such as `/products/[slug]`, every path that begins so. A
+/// route group such as `(shop)` is in no path that a browser asks for.
+fn routes(text: &str) -> Result<Vec<Selector>, String> {
+    let parse = |text: &str| Selector::path(text).map_err(|malformed| malformed.to_string());
+    let mut selectors = vec![];
+    for text in [text, &without_groups(text)] {
+        match text.split_once('[') {
+            Some((fixed, rest)) if rest.contains(']') => {
+                selectors.push(parse(&format!("{fixed}*"))?);
+                // `/docs/[[...slug]]` is the route of `/docs` as well.
+                if let (true, Some(above)) = (rest.starts_with("[..."), fixed.strip_suffix('/')) {
+                    selectors.push(parse(if above.is_empty() { "/" } else { above })?);
+                }
+            }
+            _ => selectors.push(parse(text)?),
+        }
+    }
+    Ok(selectors)
+}
+
+/// The path without its route groups.
+fn without_groups(text: &str) -> String {
+    let is_group = |part: &str| {
+        let name = part.strip_prefix('(').and_then(|it| it.strip_suffix(')'));
+        name.is_some_and(|name| !name.is_empty() && !name.contains(['(', ')', '.']))
     };
-    let text = if is_route { format!("{fixed}*") } else { text.to_owned() };
-    Selector::path(&text).map_err(|malformed| malformed.to_string())
+    let parts: Vec<&str> = text.split('/').filter(|part| !is_group(part)).collect();
+    match parts[..] {
+        [""] if text.starts_with('/') => "/".into(),
+        _ => parts.join("/"),
+    }
 }
 
 fn bad(list: &'static str, at: usize, problem: &str) -> BadRevalidation {
@@ -239,6 +264,13 @@ mod tests {
             (json!({ "paths": ["/", "/a"], "tag": "t" }), "tag:t,path:/,path:/a"),
             (json!({ "path": "/a", "tags": ["x", "y"] }), "tag:x,tag:y,path:/a"),
             (json!({ "paths": ["/products/[slug]"] }), "path:/products/*"),
+            (json!({ "path": "/docs/[[...slug]]" }), "path:/docs,path:/docs/*"),
+            (json!({ "path": "/[[...slug]]", "type": "page" }), "path:/*"),
+            (json!({ "path": "/docs/[...slug]" }), "path:/docs/*"),
+            (json!({ "path": "/(shop)/p/[slug]", "type": "page" }), "path:/(shop)/p/*,path:/p/*"),
+            (json!({ "path": "/(shop)/about" }), "path:/(shop)/about,path:/about"),
+            (json!({ "path": "/(shop)", "type": "layout" }), "path:/*"),
+            (json!({ "path": "/wiki/a_(b)" }), "path:/wiki/a_(b)"),
             (json!({ "paths": ["/blog/*", "/a["] }), "path:/a[,path:/blog/*"),
             (
                 json!({ "path": ["/a", "/b"], "tag": ["x"], "tags": "y" }),
