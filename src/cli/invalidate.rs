@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -16,6 +17,7 @@ use super::consent::Consent;
 use super::print::{self, BAD, BOLD, DIM, GOOD, WARN, styled};
 use super::selection::Selection;
 use super::{Exit, client, progress};
+use crate::domain::Action;
 use crate::support::duration;
 
 pub const EXAMPLES: &str = "\
@@ -56,8 +58,9 @@ pub struct Args {
     /// Why, for the journal
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// What was done: create, update, delete, restore, force_delete or archive
-    #[arg(long, value_name = "WORD", value_parser = ACTIONS)]
+    /// What was done: create, update, delete, restore, force_delete or archive, or the name of the
+    /// model event, such as forceDeleted
+    #[arg(long, value_name = "WORD", value_parser = parse_action())]
     action: Option<String>,
     /// A field that changed; may be given several times
     #[arg(long, value_name = "NAME")]
@@ -69,7 +72,16 @@ pub struct Args {
     connect: ConnectArgs,
 }
 
-const ACTIONS: [&str; 6] = ["create", "update", "delete", "restore", "force_delete", "archive"];
+/// Our words, which completions offer, and those that mean the same.
+fn parse_action() -> impl TypedValueParser<Value = String> {
+    let values = Action::WORDS.map(|word| {
+        let same = |other: &&str| Action::parse(other) == Action::parse(word);
+        let others = Action::OTHER_WORDS.map(|(other, _)| other);
+        PossibleValue::new(word).aliases(others.into_iter().filter(|other| same(&other)))
+    });
+    let own = |word: String| Action::parse(&word).map_or(word, |action| action.as_str().to_owned());
+    PossibleValuesParser::new(values).map(own)
+}
 
 fn parse_wait(text: &str) -> Result<String, String> {
     match text {

@@ -55,6 +55,7 @@ pub(super) const TARGET: &[(&str, Kind)] = &[
 /// A path or tag of a target, where it is more than a text.
 pub(super) const TEMPLATE: &[(&str, Kind)] = &[
     ("path", Kind::Text),
+    ("type", Kind::Text),
     ("tag", Kind::Text),
     ("actions", Kind::List),
     ("when_fields", Kind::List),

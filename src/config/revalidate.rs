@@ -145,7 +145,8 @@ fn plain_nextjs(
     if !url.is_empty() && !secret.is_empty() {
         let (prefix, name) = ("revalidate.".to_owned(), "nextjs".to_owned());
         let table = &Table::new();
-        let written = Written { prefix, table, name, url, secret, form: "" };
+        let form = from.text("revalidate.form");
+        let written = Written { prefix, table, name, url, secret, form: &form };
         return (target(from, section, &written), None);
     }
     // REVALIDATE_SECRET alone may be meant for callers of ours.
@@ -201,10 +202,7 @@ fn target(from: &mut Reader, section: &Section, it: &Written<'_>) -> Option<Peer
         from.refuse_value(&key("name"), &given, "expected 1 to 64 of A-Z a-z 0-9 _ . -");
     }
     let form = form(from, section, it)?;
-    if matches!(&form, Form::Paths(templates) if *templates == Templates::default()) {
-        let key = key("paths");
-        from.warn(format!("{name} is called for paths and all only, never for types: no {key}"));
-    }
+    warn_of_gaps(from, it, &name, &form);
     warn_if_short(from, it);
     let revalidate = Revalidate {
         url,
@@ -229,6 +227,29 @@ fn target(from: &mut Reader, section: &Section, it: &Written<'_>) -> Option<Peer
         errand: Errand::Beside(Neighbour::Revalidate(Arc::new(revalidate))),
         kind: None,
     })
+}
+
+/// Says what the form of a target has no words for.
+fn warn_of_gaps(from: &mut Reader, it: &Written<'_>, name: &str, form: &Form) {
+    match form {
+        Form::Paths(templates) if *templates == Templates::default() => {
+            let key = format!("{}paths", it.prefix);
+            from.warn(format!(
+                "{name} is called for paths and all only, never for types: no {key}"
+            ));
+        }
+        Form::Paths(_) => from.warn(format!(
+            "{name} is told paths alone (form = \"nextjs\"): it is not called for tags, nor for a \
+             type without paths in the settings; its route must pass `type` on to revalidatePath, \
+             else all, prefixes and [patterns] refresh nothing there (form = \"nextjs-tags\" tells \
+             tags too: docs/REVALIDATE.md)"
+        )),
+        Form::Names(_) => from.warn(format!(
+            "{name} is called by name (form = \"names\"): paths, tags, and types without a name in \
+             the settings are not told to it"
+        )),
+        Form::Tags { .. } => {}
+    }
 }
 
 /// A secret that callers of ours send as well is warned about where it is taken.
@@ -283,17 +304,15 @@ fn form(from: &mut Reader, section: &Section, it: &Written<'_>) -> Option<Form> 
         "nextjs-tags" => {
             let of_others = ["{type}", "{type}:{id}"]
                 .map(|text| Template::parse(text).expect("both are templates, as a test shows"));
-            let read = read(from, "tags", &section.tags);
-            Form::Tags(Templates { of_others: of_others.to_vec(), ..read })
+            let tags = read(from, "tags", &section.tags);
+            let paths = read(from, "paths", &section.paths);
+            Form::Tags { tags: Templates { of_others: of_others.to_vec(), ..tags }, paths }
         }
         "names" => Form::Names(names(from, section, it, own("names"))),
         other => {
             let expected = "expected nextjs, nextjs-tags or names";
-            from.refuse_value(
-                &format!("{}form", it.prefix),
-                &Value::String(other.into()),
-                expected,
-            );
+            let given = Value::String(other.into());
+            from.refuse_value(&format!("{}form", it.prefix), &given, expected);
             return None;
         }
     })

@@ -5,11 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize as _;
-use serde::de::value::{Error, StrDeserializer};
 use toml::{Table, Value};
 
 use super::reader::Reader;
+use crate::deliver::beside::route;
 use crate::deliver::beside::template::{Template, Templates};
 use crate::domain::{Action, TypeName};
 use crate::resolve::Rules;
@@ -18,8 +17,6 @@ use crate::resolve::Rules;
 const TEMPLATES_MAX: usize = 1000;
 /// What stands for every type.
 const EVERY_TYPE: &str = "*";
-
-const ACTIONS: &str = "expected actions: create, update, delete, restore, force_delete, archive";
 
 /// How lists of templates are read.
 pub(super) struct Writings<'a> {
@@ -75,6 +72,7 @@ impl Writings<'_> {
         if table.contains_key(other) {
             return Err(format!("expected {} here, not {other}", self.member));
         }
+        let is_layout = self.is_layout(table)?;
         let otherwise = table.get("otherwise").and_then(Value::as_str).map(str::to_owned);
         if let Some(otherwise) = &otherwise {
             self.check(otherwise)?;
@@ -87,6 +85,7 @@ impl Writings<'_> {
             template.when_fields.clone_from(&when_fields);
             template.ignore_fields.clone_from(&ignore_fields);
             template.otherwise.clone_from(&otherwise);
+            template.is_layout = is_layout;
             template
         };
         Ok(self.texts(text)?.into_iter().map(filtered).collect())
@@ -108,9 +107,25 @@ impl Writings<'_> {
     }
 
     fn check(&self, text: &str) -> Result<(), String> {
-        match self.member == "path" && !text.starts_with('/') {
-            true => Err("expected a path that begins with /".into()),
-            false => Ok(()),
+        match (self.member == "path", text.starts_with('/')) {
+            (true, true) => route::check(text),
+            (true, false) => Err("expected a path that begins with /".into()),
+            (false, _) => Ok(()),
+        }
+    }
+
+    /// Whether `type` says that everything below a path is meant.
+    fn is_layout(&self, table: &Table) -> Result<bool, String> {
+        let path = table.get("path").and_then(Value::as_str).unwrap_or_default();
+        match table.get("type").and_then(Value::as_str) {
+            None => Ok(false),
+            Some(_) if self.member != "path" => Err("expected no type beside a tag".into()),
+            Some("layout") => Ok(true),
+            Some("page") if route::is_pattern(path) => Ok(false),
+            Some("page") => Err("expected no type: page is for patterns such as /posts/[id], and \
+                                 refreshes no path that is named in full"
+                .into()),
+            Some(_) => Err("expected type: layout, or page with a pattern".into()),
         }
     }
 }
@@ -127,6 +142,5 @@ fn list<'a>(table: &'a Table, field: &str) -> impl Iterator<Item = &'a str> {
 }
 
 fn action(text: &str) -> Result<Action, String> {
-    let from: StrDeserializer<'_, Error> = StrDeserializer::new(text);
-    Action::deserialize(from).map_err(|_| ACTIONS.to_owned())
+    Action::parse(text).ok_or_else(|| format!("expected actions: {}", Action::WORDS.join(", ")))
 }

@@ -4,6 +4,7 @@
 //! whole product are [`selector::Selectors`] (a join-semilattice, so merging loses nothing) and
 //! [`scope::Scope`] (decided in one place, so nothing loops).
 
+pub mod action;
 pub mod applied;
 pub mod demand;
 pub mod event;
@@ -20,6 +21,7 @@ pub mod selector;
 pub mod submission;
 pub mod type_name;
 
+pub use action::Action;
 pub use applied::Applied;
 pub use demand::Demand;
 pub use event::{Event, EventId};
@@ -31,5 +33,5 @@ pub use pairs::Pairs;
 pub use plan::Plan;
 pub use scope::Scope;
 pub use selector::{Selector, Selectors};
-pub use submission::{Action, Mode, Principal, Role, Source, Submission};
+pub use submission::{Mode, Principal, Role, Source, Submission};
 pub use type_name::TypeName;

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{EventId, Label, Selector, Selectors, TypeName};
+use super::{Action, EventId, Label, Selector, Selectors, TypeName};
 
 /// How an entry goes.
 #[derive(
@@ -38,36 +38,6 @@ impl Mode {
         match self {
             Self::Hard => "hard",
             Self::Soft => "soft",
-        }
-    }
-}
-
-/// What happened to the entity; told to listeners, never interpreted here.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs, reason = "the names are the documentation")]
-pub enum Action {
-    Create,
-    #[default]
-    Update,
-    Delete,
-    Restore,
-    ForceDelete,
-    Archive,
-}
-
-impl Action {
-    /// The word used in requests, SSE data and log lines.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Update => "update",
-            Self::Delete => "delete",
-            Self::Restore => "restore",
-            Self::ForceDelete => "force_delete",
-            Self::Archive => "archive",
         }
     }
 }

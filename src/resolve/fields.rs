@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Aliases, BadRule, Rules, aliases};
+use crate::domain::action;
 use crate::domain::{Action, Selector, Selectors, Submission, TypeName};
 
 /// Which fields of a type matter.
@@ -35,11 +36,13 @@ impl FieldRules {
 
     /// Whether a change of these fields matters to the type.
     fn matters(&self, name: &TypeName, changed: &[String]) -> bool {
-        let is_wanted =
-            |field: &String| self.when.get(name).is_none_or(|fields| fields.contains(field));
+        let is_named =
+            |field: &String| self.when.get(name).is_some_and(|fields| fields.contains(field));
+        let is_wanted = |field: &String| !self.when.contains_key(name) || is_named(field);
         let is_ignored =
             |field: &String| self.ignore.get(name).is_some_and(|fields| fields.contains(field));
-        changed.iter().any(|field| is_wanted(field) && !is_ignored(field))
+        let is_of_interest = |field: &String| is_wanted(field) && !is_ignored(field);
+        action::matters(changed, is_named, is_of_interest)
     }
 }
 

@@ -84,4 +84,13 @@ async fn every_thing_that_may_happen_is_an_action() {
         let event = node.journal().await.pop().expect("an event");
         assert_eq!(event["action"], action);
     }
+    for (named, action) in
+        [("created", "create"), ("trashed", "delete"), ("forceDeleted", "force_delete")]
+    {
+        let told = json!({ "type": "posts", "id": 1, "action": named });
+        assert!(node.invalidate(told).await["id"].is_string(), "{named}");
+        assert_eq!(node.journal().await.pop().expect("an event")["action"], action);
+    }
+    let early = json!({ "type": "posts", "action": "updating" });
+    assert_eq!(node.post("/api/cache/invalidate", early).await.status, 400);
 }

@@ -1,13 +1,15 @@
-//! Blocks for PHP. Laravel itself is not here: the names that the observer uses of it are stand-ins
-//! (`tests/recipes/laravel/stand_ins.php`), the call that it makes is a real one.
+//! Blocks for PHP: plain PHP, and the observer in a Laravel application with Eloquent on SQLite
+//! (`tests/recipes/laravel/app.php`).
 
 use std::path::Path;
 use std::process::{Command, Output};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::blocks::{put, text, write};
-use crate::support::{Node, Spec};
+use crate::support::{Node, Reply, Spec, StubPeer, eventually};
+
+const ROUTE: &str = "/api/revalidate";
 
 pub fn php(node: &Node, arguments: &[&str]) -> Output {
     let mut php = Command::new("php");
@@ -38,24 +40,123 @@ async fn plain_php_invalidates_and_survives_an_instance_that_is_away() {
     assert!(!said.contains(&node.token), "{said}");
 }
 
-/// S1 1.1, 1.22: a model is written, the observer tells.
-#[tokio::test]
-async fn the_observer_is_php_and_tells_what_happened_to_which_model() {
-    let node = Spec::new("a").start().await;
-    let services = format!("<?php\nreturn [\n{}];\n", text("services.php"));
-    let observer = format!("<?php\n{}", text("CacheMirrorObserver.php"));
-    for (name, text) in [("services.php", &services), ("CacheMirrorObserver.php", &observer)] {
-        let file = put(&node.dir, name, text).display().to_string();
-        let printed = well(&php(&node, &["-l", &file]));
-        assert!(printed.starts_with("No syntax errors"), "{printed}");
+/// The application, and an instance with the preset that calls a site.
+struct Shop {
+    node: Node,
+    site: StubPeer,
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let site = StubPeer::start().await;
+        site.always(ROUTE, Reply::ok());
+        let node = Spec::new("a")
+            .set("graph.preset", "laravel-next")
+            .env("NEXT_REVALIDATE_URL", &format!("http://{}{ROUTE}", site.name()))
+            .env("NEXT_REVALIDATE_SECRET", "a-secret-of-the-site-0123456789-0123456789-01")
+            .start()
+            .await;
+        let services = format!("<?php\nreturn [\n{}];\n", text("services.php"));
+        put(&node.dir, "services.php", &services);
+        for (name, block) in [
+            ("CacheMirror.php", text("CacheMirror.php")),
+            ("CacheMirrorObserver.php", text("CacheMirrorObserver.php")),
+        ] {
+            put(&node.dir, name, &format!("<?php\n{block}"));
+        }
+        Self { node, site }
     }
-    let stand_ins = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recipes/laravel");
-    let stand_ins = stand_ins.join("stand_ins.php").display().to_string();
-    let printed = well(&php(&node, &[&stand_ins]));
-    assert_eq!(printed, "the answer is sent\n200\n200\n200\n");
-    let events = node.journal().await;
-    let told: Vec<_> = events.iter().map(|event| (&event["selectors"], &event["action"])).collect();
-    let products = json!(["products/7"]);
-    let (create, update, delete) = (json!("create"), json!("update"), json!("delete"));
-    assert_eq!(told, [(&products, &create), (&products, &update), (&products, &delete)]);
+
+    /// Takes steps in a process of its own, `console` or `web`; gives what was printed.
+    fn run(&self, kind: &str, steps: &[&str]) -> String {
+        let app = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recipes/laravel/app.php");
+        let app = app.display().to_string();
+        well(&php(&self.node, &[&[&*app, kind], steps].concat()))
+    }
+
+    /// Stores a product's page and a list, takes a step, and says which of them are left.
+    async fn left_after(&self, step: &str) -> Vec<&'static str> {
+        for (key, of) in [("page", "type=products&id=1"), ("list", "type=products")] {
+            assert!(self.node.put_entry(key, of, "v").await, "{key}");
+        }
+        let printed = self.run("console", &[step]);
+        assert!(!printed.contains("reported"), "{printed}");
+        let mut left = vec![];
+        for key in ["page", "list"] {
+            if self.node.get_entry(key).await.is_some() {
+                left.push(key);
+            }
+        }
+        left
+    }
+
+    /// Waits until the site was told all of this in calls from here on.
+    async fn is_told(&self, from: usize, member: &str, words: &[&str]) {
+        let told = || -> Vec<Value> {
+            let calls = self.site.seen_at(ROUTE).into_iter().skip(from);
+            let bodies = calls.map(|it| serde_json::from_slice::<Value>(&it.body).expect("JSON"));
+            bodies.flat_map(|it| it[member].as_array().cloned().unwrap_or_default()).collect()
+        };
+        let what = format!("{member} {words:?} are told");
+        eventually(&what, async || words.iter().all(|word| told().contains(&json!(word)))).await;
+    }
+}
+
+/// S1 1.1, 1.8, 1.9, 1.22, 1.31: each event of Eloquent clears what shows the product; what no page
+/// shows clears nothing.
+#[tokio::test]
+async fn eloquent_tells_what_happened_to_which_model() {
+    let shop = Shop::open().await;
+    let nothing: Vec<&str> = vec![];
+    for (step, action, paths) in [
+        ("create", "create", &["/", "/products", "/filter", "/products/red"][..]),
+        ("price", "update", &["/products", "/products/red"]),
+        ("slug", "update", &["/products", "/products/blue", "/products/red"]),
+        ("delete", "delete", &["/products", "/products/blue"]),
+        ("restore", "restore", &["/products", "/products/blue"]),
+        ("commit", "update", &["/products/green", "/products/blue"]),
+        ("force", "force_delete", &["/products", "/products/green"]),
+    ] {
+        let calls = shop.site.seen_at(ROUTE).len();
+        assert_eq!(shop.left_after(step).await, nothing, "{step}");
+        let event = shop.node.journal().await.pop().expect("an event");
+        assert_eq!(
+            (&event["selectors"], &event["action"]),
+            (&json!(["products/1"]), &json!(action))
+        );
+        shop.is_told(calls, "paths", paths).await;
+        shop.is_told(calls, "tags", &["products", "products:1"]).await;
+        if step == "slug" {
+            for quiet in ["notes", "touch", "rollback"] {
+                let events = shop.node.journal().await.len();
+                assert_eq!(shop.left_after(quiet).await, ["page", "list"], "{quiet}");
+                assert_eq!(shop.node.journal().await.len(), events, "{quiet}");
+            }
+        }
+    }
+}
+
+/// S1 1.20: a model without rules about fields is cleared by a touch.
+#[tokio::test]
+async fn a_touch_is_a_change_of_a_model_without_rules() {
+    let shop = Shop::open().await;
+    shop.run("console", &["menu"]);
+    assert!(shop.node.put_entry("menu", "type=menus&id=1", "v").await);
+    shop.run("console", &["touch_menu"]);
+    assert_eq!(shop.node.get_entry("menu").await, None);
+}
+
+/// A write is never reported as failed for the cache's sake, and a page waits for no call.
+#[tokio::test]
+async fn a_request_of_the_web_is_answered_first_and_never_fails() {
+    let mut shop = Shop::open().await;
+    let printed = shop.run("web", &["create", "price"]);
+    assert_eq!(printed, "create\nprice\nthe answer is sent\n");
+    assert_eq!(shop.node.journal().await.len(), 2);
+    shop.node.stop().await;
+    let printed = shop.run("web", &["price"]);
+    assert!(printed.starts_with("price\nthe answer is sent\nreported: "), "{printed}");
+    assert!(!printed.contains(&shop.node.token), "{printed}");
+    let printed = shop.run("console", &["price"]);
+    assert!(printed.ends_with("price\nthe answer is sent\n"), "{printed}");
 }

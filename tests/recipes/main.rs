@@ -15,7 +15,7 @@ mod store;
 use blocks::Block;
 
 /// The blocks, and the file of tests that runs each.
-const RUN: [(&str, &str); 23] = [
+const RUN: [(&str, &str); 25] = [
     ("secrets.sh", "shell"),
     ("curl.sh", "shell"),
     ("bulk.sh", "shell"),
@@ -35,7 +35,9 @@ const RUN: [(&str, &str); 23] = [
     ("listen.mjs", "browser"),
     ("app/api/revalidate/route.js", "next"),
     ("app/api/posts/[id]/route.js", "next"),
+    ("next.toml", "next"),
     ("services.php", "laravel"),
+    ("CacheMirror.php", "laravel"),
     ("CacheMirrorObserver.php", "laravel"),
     ("invalidate.php", "laravel"),
     // It needs Supabase, and the page says so.

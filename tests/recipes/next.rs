@@ -1,18 +1,22 @@
-//! Blocks for Next.js: a real site, built and served by the real thing.
+//! Blocks for Next.js: a real site, built and served by the real thing, of both versions that are
+//! in use. What a call refreshes there is what `deliver::beside::route` relies on.
 
 use std::process::Stdio;
 
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
-use crate::blocks::{put, write};
-use crate::node::{DATABASE, command, desk, run};
+use crate::blocks::{put, text, write};
+use crate::node::{DATABASE, command, desk, desk_15, run};
 use crate::support::{Node, Spec, client, eventually, free_port};
 
 const SECRET: &str = "a-revalidation-secret-of-the-tests";
 const LAYOUT: &str = "export default ({ children }) => <html><body>{children}</body></html>";
 const BY_PATH: &str = "export const revalidate = 3600
 export default () => <p>{`made at ${Date.now()};`}</p>";
+const OF_PARAMETERS: &str = "export const revalidate = 3600
+export const generateStaticParams = () => []
+export default async ({ params }) => { await params; return <p>{`made at ${Date.now()};`}</p> }";
 const BY_TAG: &str = "import { unstable_cache } from 'next/cache'
 const made = unstable_cache(async () => Date.now(), ['made'], { tags: ['posts'] })
 export default async () => <p>{`made at ${await made()};`}</p>";
@@ -39,6 +43,9 @@ impl Site {
         put(dir, "app/layout.js", LAYOUT);
         put(dir, "app/posts/page.js", BY_PATH);
         put(dir, "app/tagged/page.js", BY_TAG);
+        for route in ["posts/[slug]", "docs/[[...slug]]", "(shop)/shop/[slug]"] {
+            put(dir, &format!("app/{route}/page.js"), OF_PARAMETERS);
+        }
         write(dir, "invalidate.mjs");
         write(dir, "app/api/revalidate/route.js");
         write(dir, "app/api/posts/[id]/route.js");
@@ -66,6 +73,17 @@ impl Site {
         made.split(';').next().expect("a time").to_owned()
     }
 
+    /// The same, once the page is kept.
+    async fn kept(&self, page: &str) -> String {
+        let mut made = self.made(page).await;
+        eventually("the page is kept", async || {
+            let again = self.made(page).await;
+            std::mem::replace(&mut made, again.clone()) == again
+        })
+        .await;
+        made
+    }
+
     async fn revalidate(&self, body: Value) -> (u16, Value) {
         let call = client().post(format!("{}/api/revalidate", self.url)).json(&body);
         let answer = call.send().await.expect("it answers");
@@ -77,20 +95,23 @@ impl Site {
     }
 }
 
+/// An instance with the settings of the page, for a site at a port.
+async fn instance(port: u16) -> Node {
+    let settings = text("next.toml")
+        .replace("https://www.example.org", &format!("http://127.0.0.1:{port}"))
+        .replace("replace-this-by-a-secret", SECRET);
+    Spec::new("a").file(&settings).start().await
+}
+
 /// S1 1.13, 1.14; S4 4.9, 4.10: paths and tags are taken with the secret, and a write of the site's
 /// own is told to every other copy. One build for all: it takes a quarter of a minute.
 #[tokio::test]
 async fn a_next_site_is_revalidated_and_tells_of_its_own_writes() {
     let Some(desk) = desk() else { return };
     let port = free_port();
-    let node = Spec::new("a")
-        .env("NEXT_REVALIDATE_URL", &format!("http://127.0.0.1:{port}/api/revalidate"))
-        .env("NEXT_REVALIDATE_SECRET", SECRET)
-        .start()
-        .await;
+    let node = instance(port).await;
     let site = Site::built(desk.path(), port, &node).await;
-    let before = site.made("/posts").await;
-    assert_eq!(site.made("/posts").await, before, "it is cached");
+    let before = site.kept("/posts").await;
 
     for secret in [json!("wrong"), json!(null), json!("")] {
         let refused = site.revalidate(json!({ "secret": secret, "paths": ["/posts"] })).await;
@@ -103,12 +124,7 @@ async fn a_next_site_is_revalidated_and_tells_of_its_own_writes() {
     assert_eq!(body["revalidated"]["paths"], json!(["/posts"]));
     site.is_made_anew("/posts", &before).await;
 
-    let before = site.made("/tagged").await;
-    assert_eq!(site.made("/tagged").await, before);
-    assert_eq!(site.revalidate(json!({ "secret": SECRET, "tags": ["posts"] })).await.0, 200);
-    site.is_made_anew("/tagged", &before).await;
-
-    let before = site.made("/posts").await;
+    let before = site.kept("/posts").await;
     let written = client().delete(format!("{}/api/posts/42", site.url)).send().await;
     assert_eq!(written.expect("it answers").status().as_u16(), 200);
     site.is_made_anew("/posts", &before).await;
@@ -116,14 +132,52 @@ async fn a_next_site_is_revalidated_and_tells_of_its_own_writes() {
     assert_eq!(events.len(), 1);
     assert_eq!(events[0]["selectors"], json!(["posts/42"]));
     assert_eq!(events[0]["action"], "archive");
-    told_by_the_instance(&node, &site).await;
+    is_refreshed(&node, &site).await;
 }
 
-/// The instance itself makes the call: for a page, for what begins so, for everything.
-async fn told_by_the_instance(node: &Node, site: &Site) {
-    for what in [json!({ "path": "/posts" }), json!({ "path": "/po*" }), json!({ "all": true })] {
-        let before = site.made("/posts").await;
-        node.invalidate(what).await;
-        site.is_made_anew("/posts", &before).await;
+#[tokio::test]
+async fn a_site_of_the_version_before_is_refreshed_alike() {
+    let Some(desk) = desk_15() else { return };
+    let port = free_port();
+    let node = instance(port).await;
+    let site = Site::built(desk.path(), port, &node).await;
+    is_refreshed(&node, &site).await;
+}
+
+/// What the instance is told, and which page of the site is made anew by it.
+async fn is_refreshed(node: &Node, site: &Site) {
+    let post = |slug: &str| json!({ "type": "posts", "id": 1, "fields": { "slug": slug } });
+    for (what, page) in [
+        (post("red"), "/posts"),
+        (post("red"), "/tagged"),
+        (post("red"), "/posts/red"),
+        (post("red shoe"), "/posts/red%20shoe"),
+        (post("it's"), "/posts/it's"),
+        (post("café"), "/posts/caf%C3%A9"),
+        (post("a,b"), "/posts/a,b"),
+        (json!({ "type": "posts", "id": 1 }), "/posts/red"),
+        (json!({ "type": "docs" }), "/docs/a/b"),
+        (json!({ "path": "/posts/red" }), "/posts/red"),
+        (json!({ "path": "/posts/[slug]" }), "/posts/red"),
+        (json!({ "path": "/docs/[[...slug]]" }), "/docs"),
+        (json!({ "path": "/docs/[[...slug]]" }), "/docs/a/b"),
+        (json!({ "path": "/(shop)/shop/[slug]" }), "/shop/x"),
+        (json!({ "path": "/po*" }), "/posts"),
+        (json!({ "path": "/posts/*" }), "/posts/red"),
+        (json!({ "all": true }), "/posts"),
+        (json!({ "all": true }), "/posts/red"),
+        (json!({ "all": true }), "/shop/x"),
+    ] {
+        let before = site.kept(page).await;
+        node.invalidate(what.clone()).await;
+        eventually(&format!("{page} is made anew by {what}"), async || {
+            site.made(page).await != before
+        })
+        .await;
     }
+    let other = site.kept("/posts/blue").await;
+    let before = site.kept("/posts/red").await;
+    node.invalidate(post("red")).await;
+    site.is_made_anew("/posts/red", &before).await;
+    assert_eq!(site.made("/posts/blue").await, other, "no other page is");
 }

@@ -24,6 +24,9 @@ const PACKAGES: [&str; 7] = [
     "@types/node@20",
 ];
 
+/// The version of Next.js before.
+const PACKAGES_15: [&str; 3] = ["next@15", "react@19", "react-dom@19"];
+
 /// What the blocks take for a database.
 pub const DATABASE: &str = "
 export const products = { update: async (id, change) =>
@@ -32,17 +35,26 @@ export const posts = { archive: async () => {} }
 ";
 
 /// A directory below which the packages are found; `None` where they are not wanted.
-#[allow(clippy::print_stderr, reason = "what was left out must be seen")]
 pub fn desk() -> Option<TempDir> {
+    desk_of("recipes", &PACKAGES)
+}
+
+/// The same with Next.js 15.
+pub fn desk_15() -> Option<TempDir> {
+    desk_of("recipes-next15", &PACKAGES_15)
+}
+
+#[allow(clippy::print_stderr, reason = "what was left out must be seen")]
+fn desk_of(name: &str, packages: &[&str]) -> Option<TempDir> {
     if std::env::var("CACHE_MIRROR_SKIP_NPM").is_ok_and(|value| value == "1") {
         eprintln!("left out: CACHE_MIRROR_SKIP_NPM=1, no recipe for Node was tried");
         return None;
     }
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("recipes");
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let script = format!(
         "set -e; test -e '{dir}/whole' && exit; rm -rf '{dir}'; mkdir -p '{dir}'; cd '{dir}'; \
          timeout 300 npm install --no-audit --no-fund --silent --prefix . {}; touch whole",
-        PACKAGES.join(" "),
+        packages.join(" "),
         dir = dir.display(),
     );
     let mut flock = std::process::Command::new("flock");
@@ -61,8 +73,8 @@ fn write_all(dir: &Path, names: &[&str]) {
 
 /// A program of the packages, or Node itself, with the variables that the page names.
 pub fn command(program: &str, dir: &Path, node: &Node) -> Command {
-    let bin =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join("recipes/node_modules/.bin").join(program);
+    let packages = dir.parent().expect("a desk").join("node_modules/.bin");
+    let bin = packages.join(program);
     let program = if bin.exists() { bin } else { PathBuf::from(program) };
     let mut command = Command::new(program);
     command.env_clear().env("PATH", std::env::var("PATH").expect("PATH")).env("HOME", dir);

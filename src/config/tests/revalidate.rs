@@ -58,6 +58,35 @@ fn a_site_without_any_path_is_said() {
     assert_eq!(is_said(Scene::file(&format!("{tags}'nextjs-tags'"))), 0, "types are tags");
 }
 
+/// What a form has no words for is said at the start; tags have words for everything.
+#[test]
+fn what_a_form_cannot_say_is_warned_of() {
+    let said = |form: &str, rest: &str| {
+        let target = "[[revalidate.targets]]\nurl = 'https://a.example'\nsecret = 's'\nname = 'x'";
+        let warnings = Scene::file(&format!("{target}\nform = '{form}'\n{rest}")).good().warnings;
+        warnings.into_iter().filter(|it| it.starts_with("x is ")).collect::<Vec<_>>().join("\n")
+    };
+    let paths = said("nextjs", "paths.posts = ['/']");
+    assert!(paths.contains("not called for tags") && paths.contains("pass `type` on"), "{paths}");
+    assert!(said("nextjs", "").contains("never for types"));
+    assert!(said("names", "names.posts = 'posts'").contains("paths, tags"));
+    assert_eq!(said("nextjs-tags", ""), "");
+}
+
+/// The plain names take the form that the section says.
+#[test]
+fn the_form_of_the_plain_names_is_a_setting() {
+    let names = [("NEXT_REVALIDATE_URL", "https://a.example"), ("NEXT_REVALIDATE_SECRET", "s")];
+    for (scene, is_tags) in [
+        (Scene::env(&names), false),
+        (Scene::env(&names).and_file("[revalidate]\nform = 'nextjs-tags'"), true),
+        (Scene::env(&names).and_flag("graph.preset", "laravel-next"), true),
+    ] {
+        let it = &targets(&scene)[0].1;
+        assert_eq!(matches!(it.form, Form::Tags { .. }), is_tags);
+    }
+}
+
 /// S1 1.3: what is missing is said, and nothing fails.
 #[test]
 fn a_site_known_by_half_is_said() {
@@ -131,6 +160,7 @@ fn targets_take_what_they_do_not_say_from_the_section() {
         secret = "s"
         [revalidate.targets.paths]
         product = [{ path = "@product", when_fields = ["slug"], otherwise = "/products/[slug]" }]
+        docs = [{ path = "/docs", type = "layout" }]
         "*" = ["/sitemap.xml"]
         "#,
     )
@@ -145,10 +175,13 @@ fn targets_take_what_they_do_not_say_from_the_section() {
     assert_eq!(tags.url.as_str(), "https://tags.example.org/api/revalidate");
     assert_eq!((tags.secret.expose(), tags.is_for_all_addresses), ("swordfish", true));
     assert_eq!(tags.timeout, Duration::from_millis(100));
-    let Form::Tags(by_tag) = &tags.form else { panic!("tags") };
+    let Form::Tags { tags: by_tag, paths: beside } = &tags.form else { panic!("tags") };
+    assert_eq!(beside.of.len(), 1, "paths go with tags");
     assert_eq!((by_tag.of_others.len(), by_tag.of.len()), (2, 1));
     let Form::Paths(own) = &own.form else { panic!("paths") };
-    let products: Vec<_> = own.of.values().flatten().collect();
+    let docs: Vec<_> = own.of.values().flatten().filter(|it| it.is_layout).collect();
+    assert_eq!(docs.len(), 1);
+    let products: Vec<_> = own.of.values().flatten().filter(|it| !it.is_layout).collect();
     assert_eq!(products.len(), 2, "the group");
     assert!(products.iter().all(|it| it.otherwise.is_some() && it.when_fields.len() == 1));
     assert_eq!(own.always.len(), 1);
@@ -181,6 +214,14 @@ fn what_no_site_could_use_is_refused() {
         (target("paths.posts = [{ path = '/', when_field = ['x'] }]"), "when_fields"),
         (target("paths.posts = [1]"), "expected a list of strings and tables"),
         (target("paths.'a b' = ['/']"), "is not a type"),
+        (target("paths.a = ['/[lang]/p/{slug}']"), "has no variables"),
+        (target("paths.a = ['/p/x[slug]']"), "a whole segment"),
+        (target("paths.a = ['/(shop)/layout']"), "type = \"layout\""),
+        (target("paths.a = [{ path = '/{id}', otherwise = '/(.)a/[id]' }]"), "intercepting"),
+        (target("paths.a = [{ path = '/a', type = 'page' }]"), "page is for patterns"),
+        (target("paths.a = [{ path = '/a', type = 'all' }]"), "expected type: layout"),
+        (target("form = 'nextjs-tags'\ntags.a = [{ tag = 'a', type = 'layout' }]"), "beside a tag"),
+        ("[revalidate]\nurl = 'https://a.org'\nsecret = 's'\nform = 'x'".to_owned(), "nextjs-tags"),
         (target("form = 'names'\nnames.posts = 'a/b'"), "expected a name of"),
         ("[revalidate.paths]\nposts = '/'".to_owned(), "expected a list of strings and tables"),
         ("[revalidate]\nurl = 'http://10.0.0.7'\nsecret = 's'".to_owned(), "revalidate.allow_http"),

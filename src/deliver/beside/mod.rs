@@ -7,6 +7,7 @@
 
 pub mod purge;
 pub mod revalidate;
+pub mod route;
 mod said;
 mod send;
 mod tell;
@@ -28,7 +29,7 @@ use crate::journal::Backlog;
 use crate::net::Answer;
 
 pub use purge::Purge;
-pub use revalidate::{Form, Revalidate};
+pub use revalidate::{Form, Reader, Revalidate};
 pub use said::Said;
 pub use send::EVENT_IDS;
 pub(super) use send::event_ids;
@@ -122,9 +123,15 @@ impl Neighbour {
     }
 
     /// Of these calls, the ones for what it has not acknowledged yet.
-    pub fn calls_left(&self, backlog: &Backlog, is_poisoned: bool, said: &Said) -> Vec<Call> {
+    pub fn calls_left(
+        &self,
+        backlog: &Backlog,
+        is_poisoned: bool,
+        said: &Said,
+        reader: Reader,
+    ) -> Vec<Call> {
         match self {
-            Self::Revalidate(revalidate) => revalidate.calls_left(backlog, said),
+            Self::Revalidate(revalidate) => revalidate.calls_left(backlog, said, reader),
             Self::Purge(purge) => purge.calls(backlog, is_poisoned),
         }
     }

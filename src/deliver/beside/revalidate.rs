@@ -14,8 +14,9 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::Call;
+use super::route::{self, Kind};
 use super::said::Said;
-use super::template::{Facts, Templates, Writing};
+use super::template::{Facts, Templates, Word, Writing};
 use crate::deliver::Signer;
 use crate::domain::{Event, Selectors, Source, TypeName};
 use crate::journal::Backlog;
@@ -28,6 +29,9 @@ const EVERY_PATH: &str = "/*";
 /// Paths or tags in one call: a bulk import fits, a body stays far below what servers take. A
 /// target that takes fewer refuses, and is told in smaller calls.
 const NAMED_MAX: usize = 2000;
+/// Members of a call.
+const PATHS: &str = "paths";
+const TAGS: &str = "tags";
 
 /// One such route.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,10 +53,15 @@ pub struct Revalidate {
 /// What a target is told.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Form {
-    /// `{secret, paths}`.
+    /// `{secret, paths}`, and `type` where Next.js needs it.
     Paths(Templates),
-    /// `{secret, tags}`, with `paths` for path selectors.
-    Tags(Templates),
+    /// `{secret, tags}`, and `paths` for path selectors and where there are templates of paths.
+    Tags {
+        /// Templates of tags.
+        tags: Templates,
+        /// Templates of paths.
+        paths: Templates,
+    },
     /// One call with an empty body for each name: type → the name it has there.
     Names(BTreeMap<TypeName, String>),
 }
@@ -73,33 +82,40 @@ type Asked = BTreeMap<String, u64>;
 /// What a backlog is about, in the target's terms.
 #[derive(Default)]
 struct Gathered {
-    named: Asked,
-    paths: Asked,
+    tags: Asked,
+    paths: BTreeMap<Word, u64>,
     /// The event whose words are being added.
     seq: u64,
+}
+
+/// Who reads the calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// A framework: what it is told is what `revalidatePath` takes.
+    Site,
+    /// A gateway like this one, which knows prefixes.
+    Gateway,
+}
+
+/// The words of one member of a call, still to be said.
+struct Due {
+    member: &'static str,
+    kind: Kind,
+    words: Vec<String>,
 }
 
 impl Revalidate {
     /// The calls for all that a backlog touches.
     pub fn calls(&self, backlog: &Backlog) -> Vec<Call> {
-        self.calls_left(backlog, &Said::default())
+        self.calls_left(backlog, &Said::default(), Reader::Site)
     }
 
     /// The calls for what was not said of it yet.
-    pub fn calls_left(&self, backlog: &Backlog, said: &Said) -> Vec<Call> {
+    pub fn calls_left(&self, backlog: &Backlog, said: &Said, reader: Reader) -> Vec<Call> {
         let calls = match &self.form {
-            Form::Paths(templates) => {
-                let Gathered { named, mut paths, .. } = gather(templates, Writing::Path, backlog);
-                for (path, seq) in named {
-                    ask(&mut paths, address(&path), seq);
-                }
-                self.posts("paths", paths, said)
-            }
-            Form::Tags(templates) => {
-                let Gathered { named, paths, .. } = gather(templates, Writing::Tag, backlog);
-                let mut calls = self.posts("tags", named, said);
-                calls.extend(self.posts("paths", paths, said));
-                calls
+            Form::Paths(_) | Form::Tags { .. } => {
+                let gathered = self.gather(backlog);
+                self.posts(gathered.due(reader, said), said)
             }
             Form::Names(names) => {
                 let mut called = Asked::new();
@@ -116,14 +132,12 @@ impl Revalidate {
 
     /// What of the target's is missing for an event, where nothing is called for it.
     pub fn silence(&self, event: &Event) -> Option<&'static str> {
-        let is_none = |templates, writing| {
-            let mut gathered = Gathered::default();
-            gathered.add_event(templates, writing, event);
-            gathered.named.is_empty() && gathered.paths.is_empty()
-        };
         let is_silent = match &self.form {
-            Form::Paths(templates) => is_none(templates, Writing::Path),
-            Form::Tags(templates) => is_none(templates, Writing::Tag),
+            Form::Paths(_) | Form::Tags { .. } => {
+                let mut gathered = Gathered::default();
+                gathered.add_event(&self.form, event);
+                gathered.tags.is_empty() && gathered.paths.is_empty()
+            }
             Form::Names(names) => {
                 let all = event.footprint();
                 !names.keys().any(|name| is_touched(&all, name))
@@ -136,7 +150,7 @@ impl Revalidate {
     pub fn missing(&self) -> &'static str {
         match &self.form {
             Form::Paths(_) => "no_path",
-            Form::Tags(_) => "no_tag",
+            Form::Tags { .. } => "no_tag",
             Form::Names(_) => "no_name",
         }
     }
@@ -158,27 +172,50 @@ impl Revalidate {
         }
     }
 
-    /// Posts of what was not said yet, of at most so many words each.
-    fn posts(&self, member: &'static str, words: Asked, said: &Said) -> Vec<Call> {
-        let is_due = |(word, seq): &(String, u64)| said.is_due(&key(member, word), *seq);
-        let due: Vec<String> = words.into_iter().filter(is_due).map(|(word, _)| word).collect();
-        due.chunks(said.words_max(NAMED_MAX)).map(|chunk| self.post(member, chunk)).collect()
+    /// Posts of at most so many words of a member each. Tags and plain paths are one, where that is
+    /// short and nothing of it was refused.
+    fn posts(&self, due: Vec<Due>, said: &Said) -> Vec<Call> {
+        let most = said.words_max(NAMED_MAX);
+        let is_plain = |it: &Due| it.kind == Kind::Path && it.words.len() <= most;
+        let (plain, others): (Vec<Due>, Vec<Due>) = due.into_iter().partition(is_plain);
+        let mut calls = Vec::new();
+        match most == NAMED_MAX && !plain.is_empty() {
+            true => calls.push(self.post(&plain.iter().collect::<Vec<_>>())),
+            false => calls.extend(plain.iter().map(|one| self.post(&[one]))),
+        }
+        for one in others {
+            let chunks = one.words.chunks(most);
+            calls.extend(chunks.map(|words| self.post(&[&Due { words: words.to_vec(), ..one }])));
+        }
+        calls
     }
 
-    fn post(&self, member: &str, named: &[String]) -> Call {
+    fn post(&self, parts: &[&Due]) -> Call {
         let mut body = Map::new();
         body.insert("secret".into(), json!(self.secret.expose()));
-        body.insert(member.into(), json!(named));
-        let list = |of: &str| if member == of { named.to_vec() } else { vec![] };
+        for part in parts {
+            body.insert(part.member.into(), json!(part.words));
+            if let Some(kind) = part.kind.as_str() {
+                body.insert("type".into(), json!(kind));
+            }
+        }
+        let of = |member: &str| -> Vec<String> {
+            let parts = parts.iter().filter(|part| part.member == member);
+            parts.flat_map(|part| part.words.iter().cloned()).collect()
+        };
+        let says = |part: &&Due| {
+            let words = part.words.iter();
+            words.map(|word| key(part.member, part.kind, word)).collect::<Vec<_>>()
+        };
         Call {
             method: Method::POST,
             url: self.url.clone(),
             headers: vec![(CONTENT_TYPE, "application/json".into())],
             body: Bytes::from(Value::Object(body).to_string()),
             timeout: self.timeout,
-            paths: list("paths"),
-            tags: list("tags"),
-            says: named.iter().map(|word| key(member, word)).collect(),
+            paths: of(PATHS),
+            tags: of(TAGS),
+            says: parts.iter().flat_map(says).collect(),
         }
     }
 
@@ -199,12 +236,12 @@ impl Revalidate {
     }
 }
 
-/// A path and a tag may be spelt alike.
-fn key(member: &str, word: &str) -> String {
-    format!("{member} {word}")
+/// A path and a tag may be spelt alike, and a path may be asked for in several ways.
+fn key(member: &str, kind: Kind, word: &str) -> String {
+    format!("{member} {} {word}", kind.as_str().unwrap_or_default())
 }
 
-fn ask(words: &mut Asked, word: String, seq: u64) {
+fn ask<W: Ord>(words: &mut BTreeMap<W, u64>, word: W, seq: u64) {
     let newest = words.entry(word).or_default();
     *newest = seq.max(*newest);
 }
@@ -226,20 +263,6 @@ fn is_touched(selectors: &Selectors, name: &TypeName) -> bool {
     selectors.is_all() || selectors.named_types().any(|named| named == name)
 }
 
-fn gather(templates: &Templates, writing: Writing, backlog: &Backlog) -> Gathered {
-    let mut gathered = Gathered::default();
-    if !backlog.merged.is_empty() {
-        gathered.seq = merged_seq(backlog);
-        gathered.add_unknown(templates, writing, &backlog.merged.selectors());
-        gathered.add_unknown(templates, writing, &backlog.merged_cascade);
-    }
-    for event in &backlog.events {
-        gathered.seq = event.seq;
-        gathered.add_event(templates, writing, event);
-    }
-    gathered
-}
-
 /// The name of a type where none is meant.
 fn any() -> TypeName {
     TypeName::parse("all").expect("three letters are a type")
@@ -253,49 +276,108 @@ fn facts<'a>(event: &'a Event, any: &'a TypeName) -> Facts<'a> {
     Facts { name: any, id: None, action, changed: &event.changed, fields: &event.fields }
 }
 
+impl Revalidate {
+    fn gather(&self, backlog: &Backlog) -> Gathered {
+        let mut gathered = Gathered::default();
+        if !backlog.merged.is_empty() {
+            gathered.seq = merged_seq(backlog);
+            gathered.add_unknown(&self.form, &backlog.merged.selectors());
+            gathered.add_unknown(&self.form, &backlog.merged_cascade);
+        }
+        for event in &backlog.events {
+            gathered.seq = event.seq;
+            gathered.add_event(&self.form, event);
+        }
+        gathered
+    }
+}
+
 impl Gathered {
-    fn add_event(&mut self, templates: &Templates, writing: Writing, event: &Event) {
+    fn add_event(&mut self, form: &Form, event: &Event) {
         let selectors = event.demand.selectors();
-        self.add(templates, writing, &selectors, &facts(event, &any()));
-        self.add_unknown(templates, writing, &event.cascade);
+        self.add(form, &selectors, &facts(event, &any()));
+        self.add_unknown(form, &event.cascade);
     }
 
     /// Of what was merged past naming, and of a cascade, nobody knows more than the selectors.
-    fn add_unknown(&mut self, templates: &Templates, writing: Writing, selectors: &Selectors) {
+    fn add_unknown(&mut self, form: &Form, selectors: &Selectors) {
         let (any, nothing) = (any(), BTreeMap::new());
         let unknown = Facts { name: &any, id: None, action: None, changed: &[], fields: &nothing };
-        self.add(templates, writing, selectors, &unknown);
+        self.add(form, selectors, &unknown);
     }
 
-    fn add(&mut self, of: &Templates, writing: Writing, selectors: &Selectors, facts: &Facts<'_>) {
+    fn add(&mut self, form: &Form, selectors: &Selectors, facts: &Facts<'_>) {
         if selectors.is_empty() {
             return;
         }
-        let (mut named, mut paths) = (BTreeSet::new(), BTreeSet::new());
-        let always = of.always.iter().filter_map(|template| template.fill(facts, writing));
-        named.extend(always);
-        if selectors.is_all() {
-            of.fill_all(facts, writing, &mut named);
-            paths.insert(EVERY_PATH.into());
+        let paths = match form {
+            Form::Paths(paths) => filled(paths, Writing::Path, selectors, facts),
+            Form::Tags { tags, paths } => {
+                let named = filled(tags, Writing::Tag, selectors, facts);
+                named.into_iter().for_each(|word| ask(&mut self.tags, word.text, self.seq));
+                let own = selectors.tags().iter().map(ToString::to_string);
+                own.for_each(|tag| ask(&mut self.tags, tag, self.seq));
+                filled(paths, Writing::Path, selectors, facts)
+            }
+            Form::Names(_) => BTreeSet::new(),
+        };
+        let plain = |text: String| Word { text, is_layout: false };
+        let own = selectors.paths().iter().map(|path| plain(path.to_string()));
+        let prefixes = selectors.prefixes().iter().map(|prefix| plain(format!("{prefix}*")));
+        let every = selectors.is_all().then(|| plain(EVERY_PATH.into()));
+        for word in paths.into_iter().chain(own).chain(prefixes).chain(every) {
+            let word = Word { text: address(&word.text), ..word };
+            ask(&mut self.paths, word, self.seq);
         }
-        for name in selectors.types() {
-            of.fill(&Facts { name, ..*facts }, writing, &mut named);
-        }
-        for (name, ids) in selectors.ids() {
-            for id in ids {
-                let one = Facts { name, id: Some(id.as_str()), ..*facts };
-                of.fill(&one, writing, &mut named);
+    }
+
+    /// What of it is still to be said, member by member.
+    fn due(self, reader: Reader, said: &Said) -> Vec<Due> {
+        let mut paths: BTreeMap<Kind, Asked> = BTreeMap::new();
+        for (Word { text, is_layout }, seq) in self.paths {
+            let mut say = |kind, word| ask(paths.entry(kind).or_default(), word, seq);
+            match reader {
+                Reader::Site => route::add(&text, is_layout, say),
+                Reader::Gateway => {
+                    if is_layout {
+                        say(Kind::Path, format!("{}/*", text.trim_end_matches('/')));
+                    }
+                    say(Kind::Path, text);
+                }
             }
         }
-        if writing == Writing::Tag {
-            named.extend(selectors.tags().iter().map(ToString::to_string));
-        }
-        paths.extend(selectors.paths().iter().map(|path| address(path.as_str())));
-        let prefixes = selectors.prefixes().iter();
-        paths.extend(prefixes.map(|prefix| format!("{}*", address(prefix.as_str()))));
-        named.into_iter().for_each(|word| ask(&mut self.named, word, self.seq));
-        paths.into_iter().for_each(|word| ask(&mut self.paths, word, self.seq));
+        let members = std::iter::once((TAGS, Kind::Path, self.tags))
+            .chain(paths.into_iter().map(|(kind, words)| (PATHS, kind, words)));
+        let due = members.map(|(member, kind, words)| {
+            let is_due = |(word, seq): &(String, u64)| said.is_due(&key(member, kind, word), *seq);
+            let words = words.into_iter().filter(is_due).map(|(word, _)| word).collect();
+            Due { member, kind, words }
+        });
+        due.filter(|due| !due.words.is_empty()).collect()
     }
+}
+
+/// What templates say of some selectors.
+fn filled(
+    of: &Templates,
+    writing: Writing,
+    selectors: &Selectors,
+    facts: &Facts<'_>,
+) -> BTreeSet<Word> {
+    let mut named = BTreeSet::new();
+    named.extend(of.always.iter().filter_map(|template| template.word(facts, writing)));
+    if selectors.is_all() {
+        of.fill_all(facts, writing, &mut named);
+    }
+    for name in selectors.types() {
+        of.fill(&Facts { name, ..*facts }, writing, &mut named);
+    }
+    for (name, ids) in selectors.ids() {
+        for id in ids {
+            of.fill(&Facts { name, id: Some(id.as_str()), ..*facts }, writing, &mut named);
+        }
+    }
+    named
 }
 
 /// A path as the site's pages have it: a `#` there is none of a fragment.

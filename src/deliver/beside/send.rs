@@ -17,7 +17,7 @@ use reqwest::header::HeaderName;
 use tokio::time::Instant;
 
 use super::tell::{self, Again, Tried};
-use super::{Call, Neighbour};
+use super::{Call, Neighbour, Reader};
 use crate::deliver::outage;
 use crate::deliver::peer::Kind;
 use crate::deliver::tell as lines;
@@ -63,10 +63,11 @@ impl Worker {
     /// Makes every call that a backlog asks for.
     pub(in crate::deliver) async fn call(&self, backlog: &Backlog, neighbour: &Neighbour) -> Ended {
         let round = Round { neighbour, backlog, ids: event_ids(backlog) };
+        let reader = if self.is_legacy() { Reader::Site } else { Reader::Gateway };
         let left = || {
             let (is_poisoned, said) =
                 self.peer.with(|state| (state.refusals > 0, state.said.clone()));
-            neighbour.calls_left(backlog, is_poisoned, &said)
+            neighbour.calls_left(backlog, is_poisoned, &said, reader)
         };
         let mut setback: Option<Again> = None;
         for (at, call) in left().into_iter().enumerate() {

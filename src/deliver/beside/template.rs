@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::domain::action::matters;
 use crate::domain::{Action, TypeName};
 
 /// Longest template, and longest path that Next.js takes, in bytes.
@@ -31,6 +32,17 @@ pub struct Template {
     pub ignore_fields: BTreeSet<String>,
     /// What is said where a variable is unknown.
     pub otherwise: Option<String>,
+    /// Everything below it is meant.
+    pub is_layout: bool,
+}
+
+/// A path or a tag that templates came to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Word {
+    /// The path or tag.
+    pub text: String,
+    /// Whether everything below it is meant.
+    pub is_layout: bool,
 }
 
 /// What is known of one entity, or of a whole type.
@@ -97,15 +109,20 @@ impl Template {
         self.written(facts, writing).or_else(|| self.otherwise.clone())
     }
 
+    /// The same, as a word.
+    pub fn word(&self, facts: &Facts<'_>, writing: Writing) -> Option<Word> {
+        let text = self.fill(facts, writing)?;
+        Some(Word { text, is_layout: self.is_layout })
+    }
+
     fn is_meant(&self, facts: &Facts<'_>) -> bool {
-        let is_of =
-            |fields: &BTreeSet<String>| facts.changed.iter().any(|one| fields.contains(one));
         let is_action = facts.action.is_none_or(|action| self.actions.contains(&action));
-        let is_told = !facts.changed.is_empty();
-        let is_beside = facts.changed.iter().all(|one| self.ignore_fields.contains(one));
+        let is_named = |field: &String| self.when_fields.contains(field);
+        let is_of_interest = |field: &String| {
+            (self.when_fields.is_empty() || is_named(field)) && !self.ignore_fields.contains(field)
+        };
         (self.actions.is_empty() || is_action)
-            && (self.when_fields.is_empty() || !is_told || is_of(&self.when_fields))
-            && !(is_told && is_beside)
+            && (facts.changed.is_empty() || matters(facts.changed, is_named, is_of_interest))
     }
 
     fn written(&self, facts: &Facts<'_>, writing: Writing) -> Option<String> {
@@ -167,13 +184,13 @@ pub struct Templates {
 
 impl Templates {
     /// Adds what is to be said of one entity or type.
-    pub fn fill(&self, facts: &Facts<'_>, writing: Writing, out: &mut BTreeSet<String>) {
+    pub fn fill(&self, facts: &Facts<'_>, writing: Writing, out: &mut BTreeSet<Word>) {
         let own = self.of.get(facts.name).unwrap_or(&self.of_others);
-        out.extend(own.iter().filter_map(|template| template.fill(facts, writing)));
+        out.extend(own.iter().filter_map(|template| template.word(facts, writing)));
     }
 
     /// Adds what is to be said where everything was cleared: of every type what needs no id.
-    pub fn fill_all(&self, facts: &Facts<'_>, writing: Writing, out: &mut BTreeSet<String>) {
+    pub fn fill_all(&self, facts: &Facts<'_>, writing: Writing, out: &mut BTreeSet<Word>) {
         for name in self.of.keys() {
             self.fill(&Facts { name, ..*facts }, writing, out);
         }

@@ -8,7 +8,7 @@ use super::scene::{entity, journal_config};
 use super::stub::{Stub, good_legacy, good_mirror, ok, unwell};
 use super::*;
 use crate::deliver::beside::template::{Template, Templates};
-use crate::deliver::beside::{Form, Neighbour, Revalidate};
+use crate::deliver::beside::{Form, Neighbour, Reader, Revalidate, Said};
 use crate::domain::{Demand, Event, Selector, Selectors, TypeName};
 use crate::journal::{Backlog, sim::SimDisk};
 use crate::net::FailureKind;
@@ -80,11 +80,12 @@ fn a_hash_in_a_path_is_a_character_of_it() {
     let one = |text| Selectors::one(Selector::path(text).expect("path"));
     let events = [entity("posts", "#1"), one("/tag/c#"), one("/tag/c#*")];
     let backlog = backlog(events.into_iter().map(mirrored).collect());
-    let paths = ["/c%23/%231", "/tag/c%23", "/tag/c%23*"];
+    let paths = ["/c%23/%231", "/tag/c%23"];
     assert_eq!(revalidate(Form::Paths(of.clone())).calls(&backlog)[0].paths, paths);
-    let calls = revalidate(Form::Tags(of)).calls(&backlog);
+    let of_tags = Form::Tags { tags: of, paths: Templates::default() };
+    let calls = revalidate(of_tags).calls(&backlog);
     assert_eq!(calls[0].tags, ["/c#/#1"]);
-    assert_eq!(calls[1].paths, &paths[1..]);
+    assert_eq!(calls[0].paths, &paths[1..]);
 }
 
 /// The graph's part is asked for too, and what was merged past naming.
@@ -97,7 +98,56 @@ fn cascades_and_merged_parts_are_called_for() {
     assert_eq!(calls[0].paths, ["/feed", "/posts", "/posts/1", "/posts/9"]);
     let everything =
         Backlog { events: vec![], merged: Demand::new(Mode::Hard, Selectors::all()), ..backlog };
-    assert_eq!(revalidate(posts()).calls(&everything)[0].paths, ["/*", "/feed", "/posts"]);
+    let bodies = bodies(&revalidate(posts()), &everything);
+    let named = json!({ "secret": "swordfish", "paths": ["/feed", "/posts"] });
+    let all = json!({ "secret": "swordfish", "paths": ["/"], "type": "layout" });
+    assert_eq!(bodies, [named.to_string(), all.to_string()]);
+}
+
+/// A gateway knows prefixes, and which spellings are one path; a framework is told its own terms.
+#[test]
+fn a_gateway_is_told_prefixes_and_a_site_what_it_takes() {
+    let mut docs = Template::parse("/docs").expect("a template");
+    docs.is_layout = true;
+    let of = BTreeMap::from([(TypeName::parse("docs").expect("a type"), vec![docs])]);
+    let it = revalidate(Form::Paths(Templates { of, ..Templates::default() }));
+    let paths = ["/posts*", "/red%20shoe", "/a/[b]"];
+    let paths = paths.map(|text| Selectors::one(Selector::path(text).expect("path")));
+    let asked = paths.into_iter().chain([whole("docs"), Selectors::all()]);
+    let backlog = backlog(asked.map(mirrored).collect());
+    let told = |reader| -> Vec<String> {
+        let calls = it.calls_left(&backlog, &Said::default(), reader).into_iter();
+        calls.map(|call| String::from_utf8(call.body.to_vec()).expect("text")).collect()
+    };
+    let body = |paths: &[&str], kind: Option<&str>| {
+        let mut body = json!({ "secret": "swordfish", "paths": paths });
+        if let Some(kind) = kind {
+            body["type"] = json!(kind);
+        }
+        body.to_string()
+    };
+    let whole = body(&["/*", "/a/[b]", "/docs", "/docs/*", "/posts*", "/red%20shoe"], None);
+    assert_eq!(told(Reader::Gateway), [whole]);
+    let paths = body(&["/red shoe", "/red%20shoe"], None);
+    let layouts = body(&["/", "/docs"], Some("layout"));
+    assert_eq!(told(Reader::Site), [paths, body(&["/a/[b]"], Some("page")), layouts]);
+}
+
+/// What a site refused is said in ever smaller calls, each of one kind.
+#[test]
+fn words_that_were_refused_are_said_apart() {
+    let tags = templates(&[("posts", &["a", "b"])]);
+    let it = revalidate(Form::Tags { tags, paths: templates(&[("posts", &["/a", "/b/[c]"])]) });
+    let backlog = backlog(vec![mirrored(entity("posts", "1"))]);
+    let mut said = Said::default();
+    assert_eq!(it.calls_left(&backlog, &said, Reader::Site).len(), 2);
+    (0..11).for_each(|_| said.refuse());
+    let calls = it.calls_left(&backlog, &said, Reader::Site);
+    let mut says: Vec<Vec<String>> = calls.into_iter().map(|call| call.says).collect();
+    says.sort();
+    assert_eq!(says, [["paths  /a"], ["paths page /b/[c]"], ["tags  a"], ["tags  b"]]);
+    said.note(&["tags  a".into(), "paths page /b/[c]".into()], backlog.through + 1);
+    assert_eq!(it.calls_left(&backlog, &said, Reader::Site).len(), 2);
 }
 
 #[test]
@@ -109,21 +159,26 @@ fn a_large_backlog_is_several_calls_and_none_without_a_word_for_it() {
     assert!(revalidate(posts()).calls(&other).is_empty());
 }
 
-/// S4 4.10: tags by template, or of the type where it has none; paths in a call of their own.
+/// S4 4.10: tags by template, or of the type where it has none, and paths beside them.
 #[test]
 fn tags_are_named_as_templates_say() {
     let own = [("feed", &["front"][..])];
     let of_others = ["{type}", "{type}:{id}"].map(|it| Template::parse(it).expect("one")).into();
-    let form = Form::Tags(Templates { of_others, ..templates(&own) });
-    let path = Selectors::one(Selector::path("/blog*").expect("path"));
+    let tags = Templates { of_others, ..templates(&own) };
+    let form = Form::Tags { tags, paths: templates(&[("posts", &["/blog/[slug]", "/blog"])]) };
+    let path = Selectors::one(Selector::path("/about").expect("path"));
     let events = vec![
         Event { cascade: whole("feed"), ..mirrored(entity("posts", "4 2")) },
         mirrored(tag("sale")),
         mirrored(path),
     ];
-    let tags = json!({ "secret": "swordfish", "tags": ["front", "posts", "posts:4 2", "sale"] });
-    let paths = json!({ "secret": "swordfish", "paths": ["/blog*"] });
-    assert_eq!(bodies(&revalidate(form), &backlog(events)), [tags.to_string(), paths.to_string()]);
+    let words = json!({
+        "secret": "swordfish", "tags": ["front", "posts", "posts:4 2", "sale"],
+        "paths": ["/about", "/blog"],
+    });
+    let pattern = json!({ "secret": "swordfish", "paths": ["/blog/[slug]"], "type": "page" });
+    let told = bodies(&revalidate(form), &backlog(events));
+    assert_eq!(told, [words.to_string(), pattern.to_string()]);
 }
 
 /// S0 0.5: one call with an empty body for each name that is touched.
@@ -218,10 +273,12 @@ fn a_form_is_silent_exactly_where_it_makes_no_call() {
     let type_name = |name: &str| TypeName::parse(name).expect("a type");
     let names = Form::Names(BTreeMap::from([(type_name("posts"), "posts".to_owned())]));
     let path = Selectors::one(Selector::path("/a").expect("path"));
+    let tags = templates(&[("posts", &["posts"])]);
+    let tags = Form::Tags { tags, paths: Templates::default() };
     for (form, missing) in [
         (posts(), "no_path"),
         (Form::Paths(Templates::default()), "no_path"),
-        (Form::Tags(templates(&[("posts", &["posts"])])), "no_tag"),
+        (tags, "no_tag"),
         (names, "no_name"),
     ] {
         let it = revalidate(form);

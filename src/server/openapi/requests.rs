@@ -4,6 +4,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::domain::Action;
+
 /// By name.
 pub fn schemas() -> Map<String, Value> {
     let all = [
@@ -64,7 +66,8 @@ fn members() -> Map<String, Value> {
 
 /// What belongs to the whole request.
 fn options() -> Map<String, Value> {
-    let actions = ["create", "update", "delete", "restore", "force_delete", "archive"];
+    let others = Action::OTHER_WORDS.iter().map(|(word, _)| *word);
+    let actions: Vec<&str> = Action::WORDS.into_iter().chain(others).collect();
     let text = json!({ "type": "string", "maxLength": 1024 });
     let fields = json!({
         "description": "What else is known of the entity, for the paths of revalidate targets: its \
