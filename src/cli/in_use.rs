@@ -5,10 +5,17 @@
 //! that contradict it are an error for who makes a token; who looks into one is told.
 
 use std::path::Path;
+use std::time::Duration;
 
+use reqwest::{Method, StatusCode};
+
+use super::client::Client;
+use super::connect::server;
+use super::health::local;
 use super::settings::SettingsArgs;
 use super::{Exit, print};
 use crate::config::{InUse, Settings};
+use crate::support::Secret;
 
 /// What the command does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +54,37 @@ pub fn recalled(args: &SettingsArgs, what: For) -> Result<Settings, Exit> {
         )),
     }
     Ok(settings)
+}
+
+/// Refuses a token that the instance which listens where these settings say would refuse. It has
+/// another data directory: in this one no instance has said what it goes by. Where a flag names the
+/// issuer or the audience, the token may be for another instance, and nobody is asked.
+///
+/// # Errors
+/// [`Exit::Config`] where something answers there, and it is a 401.
+pub async fn tried(settings: &Settings, args: &SettingsArgs, token: &str) -> Result<(), Exit> {
+    let is_named = ["auth.issuer", "auth.audience"].iter().any(|key| is_set(args, key));
+    let is_known = InUse::read(&settings.instance.data_dir) != Ok(None);
+    if is_named || is_known || settings.server.listen.port() == 0 {
+        return Ok(());
+    }
+    let base = server(&local(Some(settings.server.listen)))?;
+    let client = Client::new(base, Some(Secret::new(token)), Duration::ZERO)?;
+    let request = client.request(Method::GET, "/api/cache/stats")?;
+    match client.send(request).await {
+        Ok(answer) if answer.status == StatusCode::UNAUTHORIZED => {
+            let dir = settings.instance.data_dir.display().to_string();
+            Err(Exit::Config(vec![format!(
+                "auth.issuer: the instance at {} refuses a token of {:?}, and it does not run in \
+                 {}: give instance.data_dir, auth.issuer or the key as the instance has them",
+                client.server(),
+                print::safe(&settings.gate.issuer),
+                print::safe(&dir)
+            )]))
+        }
+        // Nobody is there, or the token holds.
+        _ => Ok(()),
+    }
 }
 
 fn adopt(

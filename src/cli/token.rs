@@ -14,7 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args as ClapArgs, Subcommand};
 use serde_json::{Value, json};
 
-use super::in_use::{For, recalled};
+use super::in_use::{For, recalled, tried};
 use super::print::{self, BAD, BOLD, DIM, GOOD, styled};
 use super::settings::SettingsArgs;
 use super::{Exit, HELP, apps};
@@ -109,7 +109,7 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
                 life: *ttl,
                 ..Order::service(sub.as_deref().unwrap_or_default())
             };
-            mint(&order, settings, is_json)
+            mint(&order, settings, is_json).await
         }
         What::Ls { settings } => apps::list(settings, is_json),
         What::Revoke { app, settings } => apps::revoke(app, settings, is_json),
@@ -120,7 +120,7 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     }
 }
 
-fn mint(order: &Order<'_>, args: &SettingsArgs, is_json: bool) -> Result<(), Exit> {
+async fn mint(order: &Order<'_>, args: &SettingsArgs, is_json: bool) -> Result<(), Exit> {
     if order.subject.is_empty() {
         return Err(Exit::Usage("--sub: expected an email".into()));
     }
@@ -128,6 +128,9 @@ fn mint(order: &Order<'_>, args: &SettingsArgs, is_json: bool) -> Result<(), Exi
     role_of(&settings, order.role)?;
     let issued = Gate::new(settings.gate.clone()).issue(order);
     let (token, seconds) = issued.ok_or_else(|| no_key(&settings))?;
+    if order.audience.is_none() {
+        tried(&settings, args, &token).await?;
+    }
     if is_json {
         let answer =
             json!({ "access_token": token, "token_type": "bearer", "expires_in": seconds });

@@ -213,3 +213,19 @@ fn a_token_is_made_and_judged_as_the_instance_of_the_data_directory_does() {
     let ran = mint(&["--sub", "m@x.org"]).ended(0);
     assert!(ran.stderr.contains("cannot be read"), "{ran:?}");
 }
+
+/// An instance with another data directory shares no file with this shell, but it can be asked.
+#[test]
+fn no_token_is_made_that_the_instance_which_answers_refuses() {
+    let (there, here) = (Desk::new(), Desk::new());
+    let (_server, url) = there.serve(&["instance.name=staging", SECRET]);
+    let listen = format!("control.listen={}", url.trim_start_matches("http://"));
+    let mint = |args: &[&str]| {
+        let common = ["token", "mint", "--sub", "m@x.org", "--set", SECRET, "--set", &listen];
+        here.run(&[&common[..], args].concat())
+    };
+    mint(&["--set", "instance.name=vm"]).refused(78, "refuses a token of \"vm\"");
+    mint(&["--set", "instance.name=staging"]).ended(0);
+    mint(&["--set", "auth.issuer=elsewhere"]).ended(0);
+    mint(&["--set", "instance.name=vm", "--aud", "others"]).ended(0);
+}
