@@ -1,9 +1,10 @@
 //! What goes to a terminal or a pipe.
 //!
 //! Data goes to stdout, talk to stderr. Colours appear only on a terminal and never with
-//! `NO_COLOR`; text from elsewhere loses its control characters, so that a log line or a peer's
-//! error can tell a terminal nothing. A reader that has gone away (`| head`) ends the command
-//! without a word.
+//! `NO_COLOR`. Text from elsewhere loses its control characters, and in whatever goes out those
+//! characters are escaped that are not seen or change how others are: a log line or a peer's error
+//! can tell a terminal nothing and a person nothing false. A reader that has gone away (`| head`)
+//! ends the command without a word.
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
@@ -13,6 +14,7 @@ pub use anstyle::Style;
 use serde_json::Value;
 
 use super::Exit;
+use crate::support::visible::escaped;
 
 /// Headings and names.
 pub const BOLD: Style = Style::new().bold();
@@ -31,7 +33,8 @@ pub const BAD: Style = AnsiColor::Red.on_default();
 /// stdout takes no more.
 pub fn line(text: impl Display) -> Result<(), Exit> {
     let mut stdout = anstream::stdout().lock();
-    let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+    let text = text.to_string();
+    let written = writeln!(stdout, "{}", escaped(&text)).and_then(|()| stdout.flush());
     written.map_err(|error| match error.kind() {
         ErrorKind::BrokenPipe => Exit::Failed(String::new()),
         _ => Exit::Failed(format!("cannot write to stdout: {error}")),
@@ -56,7 +59,8 @@ pub fn json_line(document: &Value) -> Result<(), Exit> {
 
 /// A remark on stderr.
 pub fn talk(text: impl Display) {
-    drop(writeln!(anstream::stderr().lock(), "{text}"));
+    let text = text.to_string();
+    drop(writeln!(anstream::stderr().lock(), "{}", escaped(&text)));
 }
 
 /// Text in a style.
@@ -64,9 +68,10 @@ pub fn styled(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// Text from elsewhere, without control characters.
+/// Text from elsewhere, without control characters, and with what misleads escaped.
 pub fn safe(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    let plain: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    escaped(&plain).into_owned()
 }
 
 /// A member of an answer as safe text; empty where there is none.
@@ -109,7 +114,15 @@ mod tests {
 
     #[test]
     fn a_terminal_is_told_nothing_by_strangers() {
-        assert_eq!(safe("a\u{1b}[2Jb\nc"), "a\u{fffd}[2Jb\u{fffd}c");
+        for (text, expected) in [
+            ("a\u{1b}[2Jb\nc", "a\u{fffd}[2Jb\u{fffd}c"),
+            ("a\u{9b}2Jb\u{7f}", "a\u{fffd}2Jb\u{fffd}"),
+            ("a\u{202e}b\u{2066}c\u{200b}", "a\\u202eb\\u2066c\\u200b"),
+            ("\u{feff}a\u{ad}\u{e0041}", "\\ufeffa\\u00ad\\udb40\\udc41"),
+            ("é € 🦀", "é € 🦀"),
+        ] {
+            assert_eq!(safe(text), expected, "{text:?}");
+        }
     }
 
     #[test]

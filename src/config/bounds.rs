@@ -19,6 +19,7 @@ pub(super) const INTEGERS: &[(&str, i64, i64)] = &[
     ("control.connections_max", 1, 1_000_000),
     ("control.connections_per_address_max", 0, 1_000_000),
     ("control.header_ms_max", 10, TEN_MINUTES_MS),
+    ("control.idle_ms_max", 10, HOUR_MS),
     ("control.body_ms_max", 10, TEN_MINUTES_MS),
     ("control.body_bytes_max", 1024, 1 << 30),
     ("control.drain_ms_max", 0, TEN_MINUTES_MS),

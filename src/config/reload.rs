@@ -18,7 +18,7 @@ use crate::deliver::PeerConfig;
 use crate::deliver::beside::Neighbour;
 
 /// Keys, and beginnings of keys, that need a restart: what is bound, opened, or sized at a start.
-const FIXED: [&str; 17] = [
+const FIXED: [&str; 19] = [
     "instance.",
     "control.listen",
     "control.connections_max",
@@ -27,6 +27,8 @@ const FIXED: [&str; 17] = [
     "control.require_https",
     "control.dev",
     "control.header_ms_max",
+    "control.idle_ms_max",
+    "control.hosts",
     "control.body_ms_max",
     "control.body_bytes_max",
     "control.drain_ms_max",

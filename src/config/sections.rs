@@ -52,11 +52,20 @@ pub(super) fn server(from: &mut Reader) -> server::Config {
         from.refuse("control.listen", "expected an address and a port, such as 127.0.0.1:4400");
         SocketAddr::from(([127, 0, 0, 1], 0))
     });
+    let hosts = server::Hosts::parse(from.list("control.hosts")).unwrap_or_else(|_| {
+        from.refuse(
+            "control.hosts",
+            "expected names without a port: cache.example.org, *.example.org",
+        );
+        server::Hosts::default()
+    });
     server::Config {
         listen,
         connections_max: from.count("control.connections_max"),
         connections_per_address_max: from.count("control.connections_per_address_max"),
         header_time_max: from.ms("control.header_ms_max"),
+        idle_time_max: from.ms("control.idle_ms_max"),
+        hosts,
         body_time_max: from.ms("control.body_ms_max"),
         body_bytes_max: from.count("control.body_bytes_max"),
         metrics_public: from.flag("control.metrics_public"),

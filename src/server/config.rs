@@ -4,6 +4,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::hosts::Hosts;
+
 /// The control listener.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -15,6 +17,10 @@ pub struct Config {
     pub connections_per_address_max: usize,
     /// Time for a request head.
     pub header_time_max: Duration,
+    /// Time for the next request of a connection to begin.
+    pub idle_time_max: Duration,
+    /// Names by which the instance may be asked.
+    pub hosts: Hosts,
     /// Time for a request body.
     pub body_time_max: Duration,
     /// Bytes of a request body.

@@ -1,5 +1,6 @@
-//! What hyper lets through and we do not (RFC 9110, RFC 9112): a missing or double Host, targets in
-//! other forms than a path, TRACE and CONNECT, unknown methods and transfer codings, odd `Expect`.
+//! What hyper lets through and we do not (RFC 9110, RFC 9112): a missing or double Host, a target
+//! that disagrees with it, TRACE and CONNECT, unknown methods and transfer codings, odd `Expect`.
+//! What only the raw bytes show is found in `heads`.
 
 use hyper::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
 use hyper::{Method, Request, StatusCode, Version};
@@ -46,14 +47,39 @@ fn check_method(method: &Method) -> Result<(), Problem> {
 fn check_target<B>(request: &Request<B>) -> Result<(), Problem> {
     let uri = request.uri();
     let target = uri.path_and_query().map_or("", |target| target.as_str());
-    if uri.scheme().is_some() || uri.authority().is_some() || !target.starts_with('/') {
-        return Err(Problem::bad_request("bad_target", "the target must be a path").closing());
+    let bad = |detail: &str| Err(Problem::bad_request("bad_target", detail).closing());
+    match (uri.scheme_str(), uri.authority()) {
+        (None, None) => {}
+        // The form in which proxies are asked (RFC 9112 section 3.2.2).
+        (Some("http" | "https"), Some(authority)) => {
+            let Some(host) = request.headers().get(HOST) else {
+                return bad("a target with a host needs a Host header that agrees");
+            };
+            if !agree(authority.as_str(), host.as_bytes(), uri.scheme_str()) {
+                return bad("target and Host name different hosts");
+            }
+        }
+        _ => return bad("the target must be a path, or a URL of http or https"),
+    }
+    if !target.starts_with('/') {
+        return bad("the target must be a path");
     }
     if target.len() > TARGET_BYTES_MAX {
         let detail = format!("at most {TARGET_BYTES_MAX} bytes");
         return Err(Problem::new(StatusCode::URI_TOO_LONG, "target_too_long", detail).closing());
     }
     Ok(())
+}
+
+/// Whether a target's authority and a `Host` are the same, whatever the case; a scheme's own port
+/// may be left out.
+fn agree(authority: &str, host: &[u8], scheme: Option<&str>) -> bool {
+    let port = if scheme == Some("https") { ":443" } else { ":80" };
+    let plain = |text: &str| {
+        let text = text.to_ascii_lowercase();
+        text.strip_suffix(port).map(ToOwned::to_owned).unwrap_or(text)
+    };
+    std::str::from_utf8(host).is_ok_and(|host| plain(authority) == plain(host))
 }
 
 fn check_host<B>(request: &Request<B>) -> Result<(), Problem> {

@@ -2,7 +2,7 @@
 //!
 //! A permit is taken before a connection is accepted, so the limit is back-pressure and not an
 //! error. A stop ends accepting first, asks every connection to finish its request, and after the
-//! deadline cuts what is left. Header and idle time are limited by hyper's timer.
+//! deadline cuts what is left. Header and idle time are limited by the socket (`wire`).
 
 use std::convert::Infallible;
 use std::io;
@@ -14,7 +14,7 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -22,14 +22,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::Control;
 use super::crowd::Crowd;
+use super::heads::{HEAD_BYTES_MAX, HEADERS_MAX};
 use super::line::Line;
 use super::routes::Table;
+use super::wire::Wire;
 use crate::activity::{Activity, Kind, Level};
 
-/// Bytes of a request head: a bearer token of 8 KiB and its company.
-const HEAD_BYTES_MAX: usize = 32 * 1024;
-/// Header fields of a request.
-const HEADERS_MAX: usize = 100;
+/// hyper's own bound on what it reads ahead. The exact one on a head comes before it.
+const READ_BYTES_MAX: usize = HEAD_BYTES_MAX + 4 * 1024;
 /// Pause after a failed accept (out of file descriptors): trying at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -75,6 +75,7 @@ impl Listener {
                 from,
                 stop: stop.clone(),
                 header_time_max: control.config.header_time_max,
+                idle_time_max: control.config.idle_time_max,
             };
             connections.spawn(async move {
                 connection.serve(stream).await;
@@ -117,6 +118,7 @@ struct Connection {
     from: SocketAddr,
     stop: CancellationToken,
     header_time_max: Duration,
+    idle_time_max: Duration,
 }
 
 impl Connection {
@@ -130,13 +132,13 @@ impl Connection {
             let from = self.from.ip();
             async move { Ok::<_, Infallible>(table.answer(request, from, line).await) }
         });
+        let wire = Wire::new(stream, line.clone(), self.header_time_max, self.idle_time_max);
         let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.header_time_max)
-            .max_buf_size(HEAD_BYTES_MAX)
-            .max_headers(HEADERS_MAX)
+            .header_read_timeout(None)
+            .max_buf_size(READ_BYTES_MAX)
+            .max_headers(HEADERS_MAX + 1)
             .keep_alive(true)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(wire), service)
             .with_upgrades();
         let served = async {
             tokio::pin!(connection);

@@ -12,6 +12,8 @@ mod crowd;
 mod dashboard;
 mod forwarded;
 mod guard;
+mod heads;
+mod hosts;
 mod https;
 mod line;
 mod listen;
@@ -23,11 +25,13 @@ mod routes;
 mod sse;
 mod timing;
 mod websocket;
+mod wire;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use config::Config;
+pub use hosts::Hosts;
 pub use listen::Listener;
 pub use refusals::Refusals;
 pub use reload::{Outcome, Reloads, Request};

@@ -186,7 +186,11 @@ impl Table {
         let gate = &self.control.pipeline.gate;
         let address = gate.client_address(socket, &forwarded::passed_on(request.headers()));
         let mut from = From { socket, address, who: None };
-        let found = guard::check(&request).and_then(|()| self.find(&request));
+        let (fault, _busy) = line.begin();
+        let found = match fault {
+            Some(fault) => Err(fault.problem()),
+            None => guard::check(&request).and_then(|()| self.find(&request)),
+        };
         let (names, timed, answered) = match found {
             Ok((route, param)) => {
                 let admitted = self.admit(route, param, request, line, &mut from).await;
@@ -237,8 +241,9 @@ impl Table {
         let upgrade = asks.then(|| hyper::upgrade::on(&mut request));
         let (parts, body) = request.into_parts();
         let gate = &self.control.pipeline.gate;
+        let proxies = &gate.config().trusted_proxies;
+        self.control.config.hosts.check(route.path, &parts.headers, from.socket, proxies)?;
         if self.control.config.require_https {
-            let proxies = &gate.config().trusted_proxies;
             https::check(route.path, &parts.headers, from.socket, proxies)?;
         }
         let address = from.address;

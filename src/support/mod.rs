@@ -14,6 +14,7 @@ pub mod random;
 pub mod secret;
 pub mod seldom;
 pub mod small_file;
+pub mod visible;
 
 pub use finish::Finish;
 pub use live::Live;

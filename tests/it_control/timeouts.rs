@@ -1,7 +1,9 @@
 //! Those who are slow, and those who send without end (reliability A29-A31, B10).
 
+use std::time::{Duration, Instant};
+
 use crate::raw::{Raw, ask, invalidation, usual};
-use crate::support::Spec;
+use crate::support::{Spec, Sse};
 
 /// B10: a head that does not come ends the connection; so does silence between two requests.
 #[tokio::test]
@@ -15,10 +17,41 @@ async fn a_slow_head_is_not_waited_for() {
         }
         assert!(raw.is_over().await, "{bytes:?}");
     }
+}
+
+/// Between two requests there is a time of its own; a head that has begun has the shorter one.
+#[tokio::test]
+async fn an_idle_connection_has_a_time_of_its_own() {
+    let spec = Spec::new("a").set("control.header_ms_max", 200).set("control.idle_ms_max", 1_500);
+    let node = spec.start().await;
     let mut raw = Raw::open(&node).await;
-    raw.send(invalidation(&node, r#"{"type":"posts"}"#)).await;
+    let request = invalidation(&node, r#"{"type":"posts"}"#);
+    raw.send(&request).await;
+    assert_eq!(raw.reply().await.expect("an answer").status, 200);
+    // Longer than a head may take: silence is the subject.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    raw.send(&request).await;
+    assert_eq!(raw.reply().await.expect("an answer after a pause").status, 200);
+    raw.send("GET /healthz HT").await;
+    let begun = Instant::now();
+    assert!(raw.is_over().await, "a head that has begun ends with its own time");
+    assert!(begun.elapsed() < Duration::from_millis(1_200), "{:?}", begun.elapsed());
+    let mut raw = Raw::open(&node).await;
+    raw.send(&request).await;
     assert_eq!(raw.reply().await.expect("an answer").status, 200);
     assert!(raw.is_over().await, "an idle connection ends");
+}
+
+/// Neither time ends a stream that is silent.
+#[tokio::test]
+async fn a_silent_stream_is_not_idle() {
+    let spec = Spec::new("a").set("control.header_ms_max", 200).set("control.idle_ms_max", 200);
+    let node = spec.start().await;
+    let mut stream = Sse::open(&node, None).await;
+    stream.next_of("hello").await.expect("it begins");
+    assert!(stream.is_quiet(Duration::from_millis(700)).await);
+    node.invalidate(serde_json::json!({ "type": "auth" })).await;
+    assert!(stream.next_of("app-update").await.is_some(), "it goes on");
 }
 
 /// B10: a body that does not come is answered 408; what came of it has no effect.

@@ -51,6 +51,7 @@ async fn events(control: &Control, call: &Call, origin: Option<HeaderValue>) -> 
     // A reader that does not read blocks its connection in a write: only ending that frees it.
     let (cut, connection) = (subscription.cut.clone(), call.line.cut.clone());
     let stream = SseBody::from(subscription);
+    call.line.stay_busy();
     tokio::spawn(async move {
         tokio::select! {
             () = cut.cancelled() => connection.cancel(),

@@ -13,11 +13,23 @@ pub type Codes = BTreeMap<u16, BTreeSet<&'static str>>;
 
 /// On any route.
 const ANY: &[(u16, &[&str])] = &[
-    (400, &["bad_framing", "bad_host", "bad_path", "bad_target", "bad_upgrade", "unexpected_body"]),
+    (
+        400,
+        &[
+            "bad_framing",
+            "bad_head",
+            "bad_host",
+            "bad_path",
+            "bad_target",
+            "bad_upgrade",
+            "unexpected_body",
+        ],
+    ),
     (403, &["address_not_allowed", "https_required"]),
     (405, &["method_not_allowed"]),
     (414, &["target_too_long"]),
     (417, &["unknown_expect"]),
+    (421, &["unknown_host"]),
     (501, &["unknown_coding", "unknown_method"]),
 ];
 /// Where credentials are needed.
@@ -59,7 +71,7 @@ pub fn response(status: u16, codes: &BTreeSet<&'static str>) -> Value {
 
 /// The responses that references lead to.
 pub fn shared() -> Map<String, Value> {
-    let statuses = [401, 404, 405, 408, 413, 414, 415, 417, 429, 501];
+    let statuses = [401, 404, 405, 408, 413, 414, 415, 417, 421, 429, 501];
     let told = |status| usual(status).map(|codes| (status.to_string(), told(status, &codes)));
     statuses.into_iter().filter_map(told).collect()
 }
