@@ -7,8 +7,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-/// What happened to the entity; told to listeners, never interpreted here. It is read from the
-/// words of [`Action::parse`] and written as [`Action::as_str`].
+/// What happened to the entity; told to listeners, never interpreted here.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the names are the documentation")]
