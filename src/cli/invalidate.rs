@@ -77,7 +77,7 @@ fn parse_action() -> impl TypedValueParser<Value = String> {
     let values = Action::WORDS.map(|word| {
         let same = |other: &&str| Action::parse(other) == Action::parse(word);
         let others = Action::OTHER_WORDS.map(|(other, _)| other);
-        PossibleValue::new(word).aliases(others.into_iter().filter(|other| same(&other)))
+        PossibleValue::new(word).aliases(others.into_iter().filter(|other| same(other)))
     });
     let own = |word: String| Action::parse(&word).map_or(word, |action| action.as_str().to_owned());
     PossibleValuesParser::new(values).map(own)

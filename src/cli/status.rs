@@ -173,18 +173,18 @@ mod tests {
         let untried = of(json!({ "kind": "unknown", "requests": 0 }));
         assert_eq!(said(&[untried, of(json!({}))]).1, format!("{told}; 1 of 2 not tried yet"));
         let legacy = of(json!({ "kind": "legacy", "skipped": 2 }));
-        assert!(!said(&[legacy.clone()]).0 && !said(&[legacy]).1.contains(told));
+        assert!(!said(std::slice::from_ref(&legacy)).0 && !said(&[legacy]).1.contains(told));
         let waits = of(json!({ "backlog_events": 1 }));
         assert!(
-            said(&[waits.clone()]).1.ends_with(
+            said(std::slice::from_ref(&waits)).1.ends_with(
                 "1 mirror has something waiting; it is tried \
              until it arrives"
             ),
             "{:?}",
-            said(&[waits.clone()])
+            said(std::slice::from_ref(&waits))
         );
         let held = of(json!({ "backlog_events": 1, "state": "paused", "paused": "operator" }));
-        let text = said(&[held.clone()]).1;
+        let text = said(std::slice::from_ref(&held)).1;
         assert!(text.ends_with("not tried now: see why below"), "{text}");
         let parked = of(json!({ "backlog_events": 1, "state": "parked" }));
         assert!(!said(&[parked]).1.contains("until it arrives"));

@@ -148,8 +148,8 @@ mod tests {
     #[test]
     fn past_the_bound_configured_mirrors_stay() {
         let place = |at: usize| Place { name: format!("{at:05}"), url: "http://x/".into() };
-        let mut memory = Memory::default();
-        memory.configured = (0..200).map(place).collect();
+        let configured = (0..200).map(place).collect();
+        let mut memory = Memory { configured, ..Memory::default() };
         memory.known.cache_mirrors = (0..REMEMBERED_MAX + 500).map(place).collect();
         memory.trim();
         assert_eq!(memory.known.cache_mirrors.len(), REMEMBERED_MAX);

@@ -255,7 +255,7 @@ impl Worker {
                 |failure: &Failure| words.get(&failure.word).is_some_and(|word| word.attempts > 0);
             round.failures.iter().all(has_failed)
         });
-        round.has_settled || (failed_before && !(is_dead && !round.unsent.is_empty()))
+        round.has_settled || (failed_before && (!is_dead || round.unsent.is_empty()))
     }
 
     /// Notes a word that failed, and when it is sent again.

@@ -12,7 +12,7 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     // In UTF-8 every one of them begins with one of these; other letters do too, so look twice.
     let may_begin =
         |byte: &u8| matches!(byte, 0x7f | 0xc2 | 0xd8 | 0xe1 | 0xe2 | 0xef | 0xf0 | 0xf3);
-    if !text.as_bytes().iter().any(|byte| may_begin(byte)) || !text.chars().any(misleads) {
+    if !text.as_bytes().iter().any(may_begin) || !text.chars().any(misleads) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
