@@ -1,7 +1,8 @@
-//! Text that names something to clear: an id, a tag, a path, a key.
+//! Text that names something to clear: an id, a tag, a key.
 //!
-//! Compared byte by byte, never normalised: `é` written in two Unicode forms is two labels. Control
-//! characters are refused because labels travel in headers, log lines and SSE frames.
+//! Compared byte by byte, never normalised: `é` written in two Unicode forms is two labels. Paths
+//! have a canonical form, see `url_path`. Control characters are refused because labels travel in
+//! headers, log lines and SSE frames.
 
 use std::fmt;
 use std::sync::Arc;
@@ -51,6 +52,11 @@ impl Label {
         Ok(Self(Arc::from(text)))
     }
 
+    /// Takes text that was checked already, by a limit of its own.
+    pub(super) fn of_checked(text: &str) -> Self {
+        Self(Arc::from(text))
+    }
+
     /// The text as it was given.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -65,10 +71,12 @@ pub(super) fn check(text: &str) -> Result<(), Malformed> {
     if text.len() > LABEL_BYTES_MAX {
         return Err(Malformed::TooLong { len: text.len(), max: LABEL_BYTES_MAX });
     }
-    if text.chars().any(char::is_control) {
-        return Err(Malformed::Control);
-    }
-    Ok(())
+    check_characters(text)
+}
+
+/// The checks every label shares, apart from its length.
+pub(super) fn check_characters(text: &str) -> Result<(), Malformed> {
+    if text.chars().any(char::is_control) { Err(Malformed::Control) } else { Ok(()) }
 }
 
 /// Ordered and compared as its text.

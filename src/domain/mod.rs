@@ -16,10 +16,12 @@ pub mod label;
 pub mod outcome;
 pub mod pairs;
 pub mod plan;
+pub mod route;
 pub mod scope;
 pub mod selector;
 pub mod submission;
 pub mod type_name;
+pub mod url_path;
 
 pub use action::Action;
 pub use applied::Applied;
@@ -35,3 +37,4 @@ pub use scope::Scope;
 pub use selector::{Selector, Selectors};
 pub use submission::{Mode, Principal, Role, Source, Submission};
 pub use type_name::TypeName;
+pub use url_path::UrlPath;

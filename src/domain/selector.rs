@@ -14,7 +14,7 @@ use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Glob, Label, Pairs, TypeName, label::Malformed};
+use super::{Glob, Label, Pairs, TypeName, UrlPath, label::Malformed};
 
 /// One thing to clear.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,9 +28,9 @@ pub enum Selector {
     /// What carries a custom tag.
     Tag(Label),
     /// One path.
-    Path(Label),
+    Path(UrlPath),
     /// Every path that begins so. The empty prefix is written `/`.
-    PathPrefix(Label),
+    PathPrefix(UrlPath),
     /// One cache key.
     Key(Label),
     /// Every cache key that matches.
@@ -38,20 +38,16 @@ pub enum Selector {
 }
 
 impl Selector {
-    /// A path as users write it: a trailing `*` makes it a prefix.
+    /// A path in any spelling; a trailing `*` makes it a prefix. Patterns of routes are read by
+    /// [`super::route::selectors`].
     ///
     /// # Errors
-    /// [`Malformed`] where it is no label or does not begin with `/`.
+    /// [`Malformed`] where it is no path.
     pub fn path(text: &str) -> Result<Self, Malformed> {
-        let (body, is_prefix) = match text.strip_suffix('*') {
-            Some(body) => (body, true),
-            None => (text, false),
-        };
-        if !body.starts_with('/') {
-            return Err(Malformed::PathStart(text.chars().take(64).collect()));
-        }
-        let label = Label::parse(body)?;
-        Ok(if is_prefix { Self::PathPrefix(label) } else { Self::Path(label) })
+        Ok(match text.strip_suffix('*') {
+            Some(body) => Self::PathPrefix(UrlPath::prefix(body)?),
+            None => Self::Path(UrlPath::parse(text)?),
+        })
     }
 
     /// The order on single selectors: whether clearing `self` surely clears all that `other` would.
@@ -59,9 +55,7 @@ impl Selector {
         match (self, other) {
             (Self::All, _) => true,
             (Self::Type(a), Self::Type(b) | Self::Entity(b, _)) => a == b,
-            (Self::PathPrefix(a), Self::Path(b) | Self::PathPrefix(b)) => {
-                b.as_str().starts_with(a.as_str())
-            }
+            (Self::PathPrefix(a), Self::Path(b) | Self::PathPrefix(b)) => b.starts_with(a),
             (Self::Pattern(a), Self::Key(b)) => a.covers_key(b.as_str()),
             (Self::Pattern(a), Self::Pattern(b)) => a.covers(b),
             (a, b) => a == b,
@@ -108,9 +102,9 @@ pub struct Selectors {
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     tags: BTreeSet<Label>,
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    paths: BTreeSet<Label>,
+    paths: BTreeSet<UrlPath>,
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    prefixes: BTreeSet<Label>,
+    prefixes: BTreeSet<UrlPath>,
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     keys: BTreeSet<Label>,
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
@@ -190,12 +184,12 @@ impl Selectors {
     }
 
     /// Single paths.
-    pub fn paths(&self) -> &BTreeSet<Label> {
+    pub fn paths(&self) -> &BTreeSet<UrlPath> {
         &self.paths
     }
 
     /// Path prefixes, without the star.
-    pub fn prefixes(&self) -> &BTreeSet<Label> {
+    pub fn prefixes(&self) -> &BTreeSet<UrlPath> {
         &self.prefixes
     }
 
@@ -277,9 +271,9 @@ impl Selectors {
 
     /// No prefix is the beginning of another one here, so the only one that can be the beginning of
     /// this path is the last that does not come after it: whatever lies between would begin so too.
-    fn has_prefix_of(&self, path: &Label) -> bool {
+    fn has_prefix_of(&self, path: &UrlPath) -> bool {
         let before = self.prefixes.range::<str, _>(until(path.as_str())).next_back();
-        before.is_some_and(|prefix| path.as_str().starts_with(prefix.as_str()))
+        before.is_some_and(|prefix| path.starts_with(prefix))
     }
 
     /// Whether a pattern here covers this key or pattern (a text in the form of patterns). For the
@@ -407,7 +401,8 @@ impl fmt::Display for Selectors {
 }
 
 /// Reading is lenient upwards: a kind of selector that this version does not know becomes `all`,
-/// because it comes from a newer peer or journal, and ignoring it would leave something stale.
+/// because it comes from a newer peer or journal, and ignoring it would leave something stale. So
+/// does a path that is none. Older peers and journals have paths in any spelling.
 impl<'de> Deserialize<'de> for Selectors {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
@@ -418,8 +413,8 @@ impl<'de> Deserialize<'de> for Selectors {
             types: Vec<TypeName>,
             ids: Pairs<TypeName, Vec<Label>>,
             tags: Vec<Label>,
-            paths: Vec<Label>,
-            prefixes: Vec<Label>,
+            paths: Vec<String>,
+            prefixes: Vec<String>,
             keys: Vec<Label>,
             patterns: Vec<Glob>,
             #[serde(flatten)]
@@ -429,14 +424,19 @@ impl<'de> Deserialize<'de> for Selectors {
         if wire.all || !wire.unknown.is_empty() {
             return Ok(Self::all());
         }
+        let paths = wire.paths.iter().map(|text| UrlPath::parse(text).map(Selector::Path));
+        let prefixes =
+            wire.prefixes.iter().map(|text| UrlPath::prefix(text).map(Selector::PathPrefix));
+        let Ok(paths) = paths.chain(prefixes).collect::<Result<Vec<_>, _>>() else {
+            return Ok(Self::all());
+        };
         let entities = wire.ids.0.into_iter().flat_map(|(name, ids)| {
             ids.into_iter().map(move |id| Selector::Entity(name.clone(), id))
         });
         Ok(entities
             .chain(wire.types.into_iter().map(Selector::Type))
             .chain(wire.tags.into_iter().map(Selector::Tag))
-            .chain(wire.paths.into_iter().map(Selector::Path))
-            .chain(wire.prefixes.into_iter().map(Selector::PathPrefix))
+            .chain(paths)
             .chain(wire.keys.into_iter().map(Selector::Key))
             .chain(wire.patterns.into_iter().map(Selector::Pattern))
             .collect())

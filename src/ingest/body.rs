@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::lenient::quote_big_integers;
 use crate::deliver::mirror::Batch;
 use crate::domain::label::Malformed;
-use crate::domain::{Action, Glob, Label, Mode, Selector, Selectors, TypeName};
+use crate::domain::{Action, Glob, Label, Mode, Selector, Selectors, TypeName, route};
 use crate::support::nearest;
 
 /// Why a body cannot be taken.
@@ -334,14 +334,16 @@ impl InvalidateBody {
         for (text, place) in both(self.tag.as_deref(), &self.tags, at, "tag") {
             add(Selector::Tag(label(text).map_err(|e| bad_value(&e, &place))?));
         }
-        for (text, place) in both(self.path.as_deref(), &self.paths, at, "path") {
-            add(Selector::path(text).map_err(|e| bad_value(&e, &place))?);
-        }
         for (text, place) in both(self.key.as_deref(), &self.keys, at, "key") {
             add(Selector::Key(label(text).map_err(|e| bad_value(&e, &place))?));
         }
         for (text, place) in both(self.pattern.as_deref(), &self.patterns, at, "pattern") {
             add(Selector::Pattern(Glob::parse(text).map_err(|e| bad_value(&e, &place))?));
+        }
+        for (text, place) in both(self.path.as_deref(), &self.paths, at, "path") {
+            // A route is one selector to its caller, whatever it is read as.
+            union.join(&route::selectors(text, false).map_err(|e| bad_value(&e, &place))?);
+            count += 1;
         }
         Ok(count)
     }

@@ -9,13 +9,15 @@ use serde_json::Value;
 
 use super::fields::MEMBERS_MAX;
 use super::lenient::is_doubtful;
-use crate::domain::{Label, Selector, Selectors};
+use crate::domain::{Label, Selector, Selectors, route};
 
 /// What was asked for, before anybody looked at the secret.
 #[derive(Debug, Default)]
 pub struct Revalidation {
     paths: Vec<Value>,
     tags: Vec<Value>,
+    /// Whether `type` says that the paths are those of routes.
+    is_route: bool,
     /// Whether what lies below a path is meant too.
     is_layout: bool,
 }
@@ -71,6 +73,7 @@ impl Revalidation {
             // S1 1.14: what is no list asks for nothing.
             paths: body.get("paths").and_then(Value::as_array).cloned().unwrap_or_default(),
             tags: several(body, "tags")?,
+            is_route: false,
             is_layout: false,
         };
         asked.paths.extend(several(body, "path")?);
@@ -87,6 +90,7 @@ impl Revalidation {
                 _ => {}
             }
         }
+        asked.is_route = !kinds.is_empty();
         for kind in kinds {
             match kind {
                 "page" => {}
@@ -123,25 +127,21 @@ impl Revalidation {
         if count > selectors_max {
             return Err(BadRevalidation::TooMany { count, max: selectors_max });
         }
-        let mut paths = Vec::new();
-        for (at, item) in self.paths.iter().enumerate() {
+        let paths = self.paths.iter().enumerate().map(|(at, item)| {
             let text = text(item).map_err(|problem| bad("paths", at, problem))?;
-            paths.extend(routes(text).map_err(|problem| bad("paths", at, &problem))?);
-        }
+            let read = route::selectors(text, self.is_route);
+            read.map_err(|malformed| bad("paths", at, &malformed.to_string()))
+        });
         let tags = self.tags.iter().enumerate().map(|(at, item)| {
             let text = text(item).map_err(|problem| bad("tags", at, problem))?;
             let tag = Label::parse(text).map_err(|it| bad("tags", at, &it.to_string()))?;
             Ok(Selector::Tag(tag))
         });
-        let mut selectors: Selectors =
-            paths.into_iter().map(Ok).chain(tags).collect::<Result<_, _>>()?;
+        let paths = paths.collect::<Result<Vec<Selectors>, _>>()?;
+        let tags = tags.collect::<Result<Vec<Selector>, _>>()?;
+        let mut selectors: Selectors = paths.iter().flat_map(Selectors::iter).chain(tags).collect();
         if self.is_layout {
-            let pages: Vec<Label> = selectors.paths().iter().cloned().collect();
-            for page in pages {
-                // A label that has no room for its slash has nothing below it.
-                let below = format!("{}/*", page.as_str().trim_end_matches('/'));
-                selectors.insert(Selector::path(&below).unwrap_or(Selector::Path(page)));
-            }
+            route::add_below(&mut selectors);
         }
         Ok(selectors)
     }
@@ -195,39 +195,6 @@ fn text(item: &Value) -> Result<&str, &'static str> {
     if is_doubtful(text) { Err("is not valid Unicode") } else { Ok(text) }
 }
 
-/// A path; of a route with a parameter, such as `/products/[slug]`, every path that begins so. A
-/// route group such as `(shop)` is in no path that a browser asks for.
-fn routes(text: &str) -> Result<Vec<Selector>, String> {
-    let parse = |text: &str| Selector::path(text).map_err(|malformed| malformed.to_string());
-    let mut selectors = vec![];
-    for text in [text, &without_groups(text)] {
-        match text.split_once('[') {
-            Some((fixed, rest)) if rest.contains(']') => {
-                selectors.push(parse(&format!("{fixed}*"))?);
-                // `/docs/[[...slug]]` is the route of `/docs` as well.
-                if let (true, Some(above)) = (rest.starts_with("[..."), fixed.strip_suffix('/')) {
-                    selectors.push(parse(if above.is_empty() { "/" } else { above })?);
-                }
-            }
-            _ => selectors.push(parse(text)?),
-        }
-    }
-    Ok(selectors)
-}
-
-/// The path without its route groups.
-fn without_groups(text: &str) -> String {
-    let is_group = |part: &str| {
-        let name = part.strip_prefix('(').and_then(|it| it.strip_suffix(')'));
-        name.is_some_and(|name| !name.is_empty() && !name.contains(['(', ')', '.']))
-    };
-    let parts: Vec<&str> = text.split('/').filter(|part| !is_group(part)).collect();
-    match parts[..] {
-        [""] if text.starts_with('/') => "/".into(),
-        _ => parts.join("/"),
-    }
-}
-
 fn bad(list: &'static str, at: usize, problem: &str) -> BadRevalidation {
     BadRevalidation::Item { list, at, problem: problem.to_owned() }
 }
@@ -271,7 +238,7 @@ mod tests {
             (json!({ "path": "/(shop)/about" }), "path:/(shop)/about,path:/about"),
             (json!({ "path": "/(shop)", "type": "layout" }), "path:/*"),
             (json!({ "path": "/wiki/a_(b)" }), "path:/wiki/a_(b)"),
-            (json!({ "paths": ["/blog/*", "/a["] }), "path:/a[,path:/blog/*"),
+            (json!({ "paths": ["/blog/*", "/a["] }), "path:/a%5B,path:/blog/*"),
             (
                 json!({ "path": ["/a", "/b"], "tag": ["x"], "tags": "y" }),
                 "tag:x,tag:y,path:/a,path:/b",
@@ -280,6 +247,12 @@ mod tests {
             (json!({ "path": "/a", "type": "layout" }), "path:/a,path:/a/*"),
             (json!({ "paths": ["/a/", "/b*"], "type": "layout" }), "path:/a/*,path:/b*"),
             (json!({ "path": "/", "type": "layout" }), "path:/*"),
+            (json!({ "path": "/café" }), "path:/caf%C3%A9"),
+            (json!({ "path": "/docs/[[...slug]]", "type": "page" }), "path:/docs,path:/docs/*"),
+            (json!({ "path": "/docs/[...slug]", "type": "layout" }), "path:/docs/*"),
+            (json!({ "path": "/(shop)/cart" }), "path:/(shop)/cart,path:/cart"),
+            (json!({ "path": "/a/@slot", "type": "page" }), "path:/a,path:/a/@slot"),
+            (json!({ "path": "/a/@slot" }), "path:/a/@slot"),
         ] {
             assert_eq!(read(&body), Ok(expected.to_owned()), "{body}");
         }

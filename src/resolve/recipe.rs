@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::BadRule;
 use crate::domain::label::Malformed;
-use crate::domain::{Glob, Label, Selector, Selectors, TypeName};
+use crate::domain::{Glob, Label, Selector, Selectors, TypeName, route};
 use crate::support::nearest;
 
 /// Letters that may differ before a name is no longer called "nearest".
@@ -55,7 +55,7 @@ impl Recipes {
         self.0.iter().map(|(name, recipe)| {
             let narrowed = recipe.narrowed.iter().filter_map(Template::example);
             let mut most = recipe.clears.clone();
-            narrowed.for_each(|selector| most.insert(selector));
+            narrowed.for_each(|selectors| most.join(&selectors));
             (name.as_str(), most)
         })
     }
@@ -86,18 +86,21 @@ impl Recipe {
         if !config.narrowed.is_empty() && !config.narrowed.iter().any(|text| text.contains('{')) {
             return Err(bad("", "narrowed names no {field}: what needs none is in clears".into()));
         }
-        let fixed = |text: &String| selector(text).map_err(|problem| bad(text, problem));
+        let fixed = |text: &String| selectors(text).map_err(|problem| bad(text, problem));
         let template = |text: &String| Template::new(text).map_err(|problem| bad(text, problem));
         Ok(Self {
-            clears: config.clears.iter().map(fixed).collect::<Result<_, _>>()?,
+            clears: union(config.clears.iter().map(fixed).collect::<Result<_, _>>()?),
             narrowed: config.narrowed.iter().map(template).collect::<Result<_, _>>()?,
         })
     }
 
     /// What it clears for a call with these fields.
     pub fn selectors(&self, fields: &Fields) -> Selectors {
-        let filled: Option<Selectors> = self.narrowed.iter().map(|one| one.fill(fields)).collect();
-        filled.filter(|narrowed| !narrowed.is_empty()).unwrap_or_else(|| self.clears.clone())
+        let filled: Option<Vec<_>> = self.narrowed.iter().map(|one| one.fill(fields)).collect();
+        filled
+            .map(union)
+            .filter(|narrowed| !narrowed.is_empty())
+            .unwrap_or_else(|| self.clears.clone())
     }
 }
 
@@ -115,7 +118,7 @@ impl Template {
     fn new(text: &str) -> Result<Self, String> {
         let pieces = pieces(text)?;
         if let [Piece::Text(_)] = &pieces[..] {
-            selector(text)?;
+            selectors(text)?;
             return Ok(Self(pieces));
         }
         let Some(Piece::Text(start)) = pieces.first() else {
@@ -127,20 +130,20 @@ impl Template {
             return Err(FIELD_PLACE.into());
         }
         let template = Self(pieces);
-        selector(&template.text(|_| Some("x")).unwrap_or_default())?;
+        selectors(&template.text(|_| Some("x")).unwrap_or_default())?;
         Ok(template)
     }
 
-    /// The selector for some field.
-    fn example(&self) -> Option<Selector> {
-        selector(&self.text(|_| Some("x"))?).ok()
+    /// What it is for some field.
+    fn example(&self) -> Option<Selectors> {
+        selectors(&self.text(|_| Some("x"))?).ok()
     }
 
-    /// The selector, where every field is given and fits. An empty one is none, though `client:`
+    /// What it is, where every field is given and fits. An empty one is none, though `client:`
     /// would be a tag: nothing is stored under it.
-    fn fill(&self, fields: &Fields) -> Option<Selector> {
+    fn fill(&self, fields: &Fields) -> Option<Selectors> {
         let given = |name: &str| fields.get(name).map(String::as_str).filter(|it| !it.is_empty());
-        selector(&self.text(given)?).ok()
+        selectors(&self.text(given)?).ok()
     }
 
     fn text<'a>(&self, given: impl Fn(&str) -> Option<&'a str>) -> Option<String> {
@@ -178,15 +181,22 @@ fn pieces(text: &str) -> Result<Vec<Piece>, String> {
     Ok(pieces)
 }
 
-/// A selector as logs and answers show it.
-fn selector(text: &str) -> Result<Selector, String> {
+/// The union of all.
+fn union(parts: Vec<Selectors>) -> Selectors {
+    parts.iter().flat_map(Selectors::iter).collect()
+}
+
+/// A selector as logs and answers show it; a path may be that of a route, which is several.
+fn selectors(text: &str) -> Result<Selectors, String> {
     if text == "all" {
-        return Ok(Selector::All);
+        return Ok(Selectors::all());
+    }
+    if let Some(path) = text.strip_prefix("path:") {
+        return route::selectors(path, false).map_err(|malformed| malformed.to_string());
     }
     let label = |text| Label::parse(text);
     let known = match text.split_once(':') {
         Some(("tag", tag)) => label(tag).map(Selector::Tag),
-        Some(("path", path)) => Selector::path(path),
         Some(("key", key)) => label(key).map(Selector::Key),
         Some(("pattern", pattern)) => Glob::parse(pattern).map(Selector::Pattern),
         Some((kind, rest)) if is_slip(kind, rest) => {
@@ -194,7 +204,7 @@ fn selector(text: &str) -> Result<Selector, String> {
         }
         _ => of_type(text),
     };
-    known.map_err(|malformed| malformed.to_string())
+    known.map(Selectors::one).map_err(|malformed| malformed.to_string())
 }
 
 fn of_type(text: &str) -> Result<Selector, Malformed> {
@@ -273,6 +283,16 @@ mod tests {
     }
 
     #[test]
+    fn paths_are_read_in_any_spelling_and_routes_as_their_pages() {
+        let one = recipe(&["path:/caf%c3%a9", "path:/docs/[[...slug]]"], &["path:/menu/{slug}"]);
+        let one = one.expect("a recipe");
+        let fixed = one.selectors(&Fields::new()).to_string();
+        assert_eq!(fixed, "path:/caf%C3%A9,path:/docs,path:/docs/*");
+        let narrowed = one.selectors(&fields(&[("slug", "thé")])).to_string();
+        assert_eq!(narrowed, "path:/menu/th%C3%A9");
+    }
+
+    #[test]
     fn a_rule_that_cannot_stand_is_named() {
         for (clears, narrowed, problem) in [
             ("", "", "at least one"),
@@ -306,7 +326,7 @@ mod tests {
         fn a_field_never_leaves_its_place(text in "\\PC{0,40}") {
             let one = recipe(&["products"], &["products/{id}"]).expect("a recipe");
             let selected = one.selectors(&fields(&[("id", &text)]));
-            let whole: Selectors = [selector("products").expect("a type")].into_iter().collect();
+            let whole = selectors("products").expect("a type");
             prop_assert!(whole.covers(&selected));
             prop_assert!(!selected.is_empty());
         }

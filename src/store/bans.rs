@@ -9,26 +9,26 @@ use std::collections::{HashSet, VecDeque};
 
 use super::entry::Entry;
 use super::generation::Verdict;
-use crate::domain::{Glob, Label, Mode};
+use crate::domain::{Glob, Mode, UrlPath};
 
 /// What a ban is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum What {
     /// Paths that begin so.
-    Prefix(Label),
+    Prefix(UrlPath),
     /// Keys that match.
     Pattern(Glob),
 }
 
 impl What {
-    /// Whether an entry with this key and path is meant.
-    pub fn matches(&self, key: &str, path: Option<&str>) -> bool {
+    /// Whether an entry is meant.
+    pub fn matches(&self, entry: &Entry) -> bool {
         match self {
-            Self::Pattern(glob) => glob.matches(key),
+            Self::Pattern(glob) => glob.matches(entry.key.as_str()),
             // A prefix begins with a slash, so a key that matches is its own path.
             Self::Prefix(prefix) => {
-                key.starts_with(prefix.as_str())
-                    || path.is_some_and(|path| path.starts_with(prefix.as_str()))
+                let begins_so = |path: &str| path.starts_with(prefix.as_str());
+                entry.places().into_iter().flatten().any(begins_so)
             }
         }
     }
@@ -39,11 +39,6 @@ impl What {
             Self::Prefix(prefix) => prefix.as_str().len(),
             Self::Pattern(glob) => glob.bytes(),
         }
-    }
-
-    /// The same for an entry.
-    pub fn matches_entry(&self, entry: &Entry) -> bool {
-        self.matches(entry.key.as_str(), entry.path.as_ref().map(Label::as_str))
     }
 }
 
@@ -107,7 +102,7 @@ impl Bans {
     /// What the live ones say of an entry that was fresh at its `checked` generation.
     pub fn verdict(&self, entry: &Entry) -> Verdict {
         let since = entry.watch.ticket().max(entry.watch.checked());
-        self.live.iter().filter(|ban| ban.generation > since && ban.what.matches_entry(entry)).fold(
+        self.live.iter().filter(|ban| ban.generation > since && ban.what.matches(entry)).fold(
             Verdict::Fresh,
             |sum, ban| {
                 sum.worse(match ban.mode {
@@ -119,11 +114,11 @@ impl Bans {
     }
 
     /// Whether a fill begun at `ticket` was overtaken.
-    pub fn overtook(&self, ticket: u64, key: &str, path: Option<&str>) -> bool {
+    pub fn overtook(&self, ticket: u64, entry: &Entry) -> bool {
         self.live
             .iter()
             .chain(&self.fences)
-            .any(|ban| ban.generation > ticket && ban.what.matches(key, path))
+            .any(|ban| ban.generation > ticket && ban.what.matches(entry))
     }
 
     /// Turns live ones that a walk has enforced into fences. Returns a generation to raise the

@@ -64,10 +64,11 @@ impl Target {
                 Selector::Type(type_name) => find(&name::of_type(&type_name)),
                 Selector::Entity(type_name, id) => find(&name::of_entity(&type_name, &id)),
                 Selector::Tag(tag) => find(&name::of_tag(&tag)),
-                // A key that is a path is found by the map, as any key.
+                // A key that is a path is found by the map, as any key; one that is another
+                // spelling of it is a member of the path's cell.
                 Selector::Path(path) => {
                     let found = find(&name::of_path(path.as_str()));
-                    target.keys.push(path);
+                    target.keys.push(path.label().clone());
                     found
                 }
                 Selector::Key(key) => {
@@ -89,8 +90,8 @@ impl Target {
 
     /// What asking [`Target::sweeps`] costs, in bytes compared.
     fn work(&self, entry: &Entry) -> usize {
-        let path = entry.path.as_ref().map_or(0, |path| path.as_str().len());
-        self.ban_bytes + self.bans.len() * (entry.key.as_str().len() + path)
+        let places: usize = entry.places().into_iter().flatten().map(str::len).sum();
+        self.ban_bytes + self.bans.len() * places
     }
 
     /// Everything instead of bans that are too many to be remembered one by one.
@@ -102,7 +103,7 @@ impl Target {
 
     /// Whether it means an entry by what only a walk finds.
     fn sweeps(&self, entry: &Entry) -> bool {
-        self.all || self.bans.iter().any(|what| what.matches_entry(entry))
+        self.all || self.bans.iter().any(|what| what.matches(entry))
     }
 }
 

@@ -12,7 +12,7 @@ use super::cells::Cell;
 use super::clock::millis;
 use super::generation::{Verdict, Watch};
 use super::{Config, Fill, Found, Listed};
-use crate::domain::{Label, TypeName};
+use crate::domain::{Label, TypeName, UrlPath};
 
 /// What an entry costs besides its texts and body: the struct with its two counts (about 300
 /// bytes), its place in the map with hash and list links (about 100), allocator rounding.
@@ -34,7 +34,9 @@ pub(super) struct Entry {
     pub type_name: Option<TypeName>,
     id: Option<Label>,
     tags: Box<[Label]>,
-    pub path: Option<Label>,
+    path: Option<UrlPath>,
+    /// The path that its key is, where the key is another spelling of it.
+    key_path: Option<UrlPath>,
     pub cells: Box<[Arc<Cell>]>,
     pub watch: Watch,
     life: Life,
@@ -91,6 +93,7 @@ impl Entry {
     /// Takes a fill. The body is copied: it may be a slice of a far larger network buffer, which
     /// it would keep alive uncounted.
     pub fn new(fill: Fill, cells: Box<[Arc<Cell>]>, watch: Watch, life: Life) -> Self {
+        let key_path = respelt(&fill.key);
         Self {
             key: fill.key,
             body: Bytes::copy_from_slice(&fill.body),
@@ -99,6 +102,7 @@ impl Entry {
             id: fill.id,
             tags: fill.tags.into_boxed_slice(),
             path: fill.path,
+            key_path,
             cells,
             watch,
             life,
@@ -123,10 +127,21 @@ impl Entry {
             + self.content_type.as_ref().map_or(0, String::len)
             + self.type_name.as_ref().map_or(0, |name| name.as_str().len())
             + self.id.as_ref().map_or(0, label)
-            + self.path.as_ref().map_or(0, label)
+            + self.path.iter().chain(&self.key_path).map(|path| path.as_str().len()).sum::<usize>()
             + self.tags.iter().map(label).sum::<usize>();
         let bytes = (self.body.len() + texts) as u64;
         bytes + ENTRY_BYTES + self.cells.len() as u64 * TAG_BYTES
+    }
+
+    /// The paths it is found by, in canonical form; of a key only a path matches a prefix.
+    pub fn places(&self) -> [Option<&str>; 2] {
+        let by_key = self.key_path.as_ref().map_or(self.key.as_str(), UrlPath::as_str);
+        [Some(by_key), self.path.as_ref().map(UrlPath::as_str)]
+    }
+
+    /// Whether its key is a path that begins so.
+    pub fn is_keyed_below(&self, prefix: &UrlPath) -> bool {
+        self.places()[0].is_some_and(|path| path.starts_with(prefix.as_str()))
     }
 
     /// The verdict of invalidations and time together.
@@ -195,6 +210,11 @@ impl Entry {
         let seconds = |ms: u64| i64::try_from(ms / 1000).unwrap_or(i64::MAX);
         if end > now_ms { seconds(end - now_ms) } else { -seconds(now_ms - end) }
     }
+}
+
+/// The path that a key is, where that is not the key itself.
+pub(super) fn respelt(key: &Label) -> Option<UrlPath> {
+    UrlPath::of_key(key).filter(|path| path.as_str() != key.as_str())
 }
 
 #[cfg(test)]

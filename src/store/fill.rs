@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::domain::{Label, TypeName};
+use crate::domain::{Label, TypeName, UrlPath};
 
 /// A body to be kept, and everything it may later be cleared by.
 #[derive(Debug, Clone)]
 pub struct Fill {
-    /// Where it is found again. A key that begins with `/` is also a path of the entry.
+    /// Where it is found again, byte by byte. A key that begins with `/` is also a path of the
+    /// entry, in any spelling.
     pub key: Label,
     /// Opaque bytes.
     pub body: Bytes,
@@ -23,7 +24,7 @@ pub struct Fill {
     /// Custom tags.
     pub tags: Vec<Label>,
     /// A path besides the key.
-    pub path: Option<Label>,
+    pub path: Option<UrlPath>,
     /// Life; none or zero is the configured default, longer than the configured most is cut.
     pub ttl: Option<Duration>,
     /// How long after its life it may be served while it is refreshed; cut like `ttl`.

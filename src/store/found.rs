@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Ticket;
-use crate::domain::{Label, TypeName};
+use crate::domain::{Label, TypeName, UrlPath};
 
 /// The answer to a lookup.
 #[derive(Debug, Clone)]
@@ -67,7 +67,7 @@ pub struct Filter {
     pub type_name: Option<TypeName>,
     /// With this custom tag.
     pub tag: Option<Label>,
-    /// Whose key begins so.
+    /// Whose key begins so; as a path in any spelling, where it begins with `/`.
     pub prefix: Option<String>,
 }
 
@@ -83,7 +83,7 @@ pub struct Listed {
     /// Its custom tags.
     pub tags: Vec<Label>,
     /// Its path besides the key.
-    pub path: Option<Label>,
+    pub path: Option<UrlPath>,
     /// Bytes of the body.
     pub body_bytes: usize,
     /// Since the fill was admitted.

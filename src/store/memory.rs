@@ -17,7 +17,7 @@ use super::bans::Bans;
 use super::cells::{Cell, Cells, name};
 use super::clear::Reclaim;
 use super::clock::{MonotonicClock, ProcessClock, millis};
-use super::entry::{Entry, Life};
+use super::entry::{Entry, Life, respelt};
 use super::flight::{Flights, Turn};
 use super::generation::{Generation, NewestBan, Stamps, Verdict, Watch};
 use super::map::Map;
@@ -26,7 +26,7 @@ use super::stats::Counts;
 use super::sweep::Sweeper;
 use super::ticket::{self, Ticket};
 use super::{Admitted, Config, Fill, Filter, Listed, Lookup, Refused, Stats};
-use crate::domain::Label;
+use crate::domain::{Label, UrlPath};
 
 /// The cache; clones are the same one.
 #[derive(Clone)]
@@ -183,10 +183,11 @@ impl Memory {
             (None, None) => None,
         };
         let now_ms = self.inner.now_ms();
+        let below = filter.prefix.as_deref().and_then(|prefix| UrlPath::prefix(prefix).ok());
         let list = |entry: Arc<Entry>| {
             // The members of a cell include entries that were evicted a moment ago.
             let verdict = self.inner.verdict(&entry, now_ms).worse(entry.watch.own_verdict());
-            let is_listed = verdict != Verdict::Gone && filter.passes(&entry);
+            let is_listed = verdict != Verdict::Gone && filter.passes(&entry, below.as_ref());
             is_listed.then(|| entry.listed(verdict, now_ms))
         };
         match named {
@@ -198,19 +199,23 @@ impl Memory {
         }
     }
 
-    /// The servable entries of one key or path: the entry of that key, and those that name it as
-    /// their path.
-    pub fn inspect(&self, place: &str, limit: usize) -> Vec<Listed> {
+    /// The servable entries of one key or path: the entry of that key, and those that have it as
+    /// their path, in any spelling.
+    pub fn inspect(&self, place: &Label, limit: usize) -> Vec<Listed> {
         let now_ms = self.inner.now_ms();
-        let cell = self.inner.cells.get(&name::of_path(place));
+        let path = UrlPath::of_key(place);
+        let path = path.as_ref().map_or(place, UrlPath::label);
+        let cell = self.inner.cells.get(&name::of_path(path.as_str()));
         let named = cell.iter().flat_map(|cell| members(cell));
-        let keyed = self.inner.map.peek(place);
-        let is_other = |entry: &Arc<Entry>| entry.key.as_str() != place;
+        let keys = [place, path];
+        let keys = &keys[..if place == path { 1 } else { 2 }];
+        let keyed = keys.iter().filter_map(|key| self.inner.map.peek(key.as_str()));
+        let is_other = |entry: &Arc<Entry>| !keys.contains(&&entry.key);
         let list = |entry: Arc<Entry>| {
             let verdict = self.inner.verdict(&entry, now_ms).worse(entry.watch.own_verdict());
             (verdict != Verdict::Gone).then(|| entry.listed(verdict, now_ms))
         };
-        keyed.into_iter().chain(named.filter(is_other)).filter_map(list).take(limit).collect()
+        keyed.chain(named.filter(is_other)).filter_map(list).take(limit).collect()
     }
 
     /// Figures, each true of about now.
@@ -336,7 +341,9 @@ impl Inner {
                 None => name::of_lists(type_name),
             });
         }
-        names.extend(fill.path.iter().map(|path| name::of_path(path.as_str())));
+        let key_path = respelt(&fill.key);
+        let paths = fill.path.iter().chain(&key_path);
+        names.extend(paths.map(|path| name::of_path(path.as_str())));
         names.sort_unstable();
         names.dedup();
         names.iter().map(|name| self.cells.intern(name)).collect()
@@ -345,12 +352,11 @@ impl Inner {
     /// Whether nothing has overtaken the fill since the generation of its ticket.
     fn check(&self, entry: &Entry, ticket: u64, bans: &Bans) -> Result<(), Refused> {
         let key = entry.key.as_str();
-        let path = entry.path.as_ref().map(Label::as_str);
         let is_overtaken = self.all.newest() > ticket
             || entry.cells.iter().any(|cell| cell.stamps.newest() > ticket)
             || self.cells.is_stamped_after(&name::of_key(key), ticket)
             || (key.starts_with('/') && self.cells.is_stamped_after(&name::of_path(key), ticket))
-            || bans.overtook(ticket, key, path);
+            || bans.overtook(ticket, entry);
         // Last: a stamp that was forgotten before it was looked for has raised the floor before.
         if ticket < self.cells.floor() {
             return Err(Refused::TicketExpired);
@@ -360,10 +366,13 @@ impl Inner {
 }
 
 impl Filter {
-    fn passes(&self, entry: &Entry) -> bool {
+    fn passes(&self, entry: &Entry, below: Option<&UrlPath>) -> bool {
         self.type_name.as_ref().is_none_or(|name| entry.type_name.as_ref() == Some(name))
             && self.tag.as_ref().is_none_or(|tag| entry.has_tag(tag))
-            && self.prefix.as_ref().is_none_or(|prefix| entry.key.as_str().starts_with(prefix))
+            && self.prefix.as_ref().is_none_or(|prefix| {
+                entry.key.as_str().starts_with(prefix)
+                    || below.is_some_and(|below| entry.is_keyed_below(below))
+            })
     }
 }
 

@@ -35,6 +35,7 @@ mod reload;
 mod revalidate;
 mod schedules;
 mod shutdown;
+mod spelling;
 mod stream;
 mod trust;
 mod wait;

@@ -126,6 +126,31 @@ async fn the_page_whose_path_has_a_hash_is_purged_and_not_the_one_without() {
     assert_eq!(cache.page("/tag/c").await, "old");
 }
 
+/// A cache keeps pages as they were asked for: hex digits in either case, brackets raw or encoded.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_is_purged_in_every_usual_spelling_of_its_path() {
+    let origin = StubPeer::start().await;
+    let cache = Cache::varnish(&origin.name()).await;
+    let node = instance(&varnish_at(&[&cache.base])).start().await;
+    let spellings = ["/caf%C3%A9", "/caf%c3%a9"];
+    for event in ["/café", "/caf%c3%A9", "/caf%C*"] {
+        for path in spellings.into_iter().chain(["/cafe", "/ca%2Ff"]) {
+            publish(&origin, path, "", "old");
+            cache.shows(path, "old").await;
+            publish(&origin, path, "", "new");
+        }
+        let id = id_of(&node.invalidate(json!({ "paths": [event] })).await);
+        purged(&node, &id).await;
+        for path in spellings {
+            assert_eq!(cache.page(path).await, "new", "{path} after {event}");
+        }
+        assert_eq!(cache.page("/ca%2Ff").await, "old", "{event}");
+        // The next round begins with an empty cache.
+        let id = id_of(&node.invalidate(json!({ "all": true })).await);
+        purged(&node, &id).await;
+    }
+}
+
 /// What is soft is served once more, while the fresh page is fetched.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn varnish_serves_what_is_stale_until_it_has_the_fresh_page() {

@@ -2,7 +2,9 @@
 //! once the call is acknowledged.
 
 use cache_mirror::domain::submission::{PeerBatch, Told};
-use cache_mirror::domain::{Action, Demand, EventId, Label, Mode, Selector, Selectors, TypeName};
+use cache_mirror::domain::{
+    Action, Demand, EventId, Label, Mode, Selector, Selectors, TypeName, UrlPath,
+};
 use cache_mirror::store::{Fill, Lookup};
 
 use crate::scenes::World;
@@ -33,7 +35,7 @@ fn fill() -> Fill {
         type_name: TypeName::parse("posts").ok(),
         id: Some(label("42")),
         tags: vec![label("t")],
-        path: Some(label("/p")),
+        path: Some(UrlPath::parse("/p").expect("path")),
         ttl: None,
         swr: None,
     }

@@ -9,6 +9,10 @@ fn label(text: &str) -> Label {
     Label::parse(text).expect("label")
 }
 
+fn url_path(text: &str) -> UrlPath {
+    UrlPath::parse(text).expect("path")
+}
+
 fn pattern(text: &str) -> Selector {
     Selector::Pattern(Glob::parse(text).expect("glob"))
 }
@@ -18,13 +22,13 @@ type Shape = (&'static str, fn(usize) -> [Selector; 2]);
 
 const SHAPES: [Shape; 5] = [
     ("prefixes and paths beside them", |n| {
-        let path = |text: String| Selector::Path(label(&text));
-        [Selector::PathPrefix(label(&format!("/a/{n}/"))), path(format!("/b/{n}"))]
+        let path = |text: String| Selector::Path(url_path(&text));
+        [Selector::PathPrefix(url_path(&format!("/a/{n}/"))), path(format!("/b/{n}"))]
     }),
     ("paths below one prefix each", |n| {
         [
-            Selector::Path(label(&format!("/a/{n}/x"))),
-            Selector::PathPrefix(label(&format!("/a/{n}/"))),
+            Selector::Path(url_path(&format!("/a/{n}/x"))),
+            Selector::PathPrefix(url_path(&format!("/a/{n}/"))),
         ]
     }),
     ("patterns and keys that nearly match", |n| {
@@ -62,8 +66,8 @@ fn unions_grow_with_their_size_and_not_with_its_square() {
 /// A prefix takes out what lies below it, wherever it comes, and nothing else.
 #[test]
 fn a_beginning_takes_out_what_begins_so_and_nothing_else() {
-    let path = |text: &str| Selector::Path(label(text));
-    let prefix = |text: &str| Selector::PathPrefix(label(text));
+    let path = |text: &str| Selector::Path(url_path(text));
+    let prefix = |text: &str| Selector::PathPrefix(url_path(text));
     let mut all = vec![path("/a"), path("/a/1"), path("/a/\u{10ffff}"), path("/a0"), path("/b")];
     all.extend([prefix("/a/b"), prefix("/a/"), prefix("/ab/")]);
     for _ in 0..all.len() {

@@ -8,7 +8,9 @@ use super::*;
 /// Single selectors over a small alphabet, so that collisions and coverings are frequent.
 fn selector() -> impl Strategy<Value = Selector> {
     let label = || "[ab]{1,3}".prop_map(|s| Label::parse(&s).expect("label"));
-    let path = || "[ab]{0,3}".prop_map(|s| Label::parse(&format!("/{s}")).expect("label"));
+    let texts = || "([ab]|%61|%c3%A9|é|/|/\\.\\.){0,3}";
+    let path = || texts().prop_map(|s| UrlPath::parse(&format!("/{s}")).expect("path"));
+    let prefix = || texts().prop_map(|s| UrlPath::prefix(&format!("/{s}")).expect("path"));
     let name = || {
         prop::sample::select(vec!["post", "posts", "feed", "categories"])
             .prop_map(|s| TypeName::parse(s).expect("type"))
@@ -19,7 +21,7 @@ fn selector() -> impl Strategy<Value = Selector> {
         12 => (name(), label()).prop_map(|(name, id)| Selector::Entity(name, id)),
         6 => label().prop_map(Selector::Tag),
         6 => path().prop_map(Selector::Path),
-        4 => path().prop_map(Selector::PathPrefix),
+        4 => prefix().prop_map(Selector::PathPrefix),
         6 => label().prop_map(Selector::Key),
         4 => "[ab*?]{1,3}".prop_map(|s| Selector::Pattern(Glob::parse(&s).expect("glob"))),
     ]
@@ -120,6 +122,20 @@ fn an_unknown_kind_from_a_newer_peer_widens() {
     assert!(read.is_all());
 }
 
+/// Older peers and journals have paths as their callers spelt them.
+#[test]
+fn paths_of_older_versions_are_read_in_any_spelling() {
+    let read = |text| serde_json::from_str::<Selectors>(text).expect("reads").to_string();
+    for (text, expected) in [
+        (r#"{"paths":["/café","/caf%c3%a9"]}"#, "path:/caf%C3%A9"),
+        (r#"{"prefixes":["/café/","/a%C"]}"#, "path:/a*,path:/caf%C3%A9/*"),
+        (r#"{"paths":["/a/../b"],"prefixes":["/%62"]}"#, "path:/b*"),
+        (r#"{"paths":["about"]}"#, "all"),
+    ] {
+        assert_eq!(read(text), expected, "{text}");
+    }
+}
+
 #[test]
 fn nothing_is_not_everything() {
     assert!(Selectors::default().is_empty());
@@ -129,10 +145,11 @@ fn nothing_is_not_everything() {
 
 #[test]
 fn paths_are_read_as_users_write_them() {
-    let label = |s: &str| Label::parse(s).expect("label");
-    assert_eq!(Selector::path("/a/*"), Ok(Selector::PathPrefix(label("/a/"))));
-    assert_eq!(Selector::path("/a"), Ok(Selector::Path(label("/a"))));
-    assert_eq!(Selector::path("/*"), Ok(Selector::PathPrefix(label("/"))));
+    let path = |s: &str| UrlPath::parse(s).expect("path");
+    assert_eq!(Selector::path("/a/*"), Ok(Selector::PathPrefix(path("/a/"))));
+    assert_eq!(Selector::path("/a"), Ok(Selector::Path(path("/a"))));
+    assert_eq!(Selector::path("/*"), Ok(Selector::PathPrefix(path("/"))));
+    assert_eq!(Selector::path("/caf%c3*"), Ok(Selector::PathPrefix(path("/caf%C3"))));
     assert!(Selector::path("a").is_err());
     assert!(Selector::path("*").is_err());
 }

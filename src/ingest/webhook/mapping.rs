@@ -13,7 +13,7 @@ use super::parents;
 use super::template::{Found, Path, Place, Template};
 use crate::domain::submission::Part;
 use crate::domain::type_name::loose_stem;
-use crate::domain::{Action, Label, Selector, Selectors, TypeName};
+use crate::domain::{Action, Label, Selector, Selectors, TypeName, route};
 use crate::ingest::lenient::{UNREADABLE, is_doubtful};
 
 /// Notes kept of one delivery.
@@ -264,8 +264,8 @@ impl Mapping {
                 Some((known, _)) => format!("{known}*"),
                 None => text,
             };
-            match Selector::path(&text) {
-                Ok(path) => selectors.insert(path),
+            match route::selectors(&text, false) {
+                Ok(paths) => selectors.join(&paths),
                 Err(problem) => change.note(format!("path: {problem}")),
             }
         }

@@ -10,15 +10,16 @@ use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 use serde_json::Value;
 
-use crate::domain::label::LABEL_BYTES_MAX;
+use crate::domain::url_path::URL_PATH_BYTES_MAX;
 use crate::resolve::Rules;
 
 /// Bytes of a template.
 const TEMPLATE_BYTES_MAX: usize = 1024;
 /// Alternatives, path segments and steps of one place.
 const PARTS_MAX: usize = 16;
-/// A text that grows past this is cut: it is longer than any label and will be refused as one.
-const TEXT_BYTES_MAX: usize = 2 * LABEL_BYTES_MAX;
+/// A text that grows past this is cut: it is longer than any label or path, in any spelling, and
+/// will be refused as one.
+const TEXT_BYTES_MAX: usize = 2 * URL_PATH_BYTES_MAX;
 
 /// Where templates look.
 #[derive(Clone, Copy)]

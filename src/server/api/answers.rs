@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::deliver::{Outcome, PeerView, RemovedView};
-use crate::domain::{Action, EventId, Label, Scope, Source, TypeName};
+use crate::domain::{Action, EventId, Label, Scope, Source, TypeName, UrlPath};
 use crate::ingest::schedule;
 use crate::server::refusals::RefusedView;
 use crate::store;
@@ -176,7 +176,7 @@ pub struct EntryAnswer {
     #[schemars(with = "Vec<String>")]
     pub tags: Vec<Label>,
     #[schemars(with = "Option<String>")]
-    pub path: Option<Label>,
+    pub path: Option<UrlPath>,
     pub bytes: u64,
     /// Seconds since it was filled.
     pub age: u64,

@@ -10,7 +10,7 @@ use hyper::StatusCode;
 use hyper::header::{AGE, HeaderName, HeaderValue};
 
 use super::answers::{Entries, EntryAnswer, Removed, Stored};
-use crate::domain::{Label, TypeName, label::Malformed};
+use crate::domain::{Label, TypeName, UrlPath, label::Malformed};
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Answer, Handled, Problem, bytes, json_answer};
@@ -126,11 +126,7 @@ fn describe(control: &Control, call: &Call, fill: &mut Fill) -> Result<(), Probl
                     fill.tags.push(Label::parse(tag).map_err(|e| bad(&name, &e))?);
                 }
             }
-            // No selector of paths would reach another one.
-            "path" if !value.starts_with('/') => {
-                return Err(bad(&name, &Malformed::PathStart(value)));
-            }
-            "path" => fill.path = Some(Label::parse(&value).map_err(|e| bad(&name, &e))?),
+            "path" => fill.path = Some(UrlPath::parse(&value).map_err(|e| bad(&name, &e))?),
             "ttl" => fill.ttl = Some(lifetime(&value, &name)?),
             "swr" => fill.swr = Some(seconds(&value, &name)?),
             _ => {}

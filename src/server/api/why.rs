@@ -11,7 +11,7 @@ use hyper::StatusCode;
 
 use super::answers::explained::{CachedEntry, Touch, Why};
 use super::events;
-use crate::domain::{Event, Label, Selector, TypeName};
+use crate::domain::{Event, Label, Selector, TypeName, UrlPath};
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Handled, Problem, json_answer};
@@ -41,7 +41,7 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
         return Err(Problem::bad_request("bad_value", detail));
     };
     let pipeline = &control.pipeline;
-    let entries = pipeline.store.inspect(place.as_str(), ENTRIES_MAX);
+    let entries = pipeline.store.inspect(place, ENTRIES_MAX);
     let selectors = selectors(place, &asked, &entries);
     let limit = asked.limit.unwrap_or(EVENTS_DEFAULT);
     let journal = pipeline.journal.clone();
@@ -75,8 +75,12 @@ fn read(control: &Control, call: &Call) -> Result<Asked, Problem> {
             "key" | "path" if asked.place.is_some() => {
                 return Err(bad(&name, &"was given already: ask for one entry"));
             }
+            "key" => asked.place = Some(label()?),
             "path" if !value.starts_with('/') => return Err(bad("path", &"begins with /")),
-            "key" | "path" => asked.place = Some(label()?),
+            "path" => {
+                let path = UrlPath::parse(&value).map_err(|problem| bad("path", &problem))?;
+                asked.place = Some(path.label().clone());
+            }
             "type" => {
                 let given = TypeName::parse(&value).map_err(|problem| bad(&name, &problem))?;
                 asked.type_name = Some(control.pipeline.rules.get().canonical(&given));
@@ -106,7 +110,7 @@ fn selectors(place: &Label, asked: &Asked, entries: &[Listed]) -> Vec<Selector> 
     for entry in entries {
         add_place(&mut all, &entry.key);
         if let Some(path) = &entry.path {
-            add_place(&mut all, path);
+            add_place(&mut all, path.label());
         }
         if let Some(name) = &entry.type_name {
             add_type(&mut all, name, entry.id.as_ref());
@@ -118,12 +122,10 @@ fn selectors(place: &Label, asked: &Asked, entries: &[Listed]) -> Vec<Selector> 
     all
 }
 
-/// A key that begins with a slash is found by path as well.
+/// A key that begins with a slash is found by path as well, in any spelling.
 fn add_place(all: &mut Vec<Selector>, place: &Label) {
     all.push(Selector::Key(place.clone()));
-    if place.as_str().starts_with('/') {
-        all.push(Selector::Path(place.clone()));
-    }
+    all.extend(UrlPath::of_key(place).map(Selector::Path));
 }
 
 fn add_type(all: &mut Vec<Selector>, name: &TypeName, id: Option<&Label>) {

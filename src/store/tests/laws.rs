@@ -21,8 +21,11 @@ enum Step {
     Sweep,
 }
 
+/// Keys, tags and ids; some are the same path in another spelling.
+const WORDS: [&str; 9] = ["a", "b", "ab", "/a", "/ab", "/b", "/é", "/%c3%a9", "/b/../%61"];
+
 fn word() -> impl Strategy<Value = String> {
-    prop::sample::select(vec!["a", "b", "ab", "/a", "/ab", "/b"]).prop_map(str::to_owned)
+    prop::sample::select(WORDS.to_vec()).prop_map(str::to_owned)
 }
 
 fn any_type() -> impl Strategy<Value = TypeName> {
@@ -30,21 +33,23 @@ fn any_type() -> impl Strategy<Value = TypeName> {
 }
 
 fn any_fill() -> impl Strategy<Value = Fill> {
-    let path = prop::sample::select(vec![None, Some("/a"), Some("/ab"), Some("/b")]);
+    let path =
+        prop::sample::select(vec![None, Some("/a"), Some("/ab"), Some("/b"), Some("/%C3%a9")]);
     let tags = prop::collection::vec(word(), 0..3);
     (word(), prop::option::of(any_type()), prop::option::of(word()), tags, path).prop_map(
         |(key, type_name, id, tags, path)| Fill {
             type_name,
             id: id.as_deref().map(label),
             tags: tags.iter().map(|tag| label(tag)).collect(),
-            path: path.map(label),
+            path: path.map(url_path),
             ..fill(&key)
         },
     )
 }
 
 fn any_selector() -> impl Strategy<Value = Selector> {
-    let path = || prop::sample::select(vec!["/", "/a", "/ab", "/b"]).prop_map(label);
+    let paths = || prop::sample::select(vec!["/", "/a", "/ab", "/%62", "/é", "/%C3%A9"]);
+    let path = || paths().prop_map(url_path);
     prop_oneof![
         1 => Just(Selector::All),
         3 => any_type().prop_map(Selector::Type),
@@ -79,7 +84,8 @@ fn any_step() -> impl Strategy<Value = Step> {
 fn covers(selector: &Selector, fill: &Fill) -> bool {
     let key = fill.key.as_str();
     let has_type = |name: &TypeName| fill.type_name.as_ref() == Some(name);
-    let paths = || fill.path.iter().chain(key.starts_with('/').then_some(&fill.key));
+    let of_key = key.starts_with('/').then(|| url_path(key));
+    let paths = || fill.path.iter().chain(&of_key);
     match selector {
         Selector::All => true,
         Selector::Type(name) => has_type(name),
@@ -124,7 +130,7 @@ fn apply(model: &mut Model, demand: &Demand) -> (u64, BTreeMap<String, u64>) {
 }
 
 fn shown(store: &Memory) -> BTreeMap<String, &'static str> {
-    ["a", "b", "ab", "/a", "/ab", "/b"]
+    WORDS
         .into_iter()
         .map(|key| (key.to_owned(), store.lookup(key).as_str()))
         .filter(|(_, word)| *word != "miss")

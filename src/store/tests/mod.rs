@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
-use crate::domain::{Demand, Glob, Label, Mode, Selector, Selectors, TypeName};
+use crate::domain::{Demand, Glob, Label, Mode, Selector, Selectors, TypeName, UrlPath};
 
 mod flights;
 mod laws;
@@ -63,6 +63,10 @@ fn secs(seconds: u64) -> Duration {
 
 fn label(text: &str) -> Label {
     Label::parse(text).expect("label")
+}
+
+fn url_path(text: &str) -> UrlPath {
+    UrlPath::parse(text).expect("path")
 }
 
 fn type_name(text: &str) -> TypeName {

@@ -57,7 +57,7 @@ fn page(version: u8) -> Fill {
         body: Bytes::from(vec![version]),
         type_name: Some(type_name("posts")),
         id: Some(label("1")),
-        path: Some(label("/p")),
+        path: Some(url_path("/p")),
         ..tagged("k", "t")
     }
 }
@@ -73,8 +73,8 @@ fn covering() -> Vec<Selector> {
         Selector::Type(type_name("post")),
         Selector::Entity(type_name("posts"), label("1")),
         tag("t"),
-        Selector::Path(label("/p")),
-        Selector::PathPrefix(label("/")),
+        Selector::Path(url_path("/p")),
+        Selector::PathPrefix(url_path("/")),
         Selector::Key(label("k")),
         pattern("k*"),
     ]
@@ -178,8 +178,8 @@ fn an_invalidation_of_something_else_overtakes_nobody() {
         Selector::Type(type_name("feed")),
         Selector::Entity(type_name("posts"), label("2")),
         tag("k"),
-        Selector::Path(label("/p2")),
-        Selector::PathPrefix(label("/q")),
+        Selector::Path(url_path("/p2")),
+        Selector::PathPrefix(url_path("/q")),
         Selector::Key(label("t")),
         pattern("?k"),
     ] {
@@ -190,7 +190,7 @@ fn an_invalidation_of_something_else_overtakes_nobody() {
 
 #[test]
 fn a_key_that_is_a_path_is_fenced_as_one() {
-    for selector in [Selector::Path(label("/k")), Selector::PathPrefix(label("/"))] {
+    for selector in [Selector::Path(url_path("/k")), Selector::PathPrefix(url_path("/"))] {
         let (store, _) = store();
         let ticket = store.ticket();
         assert_eq!(store.apply(&hard(selector)).entries, 0);

@@ -19,7 +19,7 @@ fn page(n: usize, version: u64) -> Fill {
     Fill {
         body: Bytes::copy_from_slice(&version.to_le_bytes()),
         type_name: Some(type_name(&format!("kind{n}"))),
-        path: Some(label(&format!("/p/{n}/"))),
+        path: Some(url_path(&format!("/p/{n}/"))),
         ..tagged(&format!("page:{n}:x"), &format!("t{n}"))
     }
 }
@@ -29,9 +29,9 @@ fn selector(n: usize, round: u64) -> Selector {
         0 => tag(&format!("t{n}")),
         1 => Selector::Type(type_name(&format!("kind{n}"))),
         2 => pattern(&format!("page:{n}:*")),
-        3 => Selector::PathPrefix(label(&format!("/p/{n}/"))),
+        3 => Selector::PathPrefix(url_path(&format!("/p/{n}/"))),
         4 => Selector::Key(label(&format!("page:{n}:x"))),
-        _ => Selector::Path(label(&format!("/p/{n}/"))),
+        _ => Selector::Path(url_path(&format!("/p/{n}/"))),
     }
 }
 
@@ -99,13 +99,13 @@ fn overlapping_invalidations_count_each_entry_once() {
     let (store, _) = store();
     for n in 0..5_000 {
         let one = Fill { type_name: Some(type_name("posts")), ..tagged(&format!("k{n}"), "t") };
-        put(&store, Fill { path: Some(label("/p")), ..one });
+        put(&store, Fill { path: Some(url_path("/p")), ..one });
     }
     let demands = [
         hard(tag("t")),
         hard(Selector::Type(type_name("posts"))),
         hard(pattern("k*")),
-        hard(Selector::Path(label("/p"))),
+        hard(Selector::Path(url_path("/p"))),
     ];
     let is_over = AtomicBool::new(false);
     let total: u64 = thread::scope(|scope| {

@@ -14,7 +14,7 @@ fn a_tag_of_a_hundred_thousand_is_counted_exactly_and_its_memory_comes_back() {
     let (store, clock) = store_of(Config { bytes_max: 1 << 30, ..config() });
     for n in 0..100_000 {
         let one = Fill { type_name: Some(type_name("posts")), ..tagged(&format!("k:{n}"), "t") };
-        put(&store, Fill { path: Some(label(&format!("/{n}"))), ..one });
+        put(&store, Fill { path: Some(url_path(&format!("/{n}"))), ..one });
     }
     put(&store, fill("other"));
     let applied = store.apply(&hard(tag("t")));
@@ -30,10 +30,10 @@ fn a_tag_of_a_hundred_thousand_is_counted_exactly_and_its_memory_comes_back() {
 
 #[test]
 fn what_counting_had_no_time_for_is_gone_at_once_and_reclaimed_later() {
-    for selector in [tag("t"), Selector::All, pattern("k*"), Selector::PathPrefix(label("/"))] {
+    for selector in [tag("t"), Selector::All, pattern("k*"), Selector::PathPrefix(url_path("/"))] {
         let (store, _) = store_of(Config { count_time_max: Duration::ZERO, ..config() });
         for n in 0..2_000 {
-            put(&store, Fill { path: Some(label("/p")), ..tagged(&format!("k{n}"), "t") });
+            put(&store, Fill { path: Some(url_path("/p")), ..tagged(&format!("k{n}"), "t") });
         }
         let applied = store.apply(&hard(selector.clone()));
         assert!(!applied.count_complete);
@@ -43,7 +43,7 @@ fn what_counting_had_no_time_for_is_gone_at_once_and_reclaimed_later() {
         sweep_all(&store);
         let stats = store.stats();
         assert_eq!((stats.entries, stats.bytes), (0, 0), "{selector}");
-        put(&store, Fill { path: Some(label("/p")), ..tagged("k1", "t") });
+        put(&store, Fill { path: Some(url_path("/p")), ..tagged("k1", "t") });
         sweep_all(&store);
         assert!(!is_miss(&store, "k1"), "a new fill is not taken for an old one");
     }

@@ -3,10 +3,8 @@
 //! A path has no fragment, so its `#` is a character of it and is written `%23`. A URL parser
 //! smooths what it reads: it takes `..` away, turns backslashes round and cuts blanks off. A path
 //! that would come out as another one, or that can be read in two ways, has no URL here and is
-//! widened by whoever asked. Expressions match a character raw and percent-encoded, for nobody
-//! knows which of them a cache has seen.
-
-use std::fmt::Write as _;
+//! widened by whoever asked. Nobody knows which spelling of a path a cache has seen: single paths
+//! are named in the usual ones, expressions match a character raw and percent-encoded.
 
 use url::{Position, Url};
 
@@ -21,6 +19,44 @@ pub fn at(site: &Url, path: &str) -> Option<Url> {
     let url = Url::parse(&format!("{}{written}", site.origin().ascii_serialization())).ok()?;
     let is_same = decoded(&url[Position::BeforePath..]) == decoded(path);
     is_same.then_some(url)
+}
+
+/// The spellings of a canonical path that are usual in requests: its own, with hex digits in lower
+/// case (as WordPress writes them), and as browsers send what they leave unencoded. `None` where a
+/// usual one cannot be said in a URL: a raw `%`, or a `\\` in the path.
+pub fn spellings(path: &str) -> Option<Vec<String>> {
+    let is_byte = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    let (hierarchy, _) = path.split_once('?').unwrap_or((path, ""));
+    if !path.split("%25").skip(1).all(is_byte) || hierarchy.contains("%5C") {
+        return None;
+    }
+    let mut spellings = vec![path.to_owned()];
+    for of_browser in [false, true] {
+        for is_lower in [true, false] {
+            let one = respelt(path, of_browser, is_lower);
+            if !spellings.contains(&one) {
+                spellings.push(one);
+            }
+        }
+    }
+    Some(spellings)
+}
+
+/// Percent-encoded bytes in lower case or as they are; without encoding where browsers have none.
+fn respelt(path: &str, of_browser: bool, is_lower: bool) -> String {
+    const RAW: [&str; 8] = ["5B", "5C", "5D", "5E", "60", "7B", "7C", "7D"];
+    let mut pieces = path.split('%');
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (hex, rest) = piece.split_at_checked(2).unwrap_or((piece, ""));
+        match u8::from_str_radix(hex, 16) {
+            Ok(byte) if of_browser && RAW.contains(&hex) => out.push(char::from(byte)),
+            _ if is_lower => out.push_str(&format!("%{}", hex.to_ascii_lowercase())),
+            _ => out.push_str(&format!("%{hex}")),
+        }
+        out.push_str(rest);
+    }
+    out
 }
 
 /// Whether it stands for one request target only: not where a `%` begins no byte, which is asked
@@ -58,7 +94,21 @@ pub fn host(site: &Url) -> String {
 
 /// Every path that begins so.
 pub fn prefix_regex(prefix: &str) -> String {
-    format!("^{}", literal(prefix))
+    let mut pieces = prefix.split('%');
+    let mut regex = format!("^{}", literal(pieces.next().unwrap_or_default()));
+    for piece in pieces {
+        let (hex, rest) = piece.split_at_checked(2).unwrap_or((piece, ""));
+        match u8::from_str_radix(hex, 16) {
+            // An encoded delimiter is another character than the delimiter.
+            Ok(byte) if b"/?:@!$&'()*+,;=".contains(&byte) => {
+                regex.push_str(&format!("%{}{}", digit(byte >> 4), digit(byte & 15)));
+            }
+            Ok(byte) => regex.push_str(&either(byte)),
+            Err(_) => regex.push_str(&literal(&format!("%{hex}"))),
+        }
+        regex.push_str(&literal(rest));
+    }
+    regex
 }
 
 /// Every path that matches.
@@ -90,14 +140,15 @@ fn literal(text: &str) -> String {
         match byte {
             b'/' | b'-' | b'_' | b'~' => regex.push(char::from(byte)),
             byte if byte.is_ascii_alphanumeric() => regex.push(char::from(byte)),
-            byte => {
-                let (high, low) = (digit(byte >> 4), digit(byte & 15));
-                let written = write!(regex, "(?:\\x{byte:02x}|%{high}{low})");
-                written.expect("a String takes everything");
-            }
+            byte => regex.push_str(&either(byte)),
         }
     }
     regex
+}
+
+/// A byte, raw or percent-encoded.
+fn either(byte: u8) -> String {
+    format!("(?:\\x{byte:02x}|%{}{})", digit(byte >> 4), digit(byte & 15))
 }
 
 /// A hexadecimal digit in either case.

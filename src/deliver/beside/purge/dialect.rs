@@ -51,6 +51,11 @@ pub(super) trait Speech {
         false
     }
 
+    /// Whether the beginning of paths is said by an expression that matches all its spellings.
+    fn knows_expressions(&self) -> bool {
+        false
+    }
+
     /// Whether a pattern over paths can be said.
     fn takes_pattern(&self, _glob: &Glob) -> bool {
         false

@@ -60,6 +60,10 @@ impl Speech for Http {
         self.bans(&address::prefix_regex(prefix))
     }
 
+    fn knows_expressions(&self) -> bool {
+        true
+    }
+
     fn takes_pattern(&self, glob: &Glob) -> bool {
         self.bans(&address::glob_regex(glob))
     }

@@ -31,7 +31,7 @@ use url::Url;
 
 use super::Call;
 use crate::deliver::verdict::Verdict;
-use crate::domain::{Demand, Event, Label, Mode, Selector, Selectors};
+use crate::domain::{Demand, Event, Mode, Selector, Selectors, UrlPath};
 use crate::journal::Backlog;
 use crate::net::Answer;
 use crate::support::Secret;
@@ -126,11 +126,20 @@ impl Purge {
     /// What a selector is in this target's words. An entity is two things: itself, and the lists
     /// of its type, which may show it.
     fn places(&self, selector: &Selector) -> Vec<Place> {
-        let mut places = vec![self.place(selector)];
-        if let Selector::Entity(name, _) = selector {
-            places.push(self.tagged([self.words.of_lists(name), self.words.of_type(name)]));
+        match selector {
+            Selector::Entity(name, _) => {
+                let lists = [self.words.of_lists(name), self.words.of_type(name)];
+                vec![self.place(selector), self.tagged(lists)]
+            }
+            Selector::Path(path) => self.path(path),
+            Selector::PathPrefix(prefix) => self.prefix(prefix),
+            // A key that is a path names the page that is there; any other is of our own store.
+            Selector::Key(key) => match UrlPath::of_key(key) {
+                Some(path) => self.path(&path),
+                None => vec![Place::Nowhere],
+            },
+            _ => vec![self.place(selector)],
         }
-        places
     }
 
     /// The same of the selector alone.
@@ -143,27 +152,43 @@ impl Purge {
                 self.tagged([self.words.of_entity(name, id), self.words.of_type(name)])
             }
             Selector::Tag(tag) => self.tagged([self.words.of_tag(tag)]),
-            Selector::Path(path) => self.path(path),
-            // A key that is a path names the page that is there; any other is of our own store.
-            Selector::Key(key) if key.as_str().starts_with('/') => self.path(key),
-            Selector::Key(_) => Place::Nowhere,
-            Selector::PathPrefix(prefix) if speech.takes_prefix(self, prefix.as_str()) => {
-                Place::Prefix(prefix.clone())
-            }
-            Selector::PathPrefix(_) => self.everything(),
+            Selector::Path(_) | Selector::PathPrefix(_) | Selector::Key(_) => self.everything(),
             Selector::Pattern(glob) if !address::may_be_path(glob) => Place::Nowhere,
             Selector::Pattern(glob) if speech.takes_pattern(glob) => Place::Pattern(glob.clone()),
             Selector::Pattern(_) => self.everything(),
         }
     }
 
-    fn path(&self, path: &Label) -> Place {
-        match self.words.of_path(path).filter(|tag| self.takes(tag)) {
-            Some(tag) => Place::Tag(tag),
-            None if self.dialect.speech().takes_path(self, path.as_str()) => {
-                Place::Path(path.clone())
+    /// A path in every spelling that a cache may have seen.
+    fn path(&self, path: &UrlPath) -> Vec<Place> {
+        let Some(spellings) = address::spellings(path.as_str()) else {
+            return vec![self.everything()];
+        };
+        let tags: Option<Vec<String>> = spellings
+            .iter()
+            .map(|one| self.words.of_path(one).filter(|it| self.takes(it)))
+            .collect();
+        let is_taken = |one: &String| self.dialect.speech().takes_path(self, one);
+        match tags {
+            Some(tags) => tags.into_iter().map(Place::Tag).collect(),
+            None if spellings.iter().all(is_taken) => {
+                spellings.into_iter().map(Place::Path).collect()
             }
-            None => self.everything(),
+            None => vec![self.everything()],
+        }
+    }
+
+    /// The beginning of paths, likewise.
+    fn prefix(&self, prefix: &UrlPath) -> Vec<Place> {
+        let speech = self.dialect.speech();
+        let spellings = match speech.knows_expressions() {
+            true => Some(vec![prefix.to_string()]),
+            false => address::spellings(prefix.as_str()),
+        };
+        let is_taken = |one: &String| speech.takes_prefix(self, one);
+        match spellings.filter(|spellings| spellings.iter().all(is_taken)) {
+            Some(spellings) => spellings.into_iter().map(Place::Prefix).collect(),
+            None => vec![self.everything()],
         }
     }
 

@@ -3,17 +3,17 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::{Glob, Label, Mode};
+use crate::domain::{Glob, Mode};
 
 /// One selector in a target's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// Whatever carries this tag.
     Tag(String),
-    /// One path.
-    Path(Label),
+    /// One path, in one spelling.
+    Path(String),
     /// Every path that begins so.
-    Prefix(Label),
+    Prefix(String),
     /// Every path that matches.
     Pattern(Glob),
     /// All that it holds.
@@ -32,9 +32,9 @@ pub struct Share {
     /// Whatever carries one of these.
     pub tags: BTreeSet<String>,
     /// Single paths.
-    pub paths: BTreeSet<Label>,
+    pub paths: BTreeSet<String>,
     /// Beginnings of paths.
-    pub prefixes: BTreeSet<Label>,
+    pub prefixes: BTreeSet<String>,
     /// Patterns over paths.
     pub patterns: BTreeSet<Glob>,
 }

@@ -44,10 +44,10 @@ impl Words {
         fill(&self.custom_tag, &[("{tag}", tag.as_str())])
     }
 
-    /// The tag of a path, where paths are tags.
-    pub fn of_path(&self, path: &Label) -> Option<String> {
+    /// The tag of a path in one spelling, where paths are tags.
+    pub fn of_path(&self, path: &str) -> Option<String> {
         let is_used = !self.path_tag.is_empty();
-        is_used.then(|| fill(&self.path_tag, &[("{path}", path.as_str())]))
+        is_used.then(|| fill(&self.path_tag, &[("{path}", path)]))
     }
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::EventAnswer;
 use crate::deliver::Forecast;
-use crate::domain::{Label, Mode, Scope, TypeName};
+use crate::domain::{Label, Mode, Scope, TypeName, UrlPath};
 
 /// What an invalidation would do; nothing was done.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -119,7 +119,7 @@ pub struct CachedEntry {
     #[schemars(with = "Vec<String>")]
     pub tags: Vec<Label>,
     #[schemars(with = "Option<String>")]
-    pub path: Option<Label>,
+    pub path: Option<UrlPath>,
 }
 
 /// An event, and what of it reached the entry.
