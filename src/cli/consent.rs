@@ -30,7 +30,10 @@ impl Consent {
             return Err(Exit::Usage(format!("{question} Give --yes to do it without a terminal")));
         }
         // A question that cannot be shown is answered by nobody.
-        drop(write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush()));
+        drop(
+            write!(stderr, "{} [y/N] ", crate::support::visible::escaped(question))
+                .and_then(|()| stderr.flush()),
+        );
         let mut answer = String::new();
         drop(stdin.lock().read_line(&mut answer));
         match is_yes(&answer) {

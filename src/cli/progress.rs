@@ -63,7 +63,10 @@ fn missing(mirrors: &[Value]) -> String {
 fn show(text: &str) {
     let text: String = text.chars().take(WIDTH_MAX).collect();
     let mut stderr = std::io::stderr().lock();
-    drop(write!(stderr, "\r\u{1b}[K{text}").and_then(|()| stderr.flush()));
+    drop(
+        write!(stderr, "\r\u{1b}[K{}", crate::support::visible::escaped(&text))
+            .and_then(|()| stderr.flush()),
+    );
 }
 
 #[cfg(test)]
