@@ -3,19 +3,54 @@
 //! A demand is a product of two semilattices, so it is one itself: joining demands in any order
 //! covers every one of them. Hard wins: what is demanded hard is not repeated as soft.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Mode, Selectors};
 
 /// Selectors by mode.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Demand {
     /// To be gone now.
-    #[serde(default, skip_serializing_if = "Selectors::is_empty")]
+    #[serde(skip_serializing_if = "Selectors::is_empty")]
     pub hard: Selectors,
     /// To be stale, but servable while one refresh runs.
-    #[serde(default, skip_serializing_if = "Selectors::is_empty")]
+    #[serde(skip_serializing_if = "Selectors::is_empty")]
     pub soft: Selectors,
+}
+
+/// Reading is lenient upwards: a mode that this version does not know demands everything.
+impl<'de> Deserialize<'de> for Demand {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(Modes)
+    }
+}
+
+struct Modes;
+
+impl<'de> Visitor<'de> for Modes {
+    type Value = Demand;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("selectors by mode")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut modes: A) -> Result<Demand, A::Error> {
+        let mut demand = Demand::default();
+        while let Some(mode) = modes.next_key::<String>()? {
+            match mode.as_str() {
+                "hard" => demand.hard.join(&modes.next_value()?),
+                "soft" => demand.soft.join(&modes.next_value()?),
+                _ => {
+                    modes.next_value::<IgnoredAny>()?;
+                    demand.hard = Selectors::all();
+                }
+            }
+        }
+        Ok(demand)
+    }
 }
 
 impl Demand {
@@ -99,6 +134,21 @@ mod tests {
             demand.join(&Demand::new(Mode::Soft, soft));
             demand
         })
+    }
+
+    #[test]
+    fn a_mode_that_is_not_known_demands_everything() {
+        for (json, expected) in [
+            (r#"{"hard":{"types":["a"]},"soft":{"tags":["t"]}}"#, ("a", "tag:t")),
+            (r#"{"hard":{"types":["a"]},"hard":{"types":["b"]}}"#, ("a,b", "")),
+            (r#"{"firm":{"types":["a"]}}"#, ("all", "")),
+            (r#"{"hard":{"types":["a"]},"firm":7}"#, ("all", "")),
+            ("{}", ("", "")),
+        ] {
+            let read: Demand = serde_json::from_str(json).expect(json);
+            assert_eq!((&*read.hard.to_string(), &*read.soft.to_string()), expected, "{json}");
+        }
+        assert!(serde_json::from_str::<Demand>("[]").is_err());
     }
 
     proptest! {

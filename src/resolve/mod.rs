@@ -235,11 +235,13 @@ impl Rules {
     }
 
     /// What the graph adds for each mode. A peer's cascade follows the mode of what it sent; of a
-    /// mixed batch, the stronger one.
+    /// mixed batch, the stronger one. Its types changed here too, so they spread along this graph.
     fn cascades(&self, demand: &Demand, foreign: &Selectors) -> (Selectors, Selectors) {
         let mut hard = self.graph.cascade(&demand.hard);
         let mut soft = self.graph.cascade(&demand.soft);
-        if demand.hard.is_empty() { &mut soft } else { &mut hard }.join(foreign);
+        let stronger = if demand.hard.is_empty() { &mut soft } else { &mut hard };
+        stronger.join(foreign);
+        stronger.join(&self.graph.cascade(foreign));
         (hard, soft)
     }
 

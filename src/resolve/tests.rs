@@ -145,6 +145,27 @@ fn an_unknown_type_clears_itself_and_names_the_nearest() {
     );
 }
 
+/// A sender's graph may know an edge that is not here: what it cleared has dependents here too.
+#[test]
+fn the_cascade_of_a_peer_spreads_along_the_graph_of_the_receiver() {
+    let rules = rules(&config(&[("feed", &["posts"]), ("home", &["feed"])], &[]));
+    for mode in [Mode::Hard, Mode::Soft] {
+        let told = of(Selectors::one(Selector::Type(name("labels"))));
+        let told = Invalidation {
+            demand: Demand::new(mode, told.demand.hard),
+            foreign_cascade: Selectors::one(Selector::Type(name("post"))),
+            ..of(Selectors::default())
+        };
+        let plan = rules.resolve(told);
+        assert_eq!(plan.cascade().to_string(), "feed,home,posts");
+        let (hard, soft) = (plan.total().hard, plan.total().soft);
+        assert_eq!(
+            (hard.members(), soft.members()),
+            if mode == Mode::Hard { (4, 0) } else { (0, 4) }
+        );
+    }
+}
+
 #[test]
 fn cycles_end_and_widen_what_they_come_back_to() {
     let rules = rules(&config(&[("a", &["b"]), ("b", &["c"]), ("c", &["a"])], &[]));
