@@ -124,8 +124,8 @@ fn cloud_events(headers: &HeaderMap, body: &[u8], depth_max: usize) -> Result<Ev
         let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
         text("specversion").starts_with("1.") && !text("type").is_empty()
     };
-    let is_cut_known = events.damage.is_some() && events.list.iter().any(is_known);
-    if is_cut_known || events.list.iter().all(is_known) {
+    // One that is none must not lose the others of its batch: it is named as one without effect.
+    if events.list.is_empty() || events.list.iter().any(is_known) {
         Ok(events)
     } else {
         Err(BadDelivery::Event("no CloudEvent: specversion 1.x and a type are needed"))
@@ -159,4 +159,30 @@ fn binary(headers: &HeaderMap, media: &str, body: &[u8], depth_max: usize) -> Ev
 fn unescaped(value: &[u8]) -> String {
     let quoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
     percent_encoding::percent_decode(quoted.unwrap_or(value)).decode_utf8_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    /// Its sender is told that the batch was taken or not, and does not send the good ones again.
+    #[test]
+    fn one_event_of_a_batch_that_is_none_does_not_lose_the_others() {
+        let media = HeaderValue::from_static("application/cloudevents-batch+json");
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, media)]);
+        let read = |body: &str| Form::CloudEvents.events(&headers, body.as_bytes(), 64);
+        let good = r#"{"specversion":"1.0","type":"com.x.post.updated","source":"a","id":"1"}"#;
+        for (body, expected) in [
+            (format!("[{good},{{}}]"), Some(2)),
+            (format!(r#"[{{"specversion":"0.3","type":"x"}},{good}]"#), Some(2)),
+            (format!("[7,{good},null]"), Some(3)),
+            ("[]".into(), Some(0)),
+            (r#"[{},{"type":"x"}]"#.into(), None),
+            (good.into(), None),
+        ] {
+            assert_eq!(read(&body).ok().map(|events| events.list.len()), expected, "{body}");
+        }
+    }
 }
