@@ -110,6 +110,27 @@ async fn a_query_names_what_a_body_names() {
     assert!(!node.log_text().contains(SECRET));
 }
 
+/// `"mirror": false` keeps an event here on this route too, and a slip of it is not passed over.
+#[tokio::test]
+async fn a_caller_of_paths_decides_whether_mirrors_are_told() {
+    let node = spec().start().await;
+    for (rest, scope) in [
+        (r#","paths":["/a"],"mirror":false"#, "local"),
+        (r#","paths":["/a"],"mirror":true"#, "mirrored"),
+        (r#","paths":["/a"]"#, "mirrored"),
+    ] {
+        let told = body(SECRET, rest);
+        assert_eq!(curl(&node, "/api/revalidate", &["-d", &told]).await.0, 200);
+        let event = node.journal().await.pop().expect("an event");
+        assert_eq!(event["scope"], json!(scope), "{rest}");
+    }
+    for rest in [r#","paths":["/a"],"Mirror":false"#, r#","paths":["/a"],"mirror":"no""#] {
+        let told = body(SECRET, rest);
+        assert_eq!(curl(&node, "/api/revalidate", &["-d", &told]).await.0, 500, "{rest}");
+    }
+    assert_eq!(node.journal().await.len(), 3);
+}
+
 /// A value that nobody needs costs no change; one that is needed is named.
 #[tokio::test]
 async fn a_body_is_read_as_far_as_it_can_be() {

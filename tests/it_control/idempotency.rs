@@ -32,6 +32,17 @@ async fn a_key_gives_the_same_answer_once_and_for_all() {
     assert_eq!(node.journal().await.len(), 2);
 }
 
+/// Of two keys neither is the one that is meant.
+#[tokio::test]
+async fn several_keys_in_one_request_are_refused() {
+    let node = Spec::new("a").start().await;
+    let request = node.request(reqwest::Method::POST, "/api/cache/invalidate");
+    let request = request.header("idempotency-key", "k1").header("idempotency-key", "k2");
+    let answer = request.json(&json!({ "type": "posts" })).send().await.expect("an answer");
+    assert_eq!(answer.status().as_u16(), 400);
+    assert_eq!(node.journal().await.len(), 0);
+}
+
 /// A key belongs to one holder of one kind of credential, wherever the name ends and the key
 /// begins, and a call with a gateway's mark is another call.
 #[tokio::test]

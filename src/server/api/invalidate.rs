@@ -55,9 +55,14 @@ pub async fn clear(control: Arc<Control>, mut call: Call) -> Handled {
 
 /// Honours the idempotency key around the work.
 async fn take(control: Arc<Control>, call: Call, json: Bytes) -> Handled {
-    let Some(key) = call.headers.get("idempotency-key") else {
+    let mut keys = call.headers.get_all("idempotency-key").iter();
+    let Some(key) = keys.next() else {
         return work(&control, &call, &json).await;
     };
+    if keys.next().is_some() {
+        let detail = "Idempotency-Key: one is expected, and several were given";
+        return Err(Problem::bad_request("bad_idempotency_key", detail));
+    }
     let fits = |key: &&str| (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len());
     let Some(key) = key.to_str().ok().filter(fits) else {
         let detail = format!("Idempotency-Key: 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes of ASCII");

@@ -14,6 +14,7 @@ use super::{Asked, EMPTY, failed, read_value, submit, throttled};
 use crate::activity::{Activity, Kind, Level};
 use crate::domain::Principal;
 use crate::gate::Rejected;
+use crate::ingest::fields;
 use crate::ingest::revalidation::{self, Revalidation};
 use crate::server::Control;
 use crate::server::call::Call;
@@ -108,6 +109,10 @@ async fn judge(
             if let Some((_, problem)) = call.stray(&[], &revalidation::MEMBERS) {
                 return Ok(refused(problem));
             }
+            let mirror = match fields::mirror(&body, |_| false) {
+                Ok(mirror) => mirror,
+                Err(bad) => return Ok(failure(bad.to_string())),
+            };
             let asked = match Revalidation::read(&body, &query) {
                 Ok(asked) => asked,
                 Err(bad) => return Ok(failure(bad.to_string())),
@@ -118,7 +123,7 @@ async fn judge(
             if asked.is_empty() {
                 tell_nothing_asked(control, call, &body);
             }
-            Ok(revalidate(control, call, who, &asked).await)
+            Ok(revalidate(control, call, who, (&asked, mirror)).await)
         }
     }
 }
@@ -141,7 +146,7 @@ async fn revalidate(
     control: &Control,
     call: &Call,
     who: Principal,
-    asked: &Revalidation,
+    (asked, mirror): (&Revalidation, Option<bool>),
 ) -> Answer {
     let selectors = match asked.selectors(control.pipeline.gate.config().selectors_max) {
         Ok(selectors) => selectors,
@@ -155,7 +160,7 @@ async fn revalidate(
     }
     if !selectors.is_empty()
         && let Err(error) =
-            submit(control, call, who, Asked { selectors, ..Asked::default() }).await
+            submit(control, call, who, Asked { selectors, mirror, ..Asked::default() }).await
     {
         return failure(error.to_string());
     }
