@@ -24,7 +24,7 @@ pub fn selectors(text: &str, is_route: bool) -> Result<Selectors, Malformed> {
     };
     let mut selectors = Selectors::one(literally);
     if is_route || path.split('/').any(is_of_route) {
-        let route = path.strip_suffix('*').unwrap_or(path);
+        let route = path.trim_end_matches('*');
         add_pages(route, text.ends_with('*'), query, &mut selectors)?;
     }
     Ok(selectors)
@@ -156,6 +156,9 @@ mod tests {
             ("/(shop)", "path:/,path:/(shop)"),
             ("/(a)/docs/[[...slug]]", "path:/docs,path:/(a)/docs/*,path:/docs/*"),
             ("/(shop)/docs*", "path:/(shop)/docs*,path:/docs*"),
+            ("/(shop)/docs/**", "path:/(shop)/docs/*,path:/docs/*"),
+            ("/docs/**", "path:/docs/*"),
+            ("/**", "path:/*"),
             ("/(shop)/s?q=1", "path:/(shop)/s?q=1,path:/s?q=1"),
             ("/(shop)/s?q=*", "path:/(shop)/s?q=*,path:/s?q=*"),
             ("/feed/(.)photo/[id]", "path:/feed/(.)photo/*,path:/feed/photo/*"),

@@ -38,15 +38,18 @@ pub enum Selector {
 }
 
 impl Selector {
-    /// A path in any spelling; a trailing `*` makes it a prefix. Patterns of routes are read by
+    /// A path in any spelling; a trailing `*`, or several, makes it a prefix. Patterns of routes are read by
     /// [`super::route::selectors`].
     ///
     /// # Errors
     /// [`Malformed`] where it is no path.
     pub fn path(text: &str) -> Result<Self, Malformed> {
-        Ok(match text.strip_suffix('*') {
-            Some(body) => Self::PathPrefix(UrlPath::prefix(body)?),
-            None => Self::Path(UrlPath::parse(text)?),
+        // `/docs/**` means the same in other tools; nobody means a path that ends in a star.
+        let body = text.trim_end_matches('*');
+        Ok(if body.len() < text.len() {
+            Self::PathPrefix(UrlPath::prefix(body)?)
+        } else {
+            Self::Path(UrlPath::parse(text)?)
         })
     }
 
