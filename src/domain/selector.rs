@@ -38,8 +38,8 @@ pub enum Selector {
 }
 
 impl Selector {
-    /// A path in any spelling; a trailing `*`, or several, makes it a prefix. Patterns of routes are read by
-    /// [`super::route::selectors`].
+    /// A path in any spelling; a trailing `*`, or several, makes it a prefix. Patterns of routes
+    /// are read by [`super::route::selectors`].
     ///
     /// # Errors
     /// [`Malformed`] where it is no path.
