@@ -69,7 +69,8 @@ async fn cloudflare_is_told_by_files_tags_prefixes_and_everything() {
     // The path is in the first beginning, and the second one is no whole segment.
     assert_eq!(bodies(&taken), [json!({ "prefixes": ["www.example.org/blog/"] }), hosts]);
     let taken = told(&node, &cdn, json!({ "paths": ["/blog/é?page=2"] })).await;
-    assert_eq!(bodies(&taken), [json!({ "files": [file] })]);
+    // Caches compare byte by byte, and hexadecimal digits come in both cases.
+    assert_eq!(bodies(&taken), [json!({ "files": [file, file.replace("%C3%A9", "%c3%a9")] })]);
     for wide in [json!({ "all": true }), json!({ "tags": ["with blank"] })] {
         let taken = told(&node, &cdn, wide).await;
         assert_eq!(bodies(&taken), [json!({ "purge_everything": true })]);

@@ -152,7 +152,8 @@ async fn a_site_is_told_what_its_framework_takes() {
     let (page, layout) = (json!("page"), json!("layout"));
     for (body, paths, kind) in [
         (json!({ "path": "/posts/1" }), json!(["/posts/1"]), &Value::Null),
-        (json!({ "path": "/posts/[id]" }), json!(["/posts/[id]"]), &page),
+        // A route is cleared as the pages below it, and a site has no words for "below".
+        (json!({ "path": "/posts/[id]" }), json!(["/"]), &layout),
         (json!({ "path": "/(shop)/cart" }), json!(["/(shop)/cart"]), &page),
         (json!({ "path": "/po*" }), json!(["/"]), &layout),
         (json!({ "path": "/*" }), json!(["/"]), &layout),

@@ -49,7 +49,7 @@ async fn sigterm_finishes_the_send_in_flight() {
             }
         })
     });
-    let mut node = Spec::new("a").mirrors([stub.name()]).start().await;
+    let mut node = Spec::new("a").legacy_mirrors([stub.name()]).start().await;
     node.invalidate(json!({ "type": "posts" })).await;
     eventually("it is being told", async || stub.bodies().len() == 1).await;
     node.signal("TERM").await;

@@ -103,7 +103,7 @@ async fn a_page_that_names_the_address_clears_nothing() {
         browse(&node, Some(SECRET), &[(name, value)]).await.expect(403);
     }
     // Browsers send no mark over plain HTTP to another host.
-    browse(&node, Some(SECRET), &[("host", "cache.example:4400")]).await.expect(403);
+    browse(&node, Some(SECRET), &[("host", "cache.example:4400")]).await.expect(421);
     assert_eq!(node.get_entry("k").await.as_deref(), Some("old"));
     assert_eq!(node.journal().await.len(), 0);
     let is_it = |line: &serde_json::Value| line["msg"] == "Revalidation forbidden";

@@ -239,8 +239,8 @@ async fn the_metrics_and_the_log_tell_one_story() {
     let pause = Reply::Json(429, json!({}));
     good.script(INVALIDATE, [Reply::Json(500, json!({})), pause, Reply::ok()]);
     bad.always(LOGIN, Reply::Json(403, json!({})));
-    let node =
-        Spec::new("a").set("log.level", "trace").mirrors([good.name(), bad.name()]).start().await;
+    let spec = Spec::new("a").set("log.level", "trace");
+    let node = spec.legacy_mirrors([good.name(), bad.name()]).start().await;
     live(&node, &good, &bad).await;
     eventually("the log says what the metrics say", async || {
         let metrics = scrape(&node).await;

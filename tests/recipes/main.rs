@@ -15,7 +15,7 @@ mod store;
 use blocks::Block;
 
 /// The blocks, and the file of tests that runs each.
-const RUN: [(&str, &str); 25] = [
+const RUN: [(&str, &str); 26] = [
     ("secrets.sh", "shell"),
     ("curl.sh", "shell"),
     ("bulk.sh", "shell"),
@@ -33,6 +33,7 @@ const RUN: [(&str, &str); 25] = [
     ("api.ts", "node"),
     ("message.json", "browser"),
     ("listen.mjs", "browser"),
+    ("events.mjs", "browser"),
     ("app/api/revalidate/route.js", "next"),
     ("app/api/posts/[id]/route.js", "next"),
     ("next.toml", "next"),

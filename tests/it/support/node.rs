@@ -96,6 +96,13 @@ impl Spec {
         self.env("CACHE_MIRRORS", &list.join(","))
     }
 
+    /// Mirrors that are stated to be no cache-mirror, so that nothing waits until that is known.
+    pub fn legacy_mirrors(self, peers: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let one = |peer: &str| format!("{{ url = \"http://{peer}\", kind = \"legacy\" }}");
+        let list: Vec<String> = peers.into_iter().map(|peer| one(peer.as_ref())).collect();
+        self.set("mirrors.peers", format!("[{}]", list.join(", ")))
+    }
+
     /// The port to listen on; without it a free one.
     pub fn port(mut self, port: u16) -> Self {
         self.port = Some(port);
