@@ -137,7 +137,6 @@ mod store {
             fields: Default::default(),
             covers: vec![],
             ends_here: false,
-            quenched_for: None,
             warnings: vec![],
         }
     }

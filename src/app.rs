@@ -221,13 +221,6 @@ fn start_workers(
     pipeline.delivery.alert(&dials.alerts.subscribe(), transport, &mut workers, stop);
     workers.spawn(pipeline.store.clone().run_sweeper(stop.clone()));
     workers.spawn(vitals::run(Arc::clone(pipeline), dials.metrics_every.subscribe(), stop.clone()));
-    let (quench, stop) = (Arc::clone(pipeline), stop.clone());
-    workers.spawn(async move {
-        tokio::select! {
-            () = quench.run_quench() => {}
-            () = stop.cancelled() => {}
-        }
-    });
     workers
 }
 

@@ -9,16 +9,15 @@
 
 mod tell;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::announce::Hub;
-use crate::deliver::{Delivery, Outcome};
+use crate::deliver::{Caller, Delivery, Outcome};
 use crate::domain::scope::Wall;
 use crate::domain::{
-    Action, Applied, Demand, Event, EventId, Invalidation, Mode, Plan, Principal, Scope, Selectors,
-    Source, Submission, TypeName,
+    Applied, Demand, Event, EventId, Invalidation, Mode, Plan, Principal, Scope, Selectors, Source,
+    Submission, TypeName,
 };
 use crate::gate::{Admission, Gate, Known};
 use crate::journal::{Journal, NotReset, Refused};
@@ -115,21 +114,21 @@ impl Pipeline {
     async fn run(&self, who: Principal, submission: Submission) -> Result<Done, Rejected> {
         // A second copy of an event must wait for the first one's disk before it is called known.
         let mut flight = self.gate.flights.enter(ids_of(&submission)).await;
+        let caller = Caller::of(&who, &submission);
         let cleared = self.rules.with(|rules| self.clear(rules, who, submission))?;
         let (plan, applied) = match cleared {
             Ok(cleared) => cleared,
             Err(done) => return Ok(done),
         };
-        let (event, wall, warnings) = plan.into_event(clock::wall_ms());
+        let (event, wall, mut warnings) = plan.into_event(clock::wall_ms());
+        if let Some(caller) = caller {
+            warnings.extend(self.delivery.arrived(&caller, &event));
+        }
         // A mirror may be sent it, and send it back, before the caller has its answer.
         flight.add(event.id);
         let (event, is_degraded) = self.record(event).await?;
         drop(flight);
         tell::applied(&event, wall, &applied, is_degraded);
-        if let Some(peer) = &event.quenched_for {
-            // Its re-mirroring is held back until `run_quench` lets it go.
-            tell::quenched(&event, peer, self.delivery.quench(peer));
-        }
         let mirrors = self.outcomes(&event);
         let report = Report { event, applied, warnings, mirrors, is_degraded };
         Ok(Done::Applied(Box::new(report)))
@@ -172,9 +171,8 @@ impl Pipeline {
         if submission.selectors.is_empty() && !warnings.is_empty() {
             return Ok(Planned::Unaffected(warnings));
         }
-        let echo_of = self.echo_of(rules, &who, &submission);
         let known = KnownEvents { pipeline: self, rules };
-        Ok(match self.gate.admit(submission, who, &self.instance, echo_of, &known) {
+        Ok(match self.gate.admit(submission, who, &self.instance, &known) {
             Admission::Duplicate(again) => Planned::Repeated(Box::new(rules.resolve(*again))),
             Admission::Fresh(mut invalidation) => {
                 invalidation.warnings.extend(warnings);
@@ -250,14 +248,6 @@ impl Pipeline {
         Ok((before, at_ms))
     }
 
-    fn echo_of(&self, rules: &Rules, who: &Principal, submission: &Submission) -> Option<String> {
-        if submission.is_marked || submission.peer.is_some() || submission.mirror == Some(false) {
-            return None;
-        }
-        let canonical = submission.selectors.map_types(|name| rules.canonical(name));
-        self.delivery.echo_of(who, submission.address, &canonical)
-    }
-
     /// Makes the event durable. The flag says whether only the slot holds it.
     async fn record(&self, event: Event) -> Result<(Arc<Event>, bool), Rejected> {
         let (event, is_degraded) = match self.journal.append(event).await {
@@ -282,44 +272,6 @@ impl Pipeline {
         match event.scope {
             Scope::Mirrored => self.delivery.outcomes(event),
             Scope::Local => vec![],
-        }
-    }
-
-    /// Mirrors what the quench held back, when its time has come, for ever.
-    pub async fn run_quench(self: Arc<Self>) {
-        loop {
-            let peer = self.delivery.next_release().await;
-            let Some(demand) = self.journal.quenched().remove(&peer) else { continue };
-            let event = Event { quenched_for: Some(peer.clone()), ..self.own_event(demand) };
-            let _flight = self.gate.flights.enter([event.id]).await;
-            if self.journal.append(event).await.is_err() {
-                // Still held: it goes with the next echo, or after a restart.
-                self.delivery.quench(&peer);
-            }
-        }
-    }
-
-    fn own_event(&self, demand: Demand) -> Event {
-        let cascade = self.rules.get().graph().cascade(&demand.selectors());
-        Event {
-            id: EventId::fresh(),
-            seq: 0,
-            epoch: 0,
-            version: 0,
-            at_ms: clock::wall_ms(),
-            origin: self.instance.clone(),
-            principal: self.instance.clone(),
-            source: Source::Quench,
-            scope: Scope::Mirrored,
-            demand,
-            cascade,
-            action: Action::Update,
-            reason: None,
-            changed: vec![],
-            fields: BTreeMap::new(),
-            covers: vec![],
-            ends_here: false,
-            quenched_for: None,
         }
     }
 }

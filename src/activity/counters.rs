@@ -41,7 +41,7 @@ pub const REFUSALS: [&str; 9] =
 const HOLDS: [&str; 3] = ["rate", "throttled", "other"];
 
 /// What somebody is alerted to, the words of `deliver::alerts::Alert`.
-pub const ALERTS: [&str; 2] = ["failures", "backlog"];
+pub const ALERTS: [&str; 3] = ["failures", "backlog", "echo"];
 
 /// Upper bounds in seconds, for a request: from one on loopback to one that times out.
 const REQUEST_SECONDS: [f64; 12] =

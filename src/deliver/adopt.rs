@@ -38,6 +38,7 @@ impl Delivery {
         // A mirror is listed only while the journal knows it: what is accepted meanwhile is owed to
         // it, and nobody is told of a mirror that nothing is owed to.
         self.peers.set(self.without_gone(&names));
+        self.shared.echo.keep(&names);
         let reconciled = self.shared.journal.reconfigure(listed).await?;
         self.keep_going(&change, &config);
         self.shared.echo.adopt(config.echo_window, config.echo);

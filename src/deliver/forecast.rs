@@ -58,7 +58,7 @@ impl Delivery {
     }
 
     fn forecast_for(&self, peer: &Peer, event: &Event) -> Forecast {
-        let view = PeerView::of(peer, &self.shared.journal);
+        let view = PeerView::of(peer, &self.shared);
         let rules = self.shared.sender.rules.get();
         let ours = rules.graph().hash();
         let equal = |hash: &String| if hash == ours { "equal" } else { "differs" };

@@ -79,7 +79,9 @@ impl Worker {
             parked: vec![],
             delivered: 0,
         };
+        self.shared.echo.sending(&self.peer.destination, &backlog);
         self.send_words(&mut round, words).await;
+        self.shared.echo.sent(&self.peer.destination);
         if !self.keep(&round, &spread) {
             return;
         }
@@ -129,7 +131,7 @@ impl Worker {
         };
         let body = legacy_body(&word).into();
         let may_log_in = !*has_logged_in;
-        let answered = self.request(backlog, INVALIDATE_PATH, body, telling, may_log_in).await;
+        let answered = self.request(backlog, INVALIDATE_PATH, body, may_log_in).await;
         let reply = match answered {
             Answered::By { reply, has_logged_in: did } => {
                 *has_logged_in |= did;
@@ -321,6 +323,7 @@ impl Worker {
         if is_news {
             tell::held(&self.peer, backlog);
         }
+        self.shared.journal.let_go(&self.peer.destination, &backlog.events);
         let skipped = if is_legacy { self.untold(backlog) } else { 0 };
         let waiting = backlog.events.iter().filter(|event| {
             let selectors = event.demand.selectors();

@@ -41,10 +41,8 @@ mod worker;
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use beside::EVENT_IDS;
@@ -52,6 +50,7 @@ pub use config::{
     Config, Credentials, Errand, Login, LoginRequest, Means, Mint, PeerConfig, StatedKind,
     WidenedAll,
 };
+pub use echo::Caller;
 pub use forecast::Forecast;
 pub use hello::{Greeted, HELLO_PATH, Hello};
 pub use kinds::KINDS_FILE;
@@ -63,7 +62,7 @@ pub use tell::reconciled as tell_reconciled;
 pub use view::{PeerView, RemovedView};
 pub use worker::{INVALIDATE_PATH, VIA};
 
-use crate::domain::{Event, Principal, Role, Selectors, Status};
+use crate::domain::{Event, Selectors, Status};
 use crate::journal::Journal;
 use crate::net::Transport;
 use crate::support::{Live, Secret};
@@ -190,12 +189,7 @@ impl Delivery {
         let shared =
             Shared { config, journal, transport, sender, own, echo, tellings, pauses, pace, kinds };
         let peers = Arc::new(Live::new(peers));
-        let delivery = Self { shared: Arc::new(shared), peers, stop: Arc::default() };
-        // What was held back when the last process ended is mirrored soon, not forgotten.
-        for name in delivery.shared.journal.quenched().into_keys() {
-            delivery.shared.echo.quench(&name);
-        }
-        delivery
+        Self { shared: Arc::new(shared), peers, stop: Arc::default() }
     }
 
     /// Starts the workers on `tasks`; each ends after `stop`, its send in flight finished.
@@ -249,22 +243,14 @@ impl Delivery {
     }
 
     fn outcome(&self, peer: &Peer, event: &Event) -> Outcome {
-        let settled_at = match peer.is_mirror() {
-            true => self.shared.journal.settled_at(event),
-            false => Some(event.seq),
-        };
-        let is_done = settled_at
-            .is_some_and(|seq| self.shared.journal.is_acknowledged(&peer.destination, seq));
+        let is_done = self.shared.journal.has(&peer.destination, event.seq);
+        let is_held = !is_done && self.is_held(peer, event);
         let neighbour = peer.config.errand.neighbour();
         let silence = neighbour.and_then(|neighbour| neighbour.silence(event));
         peer.with(|state| {
             let is_legacy_form = matches!(state.kind, Kind::Unknown | Kind::Legacy);
-            let place = match settled_at {
-                Some(seq) if peer.is_mirror() && is_legacy_form && !is_done => {
-                    self.place(state, seq, event)
-                }
-                _ => Place::Ahead,
-            };
+            let is_by_word = peer.is_mirror() && is_legacy_form && !is_done && !is_held;
+            let place = if is_by_word { self.place(state, event) } else { Place::Ahead };
             let is_done = is_done || place == Place::Settled;
             let is_legacy = peer.is_mirror() && matches!(state.kind, Kind::Legacy);
             let (status, reason) = match &state.kind {
@@ -279,7 +265,7 @@ impl Delivery {
                 _ if is_done => (Status::Delivered, None),
                 _ => match state.pause {
                     Some(pause) => (Status::Paused, Some(pause.as_str().to_owned())),
-                    None if settled_at.is_none() => (Status::Queued, Some("echo".to_owned())),
+                    None if is_held => (Status::Queued, Some("echo".to_owned())),
                     None => match &place {
                         Place::Held => (Status::Queued, Some("unknown_kind".to_owned())),
                         Place::Waiting { is_parked: true, .. } => {
@@ -305,7 +291,7 @@ impl Delivery {
                 state: None,
                 attempts: (waits && attempts > 0).then(|| match is_word {
                     true => attempts,
-                    false => state.row.attempts(settled_at.unwrap_or(event.seq)),
+                    false => state.row.attempts(event.seq),
                 }),
                 last_error: last_error.filter(|_| waits),
                 addresses: match status {
@@ -318,12 +304,18 @@ impl Delivery {
         })
     }
 
+    /// Whether the copy of an event is held, because it looks like this destination's echo.
+    fn is_held(&self, peer: &Peer, event: &Event) -> bool {
+        self.shared.echo.is_held(&peer.destination, event.id)
+            || self.shared.journal.is_held(&peer.destination, event.seq)
+    }
+
     /// Where an event stands at a mirror that gets the legacy form.
-    fn place(&self, state: &State, seq: u64, event: &Event) -> Place {
+    fn place(&self, state: &State, event: &Event) -> Place {
         let selectors = event.demand.selectors();
         let is_unknown = matches!(state.kind, Kind::Unknown);
         let is_sayable = || !is_unknown || self.shared.is_wholly_sayable(&selectors);
-        match state.partial.place(seq, &selectors, is_sayable) {
+        match state.partial.place(event.seq, &selectors, is_sayable) {
             Place::Ahead if is_unknown && !is_sayable() => Place::Held,
             place => place,
         }
@@ -335,7 +327,7 @@ impl Delivery {
 
     /// Every mirror as an operator sees it.
     pub fn view(&self) -> Vec<PeerView> {
-        self.peers.get().iter().map(|peer| PeerView::of(peer, &self.shared.journal)).collect()
+        self.peers.get().iter().map(|peer| PeerView::of(peer, &self.shared)).collect()
     }
 
     /// Destinations that the settings name no more, and what is kept for them.
@@ -382,44 +374,6 @@ impl Delivery {
         let (old_rate, old_burst) = peer.limiter.limit();
         peer.limiter.change(rate.unwrap_or(old_rate), burst.unwrap_or(old_burst));
         Some(peer.limiter.limit())
-    }
-
-    /// The mirror that these selectors look like an echo of, if they do: told to it within the
-    /// window, and back unmarked from its address or under the account we use there.
-    pub fn echo_of(
-        &self,
-        who: &Principal,
-        address: Option<IpAddr>,
-        selectors: &Selectors,
-    ) -> Option<String> {
-        if who.role == Role::AdminToken {
-            return None;
-        }
-        let comes_from = |peer: &Peer| {
-            peer.account.email().is_some_and(|email| email.eq_ignore_ascii_case(&who.name))
-                || address.is_some_and(|address| {
-                    peer.with(|state| state.addresses.contains(&address.to_canonical()))
-                })
-        };
-        let peers = self.peers.get();
-        let mirrors = peers.iter().filter(|peer| peer.is_mirror());
-        let names = mirrors.filter(|peer| comes_from(peer)).map(|peer| &peer.config.name);
-        names.into_iter().find(|name| self.shared.echo.is_echo(name, selectors)).cloned()
-    }
-
-    /// Holds an echo back; says for how long.
-    pub fn quench(&self, name: &str) -> Duration {
-        let wait = self.shared.echo.quench(name);
-        if let Some(peer) = self.find(name) {
-            let until = Instant::now() + wait + self.shared.config.get().echo_window;
-            peer.with(|state| state.echoing_until = Some(until));
-        }
-        wait
-    }
-
-    /// Waits for the next mirror whose held-back events may go.
-    pub async fn next_release(&self) -> String {
-        self.shared.echo.next_release().await
     }
 }
 

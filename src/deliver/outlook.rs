@@ -31,7 +31,7 @@ impl Delivery {
             Some(_) if !event.is_for_neighbours() => Some("ends_here"),
             Some(neighbour) => neighbour.silence(event),
         };
-        let state = PeerView::of(peer, &self.shared.journal).state;
+        let state = PeerView::of(peer, &self.shared).state;
         match skipped {
             Some(reason) => outcome(peer, Status::Skipped, Some(reason), Some(state)),
             None => outcome(peer, Status::WouldQueue, None, Some(state)),

@@ -148,8 +148,6 @@ pub struct State {
     pub throttle: Throttle,
     /// When it last said that it has started.
     pub heard_hello_at: Option<Instant>,
-    /// Until when its echoes are held back.
-    pub echoing_until: Option<Instant>,
 }
 
 /// One peer.

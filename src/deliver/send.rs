@@ -48,7 +48,7 @@ impl Worker {
         body: bytes::Bytes,
         telling: &Telling,
     ) -> Ended {
-        match self.request(backlog, path, body, telling, true).await {
+        match self.request(backlog, path, body, true).await {
             Answered::By { reply, .. } => self.conclude(backlog, telling, &reply),
             Answered::NotLoggedIn => Ended::Later,
         }
@@ -60,10 +60,8 @@ impl Worker {
         backlog: &Backlog,
         path: &str,
         body: bytes::Bytes,
-        telling: &Telling,
         may_log_in: bool,
     ) -> Answered {
-        self.shared.echo.sent(&self.peer.config.name, &telling.selectors);
         let mut has_logged_in = false;
         loop {
             let token = match self.token().await {

@@ -2,8 +2,7 @@
 //!
 //! Mirrors of one instance are mostly told the same at the same time; each would otherwise write
 //! out the batch, and the log line about it, for itself. Only backlogs that are named event by
-//! event are shared: numbers are never given twice, so the first, the last and their count say
-//! which events they are.
+//! event are shared: numbers are never given twice, so they say which events they are.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
@@ -52,7 +51,7 @@ impl Telling {
 }
 
 /// Which events, what their acknowledgement settles, and under which graph they are told.
-type Of = (u64, u64, usize, u64, String);
+type Of = (Vec<u64>, u64, String);
 
 /// The last tellings.
 #[derive(Default)]
@@ -61,13 +60,13 @@ pub struct Tellings(Mutex<VecDeque<(Of, Arc<Telling>)>>);
 impl Tellings {
     /// The telling of a backlog, under the graph with this hash.
     pub fn get(&self, backlog: &Backlog, graph: impl FnOnce() -> String) -> Arc<Telling> {
-        let (Some(first), Some(last)) = (backlog.events.first(), backlog.events.last()) else {
-            return Arc::new(Telling::of(backlog));
-        };
-        if !backlog.merged.is_empty() {
+        if backlog.events.is_empty() || !backlog.merged.is_empty() {
             return Arc::new(Telling::of(backlog));
         }
-        let of = (first.seq, last.seq, backlog.events.len(), backlog.through, graph());
+        // All of them: where an event is held for a destination, the first and the last are not
+        // enough.
+        let events = backlog.events.iter().map(|event| event.seq).collect();
+        let of = (events, backlog.through, graph());
         let mut kept = self.0.lock();
         if let Some((_, telling)) = kept.iter().find(|(kept, _)| *kept == of) {
             return Arc::clone(telling);

@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::*;
 use crate::domain::{Event, Mode};
 use crate::support::backoff::Backoff;

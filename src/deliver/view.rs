@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::Shared;
 use super::partial::Word;
 use super::peer::{Kind, Peer};
 use super::tell;
@@ -50,7 +51,7 @@ pub struct PeerView {
     pub next_attempt_ms: Option<u64>,
     /// Until when it asked to be left alone (429, or `Retry-After`), as RFC 3339.
     pub throttled_until: Option<String>,
-    /// Whether its echoes are held back.
+    /// Whether it calls back with what it is sent, so that such copies are held.
     pub echoing: bool,
     /// Events of which something is held until its kind is known (`state` is `held`).
     pub held_events: u64,
@@ -149,8 +150,8 @@ impl Peer {
 }
 
 impl PeerView {
-    pub(super) fn of(peer: &Peer, journal: &Journal) -> Self {
-        let backlog = peer.backlog_size(journal);
+    pub(super) fn of(peer: &Peer, shared: &Shared) -> Self {
+        let backlog = peer.backlog_size(&shared.journal);
         let (rate_per_second, burst) = peer.limiter.limit();
         let now = Instant::now();
         peer.with(|state| {
@@ -193,7 +194,7 @@ impl PeerView {
                 last_error: state.last_error.clone(),
                 next_attempt_ms: wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(0)),
                 throttled_until: throttled.map(until),
-                echoing: state.echoing_until.is_some_and(|until| until > now),
+                echoing: shared.echo.is_echoing(&peer.destination),
                 backlog_events: backlog.events,
                 backlog_oldest_ms: backlog.oldest_at_ms,
                 backlog_age_ms: backlog

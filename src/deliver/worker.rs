@@ -77,6 +77,7 @@ impl Worker {
             let (pause, not_before) = self.peer.with(|state| (state.pause, state.not_before));
             let is_held = matches!(pause, Some(Pause::Operator | Pause::NoCredentials));
             let until = not_before.filter(|at| *at > now);
+            let release = self.shared.echo.next_release(&self.peer.destination);
             if self.is_probe_due() && until.is_none() && !is_held {
                 drop(self.probe().await);
                 continue;
@@ -89,6 +90,7 @@ impl Worker {
             let probe_at = is_probed.then(|| self.next_probe());
             let word_at = self.peer.with(|state| state.partial.next_due(now));
             let wake_at = until.or(probe_at.into_iter().chain(word_at.filter(|_| !is_held)).min());
+            let wake_at = wake_at.into_iter().chain(release.filter(|_| until.is_none())).min();
             tokio::select! {
                 () = self.stop.cancelled() => return false,
                 () = self.peer.wake.notified() => {}
@@ -123,7 +125,7 @@ impl Worker {
 
     fn has_pending_after(&self, after: u64) -> bool {
         let one = Limits { events_max: 1, bytes_max: 1, members_max: usize::MAX };
-        self.shared.journal.pending_after(&self.peer.destination, after, one).is_some()
+        self.pending(after, one).is_some()
     }
 
     /// Whether what was held can be settled, now that it is known to be a legacy server.
@@ -165,19 +167,9 @@ impl Worker {
         if waited >= Duration::from_millis(100) {
             tell::limited(&self.peer, &backlog, waited);
         }
-        let ended = match (self.peer.kind(), self.peer.config.errand.neighbour()) {
-            (Kind::Oneself, _) => return,
-            (_, Some(neighbour)) => self.call(&backlog, neighbour).await,
-            (kind, None) => {
-                let path = match &kind {
-                    Kind::CacheMirror(Some(identity)) => &identity.paths.invalidate,
-                    _ => INVALIDATE_PATH,
-                };
-                let telling = self.telling(&backlog);
-                let body = self.batch(&backlog, &telling);
-                self.send(&backlog, path, body, &telling).await
-            }
-        };
+        self.shared.echo.sending(&self.peer.destination, &backlog);
+        let ended = self.deliver(&backlog).await;
+        self.shared.echo.sent(&self.peer.destination);
         if matches!(ended, Ended::Acknowledged) {
             self.settle(&backlog);
             let (failures, lasted) = self.peer.with(|state| (state.failures, state.row.end()));
@@ -185,6 +177,28 @@ impl Worker {
                 tell::closed(&self.peer, failures, lasted);
             }
         }
+    }
+
+    async fn deliver(&self, backlog: &Backlog) -> Ended {
+        match (self.peer.kind(), self.peer.config.errand.neighbour()) {
+            (Kind::Oneself, _) => Ended::Later,
+            (_, Some(neighbour)) => self.call(backlog, neighbour).await,
+            (kind, None) => {
+                let path = match &kind {
+                    Kind::CacheMirror(Some(identity)) => &identity.paths.invalidate,
+                    _ => INVALIDATE_PATH,
+                };
+                let telling = self.telling(backlog);
+                let body = self.batch(backlog, &telling);
+                self.send(backlog, path, body, &telling).await
+            }
+        }
+    }
+
+    /// What is due and not held, of what came after a place.
+    pub(super) fn pending(&self, after: u64, limits: Limits) -> Option<Backlog> {
+        let held = self.shared.echo.held(&self.peer.destination);
+        self.shared.journal.pending_but(&self.peer.destination, after, limits, &held)
     }
 
     /// Moves the cursor past what was acknowledged, or what there is nothing to say of.
@@ -214,14 +228,14 @@ impl Worker {
             },
             _ => return self.take_from(0),
         };
-        self.shared.journal.pending(&self.peer.destination, limits)
+        self.pending(0, limits)
     }
 
     /// Everything that is owed of what came after a place.
     pub(super) fn take_from(&self, after: u64) -> Option<Backlog> {
         let limits =
             Limits { events_max: usize::MAX, bytes_max: usize::MAX, members_max: usize::MAX };
-        self.shared.journal.pending_after(&self.peer.destination, after, limits)
+        self.pending(after, limits)
     }
 
     pub(super) fn telling(&self, backlog: &Backlog) -> Arc<Telling> {

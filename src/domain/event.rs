@@ -87,7 +87,8 @@ pub struct Event {
     /// gateway that did not say which of its events this is, so nobody could tell it from an echo.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ends_here: bool,
-    /// The mirror whose echo this looks like; its re-mirroring is delayed (wall 4).
+    /// Of journals that older versions wrote: the mirror because of which it was held back from all
+    /// mirrors, or let go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quenched_for: Option<String>,
 }
@@ -122,13 +123,13 @@ impl Event {
         is_hard || (mode == Mode::Soft && is_soft())
     }
 
-    /// Whether mirrors are owed it. One that the echo quench holds back is not: the release that
-    /// follows carries its demand.
+    /// Whether mirrors are owed it. One that an older version held back is not: what it was owed is
+    /// kept beside it.
     pub fn is_for_mirrors(&self) -> bool {
         self.scope == Scope::Mirrored && !self.is_held_back()
     }
 
-    /// Whether the echo quench holds it back from mirrors.
+    /// Whether an older version held it back from mirrors.
     pub fn is_held_back(&self) -> bool {
         self.quenched_for.is_some() && self.source != Source::Quench
     }

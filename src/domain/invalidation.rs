@@ -39,8 +39,6 @@ pub struct Invalidation {
     pub covers: Vec<EventId>,
     /// Whether it goes no further than the own cache: see [`super::Event::ends_here`].
     pub ends_here: bool,
-    /// The mirror whose echo this looks like.
-    pub quenched_for: Option<String>,
     /// What the caller should be told.
     pub warnings: Vec<String>,
 }

@@ -48,7 +48,7 @@ impl Plan {
             fields: asked.fields,
             covers: asked.covers,
             ends_here: asked.ends_here,
-            quenched_for: asked.quenched_for,
+            quenched_for: None,
         };
         (event, asked.wall, asked.warnings)
     }

@@ -51,7 +51,7 @@ pub enum Role {
     Editor,
     /// Everything.
     Admin,
-    /// The admin token: everything, and neither rate-limited by default nor quenched.
+    /// The admin token: everything, and not rate-limited by default.
     AdminToken,
 }
 
@@ -91,7 +91,7 @@ pub enum Source {
     Webhook,
     /// The clock.
     Schedule,
-    /// The re-mirroring of what the echo quench held back.
+    /// What an older version held back as an echo and mirrored later.
     Quench,
     /// This process itself, to close a gap.
     Recovery,

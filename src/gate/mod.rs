@@ -44,7 +44,7 @@ pub use token::{BadToken, Claims, Tokens};
 use crate::domain::scope::{self, Wall};
 use crate::domain::submission::PeerBatch;
 use crate::domain::{
-    Action, Demand, EventId, Invalidation, Principal, Role, Scope, Selectors, Submission,
+    Action, Demand, EventId, Invalidation, Principal, Role, Selectors, Submission,
 };
 use crate::net::Transport;
 use crate::support::{Live, Secret};
@@ -326,7 +326,6 @@ impl Gate {
         submission: Submission,
         principal: Principal,
         instance: &str,
-        echo_of: Option<String>,
         known: &impl Known,
     ) -> Admission {
         let is_marked =
@@ -349,7 +348,6 @@ impl Gate {
             ends_here: submission.is_marked
                 && submission.peer.is_none()
                 && submission.ids.is_empty(),
-            quenched_for: echo_of.filter(|_| scope == Scope::Mirrored),
             warnings: vec![],
             principal,
         };

@@ -5,13 +5,15 @@
 //! once recovery is done, and memory is bounded however long an outage lasts.
 //!
 //! What is on its way to the disk may be sent before it is there, and acknowledged too; nobody else
-//! sees it yet, and no cursor passes it.
+//! sees it yet, and no cursor passes it. What is held for one destination (`ahead`) stays owed
+//! to it while later events go.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::domain::{Event, Source};
+use crate::domain::{Event, EventId};
 
+use super::ahead::Ahead;
 use super::backlog::{BacklogSize, Limits, Taken, Versions};
 use super::ring::{Class, Ring};
 use super::state::{Cursor, State};
@@ -55,6 +57,8 @@ pub(super) struct Book {
     early: BTreeMap<String, u64>,
     /// The versions that are shown while newer ones would be forgotten in a crash.
     shown: Option<Versions>,
+    /// Destinations for which single events are held.
+    ahead: BTreeMap<String, Ahead>,
 }
 
 impl Book {
@@ -72,6 +76,7 @@ impl Book {
             coming: Vec::new(),
             early: BTreeMap::new(),
             shown: None,
+            ahead: BTreeMap::new(),
         };
         kept.into_iter().for_each(|(event, bytes)| book.ring.push(event, bytes));
         book.trim();
@@ -90,7 +95,7 @@ impl Book {
             self.apply(event, bytes);
         }
         for (destination, through) in std::mem::take(&mut self.early) {
-            self.ack(&destination, through);
+            self.ack(&destination, &[], through);
         }
     }
 
@@ -145,7 +150,9 @@ impl Book {
 
     fn drop_oldest(&mut self) {
         if let Some(event) = self.ring.pop() {
-            self.state.fold(&event, self.members_max);
+            let ahead = &self.ahead;
+            let has = |name: &str| ahead.get(name).is_some_and(|ahead| ahead.has(event.seq));
+            self.state.fold(&event, self.members_max, has);
             self.state.folded_through = event.seq;
         }
     }
@@ -205,6 +212,9 @@ impl Book {
             let cursor = Cursor { removed_at_ms: None, ..cursor };
             self.state.destinations.insert(name.clone(), cursor);
         }
+        if let Some(ahead) = self.ahead.remove(&before) {
+            self.ahead.insert(name.clone(), ahead);
+        }
         reconciled.removed.retain(|(removed, _)| *removed != before);
         reconciled.renamed.push((before, name.clone()));
     }
@@ -222,27 +232,68 @@ impl Book {
     pub(super) fn forget(&mut self, removed_before_ms: u64) -> Vec<Removed> {
         let mut forgotten = self.removed();
         forgotten.retain(|removed| removed.removed_at_ms <= removed_before_ms);
-        forgotten.iter().for_each(|gone| drop(self.state.destinations.remove(&gone.name)));
+        for gone in &forgotten {
+            self.state.destinations.remove(&gone.name);
+            self.ahead.remove(&gone.name);
+        }
         forgotten
     }
 
-    /// Everything at or below `through` was acknowledged. Says whether that is news.
-    pub(super) fn ack(&mut self, destination: &str, through: u64) -> bool {
+    /// Everything at or below `through` was acknowledged, but for what is held and is not among
+    /// `events`. Says whether that is news.
+    pub(super) fn ack(&mut self, destination: &str, events: &[Arc<Event>], through: u64) -> bool {
         let (class, head) = (Class::of(destination), self.state.head);
         let Some(cursor) = self.state.destinations.get_mut(destination) else { return false };
-        let mut is_news = cursor.ack(through.min(head));
+        let ahead = self.ahead.get_mut(destination).map(|ahead| {
+            ahead.reached = ahead.reached.max(through);
+            events.iter().for_each(|event| drop(ahead.held.remove(&event.seq)));
+            &*ahead
+        });
+        let settled = ahead.map_or(through, |ahead| ahead.settled(through));
+        let is_whole = ahead.is_none_or(|ahead| ahead.held.is_empty());
+        let mut is_news = cursor.ack(settled.min(head)) | cursor.let_go(through);
         if through > head && !self.coming.is_empty() {
             let early = self.early.entry(destination.to_owned()).or_default();
             is_news |= through > *early;
             *early = through.max(*early);
         }
-        if cursor.held.is_none() && self.ring.due_between(class, cursor.through, head) == 0 {
+        let is_even = is_whole && cursor.held.is_none();
+        if is_even && self.ring.due_between(class, cursor.through, head) == 0 {
             is_news |= cursor.ack(head);
+        }
+        if is_whole && ahead.is_some_and(|ahead| ahead.reached <= cursor.through) {
+            self.ahead.remove(destination);
         }
         if is_news {
             self.unwritten.insert(destination.to_owned());
         }
         is_news
+    }
+
+    /// From here on somebody else remembers whether these are owed, and acknowledges them by
+    /// number alone.
+    pub(super) fn let_go(&mut self, destination: &str, events: &[Arc<Event>]) {
+        let Some(ahead) = self.ahead.get_mut(destination) else { return };
+        let Some(cursor) = self.state.destinations.get_mut(destination) else { return };
+        for event in events {
+            if ahead.held.remove(&event.seq).is_some() {
+                ahead.reached = ahead.reached.min(event.seq - 1);
+                if event.seq <= self.ring.floor() {
+                    cursor.join(event, self.members_max);
+                }
+            }
+        }
+    }
+
+    /// Whether single events are held for a destination, and this is one of them.
+    pub(super) fn is_held(&self, destination: &str, seq: u64) -> bool {
+        self.ahead.get(destination).is_some_and(|ahead| ahead.held.contains_key(&seq))
+    }
+
+    /// Nothing is owed to a destination up to the newest event.
+    pub(super) fn skip(&mut self, destination: &str) -> bool {
+        self.ahead.remove(destination);
+        self.ack(destination, &[], self.newest())
     }
 
     /// The cursors that are not on disk yet, as (destination, through).
@@ -262,37 +313,66 @@ impl Book {
     }
 
     /// What one send to a destination is to cover, of what came after `after`; `None` where nothing
-    /// is due.
-    pub(super) fn take(&self, destination: &str, after: u64, limits: Limits) -> Option<Taken> {
+    /// is due. Events with these ids are held: they stay owed, and the others go first.
+    pub(super) fn take(
+        &mut self,
+        destination: &str,
+        after: u64,
+        limits: Limits,
+        held: &BTreeSet<EventId>,
+    ) -> Option<Taken> {
         let cursor = self.state.destinations.get(destination)?;
         if cursor.removed_at_ms.is_some() {
             return None;
         }
+        let ahead = self.ahead.get(destination);
+        let reached = ahead.map_or(0, |ahead| ahead.reached).max(cursor.base());
+        let reached = reached.max(after);
         // Where nothing due is left out, the local events up to the newest are settled as well.
         let mut through = self.newest();
+        let mut settled = reached;
         let mut events: Vec<Arc<Event>> = Vec::new();
+        let mut holding: Vec<Arc<Event>> = Vec::new();
         let (mut room, mut members) = (limits.bytes_max, limits.members_max);
         let early = self.early.get(destination).copied().unwrap_or_default();
         let class = Class::of(destination);
+        // In order: what is held and not in what follows, then the ring, then what is coming.
+        let known = reached.max(self.ring.floor());
+        let before = ahead.into_iter().flat_map(|ahead| ahead.held.range(..=known));
+        let before = before.map(|(_, event)| (event, 0));
         let is_new = |(event, _): &(&Arc<Event>, usize)| {
-            event.seq > early.max(after) && class.is_owed(event)
+            event.seq > early.max(reached) && class.is_owed(event)
         };
         let coming = self.coming.iter().map(|(event, bytes)| (event, *bytes)).filter(is_new);
-        for (event, bytes) in self.ring.due_after(class, cursor.base().max(after)).chain(coming) {
-            if let Some(last) = events.last()
+        let later = self.ring.due_after(class, reached).chain(coming);
+        for (event, bytes) in before.chain(later) {
+            if held.contains(&event.id) {
+                holding.push(Arc::clone(event));
+            } else if !events.is_empty()
                 && (events.len() >= limits.events_max
                     || bytes > room
                     || event.demand.members() > members)
             {
-                through = last.seq;
+                through = settled;
                 break;
+            } else {
+                room = room.saturating_sub(bytes);
+                members = members.saturating_sub(event.demand.members());
+                events.push(Arc::clone(event));
             }
-            room = room.saturating_sub(bytes);
-            members = members.saturating_sub(event.demand.members());
-            events.push(Arc::clone(event));
+            settled = settled.max(event.seq);
         }
-        let held = cursor.held.clone().filter(|held| held.last_seq > after);
-        (held.is_some() || !events.is_empty()).then_some(Taken { held, events, through })
+        let merged = cursor.held.clone().filter(|held| held.last_seq > after);
+        let is_due = merged.is_some() || !events.is_empty();
+        if !holding.is_empty() {
+            let ahead = self.ahead.entry(destination.to_owned()).or_default();
+            ahead.held.extend(holding.into_iter().map(|event| (event.seq, event)));
+            if !is_due && after == 0 {
+                // All of it is held: what comes later goes past it.
+                ahead.reached = ahead.reached.max(through);
+            }
+        }
+        is_due.then_some(Taken { held: merged, events, through })
     }
 
     /// The size of what is owed, of what came after `after`.
@@ -301,41 +381,58 @@ impl Book {
             return BacklogSize::default();
         };
         let held = cursor.held.as_ref().filter(|held| held.last_seq > after);
-        let base = cursor.base().max(after);
+        let ahead = self.ahead.get(destination);
+        let base = ahead.map_or(0, |ahead| ahead.reached).max(cursor.base()).max(after);
         let class = Class::of(destination);
-        let named = self.ring.due_between(class, base, self.state.head);
+        let waiting = ahead.into_iter().flat_map(|ahead| ahead.held.range(..=base));
+        let first_waiting = waiting.clone().next().map(|(_, event)| event.at_ms);
+        let named = self.ring.due_between(class, base, self.state.head) + waiting.count() as u64;
         let first_named = || self.ring.due_after(class, base).next().map(|(event, _)| event.at_ms);
         BacklogSize {
             events: named + held.map_or(0, |held| held.count.max(1)),
-            oldest_at_ms: held.map(|held| held.oldest_at_ms).or_else(first_named),
+            oldest_at_ms: held.map(|held| held.oldest_at_ms).or(first_waiting).or_else(first_named),
             widened: held.is_some_and(|held| held.widened),
         }
     }
 
-    /// The event that mirrors what the echo quench held back of this one.
-    pub(super) fn release_of(&self, held: &Event) -> Option<u64> {
-        let is_release = |event: &Event| {
-            event.source == Source::Quench
-                && event.quenched_for == held.quenched_for
-                && event.demand.covers(&held.demand)
-        };
-        let later = self.ring.due_after(Class::Mirror, held.seq);
-        later.map(|(event, _)| event).find(|event| is_release(event)).map(|event| event.seq)
+    /// Whether nothing at or below `seq` is owed to a destination.
+    pub(super) fn is_acknowledged(&self, destination: &str, seq: u64) -> bool {
+        let is_held = |ahead: &Ahead| ahead.held.range(..=seq).next().is_some();
+        !self.ahead.get(destination).is_some_and(is_held) && self.has(destination, seq)
     }
 
-    pub(super) fn is_acknowledged(&self, destination: &str, seq: u64) -> bool {
+    /// Whether an event is not owed to a destination, whatever is held beside it.
+    pub(super) fn has(&self, destination: &str, seq: u64) -> bool {
         let Some(cursor) = self.state.destinations.get(destination) else { return false };
         if cursor.held.as_ref().is_some_and(|held| held.first_seq <= seq) {
             return false;
         }
+        let ahead = self.ahead.get(destination);
+        if ahead.is_some_and(|ahead| ahead.held.contains_key(&seq)) {
+            return false;
+        }
+        let base = ahead.map_or(0, |ahead| ahead.reached).max(cursor.base());
         let class = Class::of(destination);
-        seq <= self.state.head && self.ring.due_between(class, cursor.base(), seq) == 0
+        seq <= self.state.head && self.ring.due_between(class, base, seq) == 0
+    }
+
+    /// The state that a checkpoint is made of: what is held and gone from the ring is folded in.
+    pub(super) fn snapshot(&self) -> State {
+        let mut state = self.state.clone();
+        let folded_through = state.folded_through;
+        for (name, ahead) in &self.ahead {
+            let Some(cursor) = state.destinations.get_mut(name) else { continue };
+            for (_, event) in ahead.held.range(..=folded_through) {
+                cursor.join(event, self.members_max);
+            }
+        }
+        state
     }
 }
 
 /// The state with all of these events folded in: a checkpoint that needs no older record.
 pub(super) fn folded(mut state: State, events: &[Arc<Event>], members_max: usize) -> State {
-    events.iter().for_each(|event| state.fold(event, members_max));
+    events.iter().for_each(|event| state.fold(event, members_max, |_| false));
     state.folded_through = state.head;
     state
 }

@@ -3,7 +3,7 @@
 //! Reads take one short lock and no disk. `append` is the only thing that waits for the disk, and
 //! the bounded queue in front of the writer is the only thing that makes a caller wait for others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -13,7 +13,7 @@ use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use crate::domain::{Demand, Event, EventId};
+use crate::domain::{Event, EventId};
 
 use super::backlog::{Backlog, BacklogSize, Limits, Page, Versions};
 use super::book::{Book, Reconciled, Removed};
@@ -133,20 +133,16 @@ impl Journal {
 
     /// What [`Journal::pending`] gave was acknowledged. Durable soon; losing it only sends again.
     pub fn ack(&self, destination: &str, backlog: &Backlog) {
-        self.acknowledge(destination, |_| backlog.through);
+        self.acknowledge(|book| book.ack(destination, &backlog.events, backlog.through));
     }
 
     /// Nothing is owed to this destination up to now: it is ourselves.
     pub fn skip_to_head(&self, destination: &str) {
-        self.acknowledge(destination, Book::newest);
+        self.acknowledge(|book| book.skip(destination));
     }
 
-    fn acknowledge(&self, destination: &str, through: impl FnOnce(&Book) -> u64) {
-        let is_news = {
-            let mut book = self.shared.book.lock();
-            let through = through(&book);
-            book.ack(destination, through)
-        };
+    fn acknowledge(&self, ack: impl FnOnce(&mut Book) -> bool) {
+        let is_news = ack(&mut self.shared.book.lock());
         if is_news {
             self.shared.acks.send_modify(|ticks| *ticks += 1);
             // A writer that has stopped needs no waking.
@@ -157,14 +153,31 @@ impl Journal {
     /// What one send is to cover; `None` where nothing is due. At least one event, whatever the
     /// limits; what is past naming comes first and is not limited.
     pub fn pending(&self, destination: &str, limits: Limits) -> Option<Backlog> {
-        self.pending_after(destination, 0, limits)
+        self.pending_but(destination, 0, limits, &BTreeSet::new())
     }
 
-    /// The same, of what came after `after`: for a caller that remembers what of the rest is
-    /// settled, while the cursor waits.
-    pub fn pending_after(&self, destination: &str, after: u64, limits: Limits) -> Option<Backlog> {
-        let taken = self.shared.book.lock().take(destination, after, limits);
+    /// The same without the events with these ids: they stay owed, over a restart too, and later
+    /// ones go first. Only what came after `after`, for a caller that remembers what of the rest is
+    /// settled while the cursor waits.
+    pub fn pending_but(
+        &self,
+        destination: &str,
+        after: u64,
+        limits: Limits,
+        held: &BTreeSet<EventId>,
+    ) -> Option<Backlog> {
+        let taken = self.shared.book.lock().take(destination, after, limits, held);
         taken.map(Backlog::new)
+    }
+
+    /// From here on the caller remembers what becomes of these, and acknowledges them by number.
+    pub fn let_go(&self, destination: &str, events: &[Arc<Event>]) {
+        self.shared.book.lock().let_go(destination, events);
+    }
+
+    /// Whether [`Journal::pending_but`] held this event for a destination, and it was not sent yet.
+    pub fn is_held(&self, destination: &str, seq: u64) -> bool {
+        self.shared.book.lock().is_held(destination, seq)
     }
 
     /// Tells everybody who waits for an acknowledgement to look again.
@@ -193,6 +206,12 @@ impl Journal {
     /// one and for a number that was not given yet.
     pub fn is_acknowledged(&self, destination: &str, seq: u64) -> bool {
         self.shared.book.lock().is_acknowledged(destination, seq)
+    }
+
+    /// Whether this event is not owed to a destination any more, even where an older one is held
+    /// for it; false as for [`Journal::is_acknowledged`].
+    pub fn has(&self, destination: &str, seq: u64) -> bool {
+        self.shared.book.lock().has(destination, seq)
     }
 
     /// Makes these the destinations while the journal runs: what is new is owed everything from now
@@ -227,15 +246,6 @@ impl Journal {
     /// Destinations that are named no more, and are still owed what they miss.
     pub fn removed(&self) -> Vec<Removed> {
         self.shared.book.lock().removed()
-    }
-
-    /// The event whose acknowledgement settles this one with mirrors: itself, or the release of
-    /// what the echo quench holds back. `None` while it is held.
-    pub fn settled_at(&self, event: &Event) -> Option<u64> {
-        if !event.is_held_back() {
-            return Some(event.seq);
-        }
-        self.shared.book.lock().release_of(event)
     }
 
     /// Ticks whenever [`Journal::pending`] may have more. That is before the event is durable: it
@@ -317,11 +327,6 @@ impl Journal {
     /// This process start; higher than that of every earlier one.
     pub fn epoch(&self) -> u64 {
         self.shared.epoch
-    }
-
-    /// What the echo quench holds back, by mirror.
-    pub fn quenched(&self) -> BTreeMap<String, Demand> {
-        self.shared.book.lock().state.quenched.clone()
     }
 
     /// How the writing goes.

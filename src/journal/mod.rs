@@ -12,6 +12,7 @@
 
 use std::path::PathBuf;
 
+mod ahead;
 mod backlog;
 mod book;
 mod command;

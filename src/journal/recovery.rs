@@ -228,11 +228,12 @@ impl Gathered {
                     book.apply(Arc::new(event), bytes);
                 }
                 Step::Reset(reset) => book.state.reset_versions(reset.at_ms),
-                Step::Ack(ack) => drop(book.ack(&ack.destination, ack.through)),
+                Step::Ack(ack) => drop(book.ack(&ack.destination, &[], ack.through)),
             }
         }
         let reconciled = book.reconcile(destinations, clock::wall_ms());
         let added = reconciled.added.clone();
+        book.state.owe_quenched(config.backlog_members_max, clock::wall_ms());
         if !is_sound {
             let head = book.state.head.max(known_seq);
             book.state.widen_all(head, JUMP, clock::wall_ms());

@@ -38,7 +38,8 @@ pub(super) struct State {
     /// When the newest event was accepted, wall clock.
     pub last_clear_ms: Option<u64>,
     pub destinations: BTreeMap<String, Cursor>,
-    /// Mirror to what the echo quench holds back because of it.
+    /// What older versions held back from every mirror because of one. `State::owe_quenched` makes
+    /// it what mirrors are owed; nothing is added any more.
     pub quenched: BTreeMap<String, Demand>,
 }
 
@@ -131,10 +132,20 @@ impl State {
     }
 
     /// Folds an event that leaves the ring into what every destination that lacks it is owed.
-    pub(super) fn fold(&mut self, event: &Event, members_max: usize) {
+    pub(super) fn fold(&mut self, event: &Event, members_max: usize, has: impl Fn(&str) -> bool) {
         for (name, cursor) in &mut self.destinations {
-            if Class::of(name).is_owed(event) {
+            if Class::of(name).is_owed(event) && !has(name) {
                 cursor.fold(event, members_max);
+            }
+        }
+    }
+
+    /// Every mirror is owed what an older version held back.
+    pub(super) fn owe_quenched(&mut self, members_max: usize, now_ms: u64) {
+        for demand in std::mem::take(&mut self.quenched).into_values() {
+            let mirrors = self.destinations.iter_mut();
+            for (_, cursor) in mirrors.filter(|(name, _)| Class::of(name) == Class::Mirror) {
+                cursor.owe(&demand, members_max, now_ms);
             }
         }
     }
@@ -180,18 +191,48 @@ impl Cursor {
         if event.seq <= self.base() {
             return;
         }
+        self.join(event, members_max);
+    }
+
+    /// Joins an event to what is owed past naming, wherever the cursor is.
+    pub(super) fn join(&mut self, event: &Event, members_max: usize) {
         match &mut self.held {
             Some(held) => held.join(event, members_max),
             None => self.held = Some(Held::new(event, members_max)),
         }
     }
 
-    /// Everything at or below `through` was acknowledged. Says whether that is news.
-    pub(super) fn ack(&mut self, through: u64) -> bool {
+    /// Joins a demand that no event stands for. It is settled by any acknowledgement from here on.
+    fn owe(&mut self, demand: &Demand, members_max: usize, now_ms: u64) {
+        let seq = self.base();
+        let held = self.held.get_or_insert_with(|| Held {
+            demand: Arc::default(),
+            cascade: Arc::default(),
+            count: 0,
+            widened: false,
+            first_seq: seq,
+            last_seq: seq,
+            oldest_at_ms: now_ms,
+        });
+        held.count += 1;
+        let whole = Arc::make_mut(&mut held.demand);
+        whole.join(demand);
+        whole.widen_to(members_max);
+    }
+
+    /// What is past naming was acknowledged, though the cursor stays behind. Says whether that is
+    /// news.
+    pub(super) fn let_go(&mut self, through: u64) -> bool {
         let settles = self.held.as_ref().is_some_and(|held| held.last_seq <= through);
         if settles {
             self.held = None;
         }
+        settles
+    }
+
+    /// Everything at or below `through` was acknowledged. Says whether that is news.
+    pub(super) fn ack(&mut self, through: u64) -> bool {
+        let settles = self.let_go(through);
         let moves = through > self.through;
         self.through = self.through.max(through);
         settles || moves
@@ -238,7 +279,9 @@ impl Held {
 
     fn join(&mut self, event: &Event, members_max: usize) {
         self.count += 1;
-        self.last_seq = event.seq;
+        self.first_seq = self.first_seq.min(event.seq);
+        self.last_seq = self.last_seq.max(event.seq);
+        self.oldest_at_ms = self.oldest_at_ms.min(event.at_ms);
         let was_asked = event.demand.hard.is_all();
         let demand = Arc::make_mut(&mut self.demand);
         if was_asked {

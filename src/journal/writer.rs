@@ -413,7 +413,7 @@ impl Writer {
         let excess = (self.files.len() + 1).saturating_sub(SEGMENTS_MAX);
         let oldest = self.files.values().take(excess).map(|(through, _)| *through).max();
         book.drop_through(oldest.unwrap_or(0));
-        let state = book.state.clone();
+        let state = book.snapshot();
         if self.durable >= state.head && !self.is_away {
             return state;
         }

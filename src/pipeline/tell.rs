@@ -1,8 +1,6 @@
 //! The log lines of the path, one function for each thing that can happen on it, so that the path
 //! itself reads as steps.
 
-use std::time::Duration;
-
 use crate::activity::{Activity, Kind, Level, Touched, joined};
 use crate::domain::scope::Wall;
 use crate::domain::{Applied, Event, Invalidation, Source};
@@ -80,22 +78,6 @@ fn refused(msg: &str, journal: &Journal) {
         msg,
         status: Some("degraded"),
         error: health.last_error.as_deref(),
-        ..Activity::default()
-    }
-    .emit();
-}
-
-/// What looks like an echo is held back.
-pub(super) fn quenched(event: &Event, peer: &str, wait: Duration) {
-    let id = event.id.to_string();
-    Activity {
-        level: Level::Warn,
-        event: Kind::Loop,
-        msg: "looks like an echo of what this mirror was told: applied, mirrored again later",
-        event_id: Some(&id),
-        peer: Some(peer),
-        reason: Some("echo"),
-        wait_ms: Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
         ..Activity::default()
     }
     .emit();

@@ -58,7 +58,6 @@ fn of(selectors: Selectors) -> Invalidation {
         fields: Default::default(),
         covers: vec![],
         ends_here: false,
-        quenched_for: None,
         warnings: vec![],
     }
 }

@@ -39,35 +39,6 @@ fn stripped(seen: &Seen) -> Option<(String, bool)> {
     Some((body.to_string(), false))
 }
 
-/// No loop 4: applied at once, mirrored again ever more seldom, never dropped.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_peer_that_strips_the_mark_and_echoes_as_a_person_makes_no_storm() {
-    let stub = StubPeer::start().await;
-    let node = Spec::new("a")
-        .mirrors([stub.name()])
-        .set("mirrors.echo_ms_min", 200)
-        .set("mirrors.echo_ms_max", 60_000)
-        .start()
-        .await;
-    echo(&stub, &node, mint("a", "editor@example.test", "ADMIN"), stripped);
-    node.invalidate(json!({ "type": "posts" })).await;
-    let line = node.logged("the quench", |line| line["reason"] == "echo").await;
-    assert_eq!((&line["event"], line["peer"].as_str()), (&json!("loop"), Some(&*stub.name())));
-    assert_eq!(node.mirror(&stub.name()).await["echoing"], true);
-    eventually("echoes are mirrored again, later", async || stub.bodies().len() >= 3).await;
-    // That nothing comes can only be shown by waiting for it.
-    tokio::time::sleep(WINDOW).await;
-    let (sends, journal) = (stub.seen_at(INVALIDATE), node.journal().await);
-    // Waits of 0.2, 0.4, 0.8 s and so on: the n-th comes no sooner than 0.2 (2^n - 1) s.
-    let (first, last) = (&sends[0], &sends[sends.len() - 1]);
-    let most = 2.0 + ((last.at - first.at).as_secs_f64() / 0.2 + 1.0).log2();
-    assert!(sends.len() as f64 <= most, "{} sends, at most {most}", sends.len());
-    assert!(sends[2].at - sends[1].at >= Duration::from_millis(350), "the second wait has doubled");
-    let applied =
-        journal.iter().filter(|event| event["principal"] == "editor@example.test").count();
-    assert!(applied + 1 >= sends.len(), "each echo was applied at once");
-}
-
 /// No loop 2: a mark that cannot be read is a mark all the same, on every way in.
 #[tokio::test]
 async fn a_mark_that_is_broken_keeps_a_call_here() {

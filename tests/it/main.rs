@@ -12,6 +12,7 @@ mod bounds;
 mod crash;
 mod data;
 mod doubt;
+mod echoes;
 mod ground;
 mod harness;
 mod keys;

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, INVALIDATE, Node, Spec, StubPeer, eventually, id_of, mint, outcomes};
+use crate::support::{Answer, INVALIDATE, Node, Spec, StubPeer, eventually, outcomes};
 
 async fn invalidate(node: &Node, query: &str) -> Answer {
     node.post(&format!("{INVALIDATE}?{query}"), json!({ "type": "posts" })).await
@@ -53,33 +53,6 @@ async fn a_late_answer_tells_of_the_attempts_that_failed() {
     .await;
     let late = invalidate(&node, "wait=all&timeout=2s").await.expect(202);
     assert_eq!(statuses(&late), ["failed"], "{late}");
-}
-
-/// What looks like an echo is held back, and nobody is told that it arrived before it did.
-#[tokio::test]
-async fn what_the_quench_holds_back_is_not_delivered_before_it_is() {
-    let mirror = Spec::new("b").start().await;
-    let spec = Spec::new("a").mirrors([mirror.address()]).set("mirrors.echo_ms_min", 1500);
-    let node = spec.start().await;
-    let person = mint("a", "tom@x.example", "TRAINER");
-    let ask = async |query: &str| {
-        let path = format!("{INVALIDATE}?{query}");
-        let request = node.request_as(&person, Method::POST, &path);
-        request.json(&json!({ "type": "posts" })).send().await.expect("an answer")
-    };
-    assert_eq!(ask("wait=all&timeout=20s").await.status(), 200);
-    assert!(mirror.put_entry("k", "type=posts", "old").await);
-    let held = ask("wait=all&timeout=100ms").await;
-    assert_eq!(held.status(), 202);
-    let held: Value = held.json().await.expect("JSON");
-    let told = &held["mirrors"][0];
-    assert_eq!((&told["status"], &told["reason"]), (&json!("queued"), &json!("echo")));
-    let id = id_of(&held);
-    eventually("it is let go", async || statuses(&node.event(&id).await) == ["delivered"]).await;
-    assert_eq!(mirror.get_entry("k").await, None, "and then it is true");
-    assert!(mirror.put_entry("k", "type=posts", "old").await);
-    assert_eq!(ask("wait=all&timeout=20s").await.status(), 200);
-    assert_eq!(mirror.get_entry("k").await, None);
 }
 
 /// `self` does not count and is not waited for.

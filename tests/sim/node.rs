@@ -67,7 +67,6 @@ impl Node {
         });
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
         pipeline.delivery.start(&mut tasks, &stop);
-        tasks.spawn(Arc::clone(&pipeline).run_quench());
         Arc::new(Self { pipeline, disk, own, _tasks: tasks })
     }
 

@@ -289,7 +289,8 @@ fn waiting(destination: &Value) -> Vec<Check> {
     }
     found.extend(skipped(destination, &name));
     if destination["echoing"] == true {
-        let detail = "it sends back what it is told; its echoes are held back and merged";
+        let detail =
+            "it calls back with what it is sent; such copies to it are held, up to a minute each";
         let remedy = "there, what arrives with \"mirror\": false must not be sent on; or log in \
                       here with the service account, or send Cache-Mirror-Via along";
         found.push(Check::warn(&check, detail, remedy));

@@ -289,7 +289,10 @@ fn hints(name: &str, state: &str, mirror: &Value) -> Vec<String> {
         hints.push(format!("{events} since the start not sent: it has no words for them"));
     }
     if mirror["echoing"] == true {
-        hints.push("sends back what it is told; its echoes are held back and merged".to_owned());
+        hints.push(
+            "calls back with what it is sent; such copies to it are held, up to a minute each"
+                .to_owned(),
+        );
     }
     if mirror["backlog_widened"] == true {
         hints.push("so much waits that whole types will be cleared there".to_owned());

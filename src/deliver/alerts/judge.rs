@@ -24,6 +24,8 @@ pub struct Sight {
     pub is_oneself: bool,
     /// Held back for the sake of its credentials.
     pub is_refused: bool,
+    /// Calls back with what it is sent.
+    pub is_echoing: bool,
     /// Failures in a row.
     pub failures: u32,
     /// Events acknowledged since the start.
@@ -43,6 +45,7 @@ impl Sight {
         let is_past = match alert {
             Alert::Failures => self.is_refused || u64::from(self.failures) >= threshold,
             Alert::Backlog => self.backlog_events > 0 && self.backlog_age.as_secs() > threshold,
+            Alert::Echo => self.is_echoing,
         };
         threshold > 0 && !self.is_oneself && is_past
     }
@@ -54,6 +57,8 @@ impl Config {
         match alert {
             Alert::Failures => u64::from(self.failures),
             Alert::Backlog => self.backlog_age_max.as_secs(),
+            // There is no degree of it.
+            Alert::Echo => 1,
         }
     }
 }
@@ -118,7 +123,10 @@ impl Judge {
             }
             return is_due.then(|| Notice::new(alert, sight, threshold, firing.since_ms, now_ms));
         }
-        let end = firing.end(sight, threshold)?;
+        let end = match alert {
+            Alert::Echo => End::Recovered,
+            Alert::Failures | Alert::Backlog => firing.end(sight, threshold)?,
+        };
         let notice = Notice::new(alert, sight, threshold, firing.since_ms, now_ms).over(end);
         self.0.remove(&key);
         Some(notice)
@@ -239,6 +247,14 @@ mod tests {
         watch.config.repeat_every = Duration::ZERO;
         assert_eq!(watch.told(1, |_| {}), ["failures firing"]);
         assert!(watch.told(1_000_000, |_| {}).is_empty(), "never again");
+    }
+
+    #[test]
+    fn a_loop_is_told_once_and_its_end_once() {
+        let mut watch = Watch::new();
+        assert_eq!(watch.told(0, |b| b.is_echoing = true), ["echo firing"]);
+        assert!(watch.told(1, |b| b.delivered = 7).is_empty());
+        assert_eq!(watch.told(1, |b| b.is_echoing = false), ["echo resolved recovered"]);
     }
 
     #[test]

@@ -76,17 +76,20 @@ pub enum Alert {
     Failures,
     /// The oldest event waits too long.
     Backlog,
+    /// It calls back with what it is sent.
+    Echo,
 }
 
 impl Alert {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Failures, Self::Backlog];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Failures, Self::Backlog, Self::Echo];
 
     /// The word in log lines, metrics and messages.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Failures => "failures",
             Self::Backlog => "backlog",
+            Self::Echo => "echo",
         }
     }
 }
@@ -128,6 +131,7 @@ impl Delivery {
         loop {
             looks.tick().await;
             let config = config.borrow_and_update().clone();
+            self.look_for_echoes();
             let sights = self.sights();
             for notice in judge.look(&config, &sights, Instant::now(), clock::wall_ms()) {
                 notice.tell();
@@ -152,6 +156,7 @@ impl Delivery {
             name: peer.config.name.clone(),
             is_mirror: peer.is_mirror(),
             is_oneself: matches!(state.kind, Kind::Oneself),
+            is_echoing: self.shared.echo.is_echoing(&peer.destination),
             is_refused: matches!(state.pause, Some(Pause::Auth | Pause::NoCredentials)),
             failures: state.failures,
             delivered: state.delivered,

@@ -68,6 +68,9 @@ impl Notice {
             (Some(End::Removed), _) => format!("{name} is no destination any more"),
             (None, Alert::Failures) if *is_refused => format!("{name} refuses our credentials"),
             (None, Alert::Failures) => format!("{name} failed {failures} times in a row"),
+            (None, Alert::Echo) => {
+                format!("{name} calls back with what it is sent: its copies are held")
+            }
             (None, Alert::Backlog) => {
                 let events = if *backlog_events == 1 { "event" } else { "events, the oldest" };
                 format!("{name} is owed {backlog_events} {events} for {age_s} s")

@@ -140,7 +140,7 @@ impl Worker {
     pub(in crate::deliver) fn take_nameable(&self, after: u64) -> Option<Backlog> {
         let take = |events_max| {
             let limits = Limits { events_max, bytes_max: usize::MAX, members_max: usize::MAX };
-            self.shared.journal.pending_after(&self.peer.destination, after, limits)
+            self.pending(after, limits)
         };
         let backlog = take(EVENT_IDS_MAX)?;
         let mut names = 0;

@@ -1,6 +1,7 @@
 //! What of a submission is new, under which id it goes, and how far.
 
 use super::*;
+use crate::domain::Scope;
 use crate::domain::submission::Told;
 
 fn submission(selectors: Selectors) -> Submission {
@@ -66,7 +67,7 @@ fn fresh(gate: &Gate, role: Role, submission: Submission) -> Invalidation {
 }
 
 fn fresh_beside(known: &Remembers, gate: &Gate, role: Role, asked: Submission) -> Invalidation {
-    match gate.admit(asked, who(role), "here", None, known) {
+    match gate.admit(asked, who(role), "here", known) {
         Admission::Fresh(invalidation) => *invalidation,
         Admission::Duplicate(again) => panic!("it is new: {again:?}"),
     }
@@ -74,7 +75,7 @@ fn fresh_beside(known: &Remembers, gate: &Gate, role: Role, asked: Submission) -
 
 /// What the store is cleared of again, where there is nothing new.
 fn repeated(known: &Remembers, submission: Submission) -> Demand {
-    match gate().admit(submission, who(Role::Service), "here", None, known) {
+    match gate().admit(submission, who(Role::Service), "here", known) {
         Admission::Duplicate(again) => again.again,
         Admission::Fresh(new) => panic!("it is no news: {new:?}"),
     }
@@ -186,21 +187,6 @@ fn selectors_beside_a_batch_are_not_lost() {
     let known = Remembers(vec![event.id], true);
     let admitted = fresh_beside(&known, &gate, Role::AdminToken, beside(event));
     assert_eq!(admitted.demand.hard, whole("pages"));
-}
-
-/// Wall 4 holds back only what would be mirrored onwards.
-#[test]
-fn an_echo_is_held_back_only_where_it_would_go_on() {
-    let quenched = |role, mirror| {
-        let asked = Submission { mirror, ..submission(whole("posts")) };
-        match gate().admit(asked, who(role), "here", Some("b".into()), &NOTHING) {
-            Admission::Fresh(invalidation) => invalidation.quenched_for,
-            Admission::Duplicate(_) => panic!("it is new"),
-        }
-    };
-    assert_eq!(quenched(Role::Admin, None).as_deref(), Some("b"));
-    assert_eq!(quenched(Role::Admin, Some(false)), None);
-    assert_eq!(quenched(Role::Service, None), None);
 }
 
 /// A ring of gateways that call each other's routes comes to rest: see `docs/PROTOCOL.md`.

@@ -19,7 +19,6 @@ struct Witness {
     in_flight: [Option<(Backlog, usize)>; 3],
     /// Whether the last destination is one at present.
     is_listed: bool,
-    quenched: Vec<Demand>,
     accepted: Vec<(EventId, u64)>,
     last: (u64, u64),
     version: u64,
@@ -47,7 +46,6 @@ impl Witness {
             owed: Default::default(),
             in_flight: Default::default(),
             is_listed: true,
-            quenched: Vec::new(),
             accepted: Vec::new(),
             last: (0, 0),
             version: 0,
@@ -68,17 +66,8 @@ impl Witness {
         let mode = if self.chance.below(4) == 0 { Mode::Soft } else { Mode::Hard };
         let mut event = mirrored(Selectors::default());
         event.demand = Demand::new(mode, selectors);
-        match self.chance.below(8) {
-            0 | 1 => event.scope = Scope::Local,
-            2 => event.quenched_for = Some("m".to_owned()),
-            3 => {
-                if let Some(held_back) = self.journal.quenched().remove("m") {
-                    event.demand = held_back;
-                    event.quenched_for = Some("m".to_owned());
-                    event.source = Source::Quench;
-                }
-            }
-            _ => {}
+        if self.chance.below(4) == 0 {
+            event.scope = Scope::Local;
         }
         event
     }
@@ -91,14 +80,8 @@ impl Witness {
                 self.accept(event, receipt);
             }
             Err(Refused::Degraded(receipt)) => self.accept(event, receipt),
-            // Not promised over a crash, so nothing may rest on it: neither its numbers nor, where
-            // it was a release, what it released in memory.
-            Err(Refused::Lost(_)) => {
-                self.is_lost = true;
-                if event.source == Source::Quench {
-                    self.quenched.retain(|demand| !event.demand.covers(demand));
-                }
-            }
+            // Not promised over a crash, so nothing may rest on it, its numbers included.
+            Err(Refused::Lost(_)) => self.is_lost = true,
             Err(Refused::Closed) => panic!("nobody closed it"),
         }
     }
@@ -109,14 +92,8 @@ impl Witness {
         assert!(self.is_lost || receipt.seq > self.last.1, "{now:?} after {:?}", self.last);
         self.last = now;
         self.version = self.version.max(receipt.version);
-        match (&event.quenched_for, event.source) {
-            (Some(_), Source::Quench) => {
-                self.quenched.retain(|demand| !event.demand.covers(demand));
-                self.owe(event.demand);
-            }
-            (Some(_), _) => self.quenched.push(event.demand),
-            (None, _) if event.scope == Scope::Mirrored => self.owe(event.demand),
-            _ => {}
+        if event.scope == Scope::Mirrored {
+            self.owe(event.demand);
         }
     }
 
@@ -131,7 +108,14 @@ impl Witness {
             bytes_max: 4_096,
             members_max: usize::MAX,
         };
-        let sent = self.journal.pending(DESTINATIONS[at], limits);
+        // Some events are held, others of them at each send, and now and then none.
+        let salt = self.chance.below(4);
+        let is_held = |id: &EventId| salt > 0 && id.to_string().as_bytes()[35] % 4 < salt as u8;
+        let events = self.journal.after(0, usize::MAX).events;
+        let held = events.iter().map(|event| event.id).filter(is_held).collect();
+        let sent = self.journal.pending_but(DESTINATIONS[at], 0, limits, &held);
+        let is_free = |event: &Arc<Event>| !held.contains(&event.id);
+        assert!(sent.iter().flat_map(|sent| &sent.events).all(is_free));
         self.in_flight[at] = sent.map(|sent| (sent, self.owed[at].len()));
     }
 
@@ -172,10 +156,9 @@ impl Witness {
         let everybody_needs_all = DESTINATIONS.iter().all(is_all);
         assert!(recovered.damaged.is_none() || everybody_needs_all, "{recovered:?}");
         self.damages += usize::from(recovered.damaged.is_some());
-        // Also where an opening in between found the damage: `all` stands for what was held back.
+        // Also where an opening in between found the damage: `all` stands for it.
         if everybody_needs_all {
             self.accepted.clear();
-            self.quenched.clear();
         }
         if std::mem::take(&mut self.is_lost) {
             self.accepted.clear();
@@ -215,8 +198,6 @@ impl Witness {
             let is_settled = self.journal.is_acknowledged(destination, self.journal_head());
             assert_eq!(is_settled, pending.is_empty());
         }
-        let quenched = self.journal.quenched().remove("m").unwrap_or_default();
-        assert!(self.quenched.iter().all(|demand| quenched.covers(demand)));
         let version = self.journal.versions().version;
         assert!(version >= self.version, "{version} after {}", self.version);
         self.version = version;

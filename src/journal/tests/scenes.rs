@@ -97,24 +97,67 @@ async fn a_flushed_acknowledgement_survives_power_loss_without_being_sent_again(
     assert!(pending(&again, "b").is_some());
 }
 
+/// Journals of older versions hold back some events from every mirror until a release.
 #[tokio::test]
-async fn what_is_quenched_waits_and_its_release_is_owed() {
+async fn what_an_older_version_held_back_is_owed_after_a_start() {
     let disk = SimDisk::new();
     let (journal, _) = open(&disk);
     let quench = |selectors| Event { quenched_for: Some("m".to_owned()), ..mirrored(selectors) };
+    let released = quench(whole("feed"));
+    journal.append(released.clone()).await.expect("durable");
+    journal.append(Event { source: Source::Quench, ..released }).await.expect("durable");
+    let sent = pending(&journal, "a").expect("the release is due");
+    journal.ack("a", &sent);
     journal.append(quench(whole("posts"))).await.expect("durable");
-    let held_back = journal.quenched()["m"].clone();
     journal.append(quench(whole("pages"))).await.expect("durable");
     assert_eq!(pending(&journal, "a"), None);
     drop(journal);
 
+    let (journal, recovered) = open(&disk.kill());
+    assert_eq!(recovered.damaged, None);
+    let mut both = whole("posts");
+    both.join(&whole("pages"));
+    assert_eq!(owed(&journal, "a").hard, both);
+    journal.ack("a", &pending(&journal, "a").expect("due"));
+    assert_eq!(pending(&journal, "a"), None);
+    journal.flush().await;
+    drop(journal);
     let (journal, _) = open(&disk.kill());
-    assert!(journal.quenched()["m"].hard.covers(&whole("pages")));
-    let release =
-        Event { source: Source::Quench, demand: held_back, ..quench(Selectors::default()) };
-    journal.append(release).await.expect("durable");
-    assert_eq!(journal.quenched()["m"].hard, whole("pages"), "it joined after the release");
-    assert_eq!(owed(&journal, "a").hard, whole("posts"));
+    assert_eq!(pending(&journal, "a"), None, "once is enough");
+}
+
+/// A held copy delays no other event, and is owed over a restart.
+#[tokio::test]
+async fn what_is_held_for_one_destination_stays_owed_while_later_events_go() {
+    let disk = SimDisk::new();
+    let small = Config { events_kept: 2, ..config() };
+    let (journal, _) = open_with(&small, &disk, &["a", "b"]);
+    let limits = Limits { events_max: 100, bytes_max: 1 << 20, members_max: 1_000 };
+    let first = journal.append(mirrored(whole("posts"))).await.expect("durable");
+    let hold = std::collections::BTreeSet::from([first.id]);
+    assert_eq!(journal.pending_but("a", 0, limits, &hold), None);
+    assert!(!journal.has("a", first.seq) && !journal.is_acknowledged("a", first.seq));
+    for at in 0..8 {
+        let event = journal.append(mirrored(entity("pages", &at.to_string()))).await;
+        let event = event.expect("durable");
+        let sent = journal.pending_but("a", 0, limits, &hold).expect("due");
+        assert_eq!(sent.events, [Arc::clone(&event)]);
+        journal.ack("a", &sent);
+        assert!(journal.has("a", event.seq) && !journal.is_acknowledged("a", event.seq));
+        assert_eq!(journal.pending_but("a", 0, limits, &hold), None);
+        assert_eq!(journal.backlog_size("a").events, 1);
+    }
+    journal.flush().await;
+    let (again, recovered) = open_with(&small, &disk.kill(), &["a", "b"]);
+    assert_eq!(recovered.damaged, None);
+    assert!(owed(&again, "a").covers(&first.demand), "a restart sends it");
+
+    let released = pending(&journal, "a").expect("due");
+    assert_eq!(released.events, [Arc::clone(&first)]);
+    journal.ack("a", &released);
+    assert!(journal.is_acknowledged("a", *journal.head().borrow()));
+    assert_eq!(journal.cursor("a"), Some(9));
+    assert!(owed(&journal, "b").covers(&first.demand), "b has nothing yet");
 }
 
 #[tokio::test]

@@ -1,0 +1,121 @@
+//! From a submission to what is held for it: who could be the caller, and what everybody is told.
+//!
+//! What a gateway marked is no echo that evidence must find: its ids are recognized. Nothing here
+//! refuses a submission.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::track::Kin;
+use super::{Finding, tell};
+use crate::deliver::Delivery;
+use crate::deliver::peer::Peer;
+use crate::domain::{Event, Principal, Source, Submission};
+
+/// Who sends a submission that could be somebody's echo.
+#[derive(Debug)]
+pub struct Caller {
+    /// The verified name.
+    email: String,
+    /// Name, role and door: callers are told apart by it.
+    name: String,
+    address: Option<IpAddr>,
+}
+
+impl Caller {
+    /// `None` where it cannot be an echo that nothing else stops: what a gateway marked is
+    /// recognised by its ids, and nobody sends what the clock brings.
+    pub fn of(who: &Principal, submission: &Submission) -> Option<Self> {
+        let is_recognised = submission.peer.is_some() || !submission.ids.is_empty();
+        if is_recognised || submission.source == Source::Schedule {
+            return None;
+        }
+        Some(Self {
+            // A name that looks like another kind of credential is shown with its own kind.
+            email: who.name.strip_prefix("jwt:").unwrap_or(&who.name).to_owned(),
+            name: format!("{} {} {}", submission.source.as_str(), who.role.as_str(), who.name),
+            address: submission.address.map(|address| address.to_canonical()),
+        })
+    }
+}
+
+impl Delivery {
+    /// Judges an event that is about to be recorded: holds the copy to each destination that it
+    /// looks like the echo of. Gives what the caller should be told.
+    pub fn arrived(&self, caller: &Caller, event: &Event) -> Vec<String> {
+        let (is_mirrored, is_called) = (event.is_for_mirrors(), event.is_for_neighbours());
+        let peers = self.peers.get();
+        let owed = |peer: &&std::sync::Arc<Peer>| match peer.is_mirror() {
+            true => is_mirrored,
+            false => is_called,
+        };
+        let to: Vec<(&str, Kin)> = peers
+            .iter()
+            .filter(owed)
+            .map(|peer| (&*peer.destination, self.kin(peer, caller)))
+            .collect();
+        let findings = self.shared.echo.arrived(event.id, &caller.name, &event.demand, &to);
+        let mut warnings = vec![];
+        for finding in findings {
+            let peer = peers.iter().find(|peer| peer.destination == finding.destination);
+            let Some(peer) = peer else { continue };
+            warnings.extend(self.act(peer, caller, event, &finding));
+        }
+        warnings
+    }
+
+    fn act(
+        &self,
+        peer: &Peer,
+        caller: &Caller,
+        event: &Event,
+        finding: &Finding,
+    ) -> Option<String> {
+        let name = &peer.config.name;
+        if finding.releases {
+            peer.wake.notify_one();
+        }
+        if finding.begins {
+            tell::began(name, &caller.email);
+        }
+        let wait = finding.wait?;
+        if finding.is_new {
+            tell::held(name, event, wait);
+        }
+        Some(format!(
+            "applied here and sent on, but the copy to {name} is held for up to {}: \
+             this looks like the echo of what {name} was sent a moment before",
+            shown(wait)
+        ))
+    }
+
+    fn kin(&self, peer: &Peer, caller: &Caller) -> Kin {
+        let account = peer.account.email();
+        if account.is_some_and(|email| email.eq_ignore_ascii_case(&caller.email)) {
+            return Kin::Account;
+        }
+        let Some(address) = caller.address.filter(|address| !address.is_loopback()) else {
+            return Kin::Stranger;
+        };
+        let is_there = peer.with(|state| state.addresses.contains(&address));
+        if is_there && self.shared.echo.is_alone_at(address, &caller.email) {
+            return Kin::Address;
+        }
+        Kin::Stranger
+    }
+
+    /// Ends what is over, and says so.
+    pub(in crate::deliver) fn look_for_echoes(&self) {
+        for ended in self.shared.echo.expire() {
+            let name = ended.destination.split_once(':').map_or("", |(_, name)| name);
+            tell::ended(name, ended.returns);
+        }
+    }
+}
+
+fn shown(wait: Duration) -> String {
+    if wait < Duration::from_secs(1) {
+        return format!("{} ms", wait.as_millis());
+    }
+    format!("{:.0} s", wait.as_secs_f64())
+}

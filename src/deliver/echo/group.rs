@@ -1,0 +1,380 @@
+//! Several destinations that echo the same: each one's returns look like an honest caller to the
+//! evidence about the others, so they are judged together, whoever calls.
+//!
+//! A *chain* is a run of sends that arrivals follow at once. A long and dense one begins a quiet
+//! time: nothing of these selectors is sent to any destination of the chain. An honest caller comes
+//! meanwhile, which ends it; a loop is silent. Then the destinations are sent what waits one after
+//! the other, so that a return shows which of them echoes. Those are held ever longer, up to a
+//! minute; the others are free again. Pure: time is a number that the caller gives.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::track::Limits;
+use crate::domain::EventId;
+
+/// Rounds of a chain before the first quiet time.
+const ROUNDS: u32 = 64;
+/// Factor of the rounds before the next one, where somebody came meanwhile.
+const ROUNDS_FACTOR: u32 = 8;
+const ROUNDS_MAX: u32 = 1 << 20;
+/// Each quiet time is twice as long as the one before, up to so many doublings.
+const DOUBLINGS_MAX: u32 = 4;
+/// Longest mean pause between the arrivals of a chain that a quiet time can judge.
+const PAUSE_MAX: Duration = Duration::from_millis(300);
+/// A chain ends where nothing comes for so long.
+const GAP_MAX: Duration = Duration::from_secs(2);
+/// Returns of a destination that was found innocent before it is suspected again.
+const HITS_MAX: u32 = 8;
+/// Copies held of one destination; those past it go at once.
+const HELD_MAX: usize = 512;
+
+/// What is believed of a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Belief {
+    /// It is sent nothing together with others.
+    Suspect,
+    /// It echoes.
+    Echo,
+    /// It was sent something alone, and nothing came.
+    Innocent,
+}
+
+#[derive(Debug)]
+struct Member {
+    belief: Belief,
+    sent_at: Option<Duration>,
+    is_answered: bool,
+    level: u32,
+    hits: u32,
+    /// When what is held may go.
+    due: Duration,
+    held: Vec<EventId>,
+}
+
+impl Member {
+    fn new(due: Duration) -> Self {
+        let (sent_at, held) = (None, vec![]);
+        let belief = Belief::Suspect;
+        Self { belief, sent_at, is_answered: false, level: 1, hits: 0, due, held }
+    }
+
+    fn answer(&mut self, now: Duration, limits: &Limits) {
+        self.is_answered = true;
+        if self.belief == Belief::Echo {
+            self.due = self.sent_at.unwrap_or(now) + limits.waits.bound(self.level);
+        }
+    }
+
+    fn is_within(&self, now: Duration, reach: Duration) -> bool {
+        self.sent_at.is_some_and(|at| now.saturating_sub(at) <= reach)
+    }
+}
+
+#[derive(Debug)]
+enum State {
+    Idle,
+    /// Nothing is sent from `since` until `until`; the last arrival came after `tail`.
+    Quiet {
+        since: Duration,
+        until: Duration,
+        tail: Duration,
+    },
+    /// One after the other.
+    Damped,
+}
+
+/// One set of selectors.
+#[derive(Debug)]
+pub struct Group {
+    state: State,
+    is_sent: bool,
+    began: Duration,
+    touched: Duration,
+    rounds: u32,
+    needed: u32,
+    /// Quiet times so far that somebody ended.
+    tests: u32,
+    /// How long after a send a return may come.
+    reach: Duration,
+    members: BTreeMap<String, Member>,
+    returns: u64,
+}
+
+/// What becomes of the copy to one destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// The journal's name of the destination.
+    pub to: String,
+    /// Until when it is held; `None` where it goes at once.
+    pub until: Option<Duration>,
+    /// Whether earlier copies go now.
+    pub releases: bool,
+    /// Whether the destination echoes from now on.
+    pub begins: bool,
+}
+
+impl Group {
+    /// Nothing is known yet.
+    pub fn new(now: Duration) -> Self {
+        Self {
+            state: State::Idle,
+            is_sent: false,
+            began: now,
+            touched: now,
+            rounds: 0,
+            needed: ROUNDS,
+            tests: 0,
+            reach: GAP_MAX,
+            members: BTreeMap::new(),
+            returns: 0,
+        }
+    }
+
+    /// Holds these as well, which somebody else held so far.
+    pub fn take_over(&mut self, to: &str, ids: impl Iterator<Item = EventId>) {
+        if let Some(member) = self.members.get_mut(to) {
+            member.held.extend(ids);
+        }
+    }
+
+    /// Whether it judges arrivals.
+    pub fn is_active(&self) -> bool {
+        !matches!(self.state, State::Idle)
+    }
+
+    /// When something came or was sent last.
+    pub fn touched(&self) -> Duration {
+        self.touched
+    }
+
+    /// A send to a destination begins.
+    pub fn sending(&mut self, now: Duration, to: &str, limits: &Limits) {
+        self.settle(now, limits);
+        self.touched = now;
+        self.is_sent = true;
+        let is_quiet = matches!(self.state, State::Quiet { .. });
+        // What goes in a quiet time was on its way before.
+        let Some(member) = self.members.get_mut(to).filter(|_| !is_quiet) else { return };
+        member.sent_at = Some(now);
+        member.is_answered = false;
+        if now >= member.due || member.held.is_empty() {
+            member.due = now + limits.waits.bound(member.level);
+            member.held.clear();
+        }
+    }
+
+    /// An arrival. `None` where this group does not judge it.
+    pub fn arrived(
+        &mut self,
+        now: Duration,
+        id: EventId,
+        to: &[&str],
+        limits: &Limits,
+    ) -> Option<Vec<Judged>> {
+        self.settle(now, limits);
+        let is_first = std::mem::take(&mut self.is_sent);
+        let gap = now.saturating_sub(std::mem::replace(&mut self.touched, now));
+        match self.state {
+            State::Idle => {
+                if gap > GAP_MAX {
+                    (self.began, self.rounds) = (now, 0);
+                }
+                self.rounds += u32::from(is_first);
+                let mean = (now - self.began) / self.rounds.max(1);
+                if self.rounds < self.needed || mean > PAUSE_MAX {
+                    return None;
+                }
+                let (since, tail) = (now, Duration::ZERO);
+                let until = now + limits.waits.min * (1 << self.tests.min(DOUBLINGS_MAX));
+                self.tests += 1;
+                self.state = State::Quiet { since, until, tail };
+                let members = to.iter().map(|name| ((*name).to_owned(), Member::new(until)));
+                self.members = members.collect();
+                Some(self.hold(id, to))
+            }
+            State::Quiet { since, until, .. } if now < since + (until - since) / 2 => {
+                self.state = State::Quiet { since, until, tail: now - since };
+                Some(self.hold(id, to))
+            }
+            State::Quiet { .. } => {
+                self.needed = self.needed.saturating_mul(ROUNDS_FACTOR).min(ROUNDS_MAX);
+                self.rest(now);
+                Some(free(to))
+            }
+            State::Damped => Some(self.damp(now, id, to, limits)),
+        }
+    }
+
+    fn rest(&mut self, now: Duration) {
+        (self.state, self.began, self.rounds) = (State::Idle, now, 0);
+        self.members.clear();
+    }
+
+    /// Holds a copy for all members until theirs are due.
+    fn hold(&mut self, id: EventId, to: &[&str]) -> Vec<Judged> {
+        self.returns += 1;
+        let mut judged = free(to);
+        for one in &mut judged {
+            one.releases = false;
+            let Some(member) = self.members.get_mut(&one.to) else { continue };
+            if member.belief != Belief::Innocent && member.held.len() < HELD_MAX {
+                member.held.push(id);
+                one.until = Some(member.due);
+            }
+        }
+        judged
+    }
+
+    fn damp(&mut self, now: Duration, id: EventId, to: &[&str], limits: &Limits) -> Vec<Judged> {
+        let (reach, window) = (self.reach, limits.waits.min * 2);
+        let guilty = |member: &Member| member.belief != Belief::Innocent;
+        let members = self.members.iter();
+        let near = members.filter(|(_, member)| guilty(member) && member.is_within(now, reach));
+        let near: Vec<String> = near.map(|(name, _)| name.clone()).collect();
+        let mut begun = None;
+        for name in &near {
+            let Some(member) = self.members.get_mut(name) else { continue };
+            if member.belief == Belief::Echo && !member.is_answered {
+                member.level = (member.level + 1).min(32);
+            }
+            if member.belief == Belief::Suspect && near.len() == 1 {
+                member.belief = Belief::Echo;
+                begun = Some(name.clone());
+            }
+            member.answer(now, limits);
+        }
+        let mut is_late = false;
+        for member in self.members.values_mut().filter(|_| near.is_empty()) {
+            if member.belief == Belief::Echo && member.is_within(now, window) {
+                is_late = true;
+                let lag = now.saturating_sub(member.sent_at.unwrap_or(now));
+                self.reach = self.reach.max(lag + lag / 4);
+                member.level = (member.level + 1).min(32);
+                member.answer(now, limits);
+            }
+        }
+        if near.is_empty() && !is_late {
+            self.suspect_again(now, window);
+            for member in self.members.values_mut() {
+                member.held.clear();
+            }
+            return free(to);
+        }
+        self.stagger(now);
+        let mut judged = self.hold(id, to);
+        for one in &mut judged {
+            one.begins = begun.as_ref() == Some(&one.to);
+        }
+        judged
+    }
+
+    /// Suspects are sent nothing together, and never together with an echo's return.
+    fn stagger(&mut self, now: Duration) {
+        let slot = self.reach + Duration::from_millis(50);
+        let latest = self.members.values().filter_map(|member| member.sent_at).max();
+        let mut next = latest.map_or(now, |at| at + slot).max(now + slot);
+        for member in self.members.values_mut() {
+            let is_waiting = !member.held.is_empty() && member.due > now;
+            match member.belief {
+                Belief::Suspect if is_waiting => next = next.max(member.due + slot),
+                Belief::Suspect => {
+                    member.due = next;
+                    next += slot;
+                }
+                // What waits for it goes later than planned rather than at once.
+                Belief::Echo => member.due = member.due.max(now + slot),
+                Belief::Innocent => {}
+            }
+        }
+    }
+
+    /// What comes soon after sends to a destination, again and again, may be its echo after all.
+    fn suspect_again(&mut self, now: Duration, window: Duration) {
+        for member in self.members.values_mut() {
+            if member.belief == Belief::Innocent && member.is_within(now, window) {
+                member.hits += u32::from(!std::mem::replace(&mut member.is_answered, true));
+                if member.hits >= HITS_MAX {
+                    (member.belief, member.hits) = (Belief::Suspect, 0);
+                }
+            }
+        }
+    }
+
+    /// What time alone decides.
+    pub fn settle(&mut self, now: Duration, limits: &Limits) {
+        if let State::Quiet { until, tail, .. } = self.state
+            && now >= until
+        {
+            self.state = State::Damped;
+            self.reach = (tail + tail / 4).max(limits.waits.min / 4);
+            let slot = self.reach + Duration::from_millis(50);
+            for (at, member) in self.members.values_mut().enumerate() {
+                member.due = until + slot * u32::try_from(at).unwrap_or(u32::MAX);
+            }
+        }
+        let reach = self.reach;
+        for member in self.members.values_mut() {
+            let is_over = member.sent_at.is_some_and(|at| now > at + reach) && !member.is_answered;
+            if member.belief == Belief::Suspect && is_over {
+                member.belief = Belief::Innocent;
+                member.held.clear();
+            }
+        }
+    }
+
+    /// Whether the copy of an event to a destination is held.
+    pub fn is_held(&self, now: Duration, to: &str, id: EventId) -> bool {
+        let member = self.members.get(to).filter(|member| now < member.due);
+        member.is_some_and(|member| member.held.contains(&id))
+    }
+
+    /// What is held for a destination, and until when.
+    pub fn held(&self, now: Duration, to: &str) -> Option<(&[EventId], Duration)> {
+        let member = self.members.get(to)?;
+        (now < member.due && !member.held.is_empty()).then_some((&member.held[..], member.due))
+    }
+
+    /// Whether a destination echoes.
+    pub fn is_echoing(&self, to: &str) -> bool {
+        self.members.get(to).is_some_and(|member| member.belief == Belief::Echo)
+    }
+
+    /// Ends what is over: gives the destinations that do not echo any more.
+    pub fn expire(&mut self, now: Duration, limits: &Limits) -> Vec<(String, u64)> {
+        self.settle(now, limits);
+        let mut ended = vec![];
+        if !matches!(self.state, State::Damped) {
+            return ended;
+        }
+        let patience = limits.waits.min * 2;
+        for (name, member) in &mut self.members {
+            let is_silent = match member.sent_at {
+                Some(at) if !member.is_answered => now > at + patience,
+                _ => now > self.touched.max(member.due) + limits.window,
+            };
+            if member.belief == Belief::Echo && is_silent {
+                (member.belief, member.level) = (Belief::Innocent, 1);
+                member.held.clear();
+                ended.push((name.clone(), self.returns));
+            }
+        }
+        let is_quiet = now > self.touched + limits.window;
+        if self.members.values().all(|member| member.belief == Belief::Innocent) || is_quiet {
+            (self.needed, self.tests) = (ROUNDS, 0);
+            self.rest(now);
+        }
+        ended
+    }
+
+    /// Keeps these destinations only.
+    pub fn keep(&mut self, names: &[String]) {
+        self.members.retain(|name, _| names.contains(name));
+    }
+}
+
+fn free(to: &[&str]) -> Vec<Judged> {
+    let free =
+        |to: &&str| Judged { to: (*to).to_owned(), until: None, releases: true, begins: false };
+    to.iter().map(free).collect()
+}

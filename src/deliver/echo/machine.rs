@@ -1,0 +1,411 @@
+//! All destinations and callers together: who is held for what, and which destination it is.
+//!
+//! An arrival is judged for each destination at once, because several were sent the same at the
+//! same time. Holds that prove an echo end one after the other, so that the return shows which
+//! destination it belongs to; the others are cleared. Memory is bounded: what is forgotten is not
+//! held. Pure, like the evidence it collects.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use super::group::{Group, Judged};
+use super::track::{Kin, Limits, Send, Track, Verdict};
+use crate::domain::EventId;
+
+/// Sends remembered of one destination.
+const SENDS_MAX: usize = 4096;
+/// Callers and selectors watched of one destination.
+const TRACKS_MAX: usize = 2048;
+/// Sets of selectors whose chains are watched.
+const GROUPS_MAX: usize = 4096;
+/// Copies held of one destination; past it all of them go.
+const HELD_MAX: usize = 4096;
+
+/// A set of selectors, as a hash.
+pub type Key = u64;
+
+/// An unmarked submission.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival<'a> {
+    /// The event that it becomes.
+    pub id: EventId,
+    /// Who sends it, through which door.
+    pub caller: &'a str,
+    /// What it names.
+    pub key: Key,
+}
+
+/// What an arrival means for one destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The journal's name of the destination.
+    pub destination: String,
+    /// How long its copy is held; `None` where it goes at once.
+    pub wait: Option<Duration>,
+    /// Whether that hold begins here.
+    pub is_new: bool,
+    /// Whether earlier copies go now.
+    pub releases: bool,
+    /// Whether it is reported as echoing from now on.
+    pub begins: bool,
+}
+
+/// A destination that does not echo any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// The journal's name of it.
+    pub destination: String,
+    /// Returns that were held.
+    pub returns: u64,
+}
+
+#[derive(Debug)]
+struct Held {
+    until: Duration,
+    caller: String,
+    key: Key,
+}
+
+#[derive(Debug, Default)]
+struct Link {
+    sent: BTreeMap<Key, (Duration, u64)>,
+    order: VecDeque<(Duration, Key)>,
+    /// When the attempt in flight began.
+    open: Option<Duration>,
+    tracks: BTreeMap<(Key, String), Track>,
+    held: BTreeMap<EventId, Held>,
+    is_echoing: bool,
+    returns: u64,
+}
+
+/// Everything that is remembered.
+#[derive(Debug, Default)]
+pub struct Machine {
+    links: BTreeMap<String, Link>,
+    groups: BTreeMap<Key, Group>,
+}
+
+impl Machine {
+    /// A send of these to a destination begins.
+    pub fn sending(&mut self, now: Duration, to: &str, keys: &BTreeSet<Key>, limits: &Limits) {
+        if !self.links.contains_key(to) {
+            self.links.insert(to.to_owned(), Link::default());
+        }
+        let Some(link) = self.links.get_mut(to) else { return };
+        link.open = Some(now);
+        for key in keys {
+            let sent = link.sent.entry(*key).or_default();
+            *sent = (now, sent.1 + 1);
+            link.order.push_back((now, *key));
+        }
+        link.forget(now, limits);
+        for key in keys {
+            self.make_group_room(now, *key);
+            self.groups.entry(*key).or_insert_with(|| Group::new(now)).sending(now, to, limits);
+        }
+    }
+
+    fn make_group_room(&mut self, now: Duration, key: Key) {
+        if self.groups.len() < GROUPS_MAX || self.groups.contains_key(&key) {
+            return;
+        }
+        let recent = Duration::from_secs(10);
+        let is_needed =
+            |group: &Group| group.is_active() || now.saturating_sub(group.touched()) < recent;
+        self.groups.retain(|_, group| is_needed(group));
+        if self.groups.len() >= GROUPS_MAX {
+            self.groups.retain(|_, group| group.is_active());
+        }
+        if self.groups.len() >= GROUPS_MAX {
+            self.groups.clear();
+        }
+    }
+
+    /// What the destinations are judged together, where they are.
+    fn judged_together(
+        &mut self,
+        now: Duration,
+        arrival: &Arrival<'_>,
+        to: &[(&str, Kin)],
+        limits: &Limits,
+    ) -> Option<Vec<Finding>> {
+        let names: Vec<&str> = to.iter().map(|(name, _)| *name).collect();
+        let group = self.groups.get_mut(&arrival.key)?;
+        let was_active = group.is_active();
+        let judged = group.arrived(now, arrival.id, &names, limits)?;
+        let is_new = !was_active;
+        if is_new {
+            // What is known of single callers was misled.
+            let key = arrival.key;
+            for (name, link) in &mut self.links {
+                let held = link.held.extract_if(.., |_, held| held.key == key);
+                group.take_over(name, held.map(|(id, _)| id));
+                link.tracks.retain(|(other, _), _| *other != key);
+            }
+        }
+        let finding = |judged: Judged| Finding {
+            wait: judged.until.map(|until| until.saturating_sub(now)),
+            is_new: is_new && judged.until.is_some(),
+            releases: judged.releases,
+            begins: judged.begins,
+            destination: judged.to,
+        };
+        Some(judged.into_iter().map(finding).collect())
+    }
+
+    /// It was answered, or failed.
+    pub fn sent(&mut self, to: &str) {
+        if let Some(link) = self.links.get_mut(to) {
+            link.open = None;
+        }
+    }
+
+    /// Judges an arrival for the destinations that are owed it.
+    pub fn arrived(
+        &mut self,
+        now: Duration,
+        arrival: &Arrival<'_>,
+        to: &[(&str, Kin)],
+        limits: &Limits,
+    ) -> Vec<Finding> {
+        if let Some(findings) = self.judged_together(now, arrival, to, limits) {
+            return findings;
+        }
+        let at = (arrival.key, arrival.caller.to_owned());
+        let is_explained = to.iter().any(|(name, _)| {
+            self.links.get(*name).is_some_and(|link| link.explains(now, &at, limits))
+        });
+        let mut staggered = 0;
+        let mut verdicts = Vec::new();
+        for (name, kin) in to {
+            let Some(link) = self.links.get_mut(*name) else { continue };
+            let Some(verdict) = link.judge(now, &at, *kin, limits, (is_explained, staggered))
+            else {
+                continue;
+            };
+            staggered += u32::from(link.tracks[&at].is_staggered(now));
+            verdicts.push((*name, verdict));
+        }
+        self.test_together(now, &at, limits, &mut verdicts);
+        let mut findings = Vec::new();
+        for (name, verdict) in verdicts {
+            let Some(link) = self.links.get_mut(name) else { continue };
+            findings.push(link.settle(now, arrival, name.to_owned(), verdict, is_explained));
+        }
+        findings
+    }
+
+    /// Where a test begins, all destinations in lock-step take part: otherwise the return of one
+    /// would look like a proof that another is innocent.
+    fn test_together(
+        &mut self,
+        now: Duration,
+        at: &(Key, String),
+        limits: &Limits,
+        verdicts: &mut [(&str, Verdict)],
+    ) {
+        let key = at.0;
+        let fresh = |link: &Link| {
+            let tracks = link.tracks.range((key, String::new())..);
+            let tracks = tracks.take_while(|(at, _)| at.0 == key);
+            tracks.filter_map(|(_, track)| track.fresh_test(now, limits)).max()
+        };
+        let links = verdicts.iter().filter_map(|(name, _)| self.links.get(*name));
+        let Some(until) = links.filter_map(fresh).max() else { return };
+        for (name, verdict) in verdicts.iter_mut().filter(|it| it.1 == Verdict::Free) {
+            let Some(link) = self.links.get_mut(*name) else { continue };
+            let send = send_of(&link.sent, link.open, key);
+            let Some(track) = link.tracks.get_mut(at) else { continue };
+            let reach = track.reach(limits);
+            if send.is_some_and(|send| now.saturating_sub(send.at) <= reach)
+                && let Some(joined) = track.join_test(now, until)
+            {
+                *verdict = joined;
+            }
+        }
+    }
+
+    /// The copies to a destination that are held now.
+    pub fn held(&self, now: Duration, to: &str) -> BTreeSet<EventId> {
+        let held = self.links.get(to).into_iter().flat_map(|link| &link.held);
+        let held = held.filter(|(_, held)| held.until > now).map(|(id, _)| *id);
+        let together = self.groups.values().filter_map(|group| group.held(now, to));
+        held.chain(together.flat_map(|(ids, _)| ids.iter().copied())).collect()
+    }
+
+    /// What time alone decides.
+    pub fn settle(&mut self, now: Duration, limits: &Limits) {
+        self.groups.values_mut().for_each(|group| group.settle(now, limits));
+    }
+
+    /// Whether this one is.
+    pub fn is_held(&self, now: Duration, to: &str, id: EventId) -> bool {
+        let held = self.links.get(to).and_then(|link| link.held.get(&id));
+        held.is_some_and(|held| held.until > now)
+            || self.groups.values().any(|group| group.is_held(now, to, id))
+    }
+
+    /// When the next of them may go.
+    pub fn next_release(&self, now: Duration, to: &str) -> Option<Duration> {
+        let held = self.links.get(to).into_iter().flat_map(|link| link.held.values());
+        let held = held.map(|held| held.until).filter(|until| *until > now);
+        let together = self.groups.values().filter_map(|group| Some(group.held(now, to)?.1));
+        held.chain(together).min()
+    }
+
+    /// Whether a destination is reported as echoing.
+    pub fn is_echoing(&self, to: &str) -> bool {
+        self.links.get(to).is_some_and(|link| link.is_echoing)
+            || self.groups.values().any(|group| group.is_echoing(to))
+    }
+
+    /// Forgets what is over; gives the destinations that do not echo any more.
+    pub fn expire(&mut self, now: Duration, limits: &Limits) -> Vec<Ended> {
+        let mut ended = Vec::new();
+        for group in self.groups.values_mut() {
+            let over = group.expire(now, limits).into_iter();
+            ended.extend(over.map(|(destination, returns)| Ended { destination, returns }));
+        }
+        for (name, link) in &mut self.links {
+            link.held.retain(|_, held| held.until > now);
+            for (at, track) in &mut link.tracks {
+                let send = send_of(&link.sent, link.open, at.0);
+                let returns = track.returns;
+                if track.expire(now, send.as_ref(), limits) {
+                    link.returns += returns;
+                    track.returns = 0;
+                }
+            }
+            if link.is_echoing && !link.tracks.values().any(Track::is_proven) {
+                link.is_echoing = false;
+                let returns = std::mem::take(&mut link.returns);
+                ended.push(Ended { destination: name.clone(), returns });
+            }
+        }
+        ended
+    }
+
+    /// Keeps these destinations only.
+    pub fn keep(&mut self, names: &[String]) {
+        self.links.retain(|name, _| names.contains(name));
+        self.groups.values_mut().for_each(|group| group.keep(names));
+    }
+}
+
+/// The newest send of a key.
+fn send_of(
+    sent: &BTreeMap<Key, (Duration, u64)>,
+    open: Option<Duration>,
+    key: Key,
+) -> Option<Send> {
+    let (at, number) = *sent.get(&key)?;
+    Some(Send { at, number, is_open: open.is_some_and(|since| since <= at) })
+}
+
+impl Link {
+    fn forget(&mut self, now: Duration, limits: &Limits) {
+        while let Some((at, key)) = self.order.front().copied()
+            && (self.order.len() > SENDS_MAX || now.saturating_sub(at) > limits.window)
+        {
+            self.order.pop_front();
+            if self.sent.get(&key).is_some_and(|sent| sent.0 == at) {
+                self.sent.remove(&key);
+            }
+        }
+    }
+
+    /// Whether this destination is known to echo, and the arrival is within reach of a send to it.
+    fn explains(&self, now: Duration, at: &(Key, String), limits: &Limits) -> bool {
+        let Some(send) = send_of(&self.sent, self.open, at.0) else { return false };
+        let Some(track) = self.tracks.get(at).filter(|track| track.is_proven()) else {
+            return false;
+        };
+        now.saturating_sub(send.at) <= track.reach(limits)
+    }
+
+    /// `None` where nothing of it was sent there lately.
+    fn judge(
+        &mut self,
+        now: Duration,
+        at: &(Key, String),
+        kin: Kin,
+        limits: &Limits,
+        (is_explained, staggered): (bool, u32),
+    ) -> Option<Verdict> {
+        let send = send_of(&self.sent, self.open, at.0);
+        if !self.tracks.contains_key(at) {
+            send?;
+            self.make_room();
+            let mut track = Track::new(kin, now);
+            let mut others = self.tracks.iter().filter(|(other, _)| other.1 == at.1);
+            if self.is_echoing && others.any(|(_, track)| track.is_confirmed()) {
+                track.suspect();
+            }
+            self.tracks.insert(at.clone(), track);
+        }
+        let track = self.tracks.get_mut(at)?;
+        let reach = track.reach(limits);
+        Some(match send.filter(|send| now.saturating_sub(send.at) <= reach) {
+            Some(send) => {
+                let stagger = reach.min(limits.waits.min * 8) * 3 / 2 * staggered;
+                track.matched(now, &send, limits, stagger)
+            }
+            None => track.unmatched(now, send.as_ref(), limits, is_explained),
+        })
+    }
+
+    /// Drops a track that matters least: the oldest of those that hold nothing.
+    fn make_room(&mut self) {
+        if self.tracks.len() < TRACKS_MAX {
+            return;
+        }
+        let oldest = self.tracks.iter().min_by_key(|(_, track)| (track.is_proven(), track.touched));
+        if let Some(at) = oldest.map(|(at, _)| at.clone()) {
+            self.tracks.remove(&at);
+            self.release(|held| held.key == at.0 && held.caller == at.1);
+        }
+    }
+
+    /// Lets the held copies go that it is true of; says whether there were any.
+    fn release(&mut self, is_meant: impl Fn(&Held) -> bool) -> bool {
+        let before = self.held.len();
+        self.held.retain(|_, held| !is_meant(held));
+        self.held.len() < before
+    }
+
+    /// Takes the verdict into the held copies.
+    fn settle(
+        &mut self,
+        now: Duration,
+        arrival: &Arrival<'_>,
+        destination: String,
+        verdict: Verdict,
+        is_explained: bool,
+    ) -> Finding {
+        let key = arrival.key;
+        let (until, is_new) = match verdict {
+            Verdict::Free => (None, false),
+            Verdict::Join(until) => (Some(until), false),
+            Verdict::Hold(wait) => (Some(now + wait), true),
+        };
+        let mut releases = false;
+        if let Some(until) = until {
+            if self.held.len() >= HELD_MAX {
+                releases = self.release(|_| true);
+            }
+            let caller = arrival.caller.to_owned();
+            self.held.insert(arrival.id, Held { until, caller, key });
+        } else if !is_explained {
+            // It is sent at once, and the earlier copies of the same with it.
+            releases = self.release(|held| held.key == key && held.until > now);
+            let others = self.tracks.range_mut((key, String::new())..);
+            let others = others.take_while(|(at, _)| at.0 == key);
+            others.for_each(|(_, track)| track.cut(now));
+        }
+        let track = self.tracks.get(&(key, arrival.caller.to_owned()));
+        let begins = !self.is_echoing && track.is_some_and(Track::is_confirmed);
+        self.is_echoing |= begins;
+        let wait = until.map(|until| until.saturating_sub(now));
+        Finding { destination, wait, is_new, releases, begins }
+    }
+}

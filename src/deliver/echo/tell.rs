@@ -1,0 +1,53 @@
+//! The log lines about echoes: one for each hold that begins, and one each for begin and end of a
+//! loop. Returns that join a hold have none.
+
+use std::time::Duration;
+
+use crate::activity::{Activity, Kind, Level};
+use crate::domain::Event;
+
+/// A copy is held.
+pub(super) fn held(peer: &str, event: &Event, wait: Duration) {
+    let id = event.id.to_string();
+    Activity {
+        event: Kind::Loop,
+        msg: "looks like the echo of what this destination was sent: applied, its copy is held",
+        event_id: Some(&id),
+        principal: Some(&event.principal),
+        peer: Some(peer),
+        reason: Some("echo"),
+        wait_ms: Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+        ..Activity::default()
+    }
+    .emit();
+}
+
+/// A destination calls back whenever it is sent something.
+pub(super) fn began(peer: &str, principal: &str) {
+    Activity {
+        level: Level::Warn,
+        event: Kind::Loop,
+        msg: "calls back with what it is sent: its copies are held ever longer, up to a minute",
+        principal: Some(principal),
+        peer: Some(peer),
+        reason: Some("echo"),
+        status: Some("echoing"),
+        ..Activity::default()
+    }
+    .emit();
+}
+
+/// It does so no more.
+pub(super) fn ended(peer: &str, returns: u64) {
+    Activity {
+        level: Level::Warn,
+        event: Kind::Loop,
+        msg: "does not call back any more: its copies are sent at once again",
+        peer: Some(peer),
+        events: Some(returns),
+        reason: Some("echo"),
+        status: Some("ended"),
+        ..Activity::default()
+    }
+    .emit();
+}

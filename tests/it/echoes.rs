@@ -1,0 +1,143 @@
+//! Destinations that call back with what they are sent, as nobody that could be recognised: calls
+//! come to rest, and nobody else waits.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{INVALIDATE, Node, Reply, Spec, StubPeer, client, eventually, mint};
+
+const ROUTE: &str = "/api/revalidate";
+const SECRET: &str = "a-secret-of-the-site-0123456789";
+const HOOK: &str = "hook-secret-0123456";
+/// The first hold. The ones after it are 0.4, 0.8, 1.6 s and so on.
+const HOLD_MS: u64 = 200;
+
+/// Calls back at every call to `path`, and only then answers it: the hardest order.
+fn call_back(stub: &StubPeer, path: &'static str, node: &Node, to: &str, token: &str, body: Value) {
+    let (client, url) = (client(), format!("{}{to}", node.base));
+    let token = token.to_owned();
+    stub.on_request(move |seen| {
+        if seen.path.split('?').next() != Some(path) {
+            return Box::pin(async {});
+        }
+        let request = client.post(&url).bearer_auth(&token).json(&body);
+        Box::pin(async move { drop(request.send().await) })
+    });
+}
+
+/// The stub is found out, its calls come to rest, and it is told about once.
+async fn comes_to_rest(node: &Node, stub: &StubPeer, path: &str, name: &str) {
+    eventually("it is found out", async || node.mirror(name).await["echoing"] == true).await;
+    let until_found = stub.seen_at(path).len();
+    assert!(until_found <= 16, "{until_found} calls until it was found out");
+    // That few calls come can only be shown by waiting for more.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let calls = stub.seen_at(path).len() - until_found;
+    assert!(calls <= 3, "{calls} calls in 2.5 s");
+    let is_alert =
+        |line: &Value| line["event"] == "alert" && line["reason"] == "echo" && line["peer"] == name;
+    node.logged("its alert", is_alert).await;
+    let lines = node.log_lines();
+    let began = lines.iter().filter(|line| line["status"] == "echoing" && line["peer"] == name);
+    assert_eq!(began.count(), 1);
+    assert!(lines.iter().any(|line| line["reason"] == "echo" && line["wait_ms"] == HOLD_MS));
+}
+
+fn damped(spec: Spec) -> Spec {
+    spec.set("mirrors.echo_ms_min", HOLD_MS).set("mirrors.echo_ms_max", 60_000)
+}
+
+/// An instance and its mirror on one host: an address that all share is no evidence.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_editors_saves_reach_a_mirror_on_the_same_host_at_once() {
+    let mirror = Spec::new("b").start().await;
+    let node = Spec::new("a").mirrors([mirror.address()]).start().await;
+    for (token, count) in [(mint("a", "tom@x.example", "TRAINER"), 6), (node.token.clone(), 6)] {
+        for nth in 0..count {
+            let path = format!("{INVALIDATE}?wait=all&timeout=20s");
+            let begun = Instant::now();
+            let request = node.request_as(&token, Method::POST, &path);
+            let answer = request.json(&json!({ "type": "posts", "id": 42 })).send().await;
+            let answer: Value = answer.expect("an answer").json().await.expect("JSON");
+            assert_eq!(answer["mirrors"][0]["status"], "delivered", "{answer}");
+            let took = begun.elapsed();
+            assert!(nth == 0 || took < Duration::from_millis(900), "save {nth}: {took:?}");
+            assert_eq!(answer["warnings"], json!([]), "{answer}");
+        }
+    }
+    assert_eq!(node.mirror(mirror.address()).await["echoing"], false);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mirror_that_strips_the_mark_comes_to_rest_under_any_credential() {
+    for is_admin in [false, true] {
+        let stub = StubPeer::start().await;
+        let node = damped(Spec::new("a").mirrors([stub.name()])).start().await;
+        let editor = mint("a", "editor@example.test", "ADMIN");
+        let token = if is_admin { node.token.clone() } else { editor };
+        call_back(&stub, INVALIDATE, &node, INVALIDATE, &token, json!({ "type": "posts" }));
+        node.invalidate(json!({ "type": "posts" })).await;
+        comes_to_rest(&node, &stub, INVALIDATE, &stub.name()).await;
+        // Others are not delayed.
+        let before = stub.seen_at(INVALIDATE).len();
+        let begun = Instant::now();
+        node.invalidate(json!({ "type": "pages" })).await;
+        eventually("another type goes", async || {
+            let calls = stub.seen_at(INVALIDATE);
+            calls[before..].iter().any(|seen| seen.text().contains("pages"))
+        })
+        .await;
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    }
+}
+
+/// A site that calls an invalidation route whenever it is revalidated, in its own words.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_site_that_calls_back_comes_to_rest_whichever_route_it_takes() {
+    let row = json!({ "type": "INSERT", "table": "posts", "record": { "id": 42 } });
+    let editor = mint("a", "editor@example.test", "ADMIN");
+    for (to, token, body) in [
+        (INVALIDATE, &*editor, json!({ "type": "posts" })),
+        (ROUTE, SECRET, json!({ "secret": SECRET, "path": "/posts" })),
+        ("/api/hooks/h", HOOK, row.clone()),
+    ] {
+        let stub = StubPeer::start().await;
+        stub.always(ROUTE, Reply::Json(200, json!({ "success": true })));
+        let node = damped(Spec::new("a"))
+            .file("[revalidate.paths]\nposts = [\"/posts\", \"/posts/{id}\"]")
+            .set(
+                "ingest.hooks",
+                "[{ name = 'h', preset = 'supabase', secret = 'hook-secret-0123456' }]",
+            )
+            .env("NEXT_REVALIDATE_URL", &format!("http://{}{ROUTE}", stub.name()))
+            .env("NEXT_REVALIDATE_SECRET", SECRET)
+            .env("REVALIDATE_SECRET_TOKEN", SECRET)
+            .start()
+            .await;
+        call_back(&stub, ROUTE, &node, to, token, body);
+        node.invalidate(json!({ "type": "posts", "id": 42 })).await;
+        let name = node.mirrors().await.into_keys().next().expect("a site");
+        comes_to_rest(&node, &stub, ROUTE, &name).await;
+    }
+}
+
+/// A cache that calls back when it is purged; once it stops, it is called at once again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cache_that_calls_back_comes_to_rest_and_recovers() {
+    let stub = StubPeer::start().await;
+    stub.answer_by(|_| Reply::Json(200, json!({})));
+    let targets = format!(
+        "[[purge.targets]]\nname = \"cache\"\nkind = \"http\"\nhosts = [\"http://{}\"]\n",
+        stub.name()
+    );
+    let node = damped(Spec::new("a")).file(&targets).start().await;
+    let token = mint("a", "editor@example.test", "ADMIN");
+    call_back(&stub, "/posts", &node, INVALIDATE, &token, json!({ "path": "/posts" }));
+    node.invalidate(json!({ "path": "/posts" })).await;
+    comes_to_rest(&node, &stub, "/posts", "cache").await;
+    stub.on_request(|_| Box::pin(async {}));
+    node.logged("its end", |line| line["status"] == "ended" && line["peer"] == "cache").await;
+    assert_eq!(node.mirror("cache").await["echoing"], false);
+}
