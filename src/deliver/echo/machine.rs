@@ -5,7 +5,8 @@
 //! destination it belongs to; the others are cleared. Memory is bounded: what is forgotten is not
 //! held. Pure, like the evidence it collects.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
 use super::group::{Group, Judged};
@@ -23,6 +24,29 @@ const HELD_MAX: usize = 4096;
 
 /// A set of selectors, as a hash.
 pub type Key = u64;
+
+/// A map by key, which is a hash already.
+type ByKey<T> = HashMap<Key, T, BuildHasherDefault<Hashed>>;
+
+/// The hash of a key is the key.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// An unmarked submission.
 #[derive(Debug, Clone, Copy)]
@@ -68,7 +92,7 @@ struct Held {
 
 #[derive(Debug, Default)]
 struct Link {
-    sent: BTreeMap<Key, (Duration, u64)>,
+    sent: ByKey<(Duration, u64)>,
     order: VecDeque<(Duration, Key)>,
     /// When the attempt in flight began.
     open: Option<Duration>,
@@ -82,7 +106,9 @@ struct Link {
 #[derive(Debug, Default)]
 pub struct Machine {
     links: BTreeMap<String, Link>,
-    groups: BTreeMap<Key, Group>,
+    groups: ByKey<Group>,
+    /// The groups that judge arrivals: only these can hold a copy.
+    active: BTreeSet<Key>,
 }
 
 impl Machine {
@@ -118,6 +144,7 @@ impl Machine {
         }
         if self.groups.len() >= GROUPS_MAX {
             self.groups.clear();
+            self.active.clear();
         }
     }
 
@@ -129,10 +156,12 @@ impl Machine {
         to: &[(&str, Kin)],
         limits: &Limits,
     ) -> Option<Vec<Finding>> {
-        let names: Vec<&str> = to.iter().map(|(name, _)| *name).collect();
         let group = self.groups.get_mut(&arrival.key)?;
+        let names: Vec<&str> = to.iter().map(|(name, _)| *name).collect();
         let was_active = group.is_active();
-        let judged = group.arrived(now, arrival.id, &names, limits)?;
+        let judged = group.arrived(now, arrival.id, &names, limits);
+        note_active(&mut self.active, arrival.key, group);
+        let judged = judged?;
         let is_new = !was_active;
         if is_new {
             // What is known of single callers was misled.
@@ -170,6 +199,10 @@ impl Machine {
     ) -> Vec<Finding> {
         if let Some(findings) = self.judged_together(now, arrival, to, limits) {
             return findings;
+        }
+        let links = to.iter().filter_map(|(name, _)| self.links.get(*name));
+        if !links.into_iter().any(|link| link.knows(arrival.key)) {
+            return vec![];
         }
         let at = (arrival.key, arrival.caller.to_owned());
         let is_explained = to.iter().any(|(name, _)| {
@@ -225,47 +258,56 @@ impl Machine {
         }
     }
 
+    fn active_groups(&self) -> impl Iterator<Item = &Group> {
+        self.active.iter().filter_map(|key| self.groups.get(key))
+    }
+
     /// The copies to a destination that are held now.
     pub fn held(&self, now: Duration, to: &str) -> BTreeSet<EventId> {
         let held = self.links.get(to).into_iter().flat_map(|link| &link.held);
         let held = held.filter(|(_, held)| held.until > now).map(|(id, _)| *id);
-        let together = self.groups.values().filter_map(|group| group.held(now, to));
+        let together = self.active_groups().filter_map(|group| group.held(now, to));
         held.chain(together.flat_map(|(ids, _)| ids.iter().copied())).collect()
     }
 
     /// What time alone decides.
     pub fn settle(&mut self, now: Duration, limits: &Limits) {
-        self.groups.values_mut().for_each(|group| group.settle(now, limits));
+        for key in &self.active {
+            let group = self.groups.get_mut(key);
+            group.into_iter().for_each(|group| group.settle(now, limits));
+        }
     }
 
     /// Whether this one is.
     pub fn is_held(&self, now: Duration, to: &str, id: EventId) -> bool {
         let held = self.links.get(to).and_then(|link| link.held.get(&id));
         held.is_some_and(|held| held.until > now)
-            || self.groups.values().any(|group| group.is_held(now, to, id))
+            || self.active_groups().any(|group| group.is_held(now, to, id))
     }
 
     /// When the next of them may go.
     pub fn next_release(&self, now: Duration, to: &str) -> Option<Duration> {
         let held = self.links.get(to).into_iter().flat_map(|link| link.held.values());
         let held = held.map(|held| held.until).filter(|until| *until > now);
-        let together = self.groups.values().filter_map(|group| Some(group.held(now, to)?.1));
+        let together = self.active_groups().filter_map(|group| Some(group.held(now, to)?.1));
         held.chain(together).min()
     }
 
     /// Whether a destination is reported as echoing.
     pub fn is_echoing(&self, to: &str) -> bool {
         self.links.get(to).is_some_and(|link| link.is_echoing)
-            || self.groups.values().any(|group| group.is_echoing(to))
+            || self.active_groups().any(|group| group.is_echoing(to))
     }
 
     /// Forgets what is over; gives the destinations that do not echo any more.
     pub fn expire(&mut self, now: Duration, limits: &Limits) -> Vec<Ended> {
         let mut ended = Vec::new();
-        for group in self.groups.values_mut() {
+        self.active.retain(|key| {
+            let Some(group) = self.groups.get_mut(key) else { return false };
             let over = group.expire(now, limits).into_iter();
             ended.extend(over.map(|(destination, returns)| Ended { destination, returns }));
-        }
+            group.is_active()
+        });
         for (name, link) in &mut self.links {
             link.held.retain(|_, held| held.until > now);
             for (at, track) in &mut link.tracks {
@@ -292,12 +334,16 @@ impl Machine {
     }
 }
 
+/// Keeps the list of the groups that judge arrivals.
+fn note_active(active: &mut BTreeSet<Key>, key: Key, group: &Group) {
+    match group.is_active() {
+        true => active.insert(key),
+        false => active.remove(&key),
+    };
+}
+
 /// The newest send of a key.
-fn send_of(
-    sent: &BTreeMap<Key, (Duration, u64)>,
-    open: Option<Duration>,
-    key: Key,
-) -> Option<Send> {
+fn send_of(sent: &ByKey<(Duration, u64)>, open: Option<Duration>, key: Key) -> Option<Send> {
     let (at, number) = *sent.get(&key)?;
     Some(Send { at, number, is_open: open.is_some_and(|since| since <= at) })
 }
@@ -312,6 +358,12 @@ impl Link {
                 self.sent.remove(&key);
             }
         }
+    }
+
+    /// Whether these were sent there lately, or anybody is watched for them.
+    fn knows(&self, key: Key) -> bool {
+        let mut tracks = self.tracks.range((key, String::new())..);
+        self.sent.contains_key(&key) || tracks.next().is_some_and(|(at, _)| at.0 == key)
     }
 
     /// Whether this destination is known to echo, and the arrival is within reach of a send to it.
@@ -354,16 +406,19 @@ impl Link {
         })
     }
 
-    /// Drops a track that matters least: the oldest of those that hold nothing.
+    /// Drops the half of the tracks that matters least, those that hold nothing and the oldest
+    /// first: a half, so that the search for it costs little for each of them.
     fn make_room(&mut self) {
         if self.tracks.len() < TRACKS_MAX {
             return;
         }
-        let oldest = self.tracks.iter().min_by_key(|(_, track)| (track.is_proven(), track.touched));
-        if let Some(at) = oldest.map(|(at, _)| at.clone()) {
-            self.tracks.remove(&at);
-            self.release(|held| held.key == at.0 && held.caller == at.1);
-        }
+        let order = |track: &Track| (track.is_proven(), track.touched);
+        let mut orders: Vec<_> = self.tracks.values().map(order).collect();
+        let (_, middle, _) = orders.select_nth_unstable(TRACKS_MAX / 2);
+        let middle = *middle;
+        self.tracks.retain(|_, track| order(track) > middle);
+        let tracks = &self.tracks;
+        self.held.retain(|_, held| tracks.contains_key(&(held.key, held.caller.clone())));
     }
 
     /// Lets the held copies go that it is true of; says whether there were any.
