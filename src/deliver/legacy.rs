@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::mirror::{legacy_body, legacy_form};
-use super::partial::{PARKED_RETRY, Place, Span, Spread};
+use super::partial::{PARKED_RETRY, Place, Span, Spread, is_asked_for};
 use super::peer::{Kind, Pause, State};
 use super::send::{AUTH_RETRY, Answered, Reply};
 use super::tell;
@@ -27,7 +27,7 @@ pub(super) const MALFORMED: [u16; 6] = [400, 413, 414, 415, 422, 431];
 /// Statuses that are about one request only where the server takes others.
 const ABOUT_ONE: [u16; 6] = [401, 403, 404, 405, 409, 410];
 /// Failures in a row, with nothing acknowledged before, after which a server is left alone.
-const FAILURES_MAX: usize = 3;
+pub(super) const FAILURES_MAX: usize = 3;
 
 /// A request that was answered with something else than an acknowledgement.
 struct Failure {
@@ -53,7 +53,7 @@ impl Worker {
     /// Whether something waits for this mirror that can be sent now.
     pub(super) fn has_due_words(&self) -> bool {
         let now = Instant::now();
-        self.peer.with(|state| state.partial.next_due(now).is_some_and(|at| at <= now))
+        self.peer.with(|state| state.next_due(now).is_some_and(|at| at <= now))
     }
 
     /// Sends what is new and what is due again.
@@ -66,9 +66,9 @@ impl Worker {
         let telling = self.telling(&backlog);
         let form = legacy_form(&telling.selectors, &self.shared.sender.known_types());
         let spread = Spread::of(&backlog);
-        let words = self
-            .peer
-            .with(|state| state.partial.begin(form.words.clone(), &spread, Instant::now()));
+        let words = self.peer.with(|state| {
+            state.partial.begin(form.words.clone(), |word| spread.span(word), Instant::now())
+        });
         let mut round = Round {
             backlog: &backlog,
             telling: &telling,
@@ -238,7 +238,7 @@ impl Worker {
         }
         self.peer.with(|state| {
             for word in round.unsent.iter().filter(|word| !is_old(word)) {
-                has_room &= state.partial.owe(word, Some(spread), None, (false, None));
+                has_room &= state.partial.owe(word, Some(spread.span(word)), None, (false, None));
             }
         });
         if !has_room {
@@ -270,9 +270,10 @@ impl Worker {
         let backoff = self.shared.config.get().backoff;
         let own = if is_parked { PARKED_RETRY } else { backoff.wait(attempts + 1, chance()) };
         let next = own.max(wait.unwrap_or_default());
+        let fresh = spread.map(|spread| spread.span(word));
         let has_room = self
             .peer
-            .with(|state| state.partial.owe(word, spread, Some(error), (is_parked, Some(next))));
+            .with(|state| state.partial.owe(word, fresh, Some(error), (is_parked, Some(next))));
         if is_parked && !was_parked {
             tell::parked(&self.peer, word, status.map(u64::from), error, own);
         } else if !is_parked {
@@ -328,8 +329,9 @@ impl Worker {
         let waiting = backlog.events.iter().filter(|event| {
             let selectors = event.demand.selectors();
             let is_sayable = || is_legacy || self.is_wholly_sayable(&selectors);
+            let is_asked = |word: &Selector| is_asked_for(word, &selectors);
             let place =
-                self.peer.with(|state| state.partial.place(event.seq, &selectors, is_sayable));
+                self.peer.with(|state| state.partial.place(event.seq, is_asked, is_sayable));
             place != Place::Settled
         });
         let waiting = waiting.count() as u64;

@@ -62,15 +62,16 @@ pub use tell::reconciled as tell_reconciled;
 pub use view::{PeerView, RemovedView};
 pub use worker::{INVALIDATE_PATH, VIA};
 
-use crate::domain::{Event, Selectors, Status};
+use crate::domain::{Event, Selector, Selectors, Status};
 use crate::journal::Journal;
 use crate::net::Transport;
 use crate::support::{Live, Secret};
+use beside::Neighbour;
 use echo::Echo;
 use identity::BootNonce;
 use kinds::Kinds;
 use mirror::{Sender, legacy_form};
-use partial::Place;
+use partial::{Place, is_asked_for};
 use pauses::Pauses;
 use peer::{Kind, Peer, State};
 use telling::Tellings;
@@ -249,8 +250,14 @@ impl Delivery {
         let silence = neighbour.and_then(|neighbour| neighbour.silence(event));
         peer.with(|state| {
             let is_legacy_form = matches!(state.kind, Kind::Unknown | Kind::Legacy);
-            let is_by_word = peer.is_mirror() && is_legacy_form && !is_done && !is_held;
-            let place = if is_by_word { self.place(state, event) } else { Place::Ahead };
+            let place = match neighbour {
+                _ if is_done || is_held => Place::Ahead,
+                None if is_legacy_form => self.place(state, event),
+                Some(neighbour) if event.is_for_neighbours() => {
+                    place_beside(state, neighbour, event)
+                }
+                _ => Place::Ahead,
+            };
             let is_done = is_done || place == Place::Settled;
             let is_legacy = peer.is_mirror() && matches!(state.kind, Kind::Legacy);
             let (status, reason) = match &state.kind {
@@ -315,7 +322,8 @@ impl Delivery {
         let selectors = event.demand.selectors();
         let is_unknown = matches!(state.kind, Kind::Unknown);
         let is_sayable = || !is_unknown || self.shared.is_wholly_sayable(&selectors);
-        match state.partial.place(event.seq, &selectors, is_sayable) {
+        let is_asked = |word: &Selector| is_asked_for(word, &selectors);
+        match state.partial.place(event.seq, is_asked, is_sayable) {
             Place::Ahead if is_unknown && !is_sayable() => Place::Held,
             place => place,
         }
@@ -375,6 +383,14 @@ impl Delivery {
         peer.limiter.change(rate.unwrap_or(old_rate), burst.unwrap_or(old_burst));
         Some(peer.limiter.limit())
     }
+}
+
+/// Where an event stands at a site or a cache, each call to which settles alone.
+fn place_beside(state: &State, neighbour: &Neighbour, event: &Event) -> Place {
+    if state.calls.words().is_empty() {
+        return state.calls.place(event.seq, |_| false, || true);
+    }
+    state.calls.place(event.seq, beside::asking(neighbour, event), || true)
 }
 
 #[cfg(test)]

@@ -21,6 +21,25 @@ pub const PARKED_RETRY: Duration = Duration::from_secs(3600);
 /// A new event for a refused type sends it again, at most once in this time.
 pub const PARKED_RETRY_ON_NEWS: Duration = Duration::from_secs(60);
 
+/// A request that can be owed by itself.
+pub trait Part: Ord + Clone {
+    /// Whether an acknowledgement of this one settles another.
+    fn covers(&self, other: &Self) -> bool;
+
+    /// What stands for it and its siblings where several of them are owed, if anything does.
+    fn whole(&self) -> Option<Self>;
+}
+
+impl Part for Selector {
+    fn covers(&self, other: &Self) -> bool {
+        Self::covers(self, other)
+    }
+
+    fn whole(&self) -> Option<Self> {
+        name_of(self).cloned().map(Self::Type)
+    }
+}
+
 /// The events that something is owed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
@@ -78,7 +97,7 @@ impl Spread {
     }
 
     /// The events that one word is for.
-    fn span(&self, word: &Selector) -> Span {
+    pub fn span(&self, word: &Selector) -> Span {
         let named = name_of(word).and_then(|name| self.types.get(name)).copied();
         Span { events: self.merged + self.all + named.unwrap_or_default(), ..self.whole }
     }
@@ -132,17 +151,23 @@ pub enum Place {
 }
 
 /// What was settled, and what of it was not.
-#[derive(Debug, Clone, Default)]
-pub struct Partial {
+#[derive(Debug, Clone)]
+pub struct Partial<K> {
     /// Everything at or below is settled, but for what follows.
     pub through: u64,
-    words: BTreeMap<Selector, Word>,
+    words: BTreeMap<K, Word>,
     held: Option<Span>,
     /// What the last attempt failed with, where it took nothing: it goes last next time.
-    pub suspect: Option<Selector>,
+    pub suspect: Option<K>,
 }
 
-impl Partial {
+impl<K> Default for Partial<K> {
+    fn default() -> Self {
+        Self { through: 0, words: BTreeMap::new(), held: None, suspect: None }
+    }
+}
+
+impl<K: Part> Partial<K> {
     /// Forgets everything: the cursor says all there is to say.
     pub fn clear(&mut self) {
         *self = Self::default();
@@ -164,7 +189,7 @@ impl Partial {
     }
 
     /// What is owed at or below `through`, by word.
-    pub fn words(&self) -> &BTreeMap<Selector, Word> {
+    pub fn words(&self) -> &BTreeMap<K, Word> {
         &self.words
     }
 
@@ -197,12 +222,12 @@ impl Partial {
 
     /// The words to send now: the fresh ones, then those whose time has come. A fresh one that is
     /// refused already waits with the refused one.
-    pub fn begin(&mut self, fresh: Vec<Selector>, spread: &Spread, now: Instant) -> Vec<Selector> {
+    pub fn begin(&mut self, fresh: Vec<K>, span: impl Fn(&K) -> Span, now: Instant) -> Vec<K> {
         let mut words = Vec::new();
         for word in fresh {
             match self.words.iter_mut().find(|(waiting, _)| waiting.covers(&word)) {
                 Some((_, waiting)) if waiting.is_parked || !waiting.is_due(now) => {
-                    waiting.span.join(spread.span(&word));
+                    waiting.span.join(span(&word));
                     let soon = waiting.tried_at.map_or(now, |at| at + PARKED_RETRY_ON_NEWS);
                     waiting.not_before = waiting.not_before.map(|at| at.min(soon));
                 }
@@ -224,7 +249,7 @@ impl Partial {
 
     /// A word was acknowledged: what it covers is owed no more. Gives the number of events, and
     /// whether a refused word was among it.
-    pub fn acknowledge(&mut self, word: &Selector) -> (u64, bool) {
+    pub fn acknowledge(&mut self, word: &K) -> (u64, bool) {
         let mut done = (0, false);
         self.words.retain(|waiting, state| {
             let is_done = word.covers(waiting);
@@ -239,26 +264,23 @@ impl Partial {
     /// A word stays owed. Gives false where there is no room for another.
     pub fn owe(
         &mut self,
-        word: &Selector,
-        spread: Option<&Spread>,
+        word: &K,
+        fresh: Option<Span>,
         error: Option<&str>,
         (is_parked, wait): (bool, Option<Duration>),
     ) -> bool {
         if !self.words.contains_key(word) && self.words.len() >= WORDS_MAX {
             return false;
         }
-        let Some(fresh) = spread.map(|spread| spread.span(word)).or_else(|| self.span_of(word))
-        else {
-            return true;
-        };
+        let Some(span) = fresh.or_else(|| self.span_of(word)) else { return true };
         let now = Instant::now();
         // One word for each type, so that memory is bounded by the types.
         let (word, narrower) = self.merge_narrower(word);
         let known = self.words.remove(&word);
         let attempts = known.as_ref().map_or(0, |known| known.attempts);
-        let mut span = known.map_or(fresh, |known| {
+        let mut span = known.map_or(span, |known| {
             let mut span = known.span;
-            if spread.is_some() {
+            if let Some(fresh) = fresh {
                 span.join(fresh);
             }
             span
@@ -276,19 +298,24 @@ impl Partial {
         true
     }
 
-    fn span_of(&self, word: &Selector) -> Option<Span> {
+    pub fn span_of(&self, word: &K) -> Option<Span> {
         self.words.get(word).map(|word| word.span)
     }
 
     /// The word that stands for this one and the other entities of its type that wait.
-    fn merge_narrower(&mut self, word: &Selector) -> (Selector, Vec<Span>) {
-        let Some(name) = name_of(word).cloned() else { return (word.clone(), vec![]) };
-        let of_type = |other: &Selector| other != word && name_of(other) == Some(&name);
-        let others: Vec<_> = self.words.keys().filter(|other| of_type(other)).cloned().collect();
+    fn merge_narrower(&mut self, word: &K) -> (K, Vec<Span>) {
+        let Some(whole) = word.whole() else { return (word.clone(), vec![]) };
+        let is_sibling = |other: &K| other != word && other.whole().as_ref() == Some(&whole);
+        let others: Vec<K> = self.words.keys().filter(|other| is_sibling(other)).cloned().collect();
         let spans = others.iter().filter_map(|other| self.words.remove(other));
         let spans: Vec<Span> = spans.map(|other| other.span).collect();
-        let whole = if spans.is_empty() { word.clone() } else { Selector::Type(name) };
+        let whole = if spans.is_empty() { word.clone() } else { whole };
         (whole, spans)
+    }
+
+    /// Takes one that waits out, to be owed in parts.
+    pub fn take_out(&mut self, word: &K) -> Option<Span> {
+        self.words.remove(word).map(|word| word.span)
     }
 
     /// Events that cannot be sent before the mirror's kind is known.
@@ -299,15 +326,18 @@ impl Partial {
         }
     }
 
-    /// Where an event with these selectors stands; `is_sayable` where the legacy form says it all.
-    pub fn place(&self, seq: u64, selectors: &Selectors, is_sayable: impl Fn() -> bool) -> Place {
+    /// Where an event stands that asks for these words; `is_sayable` where words say all of it.
+    pub fn place(
+        &self,
+        seq: u64,
+        is_asked_for: impl Fn(&K) -> bool,
+        is_sayable: impl Fn() -> bool,
+    ) -> Place {
         if seq > self.through {
             return Place::Ahead;
         }
-        let waits = self
-            .words
-            .iter()
-            .find(|(word, state)| state.span.has(seq) && is_asked_for(word, selectors));
+        let waits =
+            self.words.iter().find(|(word, state)| state.span.has(seq) && is_asked_for(word));
         if let Some((_, state)) = waits {
             let (attempts, is_parked) = (state.attempts, state.is_parked);
             return Place::Waiting { attempts, is_parked, error: state.error.clone() };
@@ -335,7 +365,8 @@ fn name_of(word: &Selector) -> Option<&TypeName> {
     }
 }
 
-fn is_asked_for(word: &Selector, selectors: &Selectors) -> bool {
+/// Whether an event with these selectors asks for a word of the legacy form.
+pub fn is_asked_for(word: &Selector, selectors: &Selectors) -> bool {
     selectors.covers_one(word)
         || match word {
             Selector::Type(name) => selectors.named_types().any(|named| named == name),

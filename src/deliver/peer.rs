@@ -3,7 +3,7 @@
 //! Only the worker moves the delivery part; operators pause, resume, retry and change the limit.
 //! The lock is never held over an await.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::beside::Said;
+use super::beside::Owed;
 use super::credentials::Account;
 use super::evidence::Evidence;
 use super::identity::{Answered, Identity};
@@ -24,6 +24,7 @@ use super::quiet::Row;
 use super::skew::Skew;
 use super::throttle::Throttle;
 use super::{Config, PeerConfig, StatedKind};
+use crate::domain::Selector;
 use crate::support::backoff::chance;
 
 /// Addresses remembered of one peer; a balanced name shows a few.
@@ -122,10 +123,12 @@ pub struct State {
     pub refusals: u32,
     /// When it refused even the widest form, and the newest event at that time.
     pub refused_all: Option<(Instant, u64)>,
-    /// What it acknowledged of the backlog that waits.
-    pub said: Said,
-    /// The same of a mirror that gets the legacy form.
-    pub partial: Partial,
+    /// What is settled and what is owed of a mirror that gets the legacy form.
+    pub partial: Partial<Selector>,
+    /// The same of a site or a cache.
+    pub calls: Partial<Owed>,
+    /// What a site or a cache refused in attempts that came to nothing, and how often: it goes last.
+    pub suspects: BTreeMap<String, u32>,
     /// The last failure in words.
     pub last_error: Option<String>,
     /// Addresses that answered.
@@ -322,7 +325,6 @@ impl Peer {
             state.last_error = None;
             state.refusals = 0;
             state.refused_all = None;
-            state.said.clear();
             state.row.end();
             state.outage.clear();
             state.throttle.clear();
@@ -405,12 +407,23 @@ impl Peer {
             state.refusals = 0;
             state.refused_all = None;
             state.partial.retry_now();
+            state.calls.retry_now();
         });
         self.wake.notify_one();
     }
 }
 
 impl State {
+    /// Everything at or below is settled, but for what waits by itself.
+    pub(super) fn settled_through(&self) -> u64 {
+        self.partial.through.max(self.calls.through)
+    }
+
+    /// When the next of what waits by itself is due.
+    pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
+        self.partial.next_due(now).into_iter().chain(self.calls.next_due(now)).min()
+    }
+
     pub(super) fn became_another(&mut self) {
         self.was_another = true;
         self.oneself_in_a_row = 0;

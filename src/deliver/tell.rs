@@ -251,6 +251,33 @@ fn about_word(peer: &Peer, word: &Selector, line: Activity<'_>) {
     touched.name_in(Activity { peer: Some(&peer.config.name), ..line }).emit();
 }
 
+/// A call that a site or a cache refuses.
+pub(super) fn call_parked(peer: &Peer, what: &str, error: &str, wait: Duration) {
+    Activity {
+        level: Level::Warn,
+        event: kind(peer),
+        msg: &format!("{what} is refused: parked, tried once an hour, never dropped"),
+        peer: Some(&peer.config.name),
+        status: Some(Status::Failed.as_str()),
+        reason: Some("refused"),
+        error: Some(error),
+        wait_ms: Some(millis(wait)),
+        ..Activity::default()
+    }
+    .emit();
+}
+
+pub(super) fn call_unparked(peer: &Peer, what: &str) {
+    Activity {
+        event: kind(peer),
+        msg: &format!("{what} is accepted again"),
+        peer: Some(&peer.config.name),
+        status: Some(Status::Delivered.as_str()),
+        ..Activity::default()
+    }
+    .emit();
+}
+
 pub(super) fn held(peer: &Peer, backlog: &Backlog) {
     let line = Activity {
         level: Level::Warn,

@@ -21,6 +21,7 @@ mod identities;
 mod legacy;
 mod neighbours;
 mod operators;
+mod parked;
 mod peers;
 mod purges;
 mod recovery;

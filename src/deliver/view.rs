@@ -1,6 +1,7 @@
 //! A mirror as an operator sees it: `GET /api/mirrors`, `status`, `mirrors`.
 //! A snapshot: it holds no lock and promises nothing about the next moment.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -8,9 +9,8 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::partial::Word;
-use super::peer::{Kind, Peer};
+use super::peer::{Kind, Peer, State};
 use super::tell;
-use crate::domain::Selector;
 use crate::journal::{BacklogSize, Journal, Removed};
 use crate::support::clock;
 
@@ -112,7 +112,7 @@ impl RemovedView {
 #[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 #[schemars(rename = "ParkedRequest")]
 pub struct Parked {
-    /// The type, or one entity of it.
+    /// The type, or one entity of it; of a site or a cache the paths and tags, or the name.
     pub what: String,
     /// Why, in words.
     pub error: Option<String>,
@@ -125,10 +125,10 @@ pub struct Parked {
 }
 
 impl Parked {
-    fn of((what, word): (&Selector, &Word), now: Instant) -> Self {
+    fn of((what, word): (String, &Word), now: Instant) -> Self {
         let wait = word.not_before.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
         Self {
-            what: what.to_string(),
+            what,
             error: word.error.clone(),
             attempts: word.attempts,
             events: word.span.events,
@@ -137,11 +137,24 @@ impl Parked {
     }
 }
 
+impl State {
+    /// What waits by itself.
+    fn waiting(&self) -> impl Iterator<Item = (&dyn Display, &Word)> {
+        let words = self.partial.words().iter().map(|(what, word)| (what as &dyn Display, word));
+        words.chain(self.calls.words().iter().map(|(what, word)| (what as &dyn Display, word)))
+    }
+
+    /// Events for which something waits by itself, and when the oldest was accepted.
+    fn owed(&self) -> (u64, Option<u64>) {
+        let ((words, word_at), (calls, call_at)) = (self.partial.owed(), self.calls.owed());
+        (words + calls, word_at.into_iter().chain(call_at).min())
+    }
+}
+
 impl Peer {
     /// What waits, apart from what was settled past a cursor that cannot move.
     pub(super) fn backlog_size(&self, journal: &Journal) -> BacklogSize {
-        let (through, (owed, oldest)) =
-            self.with(|state| (state.partial.through, state.partial.owed()));
+        let (through, (owed, oldest)) = self.with(|state| (state.settled_through(), state.owed()));
         let mut size = journal.backlog_size_after(&self.destination, through);
         size.events += owed;
         size.oldest_at_ms = oldest.into_iter().chain(size.oldest_at_ms).min();
@@ -160,9 +173,12 @@ impl PeerView {
                 _ => None,
             };
             let throttled = state.throttle.left(now);
-            let waiting = state.partial.words().iter();
-            let parked = waiting.filter(|(_, word)| word.is_parked);
-            let parked_count = parked.clone().count();
+            let parked_count = state.waiting().filter(|(_, word)| word.is_parked).count();
+            let failing = state.waiting().find(|(_, word)| word.error.is_some() && !word.is_parked);
+            let parked = state.waiting().filter(|(_, word)| word.is_parked).map(|(what, word)| {
+                let what = what.to_string();
+                Parked::of((what, word), now)
+            });
             let wait = state.not_before.filter(|at| *at > now).map(|at| at - now);
             Self {
                 name: peer.config.name.clone(),
@@ -178,11 +194,12 @@ impl PeerView {
                     (_, None, _, 1..) => "failing",
                     (_, None, Some(_), 0) => "throttled",
                     (_, None, None, 0) if state.partial.is_holding() => "held",
+                    (_, None, None, 0) if failing.is_some() => "failing",
                     (_, None, None, 0) if parked_count > 0 => "parked",
                     (_, None, None, 0) => "ok",
                 },
                 held_events: state.partial.held().map_or(0, |held| held.events),
-                parked: parked.take(PARKED_SHOWN_MAX).map(|one| Parked::of(one, now)).collect(),
+                parked: parked.take(PARKED_SHOWN_MAX).collect(),
                 parked_count,
                 paused: state.pause.map(super::peer::Pause::as_str),
                 instance: identity.map(|identity| identity.instance.clone()),
@@ -191,7 +208,10 @@ impl PeerView {
                 burst,
                 breaker: if state.is_broken { "open" } else { "closed" },
                 failures: state.failures,
-                last_error: state.last_error.clone(),
+                last_error: state
+                    .last_error
+                    .clone()
+                    .or_else(|| failing.and_then(|it| it.1.error.clone())),
                 next_attempt_ms: wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(0)),
                 throttled_until: throttled.map(until),
                 echoing: shared.echo.is_echoing(&peer.destination),

@@ -88,7 +88,7 @@ impl Worker {
             // A peer that is held is not probed, so the time of its next probe wakes nobody.
             let is_probed = !is_held && self.peer.config.errand.is_probed();
             let probe_at = is_probed.then(|| self.next_probe());
-            let word_at = self.peer.with(|state| state.partial.next_due(now));
+            let word_at = self.peer.with(|state| state.next_due(now));
             let wake_at = until.or(probe_at.into_iter().chain(word_at.filter(|_| !is_held)).min());
             let wake_at = wake_at.into_iter().chain(release.filter(|_| until.is_none())).min();
             tokio::select! {
@@ -118,7 +118,7 @@ impl Worker {
     }
 
     fn has_pending(&self) -> bool {
-        self.has_pending_after(self.peer.with(|state| state.partial.through))
+        self.has_pending_after(self.peer.with(|state| state.settled_through()))
             || self.has_due_words()
             || self.has_news_of_its_kind()
     }
@@ -150,7 +150,10 @@ impl Worker {
         }
         if matches!(self.peer.kind(), Kind::Oneself) {
             self.shared.journal.skip_to_head(&self.peer.destination);
-            self.peer.with(|state| state.partial.clear());
+            self.peer.with(|state| {
+                state.partial.clear();
+                state.calls.clear();
+            });
             return;
         }
         let waited = tokio::select! {
@@ -163,12 +166,20 @@ impl Worker {
         if self.peer.is_mirror() && matches!(self.peer.kind(), Kind::Unknown | Kind::Legacy) {
             return self.send_legacy().await;
         }
-        let Some(backlog) = self.take() else { return };
+        let neighbour = self.peer.config.errand.neighbour();
+        let backlog = match self.take() {
+            Some(backlog) => backlog,
+            None if neighbour.is_some() => Backlog::default(),
+            None => return,
+        };
         if waited >= Duration::from_millis(100) {
             tell::limited(&self.peer, &backlog, waited);
         }
+        if let Some(neighbour) = neighbour {
+            return self.call(&backlog, neighbour).await;
+        }
         self.shared.echo.sending(&self.peer.destination, &backlog);
-        let ended = self.deliver(&backlog).await;
+        let ended = self.send_batch(&backlog).await;
         self.shared.echo.sent(&self.peer.destination);
         if matches!(ended, Ended::Acknowledged) {
             self.settle(&backlog);
@@ -179,20 +190,15 @@ impl Worker {
         }
     }
 
-    async fn deliver(&self, backlog: &Backlog) -> Ended {
-        match (self.peer.kind(), self.peer.config.errand.neighbour()) {
-            (Kind::Oneself, _) => Ended::Later,
-            (_, Some(neighbour)) => self.call(backlog, neighbour).await,
-            (kind, None) => {
-                let path = match &kind {
-                    Kind::CacheMirror(Some(identity)) => &identity.paths.invalidate,
-                    _ => INVALIDATE_PATH,
-                };
-                let telling = self.telling(backlog);
-                let body = self.batch(backlog, &telling);
-                self.send(backlog, path, body, &telling).await
-            }
-        }
+    async fn send_batch(&self, backlog: &Backlog) -> Ended {
+        let kind = self.peer.kind();
+        let path = match &kind {
+            Kind::CacheMirror(Some(identity)) => &identity.paths.invalidate,
+            _ => INVALIDATE_PATH,
+        };
+        let telling = self.telling(backlog);
+        let body = self.batch(backlog, &telling);
+        self.send(backlog, path, body, &telling).await
     }
 
     /// What is due and not held, of what came after a place.
@@ -213,7 +219,13 @@ impl Worker {
     pub(super) fn take(&self) -> Option<Backlog> {
         let config = self.shared.config.get();
         let limits = match (self.peer.kind(), self.peer.is_mirror()) {
-            (Kind::CacheMirror(_), false) => return self.take_nameable(0),
+            (kind, false) => {
+                let after = self.peer.with(|state| state.calls.through);
+                return match kind {
+                    Kind::CacheMirror(_) => self.take_nameable(after),
+                    _ => self.take_from(after),
+                };
+            }
             // It may be a cache-mirror, which passes on only what is named.
             (Kind::Unknown, true) => {
                 return self.take_nameable(self.peer.with(|state| state.partial.through));

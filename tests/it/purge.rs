@@ -251,3 +251,25 @@ async fn what_a_cache_has_no_words_for_is_skipped_aloud() {
     assert_eq!((&line["error"], &line["peer"]), (&json!("tag:hi"), &json!("cache")));
     assert!(origin.seen().is_empty(), "nothing was called");
 }
+
+/// A purge that the cache always refuses, also as everything, holds up none of the later ones.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_purge_is_parked_and_later_ones_arrive() {
+    let stub = StubPeer::start().await;
+    stub.answer_by(|seen| match seen.method == "BAN" || seen.path == "/odd" {
+        true => Reply::Raw(400, vec![], "no".into()),
+        false => Reply::Raw(200, vec![], "".into()),
+    });
+    let node = instance(&varnish_at(&[&format!("http://{}", stub.name())])).start().await;
+    let odd = id_of(&node.invalidate(json!({ "paths": ["/odd"] })).await);
+    eventually("it is parked", async || node.mirror("cache").await["state"] == "parked").await;
+    for path in ["/a", "/b"] {
+        let good = id_of(&node.invalidate(json!({ "paths": [path] })).await);
+        purged(&node, &good).await;
+        assert_eq!(stub.seen_at(path).len(), 1);
+    }
+    assert_eq!(beside(&node, &odd).await, [("cache".to_owned(), "failed".to_owned())]);
+    stub.answer_by(|_| Reply::Raw(200, vec![], "".into()));
+    node.post("/api/mirrors/cache/retry", json!({})).await.expect(200);
+    purged(&node, &odd).await;
+}

@@ -210,14 +210,14 @@ fn held(destination: &Value, name: &str) -> Check {
     Check::warn(format!("backlog:{name}"), detail, remedy)
 }
 
-/// Types that a mirror refuses.
+/// What a mirror, a site or a cache refuses.
 fn parked(destination: &Value, name: &str, waits: &str) -> Check {
     let parked = destination["parked"].as_array().into_iter().flatten();
     let names: Vec<String> = parked.take(5).map(|it| print::text(it, "what")).collect();
     let what = if names.is_empty() { "everything".into() } else { names.join(", ") };
     let detail = format!("it refuses {what}; {waits}");
     let retry = format!("\"cache-mirror mirrors retry {name}\"");
-    let remedy = format!("make it accept that, or stop sending it that type; then use {retry}");
+    let remedy = format!("make it accept that, or stop sending it that; then use {retry}");
     Check::warn(format!("backlog:{name}"), detail, remedy)
 }
 

@@ -5,10 +5,11 @@
 //! limiter and a breaker like a mirror. Each sort of neighbour only says which calls a backlog is;
 //! sending them, judging the answers and trying again are the same for all.
 
+mod attempt;
+mod owed;
 pub mod purge;
 pub mod revalidate;
 pub mod route;
-mod said;
 mod send;
 mod tell;
 pub mod template;
@@ -28,9 +29,10 @@ use crate::domain::{Event, Selector};
 use crate::journal::Backlog;
 use crate::net::Answer;
 
+pub use owed::Owed;
+pub(super) use owed::asking;
 pub use purge::Purge;
 pub use revalidate::{Form, Reader, Revalidate};
-pub use said::Said;
 pub use send::EVENT_IDS;
 pub(super) use send::event_ids;
 
@@ -63,7 +65,7 @@ pub struct Call {
     pub paths: Vec<String>,
     /// The tags it is about, for the log.
     pub tags: Vec<String>,
-    /// What it says, in words that are said again where it fails; none where it is said as a whole.
+    /// What it says, in words each of which can be said by itself.
     pub says: Vec<String>,
 }
 
@@ -108,32 +110,45 @@ impl Neighbour {
         }
     }
 
-    /// The calls that cover a backlog, in order; none where it has nothing for this neighbour. One
-    /// that refused what it was told (`is_poisoned`) is told the same wider, if it can be.
-    pub fn calls(&self, backlog: &Backlog, is_poisoned: bool) -> Vec<Call> {
+    /// The calls that cover a backlog, in order; none where it has nothing for this neighbour. A
+    /// cache that refused what it was told is told the same wider (`is_wider`), if it can be.
+    pub fn calls(&self, backlog: &Backlog, is_wider: bool, reader: Reader) -> Vec<Call> {
         match self {
-            Self::Revalidate(revalidate) => revalidate.calls(backlog),
-            Self::Purge(purge) => purge.calls(backlog, is_poisoned),
+            Self::Revalidate(revalidate) => revalidate.calls_for(backlog, reader),
+            Self::Purge(purge) => purge.calls(backlog, is_wider),
         }
     }
 
-    /// Whether what it is told consists of words, each of which may be said by itself.
-    pub fn is_told_in_words(&self) -> bool {
-        matches!(self, Self::Revalidate(_))
+    /// Whether the same can be told wider.
+    pub fn has_wider_calls(&self) -> bool {
+        matches!(self, Self::Purge(_))
     }
 
-    /// Of these calls, the ones for what it has not acknowledged yet.
-    pub fn calls_left(
-        &self,
-        backlog: &Backlog,
-        is_poisoned: bool,
-        said: &Said,
-        reader: Reader,
-    ) -> Vec<Call> {
+    /// The same call as two, where it says several words.
+    pub fn halves(&self, call: &Call) -> Vec<Call> {
         match self {
-            Self::Revalidate(revalidate) => revalidate.calls_left(backlog, said, reader),
-            Self::Purge(purge) => purge.calls(backlog, is_poisoned),
+            Self::Revalidate(revalidate) => revalidate.halves(call),
+            Self::Purge(_) => vec![],
         }
+    }
+
+    /// The same calls with these words in calls of their own, last.
+    pub fn apart(&self, calls: Vec<Call>, is_apart: impl Fn(&String) -> bool) -> Vec<Call> {
+        let mut last = vec![];
+        let mut first = vec![];
+        for call in calls {
+            match self {
+                Self::Revalidate(revalidate) => {
+                    let (rest, alone) = revalidate.apart(&call, &is_apart);
+                    first.extend(rest);
+                    last.extend(alone);
+                }
+                Self::Purge(_) if call.says.iter().any(&is_apart) => last.push(call),
+                Self::Purge(_) => first.push(call),
+            }
+        }
+        first.extend(last);
+        first
     }
 
     /// What of a backlog it has no words for, as far as it names that.

@@ -15,7 +15,6 @@ use url::Url;
 
 use super::Call;
 use super::route::{self, Kind};
-use super::said::Said;
 use super::template::{Facts, Templates, Word, Writing};
 use crate::deliver::Signer;
 use crate::domain::{Event, Selectors, Source, TypeName};
@@ -76,16 +75,14 @@ pub struct Words {
     pub broken: String,
 }
 
-/// Words for a target, each with the newest event that asks for it.
-type Asked = BTreeMap<String, u64>;
+/// Words for a target.
+type Asked = BTreeSet<String>;
 
 /// What a backlog is about, in the target's terms.
 #[derive(Default)]
 struct Gathered {
     tags: Asked,
-    paths: BTreeMap<Word, u64>,
-    /// The event whose words are being added.
-    seq: u64,
+    paths: BTreeSet<Word>,
 }
 
 /// Who reads the calls.
@@ -97,7 +94,7 @@ pub enum Reader {
     Gateway,
 }
 
-/// The words of one member of a call, still to be said.
+/// The words of one member of a call.
 struct Due {
     member: &'static str,
     kind: Kind,
@@ -105,29 +102,63 @@ struct Due {
 }
 
 impl Revalidate {
-    /// The calls for all that a backlog touches.
+    /// The calls to a site for all that a backlog touches.
     pub fn calls(&self, backlog: &Backlog) -> Vec<Call> {
-        self.calls_left(backlog, &Said::default(), Reader::Site)
+        self.calls_for(backlog, Reader::Site)
     }
 
-    /// The calls for what was not said of it yet.
-    pub fn calls_left(&self, backlog: &Backlog, said: &Said, reader: Reader) -> Vec<Call> {
-        let calls = match &self.form {
-            Form::Paths(_) | Form::Tags { .. } => {
-                let gathered = self.gather(backlog);
-                self.posts(gathered.due(reader, said), said)
-            }
+    /// The calls for all that a backlog touches.
+    pub fn calls_for(&self, backlog: &Backlog, reader: Reader) -> Vec<Call> {
+        match &self.form {
+            Form::Paths(_) | Form::Tags { .. } => self.posts(self.gather(backlog).due(reader)),
             Form::Names(names) => {
                 let mut called = Asked::new();
-                for (all, seq) in footprints(backlog) {
+                for all in footprints(backlog) {
                     let touched = names.iter().filter(|(name, _)| is_touched(&all, name));
-                    touched.for_each(|(_, name)| ask(&mut called, name.clone(), seq));
+                    called.extend(touched.map(|(_, name)| name.clone()));
                 }
-                let due = called.iter().filter(|(name, seq)| said.is_due(name, **seq));
-                due.filter_map(|(name, _)| self.knock(name)).collect()
+                called.iter().filter_map(|name| self.knock(name)).collect()
             }
-        };
-        said.choose(calls)
+        }
+    }
+
+    /// The same call as two, where it says several words.
+    pub fn halves(&self, call: &Call) -> Vec<Call> {
+        if call.says.len() < 2 {
+            return vec![];
+        }
+        let (one, other) = call.says.split_at(call.says.len() / 2);
+        [one, other].into_iter().map(|words| self.post_of(words)).collect()
+    }
+
+    /// The rest of a call, and these words of it in calls of their own.
+    pub fn apart(
+        &self,
+        call: &Call,
+        is_apart: impl Fn(&String) -> bool,
+    ) -> (Option<Call>, Vec<Call>) {
+        if !call.says.iter().any(&is_apart) {
+            return (Some(call.clone()), vec![]);
+        }
+        if call.says.len() == 1 {
+            return (None, vec![call.clone()]);
+        }
+        let (alone, rest): (Vec<String>, Vec<String>) =
+            call.says.iter().cloned().partition(is_apart);
+        let rest = (!rest.is_empty()).then(|| self.post_of(&rest));
+        (rest, alone.chunks(1).map(|word| self.post_of(word)).collect())
+    }
+
+    /// The post that says these words, which were part of one post.
+    fn post_of(&self, says: &[String]) -> Call {
+        let mut due: Vec<Due> = vec![];
+        for (member, kind, word) in says.iter().filter_map(|said| unkey(said)) {
+            match due.iter_mut().find(|one| one.member == member && one.kind == kind) {
+                Some(one) => one.words.push(word.to_owned()),
+                None => due.push(Due { member, kind, words: vec![word.to_owned()] }),
+            }
+        }
+        self.post(&due.iter().collect::<Vec<_>>())
     }
 
     /// What of the target's is missing for an event, where nothing is called for it.
@@ -173,18 +204,16 @@ impl Revalidate {
     }
 
     /// Posts of at most so many words of a member each. Tags and plain paths are one, where that is
-    /// short and nothing of it was refused.
-    fn posts(&self, due: Vec<Due>, said: &Said) -> Vec<Call> {
-        let most = said.words_max(NAMED_MAX);
-        let is_plain = |it: &Due| it.kind == Kind::Path && it.words.len() <= most;
+    /// short.
+    fn posts(&self, due: Vec<Due>) -> Vec<Call> {
+        let is_plain = |it: &Due| it.kind == Kind::Path && it.words.len() <= NAMED_MAX;
         let (plain, others): (Vec<Due>, Vec<Due>) = due.into_iter().partition(is_plain);
         let mut calls = Vec::new();
-        match most == NAMED_MAX && !plain.is_empty() {
-            true => calls.push(self.post(&plain.iter().collect::<Vec<_>>())),
-            false => calls.extend(plain.iter().map(|one| self.post(&[one]))),
+        if !plain.is_empty() {
+            calls.push(self.post(&plain.iter().collect::<Vec<_>>()));
         }
         for one in others {
-            let chunks = one.words.chunks(most);
+            let chunks = one.words.chunks(NAMED_MAX);
             calls.extend(chunks.map(|words| self.post(&[&Due { words: words.to_vec(), ..one }])));
         }
         calls
@@ -241,22 +270,21 @@ fn key(member: &str, kind: Kind, word: &str) -> String {
     format!("{member} {} {word}", kind.as_str().unwrap_or_default())
 }
 
-fn ask<W: Ord>(words: &mut BTreeMap<W, u64>, word: W, seq: u64) {
-    let newest = words.entry(word).or_default();
-    *newest = seq.max(*newest);
+/// What a key stands for.
+fn unkey(key: &str) -> Option<(&'static str, Kind, &str)> {
+    let mut parts = key.splitn(3, ' ');
+    let member = [PATHS, TAGS].into_iter().find(|member| parts.clone().next() == Some(member))?;
+    let kind = parts.nth(1)?;
+    let kinds = [Kind::Path, Kind::Page, Kind::Layout];
+    let kind = kinds.into_iter().find(|it| it.as_str().unwrap_or_default() == kind)?;
+    Some((member, kind, parts.next()?))
 }
 
-/// What is past naming is older than every named event.
-fn merged_seq(backlog: &Backlog) -> u64 {
-    backlog.events.first().map_or(backlog.through, |event| event.seq.saturating_sub(1))
-}
-
-/// What each part of a backlog touches, cascades included, and the event it is of.
-fn footprints(backlog: &Backlog) -> impl Iterator<Item = (Selectors, u64)> + '_ {
+/// What each part of a backlog touches, cascades included.
+fn footprints(backlog: &Backlog) -> impl Iterator<Item = Selectors> + '_ {
     let mut merged = backlog.merged.selectors();
     merged.join(&backlog.merged_cascade);
-    let events = backlog.events.iter().map(|event| (event.footprint(), event.seq));
-    std::iter::once((merged, merged_seq(backlog))).chain(events)
+    std::iter::once(merged).chain(backlog.events.iter().map(|event| event.footprint()))
 }
 
 fn is_touched(selectors: &Selectors, name: &TypeName) -> bool {
@@ -280,12 +308,10 @@ impl Revalidate {
     fn gather(&self, backlog: &Backlog) -> Gathered {
         let mut gathered = Gathered::default();
         if !backlog.merged.is_empty() {
-            gathered.seq = merged_seq(backlog);
             gathered.add_unknown(&self.form, &backlog.merged.selectors());
             gathered.add_unknown(&self.form, &backlog.merged_cascade);
         }
         for event in &backlog.events {
-            gathered.seq = event.seq;
             gathered.add_event(&self.form, event);
         }
         gathered
@@ -314,9 +340,8 @@ impl Gathered {
             Form::Paths(paths) => filled(paths, Writing::Path, selectors, facts),
             Form::Tags { tags, paths } => {
                 let named = filled(tags, Writing::Tag, selectors, facts);
-                named.into_iter().for_each(|word| ask(&mut self.tags, word.text, self.seq));
-                let own = selectors.tags().iter().map(ToString::to_string);
-                own.for_each(|tag| ask(&mut self.tags, tag, self.seq));
+                self.tags.extend(named.into_iter().map(|word| word.text));
+                self.tags.extend(selectors.tags().iter().map(ToString::to_string));
                 filled(paths, Writing::Path, selectors, facts)
             }
             Form::Names(_) => BTreeSet::new(),
@@ -326,16 +351,15 @@ impl Gathered {
         let prefixes = selectors.prefixes().iter().map(|prefix| plain(format!("{prefix}*")));
         let every = selectors.is_all().then(|| plain(EVERY_PATH.into()));
         for word in paths.into_iter().chain(own).chain(prefixes).chain(every) {
-            let word = Word { text: address(&word.text), ..word };
-            ask(&mut self.paths, word, self.seq);
+            self.paths.insert(Word { text: address(&word.text), ..word });
         }
     }
 
-    /// What of it is still to be said, member by member.
-    fn due(self, reader: Reader, said: &Said) -> Vec<Due> {
+    /// What is to be said, member by member.
+    fn due(self, reader: Reader) -> Vec<Due> {
         let mut paths: BTreeMap<Kind, Asked> = BTreeMap::new();
-        for (Word { text, is_layout }, seq) in self.paths {
-            let mut say = |kind, word| ask(paths.entry(kind).or_default(), word, seq);
+        for Word { text, is_layout } in self.paths {
+            let mut say = |kind, word| _ = paths.entry(kind).or_default().insert(word);
             match reader {
                 Reader::Site => route::add(&text, is_layout, say),
                 Reader::Gateway => {
@@ -348,10 +372,10 @@ impl Gathered {
         }
         let members = std::iter::once((TAGS, Kind::Path, self.tags))
             .chain(paths.into_iter().map(|(kind, words)| (PATHS, kind, words)));
-        let due = members.map(|(member, kind, words)| {
-            let is_due = |(word, seq): &(String, u64)| said.is_due(&key(member, kind, word), *seq);
-            let words = words.into_iter().filter(is_due).map(|(word, _)| word).collect();
-            Due { member, kind, words }
+        let due = members.map(|(member, kind, words)| Due {
+            member,
+            kind,
+            words: words.into_iter().collect(),
         });
         due.filter(|due| !due.words.is_empty()).collect()
     }

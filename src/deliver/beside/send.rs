@@ -1,9 +1,6 @@
-//! Making the calls of one backlog: in order, each held by the limiter, until one fails.
+//! One call to a site or a cache, and what is known of a backlog for them.
 //!
-//! Only when all are acknowledged does the cursor move. A cache whose backlog failed half-way is
-//! called from the beginning, which costs it a repetition and nothing else; a site is told what it
-//! did not acknowledge yet, and one call that it refuses keeps no other from it. Where each address
-//! behind a name is called, they are called at once: a dead one delays no other.
+//! Where each address behind a name is called, they are called at once: a dead one delays no other.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,17 +19,11 @@ use crate::deliver::outage;
 use crate::deliver::peer::Kind;
 use crate::deliver::tell as lines;
 use crate::deliver::verdict::Verdict;
-use crate::deliver::worker::{Ended, VIA, Worker};
+use crate::deliver::worker::{VIA, Worker};
 use crate::domain::Event;
 use crate::journal::{Backlog, Limits};
-use crate::net::{Failure, Outgoing};
+use crate::net::Outgoing;
 use crate::support::clock;
-
-/// Statuses of those who do not take what they were told, however often they are told it.
-const MALFORMED: [u16; 5] = [400, 413, 414, 422, 431];
-
-/// Statuses that are about the moment or the credentials, and not about what was said.
-const PASSING: [u16; 9] = [401, 403, 407, 408, 425, 429, 502, 503, 504];
 
 /// Which of our events a call is about, where its body has no place for them: ids joined by commas.
 /// A gateway that did under them what a call names does nothing, so that a ring comes to rest.
@@ -43,64 +34,24 @@ const EVENT_IDS_MAX: usize = 100;
 /// Bytes of a message's name: as far beyond a chance as any id.
 const MESSAGE_ID_BYTES: usize = 16;
 
-/// How a call ended.
-enum Concluded {
-    Acknowledged,
-    /// Answered, and the answer is about what was said.
-    Refused(Again),
-    /// Not now, whatever is said.
-    Later,
-}
-
 /// What the calls of one backlog have in common.
-struct Round<'a> {
-    neighbour: &'a Neighbour,
-    backlog: &'a Backlog,
+pub(super) struct Round<'a> {
+    pub(super) neighbour: &'a Neighbour,
+    pub(super) backlog: &'a Backlog,
+    pub(super) reader: Reader,
     ids: Option<String>,
 }
 
-impl Worker {
-    /// Makes every call that a backlog asks for.
-    pub(in crate::deliver) async fn call(&self, backlog: &Backlog, neighbour: &Neighbour) -> Ended {
-        let round = Round { neighbour, backlog, ids: event_ids(backlog) };
-        let reader = if self.is_legacy() { Reader::Site } else { Reader::Gateway };
-        let left = || {
-            let (is_poisoned, said) =
-                self.peer.with(|state| (state.refusals > 0, state.said.clone()));
-            neighbour.calls_left(backlog, is_poisoned, &said, reader)
-        };
-        let mut setback: Option<Again> = None;
-        for (at, call) in left().into_iter().enumerate() {
-            if at > 0 {
-                tokio::select! {
-                    () = self.stop.cancelled() => return Ended::Later,
-                    _ = self.peer.limiter.turn() => {}
-                }
-            }
-            let tried = self.make(&round, &call).await;
-            match self.conclude_call(&round, &call, &tried, setback) {
-                Concluded::Acknowledged => {
-                    self.peer.with(|state| state.said.note(&call.says, backlog.through));
-                }
-                // It answers, so it may take the rest.
-                Concluded::Refused(again) if !call.says.is_empty() => setback = Some(again),
-                Concluded::Refused(_) | Concluded::Later => return Ended::Later,
-            }
-        }
-        if setback.is_some() {
-            self.peer.with(|state| state.said.refuse());
-            return Ended::Later;
-        }
-        if neighbour.is_told_in_words() && !left().is_empty() {
-            return Ended::Later;
-        }
-        self.tell_silence(backlog, neighbour);
-        Ended::Acknowledged
+impl<'a> Round<'a> {
+    pub(super) fn of(neighbour: &'a Neighbour, backlog: &'a Backlog, reader: Reader) -> Self {
+        Self { neighbour, backlog, reader, ids: event_ids(backlog) }
     }
+}
 
+impl Worker {
     /// What of a settled backlog was not called for: a line each for what a cache has no words for,
     /// and for each event that a site has no path for.
-    fn tell_silence(&self, backlog: &Backlog, neighbour: &Neighbour) {
+    pub(super) fn tell_silence(&self, backlog: &Backlog, neighbour: &Neighbour) {
         let unsupported = neighbour.unsupported(backlog);
         if !unsupported.is_empty() {
             lines::skipped(&self.peer, backlog, &unsupported);
@@ -124,11 +75,18 @@ impl Worker {
             None => self.is_legacy() && !self.shared.is_speakable(&event.demand.selectors()),
         };
         let merged = match self.peer.config.errand.neighbour() {
-            Some(neighbour) => neighbour.calls(&merged_part(backlog), false).is_empty(),
+            Some(neighbour) => {
+                neighbour.calls(&merged_part(backlog), false, Reader::Site).is_empty()
+            }
             None => self.is_legacy() && !self.shared.is_speakable(&backlog.merged.selectors()),
         };
         let named = backlog.events.iter().filter(is_untold).count() as u64;
         named + if merged { backlog.merged_count } else { 0 }
+    }
+
+    /// Who reads what a site is told.
+    pub(super) fn reader(&self) -> Reader {
+        if self.is_legacy() { Reader::Site } else { Reader::Gateway }
     }
 
     fn is_legacy(&self) -> bool {
@@ -154,24 +112,8 @@ impl Worker {
         }
     }
 
-    /// Nobody could be asked who the neighbour is: as if its first call had failed. A backlog with
-    /// nothing for it is settled all the same.
-    pub(in crate::deliver) fn not_reached(&self, backlog: &Backlog, why: &Failure) {
-        let Some(neighbour) = self.peer.config.errand.neighbour() else {
-            return self.fail(backlog, &why.to_string(), None, None);
-        };
-        let Some(call) = neighbour.calls(backlog, false).into_iter().next() else {
-            self.tell_silence(backlog, neighbour);
-            return self.settle(backlog);
-        };
-        let round = Round { neighbour, backlog, ids: event_ids(backlog) };
-        let verdict = Verdict::Refused(why.to_string(), None);
-        let tried = Tried { address: None, answer: None, verdict, took: Duration::ZERO };
-        self.conclude_call(&round, &call, &[tried], None);
-    }
-
     /// One call, to one address or to each.
-    async fn make(&self, round: &Round<'_>, call: &Call) -> Vec<Tried> {
+    pub(super) async fn make(&self, round: &Round<'_>, call: &Call) -> Vec<Tried> {
         let addresses = match round.neighbour.is_for_all_addresses() {
             true => self.transport().addresses(&call.url).await,
             false => Ok(vec![]),
@@ -228,83 +170,26 @@ impl Worker {
         format!("msg_{}", URL_SAFE_NO_PAD.encode(&hash.as_ref()[..MESSAGE_ID_BYTES]))
     }
 
-    /// Turns what became of a call into lines, and a wait where it failed anywhere. The wait of one
-    /// attempt is that of its first failure.
-    fn conclude_call(
+    /// Writes the lines of a call, one for each address.
+    pub(super) fn tell_tried(
         &self,
         round: &Round<'_>,
         call: &Call,
         tried: &[Tried],
-        earlier: Option<Again>,
-    ) -> Concluded {
-        let (mut errors, mut wait, mut throttled) = (Vec::new(), None, None);
-        for one in tried {
-            match &one.verdict {
-                Verdict::Acknowledged => continue,
-                Verdict::Throttled(asked) => {
-                    throttled = throttled.max(Some(asked.unwrap_or_default()));
-                    continue;
-                }
-                Verdict::Refused(_, asked) => {
-                    wait = wait.max(*asked);
-                    if one.answer.as_ref().is_some_and(|it| MALFORMED.contains(&it.status)) {
-                        self.peer.with(|state| state.refusals = state.refusals.saturating_add(1));
-                    }
-                }
-                Verdict::Unauthorized => {}
-            }
-            let place = one.address.map(|address| format!("{}: ", address.ip()));
-            errors.push(format!(
-                "{}{}",
-                place.unwrap_or_default(),
-                one.error().unwrap_or_default()
-            ));
-        }
+        again: Option<Again>,
+    ) {
         self.peer.replied(tried.iter().filter_map(|one| Some((one.address?.ip(), one.error()))));
-        let again = (!errors.is_empty()).then(|| {
-            if let Some(earlier) = earlier {
-                return (false, earlier);
-            }
-            let is_outage = self.is_outage(tried);
-            let error = errors.join("; ");
-            let least = wait.max(throttled);
-            let setback = self.setback(round.backlog, &error, least, is_outage);
-            (
-                setback.opens,
-                Again { attempt: setback.attempt, wait: setback.wait, is_told: setback.is_told },
-            )
-        });
         let events = round.backlog.events.len() as u64 + round.backlog.merged_count;
         for one in tried.iter().filter(|one| !matches!(one.verdict, Verdict::Throttled(_))) {
-            let again = again.map(|(_, again)| again).filter(|_| one.error().is_some());
-            tell::tried(
-                &self.peer,
-                round.neighbour,
-                call,
-                (round.ids.as_deref(), events),
-                one,
-                again,
-            );
-        }
-        if let (Some(wait), None) = (throttled, again) {
-            let wait = self.peer.throttled(Some(wait));
-            lines::throttled(&self.peer, round.backlog, wait);
-        }
-        if again.is_some_and(|(opens, _)| opens) {
-            lines::opened(&self.peer);
-        }
-        match (again, throttled) {
-            (None, None) => Concluded::Acknowledged,
-            (Some((_, again)), None) if is_about_the_words(tried) => Concluded::Refused(again),
-            _ => Concluded::Later,
+            let again = again.filter(|_| one.error().is_some());
+            let about = (round.ids.as_deref(), events);
+            tell::tried(&self.peer, round.neighbour, call, about, one, again);
         }
     }
-}
 
-impl Worker {
     /// Whether all that failed points to an outage. A cache or an API that answers 503 is not
     /// checked before it is called again, so it is left alone for longer.
-    fn is_outage(&self, tried: &[Tried]) -> bool {
+    pub(super) fn is_outage(&self, tried: &[Tried]) -> bool {
         let is_probed = self.peer.config.errand.is_probed();
         let failed = tried.iter().filter(|one| one.error().is_some());
         let mut statuses = failed.map(|one| one.answer.as_ref().map(|it| u64::from(it.status)));
@@ -313,13 +198,6 @@ impl Worker {
             status => outage::is_outage(status, false),
         })
     }
-}
-
-/// Whether all that failed was answered, and by more than a bad moment.
-fn is_about_the_words(tried: &[Tried]) -> bool {
-    let failed = tried.iter().filter(|one| one.error().is_some());
-    let mut statuses = failed.map(|one| one.answer.as_ref().map(|answer| answer.status));
-    statuses.all(|status| status.is_some_and(|status| !PASSING.contains(&status)))
 }
 
 /// What of a backlog is past naming, alone.

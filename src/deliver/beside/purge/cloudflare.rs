@@ -57,7 +57,7 @@ impl Speech for Cloudflare {
             return call.map(|call| Call { paths: vec!["*".into()], ..call }).into_iter().collect();
         }
         let mut calls = vec![];
-        for tags in batches(&share.tags, ITEMS_MAX, usize::MAX) {
+        for tags in batches(&share.tags, share.at_most(ITEMS_MAX), usize::MAX) {
             let call = self.call(purge, &json!({ "tags": tags }));
             calls.extend(call.map(|call| Call { tags, ..call }));
         }
@@ -76,7 +76,7 @@ impl Speech for Cloudflare {
             }
         }
         for (field, items) in [("files", files), ("prefixes", prefixes), ("hosts", hosts)] {
-            for paths in batches(&items, ITEMS_MAX, usize::MAX) {
+            for paths in batches(&items, share.at_most(ITEMS_MAX), usize::MAX) {
                 let call = self.call(purge, &json!({ field: paths }));
                 calls.extend(call.map(|call| Call { paths, ..call }));
             }

@@ -51,7 +51,7 @@ impl Speech for Fastly {
             return call.map(|call| Call { paths: vec!["*".into()], ..call }).into_iter().collect();
         }
         let mut calls = vec![];
-        for tags in batches(&share.tags, KEYS_MAX, usize::MAX) {
+        for tags in batches(&share.tags, share.at_most(KEYS_MAX), usize::MAX) {
             let body = json!({ "surrogate_keys": tags });
             let call = self.call(purge, &format!("{service}/purge"), Some(&body), share.mode);
             calls.extend(call.map(|call| Call { tags, ..call }));

@@ -115,7 +115,10 @@ impl Http {
             let call = self.call(purge, "PURGE", purge.base.clone(), headers, None);
             Call { tags, ..call }
         };
-        batches(&share.tags, TAGS_MAX, HEADER_BYTES_MAX).into_iter().map(call).collect()
+        batches(&share.tags, share.at_most(TAGS_MAX), HEADER_BYTES_MAX)
+            .into_iter()
+            .map(call)
+            .collect()
     }
 
     fn by_path(&self, purge: &Purge, share: &Share) -> Vec<Call> {

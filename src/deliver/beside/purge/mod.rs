@@ -69,22 +69,25 @@ pub struct Purge {
 }
 
 impl Purge {
-    /// The calls that cover a backlog, hard ones first. A target that refused them as they were
-    /// (`is_poisoned`) is told the same wider.
-    pub fn calls(&self, backlog: &Backlog, is_poisoned: bool) -> Vec<Call> {
+    /// The calls that cover a backlog, hard ones first. A target that refused them as they were is
+    /// told the same wider (`is_wider`): everything, or, where that has no words, types, each in a
+    /// call of its own.
+    pub fn calls(&self, backlog: &Backlog, is_wider: bool) -> Vec<Call> {
         let mut demand = footprint(backlog);
-        let exact = self.calls_for(&demand);
-        if exact.is_empty() || (exact.len() <= self.calls_max && !is_poisoned) {
+        let exact = self.calls_for(&demand, false);
+        if exact.is_empty() || (exact.len() <= self.calls_max && !is_wider) {
             return exact;
         }
         demand.hard.widen_ids();
         demand.soft.widen_ids();
-        let by_type = self.calls_for(&demand);
-        let is_enough = by_type.len() <= self.calls_max && !is_poisoned;
-        if is_enough || self.everything() == Place::Nowhere {
+        if self.everything() == Place::Nowhere {
+            return self.calls_for(&demand, is_wider);
+        }
+        let by_type = self.calls_for(&demand, false);
+        if by_type.len() <= self.calls_max && !is_wider {
             return by_type;
         }
-        self.calls_for(&Demand::new(mode_of(&demand), Selectors::all()))
+        self.calls_for(&Demand::new(mode_of(&demand), Selectors::all()), false)
     }
 
     /// What of a backlog it has no words for.
@@ -105,9 +108,9 @@ impl Purge {
         selectors.iter().filter(is_missing).collect()
     }
 
-    fn calls_for(&self, demand: &Demand) -> Vec<Call> {
+    fn calls_for(&self, demand: &Demand, is_single: bool) -> Vec<Call> {
         let share = |mode, selectors: &Selectors| {
-            let mut share = Share::new(mode);
+            let mut share = Share { is_single, ..Share::new(mode) };
             selectors.iter().flat_map(|one| self.places(&one)).for_each(|place| share.add(place));
             share
         };
@@ -120,7 +123,8 @@ impl Purge {
             }
         };
         let told = shares.iter().filter(|share| !share.is_empty());
-        told.flat_map(|share| self.dialect.speech().calls(self, share)).collect()
+        let calls = told.flat_map(|share| self.dialect.speech().calls(self, share));
+        calls.map(|call| Call { says: vec![said(&call)], ..call }).collect()
     }
 
     /// What a selector is in this target's words. An entity is two things: itself, and the lists
@@ -221,6 +225,13 @@ impl Purge {
         let (body, timeout) = (Bytes::new(), self.timeout);
         Call { method, url, headers, body, timeout, paths: vec![], tags: vec![], says: vec![] }
     }
+}
+
+/// A call as one word, by what it is about.
+fn said(call: &Call) -> String {
+    let host = call.headers.iter().find(|(name, _)| *name == reqwest::header::HOST);
+    let host = host.map_or("", |(_, host)| host);
+    format!("{} {} {host} {:?} {:?}", call.method, call.url, call.paths, call.tags)
 }
 
 /// Everything that a backlog clears, its cascades included.

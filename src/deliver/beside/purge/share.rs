@@ -37,6 +37,8 @@ pub struct Share {
     pub prefixes: BTreeSet<String>,
     /// Patterns over paths.
     pub patterns: BTreeSet<Glob>,
+    /// Whether each tag and path goes in a call of its own.
+    pub is_single: bool,
 }
 
 impl Share {
@@ -49,18 +51,26 @@ impl Share {
             paths: BTreeSet::new(),
             prefixes: BTreeSet::new(),
             patterns: BTreeSet::new(),
+            is_single: false,
         }
     }
 
     /// Whether nothing is to be told.
     pub fn is_empty(&self) -> bool {
-        *self == Self::new(self.mode)
+        *self == Self { is_single: self.is_single, ..Self::new(self.mode) }
+    }
+
+    /// How many go into one call, where `most` can.
+    pub fn at_most(&self, most: usize) -> usize {
+        if self.is_single { 1 } else { most }
     }
 
     /// Adds what one selector is.
     pub fn add(&mut self, place: Place) {
         match place {
-            Place::All => *self = Self { is_all: true, ..Self::new(self.mode) },
+            Place::All => {
+                *self = Self { is_all: true, is_single: self.is_single, ..Self::new(self.mode) }
+            }
             _ if self.is_all => {}
             Place::Tag(tag) => drop(self.tags.insert(tag)),
             Place::Path(path) => drop(self.paths.insert(path)),

@@ -48,7 +48,7 @@ impl Speech for Vercel {
             Mode::Hard => "dangerously-delete-by-tags",
         };
         let mut calls = vec![];
-        for tags in batches(&share.tags, TAGS_MAX, usize::MAX) {
+        for tags in batches(&share.tags, share.at_most(TAGS_MAX), usize::MAX) {
             let Some(mut url) = sites::api(purge, &format!("v1/edge-cache/{verb}")) else {
                 continue;
             };

@@ -1,0 +1,227 @@
+//! Sites and caches that refuse one call for ever: the others settle, and the refused one is
+//! parked, shown and tried again, but never counted as delivered.
+
+use std::collections::BTreeSet;
+
+use url::Url;
+
+use super::neighbours::site;
+use super::purges::fastly;
+use super::stub::{good_legacy, ok};
+use super::*;
+use crate::deliver::beside::Neighbour;
+use crate::deliver::beside::purge::{Dialect, Vercel};
+use crate::domain::{Event, Selector, Selectors, Status};
+
+fn path(text: &str) -> Selectors {
+    Selectors::one(Selector::path(text).expect("path"))
+}
+
+fn paths(texts: impl IntoIterator<Item = String>) -> Selectors {
+    let mut all = Selectors::default();
+    texts.into_iter().for_each(|text| all.join(&path(&text)));
+    all
+}
+
+/// A site that answers with this status to every call that names one of these paths.
+fn refusing(bad: &'static [&'static str], status: u16) -> impl Fn(&Asked) -> Reaction {
+    move |asked| match asked.what {
+        What::Invalidate if bad.iter().any(|bad| asked.text.contains(&format!("\"{bad}\""))) => {
+            Reaction::Answer(answer(status, "application/json", "{}"))
+        }
+        What::Invalidate => ok(),
+        _ => good_legacy(asked),
+    }
+}
+
+fn outcome(scene: &Scene, event: &Event) -> Outcome {
+    scene.delivery.outcomes_beside(event).remove(0)
+}
+
+async fn arrives(scene: &Scene, event: &Event) {
+    scene.until("it arrives", |scene| outcome(scene, event).status == Status::Delivered).await;
+}
+
+fn calls_of(scene: &Scene, word: &str) -> Vec<Asked> {
+    let word = format!("\"{word}\"");
+    scene.sends().into_iter().filter(|asked| asked.text.contains(&word)).collect()
+}
+
+/// What is refused for what it is: parked at once, tried hourly, and the rest goes on meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_path_that_is_refused_is_parked_and_later_ones_arrive_at_once() {
+    for status in [400, 413, 415, 422] {
+        let scene = Scene::of(site(), refusing(&["/bad"], status));
+        let bad = scene.tell(path("/bad")).await;
+        scene.until("it is parked", |scene| scene.view().state == "parked").await;
+        for at in 0..5 {
+            let begun = Instant::now();
+            let good = scene.tell(path(&format!("/good/{at}"))).await;
+            arrives(&scene, &good).await;
+            assert!(begun.elapsed() < Duration::from_secs(1), "{status}");
+        }
+        let view = scene.view();
+        assert_eq!((view.parked_count, &view.parked[0].what[..]), (1, "/bad"));
+        assert_eq!((view.delivered, view.backlog_events), (5, 1), "{status}");
+        let found = outcome(&scene, &bad);
+        assert_eq!((found.status, found.reason.as_deref()), (Status::Failed, Some("refused")));
+        assert!(!scene.journal.is_acknowledged("beside:b", bad.seq));
+        let tried = calls_of(&scene, "/bad").len();
+        scene.until("the next try", |scene| calls_of(scene, "/bad").len() == tried + 1).await;
+        let all = calls_of(&scene, "/bad");
+        assert!(all[tried].at - all[tried - 1].at >= Duration::from_secs(3590), "hourly");
+    }
+}
+
+/// News of it brings the next try forward to a minute after the last, and an operator to now. Once
+/// it is accepted nothing is owed.
+#[tokio::test(start_paused = true)]
+async fn a_parked_path_is_tried_with_news_and_for_an_operator() {
+    let is_repaired = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (flag, refuse) = (Arc::clone(&is_repaired), refusing(&["/bad"], 400));
+    let scene =
+        Scene::of(site(), move |asked| match flag.load(std::sync::atomic::Ordering::SeqCst) {
+            true => good_legacy(asked),
+            false => refuse(asked),
+        });
+    let bad = scene.tell(path("/bad")).await;
+    scene.until("it is parked", |scene| scene.view().state == "parked").await;
+    for _ in 0..10 {
+        scene.tell(path("/bad")).await;
+    }
+    scene.until("the news", |scene| scene.sends().len() == 2).await;
+    let sends = scene.sends();
+    let waited = (sends[1].at - sends[0].at).as_secs();
+    assert!((59..70).contains(&waited), "{waited}");
+    is_repaired.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert!(scene.delivery.retry("b"));
+    arrives(&scene, &bad).await;
+    assert_eq!(scene.sends().len(), 3);
+    let view = scene.view();
+    assert_eq!((view.state, view.backlog_events, view.parked_count), ("ok", 0, 0));
+    assert!(scene.journal.is_acknowledged("beside:b", *scene.journal.head().borrow()));
+}
+
+/// A parked path is not told with others again: they would be refused with it.
+#[tokio::test(start_paused = true)]
+async fn a_parked_path_is_not_told_with_others() {
+    let scene = Scene::of(site(), refusing(&["/bad"], 400));
+    scene.tell(path("/bad")).await;
+    scene.until("it is parked", |scene| scene.view().state == "parked").await;
+    for at in 0..20 {
+        let both = scene.tell(paths(["/bad".to_owned(), format!("/good/{at}")])).await;
+        scene
+            .until("the good one", |scene| !calls_of(scene, &format!("/good/{at}")).is_empty())
+            .await;
+        assert_eq!(outcome(&scene, &both).reason.as_deref(), Some("refused"), "not all of it");
+    }
+    assert!(calls_of(&scene, "/bad").len() <= 2, "at most once a minute");
+    assert_eq!(scene.view().delivered, 0);
+}
+
+/// What fails otherwise waits on its own as soon as the site takes others, however many there are.
+#[tokio::test(start_paused = true)]
+async fn bad_paths_of_any_sort_and_place_hold_up_no_others() {
+    const BAD: &[&str] = &["/p/000", "/p/001", "/p/002", "/p/003", "/p/004", "/p/150", "/p/199"];
+    for status in [400, 403, 404, 405, 409, 422, 500, 503] {
+        let scene = Scene::of(site(), refusing(BAD, status));
+        assert!(scene.delivery.pause("b"));
+        let mut events = vec![];
+        for at in 0..200 {
+            events.push(scene.tell(path(&format!("/p/{at:03}"))).await);
+        }
+        assert!(scene.delivery.resume("b"));
+        let is_bad = |at: usize| BAD.contains(&&format!("/p/{at:03}")[..]);
+        for at in (0..200).filter(|at| !is_bad(*at)) {
+            arrives(&scene, &events[at]).await;
+        }
+        for at in (0..200).filter(|at| is_bad(*at)) {
+            assert_eq!(outcome(&scene, &events[at]).status, Status::Failed, "{at} {status}");
+        }
+        assert_eq!(scene.view().delivered, 193, "{status}");
+    }
+}
+
+/// The same of calls of their own: whatever the answer, the next event arrives.
+#[tokio::test(start_paused = true)]
+async fn whatever_one_path_is_answered_the_next_event_arrives() {
+    for status in [302, 400, 401, 403, 404, 405, 413, 500, 502, 503, 504] {
+        let scene = Scene::of(site(), refusing(&["/a"], status));
+        let bad = scene.tell(path("/a")).await;
+        scene.until("the first try", |scene| !scene.sends().is_empty()).await;
+        let good = scene.tell(path("/b")).await;
+        scene.until("the next", |scene| !calls_of(scene, "/b").is_empty()).await;
+        arrives(&scene, &good).await;
+        assert_ne!(outcome(&scene, &bad).status, Status::Delivered, "{status}");
+        let next = scene.tell(path("/c")).await;
+        let begun = Instant::now();
+        arrives(&scene, &next).await;
+        assert!(begun.elapsed() < Duration::from_secs(1), "{status}");
+    }
+}
+
+/// A site that refuses everything is left alone, and not called once for each path.
+#[tokio::test(start_paused = true)]
+async fn a_site_that_fails_at_everything_is_not_flooded() {
+    let scene = Scene::of(site(), |asked| match asked.what {
+        What::Invalidate => Reaction::Answer(answer(500, "application/json", "{}")),
+        _ => good_legacy(asked),
+    });
+    scene.tell(paths((0..300).map(|at| format!("/p/{at}")))).await;
+    scene.until("five attempts", |scene| scene.view().failures == 5).await;
+    assert!(scene.sends().len() <= 5 * 70, "{}", scene.sends().len());
+    assert_eq!(scene.view().delivered, 0);
+    assert_eq!(scene.view().state, "failing");
+}
+
+fn vercel() -> PeerConfig {
+    let Errand::Beside(Neighbour::Purge(purge)) = fastly().errand else { panic!("a cache") };
+    let mut purge = (*purge).clone();
+    purge.base = Url::parse("http://b/").expect("url");
+    purge.dialect = Dialect::Vercel(Vercel { project: "p".into(), team: String::new() });
+    PeerConfig { errand: Errand::Beside(Neighbour::Purge(Arc::new(purge))), ..fastly() }
+}
+
+/// A cache that cannot be told everything gets every tag but the one that it refuses.
+#[tokio::test(start_paused = true)]
+async fn a_tag_that_cannot_be_told_wider_is_parked_alone() {
+    let scene = Scene::of(config(vec![vercel()]), |asked| match asked.text.contains("odd") {
+        true => Reaction::Answer(answer(400, "application/json", "{}")),
+        false => Reaction::Answer(answer(200, "application/json", "{}")),
+    });
+    assert!(scene.delivery.pause("b"));
+    let odd = scene.tell(tag("odd")).await;
+    let mut good = vec![];
+    for at in 0..40 {
+        good.push(scene.tell(tag(&format!("t{at}"))).await);
+    }
+    assert!(scene.delivery.resume("b"));
+    for event in &good {
+        arrives(&scene, event).await;
+    }
+    assert_eq!(outcome(&scene, &odd).reason.as_deref(), Some("refused"));
+    assert_eq!(scene.view().parked[0].what, "odd");
+    assert_eq!((scene.view().parked_count, scene.view().delivered), (1, 40));
+    let told: BTreeSet<usize> =
+        (0..40).filter(|at| !calls_of(&scene, &format!("t{at}")).is_empty()).collect();
+    assert_eq!(told.len(), 40);
+}
+
+/// A cache that refuses one purge and even the purge of everything takes the next one.
+#[tokio::test(start_paused = true)]
+async fn a_purge_that_is_refused_as_everything_holds_up_nothing() {
+    let scene = Scene::of(config(vec![fastly()]), |asked| {
+        match asked.text.contains("odd") || asked.url.path().ends_with("purge_all") {
+            true => Reaction::Answer(answer(400, "application/json", "{}")),
+            false => Reaction::Answer(answer(200, "application/json", "{}")),
+        }
+    });
+    let odd = scene.tell(tag("odd")).await;
+    scene.until("it is parked", |scene| scene.view().state == "parked").await;
+    let begun = Instant::now();
+    let even = scene.tell(tag("even")).await;
+    arrives(&scene, &even).await;
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    assert_eq!(outcome(&scene, &odd).reason.as_deref(), Some("refused"));
+    assert_eq!(scene.view().delivered, 1);
+}
