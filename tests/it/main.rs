@@ -26,6 +26,7 @@ mod mesh;
 mod names;
 mod operate;
 mod pace;
+mod parked;
 mod parts;
 mod planted;
 mod proxied;

@@ -170,12 +170,18 @@ impl Worker {
         let span = before.or_else(|| it.spans.get(whole).copied());
         let is_fresh = it.fresh.contains(whole);
         let parts: Vec<Owed> = parts.into_iter().map(Owed::new).collect();
-        for part in &parts {
+        let words = whole.call.says.len().max(1) as u64;
+        let mut left = span.map_or(0, |span| span.events);
+        for (at, part) in parts.iter().enumerate() {
             if is_fresh {
                 it.fresh.insert(part.clone());
             }
             if let Some(span) = span {
-                it.spans.insert(part.clone(), span);
+                // Each word has about as many events as the others.
+                let share = span.events * part.call.says.len() as u64 / words;
+                let events = if at + 1 == parts.len() { left } else { share };
+                left = left.saturating_sub(events);
+                it.spans.insert(part.clone(), Span { events, ..span });
             }
         }
         parts
@@ -431,7 +437,10 @@ impl Worker {
         let backlog = round.backlog;
         let waiting: Vec<Owed> = self.peer.with(|state| {
             state.calls.through = state.calls.through.max(backlog.through);
-            state.calls.words().keys().cloned().collect()
+            // Of what was owed before, no event of this backlog waits.
+            let words = state.calls.words().iter();
+            let of_it = words.filter(|(_, word)| word.span.last == backlog.through);
+            of_it.map(|(owed, _)| owed.clone()).collect()
         });
         self.tell_silence(backlog, round.neighbour);
         let skipped = self.untold(backlog);
