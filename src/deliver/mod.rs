@@ -249,14 +249,9 @@ impl Delivery {
         let neighbour = peer.config.errand.neighbour();
         let silence = neighbour.and_then(|neighbour| neighbour.silence(event));
         peer.with(|state| {
-            let is_legacy_form = matches!(state.kind, Kind::Unknown | Kind::Legacy);
-            let place = match neighbour {
-                _ if is_done || is_held => Place::Ahead,
-                None if is_legacy_form => self.place(state, event),
-                Some(neighbour) if event.is_for_neighbours() => {
-                    place_beside(state, neighbour, event)
-                }
-                _ => Place::Ahead,
+            let place = match is_done || is_held {
+                true => Place::Ahead,
+                false => self.place_of(state, peer, event),
             };
             let is_done = is_done || place == Place::Settled;
             let is_legacy = peer.is_mirror() && matches!(state.kind, Kind::Legacy);
@@ -273,15 +268,7 @@ impl Delivery {
                 _ => match state.pause {
                     Some(pause) => (Status::Paused, Some(pause.as_str().to_owned())),
                     None if is_held => (Status::Queued, Some("echo".to_owned())),
-                    None => match &place {
-                        Place::Held => (Status::Queued, Some("unknown_kind".to_owned())),
-                        Place::Waiting { is_parked: true, .. } => {
-                            (Status::Failed, Some("refused".to_owned()))
-                        }
-                        Place::Waiting { attempts: 1.., .. } => (Status::Failed, None),
-                        _ if state.failures > 0 => (Status::Failed, None),
-                        _ => (Status::Queued, None),
-                    },
+                    None => waiting_status(&place, state.failures),
                 },
             };
             let is_word = matches!(place, Place::Waiting { attempts: 1.., .. });
@@ -315,6 +302,15 @@ impl Delivery {
     fn is_held(&self, peer: &Peer, event: &Event) -> bool {
         self.shared.echo.is_held(&peer.destination, event.id)
             || self.shared.journal.is_held(&peer.destination, event.seq)
+    }
+
+    /// Where an event stands at a destination of which each part settles alone.
+    fn place_of(&self, state: &State, peer: &Peer, event: &Event) -> Place {
+        match peer.config.errand.neighbour() {
+            None if matches!(state.kind, Kind::Unknown | Kind::Legacy) => self.place(state, event),
+            Some(neighbour) if event.is_for_neighbours() => place_beside(state, neighbour, event),
+            _ => Place::Ahead,
+        }
     }
 
     /// Where an event stands at a mirror that gets the legacy form.
@@ -382,6 +378,17 @@ impl Delivery {
         let (old_rate, old_burst) = peer.limiter.limit();
         peer.limiter.change(rate.unwrap_or(old_rate), burst.unwrap_or(old_burst));
         Some(peer.limiter.limit())
+    }
+}
+
+/// The status of an event that waits, and why.
+fn waiting_status(place: &Place, failures: u32) -> (Status, Option<String>) {
+    match place {
+        Place::Held => (Status::Queued, Some("unknown_kind".to_owned())),
+        Place::Waiting { is_parked: true, .. } => (Status::Failed, Some("refused".to_owned())),
+        Place::Waiting { attempts: 1.., .. } => (Status::Failed, None),
+        _ if failures > 0 => (Status::Failed, None),
+        _ => (Status::Queued, None),
     }
 }
 

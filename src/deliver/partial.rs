@@ -26,6 +26,9 @@ pub trait Part: Ord + Clone {
     /// Whether an acknowledgement of this one settles another.
     fn covers(&self, other: &Self) -> bool;
 
+    /// Whether this one waits with another that was refused, because it would be refused as well.
+    fn is_refused_with(&self, other: &Self) -> bool;
+
     /// What stands for it and its siblings where several of them are owed, if anything does.
     fn whole(&self) -> Option<Self>;
 }
@@ -33,6 +36,10 @@ pub trait Part: Ord + Clone {
 impl Part for Selector {
     fn covers(&self, other: &Self) -> bool {
         Self::covers(self, other)
+    }
+
+    fn is_refused_with(&self, other: &Self) -> bool {
+        Self::covers(other, self)
     }
 
     fn whole(&self) -> Option<Self> {
@@ -225,7 +232,7 @@ impl<K: Part> Partial<K> {
     pub fn begin(&mut self, fresh: Vec<K>, span: impl Fn(&K) -> Span, now: Instant) -> Vec<K> {
         let mut words = Vec::new();
         for word in fresh {
-            match self.words.iter_mut().find(|(waiting, _)| waiting.covers(&word)) {
+            match self.words.iter_mut().find(|(waiting, _)| word.is_refused_with(waiting)) {
                 Some((_, waiting)) if waiting.is_parked || !waiting.is_due(now) => {
                     waiting.span.join(span(&word));
                     let soon = waiting.tried_at.map_or(now, |at| at + PARKED_RETRY_ON_NEWS);

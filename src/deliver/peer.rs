@@ -127,8 +127,11 @@ pub struct State {
     pub partial: Partial<Selector>,
     /// The same of a site or a cache.
     pub calls: Partial<Owed>,
-    /// What a site or a cache refused in attempts that came to nothing, and how often: it goes last.
+    /// What a site or a cache refused in attempts that came to nothing, and how often: it is sent
+    /// last.
     pub suspects: BTreeMap<String, u32>,
+    /// New calls that a site or a cache refused since it acknowledged one.
+    pub calls_refused: usize,
     /// The last failure in words.
     pub last_error: Option<String>,
     /// Addresses that answered.
@@ -325,6 +328,7 @@ impl Peer {
             state.last_error = None;
             state.refusals = 0;
             state.refused_all = None;
+            state.calls_refused = 0;
             state.row.end();
             state.outage.clear();
             state.throttle.clear();

@@ -11,96 +11,41 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::failure::{Failure, throttled};
 use super::owed::{Asks, Owed};
 use super::send::Round;
-use super::tell::{Again, Tried};
+use super::tell::Again;
 use super::{Call, Neighbour};
-use crate::deliver::legacy::{FAILURES_MAX, MALFORMED};
-use crate::deliver::partial::{PARKED_RETRY, Span, WORDS_MAX};
+use crate::deliver::legacy::FAILURES_MAX;
+use crate::deliver::partial::{Part, Span};
 use crate::deliver::tell as lines;
 use crate::deliver::verdict::Verdict;
 use crate::deliver::worker::Worker;
 use crate::journal::Backlog;
-use crate::net::Failure as Problem;
-use crate::support::backoff::chance;
 
 /// Calls of one attempt, once the target refuses some: the good words of a large call are found
 /// within a few attempts, and a target that refuses everything is not flooded.
 const CALLS_MAX: usize = 64;
 
-/// A call that was not acknowledged.
-struct Failure {
-    owed: Owed,
-    tried: Vec<Tried>,
-    /// What it was answered with; of several addresses the one that is least about the call.
-    status: Option<u16>,
-    error: String,
-    wait: Option<Duration>,
-}
-
-impl Failure {
-    fn of(owed: Owed, tried: Vec<Tried>) -> Self {
-        let failed = || tried.iter().filter(|one| one.error().is_some());
-        let errors = failed().map(|one| {
-            let place = one.address.map(|address| format!("{}: ", address.ip()));
-            format!("{}{}", place.unwrap_or_default(), one.error().unwrap_or_default())
-        });
-        let error = errors.collect::<Vec<_>>().join("; ");
-        let wait = tried.iter().filter_map(|one| match &one.verdict {
-            Verdict::Refused(_, wait) | Verdict::Throttled(wait) => *wait,
-            _ => None,
-        });
-        let wait = wait.max();
-        let status = |one: &Tried| one.answer.as_ref().map(|answer| answer.status);
-        let mut statuses: Vec<Option<u16>> = failed().map(status).collect();
-        statuses.sort_by_key(|status| status.map(|status| (is_of_the_moment(status), status)));
-        // `None`, nobody answered, sorts first; a status of the moment is last.
-        let status = match statuses.first() {
-            Some(Some(_)) => statuses.last().copied().flatten(),
-            _ => None,
-        };
-        Self { owed, tried, status, error, wait }
-    }
-
-    fn is_malformed(&self) -> bool {
-        self.status.is_some_and(|status| MALFORMED.contains(&status))
-    }
-
-    /// Whether the answer is about the credentials.
-    fn is_unwelcome(&self) -> bool {
-        matches!(self.status, Some(401 | 403))
-    }
-
-    /// Whether the target as a whole is not well.
-    fn is_down(&self) -> bool {
-        self.status.is_none_or(is_of_the_moment)
-    }
-}
-
-/// Whether a status is about the moment and not about what was said.
-fn is_of_the_moment(status: u16) -> bool {
-    matches!(status, 407 | 408 | 425 | 429 | 502..=504)
-}
-
 /// What an attempt has come to.
 #[derive(Default)]
-struct Attempt {
-    fresh: BTreeSet<Owed>,
+pub(super) struct Attempt {
+    pub(super) fresh: BTreeSet<Owed>,
     /// Words that failed in attempts that came to nothing, and how often.
-    suspects: BTreeMap<String, u32>,
+    pub(super) suspects: BTreeMap<String, u32>,
     /// Of what was owed before and is split now.
-    spans: BTreeMap<Owed, Span>,
-    has_settled: bool,
-    has_acknowledged: bool,
-    failures: Vec<Failure>,
-    parked: Vec<Failure>,
+    pub(super) spans: BTreeMap<Owed, Span>,
+    pub(super) has_settled: bool,
+    pub(super) has_acknowledged: bool,
+    pub(super) failures: Vec<Failure>,
+    pub(super) parked: Vec<Failure>,
     /// The last call that was refused and split.
-    divided: Option<Failure>,
+    pub(super) divided: Option<Failure>,
     /// Refused, and told wider after all others.
-    narrow: Vec<Failure>,
-    is_wider: bool,
-    unsent: Vec<Owed>,
-    delivered: u64,
+    pub(super) narrow: Vec<Failure>,
+    pub(super) is_wider: bool,
+    pub(super) unsent: Vec<Owed>,
+    pub(super) delivered: u64,
 }
 
 impl Worker {
@@ -126,7 +71,9 @@ impl Worker {
         self.put_a_word_first(neighbour, &mut attempt, &mut queue, failures);
         attempt.has_settled = queue.is_empty();
         let round = Round::of(neighbour, backlog, self.reader());
+        self.shared.echo.sending(&self.peer.destination, backlog);
         self.make_calls(&round, &mut attempt, queue.into()).await;
+        self.shared.echo.sent(&self.peer.destination);
         if self.keep_calls(&round, &asks, &mut attempt) && backlog.through > 0 {
             self.advance_calls(&round, &asks);
         }
@@ -322,196 +269,37 @@ impl Worker {
         }
         let (events, was_parked) = self.peer.with(|state| state.calls.acknowledge(owed));
         it.delivered += events;
+        // What it covers and failed before it is owed no more.
+        let is_left = |failure: &Failure| !owed.covers(&failure.owed);
+        it.failures.retain(is_left);
+        it.parked.retain(is_left);
+        it.narrow.retain(is_left);
         if was_parked {
             lines::call_unparked(&self.peer, &owed.to_string());
         }
-    }
-
-    /// Keeps what was not acknowledged. Says whether the backlog is settled but for that; where the
-    /// target took nothing it is not, and all of it is called for again.
-    fn keep_calls(&self, round: &Round<'_>, asks: &Asks<'_>, it: &mut Attempt) -> bool {
-        if it.is_refused_altogether() {
-            it.has_settled = false;
-            it.failures.append(&mut it.parked);
-        }
-        let is_left = it.unsent.iter().any(|owed| it.fresh.contains(owed));
-        if !it.has_settled && it.failures.is_empty() && is_left {
-            // Refused in all the parts that it was told in so far.
-            it.failures.extend(it.divided.take());
-        }
-        let is_whole = !it.has_settled && !it.failures.is_empty();
-        if is_whole {
-            self.fail_as_a_target(round, it);
-            self.suspect(it);
-        }
-        let failed = std::mem::take(&mut it.failures);
-        let is_fresh = |owed: &Owed| it.fresh.contains(owed);
-        let is_left = failed.iter().map(|it| &it.owed).chain(&it.unsent).any(is_fresh);
-        let is_settled = it.has_settled || !is_left;
-        let mut has_room = true;
-        for failure in &it.parked {
-            has_room &= self.owe_call(round, it.span(asks, &failure.owed), failure, true);
-        }
-        for failure in failed.iter().filter(|_| !is_whole) {
-            has_room &= self.owe_call(round, it.span(asks, &failure.owed), failure, false);
-        }
-        let unsent = it.unsent.iter().chain(failed.iter().filter(|_| is_whole).map(|it| &it.owed));
-        for owed in unsent.filter(|owed| is_settled || !is_fresh(owed)) {
-            let span = it.span(asks, owed);
-            self.peer.with(|state| {
-                match state.calls.words().contains_key(owed) && span.is_none() {
-                    true => {}
-                    false => has_room &= state.calls.owe(owed, span, None, (false, None)),
-                }
-            });
-        }
-        if !has_room {
-            self.fail(round.backlog, "it refuses too many calls", None, None);
-        }
-        is_settled && has_room
-    }
-
-    /// Notes what failed by itself in an attempt that came to nothing.
-    fn suspect(&self, it: &mut Attempt) {
-        let mut suspects = std::mem::take(&mut it.suspects);
-        for Failure { owed, error, .. } in &it.failures {
-            if it.fresh.contains(owed) && owed.call.says.len() == 1 {
-                *suspects.entry(owed.call.says[0].clone()).or_default() += 1;
-            }
-            let now = (false, Some(Duration::ZERO));
-            self.peer.with(|state| match state.calls.words().contains_key(owed) {
-                true => state.calls.owe(owed, None, Some(error), now),
-                false => true,
-            });
-        }
-        while suspects.len() > WORDS_MAX {
-            suspects.pop_first();
-        }
-        self.peer.with(|state| state.suspects = suspects);
-    }
-
-    /// Notes a call that failed, and when it is made again.
-    fn owe_call(
-        &self,
-        round: &Round<'_>,
-        span: Option<Span>,
-        failure: &Failure,
-        is_parked: bool,
-    ) -> bool {
-        let Failure { owed, error, .. } = failure;
-        let (attempts, was_parked) = self.peer.with(|state| {
-            let known = state.calls.words().get(owed);
-            known.map_or((0, false), |known| (known.attempts, known.is_parked))
-        });
-        let backoff = self.shared.config.get().backoff;
-        let own = if is_parked { PARKED_RETRY } else { backoff.wait(attempts + 1, chance()) };
-        let wait = own.max(failure.wait.unwrap_or_default());
-        let has_room = self
-            .peer
-            .with(|state| state.calls.owe(owed, span, Some(error), (is_parked, Some(wait))));
-        let is_told = !was_parked && (is_parked || (attempts + 1).is_power_of_two());
-        let again = Again { attempt: attempts + 1, wait, is_told };
-        self.tell_tried(round, &owed.call, &failure.tried, Some(again));
-        if is_parked && !was_parked {
-            lines::call_parked(&self.peer, &owed.to_string(), error, wait);
-        }
-        has_room
-    }
-
-    fn fail_as_a_target(&self, round: &Round<'_>, it: &Attempt) {
-        let Some(first) = it.failures.first() else { return };
-        let is_outage = self.is_outage(&first.tried);
-        let setback = self.setback(round.backlog, &first.error, first.wait, is_outage);
-        let (attempt, wait, is_told) = (setback.attempt, setback.wait, setback.is_told);
-        for failure in &it.failures {
-            let again = Again { attempt, wait, is_told };
-            self.tell_tried(round, &failure.owed.call, &failure.tried, Some(again));
-        }
-        if setback.opens {
-            lines::opened(&self.peer);
-        }
-    }
-
-    /// The backlog is settled, but for what waits.
-    fn advance_calls(&self, round: &Round<'_>, asks: &Asks<'_>) {
-        let backlog = round.backlog;
-        let waiting: Vec<Owed> = self.peer.with(|state| {
-            state.calls.through = state.calls.through.max(backlog.through);
-            // Of what was owed before, no event of this backlog waits.
-            let words = state.calls.words().iter();
-            let of_it = words.filter(|(_, word)| word.span.last == backlog.through);
-            of_it.map(|(owed, _)| owed.clone()).collect()
-        });
-        self.tell_silence(backlog, round.neighbour);
-        let skipped = self.untold(backlog);
-        let all = backlog.events.len() as u64 + backlog.merged_count;
-        let waiting = asks.waiting(&waiting);
-        self.peer.settled(all.saturating_sub(skipped + waiting), skipped);
-    }
-
-    /// Moves the cursor as far as nothing is owed.
-    fn settle_calls(&self, delivered: u64) {
-        self.peer.settled(delivered, 0);
-        let through = self.peer.with(|state| {
-            let floor = state.calls.floor();
-            if state.calls.is_whole() {
-                state.calls.clear();
-            }
-            floor
-        });
-        let settled = Backlog { through, ..Backlog::default() };
-        self.shared.journal.ack(&self.peer.destination, &settled);
-        self.shared.journal.wake_waiters();
-    }
-
-    /// Nobody could be asked who the target is: as if its first call had failed. A backlog with
-    /// nothing for it is settled all the same.
-    pub(in crate::deliver) fn not_reached(&self, backlog: &Backlog, why: &Problem) {
-        let Some(neighbour) = self.peer.config.errand.neighbour() else {
-            return self.fail(backlog, &why.to_string(), None, None);
-        };
-        let round = Round::of(neighbour, backlog, self.reader());
-        let Some(call) = neighbour.calls(backlog, false, round.reader).into_iter().next() else {
-            self.advance_calls(&round, &Asks::new(neighbour, backlog));
-            return self.settle_calls(0);
-        };
-        let verdict = Verdict::Refused(why.to_string(), None);
-        let tried = Tried { address: None, answer: None, verdict, took: Duration::ZERO };
-        let failure = Failure::of(Owed::new(call), vec![tried]);
-        let it = Attempt { failures: vec![failure], ..Attempt::default() };
-        self.fail_as_a_target(&round, &it);
     }
 }
 
 impl Attempt {
     /// Whether the target took nothing and refused several new calls: the fault is hardly theirs.
-    fn is_refused_altogether(&self) -> bool {
-        let fresh = self.parked.iter().filter(|refused| self.fresh.contains(&refused.owed));
-        !self.has_acknowledged && fresh.count() >= FAILURES_MAX
+    pub(super) fn is_refused_altogether(&self) -> bool {
+        !self.has_acknowledged && self.fresh_refused() >= FAILURES_MAX
     }
 
-    fn has_refusals(&self) -> bool {
+    /// New calls that were refused for what they say.
+    pub(super) fn fresh_refused(&self) -> usize {
+        self.parked.iter().filter(|refused| self.fresh.contains(&refused.owed)).count()
+    }
+
+    pub(super) fn has_refusals(&self) -> bool {
         !(self.failures.is_empty() && self.parked.is_empty()) || self.divided.is_some()
     }
 
     /// The events of a call: those of one that waited before are known.
-    fn span(&self, asks: &Asks<'_>, owed: &Owed) -> Option<Span> {
+    pub(super) fn span(&self, asks: &Asks<'_>, owed: &Owed) -> Option<Span> {
         match self.fresh.contains(owed) {
             true => Some(asks.span(owed)),
             false => self.spans.get(owed).copied(),
         }
     }
-}
-
-/// How long a target asks to be left alone, where none of its addresses says anything worse.
-fn throttled(tried: &[Tried]) -> Option<Duration> {
-    let mut wait = None;
-    for one in tried {
-        match &one.verdict {
-            Verdict::Acknowledged => {}
-            Verdict::Throttled(asked) => wait = wait.max(Some(asked.unwrap_or_default())),
-            _ => return None,
-        }
-    }
-    wait
 }

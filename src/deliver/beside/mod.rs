@@ -6,11 +6,13 @@
 //! sending them, judging the answers and trying again are the same for all.
 
 mod attempt;
+mod failure;
 mod owed;
 pub mod purge;
 pub mod revalidate;
 pub mod route;
 mod send;
+mod settle;
 mod tell;
 pub mod template;
 
@@ -19,7 +21,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::Method;
-use reqwest::header::HeaderName;
+use reqwest::header::{HOST, HeaderName};
 use url::Url;
 
 use super::Signer;
@@ -67,6 +69,30 @@ pub struct Call {
     pub tags: Vec<String>,
     /// What it says, in words each of which can be said by itself.
     pub says: Vec<String>,
+    /// What else an acknowledgement of it settles.
+    pub reach: Reach,
+}
+
+/// What an acknowledgement of a call settles besides the call itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reach {
+    /// Nothing.
+    #[default]
+    Itself,
+    /// Every call that is about paths only.
+    Paths,
+    /// Every call with the same `Host` header.
+    Host,
+    /// Every call to the same target.
+    Everything,
+}
+
+impl Call {
+    /// The `Host` header, where it is set.
+    fn host(&self) -> Option<&str> {
+        let host = self.headers.iter().find(|(name, _)| *name == HOST);
+        host.map(|(_, host)| host.as_str())
+    }
 }
 
 impl Neighbour {

@@ -1,4 +1,5 @@
 //! A call that is owed by itself, and which events of a backlog ask for it.
+//! Two calls are the same where they send the same bytes; an event asks for a call by its words.
 
 use std::cell::OnceCell;
 use std::cmp::Ordering;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest;
 
-use super::{Call, Neighbour, Reader};
+use super::{Call, Neighbour, Reach, Reader};
 use crate::activity::joined;
 use crate::deliver::partial::{Part, Span};
 use crate::domain::Event;
@@ -85,6 +86,18 @@ impl fmt::Debug for Owed {
 
 impl Part for Owed {
     fn covers(&self, other: &Self) -> bool {
+        let (own, others) = (&self.call, &other.call);
+        self == other
+            || match own.reach {
+                Reach::Itself => false,
+                Reach::Paths => others.tags.is_empty() && !others.paths.is_empty(),
+                Reach::Host => own.host() == others.host(),
+                Reach::Everything => true,
+            }
+    }
+
+    /// A target that refuses to clear everything may well take a path.
+    fn is_refused_with(&self, other: &Self) -> bool {
         self == other
     }
 

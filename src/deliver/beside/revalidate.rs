@@ -13,9 +13,9 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::Call;
 use super::route::{self, Kind};
 use super::template::{Facts, Templates, Word, Writing};
+use super::{Call, Reach};
 use crate::deliver::Signer;
 use crate::domain::{Event, Selectors, Source, TypeName};
 use crate::journal::Backlog;
@@ -99,6 +99,18 @@ struct Due {
     member: &'static str,
     kind: Kind,
     words: Vec<String>,
+}
+
+impl Due {
+    /// Whether it means every page: a site's root layout, or to a gateway the prefix of all paths.
+    fn is_every_path(&self) -> bool {
+        let every = match self.kind {
+            Kind::Layout => route::ROOT,
+            Kind::Path => EVERY_PATH,
+            Kind::Page => return false,
+        };
+        self.member == PATHS && self.words.iter().any(|word| word == every)
+    }
 }
 
 impl Revalidate {
@@ -245,6 +257,11 @@ impl Revalidate {
             paths: of(PATHS),
             tags: of(TAGS),
             says: parts.iter().flat_map(says).collect(),
+            reach: if parts.iter().any(|part| part.is_every_path()) {
+                Reach::Paths
+            } else {
+                Reach::Itself
+            },
         }
     }
 
@@ -261,6 +278,7 @@ impl Revalidate {
             paths: vec![],
             tags: vec![],
             says: vec![name.to_owned()],
+            reach: Reach::Itself,
         })
     }
 }

@@ -33,7 +33,7 @@ impl Kind {
 }
 
 /// The path of a layout that holds every page.
-const ROOT: &str = "/";
+pub const ROOT: &str = "/";
 
 /// Whether a segment is a parameter, such as `[slug]`, `[...slug]` or `[[...slug]]`.
 fn is_parameter(segment: &str) -> bool {

@@ -231,3 +231,51 @@ async fn a_purge_that_is_refused_as_everything_holds_up_nothing() {
     assert_eq!(outcome(&scene, &odd).reason.as_deref(), Some("refused"));
     assert_eq!(scene.view().delivered, 1);
 }
+
+/// A site that refuses every path, one event at a time, is left alone as a whole.
+#[tokio::test(start_paused = true)]
+async fn a_site_that_refuses_whatever_comes_waits_as_a_whole() {
+    let is_repaired = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let flag = Arc::clone(&is_repaired);
+    let scene = Scene::of(site(), move |asked| match asked.what {
+        What::Invalidate if !flag.load(std::sync::atomic::Ordering::SeqCst) => {
+            Reaction::Answer(answer(400, "application/json", "{}"))
+        }
+        What::Invalidate => ok(),
+        _ => good_legacy(asked),
+    });
+    let mut events = vec![];
+    for at in 0..200 {
+        events.push(scene.tell(path(&format!("/p/{at}"))).await);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    scene.until("the breaker", |scene| scene.view().breaker == "open").await;
+    assert_eq!((scene.view().state, scene.view().delivered), ("failing", 0));
+    assert!(scene.view().parked_count <= 12, "{}", scene.view().parked_count);
+    is_repaired.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert!(scene.delivery.retry("b"));
+    for event in &events {
+        arrives(&scene, event).await;
+    }
+    let view = scene.view();
+    assert_eq!((view.parked_count, view.backlog_events, view.breaker), (0, 0, "closed"));
+    assert_eq!(view.delivered, 200);
+}
+
+/// What covers a parked call settles it; what is no wider does not.
+#[tokio::test(start_paused = true)]
+async fn a_parked_call_is_settled_by_everything() {
+    let scene = Scene::of(site(), refusing(&["/bad"], 400));
+    let bad = scene.tell(path("/bad")).await;
+    scene.until("it is parked", |scene| scene.view().state == "parked").await;
+    let good = scene.tell(path("/good")).await;
+    arrives(&scene, &good).await;
+    assert_eq!(outcome(&scene, &bad).status, Status::Failed);
+    let all = scene.tell(Selectors::all()).await;
+    arrives(&scene, &all).await;
+    arrives(&scene, &bad).await;
+    let view = scene.view();
+    assert_eq!((view.state, view.parked_count, view.backlog_events), ("ok", 0, 0));
+    assert_eq!((view.delivered, calls_of(&scene, "/bad").len()), (3, 1));
+    assert!(scene.journal.is_acknowledged("beside:b", all.seq));
+}

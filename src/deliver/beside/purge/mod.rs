@@ -29,7 +29,7 @@ use reqwest::Method;
 use reqwest::header::HeaderName;
 use url::Url;
 
-use super::Call;
+use super::{Call, Reach};
 use crate::deliver::verdict::Verdict;
 use crate::domain::{Demand, Event, Mode, Selector, Selectors, UrlPath};
 use crate::journal::Backlog;
@@ -123,8 +123,23 @@ impl Purge {
             }
         };
         let told = shares.iter().filter(|share| !share.is_empty());
-        let calls = told.flat_map(|share| self.dialect.speech().calls(self, share));
+        let reached = |share: &Share| {
+            let reach = |call: Call| Call { reach: self.reach(share, &call), ..call };
+            self.dialect.speech().calls(self, share).into_iter().map(reach).collect::<Vec<_>>()
+        };
+        let calls = told.flat_map(reached);
         calls.map(|call| Call { says: vec![said(&call)], ..call }).collect()
+    }
+
+    /// How much a call settles. One that makes pages stale settles none that takes them away.
+    fn reach(&self, share: &Share, call: &Call) -> Reach {
+        let all = &self.words.all_tag;
+        let is_all = share.is_all || (!all.is_empty() && call.tags.contains(all));
+        match (is_all && share.mode == Mode::Hard, call.host()) {
+            (false, _) => Reach::Itself,
+            (true, Some(_)) if self.sites.len() > 1 => Reach::Host,
+            (true, _) => Reach::Everything,
+        }
     }
 
     /// What a selector is in this target's words. An entity is two things: itself, and the lists
@@ -223,14 +238,23 @@ impl Purge {
     /// A call without a body that is about nothing yet.
     fn call(&self, method: Method, url: Url, headers: Vec<(HeaderName, String)>) -> Call {
         let (body, timeout) = (Bytes::new(), self.timeout);
-        Call { method, url, headers, body, timeout, paths: vec![], tags: vec![], says: vec![] }
+        Call {
+            method,
+            url,
+            headers,
+            body,
+            timeout,
+            paths: vec![],
+            tags: vec![],
+            says: vec![],
+            reach: Reach::Itself,
+        }
     }
 }
 
 /// A call as one word, by what it is about.
 fn said(call: &Call) -> String {
-    let host = call.headers.iter().find(|(name, _)| *name == reqwest::header::HOST);
-    let host = host.map_or("", |(_, host)| host);
+    let host = call.host().unwrap_or_default();
     format!("{} {} {host} {:?} {:?}", call.method, call.url, call.paths, call.tags)
 }
 
