@@ -184,6 +184,12 @@ fn networks(from: &mut Reader, key: &str) -> Vec<IpNet> {
     for text in from.list(key) {
         match network(&text) {
             Some(network) => networks.push(network),
+            None if text.contains('%') => {
+                from.refuse(
+                    key,
+                    "expected networks without a zone (%), for zones are not compared",
+                );
+            }
             None => from.refuse(key, "expected networks or addresses, such as 10.0.0.0/8 or ::1"),
         }
     }

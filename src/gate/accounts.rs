@@ -1,14 +1,16 @@
 //! Login with an email and a password.
 //!
-//! Hashes are argon2id and are checked off the async threads, each attempt in its turn (`turns`).
+//! Hashes are argon2id and are checked off the async threads, each attempt in its turn (`turns`),
+//! unless the same login was right a moment ago (`verdicts`).
 //! Plain passwords cost nothing and never wait. An unknown account costs the same as a known one.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use argon2::password_hash::{PasswordHasher, SaltString};
 use argon2::{Argon2, PasswordHash, PasswordVerifier};
 
 use super::turns::Turn;
+use super::verdicts::{Login, Verdicts};
 use super::{Password, ServiceAccount};
 use crate::support::{Secret, random};
 
@@ -16,6 +18,8 @@ use crate::support::{Secret, random};
 pub struct Accounts {
     accounts: Vec<ServiceAccount>,
     hashes_max: usize,
+    /// Logins that were right for these very accounts.
+    verdicts: Arc<Verdicts>,
 }
 
 /// Why a password cannot be hashed.
@@ -46,7 +50,7 @@ impl Accounts {
             accounts.iter().filter(|it| it.email == email).filter(is_hash).count()
         };
         let hashes_max = accounts.iter().map(|it| hashes(&it.email)).max().unwrap_or(0);
-        Self { accounts, hashes_max }
+        Self { accounts, hashes_max, verdicts: Arc::new(Verdicts::new()) }
     }
 
     /// Whether there is anybody who could log in.
@@ -73,10 +77,25 @@ impl Accounts {
         self.hashes_max > 0
     }
 
+    /// What these accounts call a login, to ask by it whether it was right before.
+    pub(super) fn login(&self, address: &str, email: &str, password: &Secret) -> Option<Login> {
+        self.verdicts.login(address, email, password)
+    }
+
+    /// Whether this login was right before.
+    pub(super) fn was_right(&self, login: Option<&Login>) -> bool {
+        self.verdicts.is_right(login)
+    }
+
     /// Whether email and password belong together by a hash. A failure costs the same whoever is
     /// named: as many hashes are tried as the account with most of them has. The turn ends with the
     /// work, also where the caller has gone before.
-    pub(super) async fn verify_hashed(&self, email: &str, password: Secret, turn: Turn) -> bool {
+    pub(super) async fn verify_hashed(
+        &self,
+        (email, password): (&str, Secret),
+        login: Option<Login>,
+        turn: Turn,
+    ) -> bool {
         let own = self.accounts.iter().filter(|account| account.email == email);
         let hashes: Vec<String> = own
             .filter_map(|account| match &account.password {
@@ -85,6 +104,7 @@ impl Accounts {
             })
             .collect();
         let decoys = self.hashes_max.saturating_sub(hashes.len());
+        let verdicts = Arc::clone(&self.verdicts);
         let check = move || {
             let is_it = |hash: &str| {
                 PasswordHash::new(hash).is_ok_and(|hash| {
@@ -92,7 +112,9 @@ impl Accounts {
                 })
             };
             let is_valid = hashes.iter().any(|hash| is_it(hash));
-            if !is_valid {
+            if is_valid {
+                verdicts.remember(login);
+            } else {
                 for _ in 0..decoys {
                     is_it(decoy());
                 }

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::is_within;
+use crate::net::with_zone;
 
 /// The address of a client, as far as it can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -142,7 +143,8 @@ fn split(text: &str, at: char) -> Option<Vec<&str>> {
     (!is_quoted).then_some(parts)
 }
 
-/// One address as proxies write it: bare, with a port, in brackets, in quotes (RFC 7239 section 6).
+/// One address as proxies write it: bare, with a port, in brackets, in quotes (RFC 7239 section 6),
+/// with a zone, which means something to the proxy alone.
 /// `unknown` and obfuscated names are none.
 fn node(text: &str) -> Option<IpAddr> {
     let text = text.trim_matches([' ', '\t']);
@@ -155,31 +157,17 @@ fn node(text: &str) -> Option<IpAddr> {
         if !after.is_empty() && !is_port(after.strip_prefix(':')?) {
             return None;
         }
-        six(address)?
+        IpAddr::V6(with_zone(address)?.0)
     } else if let Some((address, port)) = text.split_once(':').filter(|(_, it)| !it.contains(':')) {
         let address = address.parse().ok().filter(IpAddr::is_ipv4)?;
         is_port(port).then_some(address)?
     } else if text.contains(':') {
-        six(text)?
+        IpAddr::V6(with_zone(text)?.0)
     } else {
         text.parse().ok()?
     };
     let address = address.to_canonical();
     (!address.is_unspecified()).then_some(address)
-}
-
-/// An IPv6 address; its zone (RFC 4007 section 11) means something to the proxy alone.
-fn six(text: &str) -> Option<IpAddr> {
-    let (address, zone) = match text.split_once('%') {
-        Some((address, zone)) => (address, Some(zone)),
-        None => (text, None),
-    };
-    let address: std::net::Ipv6Addr = address.parse().ok()?;
-    let is_zone = |zone: &str| {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
-        !zone.is_empty() && zone.bytes().all(plain) && address.is_unicast_link_local()
-    };
-    zone.is_none_or(is_zone).then_some(IpAddr::V6(address))
 }
 
 /// A port, or an obfuscated one (RFC 7239 section 6.3).

@@ -83,21 +83,28 @@ impl Policy {
         self.config.person.as_ref().filter(is_it)
     }
 
-    /// Whether email and password belong together. A hash is checked in its turn.
+    /// Whether email and password belong together. A hash is checked in its turn, unless the same
+    /// login was right before.
     pub(super) async fn knows(
         &self,
         email: &str,
         password: Secret,
         (address, account): (&str, &str),
-    ) -> Result<bool, Rejected> {
+    ) -> bool {
         if self.accounts.verify_plain(email, &password) {
-            return Ok(true);
+            return true;
         }
         if !self.accounts.has_hashes() {
-            return Ok(false);
+            return false;
         }
-        let turn = self.turns.take(address, account).await.map_err(Rejected::TooMany)?;
-        Ok(self.accounts.verify_hashed(email, password, turn).await)
+        let login = self.accounts.login(address, email, &password);
+        if self.accounts.was_right(login.as_ref()) {
+            return true;
+        }
+        let turn = self.turns.take(address, account).await;
+        // An equal login may have been checked meanwhile.
+        self.accounts.was_right(login.as_ref())
+            || self.accounts.verify_hashed((email, password), login, turn).await
     }
 
     /// What a token says, by our own keys and by those of another issuer that are known.

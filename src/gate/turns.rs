@@ -3,10 +3,12 @@
 //! A check costs tens of milliseconds and 19 MiB by design. So few run at once, one for each
 //! address; addresses take turns, and so do the accounts that one address names. An address whose
 //! failures passed their limit is still served, because its next attempt may be the right one, but
-//! all such addresses share one place and leave the other free. Every queue is bounded: what does
-//! not fit is asked to come again.
+//! all such addresses share one place and leave the other free. Nobody is sent away: every attempt
+//! waits on a connection of its own, so the limits on connections bound the queue. Of one address
+//! three turns of four go to the newest attempt, so that a valid login does not wait for all of a
+//! flood that came before it, and the fourth goes in order, so that every attempt has its turn.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,14 +18,10 @@ use tokio::time::Instant;
 
 /// Checks at once: the machine has other work, and each takes 19 MiB.
 const CHECKS_AT_ONCE: usize = 2;
-/// Attempts of one address that may wait.
-const WAITING_EACH_MAX: usize = 32;
-/// Attempts that may wait in all.
-const WAITING_MAX: usize = 1024;
+/// One turn of so many goes to the attempt that is next in order, the others to the newest.
+const ORDERLY_ONE_OF: u64 = 4;
 /// Addresses remembered as limited.
 const LIMITED_MAX: usize = 10_000;
-/// When to come again where no place is free.
-const COME_AGAIN: Duration = Duration::from_secs(2);
 
 /// Turns at checking passwords.
 #[derive(Default)]
@@ -35,27 +33,78 @@ pub(super) struct Turns {
 struct State {
     /// Addresses whose attempt is being checked, and whether each was limited when it began.
     running: HashMap<String, bool>,
-    waiting: usize,
     queues: HashMap<String, Queue>,
-    /// Addresses with attempts that wait; the next one first.
-    order: VecDeque<String>,
+    /// Addresses with attempts that wait, by the number of their round; the first is next.
+    rounds: BTreeMap<u64, String>,
     limited_until: HashMap<String, Instant>,
-    arrivals: u64,
+    /// Numbers given out, to attempts and to rounds.
+    numbers: u64,
 }
 
 /// What one address waits for. Accounts take turns by tags: an attempt is tagged one past the last
-/// one that waits for its account, and the smallest tag is next (fair queueing).
+/// one that waits for its account, and the smallest tag is next in order (fair queueing).
 #[derive(Default)]
 struct Queue {
+    round: u64,
+    /// The tag that was last served in order.
     served: u64,
-    waiters: Vec<Waiter>,
+    turns: u64,
+    waiters: BTreeMap<Place, Waiter>,
+    /// Tags by the order of arrival.
+    arrivals: BTreeMap<u64, u64>,
+    accounts: HashMap<String, Account>,
 }
+
+/// A tag, then the order of arrival.
+type Place = (u64, u64);
 
 struct Waiter {
     account: String,
-    /// Its tag, then the order of arrival.
-    place: (u64, u64),
     turn: oneshot::Sender<Turn>,
+}
+
+/// What waits for one account.
+#[derive(Default)]
+struct Account {
+    waiting: usize,
+    last_tag: u64,
+}
+
+impl Queue {
+    fn push(&mut self, arrival: u64, waiter: Waiter) -> Place {
+        let account = self.accounts.entry(waiter.account.clone()).or_default();
+        account.last_tag = account.last_tag.max(self.served) + 1;
+        account.waiting += 1;
+        let place = (account.last_tag, arrival);
+        self.arrivals.insert(arrival, place.0);
+        self.waiters.insert(place, waiter);
+        place
+    }
+
+    fn take(&mut self, place: Place) -> Option<Waiter> {
+        let waiter = self.waiters.remove(&place)?;
+        self.arrivals.remove(&place.1);
+        if let Some(account) = self.accounts.get_mut(&waiter.account) {
+            account.waiting -= 1;
+            if account.waiting == 0 {
+                self.accounts.remove(&waiter.account);
+            }
+        }
+        Some(waiter)
+    }
+
+    fn next(&mut self) -> Option<Waiter> {
+        self.turns += 1;
+        let newest = self.arrivals.last_key_value().map(|(arrival, tag)| (*tag, *arrival));
+        let place = if self.turns.is_multiple_of(ORDERLY_ONE_OF) {
+            let first = *self.waiters.first_key_value()?.0;
+            self.served = first.0;
+            first
+        } else {
+            newest?
+        };
+        self.take(place)
+    }
 }
 
 /// A turn; over when it is dropped.
@@ -64,16 +113,28 @@ pub(super) struct Turn {
     address: String,
 }
 
+/// An attempt that waits; it leaves the queue when its caller goes.
+struct Waiting<'a> {
+    state: &'a Mutex<State>,
+    address: &'a str,
+    place: Place,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.state.lock().leave(self.address, self.place);
+    }
+}
+
 impl Turns {
     /// Waits for a turn of `address` to check a password of `account`.
-    ///
-    /// # Errors
-    /// The time after which to come again, where no place to wait is free.
-    pub(super) async fn take(&self, address: &str, account: &str) -> Result<Turn, Duration> {
+    pub(super) async fn take(&self, address: &str, account: &str) -> Turn {
         let (turn, mine) = oneshot::channel();
-        self.state.lock().join(address, account, turn)?;
+        let waiter = Waiter { account: account.to_owned(), turn };
+        let place = self.state.lock().join(address, waiter);
+        let _waiting = Waiting { state: &self.state, address, place };
         dispatch(&self.state);
-        mine.await.map_err(|_| COME_AGAIN)
+        mine.await.expect("an attempt stays in the queue until its turn is sent")
     }
 
     /// Notes that the failures of `address` are past their limit for so long.
@@ -91,69 +152,34 @@ impl Turns {
     /// Attempts that wait.
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
-        self.state.lock().waiting
+        self.state.lock().queues.values().map(|queue| queue.waiters.len()).sum()
     }
 }
 
 impl State {
-    fn join(
-        &mut self,
-        address: &str,
-        account: &str,
-        turn: oneshot::Sender<Turn>,
-    ) -> Result<(), Duration> {
-        self.forget_gone(address);
-        if self.waiting >= WAITING_MAX {
-            let addresses: Vec<String> = self.queues.keys().cloned().collect();
-            addresses.iter().for_each(|address| self.forget_gone(address));
-        }
-        self.arrivals += 1;
+    fn number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    fn join(&mut self, address: &str, waiter: Waiter) -> Place {
+        let arrival = self.number();
         let queue = self.queues.entry(address.to_owned()).or_default();
-        let last = queue.waiters.iter().filter(|it| it.account == account).map(|it| it.place.0);
-        let tag = last.max().unwrap_or(0).max(queue.served) + 1;
         if queue.waiters.is_empty() {
-            self.order.push_back(address.to_owned());
+            queue.round = arrival;
+            self.rounds.insert(arrival, address.to_owned());
         }
-        let place = (tag, self.arrivals);
-        queue.waiters.push(Waiter { account: account.to_owned(), place, turn });
-        self.waiting += 1;
-        if queue.waiters.len() > WAITING_EACH_MAX {
-            self.drop_last(address);
-        } else if self.waiting > WAITING_MAX {
-            // The address that waits for most gives way; of equals, the newcomer.
-            let own = self.queues.get(address).map_or(0, |queue| queue.waiters.len());
-            let longest = self.queues.iter().max_by_key(|(_, queue)| queue.waiters.len());
-            let longer = longest.filter(|(_, queue)| queue.waiters.len() > own);
-            let gives_way = longer.map_or(address, |(address, _)| address).to_owned();
-            self.drop_last(&gives_way);
-        }
-        Ok(())
+        queue.push(arrival, waiter)
     }
 
-    /// Takes out attempts whose caller has gone.
-    fn forget_gone(&mut self, address: &str) {
-        let Some(queue) = self.queues.get_mut(address) else { return };
-        let before = queue.waiters.len();
-        queue.waiters.retain(|waiter| !waiter.turn.is_closed());
-        self.waiting -= before - queue.waiters.len();
-        self.clear_up(address);
-    }
-
-    /// Drops the attempt of an address that would be served last.
-    fn drop_last(&mut self, address: &str) {
-        let Some(queue) = self.queues.get_mut(address) else { return };
-        let last = (0..queue.waiters.len()).max_by_key(|at| queue.waiters[*at].place);
-        if let Some(at) = last {
-            queue.waiters.swap_remove(at);
-            self.waiting -= 1;
-        }
-        self.clear_up(address);
-    }
-
-    fn clear_up(&mut self, address: &str) {
-        if self.queues.get(address).is_some_and(|queue| queue.waiters.is_empty()) {
+    /// Takes out an attempt whose caller has gone; one that had its turn is no longer there.
+    fn leave(&mut self, address: &str, place: Place) {
+        if let Some(queue) = self.queues.get_mut(address)
+            && queue.take(place).is_some()
+            && queue.waiters.is_empty()
+        {
+            self.rounds.remove(&queue.round);
             self.queues.remove(address);
-            self.order.retain(|other| other != address);
         }
     }
 
@@ -166,19 +192,21 @@ impl State {
         let is_limited =
             |address: &String| self.limited_until.get(address).is_some_and(|until| now < *until);
         let is_limited_running = self.running.values().any(|is_limited| *is_limited);
-        let at = self.order.iter().position(|address| {
-            let is_busy = self.running.contains_key(address);
+        let (&round, _) = self.rounds.iter().find(|(_, address)| {
+            let is_busy = self.running.contains_key(*address);
             !(is_busy || is_limited_running && is_limited(address))
         })?;
-        let address = self.order.remove(at)?;
+        let address = self.rounds.remove(&round)?;
         let is_limited = is_limited(&address);
+        let again = self.number();
         let queue = self.queues.get_mut(&address)?;
-        let first = (0..queue.waiters.len()).min_by_key(|at| queue.waiters[*at].place)?;
-        let waiter = queue.waiters.swap_remove(first);
-        queue.served = waiter.place.0;
-        self.waiting -= 1;
-        self.order.push_back(address.clone());
-        self.clear_up(&address);
+        let waiter = queue.next()?;
+        if queue.waiters.is_empty() {
+            self.queues.remove(&address);
+        } else {
+            queue.round = again;
+            self.rounds.insert(again, address.clone());
+        }
         self.running.insert(address.clone(), is_limited);
         Some((address, waiter.turn))
     }
@@ -217,7 +245,29 @@ mod tests {
 
     /// Polls once: whether a turn was had at once.
     fn at_once(turns: &Turns, address: &str, account: &str) -> Option<Turn> {
-        turns.take(address, account).now_or_never().and_then(Result::ok)
+        turns.take(address, account).now_or_never()
+    }
+
+    /// Lets attempts wait, each of which gives its turn back at once and notes its account.
+    async fn join(
+        turns: &Arc<Turns>,
+        served: &Arc<Mutex<Vec<String>>>,
+        accounts: impl IntoIterator<Item = String>,
+    ) {
+        for account in accounts {
+            let (turns, served) = (Arc::clone(turns), Arc::clone(served));
+            tokio::spawn(async move {
+                let turn = turns.take(ATTACKER, &account).await;
+                served.lock().push(account);
+                drop(turn);
+            });
+        }
+        settle().await;
+    }
+
+    /// How many were served before this one.
+    fn before(served: &Mutex<Vec<String>>, account: &str) -> usize {
+        served.lock().iter().position(|it| it == account).expect("served")
     }
 
     #[tokio::test]
@@ -232,49 +282,57 @@ mod tests {
         drop(other);
     }
 
-    /// Hundreds of attempts wait; another address waits for none of them.
+    /// Hundreds of attempts wait; another address waits for none of them, and all have a turn.
     #[tokio::test]
-    async fn a_flood_delays_no_other_address() {
+    async fn a_flood_delays_no_other_address_and_none_of_it_is_sent_away() {
         let turns = Arc::new(Turns::default());
         let held = at_once(&turns, ATTACKER, "a").expect("the first");
-        let flood: Vec<_> = (0..300)
-            .map(|at| {
-                let turns = Arc::clone(&turns);
-                tokio::spawn(async move { turns.take(ATTACKER, &format!("{at}")).await.err() })
-            })
-            .collect();
-        settle().await;
-        assert_eq!(turns.waiting(), WAITING_EACH_MAX);
+        let served = Arc::default();
+        join(&turns, &served, (0..300).map(|at| at.to_string())).await;
+        assert_eq!(turns.waiting(), 300);
         assert!(at_once(&turns, "198.51.100.1", "a").is_some());
         drop(held);
-        let mut refused = 0;
-        for one in flood {
-            refused += usize::from(one.await.expect("ends") == Some(COME_AGAIN));
-        }
-        assert_eq!(refused, 300 - WAITING_EACH_MAX, "past the queue: come again");
-        assert_eq!(turns.waiting(), 0);
+        settle().await;
+        assert_eq!((served.lock().len(), turns.waiting()), (300, 0));
         let state = turns.state.lock();
-        assert!(state.running.is_empty() && state.queues.is_empty() && state.order.is_empty());
+        assert!(state.running.is_empty() && state.queues.is_empty() && state.rounds.is_empty());
     }
 
-    /// One account is guessed at; the other account of the same address comes next.
+    /// A valid login from the address of a flood, for the account that is guessed at.
+    #[tokio::test]
+    async fn the_newest_attempt_of_a_flood_comes_soon_and_the_oldest_does_not_starve() {
+        let turns = Arc::new(Turns::default());
+        for turns_before in 0..ORDERLY_ONE_OF {
+            let held = at_once(&turns, ATTACKER, "guessed").expect("the first");
+            let served = Arc::default();
+            join(&turns, &served, (0..300).map(|at| at.to_string())).await;
+            if let Some(queue) = turns.state.lock().queues.get_mut(ATTACKER) {
+                queue.turns = turns_before;
+            }
+            join(&turns, &served, ["mine".to_owned()]).await;
+            drop(held);
+            settle().await;
+            assert!(before(&served, "mine") <= 1, "{}", before(&served, "mine"));
+            assert!(before(&served, "0") <= ORDERLY_ONE_OF as usize, "{}", before(&served, "0"));
+            assert_eq!(served.lock().len(), 301);
+        }
+    }
+
+    /// One account is guessed at by ever newer attempts; another one of the address comes next in
+    /// order.
     #[tokio::test]
     async fn accounts_of_one_address_take_turns() {
         let turns = Arc::new(Turns::default());
         let held = at_once(&turns, ATTACKER, "guessed").expect("the first");
-        for _ in 0..WAITING_EACH_MAX + 10 {
-            let turns = Arc::clone(&turns);
-            tokio::spawn(async move { drop(turns.take(ATTACKER, "guessed").await) });
-        }
-        settle().await;
-        let own = tokio::spawn({
-            let turns = Arc::clone(&turns);
-            async move { turns.take(ATTACKER, "mine").await.map(|_| turns.waiting()) }
-        });
-        settle().await;
+        let guesses = || (0..40).map(|_| "guessed".to_owned());
+        let served = Arc::default();
+        join(&turns, &served, guesses()).await;
+        join(&turns, &served, ["mine".to_owned()]).await;
+        join(&turns, &served, guesses()).await;
         drop(held);
-        let waiting = own.await.expect("ends").expect("a turn");
-        assert!(waiting >= WAITING_EACH_MAX - 3, "{waiting} wait behind it");
+        settle().await;
+        let before = before(&served, "mine");
+        assert!(before <= 2 * ORDERLY_ONE_OF as usize, "{before} came before it");
     }
 
     #[tokio::test(start_paused = true)]
@@ -291,38 +349,37 @@ mod tests {
         drop(held);
     }
 
-    /// Many addresses fill the queue; one more finds room, at the cost of the longest.
-    #[tokio::test]
-    async fn the_longest_queue_gives_way_where_all_is_full() {
-        let turns = Arc::new(Turns::default());
-        let held: Vec<_> = ["a", "b"].map(|it| at_once(&turns, it, "x").expect("free")).into();
-        let addresses = WAITING_MAX / WAITING_EACH_MAX;
-        for at in 0..WAITING_MAX {
-            let turns = Arc::clone(&turns);
-            let address = format!("203.0.113.{}", at % addresses);
-            tokio::spawn(async move { drop(turns.take(&address, "x").await) });
-        }
-        settle().await;
-        assert_eq!(turns.waiting(), WAITING_MAX);
-        let own = tokio::spawn({
-            let turns = Arc::clone(&turns);
-            async move { turns.take("198.51.100.1", "x").await.is_ok() }
-        });
-        settle().await;
-        assert_eq!(turns.waiting(), WAITING_MAX);
-        drop(held);
-        assert!(own.await.expect("ends"));
-    }
-
     #[tokio::test]
     async fn a_caller_that_has_gone_holds_no_place() {
         let turns = Turns::default();
         let held = at_once(&turns, ATTACKER, "a").expect("the first");
-        for _ in 0..3 * WAITING_EACH_MAX {
+        for _ in 0..100 {
             assert!(at_once(&turns, ATTACKER, "a").is_none());
         }
-        assert!(turns.waiting() <= WAITING_EACH_MAX);
+        assert_eq!(turns.waiting(), 0);
+        assert!(turns.state.lock().queues.is_empty() && turns.state.lock().rounds.is_empty());
         drop(held);
         assert!(at_once(&turns, ATTACKER, "a").is_some());
+    }
+
+    /// The work of a flood grows with its size, not with its square.
+    #[tokio::test]
+    async fn ten_thousand_attempts_join_and_leave_in_no_time() {
+        let turns = Turns::default();
+        let held = at_once(&turns, ATTACKER, "a").expect("the first");
+        let begun = std::time::Instant::now();
+        let attempts: Vec<_> = (0..20_000)
+            .map(|at| {
+                let address = if at % 2 == 0 { ATTACKER.to_owned() } else { format!("n{at}") };
+                let turns = &turns;
+                let mut attempt = Box::pin(async move { turns.take(&address, "a").await });
+                (attempt.as_mut().now_or_never().is_none(), attempt)
+            })
+            .collect();
+        assert!(turns.waiting() > 15_000, "{}", turns.waiting());
+        drop(attempts);
+        assert_eq!(turns.waiting(), 0);
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        drop(held);
     }
 }

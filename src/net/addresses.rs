@@ -18,6 +18,32 @@ const METADATA: [IpAddr; 5] = [
     IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
 ];
 
+/// An IPv6 address and its zone (RFC 4007 section 11), which may be written as in a URL (`%25eth0`,
+/// RFC 6874). IPv4 addresses have no zones, also where they are written as IPv6.
+pub fn with_zone(text: &str) -> Option<(Ipv6Addr, Option<&str>)> {
+    let Some((address, zone)) = text.split_once('%') else {
+        return Some((text.parse().ok()?, None));
+    };
+    let address: Ipv6Addr = address.parse().ok()?;
+    let zone = zone.strip_prefix("25").filter(|rest| !rest.is_empty()).unwrap_or(zone);
+    let is_zone = is_zone(zone) && address.to_ipv4_mapped().is_none();
+    is_zone.then_some((address, Some(zone)))
+}
+
+/// Unreserved and percent-encoded characters (RFC 6874 section 2).
+fn is_zone(text: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    let mut parts = text.split('%');
+    let first = parts.next().unwrap_or_default();
+    let is_encoded = |part: &str| {
+        let bytes = part.as_bytes();
+        bytes.len() >= 2 && bytes[..2].iter().all(u8::is_ascii_hexdigit)
+    };
+    !text.is_empty()
+        && first.bytes().all(is_plain)
+        && parts.all(|part| is_encoded(part) && part.bytes().all(is_plain))
+}
+
 /// Whether no request may go there.
 pub fn is_forbidden(address: IpAddr) -> bool {
     reason_against(address).is_some()
@@ -89,6 +115,41 @@ impl Resolve for CheckedResolver {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_zone_is_read_in_every_form_and_nothing_else_is_one() {
+        for (text, zone) in [
+            ("fe80::1%eth0", Some("eth0")),
+            ("fe80::1%25eth0", Some("eth0")),
+            ("fe80::1%3", Some("3")),
+            ("fe80::1%25", Some("25")),
+            ("fe80::1%2512", Some("12")),
+            ("2001:db8::7%br-1.2~_", Some("br-1.2~_")),
+            ("ff02::1%eth0%2F1", Some("eth0%2F1")),
+            ("fe80::1", None),
+        ] {
+            let (address, found) = with_zone(text).expect(text);
+            assert_eq!((address, found), (text.split('%').next().unwrap().parse().unwrap(), zone));
+        }
+        for text in [
+            "fe80::1%",
+            "%eth0",
+            "fe80::1%eth 0",
+            "fe80::1%eth0%",
+            "fe80::1%eth0%2",
+            "fe80::1%%4",
+            "fe80::1%eth0%zz",
+            "fe80::1%eth/0",
+            "fe80::1%eth:0",
+            "::ffff:192.0.2.1%eth0",
+            "192.0.2.1%eth0",
+            "fe80::1%\u{e9}",
+            "fe80%eth0::1",
+            "",
+        ] {
+            assert_eq!(with_zone(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn link_local_and_metadata_in_every_form() {

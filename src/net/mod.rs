@@ -11,7 +11,7 @@ mod scheme;
 mod tls;
 mod transport;
 
-pub use addresses::{CheckedResolver, is_forbidden, reason_against};
+pub use addresses::{CheckedResolver, is_forbidden, reason_against, with_zone};
 pub use network::{Config, Network};
 pub use pinned::Names;
 pub use tls::{ClientError, builder, certificates};

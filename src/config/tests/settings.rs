@@ -67,6 +67,8 @@ fn what_no_module_could_use_is_refused() {
         ("control.listen", "127.0.0.1:70000", "an address and a port"),
         ("control.trusted_proxies", "10.0.0.0/33", "expected networks"),
         ("auth.allow", "everybody", "expected networks"),
+        ("auth.allow", "fe80::1%eth0", "expected networks without a zone"),
+        ("control.trusted_proxies", "fe80::/10%25eth0", "expected networks without a zone"),
         ("auth.audience", "", "not empty"),
         ("auth.role_claim", "role", "JSON pointer"),
         ("auth.admin_token", "fifteen-letters", "at least 16 bytes"),

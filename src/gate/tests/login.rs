@@ -128,3 +128,21 @@ async fn two_passwords_of_one_account_are_valid() {
         assert_eq!(answer.is_ok(), is_valid, "{password}: {answer:?}");
     }
 }
+
+/// What was right is right for the accounts that it was checked against.
+#[tokio::test]
+async fn a_login_that_was_right_is_judged_again_when_the_accounts_change() {
+    let of = |password: &str| {
+        let password = Password::Hash(hash_password(password).expect("hashes"));
+        let service_accounts = vec![ServiceAccount { email: "m@x.example".into(), password }];
+        Config { service_accounts, ..config() }
+    };
+    let gate = Gate::new(of("old"));
+    for _ in 0..3 {
+        assert!(log_in(&gate, "m@x.example", "old", "203.0.113.7").await.is_ok());
+        assert!(log_in(&gate, "m@x.example", "new", "203.0.113.7").await.is_err());
+    }
+    gate.adopt(of("new"));
+    assert!(log_in(&gate, "m@x.example", "old", "203.0.113.7").await.is_err());
+    assert!(log_in(&gate, "m@x.example", "new", "203.0.113.7").await.is_ok());
+}

@@ -1,0 +1,107 @@
+//! Which passwords were right a moment ago, so that a valid login need not be checked twice.
+//!
+//! A peer that logs in again passes at once, whatever else its address sends. What is kept is a
+//! keyed hash of address, email and password, under a key of this process alone, in memory alone.
+//! The address is part of it, so that nobody elsewhere can try passwords without the cost of a
+//! check. Wrong passwords are not remembered: each of them costs a check.
+
+use std::collections::{HashSet, VecDeque};
+
+use aws_lc_rs::hmac;
+use parking_lot::Mutex;
+
+use crate::support::{Secret, random};
+
+/// Logins remembered; past it the oldest goes.
+const REMEMBERED_MAX: usize = 4096;
+
+/// An address, an email and a password, as one keyed hash.
+pub(super) type Login = [u8; 32];
+
+/// Logins that were right. They are right for the accounts that they were checked against.
+pub(super) struct Verdicts {
+    /// `None` where there are no random bytes: then nothing is remembered.
+    key: Option<hmac::Key>,
+    right: Mutex<Right>,
+}
+
+#[derive(Default)]
+struct Right {
+    logins: HashSet<Login>,
+    order: VecDeque<Login>,
+}
+
+impl Verdicts {
+    pub(super) fn new() -> Self {
+        let mut bytes = [0_u8; 32];
+        let key = random::fill(&mut bytes).ok().map(|()| hmac::Key::new(hmac::HMAC_SHA256, &bytes));
+        Self { key, right: Mutex::default() }
+    }
+
+    /// The hash of a login; each part has its length before it.
+    pub(super) fn login(&self, address: &str, email: &str, password: &Secret) -> Option<Login> {
+        let mut context = hmac::Context::with_key(self.key.as_ref()?);
+        for part in [address, email, password.expose()] {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part.as_bytes());
+        }
+        context.sign().as_ref().try_into().ok()
+    }
+
+    /// Whether this one was right before.
+    pub(super) fn is_right(&self, login: Option<&Login>) -> bool {
+        login.is_some_and(|login| self.right.lock().logins.contains(login))
+    }
+
+    /// Remembers that it is right.
+    pub(super) fn remember(&self, login: Option<Login>) {
+        let Some(login) = login else { return };
+        let mut right = self.right.lock();
+        if !right.logins.insert(login) {
+            return;
+        }
+        right.order.push_back(login);
+        if right.order.len() > REMEMBERED_MAX
+            && let Some(oldest) = right.order.pop_front()
+        {
+            right.logins.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_is_its_address_email_and_password() {
+        let verdicts = Verdicts::new();
+        let login = |address: &str, email: &str, password: &str| {
+            verdicts.login(address, email, &Secret::new(password))
+        };
+        verdicts.remember(login("192.0.2.1", "a@x", "right"));
+        assert!(verdicts.is_right(login("192.0.2.1", "a@x", "right").as_ref()));
+        for (address, email, password) in [
+            ("192.0.2.2", "a@x", "right"),
+            ("192.0.2.1", "b@x", "right"),
+            ("192.0.2.1", "a@x", "wrong"),
+            ("192.0.2.1", "a@xr", "ight"),
+            ("192.0.2.1a", "@x", "right"),
+        ] {
+            let other = login(address, email, password);
+            assert!(!verdicts.is_right(other.as_ref()), "{address} {email} {password}");
+        }
+        let elsewhere = Verdicts::new().login("192.0.2.1", "a@x", &Secret::new("right"));
+        assert!(!verdicts.is_right(elsewhere.as_ref()), "the key is of one process");
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_newest_stay() {
+        let verdicts = Verdicts::new();
+        let login = |at: usize| verdicts.login(&at.to_string(), "a", &Secret::new("b"));
+        (0..REMEMBERED_MAX + 100).for_each(|at| verdicts.remember(login(at)));
+        assert_eq!(verdicts.right.lock().logins.len(), REMEMBERED_MAX);
+        assert!(verdicts.is_right(login(REMEMBERED_MAX + 99).as_ref()));
+        assert!(!verdicts.is_right(login(0).as_ref()));
+    }
+}
