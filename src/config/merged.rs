@@ -50,13 +50,11 @@ impl Merged {
             false => DotEnv::read(workdir),
         };
         merged.problems.extend(dot_env.problems);
-        let expandable = dot_env.expandable.iter().filter(|name| environment::is_read(name));
-        merged.warnings.extend(expandable.map(|name| {
-            format!(
-                ".env {name}: the \"$\" in its value is kept as it is, but other tools expand it; \
-                 in single quotes, or written \\$, it reads the same everywhere"
-            )
-        }));
+        let doubts = dot_env.doubts.iter().filter(|(name, _)| environment::is_read(name));
+        let warnings = doubts.flat_map(|(name, doubts)| {
+            doubts.iter().map(move |doubt| format!(".env {name}: {doubt}"))
+        });
+        merged.warnings.extend(warnings);
         merged.warnings.extend(environment::unread_port(&sources.env, &dot_env.variables));
         for variables in [&sources.env, &dot_env.variables] {
             let near = environment::near_misses(variables).into_iter();

@@ -58,7 +58,9 @@ pub fn read(path: &Path, bytes_max: u64, origin: Origin) -> io::Result<Vec<u8>> 
 /// As [`read`], and where it is not UTF-8.
 pub fn read_text(path: &Path, bytes_max: u64, origin: Origin) -> io::Result<String> {
     let bytes = read(path, bytes_max, origin)?;
-    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8"))
+    let is_utf16 = bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]);
+    let found = if is_utf16 { "UTF-16, expected UTF-8" } else { "not UTF-8" };
+    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, found))
 }
 
 /// Opens it for reading.
@@ -108,6 +110,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         fs::write(at("plain"), "12345678").unwrap();
+        fs::write(at("utf16"), b"\xFF\xFEA\0=\x001\0").unwrap();
         fs::create_dir(at("dir")).unwrap();
         assert!(Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
         let _socket = UnixListener::bind(at("socket")).unwrap();
@@ -115,6 +118,7 @@ mod tests {
         symlink("pipe", at("to-pipe")).unwrap();
         for (name, own, named) in [
             ("plain", "12345678", "12345678"),
+            ("utf16", "UTF-16, expected UTF-8", "UTF-16, expected UTF-8"),
             ("link", "found a link", "12345678"),
             ("to-pipe", "found a link", "found a named pipe"),
             ("pipe", "found a named pipe", "found a named pipe"),
