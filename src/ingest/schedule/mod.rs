@@ -7,6 +7,7 @@
 
 mod book;
 mod file;
+mod grammar;
 mod run;
 mod view;
 mod when;

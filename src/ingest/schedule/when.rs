@@ -8,15 +8,12 @@
 //! wall-clock times; this file maps those of fixed-time patterns to instants. Seconds and years are
 //! refused: nothing fires more often than once a minute.
 
+use super::grammar;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, Zoned};
-
-/// The largest useful step of each field: with a larger one `*/n` is not "every n".
-const STEPS_MAX: [(&str, u32); 5] =
-    [("minute", 60), ("hour", 24), ("day", 31), ("month", 12), ("weekday", 7)];
 
 /// A pattern in a zone, known to fire at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +40,7 @@ impl When {
             midnight if midnight.eq_ignore_ascii_case("@midnight") => "@daily",
             other => other,
         };
-        check_steps(fields).map_err(bad)?;
+        grammar::check(fields).map_err(bad)?;
         let cron = parser.parse(fields).map_err(|error| bad(error.to_string()))?;
         let time_zone = TimeZone::get(zone).map_err(|_| Malformed::Zone)?;
         let (text, zone_name) = (pattern.trim().to_owned(), zone.to_owned());
@@ -150,18 +147,6 @@ fn is_fixed_time(pattern: &str) -> bool {
         return !pattern.eq_ignore_ascii_case("@hourly");
     }
     pattern.split_whitespace().take(2).all(|field| !field.contains(['*', '?']))
-}
-
-/// Refuses steps that reach past their field: `*/90` in the minutes would fire every hour.
-fn check_steps(pattern: &str) -> Result<(), String> {
-    for (field, (name, step_max)) in pattern.split_whitespace().zip(STEPS_MAX) {
-        for step in field.split(',').filter_map(|part| part.split_once('/')).map(|(_, step)| step) {
-            if step.parse::<u32>().is_ok_and(|step| step > step_max) {
-                return Err(format!("a step of {step} in the {name} field; at most {step_max}"));
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -329,25 +314,6 @@ mod tests {
             times("@daily", "UTC", "2026-11-20T12:00:00Z", 1)
         );
         assert_eq!(when("@midnight", "UTC").pattern(), "@midnight");
-    }
-
-    #[test]
-    fn a_step_past_its_field_is_refused_by_name() {
-        for (pattern, place) in [
-            ("*/90 * * * *", "minute"),
-            ("10-50/61,5 * * * *", "minute"),
-            ("0 */25 * * *", "hour"),
-            ("0 0 */32 * *", "day"),
-            ("0 0 1 */13 *", "month"),
-            ("0 0 * * */8", "weekday"),
-        ] {
-            let Err(Malformed::Pattern(text)) = When::parse(pattern, "UTC") else {
-                panic!("{pattern} was taken");
-            };
-            assert!(text.contains("step") && text.contains(place), "{pattern}: {text}");
-        }
-        assert!(When::parse("*/60 * * * *", "UTC").is_ok());
-        assert!(When::parse("0 */24 * * *", "UTC").is_ok());
     }
 
     #[test]
