@@ -201,6 +201,23 @@ impl Pipeline {
         self.rules.with(|rules| self.store.apply(&rules.total(asked)))
     }
 
+    /// Clears the store again for what was asked before, as it would be cleared now, and nothing
+    /// else.
+    ///
+    /// # Errors
+    /// [`Rejected::UnknownTypes`].
+    pub fn repeat(&self, who: Principal, mut submission: Submission) -> Result<(), Rejected> {
+        self.rules.with(|rules| {
+            compare_graphs(rules, &mut submission);
+            if let Planned::Fresh(plan) | Planned::Repeated(plan) =
+                self.plan(rules, who, submission)?
+            {
+                self.store.apply(&plan.total());
+            }
+            Ok(())
+        })
+    }
+
     /// Goes on under other rules. Invalidations are cleared under the old or the new ones, never
     /// under some of each. Where a name means another type than before, everything stored is
     /// cleared with the exchange: entries lie under the meaning of their time, and an invalidation

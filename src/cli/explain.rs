@@ -70,13 +70,15 @@ fn joined(value: &Value) -> String {
 }
 
 fn tell(answer: &Value) -> Result<(), Exit> {
-    let what = format!("{}, {}", joined(&answer["selectors"]), print::text(answer, "mode"));
+    let is_all = array(&answer["selectors"]).iter().any(|one| one == "all");
+    let what = if is_all { "everything".to_owned() } else { joined(&answer["selectors"]) };
+    let what = format!("{what}, {}", print::text(answer, "mode"));
     print::line(format_args!("{what}; {}", styled(DIM, "explained only: nothing is changed")))?;
     if !array(&answer["lists"]).is_empty() {
         let lists = joined(&answer["lists"]);
         print::line(format_args!("lists     {lists} (entries with a type and no id)"))?;
     }
-    tell_graph(answer)?;
+    tell_graph(answer, is_all)?;
     let number = |value: &Value| value.as_u64().unwrap_or(0);
     let at_least = if answer["count_complete"] == false { "at least " } else { "" };
     let types = answer["types"].as_object().into_iter().flatten();
@@ -94,7 +96,7 @@ fn tell(answer: &Value) -> Result<(), Exit> {
         print::line(format_args!("beside    {called}: called as well, which is not in the cost"))?;
     }
     let cost = &answer["cost"];
-    let walk = if cost["walks_store"] == true { "; the store is walked once to count" } else { "" };
+    let walk = if cost["walks_store"] == true { "; counting looks at every entry" } else { "" };
     print::line(format_args!(
         "cost      {}, {} of {}{walk}",
         print::count(number(&cost["stamps"]), "stamp", "stamps"),
@@ -103,8 +105,11 @@ fn tell(answer: &Value) -> Result<(), Exit> {
     ))
 }
 
-fn tell_graph(answer: &Value) -> Result<(), Exit> {
+fn tell_graph(answer: &Value, is_all: bool) -> Result<(), Exit> {
     let edges = array(&answer["graph"]["edges"]);
+    if is_all {
+        return print::line("graph     nothing to add: everything is cleared");
+    }
     if edges.is_empty() {
         return print::line("graph     adds nothing");
     }

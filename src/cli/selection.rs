@@ -5,6 +5,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::Exit;
+use crate::domain::entity;
 
 /// Selectors; together they mean their union.
 #[derive(Debug, Args)]
@@ -65,9 +66,17 @@ impl Selection {
     }
 }
 
+const GLOB: &str = "A glob over keys is --pattern, the beginning of paths is --path '/posts/*'";
+
 /// `posts` or `posts/42`; an id may hold further slashes.
 fn target(text: &str) -> Result<Value, Exit> {
     match text.split_once('/') {
+        Some((name, id)) if entity::is_wildcard(id) => Err(Exit::Usage(format!(
+            "{text:?}: an id has no wildcards; the whole type is {name}. {GLOB}"
+        ))),
+        None if entity::is_wildcard(text) => Err(Exit::Usage(format!(
+            "{text:?}: a type has no wildcards; everything is --all. {GLOB}"
+        ))),
         None if !text.is_empty() => Ok(json!({ "type": text })),
         Some((name, id)) if !name.is_empty() && !id.is_empty() => {
             Ok(json!({ "type": name, "id": id }))

@@ -33,6 +33,9 @@ pub enum Malformed {
     /// A type name outside its alphabet.
     #[error("{0:?} is not a type: 1 to 128 characters of A-Z a-z 0-9 _ . : - are")]
     TypeAlphabet(String),
+    /// An id with a `*`; the type is named.
+    #[error("an id has no wildcards; {0:?} alone is the whole type")]
+    Wildcard(String),
     /// A path that does not begin with a slash.
     #[error("{0:?} is not a path: it must begin with '/'")]
     PathStart(String),

@@ -7,6 +7,7 @@
 pub mod action;
 pub mod applied;
 pub mod demand;
+pub mod entity;
 pub mod event;
 pub mod glob;
 #[cfg(test)]

@@ -1,14 +1,24 @@
 //! Paths as users write them: a page, the beginning of pages, or a route of a framework.
 //!
-//! A route is read as the URLs of its pages, or as more than those. `[id]` is every path that
-//! begins so; `[[...slug]]` and `[[lang]]` may be absent, so they include the path above them;
-//! groups `(shop)` are no part of a URL, nor are slots `@team` in a route; `(.)`, `(..)` and
-//! `(...)` show the URL that they intercept; `page` and `route` at the end are files, and `layout`
-//! is around everything below. Parentheses may stand in a URL, so such a path is meant literally as
-//! well. Brackets may not: encoded ones (`%5B`) are literal.
+//! A route is read as the URLs of its pages, or as more than those. A parameter (`[id]`, `:id`,
+//! `{id}`, `<id>`, `$id`), a `*` before the end and a regular expression stand for every path that
+//! begins as the route does before them. `[[...slug]]`, `:path*` and `:lang?` may be absent, so
+//! they include the path above them. Groups `(shop)` are no part of a URL, nor are slots
+//! `@team` in a route; `(.)`, `(..)` and `(...)` show the URL that they intercept; `page` and
+//! `route` at the end are files, and `layout` is around everything below. What may also stand in a
+//! URL (parentheses) is meant literally as well. Encoded characters (`%5B`) are literal.
 
 use super::label::Malformed;
+use super::url_path::URL_PATH_BYTES_MAX;
 use super::{Selector, Selectors, UrlPath};
+
+/// Where a route's first parameter begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Parameter {
+    at: usize,
+    /// Whether the route also matches without it, and so the path above it.
+    is_optional: bool,
+}
 
 /// What a path selects. `is_route` says that it is certainly a route's, so that `@team` is a slot
 /// even where nothing else in it is a route's.
@@ -16,14 +26,21 @@ use super::{Selector, Selectors, UrlPath};
 /// # Errors
 /// [`Malformed`] where it is no path.
 pub fn selectors(text: &str, is_route: bool) -> Result<Selectors, Malformed> {
+    if text.len() > URL_PATH_BYTES_MAX + 1 {
+        // Too long in any spelling: the error says so.
+        return Selector::path(text).map(Selectors::one);
+    }
     // A `[` in a query is one of its own: `/search?ids[]=1`.
     let (path, query) = text.split_at(text.find('?').unwrap_or(text.len()));
-    let literally = match param(path) {
-        Some(at) => Selector::PathPrefix(UrlPath::prefix(&path[..at])?),
+    let parameter = parameter(path, query);
+    let literally = match parameter {
+        Some(Parameter { at, .. }) => Selector::PathPrefix(UrlPath::prefix(&path[..at])?),
         None => Selector::path(text)?,
     };
     let mut selectors = Selectors::one(literally);
-    if is_route || path.split('/').any(is_of_route) {
+    if let Some(parameter) = parameter {
+        add_parameter(&path[..parameter.at], parameter.is_optional, &mut selectors)?;
+    } else if is_route || path.split('/').any(is_of_route) {
         let route = path.trim_end_matches('*');
         add_pages(route, text.ends_with('*'), query, &mut selectors)?;
     }
@@ -43,20 +60,111 @@ pub fn add_below(selectors: &mut Selectors) {
     }
 }
 
-/// Where the first parameter begins.
-fn param(path: &str) -> Option<usize> {
-    let mut at = 0;
+/// The first parameter of a path. `query` is what follows it: a `?` may belong to the parameter.
+fn parameter(path: &str, query: &str) -> Option<Parameter> {
+    let last_brace = path.rfind('}').unwrap_or(0);
+    let mut start = 0;
     for segment in path.split('/') {
-        if let Some(open) = segment.find('[').filter(|open| segment[*open..].contains(']')) {
-            return Some(at + open);
+        let end = start + segment.len();
+        let found = in_segment(segment, &path[end..], query).or_else(|| {
+            // Braces may hold slashes.
+            let open = segment.find('{').filter(|open| start + open < last_brace)?;
+            Some(Parameter { at: open, is_optional: false })
+        });
+        if let Some(Parameter { at, is_optional }) = found {
+            return Some(Parameter { at: start + at, is_optional });
         }
-        at += segment.len() + 1;
+        start = end + 1;
     }
     None
 }
 
+/// The first parameter of one segment, braces that hold a slash aside. `after` is the path behind
+/// the segment.
+fn in_segment(segment: &str, after: &str, query: &str) -> Option<Parameter> {
+    let is_last = after.is_empty();
+    let last = |marks: &[char]| segment.rfind(marks).unwrap_or(0);
+    let (bracket, angle, brace) = (last(&[']']), last(&['>']), last(&['}']));
+    let in_expression = {
+        let close = last(&[')']);
+        let inner = &segment[..close];
+        inner.rfind(['*', '|', '\\', '^']).max(inner.rfind(".+")).unwrap_or(0)
+    };
+    // A `?` in an expression cuts it off.
+    let is_cut = is_last && query.contains(')');
+    let cut = if is_cut { segment.trim_end_matches('(').len() } else { segment.len() };
+    // A `*` at the end of a path makes it a prefix.
+    let stars = if is_last && query.is_empty() {
+        segment.trim_end_matches('*').len()
+    } else {
+        segment.len()
+    };
+    let mut before = None;
+    for (at, mark) in segment.char_indices() {
+        let rest = &segment[at + mark.len_utf8()..];
+        let is_named = rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        let is_apart = before.is_none_or(|c: char| !c.is_alphanumeric());
+        before = Some(mark);
+        let is_optional = match mark {
+            '[' if at < bracket => at == 0 && rest.starts_with('['),
+            '{' if at < brace => false,
+            '<' if at < angle => false,
+            ':' if is_named && is_apart => at == 0 && may_be_absent(rest, is_last, query),
+            '$' if at == 0 && (is_named || rest.is_empty()) => false,
+            '(' if at < in_expression || at >= cut => at == 0,
+            '*' if at < stars => false,
+            _ => continue,
+        };
+        return Some(Parameter { at, is_optional });
+    }
+    None
+}
+
+/// Whether `:name`, given from its name on, may match nothing: `*` or `?` behind it, or an
+/// expression of its own, which may.
+fn may_be_absent(name: &str, is_last: bool, query: &str) -> bool {
+    let is_marked = is_last && (query == "?" || query.starts_with("?/"));
+    is_marked || name.contains(['*', '('])
+}
+
+/// Adds the URLs of a route that has a parameter: what stands before that, groups left out.
+fn add_parameter(before: &str, is_optional: bool, to: &mut Selectors) -> Result<(), Malformed> {
+    let (folder, begun) = before.rsplit_once('/').unwrap_or(("", before));
+    let mut above = pages_above(folder);
+    let (levels, begun) = intercepted(begun).unwrap_or((Some(0), begun));
+    go_up(&mut above, levels);
+    if is_optional {
+        to.insert(Selector::Path(UrlPath::parse(&joined(&above))?));
+    }
+    above.push(begun);
+    to.insert(Selector::PathPrefix(UrlPath::prefix(&joined(&above))?));
+    Ok(())
+}
+
+fn joined(segments: &[&str]) -> String {
+    format!("/{}", segments.join("/"))
+}
+
+fn go_up(above: &mut Vec<&str>, levels: Option<usize>) {
+    above.truncate(levels.map_or(0, |levels| above.len().saturating_sub(levels)));
+}
+
+/// The segments of a URL that a route's segments stand for.
+fn pages_above(route: &str) -> Vec<&str> {
+    let mut above: Vec<&str> = vec![];
+    for segment in route.split('/').skip(1) {
+        let (levels, name) = intercepted(segment).unwrap_or((Some(0), segment));
+        go_up(&mut above, levels);
+        let is_slot = name.len() > 1 && name.starts_with('@');
+        if !is_slot && !is_group(name) {
+            above.push(name);
+        }
+    }
+    above
+}
+
 fn is_of_route(segment: &str) -> bool {
-    param(segment).is_some() || is_group(segment) || intercepted(segment).is_some()
+    is_group(segment) || intercepted(segment).is_some()
 }
 
 /// Whether a segment is `(name)`.
@@ -86,26 +194,9 @@ fn add_pages(
     query: &str,
     to: &mut Selectors,
 ) -> Result<(), Malformed> {
-    let mut above: Vec<&str> = vec![];
-    let path = |segments: &[&str]| format!("/{}", segments.join("/"));
-    for segment in route.split('/').skip(1) {
-        let (levels, name) = intercepted(segment).unwrap_or((Some(0), segment));
-        above.truncate(levels.map_or(0, |levels| above.len().saturating_sub(levels)));
-        if let Some(at) = param(name) {
-            if name[at..].starts_with("[[") && at == 0 {
-                to.insert(Selector::Path(UrlPath::parse(&path(&above))?));
-            }
-            above.push(&name[..at]);
-            to.insert(Selector::PathPrefix(UrlPath::prefix(&path(&above))?));
-            return Ok(());
-        }
-        let is_slot = name.len() > 1 && name.starts_with('@');
-        if !is_slot && !is_group(name) {
-            above.push(name);
-        }
-    }
+    let mut above = pages_above(route);
     let star = if is_prefix && query.is_empty() { "*" } else { "" };
-    let page = format!("{}{query}{star}", path(&above));
+    let page = format!("{}{query}{star}", joined(&above));
     let mut pages = Selectors::one(Selector::path(&page)?);
     if is_prefix {
         to.join(&pages);
@@ -113,7 +204,7 @@ fn add_pages(
     }
     if let Some(file @ ("page" | "route" | "layout")) = above.last().copied() {
         above.pop();
-        let mut folder = Selectors::one(Selector::Path(UrlPath::parse(&path(&above))?));
+        let mut folder = Selectors::one(Selector::Path(UrlPath::parse(&joined(&above))?));
         if file == "layout" {
             add_below(&mut folder);
         }
@@ -175,6 +266,52 @@ mod tests {
             ("/a%5Bb%5D", "path:/a%5Bb%5D"),
             ("/search?ids[]=1", "path:/search?ids%5B%5D=1"),
             ("/docs/page", "path:/docs/page"),
+        ] {
+            assert_eq!(read(text, false), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_of_any_framework_is_every_path_that_begins_so() {
+        for (text, expected) in [
+            ("/docs/:path*", "path:/docs,path:/docs/*"),
+            ("/docs/:path*/edit", "path:/docs,path:/docs/*"),
+            ("/docs/:path+", "path:/docs/*"),
+            ("/docs/:path?", "path:/docs,path:/docs/*"),
+            ("/docs/:path?/edit", "path:/docs,path:/docs/*"),
+            ("/docs/:path(.*)", "path:/docs,path:/docs/*"),
+            ("/docs/:path?x=1", "path:/docs/*"),
+            ("/:lang?/about", "path:/*"),
+            ("/:path*", "path:/*"),
+            ("/products/:id", "path:/products/*"),
+            ("/products/:id/reviews", "path:/products/*"),
+            (r"/products/:id(\d+)", "path:/products,path:/products/*"),
+            ("/@:user/posts", "path:/@*"),
+            ("/flights/:from-:to", "path:/flights/*"),
+            ("/(shop)/p/:id", "path:/(shop)/p/*,path:/p/*"),
+            ("/products/{slug}", "path:/products/*"),
+            ("/users{/:id}/delete", "path:/users*"),
+            ("/products/<int:id>", "path:/products/*"),
+            ("/products/$id", "path:/products/*"),
+            ("/files/$", "path:/files/*"),
+            ("/files/*path", "path:/files/*"),
+            ("/do*cs", "path:/do*"),
+            ("/blog/*/comments", "path:/blog/*"),
+            ("/blog/**/x*", "path:/blog/*"),
+            ("/docs/(.*)", "path:/docs,path:/docs/*"),
+            ("/(en|de)/about", "path:/*"),
+            ("/((?!api|_next).*)", "path:/*"),
+            // Nothing of a route.
+            ("/wiki/Help:Contents", "path:/wiki/Help:Contents"),
+            ("/items:batchGet", "path:/items:batchGet"),
+            ("/time/10:30", "path:/time/10:30"),
+            ("/at/:80", "path:/at/:80"),
+            ("/a(b", "path:/a(b"),
+            ("/us$5", "path:/us$5"),
+            ("/a_(b+c)", "path:/a_(b+c)"),
+            ("/docs*?x=1", "path:/docs*"),
+            ("/a%7Bb%7D", "path:/a%7Bb%7D"),
+            ("/s?q=a*b", "path:/s?q=a*b"),
         ] {
             assert_eq!(read(text, false), expected, "{text}");
         }

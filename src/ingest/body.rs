@@ -5,6 +5,7 @@
 //! not know widens to `all`.
 
 mod lenient;
+mod notes;
 mod peer;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::lenient::quote_big_integers;
 use crate::deliver::mirror::Batch;
 use crate::domain::label::Malformed;
-use crate::domain::{Action, Glob, Label, Mode, Selector, Selectors, TypeName, route};
+use crate::domain::{Action, Glob, Label, Mode, Selector, Selectors, TypeName, entity, route};
 use crate::support::nearest;
 
 /// Why a body cannot be taken.
@@ -72,6 +73,9 @@ pub struct InvalidateBody {
     pub dry_run: bool,
     /// A peer's batch.
     pub batch: Option<Batch<'static>>,
+    /// Whether it was a peer's and could not be read at all.
+    #[serde(skip)]
+    is_unreadable: bool,
 }
 
 /// What users may write, for the "nearest known field" of an error.
@@ -160,10 +164,11 @@ impl InvalidateBody {
         Ok(body.0)
     }
 
-    /// Reads a peer's body. What this version does not know makes it clear everything.
+    /// Reads a peer's body. What this version does not know makes it clear everything, and so does
+    /// a body that is no JSON object: the change that it stands for must not be lost.
     ///
     /// # Errors
-    /// [`BadBody::Shape`] where it is no JSON object.
+    /// [`BadBody::Shape`] where there is nothing in it.
     pub fn read_from_peer(json: &[u8]) -> Result<Self, BadBody> {
         let json = &quote_big_integers(json)[..];
         // Mostly it says nothing unknown, and need not be taken apart first.
@@ -174,8 +179,13 @@ impl InvalidateBody {
             {
                 body
             }
-            _ => peer::read(json)
-                .map_err(|error| BadBody::Shape { message: error.to_string(), pointer: None })?,
+            _ => match peer::read(json) {
+                Ok(body) => body,
+                Err(error) if peer::is_nothing(json) => {
+                    return Err(BadBody::Shape { message: error.to_string(), pointer: None });
+                }
+                Err(_) => Self { is_unreadable: true, ..Self::everything() },
+            },
         };
         body.bound_texts();
         Ok(body)
@@ -363,8 +373,8 @@ impl InvalidateBody {
             return Ok(());
         }
         for id in ids {
-            let id = Label::parse(&id.0).map_err(|e| bad_value(&e, &format!("{at}/ids")))?;
-            add(Selector::Entity(name.clone(), id));
+            let read = entity::selectors(&name, &id.0);
+            read.map_err(|e| bad_value(&e, &format!("{at}/ids")))?.into_iter().for_each(&mut *add);
         }
         Ok(())
     }

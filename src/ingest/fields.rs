@@ -1,25 +1,59 @@
 //! Bodies that name things by fields of their own: `{"type":"products","clientId":"7"}`.
 //!
-//! A field is text or a whole number; anything else counts as absent, which only ever clears more
-//! (`resolve::Recipe`). Flags name groups, and `mirror` keeps its meaning.
+//! A field is text or a whole number; anything else counts as absent, and so does a text with a
+//! wildcard. That only ever clears more (`resolve::Recipe`). Flags name groups, and `mirror` keeps
+//! its meaning.
 
 use serde_json::Value;
 
 use super::body::{FIELDS_MAX, is_field_name};
 use super::lenient::is_doubtful;
-use crate::domain::Label;
+use crate::domain::{Label, entity};
 use crate::resolve::Fields;
 use crate::support::nearest;
 
-/// Members that a body may have and that are looked at.
-pub const MEMBERS_MAX: usize = 100;
+/// Members that a body may have.
+pub const MEMBERS_MAX: usize = 1000;
+
+/// A body with more members than are looked at.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0} members; at most {MEMBERS_MAX} are allowed")]
+pub struct TooMany(usize);
+
+/// Refuses a body with more members than are looked at.
+///
+/// # Errors
+/// [`TooMany`].
+pub fn check_count(body: &Value) -> Result<(), TooMany> {
+    match body.as_object().map_or(0, serde_json::Map::len) {
+        0..=MEMBERS_MAX => Ok(()),
+        count => Err(TooMany(count)),
+    }
+}
+
+/// What a route says that cannot only tell what it would do.
+pub const NO_DRY_RUN: &str = "dry_run is not taken here, and nothing was cleared: ask POST \
+     /api/cache/explain, or POST /api/cache/invalidate with \"dry_run\": true";
+
+/// Whether a body asks to do nothing, in any spelling of `dry_run`.
+pub fn asks_dry_run(body: &Value) -> bool {
+    let mut members = body.as_object().into_iter().flatten();
+    members.any(|(name, value)| is_dry_run(name) && !is_no(value))
+}
+
+/// Whether this is a spelling of `dry_run`.
+pub fn is_dry_run(name: &str) -> bool {
+    let letters = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase());
+    letters.take(7).eq("dryrun".chars())
+}
 
 /// The members that may fill in a recipe.
 pub fn fields(body: &Value) -> Fields {
     let members = body.as_object().into_iter().flatten().take(MEMBERS_MAX);
     let field = |(name, value): (&String, &Value)| {
         let text = match value {
-            Value::String(text) if !is_doubtful(text) => text.clone(),
+            Value::String(text) if is_doubtful(text) || entity::is_wildcard(text) => return None,
+            Value::String(text) => entity::trimmed(text).to_owned(),
             Value::Number(number) if !number.is_f64() => number.to_string(),
             _ => return None,
         };
@@ -47,10 +81,24 @@ pub fn flags(body: &Value, is_known: impl Fn(&str) -> bool) -> Vec<&str> {
     set.map(|(name, _)| name.as_str()).collect()
 }
 
+/// Whether a member means to set something, whatever its name: `true`, `1`, `"yes"`.
+pub fn is_yes(value: &Value) -> bool {
+    match value {
+        Value::Bool(flag) => *flag,
+        Value::Number(number) => number.as_f64() == Some(1.0),
+        Value::String(text) => {
+            matches!(&text.trim().to_ascii_lowercase()[..], "true" | "1" | "yes" | "on")
+        }
+        _ => false,
+    }
+}
+
 fn is_no(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
-        Value::String(text) => matches!(&text.to_ascii_lowercase()[..], "" | "false" | "0" | "no"),
+        Value::String(text) => {
+            matches!(&text.trim().to_ascii_lowercase()[..], "" | "false" | "0" | "no" | "off")
+        }
         Value::Number(number) => number.as_f64() == Some(0.0),
         _ => false,
     }
@@ -108,6 +156,34 @@ mod tests {
         }
         assert_eq!(mirror(&json!({ "mirrors": true }), |name| name == "mirrors"), Ok(None));
         assert_eq!(mirror(&json!({ "error": true, "minor": 1 }), |_| false), Ok(None));
+    }
+
+    #[test]
+    fn a_dry_run_is_known_in_every_spelling() {
+        for body in [
+            json!({ "dry_run": true }),
+            json!({ "dryRun": 1 }),
+            json!({ "dry-run": "yes" }),
+            json!({ "DRYRUN": "true" }),
+            json!({ "dry_run": {} }),
+        ] {
+            assert!(asks_dry_run(&body), "{body}");
+        }
+        for body in [
+            json!({ "dry_run": false }),
+            json!({ "dryRun": "off" }),
+            json!({ "dry_run": null }),
+            json!({ "dry_runs": true, "dry": true }),
+            json!([{ "dry_run": true }]),
+        ] {
+            assert!(!asks_dry_run(&body), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_field_has_no_margins_and_no_wildcards() {
+        let given = fields(&json!({ "id": " 7 ", "clientId": "*", "slug": "a*" }));
+        assert_eq!(given.into_iter().collect::<Vec<_>>(), [("id".into(), "7".into())]);
     }
 
     #[test]

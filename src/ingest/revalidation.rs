@@ -1,13 +1,14 @@
 //! What `POST /api/revalidate` is asked for, as the webhooks of content systems send it, and in the
 //! query, as Next.js taught it.
 //!
-//! It is read as leniently as the route that it replaces: missing paths, and a `paths` that is no
-//! list, ask for nothing. Anything else that cannot be cleared is an error, because ignoring it
-//! would leave a page stale that its caller believes to be fresh.
+//! It is read as leniently as the route that it replaces: missing paths ask for nothing, and a
+//! `paths` that is no list is no error. It is cleared as far as it can be read, and the rest is
+//! told. Anything else that cannot be cleared is an error, because ignoring it would leave a page
+//! stale that its caller believes to be fresh.
 
 use serde_json::Value;
 
-use super::fields::MEMBERS_MAX;
+use super::fields::{self, TooMany};
 use super::lenient::is_doubtful;
 use crate::domain::{Label, Selector, Selectors, route};
 
@@ -15,6 +16,11 @@ use crate::domain::{Label, Selector, Selectors, route};
 #[derive(Debug, Default)]
 pub struct Revalidation {
     paths: Vec<Value>,
+    /// What a `paths` that is no list names. It is cleared and not told, for its callers know the
+    /// empty list as the answer.
+    loose: Vec<String>,
+    /// Whether not all of such a `paths` could be read.
+    is_partial: bool,
     tags: Vec<Value>,
     /// Whether `type` says that the paths are those of routes.
     is_route: bool,
@@ -69,23 +75,22 @@ impl Revalidation {
     /// [`BadRevalidation::Member`] for a member that cannot be read, or is almost one of these.
     pub fn read(body: &Value, query: &[(String, String)]) -> Result<Self, BadRevalidation> {
         check_names(body)?;
-        let mut asked = Self {
-            // S1 1.14: what is no list asks for nothing.
-            paths: body.get("paths").and_then(Value::as_array).cloned().unwrap_or_default(),
-            tags: several(body, "tags")?,
-            is_route: false,
-            is_layout: false,
-        };
-        asked.paths.extend(several(body, "path")?);
-        asked.tags.extend(several(body, "tag")?);
-        let kinds = several(body, "type")?;
+        let mut asked = Self { tags: several(body, "tags", tags)?, ..Self::default() };
+        match body.get("paths") {
+            None | Some(Value::Null) => {}
+            Some(Value::Array(items)) => asked.paths.clone_from(items),
+            // S1 1.14: what is no list is no error.
+            Some(other) => asked.add_loose(other),
+        }
+        asked.paths.extend(several(body, "path", whole)?);
+        asked.tags.extend(several(body, "tag", tags)?);
+        let kinds = several(body, "type", whole)?;
         let mut kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str().unwrap_or("")).collect();
         for (name, value) in query {
             match name.as_str() {
                 "path" => asked.paths.push(Value::from(value.as_str())),
-                "paths" => asked.paths.extend(listed(value, ",/").map(Value::from)),
-                "tag" => asked.tags.push(Value::from(value.as_str())),
-                "tags" => asked.tags.extend(listed(value, ",").map(Value::from)),
+                "paths" => asked.paths.push(Value::from(value.as_str())),
+                "tag" | "tags" => asked.tags.extend(tags(value).into_iter().map(Value::from)),
                 "type" => kinds.push(value),
                 _ => {}
             }
@@ -103,9 +108,35 @@ impl Revalidation {
         Ok(asked)
     }
 
+    /// Takes what can be read of a `paths` that is no list: a text, or an object's values.
+    fn add_loose(&mut self, value: &Value) {
+        let items = match value {
+            Value::Object(members) => members.values().collect(),
+            one => vec![one],
+        };
+        for item in items {
+            match text(item) {
+                Ok(text) if route::selectors(text.trim(), false).is_ok() => {
+                    self.loose.push(text.trim().to_owned());
+                }
+                _ => self.is_partial = true,
+            }
+        }
+    }
+
     /// Whether nothing is asked for.
     pub fn is_empty(&self) -> bool {
-        self.paths.is_empty() && self.tags.is_empty()
+        self.paths.is_empty() && self.loose.is_empty() && self.tags.is_empty()
+    }
+
+    /// Whether a `paths` that is no list could not be read as a whole.
+    pub fn is_partial(&self) -> bool {
+        self.is_partial
+    }
+
+    /// The paths of a `paths` that is no list.
+    pub fn loose(&self) -> &[String] {
+        &self.loose
     }
 
     /// The paths, as they were given.
@@ -123,12 +154,18 @@ impl Revalidation {
     /// # Errors
     /// [`BadRevalidation`].
     pub fn selectors(&self, selectors_max: usize) -> Result<Selectors, BadRevalidation> {
-        let count = self.paths.len() + self.tags.len();
+        let texts = self.paths.iter().enumerate().map(|(at, item)| {
+            let text = text(item).map_err(|problem| bad("paths", at, problem))?;
+            Ok(paths(text).into_iter().map(move |path| (at, path)))
+        });
+        let texts = texts.collect::<Result<Vec<_>, _>>()?.into_iter().flatten();
+        let loose = self.loose.iter().flat_map(|text| paths(text)).map(|path| (0, path));
+        let texts: Vec<(usize, &str)> = texts.chain(loose).collect();
+        let count = texts.len() + self.tags.len();
         if count > selectors_max {
             return Err(BadRevalidation::TooMany { count, max: selectors_max });
         }
-        let paths = self.paths.iter().enumerate().map(|(at, item)| {
-            let text = text(item).map_err(|problem| bad("paths", at, problem))?;
+        let paths = texts.into_iter().map(|(at, text)| {
             let read = route::selectors(text, self.is_route);
             read.map_err(|malformed| bad("paths", at, &malformed.to_string()))
         });
@@ -147,35 +184,73 @@ impl Revalidation {
     }
 }
 
-/// A member that is one text, or a list; nothing where it is absent.
-fn several(body: &Value, name: &str) -> Result<Vec<Value>, BadRevalidation> {
+/// A member that is a text, which may name several, or a list; nothing where it is absent.
+fn several(
+    body: &Value,
+    name: &str,
+    parts: impl Fn(&str) -> Vec<&str>,
+) -> Result<Vec<Value>, BadRevalidation> {
     match body.get(name) {
         None | Some(Value::Null) => Ok(vec![]),
         Some(Value::Array(items)) => Ok(items.clone()),
-        Some(text @ Value::String(_)) => Ok(vec![text.clone()]),
+        Some(Value::String(text)) => Ok(parts(text).into_iter().map(Value::from).collect()),
         Some(_) => Err(BadRevalidation::Member(format!("{name}: text, or a list, is expected"))),
     }
 }
 
-/// The texts of one parameter. What follows a comma is one of its own only where it can be; the
-/// whole is meant as well then, for a path may hold a comma.
-fn listed<'a>(text: &'a str, mark: &str) -> impl Iterator<Item = &'a str> {
-    let mut texts = vec![];
-    let mut rest = text;
-    while let Some(at) = rest.find(mark) {
-        texts.push(&rest[..at]);
-        rest = &rest[at + 1..];
+fn whole(text: &str) -> Vec<&str> {
+    vec![text]
+}
+
+fn is_separator(c: char) -> bool {
+    c.is_whitespace() || matches!(c, ',' | ';' | '|')
+}
+
+/// The paths that one text names. A path may hold a comma or a space, so what follows one is a path
+/// of its own only where it begins with `/`, and then the whole is meant as well.
+fn paths(text: &str) -> Vec<&str> {
+    let mut found = vec![];
+    let (mut start, mut is_apart) = (0, false);
+    for (at, c) in text.char_indices() {
+        if c == '/' && is_apart && at > 0 {
+            found.push(text[start..at].trim_matches(is_separator));
+            start = at;
+        }
+        is_apart = is_separator(c);
     }
-    texts.push(rest);
-    if texts.len() > 1 && mark.len() > 1 {
-        texts.push(text);
+    if found.is_empty() {
+        return vec![text];
     }
-    texts.into_iter()
+    found.push(text[start..].trim_matches(is_separator));
+    found.retain(|path| !path.is_empty());
+    // A line break is part of no path.
+    if text.starts_with('/') && !text.contains(char::is_control) {
+        found.push(text);
+    }
+    found
+}
+
+/// The tags that one text names. Commas separate them; a tag may hold the other marks, so it is
+/// meant as a whole as well.
+fn tags(text: &str) -> Vec<&str> {
+    let mut found = vec![];
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        found.push(part);
+        let pieces = part.split(is_separator).filter(|piece| !piece.is_empty() && *piece != part);
+        found.extend(pieces);
+    }
+    let is_kept = |tag: &&str| !tag.contains(char::is_control);
+    if found.iter().any(is_kept) {
+        found.retain(is_kept);
+    }
+    if found.is_empty() { vec![text] } else { found }
 }
 
 /// Refuses members that are almost ones that count: `Paths`, `path[]`, `pathes`.
 fn check_names(body: &Value) -> Result<(), BadRevalidation> {
-    let members = body.as_object().into_iter().flatten().take(MEMBERS_MAX);
+    let too_many = |many: TooMany| BadRevalidation::Member(many.to_string());
+    fields::check_count(body).map_err(too_many)?;
+    let members = body.as_object().into_iter().flatten();
     for (name, _) in members.filter(|(name, _)| !MEMBERS.contains(&name.as_str())) {
         let plain: String = name.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
         let plain = plain.to_ascii_lowercase();
@@ -215,7 +290,8 @@ mod tests {
         for body in [
             json!({}),
             json!({ "paths": null }),
-            json!({ "paths": "/", "tags": [], "path": null }),
+            json!({ "paths": "about", "tags": [], "path": null }),
+            json!({ "paths": 7 }),
             json!({ "paths": { "a": 1 }, "other": 1, "type": "page" }),
             json!([1]),
             json!("text"),
@@ -243,6 +319,16 @@ mod tests {
                 json!({ "path": ["/a", "/b"], "tag": ["x"], "tags": "y" }),
                 "tag:x,tag:y,path:/a,path:/b",
             ),
+            (json!({ "paths": "/b", "path": "/a" }), "path:/a,path:/b"),
+            (json!({ "paths": "/a; /b", "tag": "x" }), "tag:x,path:/a,path:/a;%20/b,path:/b"),
+            (json!({ "paths": { "0": "/a", "2": "/b", "x": 7 } }), "path:/a,path:/b"),
+            (json!({ "path": "/a\n/b" }), "path:/a,path:/b"),
+            (json!({ "paths": ["/a,/b"] }), "path:/a,path:/a,/b,path:/b"),
+            (json!({ "tags": "a, b" }), "tag:a,tag:b"),
+            (json!({ "tag": "a b" }), "tag:a,tag:a b,tag:b"),
+            (json!({ "tags": ["a b", "c,d"] }), "tag:a b,tag:c,d"),
+            (json!({ "path": "/docs/:path*" }), "path:/docs,path:/docs/*"),
+            (json!({ "path": "/do*cs" }), "path:/do*"),
             (json!({ "path": "/a", "type": "page" }), "path:/a"),
             (json!({ "path": "/a", "type": "layout" }), "path:/a,path:/a/*"),
             (json!({ "paths": ["/a/", "/b*"], "type": "layout" }), "path:/a/*,path:/b*"),
@@ -288,6 +374,11 @@ mod tests {
             ("path=/a&path=/b&tag=x&tag=y", "tag:x,tag:y,path:/a,path:/b"),
             ("paths=/a,/b&tags=x,y", "tag:x,tag:y,path:/a,path:/a,/b,path:/b"),
             ("paths=/a,b", "path:/a,b"),
+            ("paths=/a;/b", "path:/a,path:/a;/b,path:/b"),
+            ("paths=/a+/b", "path:/a,path:/a%20/b,path:/b"),
+            ("path=/a|/b", "path:/a,path:/a%7C/b,path:/b"),
+            ("paths=/a,%0A/b", "path:/a,path:/b"),
+            ("tags=x;y", "tag:x,tag:x;y,tag:y"),
             ("path=%2Fdocs&type=layout", "path:/docs,path:/docs/*"),
             ("secret=s", ""),
         ] {

@@ -193,6 +193,11 @@ impl Rules {
         self.groups.get(name).or_else(|| self.groups.get(&snake_case(name)))
     }
 
+    /// Whether a field of that name narrows a group.
+    pub fn is_group_field(&self, name: &str) -> bool {
+        self.groups.has_field(name)
+    }
+
     /// The hooks.
     pub fn hooks(&self) -> &Recipes {
         &self.hooks

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::BadRule;
 use crate::domain::label::Malformed;
-use crate::domain::{Glob, Label, Selector, Selectors, TypeName, route};
+use crate::domain::{Glob, Label, Selector, Selectors, TypeName, entity, route};
 use crate::support::nearest;
 
 /// Letters that may differ before a name is no longer called "nearest".
@@ -48,6 +48,12 @@ impl Recipes {
     /// The one of that name.
     pub fn get(&self, name: &str) -> Option<&Recipe> {
         self.0.get(name)
+    }
+
+    /// Whether a field of that name narrows one of them.
+    pub fn has_field(&self, name: &str) -> bool {
+        let mut pieces = self.0.values().flat_map(|recipe| &recipe.narrowed).flat_map(|it| &it.0);
+        pieces.any(|piece| matches!(piece, Piece::Field(field) if field == name))
     }
 
     /// All that each of them can clear, by name; `x` stands for a field.
@@ -209,6 +215,7 @@ fn selectors(text: &str) -> Result<Selectors, String> {
 
 fn of_type(text: &str) -> Result<Selector, Malformed> {
     match text.split_once('/') {
+        Some((name, id)) if entity::is_wildcard(id) => Err(Malformed::Wildcard(name.to_owned())),
         Some((name, id)) => Ok(Selector::Entity(TypeName::parse(name)?, Label::parse(id)?)),
         None => TypeName::parse(text).map(Selector::Type),
     }

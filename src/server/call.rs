@@ -78,6 +78,33 @@ impl Call {
         }
     }
 
+    /// Refuses a query, apart from `_`, which clients add so that nothing answers from a cache.
+    ///
+    /// # Errors
+    /// 400 with the first name.
+    pub fn takes_no_query(&self) -> Result<(), Problem> {
+        match self.pairs().find(|(name, _)| name != "_") {
+            None => Ok(()),
+            Some((name, _)) => Err(Problem::bad_request("unknown_parameter", unknown(&name, &[]))),
+        }
+    }
+
+    /// Refuses query parameters that are almost one of these. Others are passed over.
+    ///
+    /// # Errors
+    /// 400 with the name that is meant.
+    pub fn takes_no_slips(&self, known: &[&str]) -> Result<(), Problem> {
+        let is_slip = |name: &String| {
+            let folded = name.to_lowercase();
+            let near = nearest::nearest(&folded, known.iter().copied(), NEAREST_DISTANCE_MAX);
+            !known.contains(&name.as_str()) && near.is_some()
+        };
+        match self.pairs().map(|(name, _)| name).find(is_slip) {
+            None => Ok(()),
+            Some(name) => Err(Problem::bad_request("unknown_parameter", unknown(&name, known))),
+        }
+    }
+
     /// The first query parameter that is not known, or was given twice: a code and what is wrong.
     pub fn stray(&self, once: &[&str], often: &[&str]) -> Option<(&'static str, String)> {
         let mut seen = HashSet::new();

@@ -133,6 +133,11 @@ const JUDGE_THEIR_QUERY: [&str; 7] = [
     "/api/auth/login",
 ];
 
+/// Routes that read without a query. A filter there would not be applied, so the answer would
+/// mislead.
+const READ_WITHOUT_QUERY: [&str; 4] =
+    ["/api/cache/events/{id}", "/api/cache/stats", "/api/mirrors", "/api/schedules"];
+
 /// What stands for a route where there is none.
 const ASTRAY: (&str, &str) = ("any", "none");
 
@@ -278,6 +283,9 @@ impl Table {
         let has_effect = matches!(parts.method, Method::POST | Method::PATCH);
         if has_effect && !JUDGE_THEIR_QUERY.contains(&route.path) {
             call.takes_only(&[])?;
+        }
+        if READ_WITHOUT_QUERY.contains(&route.path) {
+            call.takes_no_query()?;
         }
         Ok(call)
     }

@@ -213,6 +213,24 @@ fn exit_codes_are_a_contract_and_each_error_says_what_helps() {
     desk.ask("ftp://x", &["status"]).refused(2, "expected an http or https URL");
 }
 
+/// A literal reading would clear nothing, and say that it was done.
+#[test]
+fn a_wildcard_in_an_id_or_a_type_is_refused_with_what_to_write_instead() {
+    let desk = Desk::new();
+    for (target, told) in [
+        ("posts/*", "the whole type is posts"),
+        ("posts/4*", "the whole type is posts"),
+        ("*", "everything is --all"),
+        ("post*", "everything is --all"),
+    ] {
+        for command in ["invalidate", "explain"] {
+            let refused = desk.run(&[command, target]).ended(2);
+            let is_told = refused.stderr.contains(told) && refused.stderr.contains("--pattern");
+            assert!(is_told, "{command} {target}: {refused:?}");
+        }
+    }
+}
+
 #[test]
 fn the_token_is_found_in_a_file_or_in_the_data_directory_of_this_host() {
     let desk = Desk::new();

@@ -117,6 +117,9 @@ fn explain_walks_the_graph_and_changes_nothing() {
     ] {
         assert!(told.contains(part), "{part:?} in\n{told}");
     }
+    let all = desk.ask(&url, &["explain", "--all"]).ended(0).stdout;
+    assert!(all.contains("everything, hard; explained only"), "{all}");
+    assert!(all.contains("graph     nothing to add: everything is cleared"), "{all}");
     let json = desk.ask(&url, &["explain", "--all", "--json"]).ended(0).json();
     assert_eq!((&json["entries"], &json["bytes"]), (&4.into(), &20.into()));
     assert_eq!(json["cost"]["walks_store"], true);

@@ -166,6 +166,66 @@ async fn a_peers_unknown_words_widen() {
     }
 }
 
+/// Nobody sends it again: a peer's body that cannot be read at all stands for everything.
+#[tokio::test]
+async fn a_peers_body_that_cannot_be_read_clears_everything() {
+    let node = Spec::new("a").start().await;
+    let service = mint("a", SERVICE_EMAIL, "service");
+    for body in [r#"{"mirror":false,"batch":{"events":[{"id":"#, "<html>", "[7]", "{"] {
+        assert!(node.put_entry("k", "type=users", "v").await);
+        let call = node.request_as(&service, reqwest::Method::POST, "/api/cache/invalidate");
+        let answer = call.body(body).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200, "{body}");
+        let answer: serde_json::Value = answer.json().await.expect("JSON");
+        assert!(answer["warnings"].to_string().contains("could not be read"), "{answer}");
+        assert_eq!(node.get_entry("k").await, None, "{body}");
+    }
+    node.logged("what could not be read", |line| line["status"] == "partly_read").await;
+    for body in ["", "null", "{}"] {
+        let call = node.request_as(&service, reqwest::Method::POST, "/api/cache/invalidate");
+        let status = call.body(body).send().await.expect("an answer").status().as_u16();
+        assert!(matches!(status, 400 | 422), "{body}: {status}");
+    }
+    assert_eq!(node.journal().await.len(), 4);
+}
+
+/// A newer peer may say more, which must cost nothing; a slip in the same place is told.
+#[tokio::test]
+async fn unknown_members_of_a_batch_are_taken_and_told() {
+    let node = Spec::new("a").start().await;
+    let service = mint("a", SERVICE_EMAIL, "service");
+    let batch = json!({ "mirror": false, "batch": { "protocol": 2, "origin": "b", "epoch": 1,
+        "graph": "g", "watermark": 1, "sites": ["x"], "events": [{ "seq": 1, "colour": 7,
+        "id": "01980000-0000-7000-8000-000000000001", "selectors": { "types": ["posts"] } }] } });
+    assert!(node.put_entry("post", "type=posts", "v").await);
+    assert!(node.put_entry("user", "type=users", "v").await);
+    let answer = node.invalidate_as(&service, batch).await.expect(200);
+    assert_eq!(node.get_entry("post").await, None);
+    assert!(node.get_entry("user").await.is_some());
+    let warnings = answer["warnings"].to_string();
+    assert!(warnings.contains("sites") && warnings.contains("colour"), "{answer}");
+    node.logged("the members", |line| line["status"] == "partly_read").await;
+}
+
+/// An id with a wildcard or with margins must not pass for one that nothing was stored under.
+#[tokio::test]
+async fn an_id_that_is_none_widens_and_is_told() {
+    let node = Spec::new("a").start().await;
+    for (body, told) in [
+        (json!({ "type": "posts", "id": "*" }), "no wildcards"),
+        (json!({ "items": [{ "type": "posts", "ids": ["4*"] }] }), "no wildcards"),
+        (json!({ "type": "posts", "id": "42 " }), "read as"),
+    ] {
+        assert!(node.put_entry("k", "type=posts&id=42", "v").await);
+        let answer = node.invalidate(body.clone()).await;
+        assert_eq!(node.get_entry("k").await, None, "{body}");
+        assert!(answer["warnings"].to_string().contains(told), "{answer}");
+    }
+    assert!(node.put_entry("k", "type=posts&id=42%20", "v").await);
+    node.invalidate(json!({ "type": "posts", "id": 42 })).await;
+    assert_eq!(node.get_entry("k").await, None);
+}
+
 /// A parameter that is misspelt must not pass for one that was not given; a peer may know more.
 #[tokio::test]
 async fn a_query_parameter_that_is_not_known_is_a_400_with_the_nearest_name() {
@@ -181,6 +241,13 @@ async fn a_query_parameter_that_is_not_known_is_a_400_with_the_nearest_name() {
         ("GET", "/api/cache/entries?tag=a&tag=b", "\"tag\" was given twice"),
         ("GET", "/api/cache/entries?zzzzzzzz=1", "known are type, tag, prefix, limit"),
         ("GET", "/api/cache/entries/k?wait=1", "known are wait_ms"),
+        ("GET", "/api/cache/stats?type=posts", "unknown \"type\""),
+        ("GET", "/api/mirrors?name=b", "unknown \"name\""),
+        ("GET", "/api/schedules?id=x", "unknown \"id\""),
+        ("GET", "/api/cache/events/x?wait=all", "unknown \"wait\""),
+        ("GET", "/api/stream?last_event_ids=1-1", "did you mean \"last_event_id\"?"),
+        ("POST", "/api/cache/explain?dry_run=1", "unknown \"dry_run\""),
+        ("POST", "/api/cache/invalidate?dry_run=1", "unknown \"dry_run\""),
     ] {
         let answer = match method {
             "POST" => node.post(path, posts.clone()).await,
@@ -190,6 +257,7 @@ async fn a_query_parameter_that_is_not_known_is_a_400_with_the_nearest_name() {
         assert!(detail.contains(told), "{path}: {detail}");
     }
     assert!(node.journal().await.is_empty(), "none of it had an effect");
+    node.get("/api/cache/stats?_=1764").await.expect(200);
     let peer = mint("a", SERVICE_EMAIL, "service");
     let call = node.request_as(&peer, reqwest::Method::POST, "/api/cache/invalidate?hops=1");
     assert_eq!(call.json(&posts).send().await.expect("an answer").status(), 200);

@@ -51,7 +51,7 @@ async fn a_secret_and_paths_clear_those_paths() {
 #[tokio::test]
 async fn no_paths_are_no_error_and_tags_are_taken_too() {
     let node = spec().start().await;
-    for rest in ["", r#","paths":"/""#, r#","paths":null"#, r#","paths":{}"#, r#","other":1"#] {
+    for rest in ["", r#","paths":7"#, r#","paths":null"#, r#","paths":{}"#, r#","other":1"#] {
         let told = body(SECRET, rest);
         let (status, said) = curl(&node, "/api/revalidate", &["-d", &told]).await;
         assert_eq!(status, 200, "{rest}: {said}");
@@ -62,6 +62,93 @@ async fn no_paths_are_no_error_and_tags_are_taken_too() {
     let told = body(SECRET, r#","path":"/a","tags":["home"],"tag":"menu""#);
     let (_, said) = curl(&node, "/api/revalidate", &["-d", &told]).await;
     assert_golden("revalidate_200_tags.json", &said);
+    assert_eq!(node.get_entry("k").await, None);
+}
+
+/// S1 1.14: a `paths` that is no list is no error. What can be read of it is cleared all the same.
+#[tokio::test]
+async fn paths_that_are_no_list_are_cleared_as_far_as_they_can_be_read() {
+    let node = spec().start().await;
+    for (rest, is_left) in [
+        (r#","paths":"/b""#, false),
+        (r#","paths":"/a /b""#, false),
+        (r#","paths":{"0":"/a","2":"/b"}"#, false),
+        (r#","paths":"/b","tags":[]"#, false),
+        (r#","paths":"b""#, true),
+    ] {
+        assert!(node.put_entry("k", "path=/b", "old").await);
+        let (status, said) = curl(&node, "/api/revalidate", &["-d", &body(SECRET, rest)]).await;
+        assert_eq!(status, 200, "{rest}: {said}");
+        assert_golden("revalidate_200_no_paths.json", &said);
+        assert_eq!(node.get_entry("k").await.is_some(), is_left, "{rest}");
+    }
+    assert!(node.put_entry("k", "path=/b", "old").await);
+    let beside = body(SECRET, r#","path":"/a","paths":"/b""#);
+    assert_eq!(curl(&node, "/api/revalidate", &["-d", &beside]).await.0, 200);
+    assert_eq!(node.get_entry("k").await, None);
+    let partly = body(SECRET, r#","path":"/a","paths":7"#);
+    assert_eq!(curl(&node, "/api/revalidate", &["-d", &partly]).await.0, 200);
+    node.logged("what could not be read", |line| line["status"] == "partly_read").await;
+}
+
+/// What a route of a framework or a pattern means is cleared, in a body and in a query.
+#[tokio::test]
+async fn patterns_of_paths_clear_what_they_match() {
+    let node = spec().start().await;
+    for (pattern, cleared, left) in [
+        ("/docs/:path*", "/docs/a/b", "/doc"),
+        ("/docs/:path*", "/docs", "/doc"),
+        ("/do*cs", "/documents/cs", "/dr"),
+        ("/products/:id/reviews", "/products/7/reviews", "/products"),
+        ("/products/{slug}", "/products/red", "/products"),
+        ("/blog/*/comments", "/blog/1/comments", "/blog"),
+    ] {
+        for form in ["body", "query"] {
+            assert!(node.put_entry("k", &format!("path={cleared}"), "old").await);
+            assert!(node.put_entry("other", &format!("path={left}"), "stays").await);
+            let (status, said) = if form == "body" {
+                let told = body(SECRET, &format!(r#","paths":["{pattern}"]"#));
+                curl(&node, "/api/revalidate", &["-d", &told]).await
+            } else {
+                let query: String = url::form_urlencoded::Serializer::new(String::new())
+                    .append_pair("secret", SECRET)
+                    .append_pair("path", pattern)
+                    .finish();
+                curl(&node, &format!("/api/revalidate?{query}"), &[]).await
+            };
+            assert_eq!(status, 200, "{pattern}: {said}");
+            assert_eq!(node.get_entry("k").await, None, "{pattern} in the {form}");
+            assert!(node.get_entry("other").await.is_some(), "{pattern} in the {form}");
+        }
+    }
+}
+
+/// Whoever asks only to be told must not be answered by the deed.
+#[tokio::test]
+async fn a_dry_run_is_refused_where_it_is_not_taken() {
+    let node = spec().start().await;
+    assert!(node.put_entry("k", "type=courses&path=/docs", "stays").await);
+    let bearer = format!("Authorization: Bearer {TOKEN}");
+    for member in [r#""dry_run":true"#, r#""dryRun":1"#, r#""dry-run":"yes""#] {
+        let told = body(SECRET, &format!(r#","paths":["/docs"],{member}"#));
+        let (status, said) = curl(&node, "/api/revalidate", &["-d", &told]).await;
+        assert_eq!((status, said.contains("explain")), (400, true), "{member}: {said}");
+        let told = format!("{{{member}}}");
+        let arguments = ["-X", "POST", "-H", &bearer, "-d", &told];
+        let (status, said) = curl(&node, "/api/revalidate/courses", &arguments).await;
+        assert_eq!((status, said.contains("explain")), (400, true), "{member}: {said}");
+    }
+    let secret_only = body(SECRET, "");
+    let by_query = "/api/revalidate?path=/docs&dry_run=1";
+    assert_eq!(curl(&node, by_query, &["-d", &secret_only]).await.0, 400);
+    for path in ["/api/revalidate/courses?dry_run=1", "/api/revalidate/courses"] {
+        let arguments = ["-X", "POST", "-H", &bearer, "-d", "dry_run=1"];
+        assert_eq!(curl(&node, path, &arguments).await.0, 400, "{path}");
+    }
+    assert!(node.journal().await.is_empty());
+    assert!(node.get_entry("k").await.is_some());
+    let told = body(SECRET, r#","paths":["/docs"],"dry_run":false"#);
+    assert_eq!(curl(&node, "/api/revalidate", &["-d", &told]).await.0, 200);
     assert_eq!(node.get_entry("k").await, None);
 }
 

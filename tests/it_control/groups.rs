@@ -127,6 +127,10 @@ async fn an_unknown_group_is_refused_in_the_words_that_callers_know() {
         r#"{"products":false}"#,
         r#"{"products":true,"unheardOf":true}"#,
         r#"{"type":"products","dry_run":true}"#,
+        r#"{"type":"products","dryRun":"x"}"#,
+        r#"{"products":true,"expertSesions":1}"#,
+        r#"{"products":1,"expertSesions":"true"}"#,
+        r#"{"type":"products","unheardOf":"yes"}"#,
         r#"{"mirror":true}"#,
     ] {
         let (status, said) = clear(&node, json).await;
@@ -142,10 +146,28 @@ async fn an_unknown_group_is_refused_in_the_words_that_callers_know() {
         let (status, said) = clear(&node, slip).await;
         assert_eq!((status, said.contains("Invalid mirror")), (400, true), "{slip}: {said}");
     }
+    let mut many: Vec<String> = (0..200).map(|n| format!(r#""a{n}":"x""#)).collect();
+    many.push(r#""zUnheardOf":true,"products":true"#.into());
+    assert_eq!(clear(&node, &format!("{{{}}}", many.join(","))).await.0, 400);
+    let many: Vec<String> = (0..1001).map(|n| format!(r#""a{n}":"x""#)).collect();
+    let (status, said) = clear(&node, &format!(r#"{{"products":true,{}}}"#, many.join(","))).await;
+    assert_eq!((status, said.contains("1002 members")), (400, true), "{said}");
     let (status, said) = clear(&node, "{").await;
     assert_eq!(status, 500);
     assert_golden("admin_clear_500.json", &said);
     assert_eq!(node.journal().await.len(), 0);
+}
+
+/// A member that means nothing could only have narrowed what is cleared; it is named all the same.
+#[tokio::test]
+async fn a_member_without_a_meaning_is_named_in_a_warning() {
+    let node = spec().start().await;
+    fill(&node).await;
+    let (status, said) = clear(&node, r#"{"type":"products","clientID":"7"}"#).await;
+    let told: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!((status, &told["invalidated_entries"]), (200, &json!(3)), "{said}");
+    assert!(said.contains("unknown \\\"clientID\\\""), "{said}");
+    node.logged("the member", |line| line["status"] == "partly_read").await;
 }
 
 /// S2 2.4, 2.7: related groups in one call are one event and one message to each mirror.

@@ -32,6 +32,31 @@ async fn a_key_gives_the_same_answer_once_and_for_all() {
     assert_eq!(node.journal().await.len(), 2);
 }
 
+/// Between a call and its repetition the entry may have been filled again from a lagging source.
+#[tokio::test]
+async fn a_repetition_under_a_key_clears_the_store_again() {
+    let node = Spec::new("a").set("dependencies.feed", "posts").start().await;
+    let posts = json!({ "type": "posts", "id": 42 });
+    let (_, first) = with_key(&node, &node.token, "k", posts.clone()).await;
+    assert!(node.put_entry("post", "type=posts&id=42", "old").await);
+    assert!(node.put_entry("other", "type=posts&id=43", "stays").await);
+    assert!(node.put_entry("feed", "type=feed", "old").await);
+    let (status, again) = with_key(&node, &node.token, "k", posts).await;
+    assert_eq!((status, &again), (200, &first));
+    assert_eq!(node.get_entry("post").await, None);
+    assert_eq!(node.get_entry("feed").await, None, "the cascade too");
+    assert!(node.get_entry("other").await.is_some());
+    assert_eq!(node.journal().await.len(), 1);
+    let clear = async || {
+        let call = node.request(reqwest::Method::POST, "/api/cache/clear");
+        let call = call.header("idempotency-key", "c").json(&json!({}));
+        call.send().await.expect("an answer").text().await.expect("a body")
+    };
+    let first = clear().await;
+    assert!(node.put_entry("post", "type=posts&id=42", "old").await);
+    assert_eq!((clear().await, node.get_entry("post").await), (first, None));
+}
+
 /// Of two keys neither is the one that is meant.
 #[tokio::test]
 async fn several_keys_in_one_request_are_refused() {

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use super::FIELDS_MAX;
-use crate::domain::{Action, EventId, Label, Mode, Selectors};
+use crate::domain::{Action, EventId, Label, Mode, Selectors, entity};
 
 /// Stands for what could not be read in a text.
 const UNREADABLE: char = '\u{fffd}';
@@ -195,13 +195,17 @@ fn select(object: &mut Map<String, Value>) -> bool {
     let has_type = object.contains_key("type");
     match given.into_iter().flatten().try_fold(vec![], texts) {
         Some(ids) if ids.is_empty() => true,
-        Some(ids) if ids.iter().all(|id| Label::parse(id).is_ok()) => {
+        Some(ids) if ids.iter().all(|id| is_id(id)) => {
             object.insert("ids".into(), json!(ids));
             has_type
         }
         // The type alone is wider than any of its ids.
         _ => has_type,
     }
+}
+
+fn is_id(text: &str) -> bool {
+    Label::parse(text).is_ok() && !entity::trimmed(text).is_empty()
 }
 
 /// Adds the texts of a value or a list of them; none where one cannot be read.

@@ -20,7 +20,7 @@ pub(super) const SELECTING: &[&str] = &[
 ];
 
 /// Reads it. A text that serde refuses is read as far as it can be; one that is no object at all,
-/// or was cut off, is none of a mirror's.
+/// or was cut off, is an error.
 pub(super) fn read(json: &[u8]) -> Result<InvalidateBody, serde_json::Error> {
     let repaired;
     let json = match serde_json::from_slice::<Map<String, Value>>(json) {
@@ -34,6 +34,11 @@ pub(super) fn read(json: &[u8]) -> Result<InvalidateBody, serde_json::Error> {
         Err(_) if is_whole(json) => Ok(InvalidateBody::everything()),
         read => read,
     }
+}
+
+/// Whether nothing was said at all.
+pub(super) fn is_nothing(json: &[u8]) -> bool {
+    matches!(json.trim_ascii(), b"" | b"null" | b"[]" | b"\"\"")
 }
 
 fn is_whole(json: &[u8]) -> bool {

@@ -20,6 +20,10 @@ fn every_form_of_selector_is_read() {
         (r#"{"all":true}"#, "all"),
         (r#"{"type":"a","tag":"x","key":"k"}"#, "a,tag:x,key:k"),
         (r#"{"items":[{"type":"a"},{"tag":"x"}]}"#, "a,tag:x"),
+        (r#"{"type":"posts","id":"*"}"#, "posts"),
+        (r#"{"type":"posts","ids":["7","4*"]}"#, "posts"),
+        (r#"{"type":"posts","id":"1 "}"#, "posts/1,posts/1 "),
+        (r#"{"path":"/docs/:path*"}"#, "path:/docs,path:/docs/*"),
     ] {
         assert_eq!(read(json).map(|s| s.to_string()), Ok(expected.to_owned()), "{json}");
     }
@@ -51,6 +55,7 @@ fn what_cannot_be_is_named() {
         (r#"{"items":[{}]}"#, "\"all\": true"),
         (r#"{"id":"1"}"#, "needs a \"type\""),
         (r#"{"type":"a b"}"#, "is not a type"),
+        (r#"{"type":"a","id":" "}"#, "must not be empty"),
         (r#"{"tag":"x\r\ny"}"#, "control"),
         (r#"{"path":"a"}"#, "must begin with"),
         (r#"{"mode":"gentle","type":"a"}"#, "unknown variant"),
@@ -84,7 +89,7 @@ fn a_peers_unknown_field_widens() {
     assert!(body.selectors(1000).expect("selectors").is_all());
     let body = read(r#"{"type":"posts","mirror":false}"#).expect("read");
     assert_eq!(body.selectors(1000).expect("selectors").to_string(), "posts");
-    assert!(read("{").is_err());
+    assert!(read("{").expect("widened").selectors(1000).expect("selectors").is_all());
     for (json, expected) in [
         (r#"{"items":[{"host":"x"}]}"#, "all"),
         (r#"{"items":[{"type":"a"},{"type":"b","host":"x"}]}"#, "all"),
@@ -146,6 +151,12 @@ fn a_peers_value_of_another_type_widens_and_is_never_refused() {
         (r#"{"type":"a",,}"#, "all"),
         (r#"{"batch":7}"#, "all"),
         (r#"{"type":"a","mode":7,"action":{},"changed":["x"]}"#, "a"),
+        (r#"{"type":"posts","id":"1 "}"#, "posts/1,posts/1 "),
+        (r#"{"type":"posts","id":["\u00a01"]}"#, "posts/1,posts/\u{a0}1"),
+        (r#"{"type":"posts","id":" "}"#, "posts"),
+        (r#"{"type":"posts","id":"*"}"#, "posts"),
+        (r#"{"type":"posts","ids":["1",null]}"#, "posts"),
+        (r#"{"type":"posts","id":null}"#, "posts"),
     ] {
         let body = InvalidateBody::read_from_peer(json.as_bytes()).expect(json);
         let selectors = body.selectors_of_peer(1000).expect(json);
@@ -165,8 +176,18 @@ fn a_peers_value_of_another_type_widens_and_is_never_refused() {
     let body = InvalidateBody::read_from_peer(json.to_string().as_bytes()).expect("read");
     assert_eq!(body.selectors_of_peer(1000).expect("selectors").to_string(), "a");
     assert_eq!(body.reason.map(|reason| reason.len()), Some(1024));
-    for json in ["", "null", "[]", r#"{"type":"a""#, "<html>"] {
+    for json in ["", " ", "null", "[]", r#""""#] {
         assert!(InvalidateBody::read_from_peer(json.as_bytes()).is_err(), "{json:?}");
+    }
+}
+
+/// A peer that does not send it again would have lost the change.
+#[test]
+fn a_peers_body_that_cannot_be_read_at_all_is_everything() {
+    for json in [r#"{"type":"a""#, "{", "<html>", "7", r#"[{"type":"a"}]"#, r#""posts""#, "\u{0}"] {
+        let body = InvalidateBody::read_from_peer(json.as_bytes()).expect(json);
+        assert!(body.selectors_of_peer(1000).expect(json).is_all(), "{json}");
+        assert_eq!((body.mode(), body.mirror, body.dry_run), (Mode::Hard, None, false), "{json}");
     }
 }
 

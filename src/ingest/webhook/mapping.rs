@@ -13,7 +13,7 @@ use super::parents;
 use super::template::{Found, Path, Place, Template};
 use crate::domain::submission::Part;
 use crate::domain::type_name::loose_stem;
-use crate::domain::{Action, Label, Selector, Selectors, TypeName, route};
+use crate::domain::{Action, Label, Selector, Selectors, TypeName, entity, route};
 use crate::ingest::lenient::{UNREADABLE, is_doubtful};
 
 /// Notes kept of one delivery.
@@ -176,10 +176,11 @@ impl Mapping {
         let mut types = Vec::new();
         let mut is_left_alone = false;
         for theirs in found.into_iter().flat_map(|found| found.texts) {
-            let ours = match self.listed(&theirs) {
+            let plain = entity::trimmed(&theirs);
+            let ours = match self.listed(&theirs).or_else(|| self.listed(plain)) {
                 Some(ours) => ours,
                 None if self.is_unlisted_ignored => "",
-                None => theirs.as_str(),
+                None => plain,
             };
             if ours.is_empty() {
                 is_left_alone = true;
@@ -230,7 +231,12 @@ impl Mapping {
         selectors: &mut Selectors,
         change: &mut Change,
     ) -> bool {
-        let ids = Labels::read(&self.ids, place, "id", change);
+        let mut ids = Labels::read(&self.ids, place, "id", change);
+        // A truth, a blank or a wildcard names no entity.
+        ids.is_unsure |= ids.found.iter().any(|id| {
+            let id = entity::trimmed(id.as_str());
+            id.is_empty() || entity::is_wildcard(id) || matches!(id, "true" | "false")
+        });
         let is_missing = ids.found.is_empty() && !self.ids.is_empty();
         if is_missing && !ids.is_unsure && self.is_unidentified_ignored {
             change.ignore("the mapping ignores events without an id");
@@ -245,8 +251,8 @@ impl Mapping {
             if ids.found.is_empty() || ids.has_more || ids.is_unsure {
                 selectors.insert(Selector::Type(name.clone()));
             } else {
-                let entity = |id: &Label| Selector::Entity(name.clone(), id.clone());
-                ids.found.iter().map(entity).for_each(|entity| selectors.insert(entity));
+                let read = ids.found.iter().map(|id| entity::selectors(name, id.as_str()));
+                read.flatten().flatten().for_each(|entity| selectors.insert(entity));
             }
         }
         true

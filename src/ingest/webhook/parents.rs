@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::template::{Path, Place, scalar};
-use crate::domain::{Label, TypeName};
+use crate::domain::{Label, TypeName, entity};
 use crate::ingest::lenient::is_doubtful;
 
 /// Levels below a field in which a reference is looked for: a locale, a list, a link.
@@ -46,14 +46,16 @@ pub(super) fn read(paths: &[Path], place: &Place<'_>, types: &[TypeName]) -> Par
         }
     }
     parents.is_cut = references.len().saturating_mul(types.len()) > place.texts_max;
-    parents.is_doubtful = references.iter().any(|(_, id)| is_doubtful(id));
+    parents.is_doubtful =
+        references.iter().any(|(_, id)| is_doubtful(id) || entity::is_wildcard(id));
     if parents.is_cut || parents.is_doubtful {
         return parents;
     }
     for name in types {
         let shown = place.rules.canonical(name);
-        let tag =
-            |(parent, id): &(&str, String)| Label::parse(&format!("{shown}:{parent}:{id}")).ok();
+        let tag = |(parent, id): &(&str, String)| {
+            Label::parse(&format!("{shown}:{parent}:{}", entity::trimmed(id))).ok()
+        };
         let tags: BTreeSet<Label> = references.iter().filter_map(tag).collect();
         if !tags.is_empty() {
             parents.by_type.insert(name.clone(), tags);

@@ -10,7 +10,7 @@ use hyper::StatusCode;
 use hyper::header::{AGE, HeaderName, HeaderValue};
 
 use super::answers::{Entries, EntryAnswer, Removed, Stored};
-use crate::domain::{Label, TypeName, UrlPath, label::Malformed};
+use crate::domain::{Label, TypeName, UrlPath, entity, label::Malformed};
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Answer, Handled, Problem, bytes, json_answer};
@@ -120,7 +120,10 @@ fn describe(control: &Control, call: &Call, fill: &mut Fill) -> Result<(), Probl
                 let given = TypeName::parse(&value).map_err(|e| bad(&name, &e))?;
                 fill.type_name = Some(control.pipeline.rules.get().canonical(&given));
             }
-            "id" => fill.id = Some(Label::parse(&value).map_err(|e| bad(&name, &e))?),
+            "id" => {
+                let id = Label::parse(entity::trimmed(&value));
+                fill.id = Some(id.map_err(|e| bad(&name, &e))?);
+            }
             "tag" | "tags" => {
                 for tag in value.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
                     fill.tags.push(Label::parse(tag).map_err(|e| bad(&name, &e))?);

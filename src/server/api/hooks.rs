@@ -13,6 +13,7 @@ use super::answers::Delivered;
 use crate::activity::{Activity, Kind, Level, joined};
 use crate::domain::Selectors;
 use crate::gate::Rejected;
+use crate::ingest::fields;
 use crate::ingest::webhook::{Delivery, Limits, Origin, Refusal, Taken};
 use crate::resolve::Rules;
 use crate::server::Control;
@@ -38,6 +39,9 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
         let rejected = gate.refuse(call.address);
         tell_refused(&hook.name, &call, &rejected, refusal);
         return Err(rejected.into());
+    }
+    if call.pairs().any(|(name, _)| fields::is_dry_run(&name)) {
+        return Err(Problem::bad_request("unknown_parameter", fields::NO_DRY_RUN));
     }
     let config = gate.config();
     let limits = Limits { selectors_max: config.selectors_max, depth_max: config.json_depth_max };

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use aws_lc_rs::digest;
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use serde_json::Value;
 
 use super::answers::{Duplicate, Invalidated};
 use super::wait::Wait;
+use crate::activity::{Activity, Kind, Level, joined};
 use crate::deliver::Outcome;
 use crate::domain::submission::PeerBatch;
 use crate::domain::{Applied, Role, Scope, Source, Submission};
@@ -78,6 +80,8 @@ async fn take(control: Arc<Control>, call: Call, json: Bytes) -> Handled {
             let detail = "this Idempotency-Key came with another body before";
             return Err(Problem::unprocessable("idempotency_key_reused", detail));
         }
+        // The answer is the same, but what the call names may have been filled again since.
+        clear_again(&control, &call, &json)?;
         let status = StatusCode::from_u16(kept.status).unwrap_or(StatusCode::OK);
         return Ok(bytes(status, "application/json", kept.body.clone()));
     }
@@ -123,15 +127,31 @@ impl Effect {
     }
 }
 
+fn read(call: &Call, json: &[u8]) -> Result<InvalidateBody, Problem> {
+    let read = match call.principal().role {
+        Role::Service => InvalidateBody::read_from_peer(json),
+        _ => InvalidateBody::read(json),
+    };
+    Ok(read?)
+}
+
+/// Clears the store for a request that had its effect before; nobody else is told again.
+fn clear_again(control: &Control, call: &Call, json: &[u8]) -> Result<(), Problem> {
+    let body = read(call, json)?;
+    if !body.dry_run {
+        let submission = submission(call, body, control.pipeline.gate.config().selectors_max)?;
+        control.pipeline.repeat(call.principal(), submission)?;
+    }
+    Ok(())
+}
+
 async fn effect(control: &Control, call: &Call, json: &[u8]) -> Result<Effect, Problem> {
     let pipeline = &control.pipeline;
     let who = call.principal();
     let wait = Wait::read(call, *control.wait_time_max.get())?;
-    let body = if who.role == Role::Service {
-        InvalidateBody::read_from_peer(json)?
-    } else {
-        InvalidateBody::read(json)?
-    };
+    let body = read(call, json)?;
+    let notes = body.notes(json);
+    tell_notes(control, call, &notes);
     let is_dry_run = body.dry_run;
     let submission = submission(call, body, pipeline.gate.config().selectors_max)?;
     let done = if is_dry_run {
@@ -146,18 +166,39 @@ async fn effect(control: &Control, call: &Call, json: &[u8]) -> Result<Effect, P
         Done::Duplicate(applied) => {
             Effect::new(StatusCode::OK, &duplicate(control, &applied), !is_dry_run)
         }
-        Done::Applied(report) if is_dry_run => {
+        Done::Applied(mut report) if is_dry_run => {
+            report.warnings.extend(notes);
             let (mirrors, beside) = control.pipeline.delivery.outlook(&report.event);
             let told = answer(control, &report, true);
             let told = Invalidated { mirrors: &mirrors, beside: &beside, ..told };
             Effect::new(StatusCode::OK, &told, false)
         }
         Done::Applied(mut report) => {
+            report.warnings.extend(notes);
             let is_in_time = wait.until(control, &mut report).await;
             let status = if is_in_time { StatusCode::OK } else { StatusCode::ACCEPTED };
             Effect::new(status, &answer(control, &report, false), !report.is_degraded)
         }
     }
+}
+
+/// Tells the operator what the caller is told, at most now and then: a sender may never read it.
+fn tell_notes(control: &Control, call: &Call, notes: &[String]) {
+    let text = joined(notes);
+    if notes.is_empty() || control.hooks.said.is_due(&text, Instant::now()).is_none() {
+        return;
+    }
+    Activity {
+        level: Level::Warn,
+        event: Kind::Invalidate,
+        msg: "not all of a request could be read as it was written",
+        principal: Some(&call.principal().name),
+        address: Some(&call.address.to_string()),
+        status: Some("partly_read"),
+        error: Some(&text),
+        ..Activity::default()
+    }
+    .emit();
 }
 
 /// The answer of the contract to what another route submitted.

@@ -27,6 +27,8 @@ const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 pub async fn get(control: Arc<Control>, mut call: Call) -> Handled {
     // Nothing else keeps a page from elsewhere off a WebSocket: browsers do not ask first.
     let origin = check_origin(&control, &call)?;
+    // With a misspelt id the stream would begin now, and what was missed would stay missed.
+    call.takes_no_slips(&PARAMETERS)?;
     match call.upgrade.take().filter(|_| handshake::is_asked(&call.headers)) {
         Some(upgrade) => messages(&control, &call, upgrade).await,
         None => events(&control, &call, origin).await,
@@ -67,6 +69,8 @@ async fn events(control: &Control, call: &Call, origin: Option<HeaderValue>) -> 
     Ok(answer)
 }
 
+/// What the query may name.
+const PARAMETERS: [&str; 3] = ["ticket", LAST_ID[0], LAST_ID[1]];
 /// Names of the last id in a query, for clients that cannot send headers. Libraries that replace
 /// `EventSource` use the second one.
 const LAST_ID: [&str; 2] = ["last_event_id", "lastEventId"];

@@ -17,7 +17,8 @@ pub fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
     all.push(
         Operation::new(Method::GET, "/api/cache/stats", "stats", "Figures of the instance")
             .tag("cache")
-            .gives(200, "Each true of about now", types.subschema_for::<Stats<'_>>()),
+            .gives(200, "Each true of about now", types.subschema_for::<Stats<'_>>())
+            .problem(400, &["unknown_parameter"]),
     );
     all.push(versions(types));
     all.push(reset(types));
@@ -100,7 +101,7 @@ fn event(types: &mut SchemaGenerator) -> Operation {
         .tag("cache")
         .part("id", "The id that the invalidation was answered with", &id, example)
         .gives(200, "The event", types.subschema_for::<EventAnswer>())
-        .problem(400, &["bad_id"])
+        .problem(400, &["bad_id", "unknown_parameter"])
 }
 
 fn journal(types: &mut SchemaGenerator) -> Operation {

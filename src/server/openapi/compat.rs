@@ -56,9 +56,9 @@ fn asked(operation: Operation) -> Operation {
     operation
         .alternative("secret", "The shared secret", &text)
         .alternative("path", "A path; may be repeated", &text)
-        .alternative("paths", "Paths, by comma", &text)
+        .alternative("paths", "Paths, separated by commas, semicolons or spaces", &text)
         .alternative("tag", "A tag; may be repeated", &text)
-        .alternative("tags", "Tags, by comma", &text)
+        .alternative("tags", "Tags, separated by commas, semicolons or spaces", &text)
         .alternative("type", "`layout` clears what lies below each path too", &kind)
 }
 
@@ -75,7 +75,7 @@ fn paths(types: &mut SchemaGenerator) -> Operation {
         .words("The secret stands in the body. Of `/products/[slug]` every page is cleared.")
         .json("Revalidation", true, &examples)
         .gives(200, "Cleared", types.subschema_for::<Revalidated<'_>>())
-        .gives(400, "A query that cannot be understood", failed.clone())
+        .gives(400, "A query that cannot be understood, or a dry run", failed.clone())
         .gives(401, "Another secret than ours, or none is set here", failed.clone())
         .gives(429, TOO_MANY, failed.clone())
         .gives(500, "No JSON, a path that is none, or nothing could be made durable", failed)
@@ -94,7 +94,7 @@ fn named(types: &mut SchemaGenerator) -> Operation {
         )
         .part("name", "Of `[names]`, or a type", &name, "posts")
         .gives(200, "Cleared", types.subschema_for::<RevalidatedName<'_>>())
-        .gives(400, "A query, or a `mirror` that is no truth", failed.clone())
+        .gives(400, "A query, a `mirror` that is no truth, or a dry run", failed.clone())
         .gives(403, "Neither secret nor role", failed.clone())
         .gives(404, "The name is not known", failed.clone())
         .gives(429, TOO_MANY, failed.clone())

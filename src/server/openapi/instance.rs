@@ -134,7 +134,7 @@ fn stream(method: Method, id: &'static str, summary: &'static str) -> Operation 
         .empty(101, "It goes on as a WebSocket")
         .with_headers(101, &[("Sec-WebSocket-Accept", "The proof for the key that was sent")])
         .answers(200, "It does not end", "text/event-stream", json!({ "type": "string" }))
-        .problem(400, &["bad_handshake"])
+        .problem(400, &["bad_handshake", "unknown_parameter"])
         .problem(426, &["unknown_version"])
         .problem(403, &["origin_not_allowed"])
         .problem(503, &["stopping", "too_many_readers"])

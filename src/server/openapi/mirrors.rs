@@ -30,7 +30,8 @@ pub fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
     all.push(
         Operation::new(Method::GET, "/api/mirrors", "mirrors", "Every mirror, and how it does")
             .tag("mirrors")
-            .gives(200, "In the order of the configuration", types.subschema_for::<Mirrors>()),
+            .gives(200, "In the order of the configuration", types.subschema_for::<Mirrors>())
+            .problem(400, &["unknown_parameter"]),
     );
     all
 }

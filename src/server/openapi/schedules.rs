@@ -38,7 +38,8 @@ pub fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
     all.push(
         Operation::new(Method::GET, "/api/schedules", "schedules", "Every schedule, and its runs")
             .tag("schedules")
-            .gives(200, "In the order of the configuration", types.subschema_for::<Schedules>()),
+            .gives(200, "In the order of the configuration", types.subschema_for::<Schedules>())
+            .problem(400, &["unknown_parameter"]),
     );
     all
 }

@@ -115,6 +115,31 @@ fn what_is_not_there_widens_or_is_left_alone_as_told() {
     }
 }
 
+/// What stands where an id should be and is none clears the type; an id with margins is both.
+#[test]
+fn an_id_that_is_none_clears_its_type() {
+    for (id, expected) in [
+        (json!(true), "posts"),
+        (json!(false), "posts"),
+        (json!("true"), "posts"),
+        (json!(null), "posts"),
+        (json!({ "a": 1 }), "posts"),
+        (json!([["1"]]), "posts"),
+        (json!(["1", true]), "posts"),
+        (json!(" "), "posts"),
+        (json!("*"), "posts"),
+        (json!("1\n"), "posts"),
+        (json!("1 "), "posts/1,posts/1 "),
+        (json!([" 1", "2"]), "posts/ 1,posts/1,posts/2"),
+        (json!(1.0), "posts/1"),
+    ] {
+        let mapping =
+            Mapping { paths: vec![], tags: vec![], keys: vec![], parents: vec![], ..mapping() };
+        let change = join(&mapping, &json!({ "table": "posts", "id": id, "record": { "id": id } }));
+        assert_eq!(change.selectors.to_string(), expected, "{id}");
+    }
+}
+
 #[test]
 fn actions_are_words_of_ours_or_translated_or_updates() {
     for (what, expected) in [

@@ -10,13 +10,16 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Asked, answer_or, read_value, submit};
+use crate::activity::{Activity, Kind, Level, joined};
 use crate::domain::Selectors;
 use crate::ingest::fields;
 use crate::pipeline::Done;
+use crate::resolve::Rules;
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Answer, Handled, json_answer};
 use crate::store::Stats;
+use crate::support::nearest;
 
 const NO_STATS: &str = "Failed to get cache stats";
 const NOT_CLEARED: &str = "Failed to clear cache";
@@ -24,6 +27,8 @@ const NO_GROUP: &str = "Invalid cache type";
 const BAD_MIRROR: &str = "Invalid mirror: true or false is expected";
 /// `cache_type` of a call that names several groups by flags.
 const RELATED: &str = "related";
+/// Unknown members that an answer names.
+const UNKNOWN_SHOWN_MAX: usize = 8;
 
 /// Figures and what to make of them.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -66,6 +71,9 @@ pub struct Cleared<'a> {
     success: bool,
     invalidated_entries: u64,
     cache_type: &'a str,
+    /// Members that mean nothing here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 /// What these routes say of a failure.
@@ -118,6 +126,9 @@ pub async fn clear(control: Arc<Control>, mut call: Call) -> Handled {
     if let Some((_, problem)) = call.stray(&[], &[]) {
         return Ok(error(StatusCode::BAD_REQUEST, &problem));
     }
+    if let Err(many) = fields::check_count(&body) {
+        return Ok(error(StatusCode::BAD_REQUEST, &many.to_string()));
+    }
     let Some((cache_type, selectors)) = asked(&control, &body) else {
         return Ok(error(StatusCode::BAD_REQUEST, NO_GROUP));
     };
@@ -126,6 +137,10 @@ pub async fn clear(control: Arc<Control>, mut call: Call) -> Handled {
     else {
         return Ok(error(StatusCode::BAD_REQUEST, BAD_MIRROR));
     };
+    let warnings = unknown(&control, &body);
+    if !warnings.is_empty() {
+        tell_unknown(&call, &warnings);
+    }
     let asked = Asked { selectors, mirror, ..Asked::default() };
     let done = submit(&control, &call, call.principal(), asked).await;
     let invalidated_entries = match done {
@@ -134,7 +149,7 @@ pub async fn clear(control: Arc<Control>, mut call: Call) -> Handled {
         Ok(Done::Unaffected(_)) => 0,
         Err(_) => return Ok(error(StatusCode::INTERNAL_SERVER_ERROR, NOT_CLEARED)),
     };
-    let cleared = Cleared { success: true, invalidated_entries, cache_type };
+    let cleared = Cleared { success: true, invalidated_entries, cache_type, warnings };
     Ok(answer_or(&cleared, NOT_CLEARED))
 }
 
@@ -146,12 +161,45 @@ fn asked<'a>(control: &Control, body: &'a Value) -> Option<(&'a str, Selectors)>
     for flag in fields::flags(body, |name| rules.group(name).is_some()) {
         union.join(&rules.group(flag)?.selectors(&given));
     }
+    // `1` and `"true"` set a flag too, so an unknown member with such a value may be meant as one.
+    let mut others = body.as_object().into_iter().flatten();
+    if fields::asks_dry_run(body)
+        || others.any(|(name, value)| fields::is_yes(value) && !is_known(&rules, name))
+    {
+        return None;
+    }
     if let Some(name) = body.get("type") {
         let name = name.as_str()?;
         union.join(&rules.group(name)?.selectors(&given));
         return Some((name, union));
     }
     (!union.is_empty()).then_some((RELATED, union))
+}
+
+/// Whether a member has a meaning here.
+fn is_known(rules: &Rules, name: &str) -> bool {
+    matches!(name, "type" | "mirror") || rules.is_group_field(name) || rules.group(name).is_some()
+}
+
+/// Members that mean nothing here, in words. They could only have narrowed what is cleared.
+fn unknown(control: &Control, body: &Value) -> Vec<String> {
+    let rules = control.pipeline.rules.get();
+    let names = body.as_object().into_iter().flatten().map(|(name, _)| name);
+    let unknown = names.filter(|name| !is_known(&rules, name)).take(UNKNOWN_SHOWN_MAX);
+    unknown.map(|name| format!("unknown {}: it has no effect", nearest::shown(name))).collect()
+}
+
+fn tell_unknown(call: &Call, warnings: &[String]) {
+    Activity {
+        level: Level::Warn,
+        event: Kind::Invalidate,
+        msg: "a call to clear groups has members that mean nothing",
+        principal: Some(&call.principal().name),
+        status: Some("partly_read"),
+        error: Some(&joined(warnings)),
+        ..Activity::default()
+    }
+    .emit();
 }
 
 fn error(status: StatusCode, error: &str) -> Answer {

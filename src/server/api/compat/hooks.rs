@@ -20,10 +20,11 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
     if !body.is_object() {
         return Err(Problem::bad_request("bad_json", "an object is expected"));
     }
-    if body.get("dry_run").is_some_and(|it| *it != Value::Bool(false)) {
-        let detail = "dry_run is not taken here: ask POST /api/cache/explain";
-        return Err(Problem::bad_request("bad_json", detail));
+    let bad = |detail: String| Problem::bad_request("bad_json", detail);
+    if fields::asks_dry_run(&body) {
+        return Err(bad(fields::NO_DRY_RUN.to_owned()));
     }
+    fields::check_count(&body).map_err(|many| bad(many.to_string()))?;
     let rules = control.pipeline.rules.get();
     let Some(hook) = rules.hooks().get(&call.param) else {
         let near = rules.hooks().nearest(&call.param);
@@ -31,8 +32,7 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
         return Err(Problem::not_found(format!("no such entry in [hooks]{hint}")));
     };
     let given = fields::fields(&body);
-    let mirror = fields::mirror(&body, |_| false)
-        .map_err(|bad| Problem::bad_request("bad_json", bad.to_string()))?;
+    let mirror = fields::mirror(&body, |_| false).map_err(|slip| bad(slip.to_string()))?;
     let asked = Asked {
         selectors: hook.selectors(&given),
         fields: fields::kept(&given),

@@ -47,16 +47,28 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
     match judge(&control, &call, header.as_deref()).await {
         Ok(who) => match mirror(&body) {
             Ok(mirror) => clear(&control, &call, who, mirror).await,
-            Err(bad) => Ok(failed(StatusCode::BAD_REQUEST, FAILED, Some(bad.to_string()))),
+            Err(bad) => Ok(failed(StatusCode::BAD_REQUEST, FAILED, Some(bad))),
         },
         Err(rejected) => Ok(refused(&call, rejected)),
     }
 }
 
-/// What a body says of mirroring. Nothing else in it could make the call clear more.
-fn mirror(body: &[u8]) -> Result<Option<bool>, fields::BadMirror> {
+/// What a body says of mirroring. Nothing else in it could make the call clear more; what could
+/// make it clear less is refused.
+fn mirror(body: &[u8]) -> Result<Option<bool>, String> {
     let reading = lenient::read(body, DEPTH_MAX);
-    reading.values.first().map_or(Ok(None), |body| fields::mirror(body, |_| false))
+    if reading.values.iter().any(fields::asks_dry_run) || asks_in_a_form(body) {
+        return Err(fields::NO_DRY_RUN.to_owned());
+    }
+    let Some(body) = reading.values.first() else { return Ok(None) };
+    fields::check_count(body).map_err(|many| many.to_string())?;
+    fields::mirror(body, |_| false).map_err(|bad| bad.to_string())
+}
+
+/// Whether a body that is a form, and no JSON, asks for a dry run.
+fn asks_in_a_form(body: &[u8]) -> bool {
+    let is_form = !body.trim_ascii().starts_with(b"{");
+    is_form && url::form_urlencoded::parse(body).any(|(name, _)| fields::is_dry_run(&name))
 }
 
 /// The one `Authorization` header; several are none.

@@ -109,6 +109,9 @@ async fn judge(
             if let Some((_, problem)) = call.stray(&[], &revalidation::MEMBERS) {
                 return Ok(refused(problem));
             }
+            if fields::asks_dry_run(&body) {
+                return Ok(refused(fields::NO_DRY_RUN.to_owned()));
+            }
             let mirror = match fields::mirror(&body, |_| false) {
                 Ok(mirror) => mirror,
                 Err(bad) => return Ok(failure(bad.to_string())),
@@ -122,6 +125,9 @@ async fn judge(
             }
             if asked.is_empty() {
                 tell_nothing_asked(control, call, &body);
+            } else if asked.is_partial() {
+                let msg = "Revalidation: paths is no list, and some of it is no path";
+                tell(Level::Warn, msg, call, "partly_read");
             }
             Ok(revalidate(control, call, who, (&asked, mirror)).await)
         }
@@ -152,7 +158,7 @@ async fn revalidate(
         Ok(selectors) => selectors,
         Err(bad) => return failure(bad.to_string()),
     };
-    for path in asked.paths() {
+    for path in asked.paths().into_iter().chain(asked.loose().iter().map(String::as_str)) {
         tell(Level::Info, &format!("Revalidating path: {path}"), call, "started");
     }
     for tag in asked.tags() {
