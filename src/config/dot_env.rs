@@ -4,7 +4,8 @@
 //! silently, and empty a bcrypt hash; so would ending a value at a `#` within it. A value is
 //! - `'single quoted'`: every character stands for itself;
 //! - `"double quoted"`: `\n`, `\r`, `\t`, `\"`, `\\` and `\$` are escapes;
-//! - unquoted: up to the end of the line or to a `#` at the beginning or after a blank; `\$` is `$`.
+//! - unquoted: up to the end of the line, or to a `#` at the beginning or after a blank; `\$` is
+//!   a `$`.
 //!
 //! Quoted values may span lines. `export` before a name is skipped. The last of two lines with the
 //! same name wins. What other tools read in another way is reported. No message shows a value.

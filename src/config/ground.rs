@@ -19,7 +19,7 @@ use super::layer::{SECRET_BYTES_MAX, invalid};
 use crate::support::plain_file::kind;
 
 /// The files that an instance makes in its data directory; those of `journal/` come on top.
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     ADMIN_TOKEN,
     JWT_SECRET,
     "app-tokens.json",
@@ -27,6 +27,7 @@ const FILES: [&str; 11] = [
     "end.mark",
     "format",
     "in-use.json",
+    "kinds.json",
     "lock",
     "overflow.slot",
     "pauses.json",

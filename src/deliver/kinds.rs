@@ -133,6 +133,23 @@ impl Delivery {
         self.peers.get().iter().for_each(|peer| self.shared.kinds.recall(peer));
     }
 
+    /// Writes the file again where it is gone and something is remembered; whether it did. To be
+    /// called where its directory is there.
+    pub async fn write_kinds_back(&self) -> bool {
+        let kinds = Arc::clone(&self.shared.kinds);
+        let writing = tokio::task::spawn_blocking(move || {
+            let is_gone = |path: &PathBuf| !path.try_exists().unwrap_or(true);
+            let is_due = {
+                let memory = kinds.memory.lock();
+                memory.path.clone().filter(|_| !memory.known.cache_mirrors.is_empty())
+            };
+            let Some(path) = is_due.filter(is_gone) else { return false };
+            kinds.write();
+            !is_gone(&path)
+        });
+        writing.await.unwrap_or(false)
+    }
+
     /// Asks a mirror at once who it is, and tries what waits for it: it announced its start. False
     /// where there is none of that name.
     pub fn probe_now(&self, name: &str) -> bool {

@@ -36,7 +36,7 @@ struct Paused {
 struct Written {
     known: Option<Paused>,
     problem: Option<String>,
-    /// The file went with its directory.
+    /// The file is gone.
     is_lost: bool,
 }
 
@@ -76,13 +76,19 @@ impl Delivery {
         self.keep_pauses().await;
     }
 
-    /// Writes the file again where it went with its directory; to be called when there is one.
-    pub async fn write_pauses_back(&self) {
-        let Some(path) = self.shared.pauses.path.get().cloned() else { return };
-        if !tokio::fs::try_exists(path).await.unwrap_or(true) {
-            self.shared.pauses.written.lock().await.is_lost = true;
+    /// Writes the file again where it is gone and something is paused; whether it did. To be called
+    /// where its directory is there.
+    pub async fn write_pauses_back(&self) -> bool {
+        let Some(path) = self.shared.pauses.path.get() else { return false };
+        if tokio::fs::try_exists(path).await.unwrap_or(true) {
+            return false;
+        }
+        {
+            let mut written = self.shared.pauses.written.lock().await;
+            written.is_lost = written.known.as_ref().is_some_and(|it| !it.paused.is_empty());
         }
         self.keep_pauses().await;
+        tokio::fs::try_exists(path).await.unwrap_or(false)
     }
 
     /// Writes the file where something else is paused now. Where the disk refuses, a restart goes

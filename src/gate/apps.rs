@@ -109,6 +109,13 @@ impl AppTokens {
         Ok(tokens)
     }
 
+    /// Whether a list that was read before, with tokens on it, is gone.
+    pub(super) fn is_lost(&self) -> bool {
+        let found = self.list();
+        let had_some = self.read.lock().as_ref().is_some_and(|(_, tokens)| !tokens.is_empty());
+        had_some && found.is_ok_and(|tokens| tokens.is_empty())
+    }
+
     /// Checks that the token of this name and `jti` is valid now.
     pub(super) fn check(&self, app: &str, jti: &str) -> Result<(), BadToken> {
         let tokens = self.list().map_err(|why| {

@@ -256,6 +256,11 @@ impl Gate {
         self.policy.get().tokens.issue(order)
     }
 
+    /// Whether the list of application tokens is gone since it was last read. It is read here too.
+    pub fn lost_app_tokens(&self) -> bool {
+        self.policy.get().apps.as_ref().is_some_and(|apps| apps.is_lost())
+    }
+
     /// The public halves of our private keys as a JWK set (RFC 7517 section 5).
     pub fn public_keys(&self) -> Value {
         let keys: Vec<Value> = self.config().signing_keys.iter().map(SigningKey::jwk).collect();

@@ -119,3 +119,60 @@ async fn what_the_process_holds_is_written_into_a_directory_that_came_back_empty
     assert_eq!(node.mirror("127.0.0.1:1").await["paused"], "operator");
     assert_eq!(read()[0], before[0]);
 }
+
+/// The directory stays, the journal has nothing to say, and single files of it are deleted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_small_file_that_is_deleted_is_written_again() {
+    use cache_mirror::gate::{AppToken, AppTokens};
+    let schedule = r#"[{ id = "nightly", cron = "0 3 1 1 *", invalidate = { type = "posts" } }]"#;
+    let mirror = Spec::new("b").start().await;
+    let address = mirror.address().trim_start_matches("http://").to_owned();
+    let spec = Spec::new("a").unset("auth.jwt_secret").set("schedules", schedule);
+    let mut node = spec.mirrors([mirror.address()]).start().await;
+    let data = node.data_dir();
+    let files = ["jwt.secret", "pauses.json", "schedules.json", "in-use.json", "kinds.json"];
+    let read = || files.map(|file| fs::read_to_string(data.join(file)).unwrap_or_default());
+    node.invalidate(json!({ "type": "posts", "id": 1 })).await;
+    eventually("the kind is known", async || data.join("kinds.json").exists()).await;
+    node.post(&format!("/api/mirrors/{address}/pause"), json!({})).await.expect(200);
+    node.post("/api/schedules/nightly/pause", json!({})).await.expect(200);
+    eventually("all are written", async || read().iter().all(|text| !text.is_empty())).await;
+    let before = read();
+    let app = |app: &str| AppToken {
+        app: app.into(),
+        jti: "7".into(),
+        role: "TRAINER".into(),
+        created_ms: 1,
+        revoked_ms: None,
+    };
+    let list = AppTokens::new(&data);
+    let listing = list.change(|tokens| {
+        tokens.push(app("shop"));
+        Ok(())
+    });
+    listing.expect("listed");
+    let claims = json!({ "iss": "a", "aud": "cache-mirror", "sub": "app:shop", "iat": 1 });
+    let token = crate::support::sign(&claims);
+    drop(node.request_as(&token, reqwest::Method::GET, "/api/cache/versions").send().await);
+
+    for (at, file) in files.iter().enumerate() {
+        fs::remove_file(data.join(file)).expect("removed");
+        eventually(file, async || read() == before).await;
+        let says = |line: &serde_json::Value| {
+            let msg = line["msg"].as_str().unwrap_or_default();
+            msg.contains("were gone") && msg.contains(file)
+        };
+        node.logged(&format!("{at}: it says so"), says).await;
+    }
+    fs::remove_file(data.join("app-tokens.json")).expect("removed");
+    node.logged("the list is only reported", |line| {
+        line["msg"].as_str().is_some_and(|msg| msg.contains("app-tokens.json is gone"))
+    })
+    .await;
+    assert!(!data.join("app-tokens.json").exists());
+    assert!(is_ready(&node).await, "none of it concerns the journal");
+    assert!(!node.log_text().contains(before[0].trim()), "no secret is in the log");
+    node.restart().await;
+    assert_eq!(node.mirror(&address).await["paused"], "operator");
+    assert_eq!(read()[0], before[0]);
+}

@@ -166,13 +166,19 @@ impl Schedules {
         config.schedules.iter().find(|schedule| schedule.id == id).cloned()
     }
 
-    /// Writes the file again where it went with its directory; to be called when there is one.
-    pub async fn write_back(&self) {
+    /// Writes the file again where it is gone and something is remembered; whether it did. To be
+    /// called where its directory is there.
+    pub async fn write_back(&self) -> bool {
         let path = self.config.get().file.clone();
-        if !tokio::fs::try_exists(path).await.unwrap_or(true) {
-            self.written.lock().await.is_lost = true;
+        if tokio::fs::try_exists(&path).await.unwrap_or(true) {
+            return false;
+        }
+        {
+            let mut written = self.written.lock().await;
+            written.is_lost = written.book != Book::default();
         }
         self.save().await;
+        tokio::fs::try_exists(&path).await.unwrap_or(false)
     }
 
     /// Writes the book where it changed. Where the disk refuses, a restart may repeat runs.
