@@ -15,6 +15,12 @@ fn beside(stub: &StubPeer) -> Spec {
         .set("revalidate.timeout_ms", 500)
 }
 
+fn cache(stub: &StubPeer) -> Spec {
+    let fields = "kind = \"http\"\nban_header = \"\"\ntimeout_ms = 500";
+    let target = format!("name = \"cache\"\n{fields}\nhosts = [\"http://{}\"]", stub.name());
+    Spec::new("a").file(&format!("[[purge.targets]]\n{target}\n"))
+}
+
 async fn status(node: &Node, id: &str) -> String {
     node.event(id).await["beside"][0]["status"].as_str().unwrap_or_default().to_owned()
 }
@@ -89,4 +95,40 @@ async fn a_path_that_times_out_holds_up_no_later_one() {
     stub.on_request(|_| Box::pin(async {}));
     node.post("/api/mirrors/nextjs/retry", json!({})).await.expect(200);
     eventually("it arrives", async || status(&node, &bad).await == "delivered").await;
+}
+
+/// The same of a cache: one tag that it refuses, one path at which it hangs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cache_that_refuses_one_tag_and_hangs_at_one_path_gets_the_rest() {
+    let stub = StubPeer::start().await;
+    stub.answer_by(|seen| match seen.header("xkey-purge").contains("odd") {
+        true => Reply::Raw(422, vec![], "no".into()),
+        false => Reply::Raw(200, vec![], "".into()),
+    });
+    stub.on_request(|seen| match seen.path == "/hangs" {
+        true => Box::pin(std::future::pending()),
+        false => Box::pin(async {}),
+    });
+    let mut node = cache(&stub).start().await;
+    let odd = id_of(&node.invalidate(json!({ "tag": "odd" })).await);
+    eventually("it is parked", async || node.mirror("cache").await["parked_count"] == 1).await;
+    let hangs = id_of(&node.invalidate(json!({ "path": "/hangs" })).await);
+    for round in 0..2 {
+        for at in 0..3 {
+            arrives(&node, json!({ "path": format!("/p/{round}-{at}") })).await;
+            arrives(&node, json!({ "tag": format!("t-{round}-{at}") })).await;
+        }
+        assert_eq!(status(&node, &odd).await, "failed");
+        assert_eq!(status(&node, &hangs).await, "failed");
+        if round == 0 {
+            node.restart().await;
+        }
+    }
+    eventually("it is parked", async || node.mirror("cache").await["parked_count"] == 1).await;
+    stub.answer_by(|_| Reply::Raw(200, vec![], "".into()));
+    stub.on_request(|_| Box::pin(async {}));
+    node.post("/api/mirrors/cache/retry", json!({})).await.expect(200);
+    for id in [&odd, &hangs] {
+        eventually("it arrives", async || status(&node, id).await == "delivered").await;
+    }
 }

@@ -7,15 +7,16 @@
 //! as delivered that was not acknowledged.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::failure::{Failure, throttled};
 use super::owed::{Asks, Owed};
-use super::send::Round;
+use super::send::{About, Round};
 use super::tell::Again;
-use super::{Call, Neighbour};
+use super::{Call, Neighbour, Reach};
 use crate::deliver::legacy::FAILURES_MAX;
 use crate::deliver::partial::{Part, Span};
 use crate::deliver::tell as lines;
@@ -41,9 +42,12 @@ pub(super) struct Attempt {
     pub(super) parked: Vec<Failure>,
     /// The last call that was refused and split.
     pub(super) divided: Option<Failure>,
-    /// Refused, and told wider after all others.
+    /// Refused for what it says, and told wider after all others.
     pub(super) narrow: Vec<Failure>,
-    pub(super) is_wider: bool,
+    /// The wider calls, once they are made.
+    pub(super) wider: Option<BTreeSet<Owed>>,
+    /// Whether the wider calls do not stand for what was refused.
+    pub(super) is_wider_refused: bool,
     pub(super) unsent: Vec<Owed>,
     pub(super) delivered: u64,
 }
@@ -60,7 +64,10 @@ impl Worker {
         });
         // What failed by itself must not make a call of others fail.
         let is_apart = |it: &String| suspects.contains_key(it) || waiting.contains(it);
-        let calls = neighbour.apart(neighbour.calls(backlog, false, self.reader()), is_apart);
+        let mut calls = neighbour.calls(backlog, false, self.reader());
+        if !(suspects.is_empty() && waiting.is_empty()) {
+            calls = neighbour.apart(calls, is_apart);
+        }
         let fresh: Vec<Owed> = calls.into_iter().map(Owed::new).collect();
         let mut attempt =
             Attempt { fresh: fresh.iter().cloned().collect(), suspects, ..Attempt::default() };
@@ -138,18 +145,19 @@ impl Worker {
         let mut made = 0;
         loop {
             if queue.is_empty() {
-                queue = self.wider_calls(round, it);
+                queue = self.after_refusals(round, it);
             }
-            let Some(owed) = queue.pop_front() else { return };
+            let Some(owed) = queue.pop_front() else { break };
             let is_enough = made >= CALLS_MAX && it.narrow.is_empty() && it.has_refusals();
             if is_enough || !self.may_go_on(made).await {
                 it.unsent.push(owed);
                 break;
             }
             made += 1;
-            let tried = self.make(round, &owed.call).await;
+            let about = self.about(round, it, &owed);
+            let tried = self.make(round.neighbour, &about, &owed.call).await;
             if tried.iter().all(|one| one.verdict == Verdict::Acknowledged) {
-                self.tell_tried(round, &owed.call, &tried, None);
+                self.tell_tried(round.neighbour, &about, &owed.call, &tried, None);
                 self.call_acknowledged(it, &owed);
                 continue;
             }
@@ -159,15 +167,28 @@ impl Worker {
                 it.unsent.push(owed);
                 break;
             }
-            if self.is_over(round, it, &mut queue, Failure::of(owed, tried)) {
-                break;
+            if self.is_over(round, it, &mut queue, Failure::of(owed, about, tried)) {
+                it.unsent.extend(queue.drain(..));
+                if !it.may_go_wider() {
+                    break;
+                }
             }
         }
         it.unsent.extend(queue);
-        // What was refused and not told wider yet is called for again, with the whole backlog.
-        if !it.narrow.is_empty() {
-            it.has_settled = false;
-            it.unsent.extend(it.narrow.drain(..).map(|refused| refused.owed));
+        // What was refused and not told wider yet waits by itself where the target takes others.
+        // Else it is called for again, with the whole backlog.
+        it.has_settled &= it.narrow.is_empty() || it.has_acknowledged;
+        it.unsent.extend(it.narrow.drain(..).map(|refused| refused.owed));
+    }
+
+    fn about(&self, round: &Round<'_>, it: &Attempt, owed: &Owed) -> Arc<About> {
+        if it.fresh.contains(owed) {
+            return Arc::clone(&round.about);
+        }
+        let span = it.spans.get(owed).copied();
+        match span.or_else(|| self.peer.with(|state| state.calls.span_of(owed))) {
+            Some(span) => Arc::new(self.about_again(round.neighbour, owed, span)),
+            None => Arc::clone(&round.about),
         }
     }
 
@@ -182,31 +203,41 @@ impl Worker {
         }
     }
 
-    /// What was refused for what it says, told wider, once all other calls are made.
-    fn wider_calls(&self, round: &Round<'_>, it: &mut Attempt) -> VecDeque<Owed> {
-        if it.narrow.is_empty() || it.is_wider {
-            return VecDeque::new();
+    /// What was refused for what it says, told wider once all other calls are made; and where even
+    /// everything was refused, in parts.
+    fn after_refusals(&self, round: &Round<'_>, it: &mut Attempt) -> VecDeque<Owed> {
+        let mut queue = VecDeque::new();
+        if it.narrow.is_empty() {
+            return queue;
         }
-        it.is_wider = true;
-        let mut wider: Vec<Owed> = round
-            .neighbour
-            .calls(round.backlog, true, round.reader)
-            .into_iter()
-            .map(Owed::new)
-            .collect();
-        let is_wider = |refused: &Failure| !wider.contains(&refused.owed);
-        if wider.is_empty() || !it.narrow.iter().all(is_wider) {
-            it.parked.append(&mut it.narrow);
-            it.has_settled = true;
-            return VecDeque::new();
+        if it.wider.is_none() {
+            let wider = round.neighbour.calls(round.backlog, true, round.reader);
+            let mut wider: Vec<Owed> = wider.into_iter().map(Owed::new).collect();
+            self.put_what_failed_last(&mut wider, &it.suspects);
+            it.fresh.extend(wider.iter().cloned());
+            it.wider = Some(wider.iter().cloned().collect());
+            let is_wider = |refused: &Failure| !wider.contains(&refused.owed);
+            if !wider.is_empty() && it.narrow.iter().all(is_wider) {
+                return wider.into();
+            }
+            it.is_wider_refused = true;
         }
-        for refused in it.narrow.drain(..) {
-            let again = Again { attempt: 1, wait: Duration::ZERO, is_told: true };
-            self.tell_tried(round, &refused.owed.call, &refused.tried, Some(again));
+        for refused in std::mem::take(&mut it.narrow) {
+            if !it.is_wider_refused {
+                // Each of the wider calls settles alone.
+                let again = Again { attempt: 1, wait: Duration::ZERO, is_told: true };
+                self.tell_failure(round, &refused, again);
+                continue;
+            }
+            match round.neighbour.halves(&refused.owed.call) {
+                halves if halves.is_empty() => {
+                    it.has_settled = true;
+                    it.parked.push(refused);
+                }
+                halves => self.split(round, it, refused, halves, &mut queue),
+            }
         }
-        self.put_what_failed_last(&mut wider, &it.suspects);
-        it.fresh.extend(wider.iter().cloned());
-        wider.into()
+        queue
     }
 
     /// Sorts a failure in. Says whether the attempt is over.
@@ -217,6 +248,18 @@ impl Worker {
         queue: &mut VecDeque<Owed>,
         failure: Failure,
     ) -> bool {
+        if it.is_everything_refused(&failure, self.peer.with(|state| state.failures)) {
+            // What it was to stand for is told in parts.
+            it.is_wider_refused = true;
+            let again = Again { attempt: 1, wait: Duration::ZERO, is_told: true };
+            self.tell_failure(round, &failure, again);
+            return false;
+        }
+        let can_be_wider = round.neighbour.has_wider_calls() && it.wider.is_none();
+        if failure.is_malformed() && can_be_wider && it.fresh.contains(&failure.owed) {
+            it.narrow.push(failure);
+            return false;
+        }
         let failed_before = self.peer.with(|state| state.failures > 0);
         let is_about_it = it.has_settled
             || failure.is_malformed()
@@ -232,13 +275,8 @@ impl Worker {
             return true;
         }
         if failure.is_malformed() {
-            let can_be_wider = round.neighbour.has_wider_calls() && !it.is_wider;
-            if can_be_wider && it.fresh.contains(&failure.owed) {
-                it.narrow.push(failure);
-            } else {
-                it.has_settled = true;
-                it.parked.push(failure);
-            }
+            it.has_settled = true;
+            it.parked.push(failure);
             return it.is_refused_altogether();
         }
         let is_unwelcome = failure.is_unwelcome();
@@ -256,7 +294,7 @@ impl Worker {
     ) {
         let attempt = self.peer.with(|state| state.failures) + 1;
         let again = Again { attempt, wait: Duration::ZERO, is_told: false };
-        self.tell_tried(round, &failure.owed.call, &failure.tried, Some(again));
+        self.tell_failure(round, &failure, again);
         queue.extend(self.divide(it, &failure.owed, halves));
         it.divided = Some(failure);
     }
@@ -281,6 +319,22 @@ impl Worker {
 }
 
 impl Attempt {
+    /// Whether a target that takes others and does not answer now may be told wider what it
+    /// refused.
+    fn may_go_wider(&self) -> bool {
+        self.has_acknowledged && !self.narrow.is_empty()
+    }
+
+    /// Whether a wider call failed that was to stand for everything that was refused. Where the
+    /// target acknowledged nothing and does not answer, it waits as a whole instead, but not for
+    /// ever: it may be that call at which it hangs.
+    fn is_everything_refused(&self, failure: &Failure, failures: u32) -> bool {
+        let is_wider = self.wider.as_ref().is_some_and(|wider| wider.contains(&failure.owed));
+        let is_everything = failure.owed.call.reach != Reach::Itself;
+        let is_whole = failure.is_down() && !self.has_acknowledged && failures < 2;
+        is_wider && is_everything && !self.narrow.is_empty() && !is_whole
+    }
+
     /// Whether the target took nothing and refused several new calls: the fault is hardly theirs.
     pub(super) fn is_refused_altogether(&self) -> bool {
         !self.has_acknowledged && self.fresh_refused() >= FAILURES_MAX

@@ -1,9 +1,11 @@
 //! A call to a site or a cache that failed, and what the answers say about it.
 //! Whether the call itself or the target is at fault is judged by the status alone.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::owed::Owed;
+use super::send::About;
 use super::tell::Tried;
 use crate::deliver::legacy::MALFORMED;
 use crate::deliver::verdict::Verdict;
@@ -11,6 +13,7 @@ use crate::deliver::verdict::Verdict;
 /// A call that was not acknowledged.
 pub(super) struct Failure {
     pub(super) owed: Owed,
+    pub(super) about: Arc<About>,
     pub(super) tried: Vec<Tried>,
     /// What it was answered with; of several addresses the one that is least about the call.
     pub(super) status: Option<u16>,
@@ -19,7 +22,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    pub(super) fn of(owed: Owed, tried: Vec<Tried>) -> Self {
+    pub(super) fn of(owed: Owed, about: Arc<About>, tried: Vec<Tried>) -> Self {
         let failed = || tried.iter().filter(|one| one.error().is_some());
         let errors = failed().map(|one| {
             let place = one.address.map(|address| format!("{}: ", address.ip()));
@@ -39,7 +42,7 @@ impl Failure {
             Some(Some(_)) => statuses.last().copied().flatten(),
             _ => None,
         };
-        Self { owed, tried, status, error, wait }
+        Self { owed, about, tried, status, error, wait }
     }
 
     pub(super) fn is_malformed(&self) -> bool {

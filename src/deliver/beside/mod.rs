@@ -69,6 +69,8 @@ pub struct Call {
     pub tags: Vec<String>,
     /// What it says, in words each of which can be said by itself.
     pub says: Vec<String>,
+    /// Whether it makes stale, where the target tells that from taking away.
+    pub is_soft: bool,
     /// What else an acknowledgement of it settles.
     pub reach: Reach,
 }
@@ -154,7 +156,7 @@ impl Neighbour {
     pub fn halves(&self, call: &Call) -> Vec<Call> {
         match self {
             Self::Revalidate(revalidate) => revalidate.halves(call),
-            Self::Purge(_) => vec![],
+            Self::Purge(purge) => purge.halves(call),
         }
     }
 
@@ -163,15 +165,12 @@ impl Neighbour {
         let mut last = vec![];
         let mut first = vec![];
         for call in calls {
-            match self {
-                Self::Revalidate(revalidate) => {
-                    let (rest, alone) = revalidate.apart(&call, &is_apart);
-                    first.extend(rest);
-                    last.extend(alone);
-                }
-                Self::Purge(_) if call.says.iter().any(&is_apart) => last.push(call),
-                Self::Purge(_) => first.push(call),
-            }
+            let (rest, alone) = match self {
+                Self::Revalidate(revalidate) => revalidate.apart(&call, &is_apart),
+                Self::Purge(purge) => purge.apart(&call, &is_apart),
+            };
+            first.extend(rest);
+            last.extend(alone);
         }
         first.extend(last);
         first

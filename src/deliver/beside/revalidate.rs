@@ -257,6 +257,7 @@ impl Revalidate {
             paths: of(PATHS),
             tags: of(TAGS),
             says: parts.iter().flat_map(says).collect(),
+            is_soft: false,
             reach: if parts.iter().any(|part| part.is_every_path()) {
                 Reach::Paths
             } else {
@@ -278,6 +279,7 @@ impl Revalidate {
             paths: vec![],
             tags: vec![],
             says: vec![name.to_owned()],
+            is_soft: false,
             reach: Reach::Itself,
         })
     }

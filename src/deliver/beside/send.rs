@@ -13,9 +13,11 @@ use futures_util::future::join_all;
 use reqwest::header::HeaderName;
 use tokio::time::Instant;
 
+use super::owed::{Owed, asking};
 use super::tell::{self, Again, Tried};
 use super::{Call, Neighbour, Reader};
 use crate::deliver::outage;
+use crate::deliver::partial::Span;
 use crate::deliver::peer::Kind;
 use crate::deliver::tell as lines;
 use crate::deliver::verdict::Verdict;
@@ -39,12 +41,27 @@ pub(super) struct Round<'a> {
     pub(super) neighbour: &'a Neighbour,
     pub(super) backlog: &'a Backlog,
     pub(super) reader: Reader,
+    /// What its new calls are about.
+    pub(super) about: Arc<About>,
+}
+
+/// The events that a call is about.
+pub(super) struct About {
     ids: Option<String>,
+    events: u64,
+    through: u64,
+}
+
+impl About {
+    fn of(backlog: &Backlog) -> Self {
+        let events = backlog.events.len() as u64 + backlog.merged_count;
+        Self { ids: event_ids(backlog), events, through: backlog.through }
+    }
 }
 
 impl<'a> Round<'a> {
     pub(super) fn of(neighbour: &'a Neighbour, backlog: &'a Backlog, reader: Reader) -> Self {
-        Self { neighbour, backlog, reader, ids: event_ids(backlog) }
+        Self { neighbour, backlog, reader, about: Arc::new(About::of(backlog)) }
     }
 }
 
@@ -112,20 +129,43 @@ impl Worker {
         }
     }
 
+    /// What a call that waited is about: the events of its span that ask for it. They have no names
+    /// where some of them cannot be found any more.
+    pub(super) fn about_again(&self, neighbour: &Neighbour, owed: &Owed, span: Span) -> About {
+        let limits =
+            Limits { events_max: EVENT_IDS_MAX, bytes_max: usize::MAX, members_max: usize::MAX };
+        let found = self.pending(span.first.saturating_sub(1), limits).unwrap_or_default();
+        let is_complete = found.merged.is_empty() && found.through >= span.last;
+        let of_span = found.events.into_iter().filter(|event| event.seq <= span.last);
+        let events = match is_complete {
+            true => of_span.filter(|event| asking(neighbour, event)(owed)).collect(),
+            false => vec![],
+        };
+        let backlog = Backlog { events, ..Backlog::default() };
+        About { ids: event_ids(&backlog), events: span.events, through: span.last }
+    }
+
     /// One call, to one address or to each.
-    pub(super) async fn make(&self, round: &Round<'_>, call: &Call) -> Vec<Tried> {
-        let addresses = match round.neighbour.is_for_all_addresses() {
+    pub(super) async fn make(
+        &self,
+        neighbour: &Neighbour,
+        about: &About,
+        call: &Call,
+    ) -> Vec<Tried> {
+        let addresses = match neighbour.is_for_all_addresses() {
             true => self.transport().addresses(&call.url).await,
             false => Ok(vec![]),
         };
         match addresses {
-            Ok(addresses) if addresses.is_empty() => vec![self.exchange(round, call, None).await],
+            Ok(addresses) if addresses.is_empty() => {
+                vec![self.exchange(neighbour, about, call, None).await]
+            }
             Ok(addresses) => {
                 let one = |(nth, address)| async move {
                     if nth > 0 {
                         self.peer.limiter.turn().await;
                     }
-                    self.exchange(round, call, Some(address)).await
+                    self.exchange(neighbour, about, call, Some(address)).await
                 };
                 join_all(addresses.into_iter().enumerate().map(one)).await
             }
@@ -137,15 +177,21 @@ impl Worker {
     }
 
     /// One request and the judgement on its answer.
-    async fn exchange(&self, round: &Round<'_>, call: &Call, address: Option<SocketAddr>) -> Tried {
+    async fn exchange(
+        &self,
+        neighbour: &Neighbour,
+        about: &About,
+        call: &Call,
+        address: Option<SocketAddr>,
+    ) -> Tried {
         let begun = Instant::now();
         self.peer.with(|state| state.requests += 1);
         let Call { method, url, headers, body, timeout, .. } = call.clone();
         let mut request = Outgoing { method, url, headers, body, timeout };
         request.headers.push((VIA, self.shared.sender.instance.clone()));
-        request.headers.extend(round.ids.clone().map(|ids| (EVENT_IDS, ids)));
-        if let Some(signer) = round.neighbour.signer() {
-            let id = self.message_id(round.backlog, call);
+        request.headers.extend(about.ids.clone().map(|ids| (EVENT_IDS, ids)));
+        if let Some(signer) = neighbour.signer() {
+            let id = self.message_id(about, call);
             request.headers.extend(signer.headers(&id, clock::wall_ms() / 1000, &request.body));
         }
         let answered = match address {
@@ -153,7 +199,7 @@ impl Worker {
             Some(address) => self.transport().send_to(request, address).await,
         };
         let (verdict, answer) = match answered {
-            Ok(answer) => (round.neighbour.judge(&answer), Some(answer)),
+            Ok(answer) => (neighbour.judge(&answer), Some(answer)),
             Err(failure) => (Verdict::Refused(failure.to_string(), None), None),
         };
         Tried { address, answer, verdict, took: begun.elapsed() }
@@ -161,9 +207,9 @@ impl Worker {
 
     /// What a receiver knows a message by: the same for the same call tried again, over a restart
     /// too, and another where something was merged in since.
-    fn message_id(&self, backlog: &Backlog, call: &Call) -> String {
+    fn message_id(&self, about: &About, call: &Call) -> String {
         let mut hash = digest::Context::new(&digest::SHA256);
-        let of = format!("{} {} {}\n", self.shared.sender.instance, backlog.through, call.url);
+        let of = format!("{} {} {}\n", self.shared.sender.instance, about.through, call.url);
         hash.update(of.as_bytes());
         hash.update(&call.body);
         let hash = hash.finish();
@@ -173,17 +219,17 @@ impl Worker {
     /// Writes the lines of a call, one for each address.
     pub(super) fn tell_tried(
         &self,
-        round: &Round<'_>,
+        neighbour: &Neighbour,
+        about: &About,
         call: &Call,
         tried: &[Tried],
         again: Option<Again>,
     ) {
         self.peer.replied(tried.iter().filter_map(|one| Some((one.address?.ip(), one.error()))));
-        let events = round.backlog.events.len() as u64 + round.backlog.merged_count;
         for one in tried.iter().filter(|one| !matches!(one.verdict, Verdict::Throttled(_))) {
             let again = again.filter(|_| one.error().is_some());
-            let about = (round.ids.as_deref(), events);
-            tell::tried(&self.peer, round.neighbour, call, about, one, again);
+            let about = (about.ids.as_deref(), about.events);
+            tell::tried(&self.peer, neighbour, call, about, one, again);
         }
     }
 

@@ -3,6 +3,7 @@
 //! The journal's cursor stays in front of what waits, so nothing counts as delivered that was not
 //! acknowledged.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::Attempt;
@@ -125,11 +126,17 @@ impl Worker {
             .with(|state| state.calls.owe(owed, span, Some(error), (is_parked, Some(wait))));
         let is_told = !was_parked && (is_parked || (attempts + 1).is_power_of_two());
         let again = Again { attempt: attempts + 1, wait, is_told };
-        self.tell_tried(round, &owed.call, &failure.tried, Some(again));
+        self.tell_failure(round, failure, again);
         if is_parked && !was_parked {
             lines::call_parked(&self.peer, &owed.to_string(), error, wait);
         }
         has_room
+    }
+
+    /// The lines of a call that was not acknowledged.
+    pub(super) fn tell_failure(&self, round: &Round<'_>, failure: &Failure, again: Again) {
+        let Failure { owed, about, tried, .. } = failure;
+        self.tell_tried(round.neighbour, about, &owed.call, tried, Some(again));
     }
 
     fn fail_as_a_target(&self, round: &Round<'_>, it: &Attempt) {
@@ -139,7 +146,7 @@ impl Worker {
         let (attempt, wait, is_told) = (setback.attempt, setback.wait, setback.is_told);
         for failure in &it.failures {
             let again = Again { attempt, wait, is_told };
-            self.tell_tried(round, &failure.owed.call, &failure.tried, Some(again));
+            self.tell_failure(round, failure, again);
         }
         if setback.opens {
             lines::opened(&self.peer);
@@ -192,7 +199,7 @@ impl Worker {
         };
         let verdict = Verdict::Refused(why.to_string(), None);
         let tried = Tried { address: None, answer: None, verdict, took: Duration::ZERO };
-        let failure = Failure::of(Owed::new(call), vec![tried]);
+        let failure = Failure::of(Owed::new(call), Arc::clone(&round.about), vec![tried]);
         let it = Attempt { failures: vec![failure], ..Attempt::default() };
         self.fail_as_a_target(&round, &it);
     }

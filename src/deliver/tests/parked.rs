@@ -279,3 +279,75 @@ async fn a_parked_call_is_settled_by_everything() {
     assert_eq!((view.delivered, calls_of(&scene, "/bad").len()), (3, 1));
     assert!(scene.journal.is_acknowledged("beside:b", all.seq));
 }
+
+/// Where a cache refuses one tag of a call, and cannot be told everything either, the others go.
+#[tokio::test(start_paused = true)]
+async fn the_other_tags_of_a_refused_purge_arrive() {
+    let everything: Vec<fn() -> Reaction> = vec![
+        || Reaction::Answer(answer(400, "application/json", "{}")),
+        || Reaction::Answer(answer(403, "application/json", "{}")),
+        || Reaction::Answer(answer(500, "application/json", "{}")),
+        || Reaction::Hang,
+    ];
+    for (case, everything) in everything.into_iter().enumerate() {
+        let scene = Scene::of(config(vec![fastly()]), move |asked| {
+            match asked.url.path().ends_with("purge_all") {
+                true => everything(),
+                false if asked.text.contains("\"odd\"") => {
+                    Reaction::Answer(answer(422, "application/json", "{}"))
+                }
+                false => Reaction::Answer(answer(200, "application/json", "{}")),
+            }
+        });
+        assert!(scene.delivery.pause("b"));
+        let odd = scene.tell(tag("odd")).await;
+        let mut good = vec![];
+        for at in 0..40 {
+            good.push(scene.tell(tag(&format!("t{at}"))).await);
+        }
+        assert!(scene.delivery.resume("b"));
+        let begun = Instant::now();
+        for event in &good {
+            arrives(&scene, event).await;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(90), "case {case}: {:?}", begun.elapsed());
+        scene.until("it is parked", |scene| scene.view().state == "parked").await;
+        assert_eq!((scene.view().parked_count, &scene.view().parked[0].what[..]), (1, "odd"));
+        assert_eq!(outcome(&scene, &odd).reason.as_deref(), Some("refused"));
+        // With others again: it is told apart, and they at once.
+        let begun = Instant::now();
+        let both = scene
+            .tell([tag("odd"), tag("even")].into_iter().fold(
+                Selectors::default(),
+                |mut all, one| {
+                    all.join(&one);
+                    all
+                },
+            ))
+            .await;
+        let next = scene.tell(tag("next")).await;
+        arrives(&scene, &next).await;
+        assert!(begun.elapsed() < Duration::from_secs(1), "case {case}");
+        assert_eq!(outcome(&scene, &both).status, Status::Failed);
+        assert!(!calls_of(&scene, "even").is_empty(), "case {case}");
+        assert_eq!(scene.view().delivered, 41, "case {case}");
+    }
+}
+
+/// A call that waited names the events that it is for, and is the same message.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waited_names_its_own_events() {
+    let scene = Scene::of(site(), refusing(&["/bad"], 400));
+    let bad = scene.tell(path("/bad")).await;
+    scene.until("it is parked", |scene| scene.view().state == "parked").await;
+    let good = scene.tell(path("/good")).await;
+    arrives(&scene, &good).await;
+    assert!(scene.delivery.retry("b"));
+    let next = scene.tell(path("/next")).await;
+    arrives(&scene, &next).await;
+    scene.until("the next try", |scene| calls_of(scene, "/bad").len() == 2).await;
+    for call in calls_of(&scene, "/bad") {
+        assert_eq!(call.event_ids, Some(bad.id.to_string()));
+    }
+    assert_eq!(calls_of(&scene, "/next")[0].event_ids, Some(next.id.to_string()));
+}

@@ -84,6 +84,13 @@ impl Speech for Cloudflare {
         calls
     }
 
+    fn with_paths(&self, purge: &Purge, call: &Call, paths: &[String]) -> Option<Call> {
+        let body: Value = serde_json::from_slice(&call.body).ok()?;
+        let field = body.as_object()?.keys().next()?;
+        let call = self.call(purge, &json!({ field: paths }))?;
+        Some(Call { paths: paths.to_vec(), ..call })
+    }
+
     fn reason_against(&self, _name: &str, answer: &Answer) -> Option<String> {
         let body: Option<Value> = serde_json::from_slice(&answer.body).ok();
         match body.as_ref().and_then(|body| body.get("success")) {

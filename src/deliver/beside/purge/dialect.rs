@@ -72,6 +72,11 @@ pub(super) trait Speech {
     /// The calls of one share.
     fn calls(&self, purge: &Purge, share: &Share) -> Vec<Call>;
 
+    /// A call that is about these of the paths of another; `None` where no call has several.
+    fn with_paths(&self, _purge: &Purge, _call: &Call, _paths: &[String]) -> Option<Call> {
+        None
+    }
+
     /// Whether a status alone says that it is done.
     fn is_done(&self, _status: u16) -> bool {
         false

@@ -12,6 +12,7 @@ mod cloudflare;
 mod dialect;
 mod fastly;
 mod http;
+mod parts;
 mod refresh;
 mod share;
 mod sites;
@@ -123,12 +124,19 @@ impl Purge {
             }
         };
         let told = shares.iter().filter(|share| !share.is_empty());
-        let reached = |share: &Share| {
-            let reach = |call: Call| Call { reach: self.reach(share, &call), ..call };
-            self.dialect.speech().calls(self, share).into_iter().map(reach).collect::<Vec<_>>()
+        told.flat_map(|share| self.calls_of(share)).collect()
+    }
+
+    fn calls_of(&self, share: &Share) -> Vec<Call> {
+        let calls = self.dialect.speech().calls(self, share).into_iter();
+        let is_soft = share.mode == Mode::Soft;
+        let told = |call: Call| Call {
+            says: vec![said(&call)],
+            reach: self.reach(share, &call),
+            is_soft,
+            ..call
         };
-        let calls = told.flat_map(reached);
-        calls.map(|call| Call { says: vec![said(&call)], ..call }).collect()
+        calls.map(told).collect()
     }
 
     /// How much a call settles. One that makes pages stale settles none that takes them away.
@@ -247,6 +255,7 @@ impl Purge {
             paths: vec![],
             tags: vec![],
             says: vec![],
+            is_soft: false,
             reach: Reach::Itself,
         }
     }

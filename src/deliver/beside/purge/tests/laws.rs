@@ -376,6 +376,44 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    /// In parts a call clears the same, as hard, and what settles other calls clears every page.
+    #[test]
+    fn parts_of_a_call_clear_what_the_whole_clears(
+        backlog in backlog(),
+        pages in prop::collection::vec(page(), 1..12),
+        nth in 0_usize..4,
+    ) {
+        for purge in targets() {
+            for call in purge.calls(&backlog, false) {
+                let halves = purge.halves(&call);
+                let item = call.tags.iter().chain(&call.paths).nth(nth);
+                let named = call.tags.len() + call.paths.len();
+                let is_apart = |said: &String| {
+                    item.is_some_and(|item| said.ends_with(&format!("[{item:?}] []"))
+                        || said.ends_with(&format!("[] [{item:?}]")))
+                };
+                let (rest, alone) = purge.apart(&call, is_apart);
+                let parts: Vec<Call> = rest.into_iter().chain(alone.clone()).collect();
+                prop_assert_eq!(alone.is_empty(), item.is_none(), "{:?}", purge.dialect);
+                prop_assert!(halves.len() == 2 || named < 2, "{:?}", purge.dialect);
+                for page in &pages {
+                    let whole = effect(&purge, &call, page);
+                    for parts in [&halves, &parts].into_iter().filter(|parts| !parts.is_empty()) {
+                        let found = parts.iter().find_map(|part| effect(&purge, part, page));
+                        prop_assert_eq!(found, whole, "{:?} {:?}", purge.dialect, page);
+                    }
+                    let is_here = call.reach == Reach::Everything
+                        || (call.reach == Reach::Host && is_here(&purge, &call, page));
+                    prop_assert!(!is_here || whole == Some(Mode::Hard), "{:?}", purge.dialect);
+                }
+            }
+        }
+    }
+}
+
 /// A cache that can be told everything leaves out only what no page can be.
 #[test]
 fn a_whole_cache_has_words_for_all_that_pages_are() {
