@@ -33,7 +33,7 @@ impl Caller {
         Some(Self {
             // A name that looks like another kind of credential is shown with its own kind.
             email: who.name.strip_prefix("jwt:").unwrap_or(&who.name).to_owned(),
-            name: format!("{} {} {}", submission.source.as_str(), who.role.as_str(), who.name),
+            name: name_of(submission.source, who),
             address: submission.address.map(|address| address.to_canonical()),
         })
     }
@@ -62,6 +62,15 @@ impl Delivery {
             warnings.extend(self.act(peer, caller, event, &finding));
         }
         warnings
+    }
+
+    /// Notes that a caller was told how its own event fares: it waited for that, or asked. It will
+    /// come again because of the answer, and not because a destination was sent something.
+    pub fn attended(&self, who: &Principal, event: &Event) {
+        if event.principal == who.name {
+            let name = name_of(event.source, who);
+            self.shared.echo.learnt(event.id, &name, &event.demand);
+        }
     }
 
     fn act(
@@ -111,6 +120,11 @@ impl Delivery {
             tell::ended(name, ended.returns);
         }
     }
+}
+
+/// Name, role and door.
+fn name_of(source: Source, who: &Principal) -> String {
+    format!("{} {} {}", source.as_str(), who.role.as_str(), who.name)
 }
 
 fn shown(wait: Duration) -> String {

@@ -13,11 +13,13 @@ use std::time::Duration;
 use super::track::Limits;
 use crate::domain::EventId;
 
-/// Rounds of a chain before the first quiet time.
-const ROUNDS: u32 = 64;
+/// Rounds of a chain before the first quiet time: more than one caller alone needs to be tested.
+const ROUNDS: u64 = 64;
+/// So many arrivals of callers that had learnt of their last delivery count as one round.
+const ATTENDED: u64 = 128;
 /// Factor of the rounds before the next one, where somebody came meanwhile.
-const ROUNDS_FACTOR: u32 = 8;
-const ROUNDS_MAX: u32 = 1 << 20;
+const ROUNDS_FACTOR: u64 = 8;
+const ROUNDS_MAX: u64 = 1 << 20;
 /// Each quiet time is twice as long as the one before, up to so many doublings.
 const DOUBLINGS_MAX: u32 = 4;
 /// Longest mean pause between the arrivals of a chain that a quiet time can judge.
@@ -92,7 +94,9 @@ pub struct Group {
     began: Duration,
     touched: Duration,
     rounds: u32,
-    needed: u32,
+    /// The same in parts of a round, of which callers that explain themselves add one each.
+    weight: u64,
+    needed: u64,
     /// Quiet times so far that somebody ended.
     tests: u32,
     /// How long after a send a return may come.
@@ -123,6 +127,7 @@ impl Group {
             began: now,
             touched: now,
             rounds: 0,
+            weight: 0,
             needed: ROUNDS,
             tests: 0,
             reach: GAP_MAX,
@@ -171,6 +176,7 @@ impl Group {
         id: EventId,
         to: &[&str],
         limits: &Limits,
+        is_attended: bool,
     ) -> Option<Vec<Judged>> {
         self.settle(now, limits);
         let is_first = std::mem::take(&mut self.is_sent);
@@ -178,11 +184,14 @@ impl Group {
         match self.state {
             State::Idle => {
                 if gap > GAP_MAX {
-                    (self.began, self.rounds) = (now, 0);
+                    (self.began, self.rounds, self.weight) = (now, 0, 0);
                 }
-                self.rounds += u32::from(is_first);
+                if is_first {
+                    self.rounds = self.rounds.saturating_add(1);
+                    self.weight += if is_attended { 1 } else { ATTENDED };
+                }
                 let mean = (now - self.began) / self.rounds.max(1);
-                if self.rounds < self.needed || mean > PAUSE_MAX {
+                if self.weight < self.needed * ATTENDED || mean > PAUSE_MAX {
                     return None;
                 }
                 let (since, tail) = (now, Duration::ZERO);
@@ -207,7 +216,8 @@ impl Group {
     }
 
     fn rest(&mut self, now: Duration) {
-        (self.state, self.began, self.rounds) = (State::Idle, now, 0);
+        (self.state, self.began) = (State::Idle, now);
+        (self.rounds, self.weight) = (0, 0);
         self.members.clear();
     }
 

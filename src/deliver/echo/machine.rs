@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
+use super::attention::Attention;
 use super::group::{Group, Judged};
 use super::track::{Kin, Limits, Send, Track, Verdict};
 use crate::domain::EventId;
@@ -24,6 +25,8 @@ const HELD_MAX: usize = 4096;
 
 /// A set of selectors, as a hash.
 pub type Key = u64;
+/// A caller and its door, as a hash: names are long, and there are many.
+pub type Name = u64;
 
 /// A map by key, which is a hash already.
 type ByKey<T> = HashMap<Key, T, BuildHasherDefault<Hashed>>;
@@ -50,11 +53,11 @@ impl Hasher for Hashed {
 
 /// An unmarked submission.
 #[derive(Debug, Clone, Copy)]
-pub struct Arrival<'a> {
+pub struct Arrival {
     /// The event that it becomes.
     pub id: EventId,
     /// Who sends it, through which door.
-    pub caller: &'a str,
+    pub caller: Name,
     /// What it names.
     pub key: Key,
 }
@@ -83,10 +86,22 @@ pub struct Ended {
     pub returns: u64,
 }
 
+/// What is known of an arrival beside its timing.
+#[derive(Debug, Clone, Copy)]
+struct Context {
+    kin: Kin,
+    /// Another destination explains it.
+    is_explained: bool,
+    /// The caller had learnt of its last delivery.
+    is_attended: bool,
+    /// Suspects whose holds end before.
+    staggered: u32,
+}
+
 #[derive(Debug)]
 struct Held {
     until: Duration,
-    caller: String,
+    caller: Name,
     key: Key,
 }
 
@@ -96,7 +111,7 @@ struct Link {
     order: VecDeque<(Duration, Key)>,
     /// When the attempt in flight began.
     open: Option<Duration>,
-    tracks: BTreeMap<(Key, String), Track>,
+    tracks: BTreeMap<(Key, Name), Track>,
     held: BTreeMap<EventId, Held>,
     is_echoing: bool,
     returns: u64,
@@ -109,6 +124,7 @@ pub struct Machine {
     groups: ByKey<Group>,
     /// The groups that judge arrivals: only these can hold a copy.
     active: BTreeSet<Key>,
+    attention: Attention,
 }
 
 impl Machine {
@@ -152,14 +168,15 @@ impl Machine {
     fn judged_together(
         &mut self,
         now: Duration,
-        arrival: &Arrival<'_>,
+        arrival: &Arrival,
         to: &[(&str, Kin)],
         limits: &Limits,
+        is_attended: bool,
     ) -> Option<Vec<Finding>> {
         let group = self.groups.get_mut(&arrival.key)?;
         let names: Vec<&str> = to.iter().map(|(name, _)| *name).collect();
         let was_active = group.is_active();
-        let judged = group.arrived(now, arrival.id, &names, limits);
+        let judged = group.arrived(now, arrival.id, &names, limits, is_attended);
         note_active(&mut self.active, arrival.key, group);
         let judged = judged?;
         let is_new = !was_active;
@@ -193,18 +210,19 @@ impl Machine {
     pub fn arrived(
         &mut self,
         now: Duration,
-        arrival: &Arrival<'_>,
+        arrival: &Arrival,
         to: &[(&str, Kin)],
         limits: &Limits,
     ) -> Vec<Finding> {
-        if let Some(findings) = self.judged_together(now, arrival, to, limits) {
+        let at = (arrival.key, arrival.caller);
+        let is_attended = self.attention.explains(at);
+        if let Some(findings) = self.judged_together(now, arrival, to, limits, is_attended) {
             return findings;
         }
         let links = to.iter().filter_map(|(name, _)| self.links.get(*name));
         if !links.into_iter().any(|link| link.knows(arrival.key)) {
             return vec![];
         }
-        let at = (arrival.key, arrival.caller.to_owned());
         let is_explained = to.iter().any(|(name, _)| {
             self.links.get(*name).is_some_and(|link| link.explains(now, &at, limits))
         });
@@ -212,10 +230,8 @@ impl Machine {
         let mut verdicts = Vec::new();
         for (name, kin) in to {
             let Some(link) = self.links.get_mut(*name) else { continue };
-            let Some(verdict) = link.judge(now, &at, *kin, limits, (is_explained, staggered))
-            else {
-                continue;
-            };
+            let context = Context { kin: *kin, is_explained, is_attended, staggered };
+            let Some(verdict) = link.judge(now, &at, limits, context) else { continue };
             staggered += u32::from(link.tracks[&at].is_staggered(now));
             verdicts.push((*name, verdict));
         }
@@ -233,13 +249,13 @@ impl Machine {
     fn test_together(
         &mut self,
         now: Duration,
-        at: &(Key, String),
+        at: &(Key, Name),
         limits: &Limits,
         verdicts: &mut [(&str, Verdict)],
     ) {
         let key = at.0;
         let fresh = |link: &Link| {
-            let tracks = link.tracks.range((key, String::new())..);
+            let tracks = link.tracks.range((key, 0)..);
             let tracks = tracks.take_while(|(at, _)| at.0 == key);
             tracks.filter_map(|(_, track)| track.fresh_test(now, limits)).max()
         };
@@ -260,6 +276,11 @@ impl Machine {
 
     fn active_groups(&self) -> impl Iterator<Item = &Group> {
         self.active.iter().filter_map(|key| self.groups.get(key))
+    }
+
+    /// A caller has learnt how its event fared, and will come again because of that.
+    pub fn learnt(&mut self, caller: Name, key: Key, id: EventId) {
+        self.attention.learnt((key, caller), id);
     }
 
     /// The copies to a destination that are held now.
@@ -362,12 +383,12 @@ impl Link {
 
     /// Whether these were sent there lately, or anybody is watched for them.
     fn knows(&self, key: Key) -> bool {
-        let mut tracks = self.tracks.range((key, String::new())..);
+        let mut tracks = self.tracks.range((key, 0)..);
         self.sent.contains_key(&key) || tracks.next().is_some_and(|(at, _)| at.0 == key)
     }
 
     /// Whether this destination is known to echo, and the arrival is within reach of a send to it.
-    fn explains(&self, now: Duration, at: &(Key, String), limits: &Limits) -> bool {
+    fn explains(&self, now: Duration, at: &(Key, Name), limits: &Limits) -> bool {
         let Some(send) = send_of(&self.sent, self.open, at.0) else { return false };
         let Some(track) = self.tracks.get(at).filter(|track| track.is_proven()) else {
             return false;
@@ -379,10 +400,9 @@ impl Link {
     fn judge(
         &mut self,
         now: Duration,
-        at: &(Key, String),
-        kin: Kin,
+        at: &(Key, Name),
         limits: &Limits,
-        (is_explained, staggered): (bool, u32),
+        Context { kin, is_explained, is_attended, staggered }: Context,
     ) -> Option<Verdict> {
         let send = send_of(&self.sent, self.open, at.0);
         if !self.tracks.contains_key(at) {
@@ -393,17 +413,29 @@ impl Link {
             if self.is_echoing && others.any(|(_, track)| track.is_confirmed()) {
                 track.suspect();
             }
-            self.tracks.insert(at.clone(), track);
+            self.tracks.insert(*at, track);
         }
+        let reach = self.tracks.get(at)?.reach(limits);
+        let prompt = send.filter(|send| now.saturating_sub(send.at) <= reach);
+        let is_alone = prompt.is_some() || self.is_alone(at);
         let track = self.tracks.get_mut(at)?;
-        let reach = track.reach(limits);
-        Some(match send.filter(|send| now.saturating_sub(send.at) <= reach) {
+        Some(match prompt {
             Some(send) => {
-                let stagger = reach.min(limits.waits.min * 8) * 3 / 2 * staggered;
-                track.matched(now, &send, limits, stagger)
+                let stagger = track.stagger(limits) * staggered;
+                track.matched(now, &send, limits, stagger, is_attended)
             }
-            None => track.unmatched(now, send.as_ref(), limits, is_explained),
+            None => {
+                let about = (is_explained, is_attended, is_alone);
+                track.unmatched(now, send.as_ref(), limits, about)
+            }
         })
+    }
+
+    /// Whether nobody else named the same since this caller did.
+    fn is_alone(&self, at: &(Key, Name)) -> bool {
+        let since = self.tracks.get(at).map_or(Duration::ZERO, |track| track.touched);
+        let mut same = self.tracks.range((at.0, 0)..).take_while(|(other, _)| other.0 == at.0);
+        same.all(|(other, track)| other == at || track.touched <= since)
     }
 
     /// Drops the half of the tracks that matters least, those that hold nothing and the oldest
@@ -418,7 +450,7 @@ impl Link {
         let middle = *middle;
         self.tracks.retain(|_, track| order(track) > middle);
         let tracks = &self.tracks;
-        self.held.retain(|_, held| tracks.contains_key(&(held.key, held.caller.clone())));
+        self.held.retain(|_, held| tracks.contains_key(&(held.key, held.caller)));
     }
 
     /// Lets the held copies go that it is true of; says whether there were any.
@@ -432,7 +464,7 @@ impl Link {
     fn settle(
         &mut self,
         now: Duration,
-        arrival: &Arrival<'_>,
+        arrival: &Arrival,
         destination: String,
         verdict: Verdict,
         is_explained: bool,
@@ -448,16 +480,16 @@ impl Link {
             if self.held.len() >= HELD_MAX {
                 releases = self.release(|_| true);
             }
-            let caller = arrival.caller.to_owned();
+            let caller = arrival.caller;
             self.held.insert(arrival.id, Held { until, caller, key });
         } else if !is_explained {
             // It is sent at once, and the earlier copies of the same with it.
             releases = self.release(|held| held.key == key && held.until > now);
-            let others = self.tracks.range_mut((key, String::new())..);
+            let others = self.tracks.range_mut((key, 0)..);
             let others = others.take_while(|(at, _)| at.0 == key);
             others.for_each(|(_, track)| track.cut(now));
         }
-        let track = self.tracks.get(&(key, arrival.caller.to_owned()));
+        let track = self.tracks.get(&(key, arrival.caller));
         let begins = !self.is_echoing && track.is_some_and(Track::is_confirmed);
         self.is_echoing |= begins;
         let wait = until.map(|until| until.saturating_sub(now));

@@ -4,11 +4,14 @@
 //! or a cache that calls a webhook when it is purged would go round with us for ever. Here only the
 //! copy to such a destination is held, for the selectors that go round: the arrival was applied at
 //! once, and everybody else gets it at once. The journal owes the held copy, so nothing is dropped.
-//! `track` holds the evidence, `machine` compares destinations; clock and lock are here.
+//! `track` and `slow` hold the evidence of timing and `attention` what speaks against it;
+//! `machine` compares destinations; clock and lock are here.
 
 mod arrivals;
+mod attention;
 mod group;
 mod machine;
+mod slow;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -28,7 +31,7 @@ use crate::support::Live;
 use crate::support::backoff::Backoff;
 
 pub use arrivals::Caller;
-use machine::{Arrival, Ended, Finding, Key, Machine};
+use machine::{Arrival, Ended, Finding, Key, Machine, Name};
 use track::{Kin, Limits};
 
 /// Addresses of peers for which the callers are remembered.
@@ -88,8 +91,13 @@ impl Echo {
         what: &Demand,
         to: &[(&str, Kin)],
     ) -> Vec<Finding> {
-        let arrival = Arrival { id, caller, key: key_of(what) };
+        let arrival = Arrival { id, caller: name_of(caller), key: key_of(what) };
         self.machine.lock().arrived(self.now(), &arrival, to, &self.limits.get())
+    }
+
+    /// Notes that a caller has learnt how its event fared.
+    fn learnt(&self, id: EventId, caller: &str, what: &Demand) {
+        self.machine.lock().learnt(name_of(caller), key_of(what), id);
     }
 
     /// The events whose copy to a destination is held now.
@@ -135,6 +143,12 @@ impl Echo {
         }
         has_room
     }
+}
+
+fn name_of(caller: &str) -> Name {
+    let mut hasher = DefaultHasher::new();
+    caller.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The same for the same selectors, whatever their order and mode.

@@ -4,15 +4,23 @@
 //! script that saves at its own pace makes them too. So after some rounds one copy is held for a
 //! moment, which is the experiment: an honest caller comes again meanwhile, an echo cannot. Only a
 //! silent hold that a prompt return follows is evidence, and enough of it makes the holds double.
+//! A caller that has learnt of its last delivery before it comes again (it waits, or asks for its
+//! event) explains the timing by itself, so such rounds count for next to nothing.
 //! Everything here is pure: time is a number that the caller gives.
 
 use std::time::Duration;
 
+use super::slow::Slow;
 use crate::support::backoff::Backoff;
 
 /// Rounds in a row before the first hold, where nothing but the timing speaks for an echo. An
-/// honest caller that waits for each delivery before it saves again makes rounds as well.
-const ROUNDS: u32 = 16;
+/// honest caller that looks at the mirror itself before it saves again makes rounds as well.
+const ROUNDS: u32 = 32;
+/// The same where the caller had learnt of its last delivery each time. Only a destination that
+/// calls back and waits for the answer looks like that without being honest.
+const ROUNDS_ATTENDED: u32 = 4096;
+/// The same where returns come slowly, as those of a job that runs every few seconds do.
+const ROUNDS_SLOW: u32 = 64;
 /// The same where each arrival came while the send was still in flight, as only a callback does.
 const ROUNDS_INSIDE: u32 = 3;
 /// Rounds before the next hold, once a caller was found honest.
@@ -96,7 +104,14 @@ pub struct Track {
     answers_max: u32,
     rounds: u32,
     rounds_inside: u32,
+    /// Rounds of a caller that had learnt of its last delivery.
+    rounds_attended: u32,
+    /// There were so many of those that they are counted like others.
+    ignores_attention: bool,
+    /// Whether that is so of the last arrival.
+    is_attended: bool,
     needed: u32,
+    slow: Slow,
     /// How often it was found honest.
     acquittals: u32,
     /// The usual time from a send to its return.
@@ -119,6 +134,10 @@ impl Track {
             answers_max: 1,
             rounds: 0,
             rounds_inside: 0,
+            rounds_attended: 0,
+            ignores_attention: false,
+            is_attended: false,
+            slow: Slow::new(if kin == Kin::Stranger { ROUNDS_SLOW } else { ROUNDS_SLOW / 8 }),
             needed: if kin == Kin::Stranger { ROUNDS } else { 1 },
             acquittals: 0,
             lag: Duration::ZERO,
@@ -159,14 +178,26 @@ impl Track {
             return limits.window;
         }
         let usual = self.lag * 2 + self.grace(limits) * 2;
-        let reach = if self.level == 0 { usual.max(limits.waits.min * 2) } else { usual };
+        let prompt = limits.waits.min * 2;
+        let reach = match self.level {
+            // What comes later is slow, and is judged by itself.
+            0 if self.lag > prompt => prompt,
+            0 => usual.max(prompt),
+            _ => usual,
+        };
         reach.min(limits.window)
+    }
+
+    /// How much longer the hold of another suspect must be for a return to belong to one of them.
+    pub fn stagger(&self, limits: &Limits) -> Duration {
+        let least = (self.lag + self.lag / 4 + self.grace(limits) * 2).max(limits.waits.min * 8);
+        self.reach(limits).min(least) * 3 / 2
     }
 
     /// Takes part in a test that another caller or destination began, so that nothing of it is sent
     /// anywhere meanwhile.
     pub fn join_test(&mut self, now: Duration, until: Duration) -> Option<Verdict> {
-        if self.level != 0 {
+        if self.level != 0 || self.is_attended {
             return None;
         }
         self.level = 1;
@@ -190,32 +221,35 @@ impl Track {
     /// How long a send may stay without a return before the loop counts as ended.
     fn patience(&self, limits: &Limits) -> Duration {
         let reach = match self.kin {
-            Kin::Account => limits.waits.min * 2,
+            Kin::Account => (limits.waits.min * 2).max(self.lag * 2 + self.grace(limits) * 2),
             _ => self.reach(limits),
         };
         if self.is_proven() { reach.max(limits.waits.bound(self.level) * 2) } else { reach }
     }
 
     /// An arrival within reach of the newest send. `stagger` is added to a hold that must not end
-    /// together with those of other suspects.
+    /// together with those of other suspects. `is_attended` says that the caller had learnt of its
+    /// last delivery.
     pub fn matched(
         &mut self,
         now: Duration,
         send: &Send,
         limits: &Limits,
         stagger: Duration,
+        is_attended: bool,
     ) -> Verdict {
         self.touched = now;
+        self.is_attended = is_attended && !self.ignores_attention;
+        self.slow.end();
         if self.answered == send.number {
             return self.again(now, send.is_open, limits);
         }
         let lag = now.saturating_sub(send.at);
         if self.level == 0 && self.answered != 0 && send.number > self.answered + 1 {
             // A send came to nothing in between: no lock-step.
-            (self.rounds, self.rounds_inside) = (0, 0);
+            (self.rounds, self.rounds_inside, self.rounds_attended) = (0, 0, 0);
         }
-        self.rounds += 1;
-        self.rounds_inside = if send.is_open { self.rounds_inside + 1 } else { 0 };
+        self.count(send.is_open);
         let late = self.hold.map_or(0, |hold| hold.late);
         let is_more = late > 0 && self.answers > self.answers_max;
         match self.hold.take() {
@@ -227,6 +261,17 @@ impl Track {
         (self.answered, self.answers) = (send.number, 1);
         self.learn(lag);
         self.decide(now, limits, stagger)
+    }
+
+    fn count(&mut self, is_inside: bool) {
+        if self.is_attended {
+            self.rounds_attended += 1;
+            self.ignores_attention = self.rounds_attended >= ROUNDS_ATTENDED;
+            (self.rounds, self.rounds_inside) = (self.rounds.saturating_sub(1), 0);
+        } else {
+            self.rounds += 1;
+            self.rounds_inside = if is_inside { self.rounds_inside + 1 } else { 0 };
+        }
     }
 
     /// One more return of a send that had one.
@@ -266,6 +311,10 @@ impl Track {
             self.level = (self.level + 1).min(32);
             return;
         }
+        if self.is_attended {
+            // It waited for the held copy: the silence tells nothing.
+            return self.retry_later();
+        }
         if self.kin == Kin::Account {
             self.level = 2;
             return;
@@ -299,8 +348,9 @@ impl Track {
 
     fn decide(&mut self, now: Duration, limits: &Limits, stagger: Duration) -> Verdict {
         let is_inside = self.rounds_inside >= ROUNDS_INSIDE && self.needed <= ROUNDS;
+        let is_attended = self.rounds_attended >= ROUNDS_ATTENDED;
         match self.level {
-            0 if self.rounds >= self.needed || is_inside => {
+            0 if self.rounds >= self.needed || is_inside || is_attended => {
                 self.level = 1;
                 self.hold_for(now, self.grace(limits) * 4)
             }
@@ -319,11 +369,13 @@ impl Track {
     /// The test told nothing; the next one comes after twice as many rounds.
     fn retry_later(&mut self) {
         self.needed = (self.needed.max(2) * 2).min(ROUNDS_MAX);
+        self.slow.retry_later();
         self.forget_rounds();
     }
 
     fn forget_rounds(&mut self) {
         (self.level, self.rounds, self.rounds_inside, self.hold) = (0, 0, 0, None);
+        self.rounds_attended = 0;
     }
 
     /// It acts by itself.
@@ -333,20 +385,27 @@ impl Track {
             _ => (self.needed * 2).clamp(ROUNDS_TRUSTED, ROUNDS_MAX),
         };
         self.acquittals += 1;
+        self.ignores_attention = false;
+        self.slow.acquit();
         self.evidence = 0.0;
         self.forget_rounds();
     }
 
     /// An arrival that no send within reach explains. `is_explained` says that another destination
-    /// does: then it is an echo, though not of this one.
+    /// does: then it is an echo, though not of this one. `is_attended` is as for [`Self::matched`];
+    /// `is_alone` says that nobody else named the same meanwhile.
     pub fn unmatched(
         &mut self,
         now: Duration,
         send: Option<&Send>,
         limits: &Limits,
-        is_explained: bool,
+        (is_explained, is_attended, is_alone): (bool, bool, bool),
     ) -> Verdict {
+        if !is_alone {
+            self.slow.end();
+        }
         self.touched = now;
+        self.is_attended = is_attended && !self.ignores_attention;
         let held = self.held_until(now);
         let is_shown_honest = held.is_some() && !self.is_confirmed() && !is_explained;
         if is_shown_honest || (held.is_some() && !self.is_proven()) {
@@ -356,7 +415,7 @@ impl Track {
         }
         if !self.is_proven() {
             self.forget_rounds();
-            return Verdict::Free;
+            return self.slowly(now, send, limits);
         }
         if is_explained && self.is_confirmed() {
             // Several destinations echo: each one's return is no news to the others.
@@ -381,6 +440,26 @@ impl Track {
         Verdict::Free
     }
 
+    /// An arrival long after the newest send: perhaps the return of a destination that calls back
+    /// slowly. A steady lag through many rounds leads to the same test as prompt returns.
+    fn slowly(&mut self, now: Duration, send: Option<&Send>, limits: &Limits) -> Verdict {
+        let Some(send) = send.filter(|send| send.number != self.answered) else {
+            self.slow.end();
+            return Verdict::Free;
+        };
+        if self.is_attended || send.number > self.answered + 1 {
+            self.slow.end();
+        }
+        (self.answered, self.answers, self.answers_max) = (send.number, 1, 1);
+        let lag = now.saturating_sub(send.at);
+        if self.is_attended || !self.slow.note(lag, limits.waits.min / 4) {
+            return Verdict::Free;
+        }
+        self.lag = self.slow.lag();
+        self.level = 1;
+        self.hold_for(now, limits.waits.min)
+    }
+
     /// What was held goes with something else; the hold tells as much as it was long.
     pub fn cut(&mut self, now: Duration) {
         let Some(hold) = self.hold.filter(|hold| hold.until > now) else { return };
@@ -403,8 +482,8 @@ impl Track {
         if is_over {
             // A test that no return followed was an honest caller's, who waited once.
             let needed = if self.is_proven() { self.needed } else { self.needed.max(2) * 2 };
-            let (returns, acquittals) = (self.returns, self.acquittals);
-            *self = Self { needed, acquittals, returns, ..Self::new(self.kin, self.touched) };
+            let (returns, acquittals, slow) = (self.returns, self.acquittals, self.slow);
+            *self = Self { needed, acquittals, returns, slow, ..Self::new(self.kin, self.touched) };
         }
         is_over
     }

@@ -29,6 +29,7 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
         Scope::Mirrored => control.pipeline.delivery.outcomes(&event),
         Scope::Local => vec![],
     };
+    control.pipeline.delivery.attended(&call.principal(), &event);
     body.mirrors = Some(outcomes);
     body.beside = Some(control.pipeline.delivery.outcomes_beside(&event));
     Ok(json_answer(StatusCode::OK, &body))

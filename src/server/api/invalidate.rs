@@ -176,6 +176,9 @@ async fn effect(control: &Control, call: &Call, json: &[u8]) -> Result<Effect, P
         Done::Applied(mut report) => {
             report.warnings.extend(notes);
             let is_in_time = wait.until(control, &mut report).await;
+            if is_in_time && wait.is_for_mirrors() {
+                pipeline.delivery.attended(&call.principal(), &report.event);
+            }
             let status = if is_in_time { StatusCode::OK } else { StatusCode::ACCEPTED };
             Effect::new(status, &answer(control, &report, false), !report.is_degraded)
         }

@@ -50,6 +50,11 @@ impl Wait {
         Ok(Self { until, timeout: timeout.min(timeout_max) })
     }
 
+    /// Whether the answer comes only when a mirror has acknowledged.
+    pub fn is_for_mirrors(self) -> bool {
+        self.until != Until::Local
+    }
+
     /// Waits, renewing the outcomes in the report; says whether it came in time.
     pub async fn until(self, control: &Control, report: &mut Report) -> bool {
         if self.until == Until::Local || report.event.scope == Scope::Local {

@@ -1,0 +1,288 @@
+//! The world of these tests: an instance with some destinations. Whatever arrives is sent to each
+//! at once, or when its hold ends; a destination that echoes calls back after its own delay; a
+//! script comes again when its last delivery is done.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::deliver::echo::machine::{Arrival, Key, Machine};
+use crate::deliver::echo::name_of;
+use crate::deliver::echo::track::{Kin, Limits};
+use crate::domain::EventId;
+use crate::support::backoff::Backoff;
+
+pub const POST: Key = 42;
+pub const LIMITS: Limits = Limits {
+    window: Duration::from_secs(120),
+    waits: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
+};
+
+pub fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// How a destination calls back.
+#[derive(Debug, Clone)]
+pub struct Echoer {
+    pub caller: &'static str,
+    pub kin: Kin,
+    /// Delays of the returns of one send, in milliseconds.
+    pub returns: Vec<u64>,
+    /// Whether it answers the call only after it called back.
+    pub is_inside: bool,
+    /// Whether its calls wait for the delivery of what they name.
+    pub waits: bool,
+    pub until: Duration,
+}
+
+/// A caller that comes again when its last save is delivered everywhere.
+#[derive(Debug, Clone)]
+pub struct Script {
+    pub caller: &'static str,
+    pub key: Key,
+    /// Whether the instance knows that it waits: by `wait`, or because it asks for its event.
+    pub is_seen: bool,
+    /// Saves that are left.
+    pub count: u64,
+    /// Pauses after a delivery, in turn, in milliseconds.
+    pub pauses: Vec<u64>,
+}
+
+pub fn echoer(caller: &'static str, delay: u64) -> Echoer {
+    let (kin, returns) = (Kin::Stranger, vec![delay]);
+    Echoer { caller, kin, returns, is_inside: true, waits: false, until: Duration::MAX }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Happens {
+    Arrives { caller: &'static str, key: Key, is_honest: bool, after: After },
+    Answers { to: String, ids: Vec<EventId> },
+}
+
+/// What follows the delivery of an arrival to all destinations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum After {
+    Nothing,
+    /// The caller learns of it.
+    Learns,
+    /// This script comes again.
+    Script(usize),
+}
+
+/// An event that somebody waits for.
+struct Awaited {
+    left: usize,
+    caller: &'static str,
+    key: Key,
+    since: Duration,
+    after: After,
+}
+
+/// One copy that waits for a destination.
+struct Waiting {
+    id: EventId,
+    key: Key,
+    since: Duration,
+    /// Whether a person made it, not an echo.
+    is_honest: bool,
+}
+
+pub struct World {
+    pub machine: Machine,
+    now: Duration,
+    coming: BTreeSet<(Duration, u64, Happens)>,
+    number: u64,
+    destinations: BTreeMap<String, Option<Echoer>>,
+    waiting: BTreeMap<String, Vec<Waiting>>,
+    busy: BTreeSet<String>,
+    calls: BTreeMap<String, Vec<(Duration, Key)>>,
+    /// For each destination: how long honest copies waited.
+    pub waits: BTreeMap<String, Vec<Duration>>,
+    pub began: Vec<String>,
+    pub ended: Vec<String>,
+    scripts: Vec<Script>,
+    awaited: BTreeMap<EventId, Awaited>,
+}
+
+impl World {
+    pub fn new(destinations: &[(&str, Option<Echoer>)]) -> Self {
+        let named = destinations.iter().map(|(name, it)| ((*name).to_owned(), it.clone()));
+        Self {
+            machine: Machine::default(),
+            now: ms(0),
+            coming: BTreeSet::new(),
+            number: 0,
+            destinations: named.collect(),
+            waiting: BTreeMap::new(),
+            busy: BTreeSet::new(),
+            calls: BTreeMap::new(),
+            waits: BTreeMap::new(),
+            began: vec![],
+            ended: vec![],
+            scripts: vec![],
+            awaited: BTreeMap::new(),
+        }
+    }
+
+    fn plan(&mut self, at: Duration, what: Happens) {
+        self.number += 1;
+        self.coming.insert((at, self.number, what));
+    }
+
+    pub fn save(&mut self, at: u64, caller: &'static str, key: Key) {
+        let after = After::Nothing;
+        self.plan(ms(at), Happens::Arrives { caller, key, is_honest: true, after });
+    }
+
+    pub fn start(&mut self, at: u64, script: Script) {
+        self.scripts.push(script);
+        self.next_of(self.scripts.len() - 1, ms(at));
+    }
+
+    fn next_of(&mut self, at: usize, from: Duration) {
+        let script = &mut self.scripts[at];
+        if script.count == 0 {
+            return;
+        }
+        script.count -= 1;
+        let pause = ms(script.pauses[script.count as usize % script.pauses.len()]);
+        let (caller, key, after) = (script.caller, script.key, After::Script(at));
+        self.plan(from + pause, Happens::Arrives { caller, key, is_honest: true, after });
+    }
+
+    /// A destination has these.
+    fn delivered(&mut self, ids: &[EventId]) {
+        for id in ids {
+            let Some(awaited) = self.awaited.get_mut(id) else { continue };
+            awaited.left -= 1;
+            if awaited.left > 0 {
+                continue;
+            }
+            let Some(awaited) = self.awaited.remove(id) else { continue };
+            let is_in_time = self.now - awaited.since <= ms(5_000);
+            let is_seen = match awaited.after {
+                After::Script(at) => self.scripts[at].is_seen,
+                After::Learns => is_in_time,
+                After::Nothing => false,
+            };
+            if is_seen {
+                self.machine.learnt(name_of(awaited.caller), awaited.key, *id);
+            }
+            if let After::Script(at) = awaited.after {
+                self.next_of(at, self.now);
+            }
+        }
+    }
+
+    pub fn run(&mut self, until: Duration) {
+        let mut look_at = self.now + ms(1000);
+        loop {
+            let names: Vec<String> = self.destinations.keys().cloned().collect();
+            names.iter().for_each(|name| self.send(name));
+            let next = self.coming.first().map(|(at, ..)| *at);
+            let releases =
+                names.iter().filter_map(|name| self.machine.next_release(self.now, name));
+            let at = releases.chain(next).chain([look_at]).min().unwrap_or(until);
+            if at > until {
+                self.now = until;
+                return;
+            }
+            self.now = at;
+            if at == look_at {
+                look_at += ms(1000);
+                let ended = self.machine.expire(self.now, &LIMITS);
+                self.ended.extend(ended.into_iter().map(|ended| ended.destination));
+            }
+            while let Some((at, _, what)) = self.coming.first().cloned()
+                && at <= self.now
+            {
+                self.coming.pop_first();
+                self.happen(what);
+            }
+        }
+    }
+
+    fn happen(&mut self, what: Happens) {
+        match what {
+            Happens::Answers { to, ids } => {
+                self.busy.remove(&to);
+                self.machine.sent(&to);
+                self.delivered(&ids);
+            }
+            Happens::Arrives { caller, key, is_honest, after } => {
+                let id = EventId::fresh();
+                if after != After::Nothing {
+                    let (left, since) = (self.destinations.len(), self.now);
+                    self.awaited.insert(id, Awaited { left, caller, key, since, after });
+                }
+                let kin = |it: &Option<Echoer>| {
+                    it.as_ref().filter(|it| it.caller == caller).map_or(Kin::Stranger, |it| it.kin)
+                };
+                let to: Vec<(&str, Kin)> =
+                    self.destinations.iter().map(|(name, it)| (&**name, kin(it))).collect();
+                let arrival = Arrival { id, caller: name_of(caller), key };
+                let findings = self.machine.arrived(self.now, &arrival, &to, &LIMITS);
+                let begins = findings.into_iter().filter(|finding| finding.begins);
+                self.began.extend(begins.map(|finding| finding.destination));
+                for name in self.destinations.keys() {
+                    let waiting = Waiting { id, key, since: self.now, is_honest };
+                    self.waiting.entry(name.clone()).or_default().push(waiting);
+                }
+            }
+        }
+    }
+
+    /// A worker: sends what waits and is not held.
+    fn send(&mut self, name: &str) {
+        if self.busy.contains(name) {
+            return;
+        }
+        self.machine.settle(self.now, &LIMITS);
+        let held = self.machine.held(self.now, name);
+        let waiting = self.waiting.entry(name.to_owned()).or_default();
+        let due: Vec<Waiting> = waiting.extract_if(.., |it| !held.contains(&it.id)).collect();
+        if due.is_empty() {
+            return;
+        }
+        let keys: BTreeSet<Key> = due.iter().map(|it| it.key).collect();
+        self.machine.sending(self.now, name, &keys, &LIMITS);
+        let waits = self.waits.entry(name.to_owned()).or_default();
+        waits.extend(due.iter().filter(|it| it.is_honest).map(|it| self.now - it.since));
+        let ids = due.iter().map(|it| it.id).collect();
+        let mut answers_after = ms(2);
+        for key in keys {
+            self.calls.entry(name.to_owned()).or_default().push((self.now, key));
+            let Some(Some(echo)) = self.destinations.get(name).cloned() else { continue };
+            if self.now >= echo.until {
+                continue;
+            }
+            for delay in &echo.returns {
+                if echo.is_inside {
+                    answers_after = answers_after.max(ms(delay + 1));
+                }
+                let after = if echo.waits { After::Learns } else { After::Nothing };
+                let caller = echo.caller;
+                let what = Happens::Arrives { caller, key, is_honest: false, after };
+                self.plan(self.now + ms(*delay), what);
+            }
+        }
+        self.busy.insert(name.to_owned());
+        self.plan(self.now + answers_after, Happens::Answers { to: name.to_owned(), ids });
+    }
+
+    pub fn calls_between(&self, name: &str, from: u64, to: u64) -> usize {
+        let calls = self.calls.get(name).into_iter().flatten();
+        calls.filter(|(at, _)| (ms(from)..ms(to)).contains(at)).count()
+    }
+
+    /// How long the honest copies waited in all, their sends in flight aside.
+    pub fn waited(&self, name: &str) -> Duration {
+        let waits = self.waits.get(name).into_iter().flatten();
+        waits.filter(|wait| **wait > ms(50)).sum()
+    }
+
+    /// The same, copies that waited together counted once.
+    pub fn waited_longest(&self, name: &str) -> Duration {
+        self.waits.get(name).into_iter().flatten().max().copied().unwrap_or_default()
+    }
+}
