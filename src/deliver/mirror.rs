@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::identity::PROTOCOL;
 use crate::domain::submission::{PeerBatch, Told};
-use crate::domain::{Action, Demand, Event, EventId, Mode, Selector, Selectors, TypeName};
+use crate::domain::{Action, Demand, Event, EventId, Label, Mode, Selector, Selectors, TypeName};
 use crate::resolve::Rules;
 use crate::support::Live;
 
@@ -62,6 +62,13 @@ pub struct WireEvent<'a> {
     /// What else was said of the entity.
     #[serde(default, skip_serializing_if = "no_fields")]
     pub fields: Cow<'a, BTreeMap<String, String>>,
+    /// Routes that the caller named.
+    #[serde(default, skip_serializing_if = "no_routes")]
+    pub routes: Cow<'a, [Label]>,
+}
+
+fn no_routes(routes: &[Label]) -> bool {
+    routes.is_empty()
 }
 
 fn no_names(names: &[String]) -> bool {
@@ -81,6 +88,7 @@ impl From<Batch<'_>> for PeerBatch {
             action: event.action,
             changed: event.changed.into_owned(),
             fields: event.fields.into_owned(),
+            routes: event.routes.into_owned(),
         };
         Self {
             origin: batch.origin,
@@ -136,6 +144,7 @@ pub fn batch_body<'a>(
                 action: event.action,
                 changed: Cow::Borrowed(&event.changed),
                 fields: Cow::Borrowed(&event.fields),
+                routes: Cow::Borrowed(&event.routes),
             }
         })
         .collect();

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Action, Demand, Mode, Scope, Selector, Selectors, Source};
+use super::{Action, Demand, Label, Mode, Scope, Selector, Selectors, Source};
 
 /// The id of an event, given by the instance that accepted it from outside (UUID version 7).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -80,6 +80,10 @@ pub struct Event {
     /// What else the caller said of the entity (its slug, ...): for paths, never interpreted.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, String>,
+    /// Routes that the caller named (`/products/[slug]`), as a framework names its files. What they
+    /// clear is in the demand, as prefixes; a framework can be told the route itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<Label>,
     /// The origin's ids of the events that a batch brought.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub covers: Vec<EventId>,
@@ -171,6 +175,7 @@ impl Event {
             reason: None,
             changed: vec![],
             fields: BTreeMap::new(),
+            routes: vec![],
             covers: vec![],
             ends_here: false,
             quenched_for: None,

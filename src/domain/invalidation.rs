@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Demand, EventId, Principal, Scope, Selectors, Source, scope::Wall};
+use super::{Action, Demand, EventId, Label, Principal, Scope, Selectors, Source, scope::Wall};
 
 /// What the gate made of a [`super::Submission`].
 #[derive(Debug, Clone)]
@@ -35,6 +35,8 @@ pub struct Invalidation {
     pub changed: Vec<String>,
     /// What else was said of the entity.
     pub fields: BTreeMap<String, String>,
+    /// Routes that the caller named: see [`super::Event::routes`].
+    pub routes: Vec<Label>,
     /// The origin's ids of the events that a batch brought.
     pub covers: Vec<EventId>,
     /// Whether it goes no further than the own cache: see [`super::Event::ends_here`].

@@ -46,6 +46,7 @@ impl Plan {
             reason: asked.reason,
             changed: asked.changed,
             fields: asked.fields,
+            routes: asked.routes,
             covers: asked.covers,
             ends_here: asked.ends_here,
             quenched_for: None,

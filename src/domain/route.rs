@@ -10,7 +10,10 @@
 
 use super::label::Malformed;
 use super::url_path::URL_PATH_BYTES_MAX;
-use super::{Selector, Selectors, UrlPath};
+use super::{Label, Selector, Selectors, UrlPath};
+
+/// Routes that one event keeps as they were named.
+pub const ROUTES_MAX: usize = 32;
 
 /// Where a route's first parameter begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +48,28 @@ pub fn selectors(text: &str, is_route: bool) -> Result<Selectors, Malformed> {
         add_pages(route, text.ends_with('*'), query, &mut selectors)?;
     }
     Ok(selectors)
+}
+
+/// Of the paths that a caller names, the routes with `[parameters]`, for frameworks that know them
+/// by name. One is left out where another path asks for the same pages as a prefix, for the prefix
+/// may hold pages of other routes; all are where they are too many.
+pub fn named<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<Label> {
+    let (mut routes, mut others) = (vec![], Selectors::default());
+    for text in texts {
+        let Ok(read) = selectors(text, false) else { continue };
+        match Label::parse(text) {
+            Ok(route) if text.contains('[') && !text.contains(['*', '?']) => {
+                routes.push((route, read));
+            }
+            _ => others.join(&read),
+        }
+    }
+    let is_asked = |prefix: &UrlPath| others.covers_one(&Selector::PathPrefix(prefix.clone()));
+    routes.retain(|(_, read)| !read.prefixes().is_empty() && !read.prefixes().iter().any(is_asked));
+    let mut routes: Vec<Label> = routes.into_iter().map(|(route, _)| route).collect();
+    routes.sort();
+    routes.dedup();
+    if routes.len() > ROUTES_MAX { vec![] } else { routes }
 }
 
 /// Adds everything below the single paths.
@@ -328,6 +353,25 @@ mod tests {
         ] {
             assert_eq!(read(text, true), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn routes_are_named_where_no_prefix_asks_for_more() {
+        for (texts, expected) in [
+            (&["/products/[slug]"][..], "/products/[slug]"),
+            (&["/b/[id]", "/a/[[...s]]", "/b/[id]", "/x"], "/a/[[...s]],/b/[id]"),
+            (&["/products/[slug]", "/products/*"], ""),
+            (&["/products/[slug]", "/pro*"], ""),
+            (&["/products/[slug]", "/products/:id"], ""),
+            (&["/products/[slug]", "/products/red"], "/products/[slug]"),
+            (&["/s?ids[]=1", "/a[", "/docs/:path*", "x[y]"], ""),
+        ] {
+            let named = named(texts.iter().copied());
+            let named: Vec<&str> = named.iter().map(Label::as_str).collect();
+            assert_eq!(named.join(","), expected, "{texts:?}");
+        }
+        let many: Vec<String> = (0..=ROUTES_MAX).map(|n| format!("/p{n}/[id]")).collect();
+        assert!(named(many.iter().map(String::as_str)).is_empty());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::route::ROUTES_MAX;
 use super::{Action, EventId, Label, Selector, Selectors, TypeName};
 
 /// How an entry goes.
@@ -127,6 +128,8 @@ pub struct Told {
     pub changed: Vec<String>,
     /// What else was said of the entity.
     pub fields: BTreeMap<String, String>,
+    /// Routes that the caller named: see [`super::Event::routes`].
+    pub routes: Vec<Label>,
 }
 
 /// One of several events that came as one submission.
@@ -168,6 +171,8 @@ pub struct Submission {
     pub parts: Vec<Part>,
     /// What else is said of the entity (its slug, ...): see [`super::Event::fields`].
     pub fields: BTreeMap<String, String>,
+    /// Routes that the caller named: see [`super::Event::routes`].
+    pub routes: Vec<Label>,
     /// The body's `mirror`, where it was given.
     pub mirror: Option<bool>,
     /// The door.
@@ -209,6 +214,10 @@ impl PeerBatch {
                 || event.fields.iter().any(|(name, value)| is_bad(name) || is_bad(value));
             if is_over {
                 event.fields.clear();
+            }
+            let is_bad = |route: &Label| is_bad(route.as_str());
+            if event.routes.len() > ROUTES_MAX || event.routes.iter().any(is_bad) {
+                event.routes.clear();
             }
             event.selectors.widen_to(selectors_max);
         }
@@ -285,7 +294,15 @@ mod tests {
 
     fn told(selectors: Selectors, mode: Mode) -> Told {
         let id = EventId::fresh();
-        Told { id, selectors, mode, action: Action::Update, changed: vec![], fields: [].into() }
+        Told {
+            id,
+            selectors,
+            mode,
+            action: Action::Update,
+            changed: vec![],
+            fields: [].into(),
+            routes: vec![],
+        }
     }
 
     fn batch(events: Vec<Told>) -> PeerBatch {

@@ -350,6 +350,7 @@ impl Gate {
             reason: submission.reason,
             changed: submission.changed,
             fields: submission.fields,
+            routes: submission.routes,
             covers: vec![],
             ends_here: submission.is_marked
                 && submission.peer.is_none()
@@ -402,10 +403,12 @@ impl Gate {
             invalidation.covers.push(told.id);
             actions.push(told.action);
             (invalidation.changed, invalidation.fields) = (told.changed, told.fields);
+            invalidation.routes = told.routes;
         }
         if invalidation.covers.len() != 1 || !is_named_whole {
             // What was said of one entity is not true of the others.
             (invalidation.changed, invalidation.fields) = Default::default();
+            invalidation.routes.clear();
         }
         // One event keeps its name everywhere; of a merged batch the parts are named in `covers`.
         if let ([only], true, false) = (&invalidation.covers[..], is_named_whole, is_part) {

@@ -277,6 +277,13 @@ impl InvalidateBody {
         self.fields.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect()
     }
 
+    /// Routes that its paths name: see [`crate::domain::Event::routes`].
+    pub fn routes(&self) -> Vec<Label> {
+        let bodies = std::iter::once(self).chain(self.items.iter().map(|Object(item)| item));
+        let paths = bodies.flat_map(|body| body.path.iter().chain(&body.paths));
+        route::named(paths.map(String::as_str))
+    }
+
     /// Refuses in an item what belongs to the whole request.
     fn refuse_options(&self, at: &str) -> Result<(), BadBody> {
         let given = [

@@ -144,6 +144,16 @@ impl Revalidation {
         self.paths.iter().filter_map(Value::as_str).collect()
     }
 
+    /// Routes that were named and whose pages alone are meant: see
+    /// [`crate::domain::Event::routes`].
+    pub fn routes(&self) -> Vec<Label> {
+        if self.is_layout {
+            return vec![];
+        }
+        let texts = self.paths().into_iter().chain(self.loose.iter().map(String::as_str));
+        route::named(texts.flat_map(paths))
+    }
+
     /// The tags, as they were given.
     pub fn tags(&self) -> Vec<&str> {
         self.tags.iter().filter_map(Value::as_str).collect()

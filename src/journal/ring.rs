@@ -66,7 +66,7 @@ const ID_WEIGHT: usize = 96;
 /// What an event takes in memory, about. A record of many short selectors is many times smaller.
 fn weight(event: &Event, bytes: usize) -> usize {
     let members = event.demand.members() + event.cascade.members();
-    let names = event.changed.len() + event.fields.len();
+    let names = event.changed.len() + event.fields.len() + event.routes.len();
     EVENT_WEIGHT + bytes + (members + names) * MEMBER_WEIGHT + event.covers.len() * ID_WEIGHT
 }
 

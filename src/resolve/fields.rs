@@ -134,6 +134,7 @@ mod tests {
             changed: changed.iter().map(|field| (*field).to_owned()).collect(),
             parts: vec![],
             fields: std::collections::BTreeMap::new(),
+            routes: vec![],
             mirror: None,
             source: Source::Api,
             is_marked: false,

@@ -56,6 +56,7 @@ fn of(selectors: Selectors) -> Invalidation {
         reason: None,
         changed: vec![],
         fields: Default::default(),
+        routes: vec![],
         covers: vec![],
         ends_here: false,
         warnings: vec![],

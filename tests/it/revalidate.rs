@@ -149,12 +149,15 @@ async fn filters_keep_the_site_from_being_called_for_nothing() {
 #[tokio::test]
 async fn a_site_is_told_what_its_framework_takes() {
     let stub = site().await;
-    let node = beside(&stub).start().await;
+    let node = beside(&stub).env("REVALIDATE_SECRET", SECRET).start().await;
     let (page, layout) = (json!("page"), json!("layout"));
     for (body, paths, kind) in [
         (json!({ "path": "/posts/1" }), json!(["/posts/1"]), &Value::Null),
-        // A route is cleared as the pages below it, and a site has no words for "below".
-        (json!({ "path": "/posts/[id]" }), json!(["/"]), &layout),
+        (json!({ "path": "/posts/[id]" }), json!(["/posts/[id]"]), &page),
+        (json!({ "path": "/d/[[...s]]" }), json!(["/d/[[...s]]"]), &page),
+        // A prefix may hold pages of other routes.
+        (json!({ "paths": ["/x/[id]", "/x/*"] }), json!(["/"]), &layout),
+        (json!({ "path": "/posts/:id" }), json!(["/"]), &layout),
         (json!({ "path": "/(shop)/cart" }), json!(["/(shop)/cart"]), &page),
         (json!({ "path": "/po*" }), json!(["/"]), &layout),
         (json!({ "path": "/*" }), json!(["/"]), &layout),
@@ -172,6 +175,10 @@ async fn a_site_is_told_what_its_framework_takes() {
         .await;
     }
     assert!(told(&stub).iter().all(|it| !it["paths"].to_string().contains('*')), "no wildcards");
+    let asked = json!({ "secret": SECRET, "path": "/n/[slug]", "type": "page" });
+    node.post(ROUTE, asked).await.expect(200);
+    let is_route = |told: &Value| told["paths"] == json!(["/n/[slug]"]);
+    eventually("the call", async || told(&stub).iter().any(is_route)).await;
 }
 
 /// S1 1.5: what is no success is said, and tried again until it is one.
@@ -485,4 +492,8 @@ async fn the_site_beside_a_mirror_is_called_too() {
         .await;
     eventually("the call", async || told(&stub).len() == 1).await;
     assert_eq!(told(&stub)[0]["paths"], json!(["/", "/products", "/products/s"]));
+    here.invalidate(json!({ "path": "/products/[slug]" })).await;
+    eventually("the call", async || told(&stub).len() == 2).await;
+    let route = json!({ "secret": SECRET, "paths": ["/products/[slug]"], "type": "page" });
+    assert_eq!(told(&stub)[1], route, "as it was named");
 }

@@ -66,6 +66,7 @@ async fn nothing_named_is_served_after_an_acknowledged_call_whatever_its_ids() {
                         action: Action::Update,
                         changed: vec![],
                         fields: Default::default(),
+                        routes: vec![],
                     };
                     let batch = PeerBatch {
                         origin: "b".into(),

@@ -218,6 +218,7 @@ fn submission(selectors: Selectors) -> Submission {
         changed: vec![],
         parts: vec![],
         fields: Default::default(),
+        routes: vec![],
         mirror: None,
         source: Source::Api,
         is_marked: false,

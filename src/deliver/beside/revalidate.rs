@@ -17,7 +17,7 @@ use super::route::{self, Kind};
 use super::template::{Facts, Templates, Word, Writing};
 use super::{Call, Reach};
 use crate::deliver::Signer;
-use crate::domain::{Event, Selectors, Source, TypeName};
+use crate::domain::{Event, Selectors, Source, TypeName, UrlPath};
 use crate::journal::Backlog;
 use crate::support::Secret;
 
@@ -341,7 +341,11 @@ impl Revalidate {
 impl Gathered {
     fn add_event(&mut self, form: &Form, event: &Event) {
         let selectors = event.demand.selectors();
-        self.add(form, &selectors, &facts(event, &any()));
+        let routes = match form {
+            Form::Names(_) => BTreeMap::new(),
+            _ => route::named(&event.routes),
+        };
+        self.add(form, &selectors, &facts(event, &any()), &routes);
         self.add_unknown(form, &event.cascade);
     }
 
@@ -349,10 +353,17 @@ impl Gathered {
     fn add_unknown(&mut self, form: &Form, selectors: &Selectors) {
         let (any, nothing) = (any(), BTreeMap::new());
         let unknown = Facts { name: &any, id: None, action: None, changed: &[], fields: &nothing };
-        self.add(form, selectors, &unknown);
+        self.add(form, selectors, &unknown, &BTreeMap::new());
     }
 
-    fn add(&mut self, form: &Form, selectors: &Selectors, facts: &Facts<'_>) {
+    /// `routes` are told instead of the prefixes that they are read as.
+    fn add(
+        &mut self,
+        form: &Form,
+        selectors: &Selectors,
+        facts: &Facts<'_>,
+        routes: &BTreeMap<String, BTreeSet<UrlPath>>,
+    ) {
         if selectors.is_empty() {
             return;
         }
@@ -368,9 +379,12 @@ impl Gathered {
         };
         let plain = |text: String| Word { text, is_layout: false };
         let own = selectors.paths().iter().map(|path| plain(path.to_string()));
-        let prefixes = selectors.prefixes().iter().map(|prefix| plain(format!("{prefix}*")));
+        let told: BTreeSet<&UrlPath> = routes.values().flatten().collect();
+        let prefixes = selectors.prefixes().iter().filter(|prefix| !told.contains(prefix));
+        let prefixes = prefixes.map(|prefix| plain(format!("{prefix}*")));
+        let routes = routes.keys().cloned().map(plain);
         let every = selectors.is_all().then(|| plain(EVERY_PATH.into()));
-        for word in paths.into_iter().chain(own).chain(prefixes).chain(every) {
+        for word in paths.into_iter().chain(own).chain(prefixes).chain(routes).chain(every) {
             self.paths.insert(Word { text: address(&word.text), ..word });
         }
     }
@@ -386,6 +400,8 @@ impl Gathered {
                     if is_layout {
                         say(Kind::Path, format!("{}/*", text.trim_end_matches('/')));
                     }
+                    // An older one does not know routes.
+                    route::prefixes(&text).into_iter().flatten().for_each(|it| say(Kind::Path, it));
                     say(Kind::Path, text);
                 }
             }

@@ -4,11 +4,12 @@
 //! and everything below a route is its `layout`. A path that no call can name exactly becomes the
 //! root layout, which is every page. Shown with Next.js 15 and 16 in `tests/recipes/next.rs`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use percent_encoding::percent_decode_str;
 
 use super::template::TEMPLATE_BYTES_MAX;
+use crate::domain::{self, Label, UrlPath};
 
 /// The `type` of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,6 +105,28 @@ fn check_pattern(path: &str, segments: &[&str]) -> Result<(), String> {
         Some(&file @ ("page" | "route")) => Err(format!("expected the route without /{file}")),
         _ => Ok(()),
     }
+}
+
+/// The routes that an event names, each with the prefixes that it is read as; none where one of
+/// them is no route of Next.js, for then a prefix may ask for more than they say.
+pub fn named(routes: &[Label]) -> BTreeMap<String, BTreeSet<UrlPath>> {
+    let read = routes.iter().map(|route| {
+        let text = route.as_str();
+        let prefixes = domain::route::selectors(text, false).ok()?.prefixes().clone();
+        let is_route = check(text).is_ok() && is_pattern(text) && !text.ends_with('/');
+        is_route.then(|| (text.to_owned(), prefixes))
+    });
+    read.collect::<Option<_>>().unwrap_or_default()
+}
+
+/// A route with parameters as prefixes; none where it is another path.
+pub fn prefixes(text: &str) -> Option<impl Iterator<Item = String> + use<>> {
+    if !text.split('/').any(is_parameter) {
+        return None;
+    }
+    let read = domain::route::selectors(text, false).ok()?;
+    let prefixes: Vec<String> = read.prefixes().iter().map(|prefix| format!("{prefix}*")).collect();
+    Some(prefixes.into_iter())
 }
 
 /// Adds the calls for one path: as it is written in settings or selectors, with `*` at its end for
@@ -234,6 +257,22 @@ mod tests {
         ] {
             assert_eq!(said(path, false), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn routes_of_events_are_named_where_all_of_them_are_routes() {
+        let named = |texts: &[&str]| {
+            let labels: Vec<Label> =
+                texts.iter().map(|text| Label::parse(text).expect("a label")).collect();
+            named(&labels).into_keys().collect::<Vec<_>>().join(",")
+        };
+        assert_eq!(named(&["/p/[id]", "/docs/[[...s]]"]), "/docs/[[...s]],/p/[id]");
+        for other in ["/p/x[id]", "/p/[id]/page", "/(.)p/[id]", "/[[lang]]/p", "/p/[id]/", "/p"] {
+            assert_eq!(named(&["/q/[id]", other]), "", "{other}");
+        }
+        let prefixes = |text| prefixes(text).map(|it| it.collect::<Vec<_>>().join(","));
+        assert_eq!(prefixes("/p/[id]/x").as_deref(), Some("/p/*"));
+        assert_eq!(prefixes("/p/*"), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@ fn submission(selectors: Selectors) -> Submission {
         changed: vec!["title".into()],
         parts: vec![],
         fields: Default::default(),
+        routes: vec![],
         mirror: None,
         source: Source::Api,
         is_marked: false,
@@ -30,6 +31,7 @@ fn told(name: &str) -> Told {
         action: Action::Delete,
         changed: vec!["slug".into()],
         fields: [("slug".to_owned(), name.to_owned())].into(),
+        routes: vec![],
     }
 }
 

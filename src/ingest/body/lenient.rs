@@ -311,6 +311,7 @@ fn event(value: &mut Value) -> bool {
         "mode" => is_mode(value),
         "action" => is_action(value),
         "changed" => is_fit && is_list_of_texts(value),
+        "routes" => serde_json::from_value::<Vec<Label>>(value.clone()).is_ok(),
         _ => true,
     });
     if let Some(fields) = event.remove("fields") {

@@ -15,7 +15,8 @@ const NOTES_MAX: usize = 8;
 /// Members of a batch, and of one of its events.
 const OF_BATCH: &[&str] =
     &["protocol", "origin", "epoch", "graph", "watermark", "events", "merged", "cascade"];
-const OF_EVENT: &[&str] = &["id", "seq", "selectors", "mode", "action", "changed", "fields"];
+const OF_EVENT: &[&str] =
+    &["id", "seq", "selectors", "mode", "action", "changed", "fields", "routes"];
 
 impl InvalidateBody {
     /// What its caller should know. `json` is the body as it came.

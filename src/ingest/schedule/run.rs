@@ -151,6 +151,7 @@ fn submission(schedule: &Schedule, reason: String) -> Submission {
         changed: asks.changed.clone(),
         parts: vec![],
         fields: asks.fields.clone(),
+        routes: vec![],
         mirror: asks.mirror,
         source: Source::Schedule,
         is_marked: false,

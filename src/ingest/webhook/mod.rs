@@ -345,6 +345,7 @@ fn submission(change: Change, identity: Option<String>, from: Origin) -> Submiss
         changed,
         parts,
         fields,
+        routes: vec![],
         mirror: None,
         source: Source::Webhook,
         is_marked: from.is_marked,

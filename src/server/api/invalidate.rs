@@ -263,6 +263,7 @@ pub fn submission(
         false => body.selectors(selectors_max)?,
     };
     let (mode, action, fields) = (body.mode(), body.action(), body.fields());
+    let routes = body.routes();
     let peer = body.batch.map(|batch| PeerBatch::from(batch).bounded(selectors_max));
     Ok(Submission {
         selectors,
@@ -272,6 +273,7 @@ pub fn submission(
         changed: body.changed,
         parts: vec![],
         fields,
+        routes,
         mirror: body.mirror,
         source: if peer.is_some() { Source::Mirror } else { Source::Api },
         is_marked: call.is_marked(),

@@ -38,6 +38,7 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
         fields: fields::kept(&given),
         mirror,
         changed: changed(&body),
+        routes: vec![],
     };
     let done = submit(&control, &call, call.principal(), asked).await?;
     Ok(answered(&control, &done))

@@ -14,7 +14,7 @@ use hyper::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::domain::{Action, Mode, Principal, Selectors, Source, Submission};
+use crate::domain::{Action, Label, Mode, Principal, Selectors, Source, Submission};
 use crate::gate::Rejected;
 use crate::ingest::{depth, lenient};
 use crate::pipeline::{self, Done};
@@ -89,6 +89,8 @@ struct Asked {
     changed: Vec<String>,
     /// What else was said of the entity.
     fields: Fields,
+    /// Routes that were named for paths.
+    routes: Vec<Label>,
 }
 
 /// Clears it.
@@ -104,6 +106,7 @@ async fn submit(
         action: Action::default(),
         reason: None,
         fields: asked.fields,
+        routes: asked.routes,
         changed: asked.changed,
         parts: vec![],
         mirror: asked.mirror,

@@ -158,6 +158,7 @@ async fn revalidate(
         Ok(selectors) => selectors,
         Err(bad) => return failure(bad.to_string()),
     };
+    let routes = asked.routes();
     for path in asked.paths().into_iter().chain(asked.loose().iter().map(String::as_str)) {
         tell(Level::Info, &format!("Revalidating path: {path}"), call, "started");
     }
@@ -166,7 +167,8 @@ async fn revalidate(
     }
     if !selectors.is_empty()
         && let Err(error) =
-            submit(control, call, who, Asked { selectors, mirror, ..Asked::default() }).await
+            submit(control, call, who, Asked { selectors, mirror, routes, ..Asked::default() })
+                .await
     {
         return failure(error.to_string());
     }
