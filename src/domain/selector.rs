@@ -355,6 +355,11 @@ impl Selectors {
     /// The same union with every type name replaced.
     #[must_use]
     pub fn map_types(&self, mut to: impl FnMut(&TypeName) -> TypeName) -> Self {
+        // Mostly every name stays as it is; then nothing is built anew.
+        let mut names = self.types.iter().chain(self.ids.keys());
+        if names.all(|name| to(name) == *name) {
+            return self.clone();
+        }
         self.iter()
             .map(|selector| match selector {
                 Selector::Type(name) => Selector::Type(to(&name)),

@@ -212,7 +212,9 @@ impl Rules {
     pub fn canonical_demand(&self, demand: &Demand) -> Demand {
         let canonical = |selectors: &Selectors| selectors.map_types(|name| self.canonical(name));
         let mut canon = Demand { hard: canonical(&demand.hard), ..Demand::default() };
-        canon.join(&Demand { soft: canonical(&demand.soft), hard: Selectors::default() });
+        if !demand.soft.is_empty() {
+            canon.join(&Demand { soft: canonical(&demand.soft), hard: Selectors::default() });
+        }
         canon
     }
 
