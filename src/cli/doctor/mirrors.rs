@@ -281,6 +281,10 @@ fn waiting(destination: &Value) -> Vec<Check> {
         }
         _ => {}
     }
+    let is_parked = destination["parked"].as_array().is_some_and(|parked| !parked.is_empty());
+    if is_parked && destination["state"] != "parked" {
+        found.push(parked(destination, &name, &waits));
+    }
     if destination["backlog_widened"] == true {
         let detail = "so much waits that whole types, or all, will be cleared there";
         let remedy = "send what changed together as one call with \"items\", and see above why it \
@@ -417,6 +421,9 @@ mod tests {
             assert_eq!(found[0].status, status, "{found:?}");
             assert!(found[0].remedy.contains(helps), "{found:?}");
         }
+        let both = waits(json!({ "state": "failing", "last_error": "http 500",
+            "parked": [{ "what": "/odd" }] }));
+        assert!(waiting(&both)[1].detail.contains("refuses /odd"), "shown beside the failure");
         let next = waits(json!({ "kind": "revalidate", "state": "failing",
             "last_error": "http 401" }));
         assert!(waiting(&next)[0].remedy.contains("Invalid secret"));

@@ -351,3 +351,30 @@ async fn a_call_that_waited_names_its_own_events() {
     }
     assert_eq!(calls_of(&scene, "/next")[0].event_ids, Some(next.id.to_string()));
 }
+
+/// However many paths a site refuses, what is remembered of them is bounded, and good ones arrive.
+#[tokio::test(start_paused = true)]
+async fn what_is_remembered_of_refused_paths_is_bounded() {
+    let scene = Scene::of(site(), |asked| match asked.what {
+        What::Invalidate if asked.text.contains("/bad/") => {
+            Reaction::Answer(answer(400, "application/json", "{}"))
+        }
+        What::Invalidate => ok(),
+        _ => good_legacy(asked),
+    });
+    for chunk in 0..50 {
+        scene.tell(paths((0..100).map(|at| format!("/bad/{chunk}/{at}")))).await;
+        scene.tell(path(&format!("/good/{chunk}"))).await;
+    }
+    scene.until("a setback", |scene| scene.view().failures > 0).await;
+    let sends: Vec<String> = scene.sends().into_iter().map(|asked| asked.text).collect();
+    for chunk in 0..40 {
+        let good = format!("\"/good/{chunk}\"");
+        let is_taken = |text: &String| text.contains(&good) && !text.contains("/bad/");
+        assert!(sends.iter().any(is_taken), "{good}");
+    }
+    let view = scene.view();
+    assert!(view.parked_count <= crate::deliver::partial::WORDS_MAX, "{}", view.parked_count);
+    assert!(view.parked_count > 1000, "{}", view.parked_count);
+    assert!(view.delivered <= 50);
+}
