@@ -355,9 +355,9 @@ impl Selectors {
     /// The same union with every type name replaced.
     #[must_use]
     pub fn map_types(&self, mut to: impl FnMut(&TypeName) -> TypeName) -> Self {
-        // Mostly every name stays as it is; then nothing is built anew.
+        // Mostly every name stays as it is, its spelling too; then nothing is built anew.
         let mut names = self.types.iter().chain(self.ids.keys());
-        if names.all(|name| to(name) == *name) {
+        if names.all(|name| to(name).as_str() == name.as_str()) {
             return self.clone();
         }
         self.iter()
