@@ -14,9 +14,11 @@ use super::tell;
 use crate::net::{Answer, Failure, Outgoing, Transport};
 use crate::support::clock;
 
-/// From this difference on it is named, in seconds: more than a slow answer, and less than any
-/// token lives.
-const NAMED_FROM_S: i64 = 30;
+/// From this difference on there is a warning, in seconds: more than a slow answer, and less than
+/// any token lives.
+const WARNED_FROM_S: i64 = 30;
+/// From this difference on a refusal of a token names it, in seconds: what is tolerated by default.
+const NAMED_FROM_S: i64 = 5;
 
 /// The last difference that was seen.
 #[derive(Debug, Default)]
@@ -31,13 +33,13 @@ impl Skew {
     /// `answered_ms`; says whether a difference that matters is news.
     fn note(&mut self, date_ms: u64, asked_ms: u64, answered_ms: u64) -> bool {
         self.seconds = seconds(date_ms, asked_ms, answered_ms);
-        let is_large = self.seconds.abs() >= NAMED_FROM_S;
+        let is_large = self.seconds.abs() >= WARNED_FROM_S;
         let is_news = is_large && !self.is_told;
         self.is_told = is_large;
         is_news
     }
 
-    /// The difference in words, where it matters.
+    /// The difference in words, where it may be why a token is refused.
     pub fn words(&self) -> Option<String> {
         let way = if self.seconds > 0 { "ahead" } else { "behind" };
         (self.seconds.abs() >= NAMED_FROM_S).then(|| {
@@ -125,6 +127,9 @@ mod tests {
         assert!(!skew.note(10 * minute, 10 * minute, 10 * minute));
         assert!(skew.note(minute, 10 * minute, 10 * minute));
         assert!(skew.words().is_some_and(|words| words.contains("behind")));
+        let mut small = Skew::default();
+        assert!(!small.note(10 * minute - 20_999, 10 * minute, 10 * minute));
+        assert!(small.words().is_some_and(|words| words.contains("20 s")), "named in a refusal");
     }
 
     /// A slow answer is no skew: the time of the exchange is within it.

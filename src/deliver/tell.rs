@@ -99,10 +99,10 @@ pub(super) fn failed(
         wait_ms: Some(millis(setback.wait)),
         ..Activity::default()
     };
-    if setback.is_told {
+    if setback.attempt <= 1 {
         return about(peer, backlog, line);
     }
-    // Counted like the others; naming the events of a long backlog each time would cost too much.
+    // Later attempts count the events: naming all of a backlog that grows would fill the log.
     Activity { peer: Some(&peer.config.name), events: Some(count(backlog)), ..line }.emit();
 }
 

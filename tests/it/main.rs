@@ -11,6 +11,7 @@ mod authority;
 mod bounds;
 mod crash;
 mod data;
+mod dead;
 mod doubt;
 mod echoes;
 mod ground;

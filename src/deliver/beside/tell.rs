@@ -68,6 +68,8 @@ pub(super) fn tried(
     };
     let level = if again.is_some_and(|again| !again.is_told) { Level::Debug } else { level };
     let status = if is_done { Status::Delivered } else { Status::Failed };
+    // A call that failed before names its events again when it is done.
+    let ids = ids.filter(|_| again.is_none_or(|again| again.attempt <= 1));
     let address = tried.address.map(|address| address.ip().to_string());
     let (paths, tags) = (joined(&call.paths), joined(&call.tags));
     Activity {
