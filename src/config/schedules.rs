@@ -102,12 +102,19 @@ fn read(from: &Reader, given: &Value) -> Result<Asks, (String, String)> {
     };
     let json = serde_json::to_vec(given).map_err(|error| (String::new(), error.to_string()))?;
     let body = InvalidateBody::read(&json).map_err(bad)?;
+    if let Some(id) = body.wildcard() {
+        return Err((
+            "/id".to_owned(),
+            format!("{id:?} is no id: leave it out for the whole type"),
+        ));
+    }
     Ok(Asks {
         selectors: body.selectors(selectors_max).map_err(bad)?,
         mode: body.mode(),
         action: body.action(),
         changed: body.changed.clone(),
         fields: body.fields(),
+        routes: body.routes(),
         mirror: body.mirror,
         shown: serde_json::from_slice(&json).unwrap_or_default(),
     })

@@ -5,7 +5,7 @@
 //! whole type, because a literal reading would clear nothing.
 
 use super::label::Malformed;
-use super::{Label, Selector, TypeName};
+use super::{Label, Selector, Selectors, TypeName};
 
 /// Whether an id was probably meant as a wildcard.
 pub fn is_wildcard(id: &str) -> bool {
@@ -33,10 +33,26 @@ pub fn selectors(name: &TypeName, id: &str) -> Result<Vec<Selector>, Malformed> 
     }
 }
 
+/// Adds what ids with a wildcard or a margin mean to selectors that were read without a look at
+/// them: a peer of another version sends ids as its caller wrote them.
+pub fn widen(selectors: &mut Selectors) {
+    let is_plain = |id: &Label| trimmed(id.as_str()) == id.as_str() && !is_wildcard(id.as_str());
+    let ids = selectors.ids().iter();
+    let meant: Vec<Selector> = ids
+        .flat_map(|(name, ids)| ids.iter().map(move |id| (name, id)))
+        .filter(|(_, id)| !is_plain(id))
+        .flat_map(|(name, id)| {
+            // A blank one is no id.
+            let read = self::selectors(name, id.as_str());
+            read.unwrap_or_else(|_| vec![Selector::Type(name.clone())])
+        })
+        .collect();
+    meant.into_iter().for_each(|selector| selectors.insert(selector));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Selectors;
 
     #[test]
     fn an_id_is_read_without_its_margins_and_a_wildcard_as_the_type() {
@@ -52,6 +68,17 @@ mod tests {
         ] {
             let read: Selectors = selectors(&name, id).expect(id).into_iter().collect();
             assert_eq!(read.to_string(), expected, "{id:?}");
+        }
+        let entity = |id| Selector::Entity(name.clone(), Label::parse(id).expect("a label"));
+        for (ids, expected) in [
+            (&["1", "2"][..], "posts/1,posts/2"),
+            (&["1 ", "2"], "posts/1,posts/1 ,posts/2"),
+            (&["1", "*"], "posts"),
+            (&[" "], "posts"),
+        ] {
+            let mut read: Selectors = ids.iter().copied().map(entity).collect();
+            widen(&mut read);
+            assert_eq!(read.to_string(), expected, "{ids:?}");
         }
         for id in ["", " ", "1\n", "a\u{7}b"] {
             assert!(selectors(&name, id).is_err(), "{id:?}");

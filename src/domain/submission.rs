@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::route::ROUTES_MAX;
-use super::{Action, EventId, Label, Selector, Selectors, TypeName};
+use super::{Action, EventId, Label, Selector, Selectors, TypeName, entity};
 
 /// How an entry goes.
 #[derive(
@@ -202,6 +202,8 @@ impl PeerBatch {
     #[must_use]
     pub fn bounded(mut self, selectors_max: usize) -> Self {
         self.origin = name(&self.origin);
+        entity::widen(&mut self.merged.hard);
+        entity::widen(&mut self.merged.soft);
         self.merged.widen_to(selectors_max);
         self.cascade.widen_to(selectors_max);
         for event in &mut self.events {
@@ -219,6 +221,7 @@ impl PeerBatch {
             if event.routes.len() > ROUTES_MAX || event.routes.iter().any(is_bad) {
                 event.routes.clear();
             }
+            entity::widen(&mut event.selectors);
             event.selectors.widen_to(selectors_max);
         }
         self.bound_sum(selectors_max);

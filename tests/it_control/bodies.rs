@@ -221,6 +221,14 @@ async fn an_id_that_is_none_widens_and_is_told() {
         assert_eq!(node.get_entry("k").await, None, "{body}");
         assert!(answer["warnings"].to_string().contains(told), "{answer}");
     }
+    let service = mint("a", SERVICE_EMAIL, "service");
+    for id in ["42 ", "*"] {
+        assert!(node.put_entry("k", "type=posts&id=42", "v").await);
+        let batch = json!({ "mirror": false, "batch": { "protocol": 1, "origin": "b", "epoch": 1,
+            "graph": "g", "watermark": 1, "merged": { "hard": { "ids": { "posts": [id] } } } } });
+        node.invalidate_as(&service, batch).await.expect(200);
+        assert_eq!(node.get_entry("k").await, None, "{id:?} of an older peer");
+    }
     assert!(node.put_entry("k", "type=posts&id=42%20", "v").await);
     node.invalidate(json!({ "type": "posts", "id": 42 })).await;
     assert_eq!(node.get_entry("k").await, None);

@@ -41,6 +41,8 @@ fn what_is_wrong_is_named_with_its_place() {
         ("cron = '0 * * * *'\ninvalidate = { all = true }", "schedules[0].id"),
         ("id = 'a b'\ncron = '@daily'\ninvalidate = { all = true }", "schedules[0].id"),
         ("id = 'a'\ninvalidate = { all = true }", "schedules[0].cron"),
+        ("id = 'a'\ncron = '0, 0 * * *'\ninvalidate = { all = true }", "empty list element"),
+        (&format!("{whole}invalidate = {{ type = 'posts', id = '*' }}"), "for the whole type"),
         ("id = 'a'\ncron = '* * * * * *'\ninvalidate = { all = true }", "expected five fields"),
         ("id = 'a'\ncron = '0 0 30 2 *'\ninvalidate = { all = true }", "such a day never comes"),
         (&format!("{whole}tz = 'Berlin'\ninvalidate = {{ all = true }}"), "schedules[0].tz"),

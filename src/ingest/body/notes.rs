@@ -33,6 +33,13 @@ impl InvalidateBody {
         notes
     }
 
+    /// The first id with a wildcard.
+    pub fn wildcard(&self) -> Option<&str> {
+        let bodies = std::iter::once(self).chain(self.items.iter().map(|Object(item)| item));
+        let mut ids = bodies.flat_map(|body| body.id.iter().chain(&body.ids));
+        ids.find(|id| entity::is_wildcard(&id.0)).map(|id| id.0.as_str())
+    }
+
     /// What may be meant otherwise than it is read.
     fn doubts(&self) -> impl Iterator<Item = String> + '_ {
         let ids = self.id.iter().chain(&self.ids).filter_map(|id| {

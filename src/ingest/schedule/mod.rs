@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use crate::domain::{Action, Mode, Selectors, Source};
+use crate::domain::{Action, Label, Mode, Selectors, Source};
 use crate::journal::Journal;
 use crate::support::{Live, clock};
 
@@ -73,6 +73,8 @@ pub struct Asks {
     pub changed: Vec<String>,
     /// What else is said of the entity.
     pub fields: BTreeMap<String, String>,
+    /// Routes that its paths name.
+    pub routes: Vec<Label>,
     /// Whether to mirror, where it was said.
     pub mirror: Option<bool>,
     /// The same for people.

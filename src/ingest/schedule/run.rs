@@ -151,7 +151,7 @@ fn submission(schedule: &Schedule, reason: String) -> Submission {
         changed: asks.changed.clone(),
         parts: vec![],
         fields: asks.fields.clone(),
-        routes: vec![],
+        routes: asks.routes.clone(),
         mirror: asks.mirror,
         source: Source::Schedule,
         is_marked: false,

@@ -23,6 +23,7 @@ fn schedule(id: &str, cron: &str, zone: &str) -> Schedule {
             action: Action::Update,
             changed: vec![],
             fields: BTreeMap::new(),
+            routes: vec![],
             mirror: None,
             shown: json!({ "all": true }),
         },

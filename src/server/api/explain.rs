@@ -26,9 +26,11 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
         let detail = "a batch is between instances; explain what a user would send";
         return Err(Problem::bad_request("bad_json", detail));
     }
+    let notes = body.notes(&json);
     let submission = submission(&call, body, pipeline.gate.config().selectors_max)?;
     match pipeline.preview(call.principal(), submission)? {
-        Done::Applied(report) => {
+        Done::Applied(mut report) => {
+            report.warnings.extend(notes);
             let rules = pipeline.rules.get();
             Ok(json_answer(StatusCode::OK, &told(&control, &rules, &report)))
         }

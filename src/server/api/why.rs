@@ -11,7 +11,7 @@ use hyper::StatusCode;
 
 use super::answers::explained::{CachedEntry, Touch, Why};
 use super::events;
-use crate::domain::{Event, Label, Selector, TypeName, UrlPath};
+use crate::domain::{Event, Label, Selector, TypeName, UrlPath, entity};
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Handled, Problem, json_answer};
@@ -85,7 +85,10 @@ fn read(control: &Control, call: &Call) -> Result<Asked, Problem> {
                 let given = TypeName::parse(&value).map_err(|problem| bad(&name, &problem))?;
                 asked.type_name = Some(control.pipeline.rules.get().canonical(&given));
             }
-            "id" => asked.id = Some(label()?),
+            "id" => {
+                let id = Label::parse(entity::trimmed(&value));
+                asked.id = Some(id.map_err(|problem| bad(&name, &problem))?);
+            }
             "limit" => {
                 let limit = value.parse::<usize>().map_err(|_| bad(&name, &"a whole number"))?;
                 asked.limit = Some(limit.clamp(1, EVENTS_MAX));
