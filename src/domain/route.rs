@@ -41,6 +41,11 @@ pub fn selectors(text: &str, is_route: bool) -> Result<Selectors, Malformed> {
         None => Selector::path(text)?,
     };
     let mut selectors = Selectors::one(literally);
+    // An empty query or a fragment names the same page.
+    let page = &path[..path.find('#').unwrap_or(path.len())];
+    if !page.is_empty() && (query == "?" || page.len() < path.len()) {
+        selectors.insert(Selector::Path(UrlPath::parse(page)?));
+    }
     if let Some(parameter) = parameter {
         add_parameter(&path[..parameter.at], parameter.is_optional, &mut selectors)?;
     } else if is_route || path.split('/').any(is_of_route) {
@@ -336,6 +341,8 @@ mod tests {
             ("/a_(b+c)", "path:/a_(b+c)"),
             ("/docs*?x=1", "path:/docs*"),
             ("/a%7Bb%7D", "path:/a%7Bb%7D"),
+            ("/a?", "path:/a,path:/a?"),
+            ("/a#top", "path:/a,path:/a%23top"),
             ("/s?q=a*b", "path:/s?q=a*b"),
         ] {
             assert_eq!(read(text, false), expected, "{text}");

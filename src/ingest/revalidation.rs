@@ -115,12 +115,15 @@ impl Revalidation {
             one => vec![one],
         };
         for item in items {
-            match text(item) {
-                Ok(text) if route::selectors(text.trim(), false).is_ok() => {
-                    self.loose.push(text.trim().to_owned());
-                }
-                _ => self.is_partial = true,
-            }
+            let Ok(text) = text(item) else {
+                self.is_partial = true;
+                continue;
+            };
+            let (good, bad): (Vec<&str>, Vec<&str>) = paths(text.trim())
+                .into_iter()
+                .partition(|path| route::selectors(path, false).is_ok());
+            self.is_partial |= !bad.is_empty();
+            self.loose.extend(good.into_iter().map(str::to_owned));
         }
     }
 
@@ -169,7 +172,7 @@ impl Revalidation {
             Ok(paths(text).into_iter().map(move |path| (at, path)))
         });
         let texts = texts.collect::<Result<Vec<_>, _>>()?.into_iter().flatten();
-        let loose = self.loose.iter().flat_map(|text| paths(text)).map(|path| (0, path));
+        let loose = self.loose.iter().map(|path| (0, path.as_str()));
         let texts: Vec<(usize, &str)> = texts.chain(loose).collect();
         let count = texts.len() + self.tags.len();
         if count > selectors_max {
@@ -333,6 +336,8 @@ mod tests {
             (json!({ "paths": "/a; /b", "tag": "x" }), "tag:x,path:/a,path:/a;%20/b,path:/b"),
             (json!({ "paths": { "0": "/a", "2": "/b", "x": 7 } }), "path:/a,path:/b"),
             (json!({ "path": "/a\n/b" }), "path:/a,path:/b"),
+            (json!({ "paths": "/a\n/b" }), "path:/a,path:/b"),
+            (json!({ "paths": { "x": "/a", "y": "b" } }), "path:/a"),
             (json!({ "paths": ["/a,/b"] }), "path:/a,path:/a,/b,path:/b"),
             (json!({ "tags": "a, b" }), "tag:a,tag:b"),
             (json!({ "tag": "a b" }), "tag:a,tag:a b,tag:b"),

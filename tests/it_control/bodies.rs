@@ -205,6 +205,10 @@ async fn unknown_members_of_a_batch_are_taken_and_told() {
     let warnings = answer["warnings"].to_string();
     assert!(warnings.contains("sites") && warnings.contains("colour"), "{answer}");
     node.logged("the members", |line| line["status"] == "partly_read").await;
+    let hollow = json!({ "mirror": false, "batch": { "protocol": 2, "origin": "b", "epoch": 1,
+        "graph": "g", "watermark": 1, "changes": [{ "types": ["users"] }] } });
+    node.invalidate_as(&service, hollow).await.expect(200);
+    assert_eq!(node.get_entry("user").await, None, "it may be in the member that is not known");
 }
 
 /// An id with a wildcard or with margins must not pass for one that nothing was stored under.

@@ -7,6 +7,7 @@ use serde::Deserializer as _;
 use serde::de::{self, DeserializeSeed, IgnoredAny};
 
 use super::{InvalidateBody, Object};
+use crate::deliver::mirror::Batch;
 use crate::domain::entity;
 use crate::support::nearest;
 
@@ -31,6 +32,18 @@ impl InvalidateBody {
             notes.extend(unknown_in_batch(json));
         }
         notes
+    }
+
+    /// Whether it is a batch that names nothing, so that what it was to clear stands in a member
+    /// that is not known here.
+    pub fn is_hollow(&self) -> bool {
+        let is_empty = |batch: &Batch<'_>| batch.events.is_empty() && batch.merged.is_empty();
+        self.batch.as_ref().is_some_and(is_empty) && self.selects_nothing()
+    }
+
+    /// Widens it to everything.
+    pub fn widen(&mut self) {
+        self.all = Some(true);
     }
 
     /// The first id with a wildcard.

@@ -95,7 +95,7 @@ fn references_in(value: &Value, depth_left: usize, add: &mut impl FnMut(String))
             items.iter().for_each(|item| references_in(item, depth_left - 1, add));
         }
         Value::Object(object) => {
-            let ids = ["id", "documentId", "_ref", "_id"].map(|name| object.get(name));
+            let ids = ["id", "documentId", "_ref", "_id", "$oid"].map(|name| object.get(name));
             let link = object.get("sys").and_then(|sys| sys.get("id"));
             let ids: Vec<String> =
                 ids.into_iter().chain([link]).flatten().filter_map(scalar).collect();

@@ -149,8 +149,12 @@ async fn effect(control: &Control, call: &Call, json: &[u8]) -> Result<Effect, P
     let pipeline = &control.pipeline;
     let who = call.principal();
     let wait = Wait::read(call, *control.wait_time_max.get())?;
-    let body = read(call, json)?;
-    let notes = body.notes(json);
+    let mut body = read(call, json)?;
+    let mut notes = body.notes(json);
+    if body.is_hollow() && !notes.is_empty() {
+        notes.push("the batch names nothing else: everything is cleared".to_owned());
+        body.widen();
+    }
     tell_notes(control, call, &notes);
     let is_dry_run = body.dry_run;
     let submission = submission(call, body, pipeline.gate.config().selectors_max)?;
