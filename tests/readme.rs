@@ -1,13 +1,15 @@
-//! The README, followed literally: every `sh` block of its tour runs, in order, in one shell, in an
-//! empty directory; every line that a block promises with `#> ` must be printed by that block (an
-//! `…` in it stands for anything). Only the ports are exchanged for free ones.
+//! README.md and docs/TOUR.md, followed literally: every block of both is run by a test.
+//!
+//! The tour's blocks run in order, in one shell, in an empty directory. Every line that a block
+//! promises with `#> ` must be printed by that block (an `…` in it stands for anything). Only the
+//! ports are replaced by free ones.
 
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// The ports that the README uses, by what a reader sees.
+/// The ports that the tour uses.
 const PORTS: [&str; 2] = ["4400", "4410"];
 
 struct Block {
@@ -15,8 +17,13 @@ struct Block {
     promised: Vec<String>,
 }
 
-fn readme() -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md")
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path)
+}
+
+/// The language of every fenced block, in order.
+fn languages(text: &str) -> Vec<&str> {
+    text.lines().filter_map(|line| line.strip_prefix("```")).step_by(2).collect()
 }
 
 /// The fenced blocks of one language.
@@ -39,7 +46,7 @@ fn blocks(tour: &str) -> Vec<Block> {
         .collect()
 }
 
-/// Whether `line` says what was promised, `…` standing for anything.
+/// Whether `line` is what was promised, `…` standing for anything.
 fn keeps(line: &str, promise: &str) -> bool {
     let mut rest = line;
     promise.split('…').all(|part| match rest.find(part) {
@@ -59,15 +66,14 @@ fn free_ports() -> Vec<String> {
 }
 
 #[test]
-fn the_tour_does_what_it_says() {
-    let text = readme();
-    let tour = text.split("\n## A tour").nth(1).expect("the tour").split("\n## ").next();
-    let mut tour = tour.expect("the tour's text").to_owned();
+fn every_block_of_the_tour_prints_what_it_promises() {
+    let mut tour = read("docs/TOUR.md");
+    assert!(languages(&tour).iter().all(|it| *it == "sh"), "a block that no shell runs");
     for (port, free) in PORTS.iter().zip(free_ports()) {
         tour = tour.replace(port, &free);
     }
     let blocks = blocks(&tour);
-    assert!(blocks.len() >= 5, "a tour of {} blocks", blocks.len());
+    assert!(blocks.len() >= 10, "a tour of {} blocks", blocks.len());
     let mut script = String::from("set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null' EXIT\n");
     for (at, block) in blocks.iter().enumerate() {
         script.push_str(&format!("echo '::block {at}'\n{}\n", block.script));
@@ -101,29 +107,49 @@ fn the_tour_does_what_it_says() {
     }
 }
 
+/// The demo is run by `tests/it_cli/demo.rs`; the second command is what runs this test.
 #[test]
-fn the_two_commands_are_the_first_ones() {
-    let text = readme();
-    let first = fences(&text, "sh");
-    let first = first.first().expect("a block");
-    assert!(first.contains("cargo run --release -- demo"), "{first}");
-    assert!(first.contains("tests/run"), "{first}");
-    let ci = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(".ci/run"));
-    assert!(ci.expect(".ci/run").contains("tests/run"));
+fn the_two_commands_are_the_first_block() {
+    let text = read("README.md");
+    assert_eq!(languages(&text), ["sh", "js"], "a block that no test runs");
+    let commands: Vec<&str> = fences(&text, "sh")[0]
+        .lines()
+        .filter_map(|line| Some(line.split('#').next()?.trim_end()))
+        .collect();
+    assert_eq!(commands, ["cargo run --release -- demo", "tests/run"]);
+    assert!(read(".ci/run").contains("tests/run"));
 }
 
-/// `cargo test --test recipes` runs what is on that page; so what stands here as well runs too.
+/// `cargo test --test recipes` runs the block of that page; this one is the same.
 #[test]
-fn what_an_application_does_is_a_recipe() {
-    let text = readme();
-    let section = text.split("\n## Use it from your application\n").nth(1).expect("the section");
-    let section = section.split("\n## ").next().expect("its text");
-    let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/RECIPES.md");
-    let recipes = fs::read_to_string(recipes).expect("docs/RECIPES.md");
-    for (language, name) in [("sh", "curl.sh"), ("js", "invalidate.mjs")] {
-        let [block] = fences(section, language)[..] else { panic!("one block of {language}") };
-        let recipe = format!("```{language} {name}\n{block}\n```");
-        assert!(recipes.contains(&recipe), "{name} is another in docs/RECIPES.md:\n{block}");
+fn the_function_for_an_application_is_the_recipe() {
+    let text = read("README.md");
+    let block = fences(&text, "js")[0];
+    assert!(block.lines().count() <= 8, "eight lines:\n{block}");
+    let recipe = format!("```js invalidate.mjs\n{block}\n```");
+    assert!(read("docs/RECIPES.md").contains(&recipe), "another in docs/RECIPES.md:\n{block}");
+}
+
+/// A stranger reads it to the end, and what it names is there.
+#[test]
+fn the_readme_is_short_and_its_links_lead_somewhere() {
+    let text = read("README.md");
+    let words = text.split_whitespace().count();
+    assert!(words < 900, "{words} words");
+    for page in ["README.md", "docs/README.md", "docs/TOUR.md", "CONTRIBUTING.md"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+        let folder = folder.parent().expect("a folder");
+        for link in read(page).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let path = link.split('#').next().unwrap_or_default();
+            let is_here = !link.contains("://") && !path.is_empty();
+            assert!(!is_here || folder.join(path).exists(), "{page}: {link} is not there");
+        }
+    }
+    let pages = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).expect("docs");
+    let order = read("docs/README.md");
+    for page in pages.map(|it| it.expect("entry").file_name().into_string().expect("UTF-8")) {
+        let is_listed = page == "README.md" || order.contains(&format!("]({page}"));
+        assert!(!page.ends_with(".md") || is_listed, "docs/README.md does not list {page}");
     }
 }
 

@@ -20,7 +20,7 @@ const LEAVINGS: [&str; 5] = ["target", ".git", "node_modules", "data", "logs"];
 pub struct Tree {
     root: PathBuf,
     pub sources: Vec<Source>,
-    /// Path and text of README.md and of what lies in `docs/`.
+    /// Path and text of README.md, of CONTRIBUTING.md and of what lies in `docs/`.
     pub documents: Vec<(String, String)>,
     /// Path and bytes of each tracked file.
     pub sizes: Vec<(String, u64)>,
@@ -37,7 +37,8 @@ impl Tree {
                 && ["src/", "tests/", "benches/"].iter().any(|dir| path.starts_with(dir))
         };
         let is_document = |path: &&String| {
-            path.as_str() == "README.md" || (path.starts_with("docs/") && path.ends_with(".md"))
+            ["README.md", "CONTRIBUTING.md"].contains(&path.as_str())
+                || (path.starts_with("docs/") && path.ends_with(".md"))
         };
         let mut sources: Vec<Source> =
             paths.iter().filter(is_source).map(|path| Source::new(path, &text(path))).collect();
