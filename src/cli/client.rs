@@ -147,14 +147,22 @@ impl Client {
                  logs/cache.json"
             ));
         }
+        let cause = cause(error);
+        let is_secure = self.base.scheme() == "https";
+        if let Some(advice) = net::other_scheme(is_secure, &cause) {
+            return Exit::Unreachable(format!("cannot reach {server}: {advice}"));
+        }
         Exit::Unreachable(format!(
-            "cannot reach {server}: {}. Is it running? start it with: cache-mirror serve",
-            cause(error)
+            "cannot reach {server}: {cause}. Is it running? start it with: cache-mirror serve"
         ))
     }
 
     fn refused(&self, answer: &Answer, json: Option<&Value>) -> Exit {
         let server = self.server();
+        let is_plain = self.base.scheme() == "http";
+        if is_plain && json.is_none() && net::is_complaint(answer.status.as_u16(), &answer.body) {
+            return Exit::Unreachable(format!("cannot reach {server}: {}", net::SECURE));
+        }
         let Some(problem) = json.filter(|_| !answer.status.is_success()) else {
             return Exit::Failed(format!(
                 "{server} answers {} without JSON. Is it a cache-mirror? see --server",

@@ -14,5 +14,6 @@ mod transport;
 pub use addresses::{CheckedResolver, is_forbidden, reason_against, with_zone};
 pub use network::{Config, Network};
 pub use pinned::Names;
+pub use scheme::{SECURE, is_complaint, other_scheme};
 pub use tls::{ClientError, builder, certificates};
 pub use transport::{Answer, Failure, FailureKind, Outgoing, Transport};

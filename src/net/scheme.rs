@@ -5,7 +5,7 @@
 pub(super) const PLAIN: &str = "the port answers plain HTTP: use http:// and mirrors.allow_http, \
                                 or put TLS in front";
 /// What to do about an `http` URL.
-pub(super) const SECURE: &str = "the port answers TLS: use https://";
+pub const SECURE: &str = "the port answers TLS: use https://";
 
 /// What servers answer in plain text to plain HTTP on a port for TLS: nginx, Apache, Go.
 const COMPLAINTS: [&str; 3] = [
@@ -15,6 +15,14 @@ const COMPLAINTS: [&str; 3] = [
 ];
 /// Bytes of an answer that are looked at.
 const BYTES_MAX: usize = 2048;
+
+/// The same for a command, whose URL is given to it: which scheme to use.
+pub fn other_scheme(is_secure: bool, cause: &str) -> Option<&'static str> {
+    mistaken(is_secure, cause).map(|_| match is_secure {
+        true => "the port answers plain HTTP: use http://",
+        false => SECURE,
+    })
+}
 
 /// The advice, where a library's words show that the scheme of the URL is the wrong one.
 pub(super) fn mistaken(is_secure: bool, cause: &str) -> Option<&'static str> {
@@ -27,7 +35,7 @@ pub(super) fn mistaken(is_secure: bool, cause: &str) -> Option<&'static str> {
 }
 
 /// Whether an answer in plain text says that the port is one for TLS.
-pub(super) fn is_complaint(status: u16, body: &[u8]) -> bool {
+pub fn is_complaint(status: u16, body: &[u8]) -> bool {
     if status != 400 {
         return false;
     }

@@ -215,6 +215,17 @@ fn exit_codes_are_a_contract_and_each_error_says_what_helps() {
 
 /// A literal reading would clear nothing, and say that it was done.
 #[test]
+fn the_other_scheme_is_named_where_the_url_has_the_wrong_one() {
+    let desk = Desk::new();
+    let (_server, url) = desk.serve(LONELY);
+    let secure = url.replace("http://", "https://");
+    for command in [&["status"][..], &["health"], &["invalidate", "posts"]] {
+        let ran = desk.ask(&secure, command).ended(4);
+        assert!(ran.stderr.contains("the port answers plain HTTP: use http://"), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn a_wildcard_in_an_id_or_a_type_is_refused_with_what_to_write_instead() {
     let desk = Desk::new();
     for (target, told) in [

@@ -298,6 +298,8 @@ async fn a_flood_of_wrong_logins_delays_no_other_address_and_refuses_no_valid_lo
     }
     assert!(limited >= 10, "{limited}");
     assert!(flood.len() > 100, "the flood was still being checked: {}", flood.len());
+    let lines = node.log_text().matches("login refused").count();
+    assert!(lines <= 8, "{lines} lines: what is past the limit is counted");
     flood.shutdown().await;
     assert_eq!(log_in("203.0.113.7:4711", "m@x", "right").await.status(), 200, "not refused");
 }

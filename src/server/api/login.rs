@@ -38,10 +38,13 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
     Ok(json_answer(StatusCode::OK, &body))
 }
 
+/// Past the limit failures are counted with the other refused calls: a flood of wrong logins must
+/// not become one of lines.
 fn tell(email: &str, address: &str, rejected: Option<&Rejected>) {
     let error = rejected.map(ToString::to_string);
+    let is_told = rejected.is_some_and(|rejected| !matches!(rejected, Rejected::TooMany(_)));
     Activity {
-        level: if error.is_some() { Level::Warn } else { Level::Debug },
+        level: if is_told { Level::Warn } else { Level::Debug },
         event: Kind::Login,
         msg: if error.is_some() { "login refused" } else { "login" },
         principal: Some(email),
