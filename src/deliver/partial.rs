@@ -227,6 +227,13 @@ impl<K: Part> Partial<K> {
         self.words.values_mut().for_each(|word| word.not_before = None);
     }
 
+    /// Nothing that waits is due before this.
+    pub fn postpone(&mut self, until: Instant) {
+        for word in self.words.values_mut() {
+            word.not_before = Some(word.not_before.map_or(until, |at| at.max(until)));
+        }
+    }
+
     /// The words to send now: the fresh ones, then those whose time has come. A fresh one that is
     /// refused already waits with the refused one.
     pub fn begin(&mut self, fresh: Vec<K>, span: impl Fn(&K) -> Span, now: Instant) -> Vec<K> {

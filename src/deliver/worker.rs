@@ -123,7 +123,7 @@ impl Worker {
             || self.has_news_of_its_kind()
     }
 
-    fn has_pending_after(&self, after: u64) -> bool {
+    pub(super) fn has_pending_after(&self, after: u64) -> bool {
         let one = Limits { events_max: 1, bytes_max: 1, members_max: usize::MAX };
         self.pending(after, one).is_some()
     }

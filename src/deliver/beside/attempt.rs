@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::failure::{Failure, throttled};
 use super::owed::{Asks, Owed};
 use super::send::{About, Round};
-use super::tell::Again;
+use super::tell::{Again, Tried};
 use super::{Call, Neighbour, Reach};
 use crate::deliver::legacy::FAILURES_MAX;
 use crate::deliver::partial::{Part, Span};
@@ -23,10 +23,15 @@ use crate::deliver::tell as lines;
 use crate::deliver::verdict::Verdict;
 use crate::deliver::worker::Worker;
 use crate::journal::Backlog;
+use crate::support::backoff::chance;
 
 /// Calls of one attempt, once the target refuses some: the good words of a large call are found
 /// within a few attempts, and a target that refuses everything is not flooded.
 const CALLS_MAX: usize = 64;
+/// A call that failed before gives way to news after this time.
+const GIVES_WAY_AFTER: Duration = Duration::from_secs(1);
+/// Each attempt of so many at such a call has all the time that there is.
+const PATIENT_EVERY: u32 = 4;
 
 /// What an attempt has come to.
 #[derive(Default)]
@@ -69,22 +74,47 @@ impl Worker {
             calls = neighbour.apart(calls, is_apart);
         }
         let fresh: Vec<Owed> = calls.into_iter().map(Owed::new).collect();
-        let mut attempt =
+        let mut it =
             Attempt { fresh: fresh.iter().cloned().collect(), suspects, ..Attempt::default() };
-        let mut queue = self
+        let queue = self
             .peer
             .with(|state| state.calls.begin(fresh, |owed| asks.span(owed), Instant::now()));
-        self.put_what_failed_last(&mut queue, &attempt.suspects);
-        self.put_a_word_first(neighbour, &mut attempt, &mut queue, failures);
-        attempt.has_settled = queue.is_empty();
+        let (mut queue, again): (Vec<_>, Vec<_>) =
+            queue.into_iter().partition(|owed| it.fresh.contains(owed));
+        self.put_what_failed_last(&mut queue, &it.suspects);
+        self.put_a_word_first(neighbour, &mut it, &mut queue, failures);
+        it.has_settled = queue.is_empty();
         let round = Round::of(neighbour, backlog, self.reader());
         self.shared.echo.sending(&self.peer.destination, backlog);
-        self.make_calls(&round, &mut attempt, queue.into()).await;
+        self.make_calls(&round, &mut it, queue.into()).await;
         self.shared.echo.sent(&self.peer.destination);
-        if self.keep_calls(&round, &asks, &mut attempt) && backlog.through > 0 {
+        if self.keep_calls(&round, &asks, &mut it) && backlog.through > 0 {
             self.advance_calls(&round, &asks);
         }
-        self.settle_calls(attempt.delivered);
+        self.settle_calls(it.delivered);
+        let now = Instant::now();
+        let has_to_wait = self.peer.with(|state| state.not_before.is_some_and(|at| at > now));
+        if !(again.is_empty() || has_to_wait || self.stop.is_cancelled()) {
+            self.call_again(neighbour, again, it.has_acknowledged).await;
+        }
+    }
+
+    /// Makes the calls that waited. What is new is settled before, for it need not wait for them.
+    /// However they fail, each waits by itself: whether the target is well shows with new calls.
+    async fn call_again(&self, neighbour: &Neighbour, mut queue: Vec<Owed>, is_well: bool) {
+        let nothing = Backlog::default();
+        let round = Round::of(neighbour, &nothing, self.reader());
+        let mut it = Attempt { has_settled: true, has_acknowledged: is_well, ..Attempt::default() };
+        self.put_what_failed_last(&mut queue, &it.suspects);
+        self.make_calls(&round, &mut it, queue.into()).await;
+        let is_down = it.failures.iter().any(Failure::is_down);
+        self.keep_calls(&round, &Asks::new(neighbour, &nothing), &mut it);
+        if is_down {
+            // One call a time shows whether it is well again.
+            let wait = self.shared.config.get().backoff.wait(1, chance());
+            self.peer.with(|state| state.calls.postpone(Instant::now() + wait));
+        }
+        self.settle_calls(it.delivered);
     }
 
     /// Whatever failed most goes last, so that nothing stays behind it for ever.
@@ -155,7 +185,7 @@ impl Worker {
             }
             made += 1;
             let about = self.about(round, it, &owed);
-            let tried = self.make(round.neighbour, &about, &owed.call).await;
+            let tried = self.make_patiently(round, it, &owed, &about).await;
             if tried.iter().all(|one| one.verdict == Verdict::Acknowledged) {
                 self.tell_tried(round.neighbour, &about, &owed.call, &tried, None);
                 self.call_acknowledged(it, &owed);
@@ -179,6 +209,49 @@ impl Worker {
         // Else it is called for again, with the whole backlog.
         it.has_settled &= it.narrow.is_empty() || it.has_acknowledged;
         it.unsent.extend(it.narrow.drain(..).map(|refused| refused.owed));
+    }
+
+    /// One call. One that failed before gives way to news after a while, so that a call at which
+    /// the target hangs does not delay every other by its timeout; but not each time, for the
+    /// target may only be slow.
+    async fn make_patiently(
+        &self,
+        round: &Round<'_>,
+        it: &Attempt,
+        owed: &Owed,
+        about: &About,
+    ) -> Vec<Tried> {
+        let begun = Instant::now();
+        let known = self.peer.with(|state| state.calls.words().get(owed).map(|it| it.attempts));
+        let suspected = owed.call.says.first().filter(|_| owed.call.says.len() == 1);
+        let suspected = suspected.and_then(|word| it.suspects.get(word)).copied();
+        let failed = known.max(suspected).unwrap_or_default();
+        let gives_way = failed > 0 && !failed.is_multiple_of(PATIENT_EVERY);
+        tokio::select! {
+            tried = self.make(round.neighbour, about, &owed.call) => tried,
+            () = self.news_after(round.backlog.through), if gives_way => {
+                let error = "no answer yet, and something new to send".to_owned();
+                let verdict = Verdict::Refused(error, None);
+                vec![Tried { address: None, answer: None, verdict, took: begun.elapsed() }]
+            }
+        }
+    }
+
+    /// Ends once something new waits, after a while at the earliest.
+    async fn news_after(&self, through: u64) {
+        let mut due = self.shared.journal.due();
+        tokio::time::sleep(GIVES_WAY_AFTER).await;
+        let through = through.max(self.peer.with(|state| state.settled_through()));
+        loop {
+            due.borrow_and_update();
+            if self.has_pending_after(through) {
+                return;
+            }
+            if due.changed().await.is_err() {
+                // Nothing new will come any more.
+                return std::future::pending().await;
+            }
+        }
     }
 
     fn about(&self, round: &Round<'_>, it: &Attempt, owed: &Owed) -> Arc<About> {

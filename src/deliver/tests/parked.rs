@@ -362,19 +362,112 @@ async fn what_is_remembered_of_refused_paths_is_bounded() {
         What::Invalidate => ok(),
         _ => good_legacy(asked),
     });
+    let mut good = vec![];
     for chunk in 0..50 {
         scene.tell(paths((0..100).map(|at| format!("/bad/{chunk}/{at}")))).await;
-        scene.tell(path(&format!("/good/{chunk}"))).await;
+        good.push(scene.tell(path(&format!("/good/{chunk}"))).await);
     }
-    scene.until("a setback", |scene| scene.view().failures > 0).await;
-    let sends: Vec<String> = scene.sends().into_iter().map(|asked| asked.text).collect();
-    for chunk in 0..40 {
-        let good = format!("\"/good/{chunk}\"");
-        let is_taken = |text: &String| text.contains(&good) && !text.contains("/bad/");
-        assert!(sends.iter().any(is_taken), "{good}");
+    for event in &good[..30] {
+        arrives(&scene, event).await;
     }
+    scene.until("many are parked", |scene| scene.view().parked_count > 3000).await;
     let view = scene.view();
     assert!(view.parked_count <= crate::deliver::partial::WORDS_MAX, "{}", view.parked_count);
-    assert!(view.parked_count > 1000, "{}", view.parked_count);
-    assert!(view.delivered <= 50);
+    assert!(view.delivered <= 50, "{}", view.delivered);
+}
+
+/// A path at which the site hangs does not delay each later one by its timeout, and is tried with
+/// all of that time now and then.
+#[tokio::test(start_paused = true)]
+async fn a_path_at_which_a_site_hangs_gives_way_to_later_ones() {
+    let scene = Scene::of(site(), |asked| match asked.what {
+        What::Invalidate if asked.text.contains("\"/bad\"") => Reaction::Hang,
+        What::Invalidate => ok(),
+        _ => good_legacy(asked),
+    });
+    let bad = scene.tell(path("/bad")).await;
+    scene.until("the failure", |scene| scene.view().failures > 0).await;
+    let first = scene.tell(path("/first")).await;
+    arrives(&scene, &first).await;
+    let mut waits = vec![];
+    for at in 0..16 {
+        let tries = calls_of(&scene, "/bad").len();
+        scene.until("the next try", |scene| calls_of(scene, "/bad").len() > tries).await;
+        let begun = Instant::now();
+        let good = scene.tell(path(&format!("/good/{at}"))).await;
+        arrives(&scene, &good).await;
+        waits.push(begun.elapsed());
+    }
+    let soon = waits.iter().filter(|wait| **wait < Duration::from_millis(1500)).count();
+    assert!((12..16).contains(&soon), "{waits:?}");
+    assert!(waits.iter().all(|wait| *wait < Duration::from_secs(6)), "{waits:?}");
+    assert_eq!((outcome(&scene, &bad).status, scene.view().delivered), (Status::Failed, 17));
+}
+
+/// A path at which the site hung arrives once it is well, however much else there is to send.
+#[tokio::test(start_paused = true)]
+async fn a_path_that_hung_arrives_among_others() {
+    let is_well = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let flag = Arc::clone(&is_well);
+    let scene = Scene::of(site(), move |asked| match asked.what {
+        What::Invalidate if asked.text.contains("\"/bad\"") => {
+            match flag.load(std::sync::atomic::Ordering::SeqCst) {
+                true => ok(),
+                false => Reaction::Hang,
+            }
+        }
+        What::Invalidate => ok(),
+        _ => good_legacy(asked),
+    });
+    let bad = scene.tell(path("/bad")).await;
+    for at in 0..200 {
+        scene.tell(path(&format!("/good/{at}"))).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    is_well.store(true, std::sync::atomic::Ordering::SeqCst);
+    arrives(&scene, &bad).await;
+    scene.until("all", |scene| scene.view().backlog_events == 0).await;
+    assert_eq!(scene.view().delivered, 201);
+}
+
+/// While only such a path waits, for however long, a new event goes at once.
+#[tokio::test(start_paused = true)]
+async fn what_fails_alone_for_long_does_not_delay_the_next_event() {
+    for status in [403, 404, 409, 500, 503] {
+        let scene = Scene::of(site(), refusing(&["/bad", "/worse"], status));
+        scene.tell(path("/bad")).await;
+        scene.tell(path("/worse")).await;
+        let first = scene.tell(path("/first")).await;
+        arrives(&scene, &first).await;
+        let (requests, hour) = (scene.sends().len(), Duration::from_secs(3600));
+        tokio::time::sleep(hour).await;
+        let tries = scene.sends().len() - requests;
+        assert!((60..600).contains(&tries), "{status}: {tries} in an hour");
+        let begun = Instant::now();
+        let next = scene.tell(path("/next")).await;
+        arrives(&scene, &next).await;
+        assert!(begun.elapsed() < Duration::from_secs(1), "{status}: {:?}", begun.elapsed());
+        let view = scene.view();
+        assert_eq!(
+            (view.state, view.breaker, view.delivered),
+            ("failing", "closed", 2),
+            "{status}"
+        );
+    }
+}
+
+/// A call that waited and is answered 429 is made again after the pause.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waited_waits_out_a_pause() {
+    let scene = Scene::of(site(), |asked| match (asked.what, asked.count) {
+        (What::Invalidate, 1) => Reaction::Answer(answer(400, "application/json", "{}")),
+        (What::Invalidate, 2 | 3) => Reaction::Answer(answer(429, "application/json", "{}")),
+        (What::Invalidate, _) => ok(),
+        _ => good_legacy(asked),
+    });
+    let bad = scene.tell(path("/bad")).await;
+    scene.until("it is parked", |scene| scene.view().state == "parked").await;
+    assert!(scene.delivery.retry("b"));
+    arrives(&scene, &bad).await;
+    assert_eq!((scene.sends().len(), scene.view().delivered), (4, 1));
 }
