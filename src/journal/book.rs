@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use crate::domain::{Event, EventId};
 
-use super::ahead::Ahead;
+use super::ahead::{Ahead, BYTES_PART};
 use super::backlog::{BacklogSize, Limits, Taken, Versions};
 use super::ring::{Class, Ring};
 use super::state::{Cursor, State};
@@ -246,11 +246,11 @@ impl Book {
         let Some(cursor) = self.state.destinations.get_mut(destination) else { return false };
         let ahead = self.ahead.get_mut(destination).map(|ahead| {
             ahead.reached = ahead.reached.max(through);
-            events.iter().for_each(|event| drop(ahead.held.remove(&event.seq)));
+            events.iter().for_each(|event| _ = ahead.release(event.seq));
             &*ahead
         });
         let settled = ahead.map_or(through, |ahead| ahead.settled(through));
-        let is_whole = ahead.is_none_or(|ahead| ahead.held.is_empty());
+        let is_whole = ahead.is_none_or(Ahead::is_whole);
         let mut is_news = cursor.ack(settled.min(head)) | cursor.let_go(through);
         if through > head && !self.coming.is_empty() {
             let early = self.early.entry(destination.to_owned()).or_default();
@@ -276,7 +276,7 @@ impl Book {
         let Some(ahead) = self.ahead.get_mut(destination) else { return };
         let Some(cursor) = self.state.destinations.get_mut(destination) else { return };
         for event in events {
-            if ahead.held.remove(&event.seq).is_some() {
+            if ahead.release(event.seq) {
                 ahead.reached = ahead.reached.min(event.seq - 1);
                 if event.seq <= self.ring.floor() {
                     cursor.join(event, self.members_max);
@@ -287,7 +287,7 @@ impl Book {
 
     /// Whether single events are held for a destination, and this is one of them.
     pub(super) fn is_held(&self, destination: &str, seq: u64) -> bool {
-        self.ahead.get(destination).is_some_and(|ahead| ahead.held.contains_key(&seq))
+        self.ahead.get(destination).is_some_and(|ahead| ahead.holds(seq))
     }
 
     /// Nothing is owed to a destination up to the newest event.
@@ -305,6 +305,13 @@ impl Book {
                 Some((name, through))
             })
             .collect()
+    }
+
+    /// Bytes of events that may be held beside those that are. Past them, copies go at once: a loop
+    /// is slowed less then, and nothing is lost.
+    fn holding_room(&self) -> usize {
+        let holding: usize = self.ahead.values().map(Ahead::bytes).sum();
+        (self.bytes_kept / BYTES_PART).saturating_sub(holding)
     }
 
     /// The newest event, durable or on its way.
@@ -332,22 +339,28 @@ impl Book {
         let mut through = self.newest();
         let mut settled = reached;
         let mut events: Vec<Arc<Event>> = Vec::new();
-        let mut holding: Vec<Arc<Event>> = Vec::new();
+        let mut holding: Vec<(Arc<Event>, usize)> = Vec::new();
+        let mut holding_room = self.holding_room();
         let (mut room, mut members) = (limits.bytes_max, limits.members_max);
         let early = self.early.get(destination).copied().unwrap_or_default();
         let class = Class::of(destination);
         // In order: what is held and not in what follows, then the ring, then what is coming.
         let known = reached.max(self.ring.floor());
-        let before = ahead.into_iter().flat_map(|ahead| ahead.held.range(..=known));
-        let before = before.map(|(_, event)| (event, 0));
+        let before = ahead.into_iter().flat_map(|ahead| ahead.through(known));
+        let before = before.map(|event| (event, 0));
+        let is_held_already = |seq| ahead.is_some_and(|ahead| ahead.holds(seq));
         let is_new = |(event, _): &(&Arc<Event>, usize)| {
             event.seq > early.max(reached) && class.is_owed(event)
         };
         let coming = self.coming.iter().map(|(event, bytes)| (event, *bytes)).filter(is_new);
         let later = self.ring.due_after(class, reached).chain(coming);
         for (event, bytes) in before.chain(later) {
-            if held.contains(&event.id) {
-                holding.push(Arc::clone(event));
+            let is_held = held.contains(&event.id);
+            if is_held && (is_held_already(event.seq) || bytes <= holding_room) {
+                if !is_held_already(event.seq) {
+                    holding_room -= bytes;
+                }
+                holding.push((Arc::clone(event), bytes));
             } else if !events.is_empty()
                 && (events.len() >= limits.events_max
                     || bytes > room
@@ -366,7 +379,7 @@ impl Book {
         let is_due = merged.is_some() || !events.is_empty();
         if !holding.is_empty() {
             let ahead = self.ahead.entry(destination.to_owned()).or_default();
-            ahead.held.extend(holding.into_iter().map(|event| (event.seq, event)));
+            holding.into_iter().for_each(|(event, bytes)| ahead.hold(event, bytes));
             if !is_due && after == 0 {
                 // All of it is held: what comes later goes past it.
                 ahead.reached = ahead.reached.max(through);
@@ -384,8 +397,8 @@ impl Book {
         let ahead = self.ahead.get(destination);
         let base = ahead.map_or(0, |ahead| ahead.reached).max(cursor.base()).max(after);
         let class = Class::of(destination);
-        let waiting = ahead.into_iter().flat_map(|ahead| ahead.held.range(..=base));
-        let first_waiting = waiting.clone().next().map(|(_, event)| event.at_ms);
+        let waiting = ahead.into_iter().flat_map(|ahead| ahead.through(base));
+        let first_waiting = waiting.clone().next().map(|event| event.at_ms);
         let named = self.ring.due_between(class, base, self.state.head) + waiting.count() as u64;
         let first_named = || self.ring.due_after(class, base).next().map(|(event, _)| event.at_ms);
         BacklogSize {
@@ -397,7 +410,7 @@ impl Book {
 
     /// Whether nothing at or below `seq` is owed to a destination.
     pub(super) fn is_acknowledged(&self, destination: &str, seq: u64) -> bool {
-        let is_held = |ahead: &Ahead| ahead.held.range(..=seq).next().is_some();
+        let is_held = |ahead: &Ahead| ahead.through(seq).next().is_some();
         !self.ahead.get(destination).is_some_and(is_held) && self.has(destination, seq)
     }
 
@@ -408,7 +421,7 @@ impl Book {
             return false;
         }
         let ahead = self.ahead.get(destination);
-        if ahead.is_some_and(|ahead| ahead.held.contains_key(&seq)) {
+        if ahead.is_some_and(|ahead| ahead.holds(seq)) {
             return false;
         }
         let base = ahead.map_or(0, |ahead| ahead.reached).max(cursor.base());
@@ -422,7 +435,7 @@ impl Book {
         let folded_through = state.folded_through;
         for (name, ahead) in &self.ahead {
             let Some(cursor) = state.destinations.get_mut(name) else { continue };
-            for (_, event) in ahead.held.range(..=folded_through) {
+            for event in ahead.through(folded_through) {
                 cursor.join(event, self.members_max);
             }
         }

@@ -16,6 +16,7 @@ mod classes;
 mod damage;
 mod early;
 mod files;
+mod holding;
 mod outage;
 mod promises;
 mod reconfigure;

@@ -290,9 +290,11 @@ fn hints(name: &str, state: &str, mirror: &Value) -> Vec<String> {
     }
     if mirror["echoing"] == true {
         hints.push(
-            "calls back with what it is sent; such copies to it are held, up to a minute each"
+            "echoing: it calls back here with whatever it is sent; what goes round waits up to a \
+             minute for it, other events go at once"
                 .to_owned(),
         );
+        hints.push("(\"cache-mirror doctor\" says what can be done over there)".to_owned());
     }
     if mirror["backlog_widened"] == true {
         hints.push("so much waits that whole types will be cleared there".to_owned());

@@ -69,7 +69,10 @@ impl Notice {
             (None, Alert::Failures) if *is_refused => format!("{name} refuses our credentials"),
             (None, Alert::Failures) => format!("{name} failed {failures} times in a row"),
             (None, Alert::Echo) => {
-                format!("{name} calls back with what it is sent: its copies are held")
+                format!(
+                    "{name} calls back with what it is sent: what goes round waits up to a minute \
+                     for it, nothing else does"
+                )
             }
             (None, Alert::Backlog) => {
                 let events = if *backlog_events == 1 { "event" } else { "events, the oldest" };

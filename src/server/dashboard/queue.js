@@ -56,7 +56,11 @@ function update(row, one) {
     ["Asked to wait", one.throttled_until ? `until ${one.throttled_until}` : null],
     ["Delivered since the start", count(one.delivered)],
     ["Limit", `${count(one.rate_per_second)}/s, burst ${count(one.burst)}`],
-    ["Echo", one.echoing ? "held back" : null],
+    ["Loop", one.echoing
+      ? "It calls back whenever it is sent something. Copies of what goes round wait up to a minute"
+        + " for it; other events go at once, and nothing is lost. Over there, switch off the call to"
+        + " this gateway on revalidation, or let it send \"mirror\": false."
+      : null],
   ]);
   say(error, one.last_error ?? "");
   error.hidden = !one.last_error;
