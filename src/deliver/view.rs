@@ -51,8 +51,7 @@ pub struct PeerView {
     pub next_attempt_ms: Option<u64>,
     /// Until when it asked to be left alone (429, or `Retry-After`), as RFC 3339.
     pub throttled_until: Option<String>,
-    /// Whether it calls back with what it is sent: copies of what goes round wait for up to a minute
-    /// each, other events go at once.
+    /// Whether it calls back with what it is sent, so that copies of what goes round wait.
     pub echoing: bool,
     /// Events of which something is held until its kind is known (`state` is `held`).
     pub held_events: u64,

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{INVALIDATE, Node, Reply, Spec, StubPeer, client, eventually, mint};
+use crate::support::{
+    INVALIDATE, Node, Reply, SERVICE_EMAIL, Scene, Spec, StubPeer, client, eventually, id_of, mint,
+};
 
 const ROUTE: &str = "/api/revalidate";
 const SECRET: &str = "a-secret-of-the-site-0123456789";
@@ -140,4 +142,121 @@ async fn a_cache_that_calls_back_comes_to_rest_and_recovers() {
     stub.on_request(|_| Box::pin(async {}));
     node.logged("its end", |line| line["status"] == "ended" && line["peer"] == "cache").await;
     assert_eq!(node.mirror("cache").await["echoing"], false);
+}
+
+/// A script that waits for each delivery, in both ways that an instance can see.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_script_that_waits_for_each_delivery_is_never_held() {
+    let mirror = Spec::new("b").start().await;
+    let node = Spec::new("a").mirrors([mirror.address()]).start().await;
+    for is_asking in [false, true] {
+        for nth in 0..60 {
+            let begun = Instant::now();
+            let path = match is_asking {
+                true => INVALIDATE.to_owned(),
+                false => format!("{INVALIDATE}?wait=all&timeout=20s"),
+            };
+            let answer = node.post(&path, json!({ "type": "posts", "id": 42 })).await.json();
+            let warnings = answer["warnings"].to_string();
+            assert!(!warnings.contains("held"), "save {nth}: {answer}");
+            if is_asking {
+                let id = id_of(&answer);
+                eventually("it is delivered", async || {
+                    node.event(&id).await["mirrors"][0]["status"] == "delivered"
+                })
+                .await;
+            }
+            let took = begun.elapsed();
+            assert!(nth == 0 || took < Duration::from_millis(900), "save {nth}: {took:?}");
+        }
+    }
+    assert_eq!(node.mirror(mirror.address()).await["echoing"], false);
+    let lines = node.log_lines();
+    assert!(!lines.iter().any(|line| line["reason"] == "echo"), "nothing was held");
+}
+
+/// Each of two instances that mirror each other has a site that calls its own instance whenever it
+/// is revalidated: one edit reaches everybody, and then they come to rest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_instances_whose_sites_call_back_come_to_rest() {
+    let sites = [StubPeer::start().await, StubPeer::start().await];
+    sites.iter().for_each(|site| site.always(ROUTE, Reply::Json(200, json!({ "ok": true }))));
+    // The mesh settles its instances in order, however often it tries.
+    let turn = std::cell::Cell::new(0);
+    let scene = Scene::mesh_with(2, |spec| {
+        let site = &sites[turn.replace(turn.get() + 1) % 2];
+        damped(spec)
+            .file("[revalidate.paths]\nposts = [\"/posts\"]")
+            .env("NEXT_REVALIDATE_URL", &format!("http://{}{ROUTE}", site.name()))
+            .env("NEXT_REVALIDATE_SECRET", SECRET)
+    })
+    .await;
+    for (node, site) in scene.nodes.iter().zip(&sites) {
+        call_back(site, ROUTE, node, INVALIDATE, &node.token, json!({ "type": "posts" }));
+    }
+    let edit = id_of(&scene.nodes[0].invalidate(json!({ "type": "posts" })).await);
+    for node in &scene.nodes {
+        eventually("the edit is here", async || {
+            node.journal().await.iter().any(|event| event.to_string().contains(&edit))
+        })
+        .await;
+    }
+    let calls = || sites.iter().map(|site| site.seen_at(ROUTE).len()).sum::<usize>();
+    // That few calls come can only be shown by looking again after a while.
+    let mut before = calls();
+    eventually("the calls come to rest", async || {
+        // As long as the first holds together: a loop goes round many times meanwhile.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let all = calls();
+        std::mem::replace(&mut before, all) + 6 >= all
+    })
+    .await;
+    assert!(sites.iter().all(|site| !site.seen_at(ROUTE).is_empty()));
+    for node in &scene.nodes {
+        assert_eq!(node.get("/healthz").await.status, 200);
+    }
+}
+
+/// What comes under the service account ends here, so a peer that logs in and calls back with what
+/// it was sent is sent nothing again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn returns_under_the_service_account_go_nowhere() {
+    let stub = StubPeer::start().await;
+    let node = damped(Spec::new("a").mirrors([stub.name()])).start().await;
+    let token = mint("a", SERVICE_EMAIL, "service");
+    call_back(&stub, INVALIDATE, &node, INVALIDATE, &token, json!({ "type": "posts" }));
+    node.invalidate(json!({ "type": "posts" })).await;
+    eventually("the return is here", async || node.journal().await.len() == 2).await;
+    let returned = &node.journal().await[1];
+    assert_eq!(
+        (&returned["scope"], &returned["principal"]),
+        (&json!("local"), &json!(SERVICE_EMAIL))
+    );
+    // A later event of its own shows that nothing else was sent before it.
+    node.invalidate(json!({ "type": "pages" })).await;
+    eventually("a later event is there", async || {
+        stub.seen_at(INVALIDATE).iter().any(|seen| seen.text().contains("pages"))
+    })
+    .await;
+    assert_eq!(stub.seen_at(INVALIDATE).len(), 2);
+    assert_eq!(node.mirror(&stub.name()).await["echoing"], false);
+}
+
+/// A person's account under the same email as the service account of a peer: returns under it are
+/// found at once, and cost nobody else anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mirror_that_returns_under_an_account_of_both_comes_to_rest() {
+    let stub = StubPeer::start().await;
+    let email = "both@example.test";
+    let node = damped(Spec::new("a").mirrors([stub.name()]))
+        .without_env("SERVICE_EMAIL")
+        .without_env("SERVICE_PASSWORD")
+        .env("TEST_EMAIL", email)
+        .env("TEST_PASSWORD", "a-password-of-the-tests")
+        .start()
+        .await;
+    let token = mint("a", email, "ADMIN");
+    call_back(&stub, INVALIDATE, &node, INVALIDATE, &token, json!({ "type": "posts" }));
+    node.invalidate(json!({ "type": "posts" })).await;
+    comes_to_rest(&node, &stub, INVALIDATE, &stub.name()).await;
 }

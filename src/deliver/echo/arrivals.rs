@@ -1,7 +1,8 @@
 //! From a submission to what is held for it: who could be the caller, and what everybody is told.
 //!
-//! What a gateway marked is no echo that evidence must find: its ids are recognized. Nothing here
-//! refuses a submission.
+//! What a gateway marked is not mirrored, so it goes round in no loop of gateways alone. It is sent
+//! to sites and caches, though, and one that calls a gateway back may close a loop through several
+//! gateways: so it is judged as well, for those. Nothing here refuses a submission.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -20,20 +21,26 @@ pub struct Caller {
     /// Name, role and door: callers are told apart by it.
     name: String,
     address: Option<IpAddr>,
+    /// Whether it is another gateway: it is no site or cache itself.
+    is_gateway: bool,
 }
 
 impl Caller {
-    /// `None` where it cannot be an echo that nothing else stops: what a gateway marked is
-    /// recognised by its ids, and nobody sends what the clock brings.
+    /// `None` for what the clock brings: nobody sends that.
     pub fn of(who: &Principal, submission: &Submission) -> Option<Self> {
-        let is_recognised = submission.peer.is_some() || !submission.ids.is_empty();
-        if is_recognised || submission.source == Source::Schedule {
+        if submission.source == Source::Schedule {
             return None;
         }
+        let is_gateway = submission.peer.is_some() || !submission.ids.is_empty();
         Some(Self {
+            is_gateway,
             // A name that looks like another kind of credential is shown with its own kind.
             email: who.name.strip_prefix("jwt:").unwrap_or(&who.name).to_owned(),
-            name: name_of(submission.source, who),
+            name: match &submission.peer {
+                // Gateways often share an account.
+                Some(batch) => format!("{} from {}", name_of(submission.source, who), batch.origin),
+                None => name_of(submission.source, who),
+            },
             address: submission.address.map(|address| address.to_canonical()),
         })
     }
@@ -54,6 +61,9 @@ impl Delivery {
             .filter(owed)
             .map(|peer| (&*peer.destination, self.kin(peer, caller)))
             .collect();
+        if to.is_empty() {
+            return vec![];
+        }
         let findings = self.shared.echo.arrived(event.id, &caller.name, &event.demand, &to);
         let mut warnings = vec![];
         for finding in findings {
@@ -99,6 +109,9 @@ impl Delivery {
     }
 
     fn kin(&self, peer: &Peer, caller: &Caller) -> Kin {
+        if caller.is_gateway {
+            return Kin::Stranger;
+        }
         let account = peer.account.email();
         if account.is_some_and(|email| email.eq_ignore_ascii_case(&caller.email)) {
             return Kin::Account;

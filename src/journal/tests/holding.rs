@@ -1,5 +1,5 @@
-//! Copies that are held for one destination: how much of them is kept, and who is owed them when the
-//! destination changes its name, its form, or the process.
+//! Copies that are held for one destination: how much of them is kept, and who is owed them when
+//! the destination changes its name, its form, or the process.
 
 use std::collections::BTreeSet;
 
