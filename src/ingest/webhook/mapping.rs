@@ -18,6 +18,8 @@ use crate::ingest::lenient::{UNREADABLE, is_doubtful};
 
 /// Notes kept of one delivery.
 const NOTES_MAX: usize = 8;
+/// Paths kept of one delivery.
+const PATHS_MAX: usize = 64;
 /// Names of changed fields, and the longest of them, as in requests of the API.
 const CHANGED_MAX: usize = 1000;
 const CHANGED_BYTES_MAX: usize = 1024;
@@ -77,6 +79,9 @@ pub struct Change {
     pub parts: Vec<Part>,
     /// What else is said of the entity of the last event.
     pub fields: BTreeMap<String, String>,
+    /// The paths that were named, as they were written; one more than are kept tells that there
+    /// were more.
+    paths: Vec<String>,
     /// What could not be read, in words.
     pub notes: Vec<String>,
     /// Why events were left alone.
@@ -86,6 +91,15 @@ pub struct Change {
 }
 
 impl Change {
+    /// Routes among its paths: see [`crate::domain::Event::routes`].
+    pub fn routes(&self) -> Vec<Label> {
+        // A path that is not known could ask for more than the routes say.
+        match self.paths.len() {
+            0..=PATHS_MAX => route::named(self.paths.iter().map(String::as_str)),
+            _ => vec![],
+        }
+    }
+
     /// What happened, as one word; several different actions of a batch are an update.
     pub fn action(&self) -> Action {
         let mut actions = self.parts.iter().map(|part| part.action);
@@ -271,7 +285,12 @@ impl Mapping {
                 None => text,
             };
             match route::selectors(&text, false) {
-                Ok(paths) => selectors.join(&paths),
+                Ok(paths) => {
+                    selectors.join(&paths);
+                    if change.paths.len() <= PATHS_MAX {
+                        change.paths.push(text);
+                    }
+                }
                 Err(problem) => change.note(format!("path: {problem}")),
             }
         }

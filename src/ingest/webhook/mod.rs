@@ -330,7 +330,7 @@ fn by_name(config: Config) -> BTreeMap<String, Arc<Hook>> {
 }
 
 fn submission(change: Change, identity: Option<String>, from: Origin) -> Submission {
-    let action = change.action();
+    let (action, routes) = (change.action(), change.routes());
     // What was said of one entity is not true of the others.
     let (parts, changed, fields) = match <[Part; 1]>::try_from(change.parts) {
         Ok([only]) if only.parents.is_empty() => (vec![], only.changed, change.fields),
@@ -345,7 +345,7 @@ fn submission(change: Change, identity: Option<String>, from: Origin) -> Submiss
         changed,
         parts,
         fields,
-        routes: vec![],
+        routes,
         mirror: None,
         source: Source::Webhook,
         is_marked: from.is_marked,

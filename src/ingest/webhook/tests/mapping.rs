@@ -115,6 +115,19 @@ fn what_is_not_there_widens_or_is_left_alone_as_told() {
     }
 }
 
+/// A framework is told the route itself, unless another path asks for more.
+#[test]
+fn routes_among_the_paths_are_kept() {
+    let routes = |paths: &[&str]| {
+        let paths = paths.iter().map(|text| template(text)).collect();
+        let change =
+            join(&Mapping { paths, ..mapping() }, &json!({ "table": "posts", "slug": "s" }));
+        change.routes().iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+    };
+    assert_eq!(routes(&["/{table}/[slug]", "/{table}/{slug}"]), "/posts/[slug]");
+    assert_eq!(routes(&["/posts/[slug]", "/{table}/*"]), "");
+}
+
 /// What stands where an id should be and is none clears the type; an id with margins is both.
 #[test]
 fn an_id_that_is_none_clears_its_type() {
