@@ -418,3 +418,35 @@ async fn an_application_token_ends_with_its_revocation() {
     let asking = node.request_as(&endless, Method::GET, "/api/cache/versions");
     assert_eq!(asking.send().await.expect("an answer").status(), 401, "no end and no list");
 }
+
+/// Calls that need no credential to be refused write no line each, whatever the route.
+#[tokio::test]
+async fn a_flood_of_strangers_does_not_fill_the_log() {
+    let node = Spec::new("a").set("control.dev", true).start().await;
+    let calls = [
+        (Method::POST, "/api/cache/invalidate", "{\"type\":\"posts\"}"),
+        (Method::POST, "/api/revalidate", "{\"path\":\"/p\"}"),
+        (Method::POST, "/api/revalidate", "{"),
+        (Method::POST, "/api/revalidate/pages", "{}"),
+        (Method::GET, "/api/revalidate/pages", ""),
+        (Method::POST, "/api/admin/cache/clear", "{}"),
+        (Method::POST, "/api/hooks/none", "{}"),
+        (Method::POST, "/api/auth/login", "{\"email\":\"a@x\",\"password\":\"b\"}"),
+        (Method::POST, "/_cache-mirror/hello", "{}"),
+        (Method::GET, "/nothing", ""),
+    ];
+    let client = crate::support::client();
+    let before = node.log_lines().len();
+    for _ in 0..60 {
+        for (method, path, body) in &calls {
+            let asking = client.request(method.clone(), format!("http://{}{path}", node.address()));
+            let asking = asking.header("content-type", "application/json").body(*body);
+            let status = asking.send().await.expect("an answer").status();
+            assert!(status.is_client_error() || status.is_server_error(), "{path}: {status}");
+        }
+    }
+    node.logged("the first", |line| line["event"] == "refused").await;
+    let lines = node.log_lines().len() - before;
+    // The failures up to the limits (20 tokens, 5 logins), and one line for each kind of refusal.
+    assert!(lines <= 60, "{lines} lines for 600 calls");
+}

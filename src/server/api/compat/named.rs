@@ -4,6 +4,7 @@
 //! 403, as the callers of this route know it. Of a body only `mirror` has a meaning.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use hyper::StatusCode;
 use hyper::header::AUTHORIZATION;
@@ -49,7 +50,7 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
             Ok(mirror) => clear(&control, &call, who, mirror).await,
             Err(bad) => Ok(failed(StatusCode::BAD_REQUEST, FAILED, Some(bad))),
         },
-        Err(rejected) => Ok(refused(&call, rejected)),
+        Err(rejected) => Ok(refused(&control, &call, rejected)),
     }
 }
 
@@ -94,11 +95,11 @@ pub(super) async fn judge(
 }
 
 /// The refusal that callers of this route know.
-pub(super) fn refused(call: &Call, rejected: Rejected) -> Answer {
+pub(super) fn refused(control: &Control, call: &Call, rejected: Rejected) -> Answer {
     if matches!(rejected, Rejected::TooMany(_)) {
         return throttled(rejected);
     }
-    tell_refused(call, &rejected.to_string());
+    tell_refused(control, call, &rejected.to_string());
     failed(StatusCode::FORBIDDEN, "Forbidden", None)
 }
 
@@ -133,8 +134,12 @@ pub(super) async fn clear(
     }
 }
 
-/// A line for who looks after the instance; the secret that was tried is not in it.
-pub(super) fn tell_refused(call: &Call, why: &str) {
+/// A line for who looks after the instance; the secret that was tried is not in it. Nobody needs a
+/// credential to be refused, so each reason is told once a minute; the rest is counted.
+pub(super) fn tell_refused(control: &Control, call: &Call, why: &str) {
+    if control.hooks.said.is_due(&format!("forbidden: {why}"), Instant::now()).is_none() {
+        return;
+    }
     Activity {
         level: Level::Warn,
         event: Kind::Revalidate,
