@@ -136,20 +136,27 @@ fn the_readme_is_short_and_its_links_lead_somewhere() {
     let text = read("README.md");
     let words = text.split_whitespace().count();
     assert!(words < 900, "{words} words");
-    for page in ["README.md", "docs/README.md", "docs/TOUR.md", "CONTRIBUTING.md"] {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
-        let folder = folder.parent().expect("a folder");
+    let pages = |folder: &str| {
+        let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
+        let names = entries.expect(folder).map(|it| it.expect("entry").file_name());
+        let names = names.map(|name| format!("{folder}/{}", name.to_str().expect("UTF-8")));
+        names.filter(|name| name.ends_with(".md")).collect::<Vec<_>>()
+    };
+    let mut all = vec!["README.md".to_owned(), "CONTRIBUTING.md".to_owned()];
+    all.extend(pages("docs").into_iter().chain(pages("docs/decisions")));
+    for page in &all {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+        let folder = file.parent().expect("a folder");
         for link in read(page).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let path = link.split('#').next().unwrap_or_default();
             let is_here = !link.contains("://") && !path.is_empty();
             assert!(!is_here || folder.join(path).exists(), "{page}: {link} is not there");
         }
     }
-    let pages = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).expect("docs");
     let order = read("docs/README.md");
-    for page in pages.map(|it| it.expect("entry").file_name().into_string().expect("UTF-8")) {
+    for page in pages("docs").iter().filter_map(|page| page.strip_prefix("docs/")) {
         let is_listed = page == "README.md" || order.contains(&format!("]({page}"));
-        assert!(!page.ends_with(".md") || is_listed, "docs/README.md does not list {page}");
+        assert!(is_listed, "docs/README.md does not list {page}");
     }
 }
 
