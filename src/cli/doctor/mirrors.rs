@@ -293,15 +293,20 @@ fn waiting(destination: &Value) -> Vec<Check> {
     }
     found.extend(skipped(destination, &name));
     if destination["echoing"] == true {
-        let detail = "it is in a loop with this instance: whenever it is sent something, it calls \
-                      back here with the same. Copies of what goes round wait up to a minute for \
-                      it; other events go at once, and nothing is lost";
-        let remedy = "over there, find what calls this instance (cache-mirror events shows under \
-                      which name) and switch it off, or let it send \"mirror\": false, or \
-                      Cache-Mirror-Via, or log in here with the service account";
-        found.push(Check::warn(&check, detail, remedy));
+        found.push(echoing(&check));
     }
     found
+}
+
+/// It calls back with what it is sent.
+fn echoing(check: &str) -> Check {
+    let detail = "it is in a loop with this instance: whenever it is sent something, it calls \
+                  back here with the same. Copies of what goes round wait up to a minute for \
+                  it; other events go at once, and nothing is lost";
+    let remedy = "over there, find what calls this instance (cache-mirror events shows under \
+                  which name) and switch it off, or let it send \"mirror\": false, or \
+                  Cache-Mirror-Via, or log in here with the service account";
+    Check::warn(check, detail, remedy)
 }
 
 /// What helps against the last failure.

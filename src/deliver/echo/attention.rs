@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::machine::{Key, Name};
+use super::link::{Key, Name};
 use crate::domain::EventId;
 
 /// Callers and selectors remembered; past it all of them are forgotten, which only costs evidence.

@@ -377,6 +377,12 @@ impl Group {
         ended
     }
 
+    /// How many copies it holds.
+    #[cfg(test)]
+    pub fn size(&self) -> usize {
+        self.members.values().map(|member| member.held.len()).sum()
+    }
+
     /// Keeps these destinations only.
     pub fn keep(&mut self, names: &[String]) {
         self.members.retain(|name, _| names.contains(name));

@@ -5,77 +5,20 @@
 //! destination it belongs to; the others are cleared. Memory is bounded: what is forgotten is not
 //! held. Pure, like the evidence it collects.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::attention::Attention;
 use super::group::{Group, Judged};
-use super::track::{Kin, Limits, Send, Track, Verdict};
+pub use super::link::{Arrival, Finding, Key, Name};
+use super::link::{ByKey, Context, Link, send_of};
+use super::track::{Kin, Limits, Track, Verdict};
 use crate::domain::EventId;
 
-/// Sends remembered of one destination.
-const SENDS_MAX: usize = 4096;
-/// Callers and selectors watched of one destination.
-const TRACKS_MAX: usize = 2048;
 /// Sets of selectors whose chains are watched.
 const GROUPS_MAX: usize = 4096;
-/// Copies held of one destination; past it all of them go.
-const HELD_MAX: usize = 4096;
-
-/// A set of selectors, as a hash.
-pub type Key = u64;
-/// A caller and its door, as a hash: names are long, and there are many.
-pub type Name = u64;
-
-/// A map by key, which is a hash already.
-type ByKey<T> = HashMap<Key, T, BuildHasherDefault<Hashed>>;
-
-/// The hash of a key is the key.
-#[derive(Default)]
-struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, key: u64) {
-        self.0 = key;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-/// An unmarked submission.
-#[derive(Debug, Clone, Copy)]
-pub struct Arrival {
-    /// The event that it becomes.
-    pub id: EventId,
-    /// Who sends it, through which door.
-    pub caller: Name,
-    /// What it names.
-    pub key: Key,
-}
-
-/// What an arrival means for one destination.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// The journal's name of the destination.
-    pub destination: String,
-    /// How long its copy is held; `None` where it goes at once.
-    pub wait: Option<Duration>,
-    /// Whether that hold begins here.
-    pub is_new: bool,
-    /// Whether earlier copies go now.
-    pub releases: bool,
-    /// Whether it is reported as echoing from now on.
-    pub begins: bool,
-}
+/// Those of them that judge arrivals, and so hold copies, at once.
+const ACTIVE_MAX: usize = 64;
 
 /// A destination that does not echo any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,37 +27,6 @@ pub struct Ended {
     pub destination: String,
     /// Returns that were held.
     pub returns: u64,
-}
-
-/// What is known of an arrival beside its timing.
-#[derive(Debug, Clone, Copy)]
-struct Context {
-    kin: Kin,
-    /// Another destination explains it.
-    is_explained: bool,
-    /// The caller had learnt of its last delivery.
-    is_attended: bool,
-    /// Suspects whose holds end before.
-    staggered: u32,
-}
-
-#[derive(Debug)]
-struct Held {
-    until: Duration,
-    caller: Name,
-    key: Key,
-}
-
-#[derive(Debug, Default)]
-struct Link {
-    sent: ByKey<(Duration, u64)>,
-    order: VecDeque<(Duration, Key)>,
-    /// When the attempt in flight began.
-    open: Option<Duration>,
-    tracks: BTreeMap<(Key, Name), Track>,
-    held: BTreeMap<EventId, Held>,
-    is_echoing: bool,
-    returns: u64,
 }
 
 /// Everything that is remembered.
@@ -173,6 +85,9 @@ impl Machine {
         limits: &Limits,
         is_attended: bool,
     ) -> Option<Vec<Finding>> {
+        if self.active.len() >= ACTIVE_MAX && !self.active.contains(&arrival.key) {
+            return None;
+        }
         let group = self.groups.get_mut(&arrival.key)?;
         let names: Vec<&str> = to.iter().map(|(name, _)| *name).collect();
         let was_active = group.is_active();
@@ -348,6 +263,21 @@ impl Machine {
         ended
     }
 
+    /// How much is remembered: sends, callers and held copies of all destinations, groups, and what
+    /// is held by groups.
+    #[cfg(test)]
+    pub fn sizes(&self) -> [usize; 5] {
+        let sum = |size: fn(&Link) -> usize| self.links.values().map(size).sum();
+        let held_together = self.groups.values().map(Group::size).sum();
+        [
+            sum(|link| link.sent.len().max(link.order.len())),
+            sum(|link| link.tracks.len()),
+            sum(|link| link.held.len()),
+            self.groups.len(),
+            held_together,
+        ]
+    }
+
     /// Keeps these destinations only.
     pub fn keep(&mut self, names: &[String]) {
         self.links.retain(|name, _| names.contains(name));
@@ -361,138 +291,4 @@ fn note_active(active: &mut BTreeSet<Key>, key: Key, group: &Group) {
         true => active.insert(key),
         false => active.remove(&key),
     };
-}
-
-/// The newest send of a key.
-fn send_of(sent: &ByKey<(Duration, u64)>, open: Option<Duration>, key: Key) -> Option<Send> {
-    let (at, number) = *sent.get(&key)?;
-    Some(Send { at, number, is_open: open.is_some_and(|since| since <= at) })
-}
-
-impl Link {
-    fn forget(&mut self, now: Duration, limits: &Limits) {
-        while let Some((at, key)) = self.order.front().copied()
-            && (self.order.len() > SENDS_MAX || now.saturating_sub(at) > limits.window)
-        {
-            self.order.pop_front();
-            if self.sent.get(&key).is_some_and(|sent| sent.0 == at) {
-                self.sent.remove(&key);
-            }
-        }
-    }
-
-    /// Whether these were sent there lately, or anybody is watched for them.
-    fn knows(&self, key: Key) -> bool {
-        let mut tracks = self.tracks.range((key, 0)..);
-        self.sent.contains_key(&key) || tracks.next().is_some_and(|(at, _)| at.0 == key)
-    }
-
-    /// Whether this destination is known to echo, and the arrival is within reach of a send to it.
-    fn explains(&self, now: Duration, at: &(Key, Name), limits: &Limits) -> bool {
-        let Some(send) = send_of(&self.sent, self.open, at.0) else { return false };
-        let Some(track) = self.tracks.get(at).filter(|track| track.is_proven()) else {
-            return false;
-        };
-        now.saturating_sub(send.at) <= track.reach(limits)
-    }
-
-    /// `None` where nothing of it was sent there lately.
-    fn judge(
-        &mut self,
-        now: Duration,
-        at: &(Key, Name),
-        limits: &Limits,
-        Context { kin, is_explained, is_attended, staggered }: Context,
-    ) -> Option<Verdict> {
-        let send = send_of(&self.sent, self.open, at.0);
-        if !self.tracks.contains_key(at) {
-            send?;
-            self.make_room();
-            let mut track = Track::new(kin, now);
-            let mut others = self.tracks.iter().filter(|(other, _)| other.1 == at.1);
-            if self.is_echoing && others.any(|(_, track)| track.is_confirmed()) {
-                track.suspect();
-            }
-            self.tracks.insert(*at, track);
-        }
-        let reach = self.tracks.get(at)?.reach(limits);
-        let prompt = send.filter(|send| now.saturating_sub(send.at) <= reach);
-        let is_alone = prompt.is_some() || self.is_alone(at);
-        let track = self.tracks.get_mut(at)?;
-        Some(match prompt {
-            Some(send) => {
-                let stagger = track.stagger(limits) * staggered;
-                track.matched(now, &send, limits, stagger, is_attended)
-            }
-            None => {
-                let about = (is_explained, is_attended, is_alone);
-                track.unmatched(now, send.as_ref(), limits, about)
-            }
-        })
-    }
-
-    /// Whether nobody else named the same since this caller did.
-    fn is_alone(&self, at: &(Key, Name)) -> bool {
-        let since = self.tracks.get(at).map_or(Duration::ZERO, |track| track.touched);
-        let mut same = self.tracks.range((at.0, 0)..).take_while(|(other, _)| other.0 == at.0);
-        same.all(|(other, track)| other == at || track.touched <= since)
-    }
-
-    /// Drops the half of the tracks that matters least, those that hold nothing and the oldest
-    /// first: a half, so that the search for it costs little for each of them.
-    fn make_room(&mut self) {
-        if self.tracks.len() < TRACKS_MAX {
-            return;
-        }
-        let order = |track: &Track| (track.is_proven(), track.touched);
-        let mut orders: Vec<_> = self.tracks.values().map(order).collect();
-        let (_, middle, _) = orders.select_nth_unstable(TRACKS_MAX / 2);
-        let middle = *middle;
-        self.tracks.retain(|_, track| order(track) > middle);
-        let tracks = &self.tracks;
-        self.held.retain(|_, held| tracks.contains_key(&(held.key, held.caller)));
-    }
-
-    /// Lets the held copies go that it is true of; says whether there were any.
-    fn release(&mut self, is_meant: impl Fn(&Held) -> bool) -> bool {
-        let before = self.held.len();
-        self.held.retain(|_, held| !is_meant(held));
-        self.held.len() < before
-    }
-
-    /// Takes the verdict into the held copies.
-    fn settle(
-        &mut self,
-        now: Duration,
-        arrival: &Arrival,
-        destination: String,
-        verdict: Verdict,
-        is_explained: bool,
-    ) -> Finding {
-        let key = arrival.key;
-        let (until, is_new) = match verdict {
-            Verdict::Free => (None, false),
-            Verdict::Join(until) => (Some(until), false),
-            Verdict::Hold(wait) => (Some(now + wait), true),
-        };
-        let mut releases = false;
-        if let Some(until) = until {
-            if self.held.len() >= HELD_MAX {
-                releases = self.release(|_| true);
-            }
-            let caller = arrival.caller;
-            self.held.insert(arrival.id, Held { until, caller, key });
-        } else if !is_explained {
-            // It is sent at once, and the earlier copies of the same with it.
-            releases = self.release(|held| held.key == key && held.until > now);
-            let others = self.tracks.range_mut((key, 0)..);
-            let others = others.take_while(|(at, _)| at.0 == key);
-            others.for_each(|(_, track)| track.cut(now));
-        }
-        let track = self.tracks.get(&(key, arrival.caller));
-        let begins = !self.is_echoing && track.is_some_and(Track::is_confirmed);
-        self.is_echoing |= begins;
-        let wait = until.map(|until| until.saturating_sub(now));
-        Finding { destination, wait, is_new, releases, begins }
-    }
 }

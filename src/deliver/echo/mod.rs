@@ -10,6 +10,7 @@
 mod arrivals;
 mod attention;
 mod group;
+mod link;
 mod machine;
 mod slow;
 mod tell;
