@@ -109,7 +109,7 @@ fn tell_problem(problem: Option<&str>) {
             warn(Kind::Journal, msg, Some("degraded"), problem);
         }
         None => {
-            warn(Kind::Journal, "generated secrets are in the data directory again", None, None)
+            warn(Kind::Journal, "generated secrets are in the data directory again", None, None);
         }
     }
 }
