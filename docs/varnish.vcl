@@ -1,4 +1,4 @@
-# Varnish that takes purges from cache-mirror (docs/PURGE.md, kind "http"): by tag, by path, and by
+# Varnish that accepts purges from cache-mirror (docs/PURGE.md, kind "http"): by tag, by path, and by
 # expression. Needs vmod_xkey and vmod_purge (Debian: varnish-modules). Pages name their tags in a
 # header `xkey: posts posts:42`; a list names `posts posts:list` (list_tag in the settings).
 vcl 4.1;
@@ -25,7 +25,7 @@ sub vcl_recv {
             set req.http.n-gone = xkey.softpurge(req.http.xkey-softpurge);
             return (synth(200, "Stale: " + req.http.n-gone));
         }
-        # Soft ones are done below, where the object is known.
+        # Soft purges happen below, where the object is known.
         if (req.http.soft-purge) { return (hash); }
         return (purge);
     }
@@ -52,7 +52,7 @@ sub vcl_miss {
 }
 
 sub vcl_backend_response {
-    # Bans are tested against what is stored, so that old ones can be given up.
+    # Bans test stored attributes only, so that Varnish can retire old ones.
     set beresp.http.x-url = bereq.url;
     # How long a page that is stale may be served while a fresh one is fetched.
     set beresp.grace = 1h;
