@@ -18,7 +18,7 @@ pub const EXAMPLES: &str = "\
 Examples:
   cache-mirror config                     every setting, and where it comes from
   cache-mirror config check               exit code 78 and one line for each problem
-  cache-mirror config init                write config/cache-mirror.toml to begin with";
+  cache-mirror config init                write config/cache-mirror.toml to start from";
 
 /// Arguments of `config`.
 #[derive(Debug, ClapArgs)]
@@ -35,7 +35,7 @@ enum What {
     /// Every setting with its origin, secrets masked (the default)
     #[command(help_template = HELP, before_help = EXAMPLES)]
     Show(SettingsArgs),
-    /// Say what is wrong, all of it at once
+    /// Report every problem at once
     #[command(help_template = HELP, before_help = EXAMPLES)]
     Check(SettingsArgs),
     /// Write a file with every key, its reason, and its default commented out

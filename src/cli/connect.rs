@@ -33,7 +33,7 @@ pub struct ConnectArgs {
     /// File with the token [env: CACHE_MIRROR_TOKEN] [default: admin.token in the data directory]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Configuration file that says where the data directory is
+    /// Configuration file that names the data directory
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }

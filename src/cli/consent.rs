@@ -11,7 +11,7 @@ use super::Exit;
 /// The flag of every command that asks.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Consent {
-    /// Do it without asking; needed where stdin is no terminal
+    /// Do not ask; required if stdin is no terminal
     #[arg(long)]
     yes: bool,
 }

@@ -18,7 +18,7 @@ pub const EXAMPLES: &str = "\
 Examples:
   cache-mirror events                              the newest twenty, one line each
   cache-mirror events -n 3
-  cache-mirror events --follow                     and what comes, until Ctrl-C
+  cache-mirror events --follow                     and new ones, until Ctrl-C
   cache-mirror events 01980000-0000-7000-8000-000000000001
   cache-mirror events --json | jq -r '.events[].selectors[]'";
 
@@ -33,10 +33,10 @@ pub struct Args {
     /// One event, by its own id or by one that it covers
     #[arg(value_name = "ID", conflicts_with_all = ["count", "follow"])]
     id: Option<String>,
-    /// So many of the newest [default: 20]
+    /// Number of the newest [default: 20]
     #[arg(short = 'n', long, value_name = "N", value_parser = parse_count)]
     count: Option<u64>,
-    /// Go on with what comes
+    /// Continue with new events
     #[arg(short, long)]
     follow: bool,
     #[command(flatten)]

@@ -14,7 +14,7 @@ use super::selection::Selection;
 
 pub const EXAMPLES: &str = "\
 Examples:
-  cache-mirror explain pictures                    what goes with a changed picture, and why
+  cache-mirror explain pictures                    what a changed picture clears, and why
   cache-mirror explain posts/42 --tag home
   cache-mirror explain --path '/shop/*' --no-mirror
   cache-mirror explain --all --json | jq .cost";

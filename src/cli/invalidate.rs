@@ -22,7 +22,7 @@ use crate::support::duration;
 
 pub const EXAMPLES: &str = "\
 Examples:
-  cache-mirror invalidate posts/42                 one post, and all that depends on posts
+  cache-mirror invalidate posts/42                 one post, and everything that depends on posts
   cache-mirror invalidate posts categories/7       several at once are one event
   cache-mirror invalidate --tag products:client:7 --path '/shop/*'
   cache-mirror invalidate posts --dry-run          what would be cleared, and where
@@ -44,12 +44,12 @@ pub struct Args {
     /// May be served stale while one refresh runs
     #[arg(long)]
     soft: bool,
-    /// Tell what would happen, and do nothing
+    /// Show what would happen, without doing it
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
     consent: Consent,
-    /// Until so many mirrors have acknowledged: local, any, all or a number
+    /// Wait until this many mirrors have acknowledged: local, any, all or a number
     #[arg(long, value_name = "WHO", value_parser = parse_wait)]
     wait: Option<String>,
     /// Longest wait, such as 5s or 500ms [default: 5s]
@@ -65,7 +65,7 @@ pub struct Args {
     /// A field that changed; may be given several times
     #[arg(long, value_name = "NAME")]
     changed: Vec<String>,
-    /// What else is known of it, such as slug=red-shoe: for paths of sites beside the instance
+    /// Another fact about it, such as slug=red-shoe, for the paths of sites
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_field)]
     field: Vec<(String, String)>,
     #[command(flatten)]

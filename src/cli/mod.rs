@@ -56,7 +56,7 @@ Examples:
   cache-mirror demo                            three instances and a small site, in one minute
   cache-mirror serve                           run an instance
   cache-mirror invalidate posts/42             clear a post, here and at every mirror
-  cache-mirror status                          what this instance is and how its mirrors do
+  cache-mirror status                          the instance and the state of its mirrors
   cache-mirror logs -f --event mirror          follow what is mirrored";
 
 /// One invalidation, everywhere, once.
@@ -73,7 +73,7 @@ Examples:
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Answer in JSON: one document, or one a line where there is no end
+    /// Print JSON: one document, or one a line for endless output
     #[arg(long, global = true)]
     json: bool,
 }
@@ -83,25 +83,25 @@ enum Command {
     /// Run an instance
     #[command(help_template = HELP, before_help = serve::EXAMPLES)]
     Serve(serve::Args),
-    /// Show it all: three instances and a small site on this host
+    /// Show how it works: three instances and a small site on this host
     #[command(help_template = HELP, before_help = demo::EXAMPLES)]
     Demo(demo::Args),
-    /// Clear what changed, here and at every mirror
+    /// Invalidate what changed, here and at every mirror
     #[command(help_template = HELP, before_help = invalidate::EXAMPLES)]
     Invalidate(invalidate::Args),
-    /// Tell what an invalidation would do, and change nothing
+    /// Show what an invalidation would do, without doing it
     #[command(help_template = HELP, before_help = explain::EXAMPLES)]
     Explain(explain::Args),
-    /// Tell what last touched an entry, and whether it is valid now
+    /// Show what last touched an entry, and whether it is valid now
     #[command(help_template = HELP, before_help = why::EXAMPLES)]
     Why(why::Args),
-    /// List what was invalidated, or tell the whole story of one event
+    /// List events, or show one event at every destination
     #[command(help_template = HELP, before_help = events::EXAMPLES)]
     Events(events::Args),
-    /// Tell what the instance is, what it holds and how its mirrors do
+    /// Show the instance, its contents and the state of its mirrors
     #[command(help_template = HELP, before_help = status::EXAMPLES)]
     Status(status::Args),
-    /// Tell whether it runs, for health checks
+    /// Check whether it runs, for health checks
     #[command(help_template = HELP, before_help = health::EXAMPLES)]
     Health(health::Args),
     /// List the mirrors, or pause, resume, retry or limit one
@@ -110,22 +110,22 @@ enum Command {
     /// List the schedules, or run, pause or resume one
     #[command(help_template = HELP, before_help = schedules::EXAMPLES)]
     Schedules(schedules::Args),
-    /// Read the settings again, without a restart
+    /// Reload the settings without a restart
     #[command(help_template = HELP, before_help = reload::EXAMPLES)]
     Reload(reload::Args),
-    /// Read the log, filtered, as people read it
+    /// Show the log in a readable form, with filters
     #[command(help_template = HELP, before_help = logs::EXAMPLES)]
     Logs(logs::Args),
-    /// Replay the log's traffic under other rate limits, and say which to set
+    /// Replay the log's traffic under other rate limits, and recommend one
     #[command(help_template = HELP, before_help = tune::EXAMPLES)]
     Tune(tune::Args),
-    /// Show, check or begin the configuration
+    /// Show, check or create the configuration
     #[command(help_template = HELP, before_help = config::EXAMPLES)]
     Config(config::Args),
-    /// Find what is wrong, and say what helps
+    /// Find what is wrong, and show the remedy
     #[command(help_template = HELP, before_help = doctor::EXAMPLES)]
     Doctor(doctor::Args),
-    /// Show how often each type was cleared, or count anew
+    /// Show how often each type was cleared, or reset the counts
     #[command(help_template = HELP, before_help = version::EXAMPLES)]
     Version(version::Args),
     /// Hash a service account's password for auth.service_accounts
@@ -140,10 +140,10 @@ enum Command {
     /// Print the description of the control API (OpenAPI 3.1)
     #[command(help_template = HELP, before_help = openapi::EXAMPLES)]
     Openapi(openapi::Args),
-    /// Make secrets
+    /// Generate secrets
     #[command(help_template = HELP, before_help = secret::EXAMPLES)]
     Secret(secret::Args),
-    /// Make a token, look into one, list and revoke those of applications
+    /// Make or inspect a token; list and revoke those of applications
     #[command(help_template = HELP, before_help = token::EXAMPLES)]
     Token(token::Args),
 }

@@ -15,7 +15,7 @@ use super::print;
 
 pub const EXAMPLES: &str = "\
 Examples:
-  cache-mirror config check    what a reload would say, before anything changes
+  cache-mirror config check    what a reload would report, before anything changes
   cache-mirror reload
   cache-mirror reload --json | jq .needs_restart";
 

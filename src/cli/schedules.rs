@@ -14,9 +14,9 @@ use super::{Exit, HELP};
 
 pub const EXAMPLES: &str = "\
 Examples:
-  cache-mirror schedules                              when each fires next, how it did last
+  cache-mirror schedules                              when each fires next, and its last result
   cache-mirror schedules run activate-tournaments     now; its own times stay as they are
-  cache-mirror schedules pause activate-tournaments   hold it back, over restarts too
+  cache-mirror schedules pause activate-tournaments   pause it, over restarts too
   cache-mirror schedules resume activate-tournaments";
 
 /// Arguments of `schedules`.
@@ -40,10 +40,10 @@ enum What {
     /// Run one now
     #[command(help_template = HELP, before_help = EXAMPLES)]
     Run(Named),
-    /// Hold one back; what passes meanwhile is not made up for
+    /// Pause one; times that pass meanwhile are not run later
     #[command(help_template = HELP, before_help = EXAMPLES)]
     Pause(Named),
-    /// Let one go on with its next time
+    /// Resume one with its next time
     #[command(help_template = HELP, before_help = EXAMPLES)]
     Resume(Named),
 }

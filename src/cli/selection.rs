@@ -26,7 +26,7 @@ pub struct Selection {
     /// Entries whose key matches this glob
     #[arg(long, value_name = "GLOB")]
     pattern: Vec<String>,
-    /// Everything; beside other selectors it is refused
+    /// Everything; refused together with other selectors
     #[arg(long, conflicts_with_all = ["targets", "tag", "path", "key", "pattern"])]
     all: bool,
 }

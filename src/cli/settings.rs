@@ -16,7 +16,7 @@ pub struct SettingsArgs {
     /// Configuration file [default: config/cache-mirror.toml, if there]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// One setting, over everything else; may be repeated
+    /// One setting, which overrides everything else; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Read no file and no .env: defaults, environment and flags only

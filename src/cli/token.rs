@@ -29,7 +29,7 @@ Examples:
   cache-mirror token mint --sub ann@example.org --role ADMIN --ttl 10m
   cache-mirror token mint --app shop           does not expire; until: token revoke shop
   cache-mirror token ls
-  pbpaste | cache-mirror token inspect         who it is for, and whether it is accepted here";
+  pbpaste | cache-mirror token inspect         its claims, and whether it is accepted here";
 
 /// Bytes read from stdin: more than a token may have.
 const TOKEN_BYTES_MAX: u64 = 64 * 1024;
@@ -52,7 +52,7 @@ enum What {
     /// Make a token with the configured signing key or secret
     #[command(help_template = HELP, before_help = EXAMPLES)]
     Mint {
-        /// Whom it stands for: an email
+        /// Its subject: an email
         #[arg(long, value_name = "EMAIL", required_unless_present = "app")]
         sub: Option<String>,
         /// The application it is for: it does not expire and is valid until it is revoked
@@ -65,7 +65,7 @@ enum What {
         /// How long it is valid, such as 30s, 10m, 1h, 7d [default: auth.token_s]
         #[arg(long, value_name = "TIME", value_parser = life)]
         ttl: Option<Duration>,
-        /// Whom it is meant for [default: auth.audience]
+        /// Its audience [default: auth.audience]
         #[arg(long)]
         aud: Option<String>,
         #[command(flatten)]
@@ -85,7 +85,7 @@ enum What {
         #[command(flatten)]
         settings: SettingsArgs,
     },
-    /// Show what a token says, and whether this configuration accepts it; 5 where it does not
+    /// Show the claims of a token, and whether this configuration accepts it (exit code 5: no)
     #[command(help_template = HELP, before_help = EXAMPLES)]
     Inspect {
         /// The token, or - for stdin

@@ -44,7 +44,7 @@ enum What {
         #[command(flatten)]
         connect: ConnectArgs,
     },
-    /// Set all of them to 0 and the last clear to now
+    /// Set all of them to 0, and the last clear to now
     #[command(help_template = HELP, before_help = EXAMPLES)]
     Reset {
         #[command(flatten)]

@@ -26,13 +26,13 @@ pub struct Args {
     /// The entry's key, or a path
     #[arg(value_name = "KEY|/PATH")]
     place: String,
-    /// The entry's type, where the entry is gone
+    /// The entry's type, if the entry is gone
     #[arg(long, value_name = "TYPE")]
     r#type: Option<String>,
-    /// The entry's id, where the entry is gone
+    /// The entry's id, if the entry is gone
     #[arg(long, value_name = "ID", requires = "type")]
     id: Option<String>,
-    /// So many of the newest events [default: 5]
+    /// Number of the newest events [default: 5]
     #[arg(short = 'n', long, value_name = "N", value_parser = parse_count)]
     count: Option<u8>,
     #[command(flatten)]

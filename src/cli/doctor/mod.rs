@@ -64,7 +64,7 @@ pub struct Args {
 /// The groups of checks, in the order in which they are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Group {
-    /// The settings are valid, and mean what they seem to
+    /// The settings are valid, and have no likely mistakes
     Config,
     /// Secrets are long enough, and each has one role
     Secrets,
@@ -80,7 +80,7 @@ enum Group {
     Versions,
     /// Mirrors answer, know our account, and have our graph
     Mirror,
-    /// What waits for each destination, and why
+    /// The backlog of each destination, and why it waits
     Backlog,
     /// No address redirects: a POST would not arrive
     Redirect,

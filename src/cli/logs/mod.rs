@@ -24,9 +24,9 @@ use crate::config::{self, Sources};
 pub const EXAMPLES: &str = "\
 Examples:
   cache-mirror logs -n 20                          the newest twenty lines
-  cache-mirror logs -f --level warn                follow what somebody should look at
+  cache-mirror logs -f --level warn                follow warnings and errors
   cache-mirror logs --event mirror --peer eu.example.org
-  cache-mirror logs --type posts --id 42           what became of one post
+  cache-mirror logs --type posts --id 42           everything about one post
   cache-mirror logs --since 10m --until 5m
   cache-mirror logs --json | npx pino-pretty";
 
@@ -38,10 +38,10 @@ const POLL: Duration = Duration::from_millis(100);
 /// Arguments of `logs`.
 #[derive(Debug, ClapArgs)]
 pub struct Args {
-    /// Go on with what is written from now on
+    /// Continue with new lines
     #[arg(short, long)]
     follow: bool,
-    /// Begin with the newest N lines that pass [default: all; 10 with --follow]
+    /// Start with the newest N lines that match [default: all; 10 with --follow]
     #[arg(short = 'n', long, value_name = "N")]
     lines: Option<usize>,
     /// Lines at least this severe: trace, debug, info, warn or error
@@ -71,7 +71,7 @@ pub struct Args {
     /// The file [default: log.file of the configuration]
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Configuration file that says where the log is
+    /// Configuration file that names the log
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }

@@ -22,7 +22,7 @@ const PARKED_SHOWN_MAX: usize = 5;
 pub const EXAMPLES: &str = "\
 Examples:
   cache-mirror mirrors
-  cache-mirror mirrors pause eu.example.org        hold it back; the journal keeps everything
+  cache-mirror mirrors pause eu.example.org        stop sending; the journal keeps everything
   cache-mirror mirrors resume eu.example.org
   cache-mirror mirrors retry eu.example.org        now, instead of when the back-off ends
   cache-mirror mirrors ping                        who answers, and does our account work there
@@ -46,16 +46,16 @@ enum What {
         #[command(flatten)]
         connect: ConnectArgs,
     },
-    /// Hold back what goes to it; nothing is lost
+    /// Stop sending to it; nothing is lost
     #[command(help_template = HELP, before_help = EXAMPLES)]
     Pause(Named),
-    /// Let it go on at once, whatever held it
+    /// Send again at once, whatever held it
     #[command(help_template = HELP, before_help = EXAMPLES)]
     Resume(Named),
     /// Try now instead of when the back-off ends
     #[command(help_template = HELP, before_help = EXAMPLES)]
     Retry(Named),
-    /// Ask who is there and log in, from the instance's view; all mirrors unless one is named
+    /// Let the instance request the identity and log in; all mirrors, or the named one
     #[command(help_template = HELP, before_help = EXAMPLES)]
     Ping {
         /// The mirror's name, as listed

@@ -44,7 +44,7 @@ pub struct Args {
     /// The log; its rotated files are read too [default: log.file of the configuration]
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// Configuration file that says where the log is
+    /// Configuration file that names the log
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// For this mirror only, by its name
@@ -58,7 +58,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 20,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     burst: u32,
-    /// The delay that 99 of 100 events are to stay under
+    /// The delay that 99 of 100 events should not exceed
     #[arg(long, value_name = "MS", default_value_t = 1000)]
     target_ms: u64,
     /// Draw delay and requests over the limit
