@@ -42,8 +42,9 @@ pub fn selectors(text: &str, is_route: bool) -> Result<Selectors, Malformed> {
     };
     let mut selectors = Selectors::one(literally);
     // An empty query or a fragment names the same page.
-    let page = &path[..path.find('#').unwrap_or(path.len())];
-    if !page.is_empty() && (query == "?" || page.len() < path.len()) {
+    let page = &text[..text.find('#').unwrap_or(text.len())];
+    let page = page.strip_suffix('?').unwrap_or(page);
+    if !page.is_empty() && page.len() < text.len() {
         selectors.insert(Selector::Path(UrlPath::parse(page)?));
     }
     if let Some(parameter) = parameter {
@@ -343,6 +344,7 @@ mod tests {
             ("/a%7Bb%7D", "path:/a%7Bb%7D"),
             ("/a?", "path:/a,path:/a?"),
             ("/a#top", "path:/a,path:/a%23top"),
+            ("/a?b=1#top", "path:/a?b=1,path:/a?b=1%23top"),
             ("/s?q=a*b", "path:/s?q=a*b"),
         ] {
             assert_eq!(read(text, false), expected, "{text}");

@@ -109,21 +109,24 @@ async fn varnish_misses_the_list_of_a_type_by_the_tag_of_the_type() {
     }
 }
 
-/// A path has no fragment: `#` is a character of it, and no other page goes in its place.
+/// A `#` may be a character of a path or begin a fragment: both pages are purged, and no other one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_page_whose_path_has_a_hash_is_purged_and_not_the_one_without() {
+async fn a_path_with_a_hash_purges_the_page_with_it_and_the_one_without() {
     let origin = StubPeer::start().await;
     let cache = Cache::varnish(&origin.name()).await;
     let node = instance(&varnish_at(&[&cache.base])).start().await;
-    for path in ["/tag/c%23", "/tag/c"] {
+    for path in ["/tag/c%23", "/tag/c", "/tag/c%23/1", "/tag"] {
         publish(&origin, path, "", "old");
         cache.shows(path, "old").await;
         publish(&origin, path, "", "new");
     }
     let id = id_of(&node.invalidate(json!({ "paths": ["/tag/c#"] })).await);
     purged(&node, &id).await;
-    assert_eq!(cache.page("/tag/c%23").await, "new");
-    assert_eq!(cache.page("/tag/c").await, "old");
+    for (path, text) in
+        [("/tag/c%23", "new"), ("/tag/c", "new"), ("/tag/c%23/1", "old"), ("/tag", "old")]
+    {
+        assert_eq!(cache.page(path).await, text, "{path}");
+    }
 }
 
 /// A cache keeps pages as they were asked for: hex digits in either case, brackets raw or encoded.
