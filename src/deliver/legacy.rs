@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::echo::keys_of;
 use super::mirror::{legacy_body, legacy_form};
 use super::partial::{PARKED_RETRY, Place, Span, Spread, is_asked_for};
 use super::peer::{Kind, Pause, State};
@@ -79,7 +80,7 @@ impl Worker {
             parked: vec![],
             delivered: 0,
         };
-        self.shared.echo.sending(&self.peer.destination, &backlog);
+        self.shared.echo.sending(&self.peer.destination, &keys_of(&backlog));
         self.send_words(&mut round, words).await;
         self.shared.echo.sent(&self.peer.destination);
         if !self.keep(&round, &spread) {

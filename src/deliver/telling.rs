@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use super::echo::{self, Key};
 use crate::activity::{Touched, joined};
 use crate::domain::Selectors;
 use crate::journal::Backlog;
@@ -26,6 +27,7 @@ pub struct Telling {
     /// The events' ids as one log field.
     pub ids: String,
     body: OnceLock<Bytes>,
+    keys: OnceLock<Vec<Key>>,
 }
 
 impl Telling {
@@ -41,7 +43,13 @@ impl Telling {
             ids: joined(backlog.events.iter().map(|event| event.id)),
             selectors,
             body: OnceLock::new(),
+            keys: OnceLock::new(),
         }
+    }
+
+    /// What the memory of echoes knows its events by.
+    pub fn keys(&self, backlog: &Backlog) -> &[Key] {
+        self.keys.get_or_init(|| echo::keys_of(backlog))
     }
 
     /// The batch, as it was made for the first mirror that needed it.

@@ -178,9 +178,7 @@ impl Worker {
         if let Some(neighbour) = neighbour {
             return self.call(&backlog, neighbour).await;
         }
-        self.shared.echo.sending(&self.peer.destination, &backlog);
         let ended = self.send_batch(&backlog).await;
-        self.shared.echo.sent(&self.peer.destination);
         if matches!(ended, Ended::Acknowledged) {
             self.settle(&backlog);
             let (failures, lasted) = self.peer.with(|state| (state.failures, state.row.end()));
@@ -198,7 +196,10 @@ impl Worker {
         };
         let telling = self.telling(backlog);
         let body = self.batch(backlog, &telling);
-        self.send(backlog, path, body, &telling).await
+        self.shared.echo.sending(&self.peer.destination, telling.keys(backlog));
+        let ended = self.send(backlog, path, body, &telling).await;
+        self.shared.echo.sent(&self.peer.destination);
+        ended
     }
 
     /// What is due and not held, of what came after a place.

@@ -17,6 +17,7 @@ use super::owed::{Asks, Owed};
 use super::send::{About, Round};
 use super::tell::{Again, Tried};
 use super::{Call, Neighbour, Reach};
+use crate::deliver::echo::keys_of;
 use crate::deliver::legacy::FAILURES_MAX;
 use crate::deliver::partial::{Part, Span};
 use crate::deliver::tell as lines;
@@ -85,7 +86,7 @@ impl Worker {
         self.put_a_word_first(neighbour, &mut it, &mut queue, failures);
         it.has_settled = queue.is_empty();
         let round = Round::of(neighbour, backlog, self.reader());
-        self.shared.echo.sending(&self.peer.destination, backlog);
+        self.shared.echo.sending(&self.peer.destination, &keys_of(backlog));
         self.make_calls(&round, &mut it, queue.into()).await;
         self.shared.echo.sent(&self.peer.destination);
         if self.keep_calls(&round, &asks, &mut it) && backlog.through > 0 {

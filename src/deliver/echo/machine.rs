@@ -41,7 +41,7 @@ pub struct Machine {
 
 impl Machine {
     /// A send of these to a destination begins.
-    pub fn sending(&mut self, now: Duration, to: &str, keys: &BTreeSet<Key>, limits: &Limits) {
+    pub fn sending(&mut self, now: Duration, to: &str, keys: &[Key], limits: &Limits) {
         if !self.links.contains_key(to) {
             self.links.insert(to.to_owned(), Link::default());
         }
@@ -54,13 +54,19 @@ impl Machine {
         }
         link.forget(now, limits);
         for key in keys {
-            self.make_group_room(now, *key);
-            self.groups.entry(*key).or_insert_with(|| Group::new(now)).sending(now, to, limits);
+            if let Some(group) = self.groups.get_mut(key) {
+                group.sending(now, to, limits);
+                continue;
+            }
+            self.make_group_room(now);
+            let mut group = Group::new(now);
+            group.sending(now, to, limits);
+            self.groups.insert(*key, group);
         }
     }
 
-    fn make_group_room(&mut self, now: Duration, key: Key) {
-        if self.groups.len() < GROUPS_MAX || self.groups.contains_key(&key) {
+    fn make_group_room(&mut self, now: Duration) {
+        if self.groups.len() < GROUPS_MAX {
             return;
         }
         let recent = Duration::from_secs(10);

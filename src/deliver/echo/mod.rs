@@ -32,7 +32,8 @@ use crate::support::Live;
 use crate::support::backoff::Backoff;
 
 pub use arrivals::Caller;
-use machine::{Arrival, Ended, Finding, Key, Machine, Name};
+pub use machine::Key;
+use machine::{Arrival, Ended, Finding, Machine, Name};
 use track::{Kin, Limits};
 
 /// Addresses of peers for which the callers are remembered.
@@ -73,10 +74,8 @@ impl Echo {
     }
 
     /// Notes what a destination is about to be sent.
-    pub fn sending(&self, to: &str, backlog: &Backlog) {
-        let keys: BTreeSet<Key> =
-            backlog.events.iter().map(|event| key_of(&event.demand)).collect();
-        self.machine.lock().sending(self.now(), to, &keys, &self.limits.get());
+    pub fn sending(&self, to: &str, keys: &[Key]) {
+        self.machine.lock().sending(self.now(), to, keys, &self.limits.get());
     }
 
     /// Notes that the attempt is over.
@@ -150,6 +149,12 @@ fn name_of(caller: &str) -> Name {
     let mut hasher = DefaultHasher::new();
     caller.hash(&mut hasher);
     hasher.finish()
+}
+
+/// The keys of the events in a backlog, each once.
+pub fn keys_of(backlog: &Backlog) -> Vec<Key> {
+    let keys: BTreeSet<Key> = backlog.events.iter().map(|event| key_of(&event.demand)).collect();
+    keys.into_iter().collect()
 }
 
 /// The same for the same selectors, whatever their order and mode.

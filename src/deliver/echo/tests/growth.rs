@@ -1,7 +1,5 @@
 //! However many callers and selectors there are, so much is remembered and no more.
 
-use std::collections::BTreeSet;
-
 use super::super::machine::{Arrival, Machine};
 use super::super::track::Kin;
 use super::world::{LIMITS, ms};
@@ -14,7 +12,7 @@ fn the_memory_of_many_callers_and_selectors_is_bounded() {
     for at in 0..20_000_u64 {
         let (now, key) = (ms(at), at % 7_000);
         for (name, _) in to {
-            machine.sending(now, name, &BTreeSet::from([key]), &LIMITS);
+            machine.sending(now, name, &[key], &LIMITS);
             machine.sent(name);
         }
         for nth in 0..2 {
@@ -38,7 +36,7 @@ fn the_copies_of_many_loops_are_bounded() {
     for at in 0..200_000_u64 {
         // A hundred selectors by turns, each every 100 ms.
         let (now, key) = (ms(at), at % 100);
-        let sends = BTreeSet::from([key]);
+        let sends = [key];
         to.iter().for_each(|(name, _)| machine.sending(now, name, &sends, &LIMITS));
         let arrival = Arrival { id: EventId::fresh(), caller: at % 3, key };
         machine.arrived(now, &arrival, &to, &LIMITS);

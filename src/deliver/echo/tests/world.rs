@@ -245,6 +245,7 @@ impl World {
             return;
         }
         let keys: BTreeSet<Key> = due.iter().map(|it| it.key).collect();
+        let keys: Vec<Key> = keys.into_iter().collect();
         self.machine.sending(self.now, name, &keys, &LIMITS);
         let waits = self.waits.entry(name.to_owned()).or_default();
         waits.extend(due.iter().filter(|it| it.is_honest).map(|it| self.now - it.since));
