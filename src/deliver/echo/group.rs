@@ -119,13 +119,13 @@ pub struct Judged {
 }
 
 impl Group {
-    /// Nothing is known yet.
-    pub fn new(now: Duration) -> Self {
+    /// Known is only when they were sent last.
+    pub fn new(sent: Duration) -> Self {
         Self {
             state: State::Idle,
-            is_sent: false,
-            began: now,
-            touched: now,
+            is_sent: true,
+            began: sent,
+            touched: sent,
             rounds: 0,
             weight: 0,
             needed: ROUNDS,

@@ -53,15 +53,11 @@ impl Machine {
             link.order.push_back((now, *key));
         }
         link.forget(now, limits);
+        // What nobody named again has no group, and most is never named again.
         for key in keys {
             if let Some(group) = self.groups.get_mut(key) {
                 group.sending(now, to, limits);
-                continue;
             }
-            self.make_group_room(now);
-            let mut group = Group::new(now);
-            group.sending(now, to, limits);
-            self.groups.insert(*key, group);
         }
     }
 
@@ -93,6 +89,12 @@ impl Machine {
     ) -> Option<Vec<Finding>> {
         if self.active.len() >= ACTIVE_MAX && !self.active.contains(&arrival.key) {
             return None;
+        }
+        if !self.groups.contains_key(&arrival.key) {
+            let sends = self.links.values().filter_map(|link| link.sent.get(&arrival.key));
+            let last = sends.map(|(at, _)| *at).max()?;
+            self.make_group_room(now);
+            self.groups.insert(arrival.key, Group::new(last));
         }
         let group = self.groups.get_mut(&arrival.key)?;
         let names: Vec<&str> = to.iter().map(|(name, _)| *name).collect();
