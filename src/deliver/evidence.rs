@@ -4,6 +4,7 @@
 //! invalidate route acknowledges, makes it a legacy server. What a proxy may answer in its place
 //! decides nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -32,7 +33,7 @@ impl State {
             // What it got in the legacy form goes again as a batch, from the cursor.
             _ => self.partial.clear(),
         }
-        self.kind = Kind::CacheMirror(Some(Box::new(identity)));
+        self.kind = Kind::CacheMirror(Some(Arc::new(identity)));
     }
 
     /// It gave an answer without an identity. A site beside this instance is judged by one such

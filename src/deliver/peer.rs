@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -49,7 +49,7 @@ pub enum Kind {
     /// A server that speaks the legacy form only.
     Legacy,
     /// A cache-mirror, and what it said of itself since this process started.
-    CacheMirror(Option<Box<Identity>>),
+    CacheMirror(Option<Arc<Identity>>),
     /// This very process.
     Oneself,
 }
