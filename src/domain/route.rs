@@ -47,6 +47,12 @@ pub fn selectors(text: &str, is_route: bool) -> Result<Selectors, Malformed> {
     if !page.is_empty() && page.len() < text.len() {
         selectors.insert(Selector::Path(UrlPath::parse(page)?));
     }
+    // `**` at the end may stand for nothing: the folder is included.
+    let folder = path.trim_end_matches("/**");
+    if folder.len() < path.len() && query.is_empty() {
+        let folder = if folder.is_empty() { "/" } else { folder };
+        selectors.join(&self::selectors(folder, is_route)?);
+    }
     if let Some(parameter) = parameter {
         add_parameter(&path[..parameter.at], parameter.is_optional, &mut selectors)?;
     } else if is_route || path.split('/').any(is_of_route) {
@@ -78,12 +84,18 @@ pub fn named<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<Label> {
     if routes.len() > ROUTES_MAX { vec![] } else { routes }
 }
 
-/// Adds everything below the single paths.
+/// Adds everything below the single paths. A slash at their end does not name another folder.
 pub fn add_below(selectors: &mut Selectors) {
     let pages: Vec<UrlPath> = selectors.paths().iter().cloned().collect();
     for page in pages {
         let (page, _) = page.as_str().split_once('?').unwrap_or((page.as_str(), ""));
-        let below = format!("{}/", page.trim_end_matches('/'));
+        let folder = page.trim_end_matches('/');
+        if folder.len() < page.len()
+            && let Ok(folder) = UrlPath::parse(folder)
+        {
+            selectors.insert(Selector::Path(folder));
+        }
+        let below = format!("{folder}/");
         // A path that has no room for its slash has nothing below it.
         if let Ok(below) = UrlPath::prefix(&below) {
             selectors.insert(Selector::PathPrefix(below));
@@ -138,7 +150,8 @@ fn in_segment(segment: &str, after: &str, query: &str) -> Option<Parameter> {
         before = Some(mark);
         let is_optional = match mark {
             '[' if at < bracket => at == 0 && rest.starts_with('['),
-            '{' if at < brace => false,
+            // `{*slug}` and `{**slug}` may be empty.
+            '{' if at < brace => at == 0 && rest.starts_with('*'),
             '<' if at < angle => false,
             ':' if is_named && is_apart => at == 0 && may_be_absent(rest, is_last, query),
             '$' if at == 0 && (is_named || rest.is_empty()) => false,
@@ -278,8 +291,10 @@ mod tests {
             ("/(shop)", "path:/,path:/(shop)"),
             ("/(a)/docs/[[...slug]]", "path:/docs,path:/(a)/docs/*,path:/docs/*"),
             ("/(shop)/docs*", "path:/(shop)/docs*,path:/docs*"),
-            ("/(shop)/docs/**", "path:/(shop)/docs/*,path:/docs/*"),
-            ("/docs/**", "path:/docs/*"),
+            ("/(shop)/docs/**", "path:/(shop)/docs,path:/docs,path:/(shop)/docs/*,path:/docs/*"),
+            ("/docs/**", "path:/docs,path:/docs/*"),
+            ("/docs/**/**", "path:/docs,path:/docs/*"),
+            ("/docs/**?x=1", "path:/docs/*"),
             ("/**", "path:/*"),
             ("/(shop)/s?q=1", "path:/(shop)/s?q=1,path:/s?q=1"),
             ("/(shop)/s?q=*", "path:/(shop)/s?q=*,path:/s?q=*"),
@@ -321,6 +336,8 @@ mod tests {
             ("/flights/:from-:to", "path:/flights/*"),
             ("/(shop)/p/:id", "path:/(shop)/p/*,path:/p/*"),
             ("/products/{slug}", "path:/products/*"),
+            ("/docs/{*slug}", "path:/docs,path:/docs/*"),
+            ("/docs/{**slug}", "path:/docs,path:/docs/*"),
             ("/users{/:id}/delete", "path:/users*"),
             ("/products/<int:id>", "path:/products/*"),
             ("/products/$id", "path:/products/*"),
@@ -387,7 +404,8 @@ mod tests {
     fn everything_below_is_added_once() {
         for (text, expected) in [
             ("/a", "path:/a,path:/a/*"),
-            ("/a/", "path:/a/*"),
+            ("/a/", "path:/a,path:/a/*"),
+            ("/a/?b=1", "path:/a,path:/a/*"),
             ("/", "path:/*"),
             ("/a?b=1", "path:/a?b=1,path:/a/*"),
             ("/a*", "path:/a*"),

@@ -346,7 +346,7 @@ mod tests {
             (json!({ "path": "/do*cs" }), "path:/do*"),
             (json!({ "path": "/a", "type": "page" }), "path:/a"),
             (json!({ "path": "/a", "type": "layout" }), "path:/a,path:/a/*"),
-            (json!({ "paths": ["/a/", "/b*"], "type": "layout" }), "path:/a/*,path:/b*"),
+            (json!({ "paths": ["/a/", "/b*"], "type": "layout" }), "path:/a,path:/a/*,path:/b*"),
             (json!({ "path": "/", "type": "layout" }), "path:/*"),
             (json!({ "path": "/café" }), "path:/caf%C3%A9"),
             (json!({ "path": "/docs/[[...slug]]", "type": "page" }), "path:/docs,path:/docs/*"),

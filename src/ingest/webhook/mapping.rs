@@ -131,6 +131,13 @@ impl Change {
     }
 }
 
+/// The types of one event, by our names.
+struct Types {
+    names: Vec<TypeName>,
+    /// Whether there is one that cannot be read.
+    is_unreadable: bool,
+}
+
 impl Mapping {
     /// Joins what one event means to what was before it.
     pub fn join(&self, place: &Place<'_>, change: &mut Change) {
@@ -138,7 +145,7 @@ impl Mapping {
             Verdict::Is(action) => action,
             Verdict::Ignore => return change.ignore("the mapping ignores this action"),
         };
-        let Some(types) = self.types(place, change) else { return };
+        let Some(Types { names: types, is_unreadable }) = self.types(place, change) else { return };
         let mut selectors = Selectors::default();
         if !self.add_entities(place, &types, &mut selectors, change) {
             return;
@@ -147,6 +154,10 @@ impl Mapping {
         let parents = parents::read(&self.parents, place, &types);
         if parents.is_cut || parents.is_doubtful {
             change.note("parents that are too many or cannot be read: everything is cleared");
+            selectors = Selectors::all();
+        }
+        if is_unreadable {
+            change.note("a type that cannot be read: everything is cleared");
             selectors = Selectors::all();
         }
         if selectors.is_empty() && !self.is_untyped_all {
@@ -185,14 +196,16 @@ impl Mapping {
     }
 
     /// The types by our names; `None` where the event is to be left alone.
-    fn types(&self, place: &Place<'_>, change: &mut Change) -> Option<Vec<TypeName>> {
+    fn types(&self, place: &Place<'_>, change: &mut Change) -> Option<Types> {
         let found = self.type_name.as_ref().map(|template| template.texts(place));
+        let mut is_unreadable = found.as_ref().is_some_and(|found| found.is_partial);
         let mut types = Vec::new();
         let mut is_left_alone = false;
         for theirs in found.into_iter().flat_map(|found| found.texts) {
             let plain = entity::trimmed(&theirs);
             let ours = match self.listed(&theirs).or_else(|| self.listed(plain)) {
                 Some(ours) => ours,
+                None if is_doubtful(plain) => plain,
                 None if self.is_unlisted_ignored => "",
                 None => plain,
             };
@@ -206,6 +219,7 @@ impl Mapping {
                 Ok(_) if resembled.is_some() && place.rules.is_strict() => {}
                 Ok(name) => types.push(name),
                 Err(_) if resembled.is_some() => {}
+                Err(_) if is_doubtful(plain) => is_unreadable = true,
                 Err(problem) => {
                     change.is_puzzling = true;
                     change.note(format!("type: {problem}"));
@@ -213,7 +227,8 @@ impl Mapping {
             }
             types.extend(resembled);
         }
-        (!types.is_empty() || !is_left_alone).then_some(types)
+        let is_meant = is_unreadable || !types.is_empty() || !is_left_alone;
+        is_meant.then_some(Types { names: types, is_unreadable })
     }
 
     /// What `types` makes of a name: as it is spelt, else by its words. A type is ignored only by

@@ -168,3 +168,34 @@ fn a_deep_body_is_refused_and_a_long_list_is_everything() {
     assert_eq!(read.change.selectors.to_string(), "all");
     assert_eq!(read.change.notes, ["more events than are taken at once: everything is cleared"]);
 }
+
+/// A type that is there and cannot be read may be any type.
+#[test]
+fn a_type_that_cannot_be_read_clears_everything() {
+    let headers = HeaderMap::new();
+    let read = |body: &str, is_unlisted_ignored: bool| {
+        let mut hook = hook(Form::Json(None));
+        hook.mapping.is_unlisted_ignored = is_unlisted_ignored;
+        let body = body.as_bytes();
+        let delivery = Delivery { target: "/", headers: &headers, body, now_ms: 0 };
+        hook.read(&delivery, LIMITS, &rules()).expect("it is read").change
+    };
+    for body in [
+        r#"{"table":"po\ud83dsts","id":"7"}"#,
+        r#"{"table":{"name":"posts"},"id":"7"}"#,
+        r#"{"table":[{"name":"posts"}],"id":"7"}"#,
+        r#"[{"table":"pages","id":"1"},{"table":"p\udc00","id":"7"}]"#,
+    ] {
+        for is_unlisted_ignored in [false, true] {
+            let change = read(body, is_unlisted_ignored);
+            assert!(change.selectors.is_all(), "{body}: {}", change.selectors);
+            let notes = change.notes.join("; ");
+            assert!(notes.contains("a type that cannot be read"), "{body}: {notes}");
+            assert!(change.parts.iter().all(|part| part.changed.is_empty()), "{body}");
+        }
+    }
+    // What is absent or merely no type of ours is as before.
+    for body in [r#"{"id":"7"}"#, r#"{"table":null,"id":"7"}"#] {
+        assert!(!read(body, false).selectors.is_all(), "{body}");
+    }
+}
