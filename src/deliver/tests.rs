@@ -28,6 +28,7 @@ mod recovery;
 mod scene;
 mod stub;
 mod ways;
+mod wide;
 
 use scene::{Scene, mirrored, peer, tag, whole};
 use stub::{Asked, Reaction, What, answer, token};

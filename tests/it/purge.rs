@@ -276,3 +276,36 @@ async fn a_refused_purge_is_parked_and_later_ones_arrive() {
     node.post("/api/mirrors/cache/retry", json!({})).await.expect(200);
     purged(&node, &odd).await;
 }
+
+/// A cache that cannot clear everything (it knows no `BAN`) still gets every single purge after
+/// that: what is wider does not hide it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cache_that_cannot_clear_everything_still_gets_single_purges() {
+    for status in [404, 405, 500, 501] {
+        let stub = StubPeer::start().await;
+        stub.answer_by(move |seen| match seen.method == "BAN" {
+            true => Reply::Raw(status, vec![], "no".into()),
+            false => Reply::Raw(200, vec![], "".into()),
+        });
+        let node = instance(&varnish_at(&[&format!("http://{}", stub.name())])).start().await;
+        let wide = [json!({ "path": "/a*" }), json!({ "all": true })];
+        let mut ids = vec![];
+        for event in wide {
+            ids.push(id_of(&node.invalidate(event).await));
+            eventually("it fails", async || {
+                node.mirror("cache").await["failures"].as_u64() > Some(1)
+                    || node.mirror("cache").await["state"] != "ok"
+            })
+            .await;
+            for path in ["/a1", "/a2"] {
+                let before = stub.seen_at(path).len();
+                node.invalidate(json!({ "paths": [path] })).await;
+                eventually("it is purged", async || stub.seen_at(path).len() > before).await;
+            }
+        }
+        for id in ids {
+            let is_at = beside(&node, &id).await;
+            assert_ne!(is_at, [("cache".to_owned(), "delivered".to_owned())], "{status}");
+        }
+    }
+}

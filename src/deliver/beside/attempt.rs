@@ -23,6 +23,7 @@ use crate::deliver::partial::{Part, Span};
 use crate::deliver::tell as lines;
 use crate::deliver::verdict::Verdict;
 use crate::deliver::worker::Worker;
+use crate::domain::Event;
 use crate::journal::Backlog;
 use crate::support::backoff::chance;
 
@@ -71,12 +72,17 @@ impl Worker {
         // What failed by itself must not make a call of others fail.
         let is_apart = |it: &String| suspects.contains_key(it) || waiting.contains(it);
         let mut calls = neighbour.calls(backlog, false, self.reader());
+        if !suspects.is_empty() {
+            calls.extend(self.hidden_calls(backlog, neighbour, &suspects));
+        }
         if !(suspects.is_empty() && waiting.is_empty()) {
             calls = neighbour.apart(calls, is_apart);
         }
-        let fresh: Vec<Owed> = calls.into_iter().map(Owed::new).collect();
+        let mut fresh: Vec<Owed> = calls.into_iter().map(Owed::new).collect();
         let mut it =
             Attempt { fresh: fresh.iter().cloned().collect(), suspects, ..Attempt::default() };
+        let mut seen = BTreeSet::new();
+        fresh.retain(|owed| seen.insert(owed.clone()));
         let queue = self
             .peer
             .with(|state| state.calls.begin(fresh, |owed| asks.span(owed), Instant::now()));
@@ -116,6 +122,24 @@ impl Worker {
             self.peer.with(|state| state.calls.postpone(Instant::now() + wait));
         }
         self.settle_calls(it.delivered);
+    }
+
+    /// The calls for events that say more than what failed. A wide call, such as one for
+    /// everything, covers theirs, so that they would never be made where the target cannot take it.
+    fn hidden_calls(
+        &self,
+        backlog: &Backlog,
+        neighbour: &Neighbour,
+        suspects: &BTreeMap<String, u32>,
+    ) -> Vec<Call> {
+        let reader = self.reader();
+        let says_more = |event: &&Arc<Event>| {
+            let one = Backlog { events: vec![Arc::clone(event)], ..Backlog::default() };
+            let calls = neighbour.calls(&one, false, reader);
+            calls.iter().flat_map(|call| &call.says).any(|word| !suspects.contains_key(word))
+        };
+        let events: Vec<_> = backlog.events.iter().filter(says_more).cloned().collect();
+        neighbour.calls(&Backlog { events, ..Backlog::default() }, false, reader)
     }
 
     /// Whatever failed most goes last, so that nothing stays behind it for ever.
