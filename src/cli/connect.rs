@@ -84,10 +84,10 @@ impl Found {
                     || read_token_of(&settings.instance.admin_token_file(), Origin::Own).ok();
                 (Some(settings.server.listen), configured(&settings).or_else(file))
             }
-            // Broken settings say nothing about the instance that runs on.
+            // It runs on, where it was started, with the settings from before they broke.
             Err(_) => {
-                let file = sources.workdir.join("data").join(ADMIN_TOKEN);
-                (None, read_token_of(&file, Origin::Own).ok())
+                let (listen, data_dir) = config::whereabouts(&sources);
+                (listen, read_token_of(&data_dir.join(ADMIN_TOKEN), Origin::Own).ok())
             }
         };
         Self { server: named.unwrap_or_else(|| local(listen)), token }

@@ -218,6 +218,9 @@ fn tell_destination(mirror: &Value) -> Result<(), Exit> {
     if mirror["reason"] == "ends_here" {
         return print::line("      (it came from a gateway that did not say which event it was)");
     }
+    if mirror["reason"] == "partly_unsupported" {
+        return print::line("      (it was sent what it has words for, and not the rest)");
+    }
     let name = print::text(mirror, "peer");
     let hint = match print::text(mirror, "status").as_str() {
         "failed" => format!("use \"cache-mirror mirrors retry {name}\" to try now"),

@@ -77,11 +77,11 @@ impl Args {
         }
     }
 
-    /// Where the instance of these settings listens. Settings that are broken by now say nothing
-    /// about the instance that runs on.
+    /// Where the instance of these settings listens. It runs on if the rest of them is broken by
+    /// now.
     fn listen(&self) -> Result<Option<SocketAddr>, Exit> {
-        let settings = config::load(&self.settings.sources()?);
-        Ok(settings.ok().map(|settings| settings.server.listen))
+        let (listen, _) = config::whereabouts(&self.settings.sources()?);
+        Ok(listen)
     }
 }
 

@@ -72,8 +72,10 @@ fn tell(answer: &Value, has_type: bool) -> Result<(), Exit> {
     let events = array(&answer["events"]);
     if events.is_empty() {
         let found = match answer["complete"] == true {
-            true => "no event ever touched it since the journal began",
-            false => "no event that is still kept touched it; see: cache-mirror logs",
+            true if has_type => "no event since the journal began touched it",
+            true => "no event since the journal began named this place",
+            false if has_type => "no event that is still kept touched it; see: cache-mirror logs",
+            false => "no event that is still kept named this place; see: cache-mirror logs",
         };
         print::line(format_args!("  {found}"))?;
     }

@@ -43,6 +43,7 @@ mod webhooks;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -232,6 +233,14 @@ pub fn log_file(sources: &Sources) -> PathBuf {
     let merged = Merged::collect(sources);
     let given = merged.leaves.get("log.file").and_then(|leaf| leaf.value.as_str());
     sources.workdir.join(given.unwrap_or_default())
+}
+
+/// Where the instance of these settings listens and keeps its data, however wrong the rest is.
+pub fn whereabouts(sources: &Sources) -> (Option<SocketAddr>, PathBuf) {
+    let merged = Merged::collect(sources);
+    let given = |key: &str| merged.leaves.get(key).and_then(|leaf| leaf.value.as_str());
+    let listen = given("control.listen").and_then(|listen| listen.parse().ok());
+    (listen, sources.workdir.join(given("instance.data_dir").unwrap_or("data")))
 }
 
 /// A file to begin with: the reference with every setting commented out, so that a default that

@@ -109,6 +109,16 @@ impl Shared {
         !legacy_form(selectors, &types).words.is_empty()
     }
 
+    /// Why a legacy peer is told only part of it or nothing, where that is so.
+    fn left_unsaid(&self, selectors: &Selectors) -> Option<&'static str> {
+        let form = legacy_form(selectors, &self.sender.known_types());
+        match (form.words.is_empty(), form.unsupported.is_empty()) {
+            (true, _) => Some(beside::UNSUPPORTED),
+            (false, false) => Some(beside::PARTLY_UNSUPPORTED),
+            (false, true) => None,
+        }
+    }
+
     /// Whether the legacy form says all of it, to whatever kind of mirror.
     fn is_wholly_sayable(&self, selectors: &Selectors) -> bool {
         !selectors.is_all() && legacy_form(selectors, &[]).unsupported.is_empty()
@@ -260,11 +270,20 @@ impl Delivery {
                 _ if !peer.is_mirror() && !event.is_for_neighbours() => {
                     (Status::Skipped, Some("ends_here".to_owned()))
                 }
-                _ if is_done && is_legacy && !self.is_speakable(event) => {
-                    (Status::Skipped, Some("unsupported".to_owned()))
+                _ if is_done && is_legacy => {
+                    let unsaid = self.shared.left_unsaid(&event.demand.selectors());
+                    let status = match unsaid {
+                        Some(beside::UNSUPPORTED) => Status::Skipped,
+                        _ => Status::Delivered,
+                    };
+                    (status, unsaid.map(str::to_owned))
                 }
                 _ if is_done && silence.is_some() => (Status::Skipped, silence.map(str::to_owned)),
-                _ if is_done => (Status::Delivered, None),
+                _ if is_done => {
+                    let is_partly = neighbour.is_some_and(|it| it.leaves_out(event));
+                    let reason = is_partly.then(|| beside::PARTLY_UNSUPPORTED.to_owned());
+                    (Status::Delivered, reason)
+                }
                 _ => match state.pause {
                     Some(pause) => (Status::Paused, Some(pause.as_str().to_owned())),
                     None if is_held => (Status::Queued, Some("echo".to_owned())),
@@ -323,10 +342,6 @@ impl Delivery {
             Place::Ahead if is_unknown && !is_sayable() => Place::Held,
             place => place,
         }
-    }
-
-    fn is_speakable(&self, event: &Event) -> bool {
-        self.shared.is_speakable(&event.demand.selectors())
     }
 
     /// Every mirror as an operator sees it.

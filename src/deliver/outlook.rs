@@ -1,6 +1,7 @@
 //! What a dry run says of each destination: whether an event would queue there, and how that
 //! destination is at present. Nothing is sent or written.
 
+use super::beside::PARTLY_UNSUPPORTED;
 use super::peer::{Kind, Peer};
 use super::{Delivery, Outcome, PeerView};
 use crate::domain::{Event, Scope, Status};
@@ -19,23 +20,26 @@ impl Delivery {
     fn outlook_at(&self, peer: &Peer, event: &Event) -> Outcome {
         let kind = peer.kind();
         let neighbour = peer.config.errand.neighbour();
-        let skipped = match neighbour {
+        let reason = match neighbour {
             _ if matches!(kind, Kind::Oneself) => {
                 return outcome(peer, Status::Oneself, None, None);
             }
             None if event.scope == Scope::Local => Some("local"),
-            None if matches!(kind, Kind::Legacy) && !self.is_speakable(event) => {
-                Some("unsupported")
+            None if matches!(kind, Kind::Legacy) => {
+                self.shared.left_unsaid(&event.demand.selectors())
             }
             None => None,
             Some(_) if !event.is_for_neighbours() => Some("ends_here"),
-            Some(neighbour) => neighbour.silence(event),
+            Some(neighbour) => neighbour
+                .silence(event)
+                .or_else(|| neighbour.leaves_out(event).then_some(PARTLY_UNSUPPORTED)),
         };
         let state = PeerView::of(peer, &self.shared).state;
-        match skipped {
-            Some(reason) => outcome(peer, Status::Skipped, Some(reason), Some(state)),
-            None => outcome(peer, Status::WouldQueue, None, Some(state)),
-        }
+        let status = match reason {
+            None | Some(PARTLY_UNSUPPORTED) => Status::WouldQueue,
+            Some(_) => Status::Skipped,
+        };
+        outcome(peer, status, reason, Some(state))
     }
 }
 

@@ -13,6 +13,7 @@ use url::Url;
 
 use super::credentials::{Account, LoginFailure, below};
 use super::identity::{Answered, BootNonce, PATH, REVALIDATE, Said, SecretCheck, nonce, probe};
+use super::peer::Kind;
 use super::{Delivery, Login, Mint};
 use crate::net::{Outgoing, Transport};
 use crate::support::Secret;
@@ -29,8 +30,9 @@ pub struct Ping {
     pub url: String,
     /// Whether anything answered.
     pub reachable: bool,
-    /// `cache-mirror`, `legacy`, `self`, `unknown` where nothing answered; `revalidate` or `purge`
-    /// beside this instance, where nobody logs in.
+    /// `cache-mirror`, `self`, `legacy` where the settings or deliveries have decided so, `unknown`
+    /// where the answer proves nothing; `revalidate` or `purge` beside this instance, where nobody
+    /// logs in.
     pub kind: &'static str,
     /// Its `instance.name`, where it said one.
     pub instance: Option<String>,
@@ -103,15 +105,19 @@ impl Delivery {
         };
         let base = &peer.config.base;
         Some(match peer.config.errand.neighbour() {
-            None => asker.ask(name, base, peer.account.login()).await,
+            None => {
+                let is_legacy = matches!(peer.kind(), Kind::Legacy);
+                asker.ask(name, base, peer.account.login(), is_legacy).await
+            }
             Some(neighbour) => Ping { kind: neighbour.kind(), ..asker.reach(name, base).await.0 },
         })
     }
 }
 
 impl Asker<'_> {
-    /// Asks who is at `base`, and logs in.
-    pub async fn ask(&self, name: &str, base: &Url, login: Login) -> Ping {
+    /// Asks who is at `base`, and logs in. One answer without an identity does not prove a legacy
+    /// server, so `is_legacy` says whether it is known to be one.
+    pub async fn ask(&self, name: &str, base: &Url, login: Login, is_legacy: bool) -> Ping {
         let (mut ping, answered) = self.reach(name, base).await;
         let Some(answered) = answered else { return ping };
         let login_path = match answered {
@@ -119,11 +125,10 @@ impl Asker<'_> {
                 ping.kind = "self";
                 return ping;
             }
-            Answered::Absent => {
-                ping.kind = "legacy";
+            Answered::Absent | Answered::Unclear { .. } => {
+                ping.kind = if is_legacy { "legacy" } else { "unknown" };
                 None
             }
-            Answered::Unclear { .. } => None,
             Answered::CacheMirror(said) => {
                 let identity = said.identity;
                 ping.kind = "cache-mirror";

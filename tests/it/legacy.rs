@@ -86,6 +86,48 @@ async fn tags_keys_and_patterns_are_skipped_and_logged() {
     assert_eq!(stub.bodies().len(), 0);
 }
 
+/// An event of which only a part was sent does not pass for a delivered one: the outcome says so.
+#[tokio::test]
+async fn an_event_that_is_sent_in_part_says_so() {
+    let stub = StubPeer::start().await;
+    let node = Spec::new("a").file(&stated(&stub)).start().await;
+    for rest in [json!({ "tag": "sale" }), json!({ "path": "/x" }), json!({ "key": "k" })] {
+        let mixed = json!({ "items": [{ "type": "posts", "id": "1" }, rest] });
+        let mut dry = mixed.clone();
+        dry["dry_run"] = json!(true);
+        let foreseen = &node.invalidate(dry).await["mirrors"][0];
+        assert_eq!(foreseen["status"], "would_queue");
+        assert_eq!(foreseen["reason"], "partly_unsupported");
+        let id = id_of(&node.invalidate(mixed).await);
+        eventually("the part is delivered", async || {
+            outcomes(&node.event(&id).await).values().all(|status| status == "delivered")
+        })
+        .await;
+        assert_eq!(node.event(&id).await["mirrors"][0]["reason"], "partly_unsupported");
+    }
+    let id = id_of(&node.invalidate(json!({ "type": "posts" })).await);
+    eventually("all is delivered", async || {
+        outcomes(&node.event(&id).await).values().all(|status| status == "delivered")
+    })
+    .await;
+    assert!(node.event(&id).await["mirrors"][0]["reason"].is_null());
+}
+
+/// One answer without an identity, which a proxy may give, does not make a legacy server.
+#[tokio::test]
+async fn a_ping_calls_nobody_legacy_for_one_404() {
+    let stub = StubPeer::start().await;
+    for (spec, kind) in [
+        (Spec::new("a").mirrors([stub.name()]), "unknown"),
+        (Spec::new("b").file(&stated(&stub)), "legacy"),
+    ] {
+        let node = spec.start().await;
+        let path = format!("/api/mirrors/{}/ping", stub.name());
+        let ping = node.post(&path, json!({})).await.expect(200);
+        assert_eq!((&ping["reachable"], &ping["kind"]), (&json!(true), &json!(kind)));
+    }
+}
+
 /// A type that it refuses is parked and shown, and the types after it arrive: at once, and after a
 /// restart and a reload.
 #[tokio::test]

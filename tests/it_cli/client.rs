@@ -256,6 +256,26 @@ fn the_token_is_found_in_a_file_or_in_the_data_directory_of_this_host() {
     generated.run(&["status", "--server", url]).ended(0);
 }
 
+/// A setting that is broken by now does not lead to another instance: the command finds the one
+/// that was started here.
+#[test]
+fn a_broken_setting_does_not_hide_where_the_instance_listens() {
+    let desk = Desk::new();
+    let (_server, url) = desk.serve(&["instance.data_dir=elsewhere"]);
+    let listen = url.strip_prefix("http://").expect("an http URL");
+    let settings = format!(
+        "[control]\nlisten = {listen:?}\n[instance]\ndata_dir = \"elsewhere\"\n\
+         [store]\nmax_bytes = 1\n"
+    );
+    std::fs::write(desk.path().join("broken.toml"), settings).expect("settings");
+    desk.run(&["config", "check", "--config", "broken.toml"]).ended(78);
+    desk.run(&["health", "--config", "broken.toml"]).ended(0);
+    let wrong = desk.command(&["status", "--config", "broken.toml"]).output().expect("it runs");
+    let told = String::from_utf8_lossy(&wrong.stderr);
+    // The server was given a token of its own, so that nothing is in its data directory.
+    assert!(told.contains(&url), "{told}");
+}
+
 /// An instance with two mirrors, one of which is away and one of which takes the account: what is
 /// wrong is seen from where it matters, before an event is.
 #[test]

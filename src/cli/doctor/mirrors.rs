@@ -14,7 +14,7 @@ use crate::cli::client::encoded;
 use crate::cli::mirrors::waiting_ms;
 use crate::cli::{Exit, print};
 use crate::deliver::identity::BootNonce;
-use crate::deliver::{Asker, Mint};
+use crate::deliver::{Asker, Mint, StatedKind};
 use crate::resolve::Rules;
 use crate::support::clock;
 
@@ -78,7 +78,8 @@ async fn from_here(case: &Case) -> Vec<Check> {
             revalidate_secrets: settings.deliver.known_revalidate_secrets(),
             over: case.way_to(&peer.name),
         };
-        let ping = asker.ask(&peer.name, &peer.base, peer.login.clone()).await;
+        let is_legacy = peer.kind == Some(StatedKind::Legacy);
+        let ping = asker.ask(&peer.name, &peer.base, peer.login.clone(), is_legacy).await;
         serde_json::to_value(ping).map(|ping| judge(&ping)).unwrap_or_default()
     });
     join_all(asked).await.into_iter().flatten().collect()
@@ -97,6 +98,7 @@ fn judge(ping: &Value) -> Vec<Check> {
         return vec![Check::ok(check, "this instance itself: it is skipped, by proof of identity")];
     }
     let who = match text("instance") {
+        instance if instance.is_empty() && kind == "unknown" => "no identity".to_owned(),
         instance if instance.is_empty() => kind,
         instance => format!("{instance}, {kind} {}", text("version")),
     };

@@ -40,6 +40,8 @@ pub(super) use send::event_ids;
 
 /// Why a selector is not told where there are no words for it.
 pub const UNSUPPORTED: &str = "unsupported";
+/// Why only a part of the selectors is told.
+pub const PARTLY_UNSUPPORTED: &str = "partly_unsupported";
 
 /// What is beside this instance.
 #[derive(Debug, Clone, PartialEq)]
@@ -189,6 +191,14 @@ impl Neighbour {
         match self {
             Self::Revalidate(revalidate) => revalidate.silence(event),
             Self::Purge(purge) => purge.is_beyond(event).then_some(UNSUPPORTED),
+        }
+    }
+
+    /// Whether it has no words for a part of an event that names it.
+    pub fn leaves_out(&self, event: &Event) -> bool {
+        match self {
+            Self::Revalidate(_) => false,
+            Self::Purge(purge) => purge.leaves_out(event),
         }
     }
 

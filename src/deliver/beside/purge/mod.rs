@@ -104,6 +104,11 @@ impl Purge {
         event.footprint().iter().flat_map(|one| self.places(&one)).all(|it| it == Place::Nowhere)
     }
 
+    /// Whether it has no word for a part of what the event's caller named.
+    pub fn leaves_out(&self, event: &Event) -> bool {
+        !self.speechless(&event.demand.selectors()).is_empty()
+    }
+
     fn speechless(&self, selectors: &Selectors) -> Vec<Selector> {
         let is_missing = |one: &Selector| self.places(one).contains(&Place::Nowhere);
         selectors.iter().filter(is_missing).collect()
