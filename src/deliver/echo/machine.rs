@@ -122,6 +122,11 @@ impl Machine {
         Some(judged.into_iter().map(finding).collect())
     }
 
+    /// Whether an arrival of these could be judged at all.
+    pub fn knows(&self, key: Key) -> bool {
+        self.groups.contains_key(&key) || self.links.values().any(|link| link.knows(key))
+    }
+
     /// It was answered, or failed.
     pub fn sent(&mut self, to: &str) {
         if let Some(link) = self.links.get_mut(to) {

@@ -83,6 +83,11 @@ impl Echo {
         self.machine.lock().sent(to);
     }
 
+    /// Whether anything was sent lately that names the same, or anybody is watched for it.
+    fn knows(&self, what: &Demand) -> bool {
+        self.machine.lock().knows(key_of(what))
+    }
+
     /// Judges an arrival.
     fn arrived(
         &self,
