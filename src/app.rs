@@ -12,7 +12,7 @@ mod vitals;
 mod watch;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -36,7 +36,7 @@ use crate::pipeline::Pipeline;
 use crate::resolve::Rules;
 use crate::server::{Control, Listener, Refusals, Reloads, Request, Timings};
 use crate::store::Memory;
-use crate::support::{Live, Secret};
+use crate::support::{Live, Secret, Seldom};
 
 pub use reload::Again;
 use reload::{Dials, Reloader};
@@ -192,12 +192,17 @@ fn assemble(
     }))
 }
 
-/// Writes down what tokens are judged by, for commands on this host.
-async fn note_in_use(settings: &Settings) {
+/// Writes down what tokens are judged by, for commands on this host: false where it failed. It is
+/// tried often while the file is gone, so a failure is logged once a minute.
+async fn note_in_use(settings: &Settings) -> bool {
+    static SAID: LazyLock<Seldom> = LazyLock::new(Seldom::default);
     let (in_use, dir) = (InUse::of(settings), settings.instance.data_dir.clone());
     let file = InUse::file(&dir).display().to_string();
     let writing = tokio::task::spawn_blocking(move || in_use.write(&dir)).await;
-    let Err(error) = writing.map_err(std::io::Error::other).flatten() else { return };
+    let Err(error) = writing.map_err(std::io::Error::other).flatten() else { return true };
+    if SAID.is_due(&file, Instant::now()).is_none() {
+        return false;
+    }
     Activity {
         level: Level::Warn,
         event: Kind::Config,
@@ -206,6 +211,7 @@ async fn note_in_use(settings: &Settings) {
         ..Activity::default()
     }
     .emit();
+    false
 }
 
 /// What works beside the requests, until it is told to stop.

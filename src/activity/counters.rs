@@ -35,8 +35,18 @@ const OUTCOMES: [&str; 5] = ["delivered", "failed", "skipped", "paused", "other"
 /// How a login at a peer may end; anything else counts as the last.
 const LOGINS: [&str; 5] = ["ok", "refused", "throttled", "failed", "other"];
 /// Why a caller was refused, the words of `server::refusals`; anything else counts as the last.
-pub const REFUSALS: [&str; 9] =
-    ["missing", "invalid", "forbidden", "address", "https", "host", "origin", "too_many", "other"];
+pub const REFUSALS: [&str; 10] = [
+    "missing",
+    "invalid",
+    "forbidden",
+    "address",
+    "https",
+    "host",
+    "origin",
+    "too_many",
+    "tls",
+    "other",
+];
 /// Why a send is held; anything else counts as the last.
 const HOLDS: [&str; 3] = ["rate", "throttled", "other"];
 

@@ -147,7 +147,7 @@ impl Reloader {
             let msg = format!("{key} cannot change while running: restart");
             tell(Level::Warn, &msg, by, "needs_restart");
         }
-        super::note_in_use(&settings).await;
+        _ = super::note_in_use(&settings).await;
         tell_changed(&changed, by);
         self.running = settings;
         Outcome { changed, needs_restart, problems: vec![] }

@@ -73,12 +73,10 @@ async fn write_back(
     let problem = secrets.as_ref().err().map(ToString::to_string);
     let mut written = secrets.unwrap_or_default();
     let is_gone = !is_there(&InUse::file(&settings.instance.data_dir)).await;
-    if is_gone || has_moved {
-        super::note_in_use(settings).await;
-    }
+    let is_noted = (is_gone || has_moved) && super::note_in_use(settings).await;
     let delivery = &control.pipeline.delivery;
     let others = [
-        ("in-use.json", is_gone),
+        ("in-use.json", is_gone && is_noted),
         (PAUSES_FILE, delivery.write_pauses_back().await),
         (KINDS_FILE, delivery.write_kinds_back().await),
         ("schedules.json", control.schedules.write_back().await),

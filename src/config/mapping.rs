@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::webhooks::Written;
 use crate::domain::{Action, TypeName};
-use crate::ingest::webhook::{Mapping, Path, Template, Verdict};
+use crate::ingest::webhook::{EVERY_TYPE, Mapping, Path, Template, Verdict};
 
 /// Templates in one list.
 const TEMPLATES_MAX: usize = 100;
@@ -48,7 +48,8 @@ pub(super) fn read(written: &mut Written) -> Mapping {
 
 fn types(written: &mut Written) -> BTreeMap<String, String> {
     let types = written.map("mapping.types");
-    for (theirs, ours) in types.iter().filter(|(_, ours)| !ours.is_empty()) {
+    for (theirs, ours) in types.iter().filter(|(_, ours)| !matches!(ours.as_str(), "" | EVERY_TYPE))
+    {
         if let Err(problem) = TypeName::parse(ours) {
             written.refuse("mapping.types", format!("{theirs}: {problem}"));
         }

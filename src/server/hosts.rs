@@ -59,10 +59,15 @@ impl Hosts {
         if !is_checked || OPEN.contains(&path) || is_within(socket, proxies) {
             return Ok(());
         }
-        let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else {
-            return Ok(());
-        };
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let name = name_of(host);
+        if name.is_empty() {
+            // HTTP/1.0 can do without the header; which name was meant is unknown then.
+            let detail = "this request has no Host: send the name of this instance in it";
+            return Err(
+                Problem::new(StatusCode::MISDIRECTED_REQUEST, "unknown_host", detail).closing()
+            );
+        }
         if is_harmless(&name) || self.lists(&name) {
             return Ok(());
         }
@@ -82,7 +87,11 @@ impl Hosts {
 /// The name in a `Host`, in lower case and without port and final dot.
 fn name_of(host: &str) -> String {
     let authority = host.parse::<Authority>();
-    let name = authority.as_ref().map_or(host, Authority::host);
+    // What follows a `]` that is no port belongs to the name, whatever the parser says.
+    let is_odd = host
+        .split_once(']')
+        .is_some_and(|(_, end)| !matches!(end.chars().next(), None | Some(':')));
+    let name = authority.as_ref().ok().filter(|_| !is_odd).map_or(host, Authority::host);
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
@@ -126,6 +135,12 @@ mod tests {
             (&[], "LOCALHOST.:1", "127.0.0.1", "/x", true),
             (&[], "a.localhost", "127.0.0.1", "/x", true),
             (&[], "cache-mirror:4400", "127.0.0.1", "/x", true),
+            (&[], "[::1].evil.example", "127.0.0.1", "/x", false),
+            (&[], "", "127.0.0.1", "/x", false),
+            (&[], ":4400", "127.0.0.1", "/x", false),
+            (&[], "", "127.0.0.1", "/healthz", true),
+            (&[], "", "192.0.2.1", "/x", true),
+            (&["cache.example"], "", "192.0.2.1", "/x", false),
             (&["cache.example"], "Cache.Example:80", "127.0.0.1", "/x", true),
             (&["cache.example"], "a.cache.example", "127.0.0.1", "/x", false),
             (&["*.example"], "a.cache.example", "127.0.0.1", "/x", true),
@@ -140,6 +155,20 @@ mod tests {
                 expected,
                 "{listed:?} {host} {socket}"
             );
+        }
+    }
+
+    #[test]
+    fn a_request_without_a_host_is_for_nobody() {
+        let (hosts, none) = (Hosts::default(), HeaderMap::new());
+        for (socket, path, expected) in [
+            ("127.0.0.1", "/x", false),
+            ("::1", "/x", false),
+            ("127.0.0.1", "/readyz", true),
+            ("192.0.2.1", "/x", true),
+        ] {
+            let socket = socket.parse().expect("an address");
+            assert_eq!(hosts.check(path, &none, socket, &[]).is_ok(), expected, "{socket} {path}");
         }
     }
 

@@ -30,6 +30,8 @@ struct State {
     /// Requests being answered, and streams.
     busy: AtomicUsize,
     has_switched: AtomicBool,
+    /// Whether the other side speaks TLS.
+    is_tls: AtomicBool,
     /// The first fault of a head, and of which request. The connection ends with that one.
     fault: Mutex<Option<(u64, Fault)>>,
 }
@@ -78,6 +80,16 @@ impl Line {
     /// Whether the protocol is no longer HTTP.
     pub fn has_switched(&self) -> bool {
         self.state.has_switched.load(Relaxed)
+    }
+
+    /// Notes that the connection began with a TLS handshake.
+    pub fn set_tls(&self) {
+        self.state.is_tls.store(true, Relaxed);
+    }
+
+    /// Whether the connection began with a TLS handshake.
+    pub fn is_tls(&self) -> bool {
+        self.state.is_tls.load(Relaxed)
     }
 
     /// Leaves what is wrong with a request, counted from 0, for when it begins.

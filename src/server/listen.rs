@@ -127,9 +127,9 @@ impl Connection {
         let line = Line::default();
         // Whoever watches this connection learns of its end, however it comes.
         let _ended = line.cut.clone().drop_guard();
+        let from = self.from.ip();
         let service = service_fn(|request: Request<Incoming>| {
             let (table, line) = (Arc::clone(&self.table), line.clone());
-            let from = self.from.ip();
             async move { Ok::<_, Infallible>(table.answer(request, from, line).await) }
         });
         let wire = Wire::new(stream, line.clone(), self.header_time_max, self.idle_time_max);
@@ -149,6 +149,9 @@ impl Connection {
                     connection.as_mut().graceful_shutdown();
                     drop(connection.await);
                 }
+            }
+            if line.is_tls() {
+                self.table.note_tls(from);
             }
             if let Some(next) = line.next() {
                 next.await;

@@ -141,6 +141,9 @@ const READ_WITHOUT_QUERY: [&str; 4] =
 /// What stands for a route where there is none.
 const ASTRAY: (&str, &str) = ("any", "none");
 
+/// The same where a client speaks TLS.
+const TLS: (&str, &str) = ("https", "to the http port");
+
 /// Who sends a request, as far as it is known.
 struct From {
     socket: IpAddr,
@@ -182,6 +185,11 @@ impl Table {
             router.insert(path, methods).expect("the paths of the table do not overlap");
         }
         Self { control, router, astray: Timed::default() }
+    }
+
+    /// Notes a client that began a TLS connection: it was given an `https` URL of this listener.
+    pub fn note_tls(&self, socket: IpAddr) {
+        self.control.refusals.note(None, TLS, "tls", socket.into());
     }
 
     /// Answers one request, whatever it is.

@@ -20,6 +20,9 @@ use super::line::Line;
 /// Bytes read and thrown away after a fault, so that the client gets to read the answer.
 const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 
+/// The first byte of a TLS connection (RFC 8446 section 5.1). No HTTP request begins so.
+const TLS_HANDSHAKE: u8 = 0x16;
+
 /// What a deadline is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wait {
@@ -74,7 +77,9 @@ impl Wire {
 
     /// Looks at what was read into the buffer past `before`, and cuts it where it must not go on.
     fn look(&mut self, buffer: &mut ReadBuf<'_>, before: usize) {
-        self.is_new = false;
+        if std::mem::take(&mut self.is_new) && buffer.filled().get(before) == Some(&TLS_HANDSHAKE) {
+            self.line.set_tls();
+        }
         match self.heads.read(&buffer.filled()[before..]) {
             Seen::Good => {}
             Seen::Fault(request, fault) => self.line.set_fault(request, fault),

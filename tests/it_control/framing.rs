@@ -2,7 +2,7 @@
 //! them.
 
 use crate::raw::{Raw, ask, invalidation, usual};
-use crate::support::Spec;
+use crate::support::{Spec, eventually};
 
 /// B1-B7: what hyper lets through. Each closes the connection, so that nothing behind it is read.
 #[tokio::test]
@@ -24,6 +24,13 @@ async fn what_has_two_meanings_is_refused() {
         (format!("GET /healthz HTTP/1.1\n{usual}\r\n"), 400, "bad_head"),
         (
             format!("GET /api/cache/stats HTTP/1.1\r\nHost: evil.example\r\n{auth}\r\n"),
+            421,
+            "unknown_host",
+        ),
+        (format!("GET /api/cache/stats HTTP/1.0\r\n{auth}\r\n"), 421, "unknown_host"),
+        (format!("GET /api/cache/stats HTTP/1.1\r\nHost:\r\n{auth}\r\n"), 421, "unknown_host"),
+        (
+            format!("GET /api/cache/stats HTTP/1.1\r\nHost: [::1].evil.example\r\n{auth}\r\n"),
             421,
             "unknown_host",
         ),
@@ -186,6 +193,27 @@ async fn an_unread_body_is_never_a_request() {
         assert!(raw.is_over().await);
     }
     assert_eq!(node.journal().await.len(), 0, "nothing was smuggled");
+}
+
+/// A client that was given an `https` URL of the http port leaves a trace.
+#[tokio::test]
+async fn https_to_the_http_port_is_logged_and_counted() {
+    let node = Spec::new("a").start().await;
+    for _ in 0..3 {
+        let mut raw = Raw::open(&node).await;
+        raw.send(b"\x16\x03\x01\x00\x2e\x01\x00\x00\x2a\x03\x03").await;
+        raw.reply().await;
+    }
+    eventually("the refusals are counted", async || {
+        let stats = node.stats().await;
+        let by = stats["refused"]["by"].as_array().cloned().unwrap_or_default();
+        by.iter().any(|it| it["route"] == "https to the http port" && it["count"] == 3)
+    })
+    .await;
+    let line = node.logged("a line about it", |line| line["reason"] == "tls").await;
+    assert_eq!(line["address"], "127.0.0.1");
+    let lines = node.log_lines().into_iter().filter(|line| line["reason"] == "tls").count();
+    assert_eq!(lines, 1, "one line a minute");
 }
 
 /// Good requests share a connection, pipelined or not.

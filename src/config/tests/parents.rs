@@ -30,6 +30,15 @@ fn rows_of_a_database() {
             "posts_tags,tag:posts_tags:post:1,tag:posts_tags:tag:2",
         ),
         (r#"{"type":"INSERT","table":"a","record":{"id":1,"b_id":"c\ud83d"}}"#, "all"),
+        (r#"{"type":"INSERT","table":"a","record":{"id":1,"b_id":true}}"#, "all"),
+        (r#"{"type":"INSERT","table":"a","record":{"id":1,"b_id":{"name":"x"}}}"#, "all"),
+        (r#"{"type":"INSERT","table":"a","record":{"id":1,"b_id":0.5}}"#, "all"),
+        (r#"{"type":"INSERT","table":"a","record":{"id":1,"bIds":["7",{"x":1}]}}"#, "all"),
+        (
+            r#"{"type":"INSERT","table":"a","record":{"id":1,"b_id":{"_id":"7"},"c_id":"",
+                "d":{}}}"#,
+            "a/1,tag:a:b:7,tag:a:b_id:7",
+        ),
     ] {
         assert_eq!(sent(&[], body).means(&hook).0, selectors, "{body}");
     }

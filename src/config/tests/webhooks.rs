@@ -368,6 +368,15 @@ fn contentful() {
     let asset = good().body(r#"{"sys":{"type":"DeletedAsset","id":"1"}}"#);
     let deleted = asset.with("x-contentful-topic", "ContentManagement.Asset.delete");
     assert_eq!(deleted.means(&hook), ("assets/1".into(), Action::Delete));
+    for (body, selectors) in [
+        (r#"{"sys":{"type":"ContentType","id":"1"}}"#, "all"),
+        (r#"{"sys":{"type":"Release","id":"1"}}"#, "all"),
+        (r#"{"sys":{"type":"Locale","id":"1"}}"#, "all"),
+        (r#"{"sys":{"id":"1","contentType":{"sys":{"id":"release"}}}}"#, "release/1"),
+        (r#"{"sys":{"type":"Task","id":"1"}}"#, "Task/1"),
+    ] {
+        assert_eq!(good().body(body).means(&hook).0, selectors, "{body}");
+    }
     for bad in [
         good().at(AT_MS + 30_001),
         good().with("x-contentful-timestamp", "1700000000001"),

@@ -136,7 +136,12 @@ struct Types {
     names: Vec<TypeName>,
     /// Whether there is one that cannot be read.
     is_unreadable: bool,
+    /// Whether it may change entities of every type.
+    is_all: bool,
 }
+
+/// In `types`: an event that may change what entities of every type show.
+pub const EVERY_TYPE: &str = "*";
 
 impl Mapping {
     /// Joins what one event means to what was before it.
@@ -145,9 +150,10 @@ impl Mapping {
             Verdict::Is(action) => action,
             Verdict::Ignore => return change.ignore("the mapping ignores this action"),
         };
-        let Some(Types { names: types, is_unreadable }) = self.types(place, change) else { return };
-        let mut selectors = Selectors::default();
-        if !self.add_entities(place, &types, &mut selectors, change) {
+        let Some(found) = self.types(place, change) else { return };
+        let Types { names: types, is_unreadable, is_all } = found;
+        let mut selectors = if is_all { Selectors::all() } else { Selectors::default() };
+        if !is_all && !self.add_entities(place, &types, &mut selectors, change) {
             return;
         }
         self.add_labels(place, &mut selectors, change);
@@ -200,7 +206,7 @@ impl Mapping {
         let found = self.type_name.as_ref().map(|template| template.texts(place));
         let mut is_unreadable = found.as_ref().is_some_and(|found| found.is_partial);
         let mut types = Vec::new();
-        let mut is_left_alone = false;
+        let (mut is_left_alone, mut is_all) = (false, false);
         for theirs in found.into_iter().flat_map(|found| found.texts) {
             let plain = entity::trimmed(&theirs);
             let ours = match self.listed(&theirs).or_else(|| self.listed(plain)) {
@@ -212,6 +218,10 @@ impl Mapping {
             if ours.is_empty() {
                 is_left_alone = true;
                 change.ignore("the mapping ignores this type");
+                continue;
+            }
+            is_all |= ours == EVERY_TYPE;
+            if ours == EVERY_TYPE {
                 continue;
             }
             let resembled = place.rules.resembling(ours);
@@ -227,8 +237,8 @@ impl Mapping {
             }
             types.extend(resembled);
         }
-        let is_meant = is_unreadable || !types.is_empty() || !is_left_alone;
-        is_meant.then_some(Types { names: types, is_unreadable })
+        let is_meant = is_all || is_unreadable || !types.is_empty() || !is_left_alone;
+        is_meant.then_some(Types { names: types, is_unreadable, is_all })
     }
 
     /// What `types` makes of a name: as it is spelt, else by its words. A type is ignored only by
@@ -238,8 +248,8 @@ impl Mapping {
         ours.map(String::as_str)
     }
 
-    /// What [`Mapping::words`] is for these types: nothing is ignored by its words alone, and names
-    /// that share their words are told apart by their spelling only.
+    /// What [`Mapping::words`] is for these types: nothing is ignored or clears all by its words.
+    /// Names that share their words are told apart by their spelling only.
     pub fn words_of(types: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let mut words: BTreeMap<String, Option<&String>> = BTreeMap::new();
         for (theirs, ours) in types {
@@ -249,7 +259,8 @@ impl Mapping {
             }
         }
         let clear = words.into_iter().filter_map(|(name, ours)| Some((name, ours?.clone())));
-        clear.filter(|(name, ours)| !name.is_empty() && !ours.is_empty()).collect()
+        let is_type = |ours: &str| !ours.is_empty() && ours != EVERY_TYPE;
+        clear.filter(|(name, ours)| !name.is_empty() && is_type(ours)).collect()
     }
 
     /// Adds types, narrowed to ids where there are any; false where the event is to be left alone.
@@ -312,8 +323,10 @@ impl Mapping {
         if tags.has_more || keys.has_more || paths.is_cut {
             change.note("more tags, keys or paths than are taken at once: everything is cleared");
             *selectors = Selectors::all();
-        } else if tags.is_doubtful || keys.is_doubtful {
-            change.note("a tag or key that cannot be read: everything is cleared");
+        } else if [tags.is_doubtful, keys.is_doubtful].contains(&true)
+            || [tags.is_unread, keys.is_unread, paths.is_unread].contains(&true)
+        {
+            change.note("a tag, key or path that cannot be read: everything is cleared");
             *selectors = Selectors::all();
         }
     }
@@ -330,7 +343,7 @@ impl Mapping {
     /// The fields that changed; none where not all of them can be named, for one that is not named
     /// may be the one that matters.
     fn changed(&self, place: &Place<'_>) -> Vec<String> {
-        let Found { texts: mut names, is_cut, is_partial } = texts(&self.changed, place);
+        let Found { texts: mut names, is_cut, is_partial, .. } = texts(&self.changed, place);
         if let Some((one, other)) = &self.compare {
             names.extend(differing(one, other, place.event));
         }
@@ -353,6 +366,7 @@ fn texts(templates: &[Template], place: &Place<'_>) -> Found {
         all.texts.extend(found.texts);
         all.is_cut |= found.is_cut;
         all.is_partial |= found.is_partial;
+        all.is_unread |= found.is_unread;
     }
     all
 }
@@ -366,14 +380,16 @@ struct Labels {
     is_unsure: bool,
     /// A label was there of which some could not be read.
     is_doubtful: bool,
+    /// A value was there that is no label.
+    is_unread: bool,
 }
 
 impl Labels {
     fn read(templates: &[Template], place: &Place<'_>, what: &str, change: &mut Change) -> Self {
-        let Found { texts, is_cut, is_partial } = texts(templates, place);
+        let Found { texts, is_cut, is_partial, is_unread } = texts(templates, place);
         let is_doubtful = texts.iter().any(|text| self::is_doubtful(text));
         let mut labels =
-            Self { found: vec![], has_more: is_cut, is_unsure: is_partial, is_doubtful };
+            Self { found: vec![], has_more: is_cut, is_unsure: is_partial, is_doubtful, is_unread };
         for text in texts {
             match Label::parse(&text) {
                 Ok(label) => labels.found.push(label),

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use hyper::HeaderMap;
 
 pub use body::{BadDelivery, Form};
-pub use mapping::{Change, Mapping, Verdict};
+pub use mapping::{Change, EVERY_TYPE, Mapping, Verdict};
 pub use scheme::{Content, Encoding, Hmac, KeyForm, Refusal, Scheme, Timestamp, TimestampAt};
 pub use template::{Path, Place, Template};
 

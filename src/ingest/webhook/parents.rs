@@ -9,14 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::template::{Path, Place, scalar};
+use super::template::{ID_ENDINGS, Path, Place, is_unread, scalar};
 use crate::domain::{Label, TypeName, entity};
 use crate::ingest::lenient::is_doubtful;
 
 /// Levels below a field in which a reference is looked for: a locale, a list, a link.
 const DEPTH_MAX: usize = 3;
-/// How names of fields end that hold ids of other entities.
-const ENDINGS: [&str; 4] = ["_id", "_ids", "Id", "Ids"];
 
 /// The tags of what shows an entity, by its type.
 #[derive(Debug, Default)]
@@ -42,11 +40,11 @@ pub(super) fn read(paths: &[Path], place: &Place<'_>, types: &[TypeName]) -> Par
         // An id of the entity itself, or its former state, is no parent.
         let is_own = |name: &str| name == "documentId" || paths.iter().any(|it| it.is_member(name));
         for (name, value) in members.filter(|(name, _)| !is_own(name)) {
-            collect(name, value, place.texts_max, &mut references);
+            parents.is_doubtful |= !collect(name, value, place.texts_max, &mut references);
         }
     }
     parents.is_cut = references.len().saturating_mul(types.len()) > place.texts_max;
-    parents.is_doubtful =
+    parents.is_doubtful |=
         references.iter().any(|(_, id)| is_doubtful(id) || entity::is_wildcard(id));
     if parents.is_cut || parents.is_doubtful {
         return parents;
@@ -64,26 +62,38 @@ pub(super) fn read(paths: &[Path], place: &Place<'_>, types: &[TypeName]) -> Par
     parents
 }
 
-/// Adds what one field refers to: the name of the parent, and its id.
+/// Adds what one field refers to: the name of the parent, and its id. False where the field has the
+/// name of a reference and its value cannot be read as one.
 fn collect<'a>(
     name: &'a str,
     value: &Value,
     count_max: usize,
     references: &mut BTreeSet<(&'a str, String)>,
-) {
+) -> bool {
+    let mut is_read = true;
     let mut add = |parent: &'a str, id: String| {
         // One more than is taken, to tell that there are.
         if references.len() <= count_max {
             references.insert((parent, id));
         }
     };
-    let parent = ENDINGS.iter().find_map(|ending| name.strip_suffix(ending));
+    let parent = ID_ENDINGS.iter().find_map(|ending| name.strip_suffix(ending));
     let parent = parent.map(|parent| parent.trim_end_matches('_')).filter(|it| !it.is_empty());
     if let Some(parent) = parent {
         let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-        values.iter().filter_map(scalar).for_each(|id| add(parent, id));
+        for value in values {
+            let mut has_id = false;
+            // `"client_id": {"_id": "7"}` is the same reference, written out.
+            references_in(value, DEPTH_MAX, &mut |id| {
+                has_id = true;
+                add(parent, id);
+            });
+            is_read &= has_id || !is_unread(value, true);
+            scalar(value).into_iter().for_each(|id| add(parent, id));
+        }
     }
     references_in(value, DEPTH_MAX, &mut |id| add(name, id));
+    is_read
 }
 
 fn references_in(value: &Value, depth_left: usize, add: &mut impl FnMut(String)) {

@@ -43,6 +43,8 @@ pub struct Found {
     pub is_cut: bool,
     /// Whether something stood there that is no text, or a member of a list was missing.
     pub is_partial: bool,
+    /// Whether a value stood there that is no text: an object, a fraction, a truth for an id.
+    pub is_unread: bool,
 }
 
 /// Text with places.
@@ -177,8 +179,39 @@ fn whole(float: f64) -> Option<String> {
     is_whole.then(|| format!("{:.0}", float + 0.0))
 }
 
+/// What stood at a place that gave no text.
+#[derive(Debug, Clone, Copy, Default)]
+struct Besides {
+    is_partial: bool,
+    is_unread: bool,
+}
+
+impl Besides {
+    fn join(&mut self, other: Self) {
+        self.is_partial |= other.is_partial;
+        self.is_unread |= other.is_unread;
+    }
+}
+
+/// How names of fields end that hold ids of other entities.
+pub(super) const ID_ENDINGS: [&str; 4] = ["_id", "_ids", "Id", "Ids"];
+
+fn is_name_of_id(name: &str) -> bool {
+    name == "id" || ID_ENDINGS.iter().any(|ending| name.ends_with(ending))
+}
+
+/// Whether a value, or a member of a list, names something that cannot be read from it. `null` and
+/// empty text name nothing; a truth is a text, though never an id.
+pub(super) fn is_unread(value: &Value, is_id: bool) -> bool {
+    members(value).iter().any(|value| match value {
+        Value::Null | Value::String(_) => false,
+        Value::Bool(_) => is_id,
+        one => scalar(one).is_none(),
+    })
+}
+
 /// Whether one value, or a member of a list, is something and yet no text.
-fn is_unread(values: &[&Value]) -> bool {
+fn is_partial(values: &[&Value]) -> bool {
     let is_lost = |value: &&Value| match value {
         Value::Array(items) => items.iter().any(|item| scalar(item).is_none()),
         Value::String(_) => false,
@@ -202,8 +235,8 @@ impl Alternative {
         }
     }
 
-    /// Its texts, and whether there was something else as well.
-    fn texts(&self, place: &Place<'_>) -> (Vec<String>, bool) {
+    /// Its texts, and what stood there besides.
+    fn texts(&self, place: &Place<'_>) -> (Vec<String>, Besides) {
         match self {
             Self::Header(name) => {
                 let values = place.headers.get_all(name).iter();
@@ -211,14 +244,18 @@ impl Alternative {
                     let text = String::from_utf8_lossy(value.as_bytes());
                     cut(text.trim()).to_owned()
                 };
-                (values.map(text).filter(|text| !text.is_empty()).collect(), false)
+                (values.map(text).filter(|text| !text.is_empty()).collect(), Besides::default())
             }
             Self::Path(path) => {
                 let most = place.texts_max.saturating_add(1);
                 let values = path.places(place.event, place.texts_max);
-                let is_partial = is_unread(&values);
+                let is_id = path.0.last().is_some_and(|name| is_name_of_id(name));
+                let besides = Besides {
+                    is_partial: is_partial(&values),
+                    is_unread: values.iter().any(|value| is_unread(value, is_id)),
+                };
                 let texts = values.into_iter().flat_map(members).filter_map(scalar);
-                (texts.take(most).collect(), is_partial)
+                (texts.take(most).collect(), besides)
             }
         }
     }
@@ -272,22 +309,22 @@ impl Part {
         Ok(Self::Field { alternatives, steps })
     }
 
-    fn texts(&self, place: &Place<'_>) -> (Vec<String>, bool) {
+    fn texts(&self, place: &Place<'_>) -> (Vec<String>, Besides) {
         let (alternatives, steps) = match self {
-            Self::Literal(text) => return (vec![text.clone()], false),
+            Self::Literal(text) => return (vec![text.clone()], Besides::default()),
             Self::Field { alternatives, steps } => (alternatives, steps),
         };
-        let mut is_partial = false;
+        let mut besides = Besides::default();
         for one in alternatives {
-            let (texts, is_unread) = one.texts(place);
-            is_partial |= is_unread;
+            let (texts, more) = one.texts(place);
+            besides.join(more);
             if !texts.is_empty() {
                 let stepped = |text| steps.iter().fold(text, |text, step| step.take(text));
                 let texts = texts.into_iter().map(stepped).filter(|text| !text.is_empty());
-                return (texts.collect(), is_partial);
+                return (texts.collect(), besides);
             }
         }
-        (vec![], is_partial)
+        (vec![], besides)
     }
 }
 
@@ -327,10 +364,10 @@ impl Template {
     /// What it gives: every combination where places give several texts.
     pub fn texts(&self, place: &Place<'_>) -> Found {
         let mut texts = vec![String::new()];
-        let (mut is_cut, mut is_partial) = (false, false);
+        let (mut is_cut, mut besides) = (false, Besides::default());
         for part in &self.0 {
-            let (endings, is_unread) = part.texts(place);
-            is_partial |= is_unread;
+            let (endings, more) = part.texts(place);
+            besides.join(more);
             let most = place.texts_max;
             is_cut |= texts.len().saturating_mul(endings.len()) > most;
             let joined =
@@ -338,7 +375,7 @@ impl Template {
             let all = texts.iter().flat_map(|text| endings.iter().map(move |it| joined(text, it)));
             texts = all.take(most).collect();
         }
-        Found { texts, is_cut, is_partial }
+        Found { texts, is_cut, is_partial: besides.is_partial, is_unread: besides.is_unread }
     }
 
     /// The first text it gives.

@@ -84,7 +84,7 @@ fn what_is_not_there_widens_or_is_left_alone_as_told() {
             "",
         ),
         (
-            json!({ "table": "posts", "id": 1, "slug": "caf\u{fffd}", "client": 1.5 }),
+            json!({ "table": "posts", "id": 1, "slug": "caf\u{fffd}", "client": null }),
             "posts/1,path:/posts/caf*",
             "",
         ),
@@ -196,4 +196,33 @@ fn events_of_a_batch_are_one_union_and_different_actions_an_update() {
     }
     assert_eq!(change.selectors.to_string(), "t/1,t/2,t/3,t/4");
     assert!(change.parts.iter().all(|part| part.changed == ["a", "b"]), "{:?}", change.parts);
+}
+
+#[test]
+fn a_place_that_cannot_be_read_widens_and_absence_does_not() {
+    let with = |template_text: &str| Mapping {
+        ids: vec![],
+        paths: vec![template("/{table}/{slug}")],
+        tags: vec![template(template_text)],
+        ..mapping()
+    };
+    for (tag, event, is_all) in [
+        ("c:{client_id}", json!({ "table": "posts", "client_id": { "name": "x" } }), true),
+        ("c:{client_id}", json!({ "table": "posts", "client_id": false }), true),
+        ("c:{client_id}", json!({ "table": "posts", "client_id": 7.5 }), true),
+        ("c:{client_id}", json!({ "table": "posts", "client_id": [[7]] }), true),
+        ("c:{client_id|other}", json!({ "table": "posts", "client_id": {}, "other": 7 }), true),
+        ("c:{rows.*.id}", json!({ "table": "posts", "rows": [{ "id": 1 }, { "id": {} }] }), true),
+        ("c:{a}", json!({ "table": "posts", "slug": { "current": "x" } }), true),
+        ("c:{rows.*.id}", json!({ "table": "posts", "rows": [{ "id": 1 }, {}] }), false),
+        ("c:{client_id}", json!({ "table": "posts", "client_id": null }), false),
+        ("c:{client_id}", json!({ "table": "posts", "client_id": "" }), false),
+        ("c:{client_id}", json!({ "table": "posts" }), false),
+        ("f:{featured}", json!({ "table": "posts", "featured": true }), false),
+    ] {
+        let change = join(&with(tag), &event);
+        assert_eq!(change.selectors.is_all(), is_all, "{event}");
+        let is_noted = change.notes.iter().any(|note| note.contains("cannot be read"));
+        assert_eq!(is_noted, is_all, "{event}: {:?}", change.notes);
+    }
 }
