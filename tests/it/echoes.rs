@@ -125,6 +125,50 @@ async fn a_site_that_calls_back_comes_to_rest_whichever_route_it_takes() {
     }
 }
 
+/// A site that calls several routes each time, whatever it was sent: each of the calls looks like
+/// the echo of another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_site_that_calls_all_routes_back_comes_to_rest() {
+    let stub = StubPeer::start().await;
+    stub.always(ROUTE, Reply::Json(200, json!({ "success": true })));
+    let node = damped(Spec::new("a"))
+        .file("[revalidate.paths]\nposts = [\"/posts\", \"/posts/{id}\"]")
+        .set(
+            "ingest.hooks",
+            "[{ name = 'h', preset = 'supabase', secret = 'hook-secret-0123456' }]",
+        )
+        .env("NEXT_REVALIDATE_URL", &format!("http://{}{ROUTE}", stub.name()))
+        .env("NEXT_REVALIDATE_SECRET", SECRET)
+        .env("REVALIDATE_SECRET_TOKEN", SECRET)
+        .start()
+        .await;
+    let row = json!({ "type": "INSERT", "table": "posts", "record": { "id": 42 } });
+    let calls = [
+        (ROUTE, SECRET.to_owned(), json!({ "secret": SECRET, "path": "/posts" })),
+        (INVALIDATE, node.token.clone(), json!({ "type": "posts" })),
+        ("/api/hooks/h", HOOK.to_owned(), row),
+    ];
+    let (client, base) = (client(), node.base.clone());
+    stub.on_request(move |_| {
+        for (to, token, body) in &calls {
+            let request = client.post(format!("{base}{to}")).bearer_auth(token).json(body);
+            tokio::spawn(async move { drop(request.send().await) });
+        }
+        Box::pin(async {})
+    });
+    node.invalidate(json!({ "type": "posts", "id": 42 })).await;
+    let name = node.mirrors().await.into_keys().next().expect("a site");
+    eventually("it is found out", async || node.mirror(&name).await["echoing"] == true).await;
+    let mut before = stub.seen_at(ROUTE).len();
+    eventually("the calls come to rest", async || {
+        // That few calls come can only be shown by looking again after a while.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let all = stub.seen_at(ROUTE).len();
+        std::mem::replace(&mut before, all) + 8 >= all
+    })
+    .await;
+}
+
 /// A cache that calls back when it is purged; once it stops, it is called at once again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cache_that_calls_back_comes_to_rest_and_recovers() {

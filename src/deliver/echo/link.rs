@@ -2,7 +2,7 @@
 //! Callers and selectors are hashes, and there are so many of each at most: what is forgotten is
 //! not held.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use crate::domain::EventId;
 const SENDS_MAX: usize = 4096;
 /// Callers and selectors watched of one destination.
 const TRACKS_MAX: usize = 2048;
+/// Suspects of other selectors that an arrival is compared with.
+const COUPLED_MAX: usize = 64;
 /// Copies held of one destination; past it all of them go.
 const HELD_MAX: usize = 4096;
 
@@ -99,6 +101,8 @@ pub struct Link {
     pub(super) open: Option<Duration>,
     pub(super) tracks: BTreeMap<(Key, Name), Track>,
     pub(super) held: BTreeMap<EventId, Held>,
+    /// Those of the callers that are under test or proven.
+    pub(super) suspects: BTreeSet<(Key, Name)>,
     pub(super) is_echoing: bool,
     pub(super) returns: u64,
 }
@@ -158,17 +162,54 @@ impl Link {
         let reach = self.tracks.get(at)?.reach(limits);
         let prompt = send.filter(|send| now.saturating_sub(send.at) <= reach);
         let is_alone = prompt.is_some() || self.is_alone(at);
+        let is_coupled = self.is_coupled(now, at, limits);
+        let of_others = self.test_of_others(now, at, limits);
         let track = self.tracks.get_mut(at)?;
+        if is_coupled && let Some(verdict) = track.coupled(now, prompt.as_ref(), limits) {
+            return Some(verdict);
+        }
         Some(match prompt {
             Some(send) => {
                 let stagger = track.stagger(limits) * staggered;
-                track.matched(now, &send, limits, stagger, is_attended)
+                let verdict = track.matched(now, &send, limits, stagger, is_attended);
+                match of_others.and_then(|until| track.end_with(now, until)) {
+                    Some(joined) => joined,
+                    None => verdict,
+                }
             }
             None => {
                 let about = (is_explained, is_attended, is_alone);
                 track.unmatched(now, send.as_ref(), limits, about)
             }
         })
+    }
+
+    /// Suspects of other selectors: a destination that calls back may name all of them each time,
+    /// whichever it was sent.
+    fn others(&self, key: Key) -> impl Iterator<Item = (Key, &Track)> {
+        let others = self.suspects.iter().filter(move |other| other.0 != key).take(COUPLED_MAX);
+        let tracks = others.filter_map(|other| Some((other.0, self.tracks.get(other)?)));
+        tracks.filter(|(_, track)| track.is_suspect())
+    }
+
+    /// Whether a moment before, and since a copy is held, it was sent what another suspect names.
+    fn is_coupled(&self, now: Duration, at: &(Key, Name), limits: &Limits) -> bool {
+        let since = self.tracks.get(at).and_then(|track| track.held_since(now)).unwrap_or_default();
+        self.others(at.0).any(|(key, track)| {
+            let sent = self.sent.get(&key).filter(|(sent, _)| *sent > since);
+            sent.is_some_and(|(sent, _)| now.saturating_sub(*sent) <= track.reach(limits))
+        })
+    }
+
+    /// Until when a test of other selectors runs that this caller has to take part in.
+    pub(super) fn test_of_others(
+        &self,
+        now: Duration,
+        at: &(Key, Name),
+        limits: &Limits,
+    ) -> Option<Duration> {
+        self.tracks.get(at).filter(|track| track.is_near_test())?;
+        self.others(at.0).filter_map(|(_, track)| track.fresh_test(now, limits)).max()
     }
 
     /// Whether nobody else named the same since this caller did.
@@ -229,7 +270,12 @@ impl Link {
             let others = others.take_while(|(at, _)| at.0 == key);
             others.for_each(|(_, track)| track.cut(now));
         }
-        let track = self.tracks.get(&(key, arrival.caller));
+        let at = (key, arrival.caller);
+        let track = self.tracks.get(&at);
+        match track.is_some_and(Track::is_suspect) {
+            true => self.suspects.insert(at),
+            false => self.suspects.remove(&at),
+        };
         let begins = !self.is_echoing && track.is_some_and(Track::is_confirmed);
         self.is_echoing |= begins;
         let wait = until.map(|until| until.saturating_sub(now));

@@ -188,9 +188,11 @@ impl Machine {
             tracks.filter_map(|(_, track)| track.fresh_test(now, limits)).max()
         };
         let links = verdicts.iter().filter_map(|(name, _)| self.links.get(*name));
-        let Some(until) = links.filter_map(fresh).max() else { return };
+        let of_the_same = links.filter_map(fresh).max();
         for (name, verdict) in verdicts.iter_mut().filter(|it| it.1 == Verdict::Free) {
             let Some(link) = self.links.get_mut(*name) else { continue };
+            let until = of_the_same.or_else(|| link.test_of_others(now, at, limits));
+            let Some(until) = until else { continue };
             let send = send_of(&link.sent, link.open, key);
             let Some(track) = link.tracks.get_mut(at) else { continue };
             let reach = track.reach(limits);
@@ -267,6 +269,8 @@ impl Machine {
                     track.returns = 0;
                 }
             }
+            let tracks = &link.tracks;
+            link.suspects.retain(|at| tracks.get(at).is_some_and(Track::is_suspect));
             if link.is_echoing && !link.tracks.values().any(Track::is_proven) {
                 link.is_echoing = false;
                 let returns = std::mem::take(&mut link.returns);

@@ -14,6 +14,7 @@ mod link;
 mod machine;
 mod slow;
 mod tell;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod track;

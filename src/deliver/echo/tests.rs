@@ -1,6 +1,7 @@
 //! Honest callers and echoing destinations on a virtual clock: what is held, and how often a
 //! destination is called.
 
+mod coupled;
 mod growth;
 mod scripts;
 mod slow;

@@ -11,7 +11,8 @@
 use std::time::Duration;
 
 use super::slow::Slow;
-use crate::support::backoff::Backoff;
+use super::terms::Hold;
+pub use super::terms::{Kin, Limits, Send, Verdict};
 
 /// Rounds in a row before the first hold, where nothing but the timing speaks for an echo. An
 /// honest caller that looks at the mirror itself before it saves again makes rounds as well.
@@ -38,57 +39,6 @@ const STEADY: f64 = 2.0;
 /// The level from which a destination is reported as echoing. Holds of the level before it are
 /// staggered, so that one of several suspects is found.
 const CONFIRMED: u32 = 3;
-
-/// What speaks for it that a caller is the destination itself, apart from timing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kin {
-    /// Nothing.
-    Stranger,
-    /// It has the destination's address, and nobody else was seen there.
-    Address,
-    /// It uses the account that we use there.
-    Account,
-}
-
-/// How far the machine looks back and how long it holds.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Sends are remembered for this long.
-    pub window: Duration,
-    /// Holds: the first and the longest.
-    pub waits: Backoff,
-}
-
-/// The newest send of the selectors to the destination.
-#[derive(Debug, Clone, Copy)]
-pub struct Send {
-    /// When it began.
-    pub at: Duration,
-    /// Its number among the sends of these selectors, from 1.
-    pub number: u64,
-    /// Whether it is still in flight.
-    pub is_open: bool,
-}
-
-/// A copy that is held.
-#[derive(Debug, Clone, Copy)]
-struct Hold {
-    until: Duration,
-    wait: Duration,
-    /// Arrivals meanwhile that cannot have been on their way when it began.
-    late: u32,
-}
-
-/// What becomes of the copy to the destination.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// It goes at once, and so does what was held.
-    Free,
-    /// It joins what is held until then.
-    Join(Duration),
-    /// It is held for this long, from now on.
-    Hold(Duration),
-}
 
 /// One caller, one set of selectors, one destination.
 #[derive(Debug)]
@@ -162,9 +112,25 @@ impl Track {
         self.level > 1
     }
 
+    /// Whether it is under test or proven.
+    pub fn is_suspect(&self) -> bool {
+        self.level > 0
+    }
+
+    /// Whether there were so many rounds that a test of something else is a test of this as well.
+    pub fn is_near_test(&self) -> bool {
+        self.rounds * 4 >= self.needed || self.rounds_inside + 1 >= ROUNDS_INSIDE
+    }
+
     /// Until when a copy is held, if one is.
     pub fn held_until(&self, now: Duration) -> Option<Duration> {
         self.hold.map(|hold| hold.until).filter(|until| *until > now)
+    }
+
+    /// Since when, if one is.
+    pub fn held_since(&self, now: Duration) -> Option<Duration> {
+        let hold = self.hold.filter(|hold| hold.until > now)?;
+        Some(hold.until.saturating_sub(hold.wait))
     }
 
     /// Whether it is held by the level at which holds are staggered.
@@ -206,6 +172,15 @@ impl Track {
         Some(Verdict::Join(until))
     }
 
+    /// Ends a test that begins now together with one of other selectors: what goes before the other
+    /// would look like a proof against it.
+    pub fn end_with(&mut self, now: Duration, until: Duration) -> Option<Verdict> {
+        let has_begun = |hold: &&mut Hold| hold.until == now + hold.wait;
+        let hold = self.hold.as_mut().filter(has_begun).filter(|_| self.level == 1)?;
+        (hold.until, hold.wait) = (until, until.saturating_sub(now));
+        Some(Verdict::Join(until))
+    }
+
     /// Until when a test runs that began a moment ago.
     pub fn fresh_test(&self, now: Duration, limits: &Limits) -> Option<Duration> {
         let hold = self.hold.filter(|hold| self.level == 1 && hold.until > now)?;
@@ -225,6 +200,33 @@ impl Track {
             _ => self.reach(limits),
         };
         if self.is_proven() { reach.max(limits.waits.bound(self.level) * 2) } else { reach }
+    }
+
+    /// An arrival a moment after the destination was sent what another suspect names. Where no send
+    /// of its own explains it, it tells nothing about this one.
+    pub fn coupled(
+        &mut self,
+        now: Duration,
+        send: Option<&Send>,
+        limits: &Limits,
+    ) -> Option<Verdict> {
+        let held = self.held_until(now);
+        let answer = send.filter(|send| send.number != self.answered);
+        if self.level == 0 || (answer.is_some() && !(self.is_proven() && held.is_some())) {
+            return None;
+        }
+        if let Some(send) = answer {
+            // What was held a little less long was sent, and this hold goes on.
+            (self.answered, self.answers) = (send.number, 1);
+        }
+        let verdict = match held {
+            Some(until) => Verdict::Join(until),
+            None if self.is_proven() => self.hold_for(now, limits.waits.bound(self.level)),
+            None => return None,
+        };
+        self.touched = now;
+        self.returns += 1;
+        Some(verdict)
     }
 
     /// An arrival within reach of the newest send. `stagger` is added to a hold that must not end

@@ -33,6 +33,10 @@ pub struct Echoer {
     /// Whether its calls wait for the delivery of what they name.
     pub waits: bool,
     pub until: Duration,
+    /// What it names, and as whom, in each call back; empty: what it was sent.
+    pub names: Vec<(&'static str, Key)>,
+    /// How long it is busy with each send, in milliseconds.
+    pub pace: u64,
 }
 
 /// A caller that comes again when its last save is delivered everywhere.
@@ -50,7 +54,8 @@ pub struct Script {
 
 pub fn echoer(caller: &'static str, delay: u64) -> Echoer {
     let (kin, returns) = (Kin::Stranger, vec![delay]);
-    Echoer { caller, kin, returns, is_inside: true, waits: false, until: Duration::MAX }
+    let (until, names) = (Duration::MAX, vec![]);
+    Echoer { caller, kin, returns, is_inside: true, waits: false, until, names, pace: 2 }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -257,14 +262,18 @@ impl World {
             if self.now >= echo.until {
                 continue;
             }
+            answers_after = answers_after.max(ms(echo.pace));
             for delay in &echo.returns {
                 if echo.is_inside {
                     answers_after = answers_after.max(ms(delay + 1));
                 }
                 let after = if echo.waits { After::Learns } else { After::Nothing };
-                let caller = echo.caller;
-                let what = Happens::Arrives { caller, key, is_honest: false, after };
-                self.plan(self.now + ms(*delay), what);
+                let same = [(echo.caller, key)];
+                let names = if echo.names.is_empty() { &same[..] } else { &echo.names };
+                for (nth, (caller, key)) in (0..).zip(names.iter().copied()) {
+                    let what = Happens::Arrives { caller, key, is_honest: false, after };
+                    self.plan(self.now + ms(delay + nth), what);
+                }
             }
         }
         self.busy.insert(name.to_owned());
