@@ -256,6 +256,10 @@ impl Track {
         let is_more = late > 0 && self.answers > self.answers_max;
         match self.hold.take() {
             Some(hold) if hold.until <= send.at => self.after_hold(lag, hold.wait, is_more),
+            // A copy that was held a little less long went before.
+            Some(hold) if self.is_proven() && hold.until <= now => {
+                self.level = (self.level + 1).min(32);
+            }
             _ if self.level == 1 => self.retry_later(),
             _ => {}
         }
