@@ -105,6 +105,8 @@ struct Opened {
     path: PathBuf,
     /// Which file it is; that of an open file is nobody else's.
     identity: Identity,
+    /// How far this process has written, in bytes: a shorter file was cut by another program.
+    written: u64,
 }
 
 /// Device (major, minor) and inode.
@@ -112,25 +114,25 @@ type Identity = (u32, u32, u64);
 
 impl Opened {
     fn new(file: File, path: &Path) -> io::Result<Self> {
-        let identity = identity(&file, "", AtFlags::EMPTY_PATH)?;
-        Ok(Self { file, path: path.to_owned(), identity })
+        let (identity, _) = identity(&file, "", AtFlags::EMPTY_PATH)?;
+        Ok(Self { file, path: path.to_owned(), identity, written: 0 })
     }
 
     fn place(&self) -> Place {
         match identity(CWD, &self.path, AtFlags::empty()) {
-            Ok(there) if there == self.identity => Place::Ours,
+            Ok((there, size)) if there == self.identity && size >= self.written => Place::Ours,
             Ok(_) => Place::Replaced,
             Err(_) => Place::Missing,
         }
     }
 }
 
-/// Asks for the inode alone. Where times are asked for, the kernel notes that somebody looked, and
+/// Which file it is, and its size in bytes. Asks for nothing else: where times are asked for, the kernel notes that somebody looked, and
 /// gives the next write a time of its own: each sync then writes the inode too, which made an
 /// answer wait a third longer.
-fn identity(dir: impl AsFd, path: impl Arg, flags: AtFlags) -> io::Result<Identity> {
-    let found = statx(dir, path, flags, StatxFlags::INO)?;
-    Ok((found.stx_dev_major, found.stx_dev_minor, found.stx_ino))
+fn identity(dir: impl AsFd, path: impl Arg, flags: AtFlags) -> io::Result<(Identity, u64)> {
+    let found = statx(dir, path, flags, StatxFlags::INO | StatxFlags::SIZE)?;
+    Ok(((found.stx_dev_major, found.stx_dev_minor, found.stx_ino), found.stx_size))
 }
 
 /// The real one.
@@ -192,7 +194,9 @@ impl Disk for FileDisk {
 
 impl DiskFile for Opened {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(bytes, offset)
+        self.file.write_all_at(bytes, offset)?;
+        self.written = self.written.max(offset + bytes.len() as u64);
+        Ok(())
     }
 
     fn sync_data(&mut self) -> io::Result<()> {

@@ -100,6 +100,10 @@ impl Segment {
         let end = self.end + records.len() as u64;
         let needed = (end + FRAME_BYTES as u64).next_multiple_of(self.step);
         if needed > self.length {
+            // Growth would hide that another program cut the file.
+            if self.file.place() != Place::Ours {
+                return Err(io::Error::other("the segment was removed, replaced or cut"));
+            }
             let zeros = vec![0; usize::try_from(needed - self.length).unwrap_or(usize::MAX)];
             self.file.write_at(self.length, &zeros)?;
             self.length = needed;

@@ -308,7 +308,7 @@ impl Writer {
         let checked = match self.held.home.check_files(&*self.disk, &self.layout) {
             Ok(()) if !is_there => Err(self.segment_away(segment.number)),
             Ok(()) if !mark_is_there => Err(io::Error::other(format!(
-                "{} was removed or replaced",
+                "{} was removed, replaced or cut",
                 self.layout.mark().display()
             ))),
             other => other,
@@ -322,7 +322,7 @@ impl Writer {
 
     fn segment_away(&self, number: u64) -> io::Error {
         let path = self.layout.segment(number);
-        let what = format!("{} was removed or replaced", path.display());
+        let what = format!("{} was removed, replaced or cut", path.display());
         io::Error::new(io::ErrorKind::NotFound, what)
     }
 

@@ -90,3 +90,45 @@ fn a_directory_that_cannot_be_is_an_error_with_its_path() {
     let error = open_at(&file).err().expect("refused");
     assert!(matches!(&error, OpenError::Io { .. }) && error.to_string().contains("file"));
 }
+
+/// Another program empties or shortens the segment that is being written.
+#[tokio::test]
+async fn a_segment_that_is_cut_meanwhile_is_seen_and_everything_known_is_written_again() {
+    for rest in [0, 100, 4096] {
+        let root = tempfile::tempdir().expect("tempdir");
+        let dir = root.path().join("data");
+        let (journal, _) = open_at(&dir).expect("opens");
+        journal.append(mirrored(entity("posts", "1"))).await.expect("durable");
+        let segment = dir.join("journal/00000000000000000001.seg");
+        let file = fs::OpenOptions::new().write(true).open(&segment).expect("there");
+        file.set_len(rest).expect("cut");
+        // The one second look may come first; then the append is durable in another segment.
+        drop(journal.append(mirrored(entity("posts", "2"))).await);
+        let healthy = async {
+            while journal.health().is_degraded {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), healthy).await.expect("recovers");
+        journal.append(mirrored(entity("posts", "3"))).await.expect("durable again");
+        // As after a kill: what is on the disk is all there is.
+        let copy = root.path().join("copy");
+        fs::create_dir_all(copy.join("journal")).expect("made");
+        for sub in ["", "journal"] {
+            for entry in fs::read_dir(dir.join(sub)).expect("readable") {
+                let path = entry.expect("listed").path();
+                if path.is_file() {
+                    let name = path.file_name().expect("named");
+                    fs::copy(&path, copy.join(sub).join(name)).expect("copied");
+                }
+            }
+        }
+        let (again, recovered) = open_at(&copy).expect("opens");
+        let owed = owed(&again, "a").hard;
+        assert!(!owed.is_all(), "{rest}: nothing was damaged; {recovered:?}");
+        for id in ["1", "2", "3"] {
+            assert!(owed.covers(&entity("posts", id)), "{rest}: {id} of {owed}; {recovered:?}");
+        }
+        assert!(again.versions().version >= 3);
+    }
+}
