@@ -97,7 +97,7 @@ impl Instance {
             started: Instant::now(),
         });
         let stop = Stop { listening: CancellationToken::new(), working: CancellationToken::new() };
-        tell_start(&settings, &pipeline, &recovered, address);
+        log_start(&settings, &pipeline, &recovered, address);
         note_in_use(&settings).await;
         let dials = Dials::new(&settings);
         let mut workers = start_workers(&pipeline, &network, &dials, &stop.working);
@@ -139,7 +139,7 @@ impl Instance {
 
     /// Stops in order, within `control.drain_ms_max` for requests and the same again for sends.
     pub async fn stop(self) {
-        tell_stop("stopping");
+        log_stop("stopping");
         self.stop.listening.cancel();
         let deadline = self.control.config.drain_time_max + Duration::from_secs(1);
         drop(tokio::time::timeout(deadline, self.hub).await);
@@ -151,7 +151,7 @@ impl Instance {
             workers.shutdown().await;
         }
         self.control.pipeline.journal.close().await;
-        tell_stop("stopped");
+        log_stop("stopped");
         self.log.shutdown();
     }
 }
@@ -269,17 +269,12 @@ fn network(settings: &Settings) -> net::Config {
     }
 }
 
-fn tell_start(
-    settings: &Settings,
-    pipeline: &Pipeline,
-    recovered: &Recovered,
-    address: SocketAddr,
-) {
+fn log_start(settings: &Settings, pipeline: &Pipeline, recovered: &Recovered, address: SocketAddr) {
     for warning in &settings.warnings {
         Activity { level: Level::Warn, event: Kind::Config, msg: warning, ..Activity::default() }
             .emit();
     }
-    tell_not_revalidated(settings);
+    log_not_revalidated(settings);
     if let Some(damage) = &recovered.damaged {
         Activity {
             level: Level::Error,
@@ -292,7 +287,7 @@ fn tell_start(
     }
     // Everything is new at the first start.
     let reconciled = Reconciled { added: Vec::new(), ..recovered.reconciled.clone() };
-    deliver::tell_reconciled(&reconciled, settings.deliver.forget_after);
+    deliver::log_reconciled(&reconciled, settings.deliver.forget_after);
     Activity {
         event: Kind::Server,
         msg: "started",
@@ -307,7 +302,7 @@ fn tell_start(
 }
 
 /// A site that is known by half: said once for each reading of the settings.
-fn tell_not_revalidated(settings: &Settings) {
+fn log_not_revalidated(settings: &Settings) {
     let Some(missing) = &settings.not_revalidated else { return };
     Activity {
         level: Level::Warn,
@@ -320,7 +315,7 @@ fn tell_not_revalidated(settings: &Settings) {
     .emit();
 }
 
-fn tell_stop(status: &str) {
+fn log_stop(status: &str) {
     Activity { event: Kind::Server, msg: status, status: Some(status), ..Activity::default() }
         .emit();
 }

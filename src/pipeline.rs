@@ -7,7 +7,7 @@
 //! A submission that was begun is finished even where its caller hangs up, so that store, journal
 //! and log never disagree.
 
-mod tell;
+mod log;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -128,7 +128,7 @@ impl Pipeline {
         flight.add(event.id);
         let (event, is_degraded) = self.record(event).await?;
         drop(flight);
-        tell::applied(&event, wall, &applied, is_degraded);
+        log::applied(&event, wall, &applied, is_degraded);
         let mirrors = self.outcomes(&event);
         let report = Report { event, applied, warnings, mirrors, is_degraded };
         Ok(Done::Applied(Box::new(report)))
@@ -151,7 +151,7 @@ impl Pipeline {
             }
             Planned::Repeated(plan) => {
                 let applied = self.store.apply(&plan.total());
-                tell::repeated(&plan.invalidation, &applied);
+                log::repeated(&plan.invalidation, &applied);
                 Err(Done::Duplicate(applied))
             }
             Planned::Unaffected(warnings) => Err(Done::Unaffected(warnings)),
@@ -190,7 +190,7 @@ impl Pipeline {
         }
         for advised in self.gate.advice.look(&invalidation.demand, Instant::now()) {
             if advised.is_due {
-                tell::advised(&advised.text, &invalidation.principal.name);
+                log::advised(&advised.text, &invalidation.principal.name);
             }
             invalidation.warnings.push(advised.text);
         }
@@ -261,7 +261,7 @@ impl Pipeline {
         let at_ms = clock::wall_ms();
         let before = self.journal.reset_versions(at_ms).await?;
         self.hub.resync("version reset");
-        tell::reset(&who.name);
+        log::reset(&who.name);
         Ok((before, at_ms))
     }
 
@@ -272,14 +272,14 @@ impl Pipeline {
             Err(Refused::Degraded(event)) => (event, true),
             Err(Refused::Lost(event)) => {
                 self.gate.flights.lost(event.known_ids());
-                tell::lost(&self.journal);
+                log::lost(&self.journal);
                 return Err(Rejected::NotDurable);
             }
             Err(Refused::Closed) => return Err(Rejected::Stopping),
         };
         self.gate.flights.landed();
         if is_degraded {
-            tell::degraded(&self.journal);
+            log::degraded(&self.journal);
         }
         Ok((event, is_degraded))
     }
@@ -347,7 +347,7 @@ fn take_unknown(
     rules.take_out_unknown(submission);
     let text = unknown_text(&unknown);
     if !submission.selectors.is_empty() {
-        tell::unknown(&text, &who.name);
+        log::unknown(&text, &who.name);
     }
     Ok(vec![text])
 }
@@ -359,5 +359,5 @@ fn compare_graphs(rules: &Rules, submission: &mut Submission) {
         batch.cascade = Selectors::default();
         return;
     }
-    tell::other_graph(&batch.origin);
+    log::other_graph(&batch.origin);
 }

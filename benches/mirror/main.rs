@@ -147,7 +147,7 @@ async fn measure(
     let mut begun = Vec::new();
     for number in 0..SINGLE_EVENTS {
         begun.push(Instant::now());
-        told.tell(number).await?;
+        told.show(number).await?;
         tokio::time::sleep(PAUSE).await;
     }
     ears.all().await.with_context(|| format!("{}, one by one", case.kind))?;
@@ -166,7 +166,7 @@ async fn measure(
         let mut times = Vec::new();
         for number in 0..each {
             let begun = Instant::now();
-            told.tell(client * each + number).await?;
+            told.show(client * each + number).await?;
             times.push(begun.elapsed());
         }
         Ok(times)
@@ -192,7 +192,7 @@ impl Teller {
         })
     }
 
-    async fn tell(&mut self, number: usize) -> anyhow::Result<()> {
+    async fn show(&mut self, number: usize) -> anyhow::Result<()> {
         let body = event(&format!("ev-{number}"), true);
         match self {
             Self::Http(client) => client.call("POST", INVALIDATE, &body).await.map(drop),

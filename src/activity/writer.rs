@@ -124,7 +124,7 @@ impl Writer {
     fn write_some(&mut self) {
         if self.looked.elapsed() >= LOOK_EVERY {
             self.look();
-            self.tell_drops();
+            self.log_drops();
         }
         while !self.is_stuck && self.pending.len() < BATCH_BYTES_MAX && self.take() {}
         // A full batch means that more is waiting.
@@ -146,7 +146,7 @@ impl Writer {
             }
         }
         self.write_out();
-        self.tell_drops();
+        self.log_drops();
         !self.is_stuck
     }
 
@@ -195,7 +195,7 @@ impl Writer {
     }
 
     /// Says in the log how many lines it has lost since it last said so.
-    fn tell_drops(&mut self) {
+    fn log_drops(&mut self) {
         let dropped = self.shared.dropped.load(Relaxed);
         if self.is_stuck || dropped == self.told {
             return;

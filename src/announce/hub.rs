@@ -147,7 +147,7 @@ impl Hub {
                 .events
                 .first()
                 .map(|event| format!("{}-{}", event.epoch, event.seq.saturating_sub(1)));
-            told.readers.tell(&[frame::resync(id, "gap")]);
+            told.readers.send(&[frame::resync(id, "gap")]);
         }
         let Some(last) = page.events.last() else { return false };
         told.at = last.seq;
@@ -156,7 +156,7 @@ impl Hub {
         }
         for event in page.events.iter().filter(|event| is_told(event)) {
             // One event is one piece in a reader's queue, however many types it names.
-            told.readers.tell(&frame::app_updates(event));
+            told.readers.send(&frame::app_updates(event));
         }
         true
     }

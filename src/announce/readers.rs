@@ -47,21 +47,21 @@ impl Readers {
     }
 
     /// Tells everybody who has caught up. Frames given together are one piece in a queue.
-    pub fn tell(&mut self, frames: &[Frame]) {
-        self.sse.tell(frames);
-        self.messages.tell(frames);
+    pub fn send(&mut self, frames: &[Frame]) {
+        self.sse.send(frames);
+        self.messages.send(frames);
     }
 
     /// Keeps lines open, and cuts off those who have stopped taking their replay.
     pub fn ping(&mut self) {
-        self.tell(&[frame::ping()]);
+        self.send(&[frame::ping()]);
         self.sse.cut_idle();
         self.messages.cut_idle();
     }
 
     /// Tells everybody to fetch everything anew; a replay ends with it.
     pub fn resync(&mut self, id: &str, reason: &str) {
-        self.tell(&[frame::resync(Some(id.to_owned()), reason)]);
+        self.send(&[frame::resync(Some(id.to_owned()), reason)]);
         self.sse.end_replays(reason);
         self.messages.end_replays(reason);
     }
@@ -125,13 +125,13 @@ impl<F> Reader<F> {
 
     fn cut_off(&self) {
         self.cut.cancel();
-        tell_slow();
+        log_slow();
     }
 }
 
 impl<F: Form> Reader<F> {
     /// Whether the reader stays. An empty queue takes a piece of any size: it is shared.
-    fn tell(&self, piece: &F, bytes: usize) -> bool {
+    fn send(&self, piece: &F, bytes: usize) -> bool {
         let queued = self.place.queued.load(Relaxed);
         if queued > 0 && queued.saturating_add(bytes) > self.bytes_max {
             self.cut_off();
@@ -173,7 +173,7 @@ impl<F: Form> Audience<F> {
     }
 
     /// Tells all who have caught up; whose queue is full is cut off.
-    pub fn tell(&mut self, frames: &[Frame]) {
+    pub fn send(&mut self, frames: &[Frame]) {
         let before = self.list.len();
         if !self.has_live() {
             return;
@@ -181,7 +181,7 @@ impl<F: Form> Audience<F> {
         let piece = F::of(frames);
         let bytes = piece.bytes();
         self.list.retain(|reader| match reader.is_live() {
-            true => reader.tell(&piece, bytes),
+            true => reader.send(&piece, bytes),
             false => !reader.queue.is_closed(),
         });
         self.shrink(before);
@@ -235,7 +235,7 @@ impl<F: Form> Audience<F> {
     }
 }
 
-fn tell_slow() {
+fn log_slow() {
     Activity {
         level: Level::Warn,
         event: Kind::Announce,

@@ -122,7 +122,7 @@ impl Scene {
         Self { disk: disk.clone(), journal, hub, stop, task }
     }
 
-    async fn tell(&self, selectors: Selectors) {
+    async fn send(&self, selectors: Selectors) {
         self.journal.append(event(selectors)).await.expect("durable");
     }
 

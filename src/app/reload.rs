@@ -90,7 +90,7 @@ impl Reloader {
             Ok(reload) => self.take_over(reload, by).await,
             Err(problems) => {
                 problems.iter().for_each(|problem| self.complain(problem));
-                tell(
+                log(
                     Level::Error,
                     "the configuration was not reloaded: all is as it was",
                     by,
@@ -128,7 +128,7 @@ impl Reloader {
         pipeline.hub.adopt(settings.announce.clone());
         if pipeline.adopt_rules(rules) {
             let msg = "names mean other types than before: everything stored here was cleared";
-            tell(Level::Warn, msg, by, "cleared");
+            log(Level::Warn, msg, by, "cleared");
         }
         let mint = mint(&pipeline.gate);
         let deliver = deliver::Config { mint, ..settings.deliver.clone() };
@@ -136,19 +136,19 @@ impl Reloader {
         let adopted = pipeline.delivery.adopt(deliver, &mut workers).await;
         drop(workers);
         if let Err(closed) = adopted {
-            tell(Level::Warn, &format!("the mirrors stay as they were: {closed}"), by, "stopping");
+            log(Level::Warn, &format!("the mirrors stay as they were: {closed}"), by, "stopping");
         }
         self.dials.turn(&settings);
-        settings.warnings.iter().for_each(|warning| tell(Level::Warn, warning, by, "warning"));
+        settings.warnings.iter().for_each(|warning| log(Level::Warn, warning, by, "warning"));
         if settings.not_revalidated != self.running.not_revalidated {
-            super::tell_not_revalidated(&settings);
+            super::log_not_revalidated(&settings);
         }
         for key in &needs_restart {
             let msg = format!("{key} cannot change while running: restart");
-            tell(Level::Warn, &msg, by, "needs_restart");
+            log(Level::Warn, &msg, by, "needs_restart");
         }
         _ = super::note_in_use(&settings).await;
-        tell_changed(&changed, by);
+        log_changed(&changed, by);
         self.running = settings;
         Outcome { changed, needs_restart, problems: vec![] }
     }
@@ -166,16 +166,16 @@ impl Reloader {
     }
 }
 
-fn tell_changed(changed: &[String], by: &str) {
+fn log_changed(changed: &[String], by: &str) {
     let keys = joined(changed);
     let msg = match changed.len() {
         0 => "configuration read again: nothing changed".to_owned(),
         _ => format!("configuration reloaded: {keys}"),
     };
-    tell(Level::Info, &msg, by, "reloaded");
+    log(Level::Info, &msg, by, "reloaded");
 }
 
-fn tell(level: Level, msg: &str, by: &str, status: &str) {
+fn log(level: Level, msg: &str, by: &str, status: &str) {
     Activity {
         level,
         event: Kind::Config,

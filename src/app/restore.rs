@@ -48,15 +48,15 @@ pub(super) async fn run(
             continue;
         }
         let (written, failed) = write_back(&control, &settings, has_moved).await;
-        tell_written(&written);
+        log_written(&written);
         if failed != problem {
-            tell_problem(failed.as_deref());
+            log_problem(failed.as_deref());
             problem = failed;
         }
         let was_lost =
             std::mem::replace(&mut is_list_lost, control.pipeline.gate.lost_app_tokens());
         if is_list_lost && !was_lost {
-            tell_list();
+            log_list();
         }
     }
 }
@@ -90,7 +90,7 @@ async fn is_there(path: &Path) -> bool {
     tokio::fs::try_exists(path).await.unwrap_or(true)
 }
 
-fn tell_written(written: &[&str]) {
+fn log_written(written: &[&str]) {
     if written.is_empty() {
         return;
     }
@@ -99,7 +99,7 @@ fn tell_written(written: &[&str]) {
     warn(Kind::Journal, &msg, Some("recovered"), None);
 }
 
-fn tell_problem(problem: Option<&str>) {
+fn log_problem(problem: Option<&str>) {
     match problem {
         Some(_) => {
             let msg = "generated secrets are gone from the data directory and cannot be written \
@@ -112,7 +112,7 @@ fn tell_problem(problem: Option<&str>) {
     }
 }
 
-fn tell_list() {
+fn log_list() {
     let msg = "app-tokens.json is gone from the data directory: the tokens of applications are \
                refused until it is put back or they are minted again";
     warn(Kind::Config, msg, Some("degraded"), None);

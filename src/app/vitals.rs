@@ -29,12 +29,12 @@ pub(super) async fn run(
         tokio::select! {
             () = stop.cancelled() => return,
             changed = every.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep(period), if !period.is_zero() => tell(&pipeline, &mut tally),
+            () = tokio::time::sleep(period), if !period.is_zero() => log(&pipeline, &mut tally),
         }
     }
 }
 
-fn tell(pipeline: &Pipeline, tally: &mut Tally) {
+fn log(pipeline: &Pipeline, tally: &mut Tally) {
     let (updates_per_hour, hit_rate) = tally.take(Counted::of(pipeline, Instant::now()));
     let versions = pipeline.journal.versions();
     let last_clear = versions.last_clear_ms.map(clock::rfc3339);

@@ -30,11 +30,11 @@ pub(super) async fn run(watched: Watched, reloads: Reloads, stop: CancellationTo
     let stirred = Arc::new(Notify::new());
     let mut watcher = match watcher(&stirred) {
         Ok(watcher) => watcher,
-        Err(error) => return tell_blind(&file, &error),
+        Err(error) => return log_blind(&file, &error),
     };
     let directory = file.parent().unwrap_or(Path::new("."));
     if let Err(error) = watcher.watch(directory, RecursiveMode::NonRecursive) {
-        return tell_blind(&file, &error);
+        return log_blind(&file, &error);
     }
     // What changed before we watched.
     stirred.notify_one();
@@ -83,7 +83,7 @@ async fn content(file: &Path) -> Option<[u8; 32]> {
     tokio::task::spawn_blocking(move || config::look(&file)).await.ok().flatten()
 }
 
-fn tell_blind(file: &Path, error: &notify::Error) {
+fn log_blind(file: &Path, error: &notify::Error) {
     Activity {
         level: Level::Warn,
         event: Kind::Config,

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::Exit;
 use super::client::{Client, encoded};
 use super::connect::ConnectArgs;
-use super::invalidate::tell_outcome;
+use super::invalidate::show_outcome;
 use super::print::{self, BOLD, DIM, styled};
 
 pub const EXAMPLES: &str = "\
@@ -60,7 +60,7 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     match (is_json, args.follow) {
         (true, false) => return print::json(&page),
         (true, true) => events(&page).try_for_each(print::json_line)?,
-        (false, _) => events(&page).try_for_each(tell_line)?,
+        (false, _) => events(&page).try_for_each(show_line)?,
     }
     if args.follow {
         return follow(&client, &page, is_json).await;
@@ -89,7 +89,7 @@ async fn follow(client: &Client, page: &Value, is_json: bool) -> Result<(), Exit
                     );
                 }
                 for event in events(&page) {
-                    if is_json { print::json_line(event)? } else { tell_line(event)? }
+                    if is_json { print::json_line(event)? } else { show_line(event)? }
                 }
                 after = page["head"].as_u64().filter(|head| *head < after).unwrap_or_else(|| {
                     events(&page).last().and_then(|event| event["seq"].as_u64()).unwrap_or(after)
@@ -128,7 +128,7 @@ pub fn provenance(event: &Value) -> String {
     }
 }
 
-fn tell_line(event: &Value) -> Result<(), Exit> {
+fn show_line(event: &Value) -> Result<(), Exit> {
     let text = |member: &str| print::text(event, member);
     let at = text("at");
     let time = at.get(..19).unwrap_or(&at).replace('T', " ");
@@ -153,10 +153,10 @@ async fn one(client: &Client, id: &str, is_json: bool) -> Result<(), Exit> {
         )),
         other => other,
     })?;
-    if is_json { print::json(&event) } else { tell_story(&event) }
+    if is_json { print::json(&event) } else { show_story(&event) }
 }
 
-fn tell_story(event: &Value) -> Result<(), Exit> {
+fn show_story(event: &Value) -> Result<(), Exit> {
     let text = |member: &str| print::text(event, member);
     let list = |member: &str| {
         let items = event[member].as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -186,14 +186,14 @@ fn tell_story(event: &Value) -> Result<(), Exit> {
         [] => print::line("  mirrors  none are told of it")?,
         mirrors => {
             print::line("  mirrors")?;
-            mirrors.iter().try_for_each(tell_destination)?;
+            mirrors.iter().try_for_each(show_destination)?;
         }
     }
     match at("beside") {
         [] => Ok(()),
         beside => {
             print::line("  beside")?;
-            beside.iter().try_for_each(tell_destination)
+            beside.iter().try_for_each(show_destination)
         }
     }
 }
@@ -208,8 +208,8 @@ fn fields(event: &Value) -> String {
         .join(", ")
 }
 
-fn tell_destination(mirror: &Value) -> Result<(), Exit> {
-    tell_outcome(mirror)?;
+fn show_destination(mirror: &Value) -> Result<(), Exit> {
+    show_outcome(mirror)?;
     for one in mirror["addresses"].as_array().into_iter().flatten() {
         let text = |member: &str| print::text(one, member);
         let line = format!("      {:<26} {}  {}", text("address"), text("status"), text("error"));

@@ -52,7 +52,7 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     if is_json {
         print::json(&answer)?;
     } else {
-        tell(&answer)?;
+        show(&answer)?;
     }
     for warning in array(&answer["warnings"]) {
         print::talk(format_args!("warning: {}", print::safe(warning.as_str().unwrap_or_default())));
@@ -69,7 +69,7 @@ fn joined(value: &Value) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
-fn tell(answer: &Value) -> Result<(), Exit> {
+fn show(answer: &Value) -> Result<(), Exit> {
     let is_all = array(&answer["selectors"]).iter().any(|one| one == "all");
     let what = if is_all { "everything".to_owned() } else { joined(&answer["selectors"]) };
     let what = format!("{what}, {}", print::text(answer, "mode"));
@@ -78,7 +78,7 @@ fn tell(answer: &Value) -> Result<(), Exit> {
         let lists = joined(&answer["lists"]);
         print::line(format_args!("lists     {lists} (entries with a type and no id)"))?;
     }
-    tell_graph(answer, is_all)?;
+    show_graph(answer, is_all)?;
     let number = |value: &Value| value.as_u64().unwrap_or(0);
     let at_least = if answer["count_complete"] == false { "at least " } else { "" };
     let types = answer["types"].as_object().into_iter().flatten();
@@ -90,7 +90,7 @@ fn tell(answer: &Value) -> Result<(), Exit> {
         print::count(number(&answer["entries"]), "entry", "entries"),
         print::bytes(number(&answer["bytes"])),
     ))?;
-    tell_mirrors(answer)?;
+    show_mirrors(answer)?;
     let called = joined(&answer["neighbours"]);
     if !called.is_empty() {
         print::line(format_args!("beside    {called}: called as well, which is not in the cost"))?;
@@ -105,7 +105,7 @@ fn tell(answer: &Value) -> Result<(), Exit> {
     ))
 }
 
-fn tell_graph(answer: &Value, is_all: bool) -> Result<(), Exit> {
+fn show_graph(answer: &Value, is_all: bool) -> Result<(), Exit> {
     let edges = array(&answer["graph"]["edges"]);
     if is_all {
         return print::line("graph     nothing to add: everything is cleared");
@@ -121,17 +121,17 @@ fn tell_graph(answer: &Value, is_all: bool) -> Result<(), Exit> {
     Ok(())
 }
 
-fn tell_mirrors(answer: &Value) -> Result<(), Exit> {
+fn show_mirrors(answer: &Value) -> Result<(), Exit> {
     let mirrors = array(&answer["destinations"]);
     if mirrors.is_empty() {
         let why = if answer["scope"] == "local" { "none: it stays here" } else { "none are set" };
         return print::line(format_args!("mirrors   {why}"));
     }
     print::line("mirrors")?;
-    mirrors.iter().try_for_each(tell_mirror)
+    mirrors.iter().try_for_each(show_mirror)
 }
 
-fn tell_mirror(mirror: &Value) -> Result<(), Exit> {
+fn show_mirror(mirror: &Value) -> Result<(), Exit> {
     let text = |member: &str| print::text(mirror, member);
     let told = match text("form").as_str() {
         "batch" => {

@@ -126,7 +126,7 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     if is_json {
         print::json(&answer)?;
     } else {
-        tell(&answer)?;
+        show(&answer)?;
     }
     for warning in answer["warnings"].as_array().into_iter().flatten() {
         print::talk(format_args!("warning: {}", print::safe(warning.as_str().unwrap_or_default())));
@@ -158,7 +158,7 @@ fn body(args: &Args) -> Result<Value, Exit> {
     Ok(Value::Object(body))
 }
 
-fn tell(answer: &Value) -> Result<(), Exit> {
+fn show(answer: &Value) -> Result<(), Exit> {
     if answer["duplicate"] == true {
         return print::line("nothing new: it had its effect before");
     }
@@ -187,7 +187,7 @@ fn tell(answer: &Value) -> Result<(), Exit> {
     }
     print::line(text)?;
     let others = answer["beside"].as_array().into_iter().flatten();
-    mirrors(answer).chain(others).try_for_each(tell_outcome)
+    mirrors(answer).chain(others).try_for_each(show_outcome)
 }
 
 fn mirrors(answer: &Value) -> impl Iterator<Item = &Value> {
@@ -195,7 +195,7 @@ fn mirrors(answer: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// Where an event stands at one mirror.
-pub fn tell_outcome(mirror: &Value) -> Result<(), Exit> {
+pub fn show_outcome(mirror: &Value) -> Result<(), Exit> {
     let status = print::text(mirror, "status");
     let style = match status.as_str() {
         "delivered" => GOOD,

@@ -26,11 +26,11 @@ pub async fn while_mirrors_wait<T>(client: &Client, work: impl Future<Output = T
             show("");
             done
         }
-        never = tell(client) => match never {},
+        never = watch(client) => match never {},
     }
 }
 
-async fn tell(client: &Client) -> std::convert::Infallible {
+async fn watch(client: &Client) -> std::convert::Infallible {
     tokio::time::sleep(PATIENCE).await;
     loop {
         // An instance that does not answer is the work's affair.

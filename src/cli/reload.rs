@@ -42,10 +42,10 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     if is_json {
         return print::json(&told);
     }
-    tell(&told)
+    show(&told)
 }
 
-fn tell(told: &Value) -> Result<(), Exit> {
+fn show(told: &Value) -> Result<(), Exit> {
     let changed = list(told, "changed");
     match changed.len() {
         0 => print::line("reloaded: nothing changed")?,

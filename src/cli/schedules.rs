@@ -76,7 +76,7 @@ async fn list(connect: &ConnectArgs, is_json: bool) -> Result<(), Exit> {
     if schedules.is_empty() {
         print::talk("no schedules: write a [[schedules]] into the configuration");
     }
-    schedules.iter().try_for_each(tell)
+    schedules.iter().try_for_each(show)
 }
 
 async fn run_now(named: &Named, is_json: bool) -> Result<(), Exit> {
@@ -94,7 +94,7 @@ async fn hold(named: &Named, verb: &str, is_json: bool) -> Result<(), Exit> {
     if is_json {
         return print::json(&answer);
     }
-    tell(&answer["schedule"])
+    show(&answer["schedule"])
 }
 
 async fn post(named: &Named, verb: &str) -> Result<Value, Exit> {
@@ -109,7 +109,7 @@ fn id(answer: &Value) -> &str {
 }
 
 /// One schedule: what it is, when it fires next, how it did last.
-fn tell(schedule: &Value) -> Result<(), Exit> {
+fn show(schedule: &Value) -> Result<(), Exit> {
     let text = |field: &str| print::text(schedule, field);
     let state = text("state");
     let style = if state == "active" { GOOD } else { WARN };

@@ -74,7 +74,7 @@ impl Start {
         };
         let peers = settings.deliver.peers.iter();
         let (mirrors, others): (Vec<_>, Vec<_>) =
-            peers.partition(|peer| peer.errand.neighbour().is_none());
+            peers.partition(|peer| peer.class.target().is_none());
         let names = |peers: &[&PeerConfig]| {
             let names: Vec<&str> = peers.iter().map(|peer| &*peer.name).collect();
             match names.len() {

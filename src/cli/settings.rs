@@ -61,7 +61,7 @@ impl SettingsArgs {
 /// Mirrors, which are told, and neighbours, which are called: how many there are.
 pub fn destinations(settings: &Settings) -> String {
     let peers = &settings.deliver.peers;
-    let mirrors = peers.iter().filter(|peer| peer.errand.neighbour().is_none()).count();
+    let mirrors = peers.iter().filter(|peer| peer.class.target().is_none()).count();
     let told = print::count(mirrors as u64, "mirror", "mirrors");
     match (peers.len() - mirrors) as u64 {
         0 => told,

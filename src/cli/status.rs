@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Exit;
 use super::connect::ConnectArgs;
 use super::doctor::is_mirror;
-use super::mirrors::{is_untried, tell_mirrors, tell_removed};
+use super::mirrors::{is_untried, show_mirrors, show_removed};
 use super::print::{self, BAD, BOLD, WARN, styled};
 
 pub const EXAMPLES: &str = "\
@@ -39,18 +39,18 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
         });
         return print::json(&document);
     }
-    tell_instance(client.server(), &stats, &versions)?;
+    show_instance(client.server(), &stats, &versions)?;
     let mirrors = mirrors.as_array().map(Vec::as_slice).unwrap_or_default();
     if mirrors.is_empty() {
         print::line("mirrors   none (set CACHE_MIRRORS to mirror invalidations)")?;
-        return tell_removed(&removed);
+        return show_removed(&removed);
     }
     match summary(mirrors) {
         (true, text) => print::line(format_args!("mirrors   {text}"))?,
         (false, text) => print::line(format_args!("mirrors   {}", styled(WARN, text)))?,
     }
-    tell_mirrors(mirrors)?;
-    tell_removed(&removed)
+    show_mirrors(mirrors)?;
+    show_removed(&removed)
 }
 
 /// What the destinations have been told, and whether that is everything.
@@ -89,7 +89,7 @@ fn summary(destinations: &[Value]) -> (bool, String) {
     (false, format!("{behind} {verb} something waiting; {then}"))
 }
 
-fn tell_instance(server: &str, stats: &Value, versions: &Value) -> Result<(), Exit> {
+fn show_instance(server: &str, stats: &Value, versions: &Value) -> Result<(), Exit> {
     let number = |value: &Value| value.as_u64().unwrap_or(0);
     let name = print::text(stats, "instance");
     let up = print::seconds(number(&stats["uptime_s"]));
@@ -103,7 +103,7 @@ fn tell_instance(server: &str, stats: &Value, versions: &Value) -> Result<(), Ex
         print::line("          (use \"cache-mirror events\" to see what was cleared)")?;
     }
     print::line(format_args!("dashboard {server}/dashboard"))?;
-    tell_store(&stats["store"])?;
+    show_store(&stats["store"])?;
     let journal = &stats["journal"];
     print::line(format_args!(
         "journal   seq {}, epoch {}, {}",
@@ -137,7 +137,7 @@ fn degraded(error: &str) -> (String, &'static str) {
     (text, "free the disk; every mirror will be told to clear everything")
 }
 
-fn tell_store(store: &Value) -> Result<(), Exit> {
+fn show_store(store: &Value) -> Result<(), Exit> {
     let number = |name: &str| store[name].as_u64().unwrap_or(0);
     let hits = number("hits") + number("stale_hits");
     let lookups = hits + number("misses");

@@ -55,20 +55,20 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
         }
     }
     let answer = args.connect.client(Duration::ZERO)?.get(&path).await?;
-    if is_json { print::json(&answer) } else { tell(&answer, args.r#type.is_some()) }
+    if is_json { print::json(&answer) } else { show(&answer, args.r#type.is_some()) }
 }
 
 fn array(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-fn tell(answer: &Value, has_type: bool) -> Result<(), Exit> {
+fn show(answer: &Value, has_type: bool) -> Result<(), Exit> {
     let place = print::text(answer, "place");
     let entries = array(&answer["entries"]);
     if entries.is_empty() {
         print::line(format_args!("{}  not cached here", styled(BOLD, place)))?;
     }
-    entries.iter().try_for_each(tell_entry)?;
+    entries.iter().try_for_each(show_entry)?;
     let events = array(&answer["events"]);
     if events.is_empty() {
         let found = match answer["complete"] == true {
@@ -79,14 +79,14 @@ fn tell(answer: &Value, has_type: bool) -> Result<(), Exit> {
         };
         print::line(format_args!("  {found}"))?;
     }
-    events.iter().try_for_each(tell_event)?;
+    events.iter().try_for_each(show_event)?;
     if entries.is_empty() && !has_type {
         print::talk("it may have gone by its type: give --type and --id to look for that too");
     }
     Ok(())
 }
 
-fn tell_entry(entry: &Value) -> Result<(), Exit> {
+fn show_entry(entry: &Value) -> Result<(), Exit> {
     let state = print::text(entry, "state");
     let style = if state == "valid" { GOOD } else { WARN };
     let age = print::seconds(entry["age"].as_u64().unwrap_or(0));
@@ -102,7 +102,7 @@ fn tell_entry(entry: &Value) -> Result<(), Exit> {
     ))
 }
 
-fn tell_event(event: &Value) -> Result<(), Exit> {
+fn show_event(event: &Value) -> Result<(), Exit> {
     let text = |member: &str| print::text(event, member);
     print::line(format_args!(
         "  {}  {}  {}",

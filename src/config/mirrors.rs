@@ -10,7 +10,7 @@ use toml::{Table, Value};
 
 use super::reader::Reader;
 use super::{logins, mask, peers};
-use crate::deliver::{Config, Errand, Login, Mint, PeerConfig, StatedKind, WidenedAll};
+use crate::deliver::{Config, DestinationClass, Login, Mint, PeerConfig, StatedKind, WidenedAll};
 use crate::net::{self, Network};
 use crate::support::Secret;
 use crate::support::backoff::Backoff;
@@ -22,10 +22,10 @@ const PEERS_MAX: usize = 200;
 /// The longest that a removed destination is kept.
 const FORGET_AFTER_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-pub(super) fn deliver(from: &mut Reader, neighbours: Vec<PeerConfig>) -> Config {
+pub(super) fn deliver(from: &mut Reader, targets: Vec<PeerConfig>) -> Config {
     let timeout = from.ms("mirrors.timeout_ms");
     let mirrors = peer_list(from);
-    let mut peers = one_name_each(from, mirrors, neighbours);
+    let mut peers = one_name_each(from, mirrors, targets);
     super::purge::add_targets(from, &mut peers);
     Config {
         peers,
@@ -51,15 +51,15 @@ pub(super) fn deliver(from: &mut Reader, neighbours: Vec<PeerConfig>) -> Config 
 fn one_name_each(
     from: &mut Reader,
     mut all: Vec<PeerConfig>,
-    neighbours: Vec<PeerConfig>,
+    targets: Vec<PeerConfig>,
 ) -> Vec<PeerConfig> {
-    for neighbour in neighbours {
-        if all.iter().any(|other| other.name == neighbour.name) {
-            let given = Value::String(neighbour.name.clone());
+    for target in targets {
+        if all.iter().any(|other| other.name == target.name) {
+            let given = Value::String(target.name.clone());
             let expected = "another destination has this name: give one of them a name of its own";
             from.refuse_value("revalidate.targets.name", &given, expected);
         }
-        all.push(neighbour);
+        all.push(target);
     }
     all
 }
@@ -163,9 +163,9 @@ fn peer(from: &mut Reader, prefix: &str, table: &Table, login: &Login) -> Option
         false => login.clone(),
     };
     let network = network(from, &key("ca_file"), text("ca_file"), None);
-    let errand = Errand::Mirror;
+    let class = DestinationClass::Mirror;
     let kind = kind(from, &key("kind"), text("kind"));
-    Some(PeerConfig { name, base, rate_per_second, burst, login, network, errand, kind })
+    Some(PeerConfig { name, base, rate_per_second, burst, login, network, class, kind })
 }
 
 /// What sort of mirror it is, where an operator knows better than a probe.

@@ -14,11 +14,11 @@ use url::Url;
 use super::fields::CACHE;
 use super::reader::Reader;
 use super::{bounds, logins, mirrors, peers};
-use crate::deliver::beside::purge::{
+use crate::deliver::targets::purge::{
     Bunny, Cloudflare, Dialect, Fastly, Http, Refresh, Vercel, Words,
 };
-use crate::deliver::beside::{Neighbour, Purge};
-use crate::deliver::{Errand, Login, Means, PeerConfig};
+use crate::deliver::targets::{Purge, Target};
+use crate::deliver::{DestinationClass, Login, Means, PeerConfig};
 use crate::support::Secret;
 
 /// Each host has a worker, a connection and a cursor.
@@ -238,7 +238,7 @@ fn target(from: &mut Reader, written: &Written) -> Vec<PeerConfig> {
             false => format!("{}@{}", purge.name, peers::name(&base)),
         };
         let purge = Arc::new(Purge { base: base.clone(), ..purge.clone() });
-        destination(from, written, kind, name, base, Neighbour::Purge(purge))
+        destination(from, written, kind, name, base, Target::Purge(purge))
     };
     bases.into_iter().map(|base| of(from, base)).collect()
 }
@@ -249,15 +249,15 @@ fn destination(
     kind: &Kind,
     name: String,
     base: Url,
-    neighbour: Neighbour,
+    target: Target,
 ) -> PeerConfig {
     let limit = limit(from, written, kind);
-    let page_bytes_max = match &neighbour {
-        Neighbour::Purge(purge) => match &purge.dialect {
+    let page_bytes_max = match &target {
+        Target::Purge(purge) => match &purge.dialect {
             Dialect::Refresh(refresh) => Some(refresh.page_bytes_max),
             _ => None,
         },
-        Neighbour::Revalidate(_) => None,
+        Target::Revalidate(_) => None,
     };
     let rate = written.table.get("rate_per_second").and_then(mirrors::as_float);
     let range = bounds::of("mirrors.burst").unwrap_or((1, i64::from(u32::MAX)));
@@ -274,7 +274,7 @@ fn destination(
         // Nobody logs in there: each call carries its token.
         login: Login { credentials: None, means: Means::Bearer(Secret::default()) },
         network: mirrors::network(from, &written.key("ca_file"), ca_file, page_bytes_max),
-        errand: Errand::Beside(neighbour),
+        class: DestinationClass::Target(target),
         kind: None,
     }
 }

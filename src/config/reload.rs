@@ -15,7 +15,7 @@ use super::merged::Merged;
 use super::shrunk::{Refused, Text};
 use super::{Invalid, Settings, Sources, build};
 use crate::deliver::PeerConfig;
-use crate::deliver::beside::Neighbour;
+use crate::deliver::targets::Target;
 
 /// Keys, and beginnings of keys, that need a restart: what is bound, opened, or sized at a start.
 const FIXED: [&str; 19] = [
@@ -133,7 +133,7 @@ fn changed_in_files(running: &Settings, new: &Settings, told: &[String]) -> Vec<
         ("purge.", "purge.targets", Some("purge")),
     ] {
         let of = |settings: &Settings| -> Vec<PeerConfig> {
-            let is_it = |it: &&PeerConfig| it.errand.neighbour().map(Neighbour::kind) == kind;
+            let is_it = |it: &&PeerConfig| it.class.target().map(Target::kind) == kind;
             settings.deliver.peers.iter().filter(is_it).cloned().collect()
         };
         if !is_told(section) && of(running) != of(new) {

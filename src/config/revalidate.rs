@@ -14,9 +14,9 @@ use super::reader::Reader;
 use super::templates::{Writings, type_name};
 use super::{bounds, mask, mirrors, peers, sections};
 use crate::deliver::Signer;
-use crate::deliver::beside::template::{Template, Templates};
-use crate::deliver::beside::{Form, Neighbour, Revalidate, revalidate};
-use crate::deliver::{Errand, Login, Means, PeerConfig};
+use crate::deliver::targets::template::{Template, Templates};
+use crate::deliver::targets::{Form, Revalidate, Target, revalidate};
+use crate::deliver::{DestinationClass, Login, Means, PeerConfig};
 use crate::domain::TypeName;
 use crate::resolve::{self, Rules};
 use crate::support::Secret;
@@ -224,7 +224,7 @@ fn target(from: &mut Reader, section: &Section, it: &Written<'_>) -> Option<Peer
         // Nobody logs in there: the call itself carries what it needs.
         login: Login { credentials: None, means: Means::Bearer(Secret::default()) },
         network: None,
-        errand: Errand::Beside(Neighbour::Revalidate(Arc::new(revalidate))),
+        class: DestinationClass::Target(Target::Revalidate(Arc::new(revalidate))),
         kind: None,
     })
 }

@@ -186,9 +186,9 @@ fn warn_of_log(log: &LogConfig, from: &mut Reader) {
 /// What works but may not be meant.
 pub(super) fn warn(settings: &Settings, from: &mut Reader) {
     warn_of_log(&settings.log, from);
-    let is_mirror = |peer: &&PeerConfig| peer.errand.neighbour().is_none();
-    let (peers, neighbours): (Vec<_>, Vec<_>) = settings.deliver.peers.iter().partition(is_mirror);
-    if peers.is_empty() && neighbours.is_empty() {
+    let is_mirror = |peer: &&PeerConfig| peer.class.target().is_none();
+    let (peers, targets): (Vec<_>, Vec<_>) = settings.deliver.peers.iter().partition(is_mirror);
+    if peers.is_empty() && targets.is_empty() {
         from.warn(format!("{NO_MIRRORS} (set CACHE_MIRRORS or mirrors.urls)"));
     }
     let unable = peers.iter().filter(|peer| peer.login.is_empty()).count();
@@ -207,7 +207,7 @@ pub(super) fn warn(settings: &Settings, from: &mut Reader) {
     }
     let in_clear: Vec<&str> = peers
         .iter()
-        .chain(&neighbours)
+        .chain(&targets)
         .filter(|peer| peer.base.scheme() == "http" && !super::peers::is_loopback(&peer.base))
         .map(|peer| peer.name.as_str())
         .collect();

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::{Table, Value};
 
 use super::reader::Reader;
-use crate::deliver::beside::route;
-use crate::deliver::beside::template::{Template, Templates};
+use crate::deliver::targets::route;
+use crate::deliver::targets::template::{Template, Templates};
 use crate::domain::{Action, TypeName};
 use crate::resolve::Rules;
 

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::peer::{Pause, Peer};
-use super::{Config, Delivery, PeerConfig, tell};
+use super::{Config, Delivery, PeerConfig, log};
 use crate::journal::Refused;
 
 /// The mirrors to be, and what becomes of the workers.
@@ -48,7 +48,7 @@ impl Delivery {
         change.stopping.iter().for_each(|peer| peer.end());
         for (peer, before) in change.starting {
             if before.is_some() {
-                tell::moved(&peer);
+                log::moved(&peer);
             }
             if let Some(stop) = self.stop.get() {
                 self.start_one(&peer, before, tasks, stop);
@@ -56,7 +56,7 @@ impl Delivery {
         }
         self.pause_returned(&reconciled).await;
         self.keep_pauses().await;
-        tell::reconciled(&reconciled, forget_after);
+        log::reconciled(&reconciled, forget_after);
         Ok(())
     }
 
@@ -127,7 +127,7 @@ impl Peer {
         }
         self.limiter.change(limit.0, limit.1);
         let is_operators = configured.is_none_or(|c| (c.rate_per_second, c.burst) != now);
-        tell::relimited(&self.config.name, now, limit, is_operators);
+        log::relimited(&self.config.name, now, limit, is_operators);
     }
 
     /// An operator's pause is about the mirror, wherever it is.

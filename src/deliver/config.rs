@@ -8,8 +8,8 @@ use std::time::Duration;
 use reqwest::header::HeaderName;
 use url::Url;
 
-use super::beside::Neighbour;
-use crate::journal::{Destination, NEIGHBOUR};
+use super::targets::Target;
+use crate::journal::{Destination, TARGET_PREFIX};
 use crate::net::Network;
 use crate::support::{Secret, backoff::Backoff};
 
@@ -51,9 +51,9 @@ pub struct Config {
 impl Config {
     /// What callers of routes that revalidate send here, and what we send to such elsewhere.
     pub fn known_revalidate_secrets(&self) -> Vec<Secret> {
-        let sent = self.peers.iter().filter_map(|peer| match peer.errand.neighbour()? {
-            Neighbour::Revalidate(revalidate) => Some(revalidate.secret.clone()),
-            Neighbour::Purge(_) => None,
+        let sent = self.peers.iter().filter_map(|peer| match peer.class.target()? {
+            Target::Revalidate(revalidate) => Some(revalidate.secret.clone()),
+            Target::Purge(_) => None,
         });
         let all = self.revalidate_secrets.iter().cloned().chain(sent);
         all.filter(|secret| !secret.is_empty()).collect()
@@ -76,7 +76,7 @@ pub struct PeerConfig {
     /// The way there, where it is not the common one: with certificates of its own.
     pub network: Option<Arc<Network>>,
     /// What is done there.
-    pub errand: Errand,
+    pub class: DestinationClass,
     /// What sort of mirror it is, where the settings say so.
     pub kind: Option<StatedKind>,
 }
@@ -103,34 +103,34 @@ impl PeerConfig {
 
     /// The journal's name of it.
     pub fn destination(&self) -> String {
-        match self.errand {
-            Errand::Mirror => format!("mirror:{}", self.name),
-            Errand::Beside(_) => format!("{NEIGHBOUR}{}", self.name),
+        match self.class {
+            DestinationClass::Mirror => format!("mirror:{}", self.name),
+            DestinationClass::Target(_) => format!("{TARGET_PREFIX}{}", self.name),
         }
     }
 }
 
 /// What is done at a destination.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Errand {
+pub enum DestinationClass {
     /// Another instance, or a server that speaks as one, is told what was invalidated here.
     Mirror,
     /// A cache or a framework beside this instance is called.
-    Beside(Neighbour),
+    Target(Target),
 }
 
-impl Errand {
+impl DestinationClass {
     /// What is called, where something is.
-    pub fn neighbour(&self) -> Option<&Neighbour> {
+    pub fn target(&self) -> Option<&Target> {
         match self {
             Self::Mirror => None,
-            Self::Beside(neighbour) => Some(neighbour),
+            Self::Target(target) => Some(target),
         }
     }
 
     /// Whether it is asked who it is: only what could be a gateway.
     pub fn is_probed(&self) -> bool {
-        self.neighbour().is_none_or(Neighbour::is_probed)
+        self.target().is_none_or(Target::is_probed)
     }
 }
 

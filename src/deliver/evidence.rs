@@ -39,13 +39,13 @@ impl State {
     /// It gave an answer without an identity. A site beside this instance is judged by one such
     /// answer; a mirror by proof only, and never one that is known as a cache-mirror.
     pub(super) fn is_no_cache_mirror(&mut self, is_proved: bool, config: &PeerConfig) {
-        let is_neighbour = config.errand.neighbour().is_some();
+        let is_target = config.class.target().is_some();
         match self.kind {
             Kind::CacheMirror(_) => {}
             Kind::Oneself if !self.was_another => {}
             // Somebody else answers to the name now.
             Kind::Oneself => self.kind = Kind::Unknown,
-            _ if is_neighbour || (is_proved && config.kind.is_none()) => self.kind = Kind::Legacy,
+            _ if is_target || (is_proved && config.kind.is_none()) => self.kind = Kind::Legacy,
             _ => {}
         }
     }

@@ -51,7 +51,7 @@ impl Delivery {
 
     /// Names of those beside this instance: they are called as well, and how often only shows when
     /// they are.
-    pub fn neighbours(&self) -> Vec<String> {
+    pub fn targets(&self) -> Vec<String> {
         let peers = self.peers.get();
         let called = peers.iter().filter(|peer| !peer.is_mirror());
         called.map(|peer| peer.config.name.clone()).collect()

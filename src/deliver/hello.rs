@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::credentials::below;
 use super::peer::{Kind, Pause, Peer};
 use super::worker::VIA;
-use super::{Delivery, Shared, tell};
+use super::{Delivery, Shared, log};
 use crate::net::Outgoing;
 use crate::support::backoff::chance;
 
@@ -63,7 +63,7 @@ impl Delivery {
             checked += 1;
             if at <= Instant::now() {
                 peer.look_again();
-                tell::announced(peer);
+                log::announced(peer);
                 continue;
             }
             let peer = Arc::clone(peer);

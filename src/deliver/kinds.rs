@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::peer::Peer;
-use super::{Delivery, PeerConfig, tell};
+use super::{Delivery, PeerConfig, log};
 use crate::support::small_file;
 
 /// In the data directory.
@@ -106,7 +106,7 @@ impl Kinds {
         if let Some(error) = &now
             && *problem != now
         {
-            tell::kinds_unwritten(error);
+            log::kinds_unwritten(error);
         }
         *problem = now;
     }
@@ -121,7 +121,7 @@ impl Delivery {
         let found: Result<Option<Remembered>, String> =
             reading.unwrap_or_else(|error| Err(error.to_string()));
         let known = found.unwrap_or_else(|problem| {
-            tell::kinds_unread(&problem);
+            log::kinds_unread(&problem);
             None
         });
         {

@@ -11,12 +11,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::echo::keys_of;
+use super::encoded::EncodedBacklog;
+use super::log;
 use super::mirror::{legacy_body, legacy_form};
 use super::partial::{PARKED_RETRY, Place, Span, Spread, is_asked_for};
 use super::peer::{Kind, Pause, State};
 use super::send::{AUTH_RETRY, Answered, Reply};
-use super::tell;
-use super::telling::Telling;
 use super::verdict::Verdict;
 use super::worker::{INVALIDATE_PATH, Worker};
 use crate::domain::{Demand, Mode, Selector, Selectors};
@@ -41,7 +41,7 @@ struct Failure {
 /// One attempt at one mirror.
 struct Round<'a> {
     backlog: &'a Backlog,
-    telling: &'a Telling,
+    encoded: &'a EncodedBacklog,
     fresh: &'a [Selector],
     has_settled: bool,
     failures: Vec<Failure>,
@@ -64,15 +64,15 @@ impl Worker {
             self.release_held();
         }
         let backlog = self.take().unwrap_or_default();
-        let telling = self.telling(&backlog);
-        let form = legacy_form(&telling.selectors, &self.shared.sender.known_types());
+        let encoded = self.encoded(&backlog);
+        let form = legacy_form(&encoded.selectors, &self.shared.sender.known_types());
         let spread = Spread::of(&backlog);
         let words = self.peer.with(|state| {
             state.partial.begin(form.words.clone(), |word| spread.span(word), Instant::now())
         });
         let mut round = Round {
             backlog: &backlog,
-            telling: &telling,
+            encoded: &encoded,
             fresh: &form.words,
             has_settled: words.is_empty(),
             failures: vec![],
@@ -123,8 +123,8 @@ impl Worker {
         has_logged_in: &mut bool,
     ) -> bool {
         let own;
-        let (backlog, telling) = match round.fresh.contains(&word) {
-            true => (round.backlog, round.telling),
+        let (backlog, encoded) = match round.fresh.contains(&word) {
+            true => (round.backlog, round.encoded),
             false => {
                 own = self.again(&word);
                 (&own.0, &own.1)
@@ -143,24 +143,24 @@ impl Worker {
                 return true;
             }
         };
-        self.judge_word(round, word, (backlog, telling), &reply)
+        self.judge_word(round, word, (backlog, encoded), &reply)
     }
 
     fn judge_word(
         &self,
         round: &mut Round<'_>,
         word: Selector,
-        (backlog, telling): (&Backlog, &Telling),
+        (backlog, encoded): (&Backlog, &EncodedBacklog),
         reply: &Reply,
     ) -> bool {
         let status = reply.http_status.and_then(|status| u16::try_from(status).ok());
         match &reply.verdict {
             Verdict::Acknowledged => {
                 let attempt = self.peer.with(|state| state.failures) + 1;
-                tell::delivered(
+                log::delivered(
                     &self.peer,
                     backlog,
-                    telling,
+                    encoded,
                     attempt,
                     reply.http_status,
                     reply.took,
@@ -170,7 +170,7 @@ impl Worker {
             }
             Verdict::Throttled(wait) => {
                 let wait = self.peer.throttled(*wait);
-                tell::throttled(&self.peer, backlog, wait);
+                log::throttled(&self.peer, backlog, wait);
                 round.unsent.push(word);
                 return true;
             }
@@ -201,7 +201,7 @@ impl Worker {
         round.has_settled = true;
         let (failures, lasted) = self.peer.with(|state| (state.failures, state.row.end()));
         if self.peer.succeeded() {
-            tell::closed(&self.peer, failures, lasted);
+            log::closed(&self.peer, failures, lasted);
         }
         let (events, was_parked) = self.peer.with(|state| {
             state.took_legacy_form();
@@ -209,7 +209,7 @@ impl Worker {
         });
         round.delivered += events;
         if was_parked {
-            tell::unparked(&self.peer, word);
+            log::unparked(&self.peer, word);
         }
     }
 
@@ -276,9 +276,9 @@ impl Worker {
             .peer
             .with(|state| state.partial.owe(word, fresh, Some(error), (is_parked, Some(next))));
         if is_parked && !was_parked {
-            tell::parked(&self.peer, word, status.map(u64::from), error, own);
+            log::parked(&self.peer, word, status.map(u64::from), error, own);
         } else if !is_parked {
-            tell::word_failed(&self.peer, word, attempts + 1, status.map(u64::from), error, next);
+            log::word_failed(&self.peer, word, attempts + 1, status.map(u64::from), error, next);
         }
         has_room
     }
@@ -295,7 +295,7 @@ impl Worker {
         };
         if first.status == Some(401) {
             if self.peer.refused_credentials(Pause::Auth, &first.error, Some(AUTH_RETRY)) {
-                tell::paused(&self.peer, backlog, &first.error);
+                log::paused(&self.peer, backlog, &first.error);
             }
             return;
         }
@@ -312,7 +312,7 @@ impl Worker {
     ) {
         let held = if is_legacy { 0 } else { self.held_events(backlog) };
         if is_legacy && !unsupported.is_empty() {
-            tell::skipped(&self.peer, backlog, unsupported);
+            log::skipped(&self.peer, backlog, unsupported);
         }
         let is_news = self.peer.with(|state| {
             state.partial.through = state.partial.through.max(backlog.through);
@@ -323,10 +323,10 @@ impl Worker {
             held > 0 && !was_holding
         });
         if is_news {
-            tell::held(&self.peer, backlog);
+            log::held(&self.peer, backlog);
         }
         self.shared.journal.let_go(&self.peer.destination, &backlog.events);
-        let skipped = if is_legacy { self.untold(backlog) } else { 0 };
+        let skipped = if is_legacy { self.skipped_count(backlog) } else { 0 };
         let waiting = backlog.events.iter().filter(|event| {
             let selectors = event.demand.selectors();
             let is_sayable = || is_legacy || self.is_wholly_sayable(&selectors);
@@ -367,9 +367,9 @@ impl Worker {
         self.peer.settled(0, held.events);
         let Some(backlog) = self.take_from(0) else { return };
         let types = self.shared.sender.known_types();
-        let unsupported = legacy_form(&Telling::of(&backlog).selectors, &types).unsupported;
+        let unsupported = legacy_form(&EncodedBacklog::of(&backlog).selectors, &types).unsupported;
         if !unsupported.is_empty() {
-            tell::skipped(&self.peer, &backlog, &unsupported);
+            log::skipped(&self.peer, &backlog, &unsupported);
         }
     }
 
@@ -386,7 +386,7 @@ impl Worker {
     }
 
     /// A word that is sent again, as a backlog of its own.
-    fn again(&self, word: &Selector) -> (Backlog, Telling) {
+    fn again(&self, word: &Selector) -> (Backlog, EncodedBacklog) {
         let span = self.peer.with(|state| state.partial.words().get(word).map(|it| it.span));
         let Span { first, last, events, oldest_at_ms } =
             span.unwrap_or(Span { first: 0, last: 0, events: 1, oldest_at_ms: 0 });
@@ -398,8 +398,8 @@ impl Worker {
             oldest_at_ms,
             ..Backlog::default()
         };
-        let telling = Telling::of(&backlog);
-        (backlog, telling)
+        let encoded = EncodedBacklog::of(&backlog);
+        (backlog, encoded)
     }
 }
 

@@ -8,11 +8,10 @@
 
 mod adopt;
 pub mod alerts;
-pub mod beside;
-mod called;
 mod config;
 mod credentials;
 mod echo;
+mod encoded;
 mod evidence;
 mod forecast;
 mod hello;
@@ -20,6 +19,8 @@ pub mod identity;
 mod kinds;
 mod legacy;
 mod limiter;
+mod log;
+mod lookup;
 pub mod mirror;
 mod outage;
 mod outlook;
@@ -32,8 +33,7 @@ mod quiet;
 mod send;
 mod signature;
 mod skew;
-mod tell;
-mod telling;
+pub mod targets;
 mod throttle;
 mod verdict;
 mod view;
@@ -45,20 +45,20 @@ use std::sync::{Arc, OnceLock};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use beside::EVENT_IDS;
 pub use config::{
-    Config, Credentials, Errand, Login, LoginRequest, Means, Mint, PeerConfig, StatedKind,
-    WidenedAll,
+    Config, Credentials, DestinationClass, Login, LoginRequest, Means, Mint, PeerConfig,
+    StatedKind, WidenedAll,
 };
 pub use echo::Caller;
 pub use forecast::Forecast;
 pub use hello::{Greeted, HELLO_PATH, Hello};
 pub use kinds::KINDS_FILE;
 pub use limiter::Limiter;
+pub use log::reconciled as log_reconciled;
 pub use pauses::PAUSES_FILE;
 pub use ping::{Asker, Ping};
 pub use signature::Signer;
-pub use tell::reconciled as tell_reconciled;
+pub use targets::EVENT_IDS;
 pub use view::{PeerView, RemovedView};
 pub use worker::{INVALIDATE_PATH, VIA};
 
@@ -66,15 +66,15 @@ use crate::domain::{Event, Selector, Selectors, Status};
 use crate::journal::Journal;
 use crate::net::Transport;
 use crate::support::{Live, Secret};
-use beside::Neighbour;
 use echo::Echo;
+use encoded::EncodedBacklogs;
 use identity::BootNonce;
 use kinds::Kinds;
 use mirror::{Sender, legacy_form};
 use partial::{Place, is_asked_for};
 use pauses::Pauses;
 use peer::{Kind, Peer, State};
-use telling::Tellings;
+use targets::Target;
 use worker::Worker;
 
 /// Where every instance logs others in.
@@ -88,7 +88,7 @@ struct Shared {
     sender: Sender,
     own: Arc<BootNonce>,
     echo: Echo,
-    tellings: Tellings,
+    encoded_backlogs: EncodedBacklogs,
     pauses: Pauses,
     pace: outage::Pace,
     kinds: Arc<Kinds>,
@@ -113,8 +113,8 @@ impl Shared {
     fn left_unsaid(&self, selectors: &Selectors) -> Option<&'static str> {
         let form = legacy_form(selectors, &self.sender.known_types());
         match (form.words.is_empty(), form.unsupported.is_empty()) {
-            (true, _) => Some(beside::UNSUPPORTED),
-            (false, false) => Some(beside::PARTLY_UNSUPPORTED),
+            (true, _) => Some(targets::UNSUPPORTED),
+            (false, false) => Some(targets::PARTLY_UNSUPPORTED),
             (false, true) => None,
         }
     }
@@ -194,11 +194,21 @@ impl Delivery {
         kinds.configure(&config.peers);
         let echo = Echo::new(config.echo_window, config.echo);
         let config = Live::new(config);
-        let tellings = Tellings::default();
+        let encoded_backlogs = EncodedBacklogs::default();
         let pauses = Pauses::default();
         let pace = outage::Pace::default();
-        let shared =
-            Shared { config, journal, transport, sender, own, echo, tellings, pauses, pace, kinds };
+        let shared = Shared {
+            config,
+            journal,
+            transport,
+            sender,
+            own,
+            echo,
+            encoded_backlogs,
+            pauses,
+            pace,
+            kinds,
+        };
         let peers = Arc::new(Live::new(peers));
         Self { shared: Arc::new(shared), peers, stop: Arc::default() }
     }
@@ -247,17 +257,17 @@ impl Delivery {
     }
 
     /// Where an event stands at every cache and framework beside this instance.
-    pub fn outcomes_beside(&self, event: &Event) -> Vec<Outcome> {
+    pub fn target_outcomes(&self, event: &Event) -> Vec<Outcome> {
         let peers = self.peers.get();
-        let neighbours = peers.iter().filter(|peer| !peer.is_mirror());
-        neighbours.map(|peer| self.outcome(peer, event)).collect()
+        let targets = peers.iter().filter(|peer| !peer.is_mirror());
+        targets.map(|peer| self.outcome(peer, event)).collect()
     }
 
     fn outcome(&self, peer: &Peer, event: &Event) -> Outcome {
         let is_done = self.shared.journal.has(&peer.destination, event.seq);
         let is_held = !is_done && self.is_held(peer, event);
-        let neighbour = peer.config.errand.neighbour();
-        let silence = neighbour.and_then(|neighbour| neighbour.silence(event));
+        let target = peer.config.class.target();
+        let silence = target.and_then(|target| target.silence(event));
         peer.with(|state| {
             let place = match is_done || is_held {
                 true => Place::Ahead,
@@ -267,21 +277,21 @@ impl Delivery {
             let is_legacy = peer.is_mirror() && matches!(state.kind, Kind::Legacy);
             let (status, reason) = match &state.kind {
                 Kind::Oneself => (Status::Oneself, None),
-                _ if !peer.is_mirror() && !event.is_for_neighbours() => {
+                _ if !peer.is_mirror() && !event.is_for_targets() => {
                     (Status::Skipped, Some("ends_here".to_owned()))
                 }
                 _ if is_done && is_legacy => {
                     let unsaid = self.shared.left_unsaid(&event.demand.selectors());
                     let status = match unsaid {
-                        Some(beside::UNSUPPORTED) => Status::Skipped,
+                        Some(targets::UNSUPPORTED) => Status::Skipped,
                         _ => Status::Delivered,
                     };
                     (status, unsaid.map(str::to_owned))
                 }
                 _ if is_done && silence.is_some() => (Status::Skipped, silence.map(str::to_owned)),
                 _ if is_done => {
-                    let is_partly = neighbour.is_some_and(|it| it.leaves_out(event));
-                    let reason = is_partly.then(|| beside::PARTLY_UNSUPPORTED.to_owned());
+                    let is_partly = target.is_some_and(|it| it.leaves_out(event));
+                    let reason = is_partly.then(|| targets::PARTLY_UNSUPPORTED.to_owned());
                     (Status::Delivered, reason)
                 }
                 _ => match state.pause {
@@ -325,9 +335,9 @@ impl Delivery {
 
     /// Where an event stands at a destination of which each part settles alone.
     fn place_of(&self, state: &State, peer: &Peer, event: &Event) -> Place {
-        match peer.config.errand.neighbour() {
+        match peer.config.class.target() {
             None if matches!(state.kind, Kind::Unknown | Kind::Legacy) => self.place(state, event),
-            Some(neighbour) if event.is_for_neighbours() => place_beside(state, neighbour, event),
+            Some(target) if event.is_for_targets() => target_place(state, target, event),
             _ => Place::Ahead,
         }
     }
@@ -408,11 +418,11 @@ fn waiting_status(place: &Place, failures: u32) -> (Status, Option<String>) {
 }
 
 /// Where an event stands at a site or a cache, each call to which settles alone.
-fn place_beside(state: &State, neighbour: &Neighbour, event: &Event) -> Place {
+fn target_place(state: &State, target: &Target, event: &Event) -> Place {
     if state.calls.words().is_empty() {
         return state.calls.place(event.seq, |_| false, || true);
     }
-    state.calls.place(event.seq, beside::asking(neighbour, event), || true)
+    state.calls.place(event.seq, targets::asking(target, event), || true)
 }
 
 #[cfg(test)]

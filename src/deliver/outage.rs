@@ -125,7 +125,7 @@ impl Worker {
             () = self.peer.wake.notified() => {}
             () = tokio::time::sleep_until(turn) => {}
         }
-        if !self.peer.config.errand.is_probed() {
+        if !self.peer.config.class.is_probed() {
             return true;
         }
         let Err(failure) = self.check().await else {

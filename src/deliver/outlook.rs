@@ -1,8 +1,8 @@
 //! What a dry run says of each destination: whether an event would queue there, and how that
 //! destination is at present. Nothing is sent or written.
 
-use super::beside::PARTLY_UNSUPPORTED;
 use super::peer::{Kind, Peer};
+use super::targets::PARTLY_UNSUPPORTED;
 use super::{Delivery, Outcome, PeerView};
 use crate::domain::{Event, Scope, Status};
 
@@ -19,8 +19,8 @@ impl Delivery {
 
     fn outlook_at(&self, peer: &Peer, event: &Event) -> Outcome {
         let kind = peer.kind();
-        let neighbour = peer.config.errand.neighbour();
-        let reason = match neighbour {
+        let target = peer.config.class.target();
+        let reason = match target {
             _ if matches!(kind, Kind::Oneself) => {
                 return outcome(peer, Status::Oneself, None, None);
             }
@@ -29,10 +29,10 @@ impl Delivery {
                 self.shared.left_unsaid(&event.demand.selectors())
             }
             None => None,
-            Some(_) if !event.is_for_neighbours() => Some("ends_here"),
-            Some(neighbour) => neighbour
+            Some(_) if !event.is_for_targets() => Some("ends_here"),
+            Some(target) => target
                 .silence(event)
-                .or_else(|| neighbour.leaves_out(event).then_some(PARTLY_UNSUPPORTED)),
+                .or_else(|| target.leaves_out(event).then_some(PARTLY_UNSUPPORTED)),
         };
         let state = PeerView::of(peer, &self.shared).state;
         let status = match reason {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use super::peer::Pause;
-use super::{Delivery, tell};
+use super::{Delivery, log};
 use crate::journal::Reconciled;
 use crate::support::small_file;
 
@@ -58,7 +58,7 @@ impl Delivery {
         let known: Option<Paused> = match found {
             Ok(found) => Some(found.unwrap_or_default()),
             Err(problem) => {
-                tell::pauses_unread(&problem);
+                log::pauses_unread(&problem);
                 None
             }
         };
@@ -68,7 +68,7 @@ impl Delivery {
         again.extend(renamed);
         for peer in self.peers.get().iter().filter(|peer| again.contains(&peer.destination)) {
             peer.pause();
-            tell::still_paused(peer);
+            log::still_paused(peer);
         }
         self.shared.pauses.written.lock().await.known = known;
         // Said once: there is one file for the life of this process.
@@ -109,7 +109,7 @@ impl Delivery {
             Err(error) => Some(error.to_string()),
         };
         if written.problem != problem {
-            tell::pauses_unwritten(problem.as_deref());
+            log::pauses_unwritten(problem.as_deref());
             written.problem = problem;
         }
     }
@@ -124,7 +124,7 @@ impl Delivery {
         for (_, name) in returned.chain(renamed).filter(|(old, _)| known.paused.contains(*old)) {
             for peer in peers.iter().filter(|peer| peer.destination == *name) {
                 peer.pause();
-                tell::still_paused(peer);
+                log::still_paused(peer);
             }
         }
     }

@@ -13,7 +13,6 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::beside::Owed;
 use super::credentials::Account;
 use super::evidence::Evidence;
 use super::identity::{Answered, Identity};
@@ -22,6 +21,7 @@ use super::outage::Outage;
 use super::partial::Partial;
 use super::quiet::Row;
 use super::skew::Skew;
+use super::targets::Owed;
 use super::throttle::Throttle;
 use super::{Config, PeerConfig, StatedKind};
 use crate::domain::Selector;
@@ -201,7 +201,7 @@ impl Peer {
 
     /// Whether it is told what was invalidated, rather than called.
     pub fn is_mirror(&self) -> bool {
-        self.config.errand.neighbour().is_none()
+        self.config.class.target().is_none()
     }
 
     /// Looks at or changes the moving part.

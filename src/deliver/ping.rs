@@ -104,12 +104,12 @@ impl Delivery {
             over: shared.transport_to(&peer),
         };
         let base = &peer.config.base;
-        Some(match peer.config.errand.neighbour() {
+        Some(match peer.config.class.target() {
             None => {
                 let is_legacy = matches!(peer.kind(), Kind::Legacy);
                 asker.ask(name, base, peer.account.login(), is_legacy).await
             }
-            Some(neighbour) => Ping { kind: neighbour.kind(), ..asker.reach(name, base).await.0 },
+            Some(target) => Ping { kind: target.kind(), ..asker.reach(name, base).await.0 },
         })
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::identity::{self, Answered, Said};
 use super::peer::{Kind, ONESELF_AFTER, State};
 use super::worker::Worker;
-use super::{StatedKind, tell};
+use super::{StatedKind, log};
 use crate::net::FailureKind;
 
 /// A probe is a small question: it may not hold deliveries as long as a delivery may.
@@ -21,7 +21,7 @@ impl Worker {
         tokio::select! {
             () = self.stop.cancelled() => {}
             () = async {
-                if !self.peer.config.errand.is_probed() {
+                if !self.peer.config.class.is_probed() {
                     return;
                 }
                 let is_known = self.probe().await.is_ok();
@@ -34,7 +34,7 @@ impl Worker {
     }
 
     pub(super) fn is_probe_due(&self) -> bool {
-        self.peer.config.errand.is_probed() && self.next_probe() <= Instant::now()
+        self.peer.config.class.is_probed() && self.next_probe() <= Instant::now()
     }
 
     pub(super) fn next_probe(&self) -> Instant {
@@ -62,10 +62,10 @@ impl Worker {
             self.peer.with(|state| !std::mem::replace(flag(state), true))
         };
         if said.has_bad_paths && is_new(|state| &mut state.has_told_bad_paths) {
-            tell::bad_paths(&self.peer);
+            log::bad_paths(&self.peer);
         }
         if is_legacy && is_new(|state| &mut state.has_told_other_kind) {
-            tell::other_kind(&self.peer);
+            log::other_kind(&self.peer);
         }
     }
 
@@ -96,7 +96,7 @@ impl Worker {
             }
             let is_news = self.peer.identified(answered);
             if is_news {
-                tell::identified(&self.peer);
+                log::identified(&self.peer);
                 // What was held may be sent or skipped now, and outcomes are others.
                 self.peer.wake.notify_one();
                 self.shared.journal.wake_waiters();

@@ -7,13 +7,13 @@ use reqwest::Method;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use tokio::time::Instant;
 
-use super::beside::{EVENT_IDS, event_ids};
 use super::credentials::{LoginFailure, below};
+use super::encoded::EncodedBacklog;
 use super::legacy::MALFORMED;
+use super::log;
 use super::partial::PARKED_RETRY;
 use super::peer::{Kind, Pause};
-use super::tell;
-use super::telling::Telling;
+use super::targets::{EVENT_IDS, event_ids};
 use super::verdict::{Verdict, judge};
 use super::worker::{Ended, VIA, Worker};
 use crate::journal::Backlog;
@@ -46,10 +46,10 @@ impl Worker {
         backlog: &Backlog,
         path: &str,
         body: bytes::Bytes,
-        telling: &Telling,
+        encoded: &EncodedBacklog,
     ) -> Ended {
         match self.request(backlog, path, body, true).await {
-            Answered::By { reply, .. } => self.conclude(backlog, telling, &reply),
+            Answered::By { reply, .. } => self.conclude(backlog, encoded, &reply),
             Answered::NotLoggedIn => Ended::Later,
         }
     }
@@ -126,23 +126,23 @@ impl Worker {
     }
 
     /// Turns a judgement into a line, a wait, or the good news.
-    fn conclude(&self, backlog: &Backlog, telling: &Telling, reply: &Reply) -> Ended {
+    fn conclude(&self, backlog: &Backlog, encoded: &EncodedBacklog, reply: &Reply) -> Ended {
         match &reply.verdict {
             Verdict::Acknowledged => {
                 let attempt = self.peer.with(|state| state.failures) + 1;
                 let (status, took) = (reply.http_status, reply.took);
-                tell::delivered(&self.peer, backlog, telling, attempt, status, took);
+                log::delivered(&self.peer, backlog, encoded, attempt, status, took);
                 return Ended::Acknowledged;
             }
             Verdict::Unauthorized => {
                 let error = self.naming_the_clock("401 with a fresh token");
                 if self.peer.refused_credentials(Pause::Auth, &error, Some(AUTH_RETRY)) {
-                    tell::paused(&self.peer, backlog, &error);
+                    log::paused(&self.peer, backlog, &error);
                 }
             }
             Verdict::Throttled(wait) => {
                 let wait = self.peer.throttled(*wait);
-                tell::throttled(&self.peer, backlog, wait);
+                log::throttled(&self.peer, backlog, wait);
             }
             Verdict::Refused(reason, wait) => {
                 let is_refusing_all = self.refuses(reply.http_status);
@@ -186,11 +186,11 @@ impl Worker {
             .account
             .token(&self.peer.config.base, path.as_deref(), over)
             .await
-            .inspect_err(|failure| tell::not_logged_in(&self.peer, failure, started.elapsed()))?;
+            .inspect_err(|failure| log::not_logged_in(&self.peer, failure, started.elapsed()))?;
         if obtained.is_fresh {
             // Whom we meet here may echo the first event before it has acknowledged it.
             self.peer.met(obtained.address);
-            tell::logged_in(&self.peer, started.elapsed());
+            log::logged_in(&self.peer, started.elapsed());
         }
         Ok(obtained.token)
     }
@@ -207,18 +207,18 @@ impl Worker {
         match failure {
             LoginFailure::NoCredentials | LoginFailure::NoKey => {
                 if self.peer.refused_credentials(Pause::NoCredentials, &error, None) {
-                    tell::paused(&self.peer, backlog, &error);
+                    log::paused(&self.peer, backlog, &error);
                 }
             }
             LoginFailure::Refused(_) => {
                 let error = self.naming_the_clock(&error);
                 if self.peer.refused_credentials(Pause::Auth, &error, Some(AUTH_RETRY)) {
-                    tell::paused(&self.peer, backlog, &error);
+                    log::paused(&self.peer, backlog, &error);
                 }
             }
             LoginFailure::Throttled(wait) => {
                 let wait = self.peer.throttled(*wait);
-                tell::throttled(&self.peer, backlog, wait);
+                log::throttled(&self.peer, backlog, wait);
             }
             LoginFailure::NoToken(_, wait) => self.fail(backlog, &error, *wait, None),
             LoginFailure::Unreachable(_) => self.fail(backlog, &error, None, None),

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use url::Url;
 
+use super::log;
 use super::peer::Peer;
-use super::tell;
 use crate::net::{Answer, Failure, Outgoing, Transport};
 use crate::support::clock;
 
@@ -78,7 +78,7 @@ impl Watched {
         if let Some(date_ms) = date_ms {
             let now = clock::wall_ms();
             if self.peer.with(|state| state.skew.note(date_ms, asked_ms, now)) {
-                tell::skewed(&self.peer);
+                log::skewed(&self.peer);
             }
         }
         answered

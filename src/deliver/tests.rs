@@ -19,7 +19,6 @@ mod alerts;
 mod batches;
 mod identities;
 mod legacy;
-mod neighbours;
 mod operators;
 mod parked;
 mod peers;
@@ -27,6 +26,7 @@ mod purges;
 mod recovery;
 mod scene;
 mod stub;
+mod targets;
 mod ways;
 mod wide;
 

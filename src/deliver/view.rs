@@ -8,9 +8,9 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::Shared;
+use super::log;
 use super::partial::Word;
 use super::peer::{Kind, Peer, State};
-use super::tell;
 use crate::journal::{BacklogSize, Journal, Removed};
 use crate::support::clock;
 
@@ -98,7 +98,7 @@ impl RemovedView {
     pub(super) fn of(removed: &Removed, forget_after: Duration) -> Self {
         let after_ms = u64::try_from(forget_after.as_millis()).unwrap_or(u64::MAX);
         Self {
-            name: tell::plain(&removed.name).to_owned(),
+            name: log::plain(&removed.name).to_owned(),
             backlog_events: removed.backlog.events,
             backlog_oldest_ms: removed.backlog.oldest_at_ms,
             backlog_widened: removed.backlog.widened,
@@ -183,9 +183,9 @@ impl PeerView {
             Self {
                 name: peer.config.name.clone(),
                 url: peer.config.base.to_string(),
-                kind: match (&state.kind, peer.config.errand.neighbour()) {
+                kind: match (&state.kind, peer.config.class.target()) {
                     (Kind::Oneself, _) | (_, None) => state.kind.as_str(),
-                    (_, Some(neighbour)) => neighbour.kind(),
+                    (_, Some(target)) => target.kind(),
                 },
                 state: match (&state.kind, state.pause, throttled, state.failures) {
                     (Kind::Oneself, ..) => "self",

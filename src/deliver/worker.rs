@@ -12,12 +12,12 @@ use reqwest::header::HeaderName;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::encoded::EncodedBacklog;
 use super::mirror::batch_body;
 use super::partial::PARKED_RETRY_ON_NEWS;
 use super::peer::{Kind, Pause, Peer, WIDEST_AFTER};
 use super::skew::Watched;
-use super::telling::Telling;
-use super::{Shared, WidenedAll, outage, tell};
+use super::{Shared, WidenedAll, log, outage};
 use crate::domain::{Demand, Mode, Selectors};
 use crate::journal::{Backlog, Limits};
 use crate::net::Transport;
@@ -86,7 +86,7 @@ impl Worker {
                 return true;
             }
             // A peer that is held is not probed, so the time of its next probe wakes nobody.
-            let is_probed = !is_held && self.peer.config.errand.is_probed();
+            let is_probed = !is_held && self.peer.config.class.is_probed();
             let probe_at = is_probed.then(|| self.next_probe());
             let word_at = self.peer.with(|state| state.next_due(now));
             let wake_at = until.or(probe_at.into_iter().chain(word_at.filter(|_| !is_held)).min());
@@ -143,7 +143,7 @@ impl Worker {
             return;
         }
         let is_asked = matches!(self.peer.kind(), Kind::Unknown)
-            && self.peer.config.errand.is_probed()
+            && self.peer.config.class.is_probed()
             && self.peer.is_probe_worthwhile();
         if is_asked && !self.probe_before_sending().await {
             return;
@@ -166,24 +166,24 @@ impl Worker {
         if self.peer.is_mirror() && matches!(self.peer.kind(), Kind::Unknown | Kind::Legacy) {
             return self.send_legacy().await;
         }
-        let neighbour = self.peer.config.errand.neighbour();
+        let target = self.peer.config.class.target();
         let backlog = match self.take() {
             Some(backlog) => backlog,
-            None if neighbour.is_some() => Backlog::default(),
+            None if target.is_some() => Backlog::default(),
             None => return,
         };
         if waited >= Duration::from_millis(100) {
-            tell::limited(&self.peer, &backlog, waited);
+            log::limited(&self.peer, &backlog, waited);
         }
-        if let Some(neighbour) = neighbour {
-            return self.call(&backlog, neighbour).await;
+        if let Some(target) = target {
+            return self.call(&backlog, target).await;
         }
         let ended = self.send_batch(&backlog).await;
         if matches!(ended, Ended::Acknowledged) {
             self.settle(&backlog);
             let (failures, lasted) = self.peer.with(|state| (state.failures, state.row.end()));
             if self.peer.succeeded() {
-                tell::closed(&self.peer, failures, lasted);
+                log::closed(&self.peer, failures, lasted);
             }
         }
     }
@@ -194,10 +194,10 @@ impl Worker {
             Kind::CacheMirror(Some(identity)) => &identity.paths.invalidate,
             _ => INVALIDATE_PATH,
         };
-        let telling = self.telling(backlog);
-        let body = self.batch(backlog, &telling);
-        self.shared.echo.sending(&self.peer.destination, telling.keys(backlog));
-        let ended = self.send(backlog, path, body, &telling).await;
+        let encoded = self.encoded(backlog);
+        let body = self.batch(backlog, &encoded);
+        self.shared.echo.sending(&self.peer.destination, encoded.keys(backlog));
+        let ended = self.send(backlog, path, body, &encoded).await;
         self.shared.echo.sent(&self.peer.destination);
         ended
     }
@@ -211,7 +211,7 @@ impl Worker {
     /// Moves the cursor past what was acknowledged, or what there is nothing to say of.
     pub(super) fn settle(&self, backlog: &Backlog) {
         self.shared.journal.ack(&self.peer.destination, backlog);
-        let skipped = self.untold(backlog);
+        let skipped = self.skipped_count(backlog);
         let delivered = backlog.events.len() as u64 + backlog.merged_count - skipped;
         self.peer.settled(delivered, skipped);
     }
@@ -251,12 +251,12 @@ impl Worker {
         self.pending(after, limits)
     }
 
-    pub(super) fn telling(&self, backlog: &Backlog) -> Arc<Telling> {
+    pub(super) fn encoded(&self, backlog: &Backlog) -> Arc<EncodedBacklog> {
         let graph = || self.shared.sender.rules.with(|rules| rules.graph().hash().to_owned());
-        self.shared.tellings.get(backlog, graph)
+        self.shared.encoded_backlogs.get(backlog, graph)
     }
 
-    fn batch(&self, backlog: &Backlog, telling: &Telling) -> bytes::Bytes {
+    fn batch(&self, backlog: &Backlog, encoded: &EncodedBacklog) -> bytes::Bytes {
         let mut merged = backlog.merged.clone();
         let refusals = self.peer.with(|state| state.refusals);
         if refusals >= WIDEST_AFTER || (backlog.widened && merged.selectors().is_all()) {
@@ -278,7 +278,7 @@ impl Worker {
             let cascade = &backlog.merged_cascade;
             return batch_body(&self.shared.sender, backlog.through, nothing, merged, cascade);
         }
-        telling.body(|| {
+        encoded.body(|| {
             let events = backlog.events.iter().map(|event| &**event);
             let cascade = &backlog.merged_cascade;
             batch_body(&self.shared.sender, backlog.through, events, merged, cascade)
@@ -296,9 +296,9 @@ impl Worker {
         let is_cache_mirror = matches!(self.peer.kind(), Kind::CacheMirror(_));
         let is_outage = outage::is_outage(status, is_cache_mirror);
         let setback = self.setback(backlog, error, least, is_outage);
-        tell::failed(&self.peer, backlog, &setback, status, error);
+        log::failed(&self.peer, backlog, &setback, status, error);
         if setback.opens {
-            tell::opened(&self.peer);
+            log::opened(&self.peer);
         }
     }
 

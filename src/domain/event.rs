@@ -140,7 +140,7 @@ impl Event {
 
     /// Whether the caches and frameworks beside this instance are owed it. What the quench mirrors
     /// again was told to them when it was applied.
-    pub fn is_for_neighbours(&self) -> bool {
+    pub fn is_for_targets(&self) -> bool {
         !self.ends_here && self.source != Source::Quench
     }
 

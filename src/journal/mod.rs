@@ -39,7 +39,7 @@ pub use disk::{Disk, FileDisk};
 pub use error::{NotReset, OpenError, Refused};
 pub use handle::{Health, Journal};
 pub use recovery::Recovered;
-pub use ring::NEIGHBOUR;
+pub use ring::TARGET_PREFIX;
 pub use search::Searched;
 
 /// Where the journal lives and how much it keeps.

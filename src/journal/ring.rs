@@ -17,23 +17,23 @@ pub(super) enum Class {
     /// Another instance: owed what is mirrored.
     Mirror,
     /// A cache or a framework beside this instance: owed everything that was applied here.
-    Neighbour,
+    Target,
 }
 
 /// What the names of neighbours begin with.
-pub const NEIGHBOUR: &str = "beside:";
+pub const TARGET_PREFIX: &str = "beside:";
 
 impl Class {
     /// The class of a destination.
     pub(super) fn of(destination: &str) -> Self {
-        if destination.starts_with(NEIGHBOUR) { Self::Neighbour } else { Self::Mirror }
+        if destination.starts_with(TARGET_PREFIX) { Self::Target } else { Self::Mirror }
     }
 
     /// Whether its destinations are owed an event.
     pub(super) fn is_owed(self, event: &Event) -> bool {
         match self {
             Self::Mirror => event.is_for_mirrors(),
-            Self::Neighbour => event.is_for_neighbours(),
+            Self::Target => event.is_for_targets(),
         }
     }
 }
@@ -43,7 +43,7 @@ type Counts = [u64; 2];
 
 /// Whether anybody is owed an event.
 pub(super) fn is_owed(event: &Event) -> bool {
-    [Class::Mirror, Class::Neighbour].into_iter().any(|class| class.is_owed(event))
+    [Class::Mirror, Class::Target].into_iter().any(|class| class.is_owed(event))
 }
 
 struct Entry {
@@ -111,7 +111,7 @@ impl Ring {
     pub(super) fn push(&mut self, event: Arc<Event>, bytes: usize) {
         debug_assert_eq!(event.seq, self.head() + 1, "sequence numbers have no holes");
         let mut due = self.counts_through(self.head());
-        for class in [Class::Mirror, Class::Neighbour] {
+        for class in [Class::Mirror, Class::Target] {
             due[class as usize] += u64::from(class.is_owed(&event));
         }
         let weight = weight(&event, bytes);

@@ -8,10 +8,10 @@
 use crate::activity::{Activity, Kind, Level};
 
 use super::book::Removed;
-use super::ring::NEIGHBOUR;
+use super::ring::TARGET_PREFIX;
 
 /// Says that the disk begins to refuse, or has stopped to.
-pub(super) fn tell(is_degraded: bool, error: Option<&str>) {
+pub(super) fn log(is_degraded: bool, error: Option<&str>) {
     let (level, msg, status) = if is_degraded {
         (Level::Error, "the journal cannot be written: it is tried every second", "degraded")
     } else {
@@ -30,8 +30,8 @@ pub(super) fn tell(is_degraded: bool, error: Option<&str>) {
 }
 
 /// Says that a removed destination did not come back in time.
-pub(super) fn tell_forgotten(removed: &Removed) {
-    let name = removed.name.strip_prefix(NEIGHBOUR).or(removed.name.strip_prefix("mirror:"));
+pub(super) fn log_forgotten(removed: &Removed) {
+    let name = removed.name.strip_prefix(TARGET_PREFIX).or(removed.name.strip_prefix("mirror:"));
     Activity {
         level: if removed.backlog.events > 0 { Level::Warn } else { Level::Info },
         event: Kind::Config,

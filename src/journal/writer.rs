@@ -119,7 +119,7 @@ impl Writer {
         if let Err(error) = self.open_segment() {
             self.fail(&error);
         }
-        self.tell();
+        self.log();
     }
 
     /// Until it is closed or every handle is gone.
@@ -206,7 +206,7 @@ impl Writer {
         let refusal = self.persist(&records, last);
         self.buffer = records;
         // Before the answers: who was refused finds the instance degraded.
-        self.tell();
+        self.log();
         self.publish(callers, refusal);
     }
 
@@ -224,7 +224,7 @@ impl Writer {
             }
             Some(_) => Err(NotReset),
         };
-        self.tell();
+        self.log();
         let _ = reply.send(answer);
     }
 
@@ -236,7 +236,7 @@ impl Writer {
             if let Err(error) = self.open_segment() {
                 self.fail(&error);
             }
-            self.tell();
+            self.log();
         }
         reconciled
     }
@@ -296,7 +296,7 @@ impl Writer {
         let after_ms = self.shared.forget_after_ms.load(Ordering::Relaxed);
         let Some(before_ms) = clock::wall_ms().checked_sub(after_ms) else { return };
         let forgotten = self.shared.book.lock().forget(before_ms);
-        forgotten.iter().for_each(turn::tell_forgotten);
+        forgotten.iter().for_each(turn::log_forgotten);
     }
 
     /// Notices between commits that the directory, or a file in it, was taken away.
@@ -316,7 +316,7 @@ impl Writer {
         if let Err(error) = checked {
             self.is_away = true;
             self.fail(&error);
-            self.tell();
+            self.log();
         }
     }
 
@@ -478,7 +478,7 @@ impl Writer {
         }
     }
 
-    fn tell(&mut self) {
+    fn log(&mut self) {
         let current = self.segment.as_ref().map(|segment| (segment.number, segment.length));
         let sealed =
             self.files.iter().filter(|(number, _)| current.is_none_or(|c| c.0 != **number));
@@ -487,7 +487,7 @@ impl Writer {
         let is_degraded = self.segment.is_none();
         let was_degraded = std::mem::replace(&mut health.is_degraded, is_degraded);
         if was_degraded != is_degraded {
-            turn::tell(is_degraded, health.last_error.as_deref());
+            turn::log(is_degraded, health.last_error.as_deref());
         }
         health.segments = self.files.len();
         health.bytes = bytes + current.map_or(0, |(_, length)| length);

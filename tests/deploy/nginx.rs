@@ -132,11 +132,11 @@ async fn plain_http_does_not_pass_where_https_is_required() {
     let node = Spec::new("a").set("control.require_https", true).start().await;
     let told = read(SNIPPET);
     let tls = told.replace("$scheme", "https");
-    let untold = told.replace("proxy_set_header X-Forwarded-Proto $scheme;", "");
+    let skipped_count = told.replace("proxy_set_header X-Forwarded-Proto $scheme;", "");
     for (snippet, says, expected) in [
         (&told, None, 403),
         (&told, Some("https"), 403),
-        (&untold, None, 403),
+        (&skipped_count, None, 403),
         (&tls, None, 200),
         (&tls, Some("http"), 200),
     ] {

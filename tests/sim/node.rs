@@ -10,8 +10,8 @@ use cache_mirror::announce::{self, Hub};
 use cache_mirror::deliver::identity::{self, BootNonce, Identity, PROTOCOL, Paths};
 use cache_mirror::deliver::mirror::Sender;
 use cache_mirror::deliver::{
-    self, Credentials, Delivery, Errand, INVALIDATE_PATH, LOGIN_PATH, Login, LoginRequest, Means,
-    Mint, PeerConfig,
+    self, Credentials, Delivery, DestinationClass, INVALIDATE_PATH, LOGIN_PATH, Login,
+    LoginRequest, Means, Mint, PeerConfig,
 };
 use cache_mirror::domain::submission::PeerBatch;
 use cache_mirror::domain::{Event, EventId, Mode, Principal, Role, Selectors, Source, Submission};
@@ -247,7 +247,7 @@ fn peer(at: usize) -> PeerConfig {
             })),
         },
         network: None,
-        errand: Errand::Mirror,
+        class: DestinationClass::Mirror,
         kind: None,
     }
 }

@@ -52,8 +52,8 @@ async fn an_event_of_many_types_is_replayed_in_pages() {
     let scene = Scene::new();
     let mut many = Selectors::default();
     (0..2_000).for_each(|n| many.join(&whole(&format!("kind{n:04}"))));
-    scene.tell(many).await;
-    scene.tell(whole("after")).await;
+    scene.send(many).await;
+    scene.send(whole("after")).await;
     let mut reader: Subscription<Sse> = scene.hub.subscribe(Some(&start(&scene))).expect("room");
     let mut heard = vec![];
     while heard.len() < 2_002 {
@@ -72,9 +72,9 @@ async fn an_event_of_many_types_is_replayed_in_pages() {
 #[tokio::test]
 async fn a_large_frame_is_held_once() {
     let scene = Scene::new();
-    scene.tell(whole("before")).await;
-    scene.tell(large("posts", 20 * PAGE_BYTES)).await;
-    scene.tell(whole("after")).await;
+    scene.send(whole("before")).await;
+    scene.send(large("posts", 20 * PAGE_BYTES)).await;
+    scene.send(whole("after")).await;
     let mut pages = vec![];
     for _ in 0..10 {
         let mut reader: Subscription<Sse> =
@@ -118,14 +118,14 @@ async fn a_queue_is_bounded_in_bytes() {
     let slow = scene.open(None);
     let mut brisk = scene.open(None);
     brisk.expect("hello").await;
-    scene.tell(large("posts", 500_000)).await;
+    scene.send(large("posts", 500_000)).await;
     brisk.expect("app-update").await;
     assert!(!slow.cut.is_cancelled(), "one event is not too much");
-    scene.tell(whole("a")).await;
+    scene.send(whole("a")).await;
     brisk.expect("app-update").await;
     assert!(slow.cut.is_cancelled());
     for n in 0..1_000 {
-        scene.tell(whole(&format!("kind{n}"))).await;
+        scene.send(whole(&format!("kind{n}"))).await;
         brisk.expect("app-update").await;
     }
     assert!(!brisk.cut.is_cancelled(), "what was read is not counted any more");
@@ -144,7 +144,7 @@ async fn a_reader_too_far_behind_gets_a_resync() {
     assert_eq!((&hello.data["replayed"], &hello.data["gap"]), (&0.into(), &true.into()));
     let resync = far.expect("resync").await;
     assert_eq!(resync.id, Some(format!("{epoch}-12")));
-    scene.tell(whole("next")).await;
+    scene.send(whole("next")).await;
     assert_eq!(far.expect("app-update").await.data["type"], "next");
 }
 
@@ -166,7 +166,7 @@ async fn a_replay_that_is_overtaken_ends_with_a_resync() {
     assert_eq!(next.data["reason"], "too far behind");
     let mut probe = scene.open(next.id.as_deref());
     assert_eq!(probe.expect("hello").await.data["gap"], false);
-    scene.tell(whole("next")).await;
+    scene.send(whole("next")).await;
     let mut told = reader.expect("app-update").await;
     while told.data["type"] != "next" {
         told = reader.expect("app-update").await;

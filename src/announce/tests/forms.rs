@@ -77,9 +77,9 @@ async fn readers_of_both_kinds_hear_the_same() {
     assert_eq!(read(&other.next_some(1).await[0]), [reader.expect("hello").await]);
     let mut two = whole("a");
     two.join(&whole("b"));
-    scene.tell(two).await;
+    scene.send(two).await;
     scene.hub.resync("because");
-    scene.tell(whole("c")).await;
+    scene.send(whole("c")).await;
     scene.stop.cancel();
     let mut heard = vec![];
     loop {
@@ -104,7 +104,7 @@ async fn an_id_of_one_form_is_good_in_the_other() {
     let mut reader = scene.open(None);
     reader.expect("hello").await;
     for name in ["a", "b", "c"] {
-        scene.tell(whole(name)).await;
+        scene.send(whole(name)).await;
     }
     let mut heard = vec![];
     for _ in 0..3 {
@@ -152,12 +152,12 @@ impl Form for Counted {
 #[test]
 fn a_form_is_made_once_and_only_for_those_who_take_it() {
     let mut audience = Audience::<Counted>::default();
-    audience.tell(&[ping()]);
+    audience.send(&[ping()]);
     assert_eq!(MADE.load(Ordering::Relaxed), 0);
     let mut one = audience.enter(4, 1000, true).live;
     let mut two = audience.enter(4, 1000, true).live;
     let _missing = audience.enter(4, 1000, false);
-    audience.tell(&[ping(), ping()]);
+    audience.send(&[ping(), ping()]);
     assert_eq!(MADE.load(Ordering::Relaxed), 1);
     let (one, two) = (one.try_recv().expect("told"), two.try_recv().expect("told"));
     assert!(Arc::ptr_eq(&one.0, &two.0), "they share it");

@@ -7,11 +7,11 @@ use super::*;
 async fn no_gap_and_no_double_while_events_keep_coming() {
     const EVENTS: usize = 300;
     let scene = Arc::new(Scene::new());
-    let telling = tokio::spawn({
+    let encoded = tokio::spawn({
         let scene = Arc::clone(&scene);
         async move {
             for n in 0..EVENTS {
-                scene.tell(whole(&format!("kind{n}"))).await;
+                scene.send(whole(&format!("kind{n}"))).await;
             }
         }
     });
@@ -31,7 +31,7 @@ async fn no_gap_and_no_double_while_events_keep_coming() {
             }
         }
     }
-    telling.await.expect("all told");
+    encoded.await.expect("all told");
     let expected: Vec<String> = (0..EVENTS).map(|n| format!("kind{n}")).collect();
     assert_eq!(heard, expected);
 }
@@ -44,7 +44,7 @@ async fn the_rest_of_an_event_is_replayed() {
     reader.expect("hello").await;
     let mut three = whole("a");
     ["b", "c"].iter().for_each(|name| three.join(&whole(name)));
-    scene.tell(three).await;
+    scene.send(three).await;
     let first = reader.expect("app-update").await;
     assert!(first.id.as_deref().is_some_and(|id| id.ends_with(".1")));
     let mut again = scene.open(first.id.as_deref());
@@ -60,12 +60,12 @@ async fn a_restart_replays_from_the_journal() {
     let scene = Scene::new();
     let mut reader = scene.open(None);
     reader.expect("hello").await;
-    scene.tell(whole("a")).await;
+    scene.send(whole("a")).await;
     let seen = reader.expect("app-update").await.id.expect("id");
-    scene.tell(whole("b")).await;
+    scene.send(whole("b")).await;
     let disk = scene.disk.kill();
     let scene = Scene::on(&disk, config(), 10_000);
-    scene.tell(whole("c")).await;
+    scene.send(whole("c")).await;
     let mut again = scene.open(Some(&seen));
     let hello = again.expect("hello").await;
     assert_eq!((&hello.data["gap"], &hello.data["instance"]), (&false.into(), &"here".into()));
@@ -82,7 +82,7 @@ async fn an_unknown_id_is_told_to_fetch_everything() {
     let mut first = scene.open(None);
     first.expect("hello").await;
     for n in 0..10 {
-        scene.tell(whole(&format!("kind{n}"))).await;
+        scene.send(whole(&format!("kind{n}"))).await;
         first.expect("app-update").await;
     }
     let epoch = scene.journal.epoch();
@@ -114,7 +114,7 @@ async fn nothing_missed_is_nothing_replayed() {
     let scene = Scene::new();
     let mut reader = scene.open(None);
     assert_eq!(reader.expect("hello").await.data["replayed"], 0);
-    scene.tell(whole("a")).await;
+    scene.send(whole("a")).await;
     let id = reader.expect("app-update").await.id;
     let mut again = scene.open(id.as_deref());
     let hello = again.expect("hello").await;
@@ -132,7 +132,7 @@ async fn a_held_back_event_is_told_once() {
     scene.journal.append(held.clone()).await.expect("durable");
     let released = Event { id: EventId::fresh(), source: Source::Quench, ..held };
     scene.journal.append(released).await.expect("durable");
-    scene.tell(whole("b")).await;
+    scene.send(whole("b")).await;
     assert_eq!(reader.expect("app-update").await.data["type"], "a");
     let next = reader.expect("app-update").await;
     assert_eq!(next.data["type"], "b");
@@ -149,13 +149,13 @@ async fn a_reset_of_the_versions_is_a_resync() {
     let scene = Scene::new();
     let mut reader = scene.open(None);
     reader.expect("hello").await;
-    scene.tell(whole("a")).await;
+    scene.send(whole("a")).await;
     reader.expect("app-update").await;
     scene.journal.reset_versions(1).await.expect("durable");
     scene.hub.resync("version reset");
     let resync = reader.expect("resync").await;
     assert_eq!(resync.data["reason"], "version reset");
-    scene.tell(whole("b")).await;
+    scene.send(whole("b")).await;
     assert_eq!(reader.expect("app-update").await.data["version"], 1);
     let mut again = scene.open(resync.id.as_deref());
     let hello = again.expect("hello").await;

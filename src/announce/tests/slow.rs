@@ -10,7 +10,7 @@ async fn a_slow_reader_is_cut_off_and_never_waited_for() {
     let mut brisk = scene.open(None);
     brisk.expect("hello").await;
     for n in 0..20 {
-        scene.tell(whole(&format!("kind{n}"))).await;
+        scene.send(whole(&format!("kind{n}"))).await;
         assert_eq!(brisk.expect("app-update").await.data["type"], format!("kind{n}"));
     }
     assert!(slow.cut.is_cancelled(), "its connection is ended");
@@ -26,7 +26,7 @@ async fn an_event_of_many_types_is_one_in_the_queue() {
     reader.expect("hello").await;
     let mut many = Selectors::default();
     (0..500).for_each(|n| many.join(&whole(&format!("kind{n:03}"))));
-    scene.tell(many).await;
+    scene.send(many).await;
     for n in 0..500 {
         assert_eq!(reader.expect("app-update").await.data["type"], format!("kind{n:03}"));
     }
@@ -40,14 +40,14 @@ async fn a_burst_cuts_off_nobody_who_reads() {
     let mut reader = scene.open(None);
     reader.expect("hello").await;
     let journal = scene.journal.clone();
-    let telling = tokio::spawn(async move {
+    let encoded = tokio::spawn(async move {
         let appends = (0..400).map(|n| journal.append(event(whole(&format!("kind{n:03}")))));
         futures_util::future::join_all(appends).await
     });
     for _ in 0..400 {
         reader.expect("app-update").await;
     }
-    assert!(telling.await.expect("told").iter().all(Result::is_ok));
+    assert!(encoded.await.expect("told").iter().all(Result::is_ok));
     assert!(!reader.cut.is_cancelled());
 }
 
@@ -66,7 +66,7 @@ async fn a_stop_says_goodbye() {
     let scene = Scene::new();
     let mut reader = scene.open(None);
     reader.expect("hello").await;
-    scene.tell(whole("a")).await;
+    scene.send(whole("a")).await;
     reader.expect("app-update").await;
     scene.stop.cancel();
     reader.expect("goodbye").await;

@@ -56,7 +56,7 @@ async fn play(is_once: bool, is_json: bool) -> Result<(), Exit> {
     let teller = Teller::new(is_json);
     let mut stage = Stage::new()?;
     let ended = tokio::select! {
-        told = tokio::time::timeout(STORY_TIME_MAX, story::tell(&mut stage, &teller)) => {
+        told = tokio::time::timeout(STORY_TIME_MAX, story::show(&mut stage, &teller)) => {
             told.unwrap_or_else(|_| Err(Exit::Failed(format!("not done in {STORY_TIME_MAX:?}"))))
         }
         () = &mut told_to_stop => Err(Exit::Failed("stopped before the end".into())),

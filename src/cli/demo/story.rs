@@ -26,7 +26,7 @@ struct Mutation {
 ///
 /// # Errors
 /// A step that could not be made at all.
-pub async fn tell(stage: &mut Stage, teller: &Teller) -> Result<Vec<String>, Exit> {
+pub async fn show(stage: &mut Stage, teller: &Teller) -> Result<Vec<String>, Exit> {
     start(stage, teller).await?;
     let mut failures = vec![];
     warm(stage, teller, &mut failures).await?;
@@ -37,21 +37,21 @@ pub async fn tell(stage: &mut Stage, teller: &Teller) -> Result<Vec<String>, Exi
     returns(stage, teller, &mutation, &mut failures).await?;
     logs(stage, teller, &mutation, &mut failures).await?;
     match failures.len() {
-        0 => teller.tell("done", styled(GOOD, "every page fresh everywhere, every event once"))?,
-        _ => teller.tell("done", styled(BAD, format!("failed: {}", failures.join("; "))))?,
+        0 => teller.show("done", styled(GOOD, "every page fresh everywhere, every event once"))?,
+        _ => teller.show("done", styled(BAD, format!("failed: {}", failures.join("; "))))?,
     }
     Ok(failures)
 }
 
 async fn start(stage: &mut Stage, teller: &Teller) -> Result<(), Exit> {
-    teller.tell("start", "three instances, each with all three in its list of mirrors")?;
+    teller.show("start", "three instances, each with all three in its list of mirrors")?;
     stage.set().await?;
     for instance in &stage.instances {
         let (name, pid, server) = (instance.name, instance.pid, instance.client.server());
-        teller.tell("start", format_args!("{name:<14} pid {pid:<8} {server}"))?;
+        teller.show("start", format_args!("{name:<14} pid {pid:<8} {server}"))?;
     }
     stage.until_acquainted().await?;
-    teller.tell("mirrors", "each has found itself in the list, and the two others by their proof")
+    teller.show("mirrors", "each has found itself in the list, and the two others by their proof")
 }
 
 async fn warm(stage: &Stage, teller: &Teller, failures: &mut Vec<String>) -> Result<(), Exit> {
@@ -64,7 +64,7 @@ async fn warm(stage: &Stage, teller: &Teller, failures: &mut Vec<String>) -> Res
             hits += usize::from(site.visit(page).await?.is_hit);
         }
         let (name, all) = (site.instance, PAGES.len());
-        teller.tell("warm", format_args!("{name:<14} {all} pages rendered, then {hits} hits"))?;
+        teller.show("warm", format_args!("{name:<14} {all} pages rendered, then {hits} hits"))?;
         if hits != all {
             failures.push(format!("{name}: {hits} of {all} pages were cached"));
         }
@@ -79,14 +79,14 @@ async fn mutate(
 ) -> Result<Mutation, Exit> {
     let site = &stage.sites[0];
     let old = stage.database.title("1").unwrap_or_default();
-    teller.tell("mutate", format_args!("{}: post 1 {old:?} becomes {TITLE:?}", site.instance))?;
+    teller.show("mutate", format_args!("{}: post 1 {old:?} becomes {TITLE:?}", site.instance))?;
     let began = Instant::now();
     let answer = site.change("1", TITLE).await?;
     let took = began.elapsed().as_secs_f64() * 1e3;
-    teller.tell("mutate", r#"POST /api/cache/invalidate?wait=all {"type":"posts","id":"1"}"#)?;
+    teller.show("mutate", r#"POST /api/cache/invalidate?wait=all {"type":"posts","id":"1"}"#)?;
     let types = answer["types"].as_object().into_iter().flatten();
     let types: Vec<String> = types.map(|(name, count)| format!("{name} {count}")).collect();
-    teller.tell(
+    teller.show(
         "mutate",
         format_args!(
             "{} cleared {} of {} entries ({}), answered after {took:.1} ms",
@@ -98,14 +98,14 @@ async fn mutate(
     )?;
     let cascade = answer["cascade"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let cascade: Vec<&str> = cascade.collect();
-    teller.tell(
+    teller.show(
         "cascade",
         format_args!("posts is part of {}: cleared with it", cascade.join(", ")),
     )?;
     for mirror in answer["mirrors"].as_array().into_iter().flatten() {
         let (peer, status) = (print::text(mirror, "peer"), print::text(mirror, "status"));
         let expected = if peer == site.instance { "self" } else { "delivered" };
-        teller.tell("mirror", format_args!("{peer:<14} {status}"))?;
+        teller.show("mirror", format_args!("{peer:<14} {status}"))?;
         if status != expected {
             failures.push(format!("{peer}: {status} instead of {expected}"));
         }
@@ -136,7 +136,7 @@ async fn streams(
             }
             None => styled(BAD, "told its readers nothing"),
         };
-        teller.tell("stream", format_args!("{name:<14} {when}"))?;
+        teller.show("stream", format_args!("{name:<14} {when}"))?;
         if count != 1 {
             failures.push(format!("{name}: {count} app-updates for posts/1 instead of 1"));
         }
@@ -152,7 +152,7 @@ async fn cleared(stage: &Stage, teller: &Teller) -> Result<(), Exit> {
         let gone: Vec<String> =
             gone.map(|page| format!("{} ({})", page.path, page.type_name)).collect();
         let (name, count, gone) = (site.instance, gone.len(), gone.join(", "));
-        teller.tell("cleared", format_args!("{name:<14} {count} entries: {gone}"))?;
+        teller.show("cleared", format_args!("{name:<14} {count} entries: {gone}"))?;
     }
     Ok(())
 }
@@ -160,7 +160,7 @@ async fn cleared(stage: &Stage, teller: &Teller) -> Result<(), Exit> {
 /// Every page at every instance: what is stale is an error, what was cleared without need as well.
 async fn reread(stage: &Stage, teller: &Teller, failures: &mut Vec<String>) -> Result<(), Exit> {
     let head: Vec<String> = NAMES.iter().map(|name| format!("{name:<16}")).collect();
-    teller.tell("read", format_args!("{:<10} {}", "page", head.join(" ").trim_end()))?;
+    teller.show("read", format_args!("{:<10} {}", "page", head.join(" ").trim_end()))?;
     for page in &PAGES {
         let mut cells = vec![];
         for site in &stage.sites {
@@ -170,7 +170,7 @@ async fn reread(stage: &Stage, teller: &Teller, failures: &mut Vec<String>) -> R
             cells.push(cell);
             failures.extend(failure.map(|why| format!("{}: {} {why}", site.instance, page.path)));
         }
-        teller.tell("read", format_args!("{:<10} {}", page.path, cells.join(" ").trim_end()))?;
+        teller.show("read", format_args!("{:<10} {}", page.path, cells.join(" ").trim_end()))?;
     }
     Ok(())
 }
@@ -197,7 +197,7 @@ async fn returns(
     let text: Vec<String> =
         NAMES.iter().zip(&sent).map(|(name, sent)| format!("{name} {sent}")).collect();
     let still = if is_quiet { "and it stays at that" } else { "AND IT GOES ON" };
-    teller.tell("no loop", format_args!("requests to mirrors: {}, {still}", text.join(", ")))?;
+    teller.show("no loop", format_args!("requests to mirrors: {}, {still}", text.join(", ")))?;
     if !is_quiet || sent != [2, 0, 0] {
         failures.push(format!("requests to mirrors were {sent:?} instead of [2, 0, 0]"));
     }
@@ -209,7 +209,7 @@ async fn returns(
         }
         counts.push(format!("{} {count}", instance.name));
     }
-    teller.tell("no loop", format_args!("the event in each journal: {}", counts.join(", ")))
+    teller.show("no loop", format_args!("the event in each journal: {}", counts.join(", ")))
 }
 
 /// What the logs say of the event.
@@ -222,14 +222,14 @@ async fn logs(
     for (instance, lines_min) in stage.instances.iter().zip([3, 1, 1]) {
         let lines = checks::in_log(instance, &mutation.event_id, lines_min).await;
         for line in &lines {
-            teller.tell("log", format_args!("{:<14} {}", instance.name, shortened(line)))?;
+            teller.show("log", format_args!("{:<14} {}", instance.name, shortened(line)))?;
         }
         let applied = checks::applied(&lines);
         if applied != 1 {
             failures.push(format!("{}: the log has it applied {applied} times", instance.name));
         }
     }
-    teller.tell(
+    teller.show(
         "log",
         format_args!("(tokens were got by logging in as {EMAIL}, once for each mirror)"),
     )
@@ -250,21 +250,21 @@ fn shortened(line: &Value) -> String {
 pub fn invite(stage: &Stage, teller: &Teller) -> Result<(), Exit> {
     for (instance, front) in stage.instances.iter().zip(&stage.fronts) {
         let name = instance.name;
-        teller.tell("try", format_args!("{name:<14} site     http://{}/", front.address))?;
+        teller.show("try", format_args!("{name:<14} site     http://{}/", front.address))?;
         let (server, token) = (instance.client.server(), instance.token.expose());
-        teller.tell("try", format_args!("{name:<14} control  {server}  token {token}"))?;
+        teller.show("try", format_args!("{name:<14} control  {server}  token {token}"))?;
     }
     if let Some(front) = stage.fronts.first() {
         let address = front.address;
         let change = format!("curl -d 'title=Hello again' http://{address}/posts/1");
-        teller.tell("try", format_args!("change a post: {change}"))?;
-        teller.tell("try", "then read it at the other two: curl -i SITE/posts/1")?;
+        teller.show("try", format_args!("change a post: {change}"))?;
+        teller.show("try", "then read it at the other two: curl -i SITE/posts/1")?;
     }
     if let Some(instance) = stage.instances.first() {
         let (server, token) = (instance.client.server(), instance.token.expose());
         let status = format!("CACHE_MIRROR_TOKEN='{token}' cache-mirror status --server {server}");
-        teller.tell("try", status)?;
-        teller.tell("try", format_args!("in a browser, with that token: {server}/dashboard"))?;
+        teller.show("try", status)?;
+        teller.show("try", format_args!("in a browser, with that token: {server}/dashboard"))?;
     }
-    teller.tell("try", "until Ctrl-C")
+    teller.show("try", "until Ctrl-C")
 }

@@ -25,7 +25,7 @@ impl Teller {
     ///
     /// # Errors
     /// stdout takes no more.
-    pub fn tell(&self, step: &str, text: impl Display) -> Result<(), Exit> {
+    pub fn show(&self, step: &str, text: impl Display) -> Result<(), Exit> {
         let elapsed = self.started.elapsed();
         if self.is_json {
             let text = anstream::adapter::strip_str(&text.to_string()).to_string();

@@ -118,7 +118,7 @@ impl Check {
 ///
 /// # Errors
 /// stdout takes no more.
-pub fn tell(checks: &[Check], is_json: bool) -> Result<(), Exit> {
+pub fn show(checks: &[Check], is_json: bool) -> Result<(), Exit> {
     if is_json {
         let is_ok = checks.iter().all(|check| check.status != Status::Fail);
         let list: Vec<Value> = checks.iter().map(Check::json).collect();

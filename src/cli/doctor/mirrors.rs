@@ -68,7 +68,7 @@ async fn from_here(case: &Case) -> Vec<Check> {
     let settings = &case.settings;
     let Ok(rules) = Rules::new(&settings.resolve) else { return vec![] };
     let own = BootNonce::draw();
-    let mirrors = settings.deliver.peers.iter().filter(|peer| peer.errand.neighbour().is_none());
+    let mirrors = settings.deliver.peers.iter().filter(|peer| peer.class.target().is_none());
     let asked = mirrors.map(async |peer| {
         let asker = Asker {
             own: &own,

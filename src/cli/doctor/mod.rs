@@ -27,7 +27,7 @@ use super::settings::SettingsArgs;
 use crate::config::{self, Settings, Sources};
 use crate::net::{self, Network, Transport};
 use answering::Instance;
-use check::{Check, Status, tell};
+use check::{Check, Status, show};
 pub use mirrors::is_mirror;
 use places::Visit;
 
@@ -142,7 +142,7 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     let settings = match config::load(&sources) {
         Ok(settings) => settings,
         Err(problems) => {
-            tell(&written::broken(&problems), is_json)?;
+            show(&written::broken(&problems), is_json)?;
             return Err(Exit::Config(vec![format!(
                 "{} in the configuration; nothing else was looked at",
                 super::print::count(problems.len() as u64, "problem", "problems")
@@ -157,7 +157,7 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     let wanted = groups.filter(|group| args.only.is_empty() || args.only.contains(group));
     let found = join_all(wanted.map(|group| within_time(group, &case))).await;
     let checks: Vec<Check> = found.into_iter().flatten().collect();
-    tell(&checks, is_json)?;
+    show(&checks, is_json)?;
     judge(&checks, &case.instance)
 }
 

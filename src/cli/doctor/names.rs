@@ -30,7 +30,7 @@ struct Seen {
 /// Every mirror's name.
 pub async fn checks(case: &Case) -> Vec<Check> {
     let mirrors = case.settings.deliver.peers.iter();
-    let mirrors = mirrors.filter(|peer| peer.errand.neighbour().is_none());
+    let mirrors = mirrors.filter(|peer| peer.class.target().is_none());
     let asked = mirrors.map(async |peer| {
         let seen = look(&peer.base, case.way_to(&peer.name)).await;
         (judge(&peer.name, &seen), !seen.proofs.is_empty())

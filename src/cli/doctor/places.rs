@@ -13,7 +13,7 @@ use super::answering::Instance;
 use super::check::Check;
 use crate::cli::print;
 use crate::config;
-use crate::deliver::beside::{Form, Neighbour};
+use crate::deliver::targets::{Form, Target};
 use crate::deliver::{INVALIDATE_PATH, PeerConfig};
 use crate::net::{Answer, Outgoing};
 use crate::support::clock;
@@ -88,9 +88,9 @@ fn places(case: &Case) -> Vec<(String, Caller, Url)> {
 }
 
 fn place(peer: &PeerConfig) -> Option<(Caller, Url)> {
-    match peer.errand.neighbour() {
+    match peer.class.target() {
         None => Some((Caller::Mirror, below(&peer.base, INVALIDATE_PATH)?)),
-        Some(Neighbour::Revalidate(revalidate)) => {
+        Some(Target::Revalidate(revalidate)) => {
             let caller = match revalidate.form {
                 Form::Names(_) => Caller::ByName,
                 _ => Caller::Revalidate,
@@ -98,7 +98,7 @@ fn place(peer: &PeerConfig) -> Option<(Caller, Url)> {
             Some((caller, revalidate.url.clone()))
         }
         // What is purged has no route of its own that a GET could ask.
-        Some(Neighbour::Purge(_)) => None,
+        Some(Target::Purge(_)) => None,
     }
 }
 

@@ -113,12 +113,12 @@ async fn list(connect: &ConnectArgs, is_json: bool) -> Result<(), Exit> {
     if mirrors.is_empty() {
         print::talk("no mirrors: set CACHE_MIRRORS or mirrors.urls");
     }
-    tell_mirrors(mirrors)?;
-    tell_removed(&answer["removed"])
+    show_mirrors(mirrors)?;
+    show_removed(&answer["removed"])
 }
 
 /// What the settings name no more, with what is kept for it.
-pub fn tell_removed(removed: &Value) -> Result<(), Exit> {
+pub fn show_removed(removed: &Value) -> Result<(), Exit> {
     for gone in removed.as_array().into_iter().flatten() {
         let owed = print::count(gone["backlog_events"].as_u64().unwrap_or(0), "event", "events");
         let forgotten_ms = gone["forgotten_ms"].as_u64().unwrap_or(0);
@@ -169,13 +169,13 @@ async fn limit(
 }
 
 /// A table of mirrors with hints.
-pub fn tell_mirrors(mirrors: &[Value]) -> Result<(), Exit> {
+pub fn show_mirrors(mirrors: &[Value]) -> Result<(), Exit> {
     let width = mirrors.iter().map(|mirror| print::text(mirror, "name").chars().count()).max();
     let width = width.unwrap_or(0).clamp(8, 40);
-    mirrors.iter().try_for_each(|mirror| tell_mirror(mirror, width))
+    mirrors.iter().try_for_each(|mirror| show_mirror(mirror, width))
 }
 
-fn tell_mirror(mirror: &Value, width: usize) -> Result<(), Exit> {
+fn show_mirror(mirror: &Value, width: usize) -> Result<(), Exit> {
     let (name, state) = (print::text(mirror, "name"), print::text(mirror, "state"));
     let state = if is_untried(mirror) { "untried".to_owned() } else { state };
     let style = match state.as_str() {

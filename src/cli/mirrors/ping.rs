@@ -30,7 +30,7 @@ pub async fn run(client: &Client, name: Option<&str>, is_json: bool) -> Result<(
     if is_json {
         print::json(&json!({ "mirrors": pings }))?;
     } else {
-        pings.iter().try_for_each(tell)?;
+        pings.iter().try_for_each(show)?;
     }
     let bad: Vec<String> =
         pings.iter().filter(|ping| !is_well(ping)).map(|ping| print::text(ping, "name")).collect();
@@ -53,7 +53,7 @@ fn is_well(ping: &Value) -> bool {
 }
 
 /// What is beside the instance; nobody logs in there, each call brings what it needs.
-fn neighbour(kind: &str) -> Option<&'static str> {
+fn target(kind: &str) -> Option<&'static str> {
     match kind {
         "purge" => Some("a cache that is purged: no login"),
         "revalidate" => Some("a site that is revalidated: no login"),
@@ -61,7 +61,7 @@ fn neighbour(kind: &str) -> Option<&'static str> {
     }
 }
 
-fn tell(ping: &Value) -> Result<(), Exit> {
+fn show(ping: &Value) -> Result<(), Exit> {
     let text = |member: &str| print::text(ping, member);
     let name = text("name");
     if ping["reachable"] != true {
@@ -74,7 +74,7 @@ fn tell(ping: &Value) -> Result<(), Exit> {
     if kind == "self" {
         return print::line(format_args!("  {name:<28} {}  {time}", styled(DIM, "this instance")));
     }
-    if let Some(what) = neighbour(&kind) {
+    if let Some(what) = target(&kind) {
         let answers = styled(GOOD, "answers");
         return print::line(format_args!("  {name:<28} {answers}  {what}  {time}"));
     }

@@ -109,7 +109,7 @@ pub fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
             Exit::Failed(format!("cannot write {}: {error}; see --svg", file.display()))
         })?;
     }
-    if is_json { print::json(&report.json()) } else { report.tell(args.peer.is_some()) }
+    if is_json { print::json(&report.json()) } else { report.show(args.peer.is_some()) }
 }
 
 fn tune(traffic: &Traffic, mirror: Mirror, limits: &[f64], args: &Args) -> Tuned {

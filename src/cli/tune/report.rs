@@ -81,12 +81,12 @@ impl Report {
     }
 
     /// For people; `is_one` where they asked for one mirror only.
-    pub fn tell(&self, is_one: bool) -> Result<(), Exit> {
+    pub fn show(&self, is_one: bool) -> Result<(), Exit> {
         let events = print::count(self.events, "mirrored event", "mirrored events");
         let (first, _) = self.span.unwrap_or_default();
         let seconds = print::seconds(self.length().as_secs());
         print::line(format_args!("{events} in {seconds}, from {first:.0}"))?;
-        self.tuned.iter().try_for_each(|tuned| self.tell_table(tuned))?;
+        self.tuned.iter().try_for_each(|tuned| self.show_table(tuned))?;
         print::line("")?;
         if !self.is_enough() {
             return print::line(format_args!(
@@ -97,7 +97,7 @@ impl Report {
         self.settings(is_one).iter().try_for_each(print::line)
     }
 
-    fn tell_table(&self, tuned: &Tuned) -> Result<(), Exit> {
+    fn show_table(&self, tuned: &Tuned) -> Result<(), Exit> {
         let send = shown(tuned.mirror.send);
         print::line(format_args!("\n{}: a send takes {send}", safe(&tuned.mirror.name)))?;
         let head = row("LIMIT", "REQUESTS", "MERGED", "P50", "P99");

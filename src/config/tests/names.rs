@@ -95,7 +95,7 @@ fn presets_call_a_site_once_it_is_named() {
     let of = |preset: &str, env: &[(&str, &str)]| -> Vec<String> {
         let peers =
             Scene::env(env).and_flag("graph.preset", preset).good().deliver.peers.into_iter();
-        peers.filter(|peer| peer.errand.neighbour().is_some()).map(|peer| peer.name).collect()
+        peers.filter(|peer| peer.class.target().is_some()).map(|peer| peer.name).collect()
     };
     assert_eq!(of("laravel-next", &[]), Vec::<String>::new());
     let next = [

@@ -1,16 +1,16 @@
 //! `[[purge.targets]]` as users write them.
 
 use super::*;
-use crate::deliver::beside::{Neighbour, Purge};
-use crate::deliver::{Errand, PeerConfig};
+use crate::deliver::targets::{Purge, Target};
+use crate::deliver::{DestinationClass, PeerConfig};
 
 const VARNISH: &str = "[[purge.targets]]\nname = 'v'\nkind = 'http'\n";
 
 fn targets(settings: &Settings) -> Vec<(&PeerConfig, &Purge)> {
     let peers = settings.deliver.peers.iter();
     peers
-        .filter_map(|peer| match &peer.errand {
-            Errand::Beside(Neighbour::Purge(purge)) => Some((peer, &**purge)),
+        .filter_map(|peer| match &peer.class {
+            DestinationClass::Target(Target::Purge(purge)) => Some((peer, &**purge)),
             _ => None,
         })
         .collect()

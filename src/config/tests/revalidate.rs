@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use super::*;
 use crate::deliver::PeerConfig;
-use crate::deliver::beside::{Form, Neighbour, Revalidate};
+use crate::deliver::targets::{Form, Revalidate, Target};
 
 fn targets(scene: &Scene) -> Vec<(PeerConfig, Revalidate)> {
     let peers = scene.good().deliver.peers.into_iter();
     peers
-        .filter_map(|peer| match peer.errand.neighbour() {
-            Some(Neighbour::Revalidate(it)) => Some((peer.clone(), Revalidate::clone(it))),
+        .filter_map(|peer| match peer.class.target() {
+            Some(Target::Revalidate(it)) => Some((peer.clone(), Revalidate::clone(it))),
             _ => None,
         })
         .collect()

@@ -134,11 +134,11 @@ impl Delivery {
             self.look_for_echoes();
             let sights = self.sights();
             for notice in judge.look(&config, &sights, Instant::now(), clock::wall_ms()) {
-                notice.tell();
+                notice.log();
                 if config.webhook.is_some()
                     && let Err(mpsc::error::TrySendError::Full(notice)) = messages.try_send(notice)
                 {
-                    notice.tell_unsent("too many messages wait", 0);
+                    notice.log_unsent("too many messages wait", 0);
                 }
             }
         }

@@ -82,7 +82,7 @@ impl Notice {
     }
 
     /// Writes the line and sets the gauge.
-    pub fn tell(&self) {
+    pub fn log(&self) {
         let sight = &self.sight;
         let age_ms = u64::try_from(sight.backlog_age.as_millis()).unwrap_or(u64::MAX);
         Activity {
@@ -102,7 +102,7 @@ impl Notice {
     }
 
     /// The webhook took it.
-    pub fn tell_sent(&self, attempt: u32, http_status: u16) {
+    pub fn log_sent(&self, attempt: u32, http_status: u16) {
         Activity {
             level: Level::Debug,
             event: Kind::Alert,
@@ -117,7 +117,7 @@ impl Notice {
     }
 
     /// The webhook was not told, and will not be.
-    pub fn tell_unsent(&self, error: &str, attempt: u32) {
+    pub fn log_unsent(&self, error: &str, attempt: u32) {
         Activity {
             level: Level::Warn,
             event: Kind::Alert,

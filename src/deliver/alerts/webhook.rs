@@ -62,14 +62,14 @@ impl Messenger {
             };
             let Some(webhook) = webhook else { return };
             match self.post(&webhook, signer.as_ref(), notice).await {
-                Ok(status) => return notice.tell_sent(attempt, status),
+                Ok(status) => return notice.log_sent(attempt, status),
                 Err(Refusal::Passing(_, asked)) if attempt < TRIES_MAX => {
                     let least = asked.map(|asked| throttle::least(Some(asked), attempt, chance()));
                     let wait = BACKOFF.wait(attempt, chance()).max(least.unwrap_or_default());
                     tokio::time::sleep(wait).await;
                 }
                 Err(Refusal::Final(error) | Refusal::Passing(error, _)) => {
-                    return notice.tell_unsent(&error, attempt);
+                    return notice.log_unsent(&error, attempt);
                 }
             }
         }

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::track::Kin;
-use super::{Finding, tell};
+use super::{Finding, log};
 use crate::deliver::Delivery;
 use crate::deliver::peer::Peer;
 use crate::domain::{Event, Principal, Source, Submission};
@@ -55,7 +55,7 @@ impl Delivery {
         if (is_local || caller.is_gateway) && !self.shared.echo.knows(&event.demand) {
             return vec![];
         }
-        let (is_mirrored, is_called) = (event.is_for_mirrors(), event.is_for_neighbours());
+        let (is_mirrored, is_called) = (event.is_for_mirrors(), event.is_for_targets());
         let peers = self.peers.get();
         let owed = |peer: &&std::sync::Arc<Peer>| match peer.is_mirror() {
             true => is_mirrored,
@@ -100,11 +100,11 @@ impl Delivery {
             peer.wake.notify_one();
         }
         if finding.begins {
-            tell::began(name, &caller.email);
+            log::began(name, &caller.email);
         }
         let wait = finding.wait?;
         if finding.is_new {
-            tell::held(name, event, wait);
+            log::held(name, event, wait);
         }
         Some(format!(
             "applied here and sent on, but the copy to {name} is held for up to {}: \
@@ -135,7 +135,7 @@ impl Delivery {
     pub(in crate::deliver) fn look_for_echoes(&self) {
         for ended in self.shared.echo.expire() {
             let name = ended.destination.split_once(':').map_or("", |(_, name)| name);
-            tell::ended(name, ended.returns);
+            log::ended(name, ended.returns);
         }
     }
 }

@@ -11,9 +11,9 @@ mod arrivals;
 mod attention;
 mod group;
 mod link;
+mod log;
 mod machine;
 mod slow;
-mod tell;
 mod terms;
 #[cfg(test)]
 mod tests;

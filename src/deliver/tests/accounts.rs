@@ -14,7 +14,7 @@ async fn a_401_costs_one_login() {
         (What::Invalidate, Some("Bearer t1")) => Reaction::Answer(answer(401, "", "")),
         _ => good_mirror(asked),
     });
-    let event = scene.tell(whole("posts")).await;
+    let event = scene.log(whole("posts")).await;
     scene.delivered().await;
     let [refused, taken] = &scene.sends()[..] else { panic!("two sends") };
     assert_eq!(refused.text, taken.text);
@@ -31,7 +31,7 @@ async fn a_peer_that_refuses_fresh_tokens_is_paused() {
         (What::Invalidate, 1..=4) => Reaction::Answer(answer(401, "", "")),
         _ => good_mirror(asked),
     });
-    let event = scene.tell(whole("posts")).await;
+    let event = scene.log(whole("posts")).await;
     scene.until("the pause", |scene| scene.view().paused == Some("auth")).await;
     assert_eq!((scene.sends().len(), scene.status(&event)), (2, Status::Paused));
     tokio::time::sleep(MINUTE - Duration::from_secs(1)).await;
@@ -52,7 +52,7 @@ async fn a_refused_login_is_tried_once_a_minute() {
         });
         // The first refusal was the worker's introduction, before there was anything to say.
         scene.until("the introduction", |scene| scene.logins() == 1).await;
-        let event = scene.tell(whole("posts")).await;
+        let event = scene.log(whole("posts")).await;
         scene.until("the pause", |scene| scene.status(&event) == Status::Paused).await;
         let outcome = scene.delivery.outcomes(&event).remove(0);
         assert_eq!(outcome.reason.as_deref(), Some("auth"));
@@ -71,10 +71,10 @@ async fn without_credentials_a_peer_is_paused() {
     let mut nobody = peer("b");
     nobody.login.credentials = None;
     let scene = Scene::of(config(vec![nobody]), good_mirror);
-    let event = scene.tell(whole("posts")).await;
+    let event = scene.log(whole("posts")).await;
     scene.until("the pause", |scene| scene.view().paused == Some("auth")).await;
     for _ in 0..5 {
-        scene.tell(whole("posts")).await;
+        scene.log(whole("posts")).await;
     }
     tokio::time::sleep(Duration::from_secs(100)).await;
     let outcome = scene.delivery.outcomes(&event).remove(0);
@@ -100,7 +100,7 @@ async fn a_token_is_kept_to_most_of_its_life() {
     });
     for (at_s, expected) in [(0, "Bearer t1"), (790, "Bearer t1"), (20, "Bearer t2")] {
         tokio::time::sleep(Duration::from_secs(at_s)).await;
-        scene.tell(whole("posts")).await;
+        scene.log(whole("posts")).await;
         scene.delivered().await;
         let last = scene.sends().pop().expect("a send");
         assert_eq!(last.bearer.as_deref(), Some(expected));
@@ -116,7 +116,7 @@ async fn a_login_that_fails_is_tried_again() {
             (What::Login, 1..=3) => Reaction::Answer(answer(status, "text/html", "<h1>hm</h1>")),
             _ => good_mirror(asked),
         });
-        scene.tell(whole("posts")).await;
+        scene.log(whole("posts")).await;
         let told_at = tokio::time::Instant::now();
         scene.delivered().await;
         assert!(told_at.elapsed() < MINUTE, "{status}: not paused");
@@ -135,7 +135,7 @@ async fn a_throttled_login_waits() {
         _ => good_mirror(asked),
     });
     scene.until("the introduction", |scene| scene.logins() == 1).await;
-    scene.tell(whole("posts")).await;
+    scene.log(whole("posts")).await;
     scene.until("the second login", |scene| scene.logins() == 2).await;
     assert_eq!((scene.view().failures, scene.view().paused), (0, None));
     scene.delivered().await;
@@ -152,7 +152,7 @@ async fn a_login_server_that_is_unwell_is_given_the_time_it_asks_for() {
         _ => good_mirror(asked),
     });
     scene.until("the introduction", |scene| scene.logins() == 1).await;
-    scene.tell(whole("posts")).await;
+    scene.log(whole("posts")).await;
     scene.until("the second login", |scene| scene.logins() == 2).await;
     scene.until("a failure", |scene| scene.view().failures == 1).await;
     scene.delivered().await;
@@ -176,7 +176,7 @@ async fn a_refusal_by_a_host_with_another_clock_names_the_clock() {
             true => dated(401),
             false => good_mirror(asked),
         });
-        let event = scene.tell(whole("posts")).await;
+        let event = scene.log(whole("posts")).await;
         scene.until("the pause", |scene| scene.status(&event) == Status::Paused).await;
         let error = scene.view().last_error.expect("one");
         assert!(error.contains("the clock of this host and of the peer differ by 60"), "{error}");

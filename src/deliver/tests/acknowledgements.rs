@@ -10,7 +10,7 @@ use crate::net::FailureKind;
 #[tokio::test(start_paused = true)]
 async fn an_acknowledgement_moves_the_cursor() {
     let scene = Scene::with(good_mirror);
-    let event = scene.tell(whole("posts")).await;
+    let event = scene.log(whole("posts")).await;
     scene.delivered().await;
     assert_eq!(scene.status(&event), Status::Delivered);
     let [send] = &scene.sends()[..] else { panic!("one send") };
@@ -28,11 +28,11 @@ async fn a_failed_send_is_repeated_with_what_gathered() {
         (What::Invalidate, 1) => unwell(),
         _ => good_mirror(asked),
     });
-    let first = scene.tell(whole("posts")).await;
+    let first = scene.log(whole("posts")).await;
     scene.until("the failure", |scene| scene.view().failures == 1).await;
     assert_eq!(scene.status(&first), Status::Failed);
     assert_eq!(scene.view().last_error.as_deref(), Some("http 503"));
-    let second = scene.tell(whole("pages")).await;
+    let second = scene.log(whole("pages")).await;
     scene.delivered().await;
     let [one, two] = &scene.sends()[..] else { panic!("two sends") };
     assert_eq!(one.ids(), [first.id.to_string()]);
@@ -49,9 +49,9 @@ async fn nothing_is_merged_into_what_is_in_flight() {
         (What::Invalidate, 1) => Reaction::Hang,
         _ => good_mirror(asked),
     });
-    let first = scene.tell(whole("posts")).await;
+    let first = scene.log(whole("posts")).await;
     scene.until("the first send", |scene| scene.sends().len() == 1).await;
-    let second = scene.tell(whole("pages")).await;
+    let second = scene.log(whole("pages")).await;
     scene.delivered().await;
     let sends = scene.sends();
     assert_eq!(sends[0].ids(), [first.id.to_string()]);
@@ -79,7 +79,7 @@ async fn what_is_no_acknowledgement_is_tried_again() {
             (What::Invalidate, 1) => doubt(),
             _ => good_mirror(asked),
         });
-        scene.tell(whole("posts")).await;
+        scene.log(whole("posts")).await;
         scene.delivered().await;
         assert_eq!(scene.sends().len(), 2, "case {at}");
     }
@@ -96,7 +96,7 @@ async fn a_throttle_is_waited_for_and_no_failure() {
             }
             _ => good_mirror(asked),
         });
-        let event = scene.tell(whole("posts")).await;
+        let event = scene.log(whole("posts")).await;
         scene.until("the ninth pause", |scene| scene.sends().len() == 9).await;
         let view = scene.view();
         assert_eq!((view.failures, view.state, view.breaker), (0, "throttled", "closed"));
@@ -117,14 +117,14 @@ async fn a_refused_batch_is_said_more_simply() {
         (What::Invalidate, 1) => Reaction::Answer(answer(422, "application/json", "{}")),
         _ => good_mirror(asked),
     });
-    scene.tell(entity("posts", "42")).await;
+    scene.log(entity("posts", "42")).await;
     scene.delivered().await;
     let [one, two] = &scene.sends()[..] else { panic!("two sends") };
     assert_eq!(one.json()["batch"]["events"].as_array().map(Vec::len), Some(1));
     let wide = two.json();
     assert_eq!(wide["batch"]["events"], serde_json::json!([]));
     assert_eq!(wide["batch"]["merged"]["hard"]["types"], serde_json::json!(["posts"]));
-    scene.tell(entity("posts", "43")).await;
+    scene.log(entity("posts", "43")).await;
     scene.delivered().await;
     assert_eq!(scene.sends()[2].ids().len(), 1, "the next batch is an ordinary one");
 }
@@ -141,12 +141,12 @@ async fn what_is_refused_for_long_is_said_as_all() {
             _ => good_mirror(asked),
         }
     });
-    scene.tell(entity("posts", "42")).await;
+    scene.log(entity("posts", "42")).await;
     scene.delivered().await;
     let sends = scene.sends();
     let last = sends.last().expect("a send").json();
     assert_eq!((&last["batch"]["events"], sends.len()), (&serde_json::json!([]), 7));
-    scene.tell(entity("posts", "43")).await;
+    scene.log(entity("posts", "43")).await;
     scene.until("the next batch", |scene| scene.sends().len() == 8).await;
     assert_eq!(scene.sends()[7].ids().len(), 1, "an ordinary one");
 }
@@ -159,14 +159,14 @@ async fn news_wakes_a_mirror_that_refuses_everything_once_a_minute() {
         What::Invalidate => Reaction::Answer(answer(400, "application/json", "{}")),
         _ => good_mirror(asked),
     });
-    let event = scene.tell(entity("posts", "42")).await;
+    let event = scene.log(entity("posts", "42")).await;
     scene.until("it is parked", |scene| scene.view().state == "parked").await;
     let refused = scene.sends().len();
     let at = |nth: usize| scene.sends()[nth].at;
     scene.until("the hourly attempt", |scene| scene.sends().len() == refused + 1).await;
     assert!(at(refused) - at(refused - 1) >= Duration::from_secs(3600), "alone it waits");
     for id in ["43", "44"] {
-        scene.tell(entity("posts", id)).await;
+        scene.log(entity("posts", id)).await;
     }
     scene.until("the news", |scene| scene.sends().len() == refused + 2).await;
     let waited = at(refused + 1) - at(refused);
@@ -183,7 +183,7 @@ async fn the_breaker_tells_of_a_dead_peer() {
         (What::Invalidate, 1..=6) => unwell(),
         _ => good_mirror(asked),
     });
-    scene.tell(whole("posts")).await;
+    scene.log(whole("posts")).await;
     for (failures, breaker) in [(4, "closed"), (5, "open"), (6, "open")] {
         scene.until("a failure", |scene| scene.view().failures == failures).await;
         assert_eq!(scene.view().breaker, breaker);
@@ -204,7 +204,7 @@ async fn a_peer_that_hangs_delays_nobody() {
     });
     let started = tokio::time::Instant::now();
     for _ in 0..10 {
-        scene.tell(whole("posts")).await;
+        scene.log(whole("posts")).await;
         scene.until("b and d", |s| s.is_delivered("b") && s.is_delivered("d")).await;
     }
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
@@ -224,7 +224,7 @@ async fn a_pause_of_no_length_is_no_storm() {
             }
             false => good_mirror(asked),
         });
-        scene.tell(whole("posts")).await;
+        scene.log(whole("posts")).await;
         let count = |scene: &Scene| scene.peers.asked("b", refusing).len();
         scene.until("it begins", |scene| count(scene) > 0).await;
         // What is measured is a rate, not an event.
@@ -245,9 +245,9 @@ async fn an_event_counts_its_own_attempts() {
         _ => good_mirror(asked),
     });
     let attempts = |scene: &Scene, event: &Event| scene.delivery.outcomes(event)[0].attempts;
-    let first = scene.tell(whole("posts")).await;
+    let first = scene.log(whole("posts")).await;
     scene.until("five failures", |scene| scene.view().failures == 5).await;
-    let second = scene.tell(whole("feed")).await;
+    let second = scene.log(whole("feed")).await;
     assert_eq!((attempts(&scene, &first), attempts(&scene, &second)), (Some(5), Some(0)));
     scene.until("two more", |scene| scene.view().failures == 7).await;
     assert_eq!((attempts(&scene, &first), attempts(&scene, &second)), (Some(7), Some(2)));

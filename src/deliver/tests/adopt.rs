@@ -17,14 +17,14 @@ fn with_password(name: &str, password: &str) -> PeerConfig {
 #[tokio::test(start_paused = true)]
 async fn a_mirror_that_stays_goes_on_and_one_that_comes_gets_what_follows() {
     let mut scene = Scene::with(good_mirror);
-    let first = scene.tell(whole("posts")).await;
+    let first = scene.log(whole("posts")).await;
     scene.delivered().await;
     let logins = scene.logins();
     let mut other = peer("b");
     other.rate_per_second = 5.0;
     scene.adopt(config(vec![other, peer("c")])).await;
     assert_eq!(scene.delivery.names(), ["b", "c"]);
-    let second = scene.tell(whole("pages")).await;
+    let second = scene.log(whole("pages")).await;
     scene.until("both have it", |scene| scene.is_delivered("b") && scene.is_delivered("c")).await;
     assert_eq!((scene.logins(), scene.view().rate_per_second), (logins, 5.0));
     let told = |name: &str| scene.peers.asked(name, What::Invalidate);
@@ -45,7 +45,7 @@ async fn a_mirror_that_moves_is_told_at_its_new_place_only() {
             "old" => Reaction::Answer(answer(503, "", "")),
             _ => good_mirror(asked),
         });
-    let event = scene.tell(whole("posts")).await;
+    let event = scene.log(whole("posts")).await;
     scene.until("the old place fails", |scene| scene.status(&event) == Status::Failed).await;
     let old = Arc::clone(&scene.delivery.peers.get()[0]);
     scene.adopt(config(vec![named("new", "two")])).await;
@@ -65,7 +65,7 @@ async fn new_credentials_end_a_pause_for_credentials() {
             false => good_mirror(asked),
         }
     });
-    let event = scene.tell(whole("posts")).await;
+    let event = scene.log(whole("posts")).await;
     scene.until("it is paused", |scene| scene.status(&event) == Status::Paused).await;
     scene.adopt(config(vec![with_password("b", "right")])).await;
     scene.delivered().await;
@@ -76,10 +76,10 @@ async fn new_credentials_end_a_pause_for_credentials() {
 #[tokio::test(start_paused = true)]
 async fn a_mirror_that_goes_is_told_nothing_more() {
     let mut scene = Scene::of(config(vec![peer("b"), peer("c")]), good_mirror);
-    scene.tell(whole("posts")).await;
+    scene.log(whole("posts")).await;
     scene.until("both have it", |scene| scene.is_delivered("b") && scene.is_delivered("c")).await;
     scene.adopt(config(vec![peer("c")])).await;
-    let event = scene.tell(whole("pages")).await;
+    let event = scene.log(whole("pages")).await;
     scene.until("c has it", |scene| scene.is_delivered("c")).await;
     assert_eq!(scene.delivery.outcomes(&event).len(), 1);
     assert_eq!((scene.sends().len(), scene.journal.cursor("mirror:b")), (1, None));

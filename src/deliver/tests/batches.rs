@@ -15,7 +15,7 @@ async fn what_gathered_goes_together() {
         let scene = Scene::of(config, good_mirror);
         assert!(scene.delivery.pause("b"));
         for _ in 0..50 {
-            scene.tell(whole("posts")).await;
+            scene.log(whole("posts")).await;
         }
         assert!(scene.delivery.resume("b"));
         scene.delivered().await;
@@ -31,13 +31,13 @@ async fn a_restart_goes_on_from_the_cursor() {
         (What::Invalidate, 2..) => Reaction::Hang,
         _ => good_mirror(asked),
     });
-    let first = scene.tell(whole("posts")).await;
+    let first = scene.log(whole("posts")).await;
     scene.delivered().await;
     // Acknowledgements become durable in their own time; losing one would only send again.
     let journal = scene.journal.clone();
     let runtime = tokio::runtime::Handle::current();
     tokio::task::spawn_blocking(move || runtime.block_on(journal.flush())).await.expect("flushed");
-    let second = scene.tell(whole("pages")).await;
+    let second = scene.log(whole("pages")).await;
     scene.until("the send in flight", |scene| scene.sends().len() == 2).await;
     let scene = scene.restart(Stub::new(good_mirror)).await;
     scene.delivered().await;
@@ -50,13 +50,13 @@ async fn a_restart_goes_on_from_the_cursor() {
 #[tokio::test(start_paused = true)]
 async fn a_new_peer_starts_at_the_head() {
     let scene = Scene::with(good_mirror);
-    scene.tell(whole("posts")).await;
+    scene.log(whole("posts")).await;
     scene.delivered().await;
     let disk = scene.disk.kill();
     let peers = Arc::new(Stub::new(good_mirror));
     let both = config(vec![peer("b"), peer("c")]);
     let scene = Scene::new(both, journal_config(), &disk, peers);
-    let event = scene.tell(whole("pages")).await;
+    let event = scene.log(whole("pages")).await;
     scene.until("both", |scene| scene.is_delivered("b") && scene.is_delivered("c")).await;
     let at_c = scene.peers.asked("c", What::Invalidate);
     assert_eq!(at_c.len(), 1);
@@ -110,7 +110,7 @@ async fn an_all_that_was_asked_for_stays_hard() {
     let scene = Scene::with_small_journal(config(vec![peer("b")]), 100);
     assert!(scene.delivery.pause("b"));
     for _ in 0..10 {
-        scene.tell(Selectors::all()).await;
+        scene.log(Selectors::all()).await;
     }
     assert!(scene.delivery.resume("b"));
     scene.delivered().await;
@@ -125,7 +125,7 @@ async fn what_is_past_naming_is_covered() {
     assert!(scene.delivery.pause("b"));
     let names: Vec<String> = (0..10).map(|n| format!("kind{n}")).collect();
     for name in &names {
-        scene.tell(whole(name)).await;
+        scene.log(whole(name)).await;
     }
     assert!(scene.delivery.resume("b"));
     scene.delivered().await;

@@ -50,15 +50,15 @@ async fn what_an_unknown_peer_may_not_understand_is_held_and_holds_up_nothing() 
             What::Probe if !is_known.load(std::sync::atomic::Ordering::SeqCst) => page(),
             _ => good_mirror(asked),
         });
-        let first = scene.tell(whole("posts")).await;
+        let first = scene.log(whole("posts")).await;
         scene.until("posts", |scene| scene.status(&first) == Status::Delivered).await;
         assert_eq!(scene.sends()[0].text, r#"{"type":"posts","mirror":false}"#, "case {case}");
         let mut held = vec![];
         for selectors in selectors_of_all_kinds() {
-            held.push(scene.tell(selectors).await);
+            held.push(scene.log(selectors).await);
         }
         scene.until("they are held", |scene| scene.view().held_events == 6).await;
-        let later = scene.tell(whole("pages")).await;
+        let later = scene.log(whole("pages")).await;
         scene.until("pages", |scene| scene.status(&later) == Status::Delivered).await;
         for event in &held {
             let expected = (Status::Queued, Some("unknown_kind".to_owned()));
@@ -89,7 +89,7 @@ async fn what_is_held_is_owed_over_a_restart() {
         What::Probe => Reaction::Answer(answer(502, "", "")),
         _ => good_mirror(asked),
     });
-    let event = scene.tell(tag("x")).await;
+    let event = scene.log(tag("x")).await;
     scene.until("it is held", |scene| scene.view().held_events == 1).await;
     assert!(scene.sends().is_empty());
     let scene = scene.restart(Stub::new(good_mirror)).await;
@@ -109,7 +109,7 @@ async fn a_known_cache_mirror_gets_batches_whatever_a_proxy_answers() {
         tokio::time::sleep(Duration::from_secs(3600)).await;
         assert!(scene.peers.asked("b", What::Probe).len() > 5, "case {case}");
         for selectors in selectors_of_all_kinds() {
-            let event = scene.tell(selectors).await;
+            let event = scene.log(selectors).await;
             scene.delivered().await;
             assert_eq!(scene.status(&event), Status::Delivered, "case {case}");
         }
@@ -122,11 +122,11 @@ async fn a_known_cache_mirror_gets_batches_whatever_a_proxy_answers() {
 #[tokio::test(start_paused = true)]
 async fn a_legacy_server_is_known_after_half_a_minute_of_evidence() {
     let scene = Scene::with(good_legacy);
-    let held = scene.tell(tag("x")).await;
+    let held = scene.log(tag("x")).await;
     scene.until("it is held", |scene| scene.view().held_events == 1).await;
     tokio::time::sleep(Duration::from_secs(300)).await;
     assert_eq!(scene.view().kind, "unknown", "it acknowledged nothing yet");
-    let event = scene.tell(whole("posts")).await;
+    let event = scene.log(whole("posts")).await;
     scene.until("posts", |scene| scene.status(&event) == Status::Delivered).await;
     scene.until("the verdict", |scene| scene.view().kind == "legacy").await;
     scene.delivered().await;
@@ -144,11 +144,11 @@ async fn a_stated_kind_needs_no_probe() {
         _ => good_mirror(asked),
     };
     let scene = Scene::of(stated(StatedKind::CacheMirror), silent);
-    let event = scene.tell(tag("x")).await;
+    let event = scene.log(tag("x")).await;
     scene.delivered().await;
     assert_eq!(scene.sends()[0].ids(), [event.id.to_string()]);
     let scene = Scene::of(stated(StatedKind::Legacy), silent);
-    let event = scene.tell(tag("x")).await;
+    let event = scene.log(tag("x")).await;
     scene.delivered().await;
     assert_eq!(reason(&scene, &event), (Status::Skipped, Some("unsupported".into())));
 }
@@ -175,7 +175,7 @@ async fn bad_paths_of_an_identity_are_not_used() {
             What::Probe => identity_at(bad),
             _ => good_mirror(asked),
         });
-        let event = scene.tell(tag("x")).await;
+        let event = scene.log(tag("x")).await;
         scene.delivered().await;
         assert_eq!(scene.sends()[0].ids(), [event.id.to_string()], "it is a cache-mirror");
         assert!(scene.peers.asked("other", What::Login).is_empty(), "{bad}");
@@ -192,7 +192,7 @@ async fn a_peer_that_cannot_be_reached_is_a_failed_attempt() {
         (What::Probe, 1..=3) => Reaction::Fail(FailureKind::Connect),
         _ => good_mirror(asked),
     });
-    scene.tell(whole("posts")).await;
+    scene.log(whole("posts")).await;
     scene.delivered().await;
     let (sends, probes) = (scene.sends(), scene.peers.asked("b", What::Probe));
     assert_eq!((sends.len(), scene.logins()), (1, 1));
@@ -215,7 +215,7 @@ fn with_ourselves(is_ourselves: impl Fn(usize) -> bool + Send + Sync + 'static) 
 #[tokio::test(start_paused = true)]
 async fn ourselves_is_skipped() {
     let scene = with_ourselves(|_| true);
-    let event = scene.tell(whole("posts")).await;
+    let event = scene.log(whole("posts")).await;
     scene.delivered().await;
     assert_eq!(scene.status(&event), Status::Oneself);
     assert_eq!((scene.logins(), scene.sends().len()), (0, 0));
@@ -228,7 +228,7 @@ async fn a_name_that_is_also_another_is_never_skipped() {
     for another_at in [1, 2, 3] {
         let scene = with_ourselves(move |count| count != another_at);
         for _ in 0..3 {
-            let event = scene.tell(whole("posts")).await;
+            let event = scene.log(whole("posts")).await;
             scene.delivered().await;
             assert_eq!(scene.status(&event), Status::Delivered, "another at {another_at}");
             // Past the next probes, which all find ourselves.
@@ -242,11 +242,11 @@ async fn a_name_that_is_also_another_is_never_skipped() {
 #[tokio::test(start_paused = true)]
 async fn a_name_that_moves_away_is_told_again() {
     let scene = with_ourselves(|count| count <= 3);
-    scene.tell(whole("posts")).await;
+    scene.log(whole("posts")).await;
     scene.delivered().await;
     assert_eq!(scene.view().state, "self");
     scene.until("the next probe", |scene| scene.view().kind == "cache-mirror").await;
-    let event = scene.tell(whole("pages")).await;
+    let event = scene.log(whole("pages")).await;
     scene.delivered().await;
     assert_eq!(scene.sends().last().expect("a send").ids(), [event.id.to_string()]);
 }
@@ -262,7 +262,7 @@ async fn a_replayed_proof_is_not_ours() {
     });
     let one = config(vec![peer("b")]);
     let scene = Scene::owned(one, journal_config(), &SimDisk::new(), Arc::new(peers), own);
-    let event = scene.tell(whole("posts")).await;
+    let event = scene.log(whole("posts")).await;
     scene.delivered().await;
     assert_eq!(scene.status(&event), Status::Delivered);
     assert_eq!(scene.view().kind, "cache-mirror");

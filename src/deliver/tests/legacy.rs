@@ -32,9 +32,9 @@ async fn a_legacy_peer_gets_one_post_per_type() {
     let scene = Scene::of(legacy(), good_legacy);
     assert!(scene.delivery.pause("b"));
     for selectors in [entity("posts", "1"), entity("posts", "2"), entity("pages", "7")] {
-        scene.tell(selectors).await;
+        scene.log(selectors).await;
     }
-    scene.tell(tag("x")).await;
+    scene.log(tag("x")).await;
     assert!(scene.delivery.resume("b"));
     scene.delivered().await;
     let expected =
@@ -46,7 +46,7 @@ async fn a_legacy_peer_gets_one_post_per_type() {
 #[tokio::test(start_paused = true)]
 async fn all_is_every_known_type() {
     let scene = Scene::of(legacy(), good_legacy);
-    scene.tell(Selectors::all()).await;
+    scene.log(Selectors::all()).await;
     scene.delivered().await;
     let named: Vec<String> = ["feed", "pictures", "posts"]
         .map(|name| format!(r#"{{"type":"{name}","mirror":false}}"#))
@@ -59,14 +59,14 @@ async fn all_is_every_known_type() {
 async fn what_cannot_be_said_is_skipped() {
     let scene = Scene::of(legacy(), good_legacy);
     for selectors in [tag("x"), Selectors::one(Selector::path("/a*").expect("path"))] {
-        let event = scene.tell(selectors).await;
+        let event = scene.log(selectors).await;
         scene.delivered().await;
         let outcome = scene.delivery.outcomes(&event).remove(0);
         assert_eq!(outcome.status, Status::Skipped);
         assert_eq!(outcome.reason.as_deref(), Some("unsupported"));
     }
     assert!(texts(&scene).is_empty());
-    let event = scene.tell(whole("posts")).await;
+    let event = scene.log(whole("posts")).await;
     scene.delivered().await;
     assert_eq!(scene.status(&event), Status::Delivered);
 }
@@ -79,8 +79,8 @@ async fn half_a_backlog_is_no_acknowledgement_and_is_not_repeated() {
         _ => good_legacy(asked),
     });
     assert!(scene.delivery.pause("b"));
-    let first = scene.tell(whole("pages")).await;
-    let second = scene.tell(whole("posts")).await;
+    let first = scene.log(whole("pages")).await;
+    let second = scene.log(whole("posts")).await;
     assert!(scene.delivery.resume("b"));
     scene.until("the failure", |scene| scene.status(&second) == Status::Failed).await;
     assert_eq!((scene.view().backlog_events, scene.status(&first)), (1, Status::Delivered));
@@ -99,11 +99,11 @@ async fn a_refused_type_is_parked_and_holds_up_nothing() {
             }
             _ => good_legacy(asked),
         });
-        let bad = scene.tell(whole("banners")).await;
+        let bad = scene.log(whole("banners")).await;
         scene.until("the refusal", |scene| scene.view().parked_count == 1).await;
         for name in ["pages", "posts", "pages"] {
             let asked_at = tokio::time::Instant::now();
-            let good = scene.tell(whole(name)).await;
+            let good = scene.log(whole(name)).await;
             scene.until(name, |scene| scene.status(&good) == Status::Delivered).await;
             assert!(asked_at.elapsed() < Duration::from_secs(1), "{status} {name}");
         }
@@ -125,13 +125,13 @@ async fn a_type_that_is_forbidden_or_not_found_is_parked_where_others_are_accept
             _ => good_legacy(asked),
         });
         assert!(scene.delivery.pause("b"));
-        let bad = scene.tell(whole("banners")).await;
-        let good = scene.tell(whole("posts")).await;
+        let bad = scene.log(whole("banners")).await;
+        let good = scene.log(whole("posts")).await;
         assert!(scene.delivery.resume("b"));
         scene.until("posts", |scene| scene.status(&good) == Status::Delivered).await;
         scene.until("parked", |scene| scene.view().parked_count == 1).await;
         assert_eq!(outcome(&scene, &bad), (Status::Failed, Some("refused".into())), "{status}");
-        let next = scene.tell(whole("pages")).await;
+        let next = scene.log(whole("pages")).await;
         scene.until("pages", |scene| scene.status(&next) == Status::Delivered).await;
         assert_eq!((scene.view().paused, sent(&scene, "posts")), (None, 1), "{status}");
     }
@@ -150,14 +150,14 @@ async fn a_type_that_fails_delays_no_other_for_long() {
             What::Invalidate if says(asked, "banners") => bad(),
             _ => good_legacy(asked),
         });
-        let first = scene.tell(whole("banners")).await;
+        let first = scene.log(whole("banners")).await;
         scene.until("the failure", |scene| scene.view().failures > 0).await;
         for name in ["pages", "posts", "pages"] {
-            let good = scene.tell(whole(name)).await;
+            let good = scene.log(whole(name)).await;
             scene.until(name, |scene| scene.status(&good) == Status::Delivered).await;
         }
         let asked_at = tokio::time::Instant::now();
-        let good = scene.tell(whole("posts")).await;
+        let good = scene.log(whole("posts")).await;
         scene.until("posts", |scene| scene.status(&good) == Status::Delivered).await;
         assert!(asked_at.elapsed() < Duration::from_secs(11), "case {case}");
         assert_eq!(scene.status(&first), Status::Failed, "case {case}");
@@ -178,9 +178,9 @@ async fn a_parked_type_is_tried_again_with_news_and_on_request() {
         }
         _ => good_legacy(asked),
     });
-    let one = scene.tell(entity("banners", "1")).await;
+    let one = scene.log(entity("banners", "1")).await;
     scene.until("the refusal", |scene| scene.view().parked_count == 1).await;
-    let two = scene.tell(whole("banners")).await;
+    let two = scene.log(whole("banners")).await;
     scene.until("the second refusal", |scene| sent(scene, "banners") == 2).await;
     is_repaired.store(true, std::sync::atomic::Ordering::SeqCst);
     assert!(scene.delivery.retry("b"));
@@ -198,12 +198,12 @@ async fn what_is_parked_is_owed_over_a_restart() {
         _ => good_legacy(asked),
     };
     let scene = Scene::of(legacy(), refusing);
-    let before = scene.tell(whole("pages")).await;
+    let before = scene.log(whole("pages")).await;
     // Alone: what goes out together with a refused type is sent again after a restart.
     scene.until("pages", |scene| scene.status(&before) == Status::Delivered).await;
-    let bad = scene.tell(whole("banners")).await;
+    let bad = scene.log(whole("banners")).await;
     scene.until("the refusal", |scene| scene.view().parked_count == 1).await;
-    let good = scene.tell(whole("posts")).await;
+    let good = scene.log(whole("posts")).await;
     scene.until("posts", |scene| scene.status(&good) == Status::Delivered).await;
     let journal = scene.journal.clone();
     let runtime = tokio::runtime::Handle::current();
@@ -225,7 +225,7 @@ async fn what_is_remembered_of_refusals_is_bounded() {
     assert!(scene.delivery.pause("b"));
     for chunk in 0..50 {
         let names = (0..100).map(|n| TypeName::parse(&format!("t{chunk}_{n}")).expect("type"));
-        scene.tell(names.map(Selector::Type).collect()).await;
+        scene.log(names.map(Selector::Type).collect()).await;
     }
     assert!(scene.delivery.resume("b"));
     scene.until("a setback", |scene| scene.view().failures > 0).await;

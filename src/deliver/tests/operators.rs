@@ -11,7 +11,7 @@ use crate::net::FailureKind;
 async fn a_pause_holds_and_a_resume_sends() {
     let scene = Scene::with(good_mirror);
     assert!(scene.delivery.pause("b"));
-    let event = scene.tell(whole("posts")).await;
+    let event = scene.log(whole("posts")).await;
     tokio::time::sleep(Duration::from_secs(200)).await;
     let outcome = scene.delivery.outcomes(&event).remove(0);
     assert_eq!((outcome.status, outcome.reason.as_deref()), (Status::Paused, Some("operator")));
@@ -44,7 +44,7 @@ fn a_peer_that_is_held_for_hours_costs_nothing() {
                 if is_operators {
                     assert!(scene.delivery.pause("b"));
                 }
-                scene.tell(whole("posts")).await;
+                scene.log(whole("posts")).await;
                 tokio::time::sleep(Duration::from_secs(4 * 3600)).await;
                 let _ = told.send(scene.sends().len());
             });
@@ -65,7 +65,7 @@ async fn a_retry_does_not_wait_for_the_back_off() {
         }
         _ => good_mirror(asked),
     });
-    scene.tell(whole("posts")).await;
+    scene.log(whole("posts")).await;
     scene.until("the failure", |scene| scene.view().failures == 1).await;
     assert!(scene.view().next_attempt_ms.is_some_and(|ms| ms > 1_000_000));
     let retried_at = tokio::time::Instant::now();
@@ -80,9 +80,9 @@ async fn a_retry_does_not_wait_for_the_back_off() {
 async fn a_pause_holds_what_waits_for_the_rate_limit() {
     let slow = PeerConfig { rate_per_second: 0.001, burst: 1, ..peer("b") };
     let scene = Scene::of(config(vec![slow]), good_mirror);
-    scene.tell(whole("posts")).await;
+    scene.log(whole("posts")).await;
     scene.delivered().await;
-    scene.tell(whole("pages")).await;
+    scene.log(whole("pages")).await;
     // Until the worker has taken the event up there is nothing to hold; it shows nowhere when.
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(scene.delivery.pause("b"));
@@ -101,7 +101,7 @@ async fn a_rate_limit_merges_and_drops_nothing() {
     let scene = Scene::of(config(vec![slow]), good_mirror);
     let mut told = vec![];
     for _ in 0..200 {
-        told.push(scene.tell(whole("posts")).await.id.to_string());
+        told.push(scene.log(whole("posts")).await.id.to_string());
     }
     scene.delivered().await;
     let sends = scene.sends();

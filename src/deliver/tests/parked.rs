@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 
 use url::Url;
 
-use super::neighbours::site;
 use super::purges::fastly;
 use super::stub::{good_legacy, ok};
+use super::targets::site;
 use super::*;
-use crate::deliver::beside::Neighbour;
-use crate::deliver::beside::purge::{Dialect, Vercel};
+use crate::deliver::targets::Target;
+use crate::deliver::targets::purge::{Dialect, Vercel};
 use crate::domain::{Event, Selector, Selectors, Status};
 
 fn path(text: &str) -> Selectors {
@@ -35,7 +35,7 @@ fn refusing(bad: &'static [&'static str], status: u16) -> impl Fn(&Asked) -> Rea
 }
 
 fn outcome(scene: &Scene, event: &Event) -> Outcome {
-    scene.delivery.outcomes_beside(event).remove(0)
+    scene.delivery.target_outcomes(event).remove(0)
 }
 
 async fn arrives(scene: &Scene, event: &Event) {
@@ -52,11 +52,11 @@ fn calls_of(scene: &Scene, word: &str) -> Vec<Asked> {
 async fn a_path_that_is_refused_is_parked_and_later_ones_arrive_at_once() {
     for status in [400, 413, 415, 422] {
         let scene = Scene::of(site(), refusing(&["/bad"], status));
-        let bad = scene.tell(path("/bad")).await;
+        let bad = scene.log(path("/bad")).await;
         scene.until("it is parked", |scene| scene.view().state == "parked").await;
         for at in 0..5 {
             let begun = Instant::now();
-            let good = scene.tell(path(&format!("/good/{at}"))).await;
+            let good = scene.log(path(&format!("/good/{at}"))).await;
             arrives(&scene, &good).await;
             assert!(begun.elapsed() < Duration::from_secs(1), "{status}");
         }
@@ -87,10 +87,10 @@ async fn a_parked_path_is_tried_with_news_and_for_an_operator() {
             true => good_legacy(asked),
             false => refuse(asked),
         });
-    let bad = scene.tell(path("/bad")).await;
+    let bad = scene.log(path("/bad")).await;
     scene.until("it is parked", |scene| scene.view().state == "parked").await;
     for _ in 0..10 {
-        scene.tell(path("/bad")).await;
+        scene.log(path("/bad")).await;
     }
     scene.until("the news", |scene| scene.sends().len() == 2).await;
     let sends = scene.sends();
@@ -109,10 +109,10 @@ async fn a_parked_path_is_tried_with_news_and_for_an_operator() {
 #[tokio::test(start_paused = true)]
 async fn a_parked_path_is_not_told_with_others() {
     let scene = Scene::of(site(), refusing(&["/bad"], 400));
-    scene.tell(path("/bad")).await;
+    scene.log(path("/bad")).await;
     scene.until("it is parked", |scene| scene.view().state == "parked").await;
     for at in 0..20 {
-        let both = scene.tell(paths(["/bad".to_owned(), format!("/good/{at}")])).await;
+        let both = scene.log(paths(["/bad".to_owned(), format!("/good/{at}")])).await;
         scene
             .until("the good one", |scene| !calls_of(scene, &format!("/good/{at}")).is_empty())
             .await;
@@ -131,7 +131,7 @@ async fn bad_paths_of_any_sort_and_place_hold_up_no_others() {
         assert!(scene.delivery.pause("b"));
         let mut events = vec![];
         for at in 0..200 {
-            events.push(scene.tell(path(&format!("/p/{at:03}"))).await);
+            events.push(scene.log(path(&format!("/p/{at:03}"))).await);
         }
         assert!(scene.delivery.resume("b"));
         let is_bad = |at: usize| BAD.contains(&&format!("/p/{at:03}")[..]);
@@ -153,13 +153,13 @@ async fn bad_paths_of_any_sort_and_place_hold_up_no_others() {
 async fn whatever_one_path_is_answered_the_next_event_arrives() {
     for status in [302, 400, 401, 403, 404, 405, 413, 500, 502, 503, 504] {
         let scene = Scene::of(site(), refusing(&["/a"], status));
-        let bad = scene.tell(path("/a")).await;
+        let bad = scene.log(path("/a")).await;
         scene.until("the first try", |scene| !scene.sends().is_empty()).await;
-        let good = scene.tell(path("/b")).await;
+        let good = scene.log(path("/b")).await;
         scene.until("the next", |scene| !calls_of(scene, "/b").is_empty()).await;
         arrives(&scene, &good).await;
         assert_ne!(outcome(&scene, &bad).status, Status::Delivered, "{status}");
-        let next = scene.tell(path("/c")).await;
+        let next = scene.log(path("/c")).await;
         let begun = Instant::now();
         arrives(&scene, &next).await;
         assert!(begun.elapsed() < Duration::from_secs(1), "{status}");
@@ -173,7 +173,7 @@ async fn a_site_that_fails_at_everything_is_not_flooded() {
         What::Invalidate => Reaction::Answer(answer(500, "application/json", "{}")),
         _ => good_legacy(asked),
     });
-    scene.tell(paths((0..300).map(|at| format!("/p/{at}")))).await;
+    scene.log(paths((0..300).map(|at| format!("/p/{at}")))).await;
     scene.until("five attempts", |scene| scene.view().failures == 5).await;
     assert!(scene.sends().len() <= 5 * 70, "{}", scene.sends().len());
     assert_eq!(scene.view().delivered, 0);
@@ -181,11 +181,11 @@ async fn a_site_that_fails_at_everything_is_not_flooded() {
 }
 
 fn vercel() -> PeerConfig {
-    let Errand::Beside(Neighbour::Purge(purge)) = fastly().errand else { panic!("a cache") };
+    let DestinationClass::Target(Target::Purge(purge)) = fastly().class else { panic!("a cache") };
     let mut purge = (*purge).clone();
     purge.base = Url::parse("http://b/").expect("url");
     purge.dialect = Dialect::Vercel(Vercel { project: "p".into(), team: String::new() });
-    PeerConfig { errand: Errand::Beside(Neighbour::Purge(Arc::new(purge))), ..fastly() }
+    PeerConfig { class: DestinationClass::Target(Target::Purge(Arc::new(purge))), ..fastly() }
 }
 
 /// A cache that cannot be told everything gets every tag but the one that it refuses.
@@ -196,10 +196,10 @@ async fn a_tag_that_cannot_be_told_wider_is_parked_alone() {
         false => Reaction::Answer(answer(200, "application/json", "{}")),
     });
     assert!(scene.delivery.pause("b"));
-    let odd = scene.tell(tag("odd")).await;
+    let odd = scene.log(tag("odd")).await;
     let mut good = vec![];
     for at in 0..40 {
-        good.push(scene.tell(tag(&format!("t{at}"))).await);
+        good.push(scene.log(tag(&format!("t{at}"))).await);
     }
     assert!(scene.delivery.resume("b"));
     for event in &good {
@@ -222,10 +222,10 @@ async fn a_purge_that_is_refused_as_everything_holds_up_nothing() {
             false => Reaction::Answer(answer(200, "application/json", "{}")),
         }
     });
-    let odd = scene.tell(tag("odd")).await;
+    let odd = scene.log(tag("odd")).await;
     scene.until("it is parked", |scene| scene.view().state == "parked").await;
     let begun = Instant::now();
-    let even = scene.tell(tag("even")).await;
+    let even = scene.log(tag("even")).await;
     arrives(&scene, &even).await;
     assert!(begun.elapsed() < Duration::from_secs(1));
     assert_eq!(outcome(&scene, &odd).reason.as_deref(), Some("refused"));
@@ -246,7 +246,7 @@ async fn a_site_that_refuses_whatever_comes_waits_as_a_whole() {
     });
     let mut events = vec![];
     for at in 0..200 {
-        events.push(scene.tell(path(&format!("/p/{at}"))).await);
+        events.push(scene.log(path(&format!("/p/{at}"))).await);
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     scene.until("the breaker", |scene| scene.view().breaker == "open").await;
@@ -266,12 +266,12 @@ async fn a_site_that_refuses_whatever_comes_waits_as_a_whole() {
 #[tokio::test(start_paused = true)]
 async fn a_parked_call_is_settled_by_everything() {
     let scene = Scene::of(site(), refusing(&["/bad"], 400));
-    let bad = scene.tell(path("/bad")).await;
+    let bad = scene.log(path("/bad")).await;
     scene.until("it is parked", |scene| scene.view().state == "parked").await;
-    let good = scene.tell(path("/good")).await;
+    let good = scene.log(path("/good")).await;
     arrives(&scene, &good).await;
     assert_eq!(outcome(&scene, &bad).status, Status::Failed);
-    let all = scene.tell(Selectors::all()).await;
+    let all = scene.log(Selectors::all()).await;
     arrives(&scene, &all).await;
     arrives(&scene, &bad).await;
     let view = scene.view();
@@ -300,10 +300,10 @@ async fn the_other_tags_of_a_refused_purge_arrive() {
             }
         });
         assert!(scene.delivery.pause("b"));
-        let odd = scene.tell(tag("odd")).await;
+        let odd = scene.log(tag("odd")).await;
         let mut good = vec![];
         for at in 0..40 {
-            good.push(scene.tell(tag(&format!("t{at}"))).await);
+            good.push(scene.log(tag(&format!("t{at}"))).await);
         }
         assert!(scene.delivery.resume("b"));
         let begun = Instant::now();
@@ -317,7 +317,7 @@ async fn the_other_tags_of_a_refused_purge_arrive() {
         // With others again: it is told apart, and they at once.
         let begun = Instant::now();
         let both = scene
-            .tell([tag("odd"), tag("even")].into_iter().fold(
+            .log([tag("odd"), tag("even")].into_iter().fold(
                 Selectors::default(),
                 |mut all, one| {
                     all.join(&one);
@@ -325,7 +325,7 @@ async fn the_other_tags_of_a_refused_purge_arrive() {
                 },
             ))
             .await;
-        let next = scene.tell(tag("next")).await;
+        let next = scene.log(tag("next")).await;
         arrives(&scene, &next).await;
         assert!(begun.elapsed() < Duration::from_secs(1), "case {case}");
         assert_eq!(outcome(&scene, &both).status, Status::Failed);
@@ -338,12 +338,12 @@ async fn the_other_tags_of_a_refused_purge_arrive() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_waited_names_its_own_events() {
     let scene = Scene::of(site(), refusing(&["/bad"], 400));
-    let bad = scene.tell(path("/bad")).await;
+    let bad = scene.log(path("/bad")).await;
     scene.until("it is parked", |scene| scene.view().state == "parked").await;
-    let good = scene.tell(path("/good")).await;
+    let good = scene.log(path("/good")).await;
     arrives(&scene, &good).await;
     assert!(scene.delivery.retry("b"));
-    let next = scene.tell(path("/next")).await;
+    let next = scene.log(path("/next")).await;
     arrives(&scene, &next).await;
     scene.until("the next try", |scene| calls_of(scene, "/bad").len() == 2).await;
     for call in calls_of(&scene, "/bad") {
@@ -364,8 +364,8 @@ async fn what_is_remembered_of_refused_paths_is_bounded() {
     });
     let mut good = vec![];
     for chunk in 0..50 {
-        scene.tell(paths((0..100).map(|at| format!("/bad/{chunk}/{at}")))).await;
-        good.push(scene.tell(path(&format!("/good/{chunk}"))).await);
+        scene.log(paths((0..100).map(|at| format!("/bad/{chunk}/{at}")))).await;
+        good.push(scene.log(path(&format!("/good/{chunk}"))).await);
     }
     for event in &good[..30] {
         arrives(&scene, event).await;
@@ -385,16 +385,16 @@ async fn a_path_at_which_a_site_hangs_gives_way_to_later_ones() {
         What::Invalidate => ok(),
         _ => good_legacy(asked),
     });
-    let bad = scene.tell(path("/bad")).await;
+    let bad = scene.log(path("/bad")).await;
     scene.until("the failure", |scene| scene.view().failures > 0).await;
-    let first = scene.tell(path("/first")).await;
+    let first = scene.log(path("/first")).await;
     arrives(&scene, &first).await;
     let mut waits = vec![];
     for at in 0..16 {
         let tries = calls_of(&scene, "/bad").len();
         scene.until("the next try", |scene| calls_of(scene, "/bad").len() > tries).await;
         let begun = Instant::now();
-        let good = scene.tell(path(&format!("/good/{at}"))).await;
+        let good = scene.log(path(&format!("/good/{at}"))).await;
         arrives(&scene, &good).await;
         waits.push(begun.elapsed());
     }
@@ -419,9 +419,9 @@ async fn a_path_that_hung_arrives_among_others() {
         What::Invalidate => ok(),
         _ => good_legacy(asked),
     });
-    let bad = scene.tell(path("/bad")).await;
+    let bad = scene.log(path("/bad")).await;
     for at in 0..200 {
-        scene.tell(path(&format!("/good/{at}"))).await;
+        scene.log(path(&format!("/good/{at}"))).await;
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     is_well.store(true, std::sync::atomic::Ordering::SeqCst);
@@ -435,16 +435,16 @@ async fn a_path_that_hung_arrives_among_others() {
 async fn what_fails_alone_for_long_does_not_delay_the_next_event() {
     for status in [403, 404, 409, 500, 503] {
         let scene = Scene::of(site(), refusing(&["/bad", "/worse"], status));
-        scene.tell(path("/bad")).await;
-        scene.tell(path("/worse")).await;
-        let first = scene.tell(path("/first")).await;
+        scene.log(path("/bad")).await;
+        scene.log(path("/worse")).await;
+        let first = scene.log(path("/first")).await;
         arrives(&scene, &first).await;
         let (requests, hour) = (scene.sends().len(), Duration::from_secs(3600));
         tokio::time::sleep(hour).await;
         let tries = scene.sends().len() - requests;
         assert!((60..600).contains(&tries), "{status}: {tries} in an hour");
         let begun = Instant::now();
-        let next = scene.tell(path("/next")).await;
+        let next = scene.log(path("/next")).await;
         arrives(&scene, &next).await;
         assert!(begun.elapsed() < Duration::from_secs(1), "{status}: {:?}", begun.elapsed());
         let view = scene.view();
@@ -465,7 +465,7 @@ async fn a_call_that_waited_waits_out_a_pause() {
         (What::Invalidate, _) => ok(),
         _ => good_legacy(asked),
     });
-    let bad = scene.tell(path("/bad")).await;
+    let bad = scene.log(path("/bad")).await;
     scene.until("it is parked", |scene| scene.view().state == "parked").await;
     assert!(scene.delivery.retry("b"));
     arrives(&scene, &bad).await;

@@ -21,7 +21,7 @@ fn stated_as(kind: Option<StatedKind>) -> Peer {
         burst: 1,
         login,
         network: None,
-        errand: Errand::Mirror,
+        class: DestinationClass::Mirror,
         kind,
     };
     Peer::new(peer, &config(vec![]))

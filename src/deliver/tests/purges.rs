@@ -3,8 +3,8 @@
 use url::Url;
 
 use super::*;
-use crate::deliver::beside::purge::{Dialect, Fastly, Words};
-use crate::deliver::beside::{Neighbour, Purge};
+use crate::deliver::targets::purge::{Dialect, Fastly, Words};
+use crate::deliver::targets::{Purge, Target};
 use crate::support::Secret;
 
 pub(super) fn fastly() -> PeerConfig {
@@ -26,7 +26,7 @@ pub(super) fn fastly() -> PeerConfig {
         calls_max: 50,
         dialect: Dialect::Fastly(Fastly { service: "s".into() }),
     };
-    PeerConfig { errand: Errand::Beside(Neighbour::Purge(Arc::new(purge))), ..peer("b") }
+    PeerConfig { class: DestinationClass::Target(Target::Purge(Arc::new(purge))), ..peer("b") }
 }
 
 #[tokio::test(start_paused = true)]
@@ -39,9 +39,9 @@ async fn one_odd_tag_holds_up_nothing() {
         let head = *scene.journal.head().borrow();
         scene.journal.is_acknowledged("beside:b", head)
     };
-    scene.tell(tag("odd")).await;
+    scene.log(tag("odd")).await;
     scene.until("the wider purge", done).await;
-    scene.tell(tag("even")).await;
+    scene.log(tag("even")).await;
     scene.until("the purge", done).await;
     let paths: Vec<_> = scene.sends().iter().map(|asked| asked.url.path().to_owned()).collect();
     assert_eq!(paths, ["/service/s/purge", "/service/s/purge_all", "/service/s/purge"]);

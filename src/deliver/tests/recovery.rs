@@ -38,10 +38,10 @@ async fn outage(mirrors: usize, lasting: Duration, down: Down) -> (Vec<Duration>
     };
     let peers = names.iter().map(|name| peer(name)).collect();
     let scene = Scene::of(config(peers), script);
-    scene.tell(whole("feed")).await;
+    scene.log(whole("feed")).await;
     scene.until("all are known", |scene| names.iter().all(|name| scene.is_delivered(name))).await;
     tokio::time::sleep_until(begins + Duration::from_millis(1)).await;
-    scene.tell(whole("posts")).await;
+    scene.log(whole("posts")).await;
     scene.until("all have it", |scene| names.iter().all(|name| scene.is_delivered(name))).await;
     let all = |name: &String| {
         let asked =
@@ -77,7 +77,7 @@ async fn many_dead_mirrors_are_no_storm() {
     let names: Vec<String> = (0..1000).map(|at| format!("m{at}")).collect();
     let peers = names.iter().map(|name| peer(name)).collect();
     let scene = Scene::of(config(peers), |_| Reaction::Fail(FailureKind::Connect));
-    scene.tell(whole("posts")).await;
+    scene.log(whole("posts")).await;
     // What is measured is a rate, not an event.
     tokio::time::sleep(Duration::from_secs(30)).await;
     let from = Instant::now();
@@ -94,7 +94,7 @@ async fn a_mirror_that_only_answers_checks_is_left_alone_for_longer() {
         What::Invalidate => Reaction::Answer(answer(503, "", "")),
         _ => good_mirror(asked),
     });
-    scene.tell(whole("posts")).await;
+    scene.log(whole("posts")).await;
     // What is measured is a rate, not an event.
     tokio::time::sleep(Duration::from_secs(3600)).await;
     let sends = scene.sends().len();
@@ -111,10 +111,10 @@ async fn a_legacy_server_that_is_back_is_reached_within_seconds() {
         at if at >= begins && at < ends => Reaction::Fail(FailureKind::Connect),
         _ => good_legacy(asked),
     });
-    scene.tell(whole("feed")).await;
+    scene.log(whole("feed")).await;
     scene.delivered().await;
     tokio::time::sleep_until(start + begins).await;
-    scene.tell(whole("posts")).await;
+    scene.log(whole("posts")).await;
     scene.delivered().await;
     let arrived = scene.sends().last().expect("one").at - start;
     assert!(arrived >= ends && arrived < ends + SOON, "{arrived:?}");
@@ -132,10 +132,10 @@ async fn a_hello_is_one_check_however_often_it_is_said() {
     let hour = Duration::from_secs(3600);
     let slow = Config { backoff: Backoff { min: hour, max: hour }, ..config(vec![peer("b")]) };
     let scene = Scene::new(slow, journal_config(), &SimDisk::new(), Arc::new(Stub::new(script)));
-    scene.tell(whole("feed")).await;
+    scene.log(whole("feed")).await;
     scene.delivered().await;
     tokio::time::sleep_until(start + Duration::from_secs(6)).await;
-    scene.tell(whole("posts")).await;
+    scene.log(whole("posts")).await;
     scene.until("it fails", |scene| scene.view().failures > 0).await;
     let before = scene.peers.asked("b", What::Probe).len();
     assert_eq!(scene.delivery.greet("a stranger"), 0);
@@ -170,7 +170,7 @@ async fn a_start_is_announced_once_to_each_mirror() {
 #[tokio::test(start_paused = true)]
 async fn sites_and_caches_that_are_back_are_reached_within_seconds() {
     let (begins, ends) = (Duration::from_secs(5), Duration::from_secs(605));
-    for config in [super::neighbours::site(), config(vec![super::purges::fastly()])] {
+    for config in [super::targets::site(), config(vec![super::purges::fastly()])] {
         let start = Instant::now();
         let scene = Scene::of(config, move |asked| match (asked.at - start, asked.what) {
             (at, _) if at >= begins && at < ends => Reaction::Fail(FailureKind::Connect),
@@ -178,7 +178,7 @@ async fn sites_and_caches_that_are_back_are_reached_within_seconds() {
             _ => Reaction::Answer(answer(200, "application/json", "{}")),
         });
         tokio::time::sleep_until(start + begins).await;
-        scene.tell(whole("posts")).await;
+        scene.log(whole("posts")).await;
         let head = *scene.journal.head().borrow();
         let done = |scene: &Scene| scene.journal.is_acknowledged("beside:b", head);
         scene.until("it is settled", done).await;

@@ -27,7 +27,7 @@ pub fn peer(name: &str) -> PeerConfig {
             means: Means::Request(Box::new(login_request())),
         },
         network: None,
-        errand: Errand::Mirror,
+        class: DestinationClass::Mirror,
         kind: None,
     }
 }
@@ -154,7 +154,7 @@ impl Scene {
     }
 
     /// Makes an event durable. On a blocking thread, for the clock must not run on meanwhile.
-    pub async fn tell(&self, selectors: Selectors) -> Event {
+    pub async fn log(&self, selectors: Selectors) -> Event {
         self.append(mirrored(selectors)).await
     }
 

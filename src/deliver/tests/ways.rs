@@ -25,7 +25,7 @@ async fn a_token_of_our_own_is_made_and_made_again() {
     let means = Means::SelfSigned { audience: "them".into() };
     let scene = with(means, "me@here", "", mint);
     for expected in ["Bearer me@here/them/0", "Bearer me@here/them/1"] {
-        scene.tell(whole("posts")).await;
+        scene.log(whole("posts")).await;
         scene.delivered().await;
         let last = scene.sends().pop().expect("a send");
         assert_eq!(last.bearer.as_deref(), Some(expected));
@@ -38,7 +38,7 @@ async fn a_token_of_our_own_is_made_and_made_again() {
 async fn without_a_key_of_our_own_the_peer_is_paused() {
     let means = Means::SelfSigned { audience: "them".into() };
     let scene = with(means, "me@here", "", Mint::default());
-    scene.tell(whole("posts")).await;
+    scene.log(whole("posts")).await;
     scene.until("the pause", |scene| scene.view().paused == Some("auth")).await;
     assert!(scene.sends().is_empty());
 }
@@ -46,7 +46,7 @@ async fn without_a_key_of_our_own_the_peer_is_paused() {
 #[tokio::test(start_paused = true)]
 async fn a_given_token_is_used_as_it_is() {
     let scene = with(Means::Bearer(Secret::new("given")), "", "", Mint::default());
-    scene.tell(whole("posts")).await;
+    scene.log(whole("posts")).await;
     scene.delivered().await;
     assert_eq!(scene.sends()[0].bearer.as_deref(), Some("Bearer given"));
     assert_eq!(scene.logins(), 0);

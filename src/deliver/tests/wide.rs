@@ -1,9 +1,9 @@
 //! Calls that cover others: where such a call fails, what it covers is sent all the same, to a site
 //! as to a cache.
 
-use super::neighbours::site;
 use super::purges::fastly;
 use super::stub::{good_legacy, ok};
+use super::targets::site;
 use super::*;
 use crate::domain::{Selector, Selectors, Status};
 
@@ -32,14 +32,14 @@ async fn a_wide_call_that_fails_does_not_hide_the_next_event() {
                     _ => good_legacy(asked),
                 }
             });
-            let wide = scene.tell(wide).await;
+            let wide = scene.log(wide).await;
             scene.until("the first try", |scene| scene.view().failures > 0).await;
-            scene.tell(narrow).await;
+            scene.log(narrow).await;
             let is_narrow =
                 |asked: &Asked| asked.text.contains("\"/b\"") || asked.text.contains("\"even\"");
             scene.until("the next", |scene| scene.sends().iter().any(is_narrow)).await;
             assert_ne!(
-                scene.delivery.outcomes_beside(&wide).remove(0).status,
+                scene.delivery.target_outcomes(&wide).remove(0).status,
                 Status::Delivered,
                 "{status}"
             );

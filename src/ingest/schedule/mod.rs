@@ -199,7 +199,7 @@ impl Schedules {
             Err(error) => Some(error.to_string()),
         };
         if written.problem != problem {
-            run::tell_unwritten(problem.as_deref());
+            run::log_unwritten(problem.as_deref());
             written.problem = problem;
         }
     }

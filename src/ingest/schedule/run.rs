@@ -41,7 +41,7 @@ impl Schedules {
     /// Runs what is due, until `stop`.
     pub async fn run(self: Arc<Self>, pipeline: Arc<Pipeline>, stop: CancellationToken) {
         if let Some(problem) = &self.damage {
-            tell_damage(problem);
+            log_damage(problem);
         }
         let mut failures = 0;
         loop {
@@ -62,7 +62,7 @@ impl Schedules {
         let (config, now_ms) = (self.config.get(), clock::wall_ms());
         let corrected = self.book.lock().correct(now_ms);
         if !corrected.is_empty() {
-            tell_corrected(&joined(&corrected));
+            log_corrected(&joined(&corrected));
         }
         let due = self.book.lock().due(&config.schedules, now_ms);
         let mut is_settled = true;
@@ -97,7 +97,7 @@ impl Schedules {
         let done = pipeline.submit(who, submission).await;
         let is_again = matches!(done, Err(Rejected::NotDurable | Rejected::Stopping));
         let run = run_of(Some(due.due_ms), &done);
-        tell(&principal, &reason, &run, due, began);
+        log(&principal, &reason, &run, due, began);
         let mut book = self.book.lock();
         if is_again {
             book.failed(&schedule.id, run);
@@ -174,7 +174,7 @@ fn run_of(due_ms: Option<u64>, done: &Result<Done, Rejected>) -> Run {
     Run { due_ms, at_ms: clock::wall_ms(), event_id, outcome: outcome.to_owned(), error }
 }
 
-fn tell(principal: &str, reason: &str, run: &Run, due: &Due, began: Instant) {
+fn log(principal: &str, reason: &str, run: &Run, due: &Due, began: Instant) {
     let late_ms = run.at_ms.saturating_sub(due.due_ms);
     let (level, msg) = match (run.outcome.as_str(), late_ms > LATE_MS) {
         ("failed", _) => (Level::Error, "a schedule could not run"),
@@ -197,23 +197,23 @@ fn tell(principal: &str, reason: &str, run: &Run, due: &Due, began: Instant) {
     .emit();
 }
 
-fn tell_corrected(ids: &str) {
+fn log_corrected(ids: &str) {
     let msg = "the clock went back by over an hour: schedules go on from the new time";
-    tell_trouble(Level::Warn, msg, "corrected", Some(ids), None);
+    log_trouble(Level::Warn, msg, "corrected", Some(ids), None);
 }
 
-fn tell_damage(problem: &str) {
+fn log_damage(problem: &str) {
     let msg = "how far the schedules came cannot be read: each runs once";
-    tell_trouble(Level::Error, msg, "damaged", None, Some(problem));
+    log_trouble(Level::Error, msg, "damaged", None, Some(problem));
 }
 
 /// The disk refuses the book.
-pub(super) fn tell_unwritten(problem: Option<&str>) {
+pub(super) fn log_unwritten(problem: Option<&str>) {
     let msg = "how far the schedules came cannot be written: a restart may repeat runs";
-    tell_trouble(Level::Error, msg, "unwritten", None, problem);
+    log_trouble(Level::Error, msg, "unwritten", None, problem);
 }
 
-fn tell_trouble(level: Level, msg: &str, status: &str, reason: Option<&str>, error: Option<&str>) {
+fn log_trouble(level: Level, msg: &str, status: &str, reason: Option<&str>, error: Option<&str>) {
     Activity {
         level,
         event: Kind::Schedule,

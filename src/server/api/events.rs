@@ -31,7 +31,7 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
     };
     control.pipeline.delivery.attended(&call.principal(), &event);
     body.mirrors = Some(outcomes);
-    body.beside = Some(control.pipeline.delivery.outcomes_beside(&event));
+    body.beside = Some(control.pipeline.delivery.target_outcomes(&event));
     Ok(json_answer(StatusCode::OK, &body))
 }
 

@@ -74,7 +74,7 @@ fn told<'a>(control: &'a Control, rules: &'a Rules, report: &'a Report) -> Expla
         types: &report.applied.types,
         cost,
         destinations,
-        neighbours: pipeline.delivery.neighbours(),
+        neighbours: pipeline.delivery.targets(),
         warnings: &report.warnings,
     }
 }

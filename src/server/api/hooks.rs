@@ -37,7 +37,7 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
     let gate = &control.pipeline.gate;
     if let Err(refusal) = hook.check(&delivery) {
         let rejected = gate.refuse(call.address);
-        tell_refused(&hook.name, &call, &rejected, refusal);
+        log_refused(&hook.name, &call, &rejected, refusal);
         return Err(rejected.into());
     }
     if call.pairs().any(|(name, _)| fields::is_dry_run(&name)) {
@@ -47,7 +47,7 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
     let limits = Limits { selectors_max: config.selectors_max, depth_max: config.json_depth_max };
     let rules = control.pipeline.rules.get();
     let read = hook.read(&delivery, limits, &rules).inspect_err(|bad| {
-        tell(&hook.name, Level::Warn, "a webhook's body cannot be read", "malformed", bad);
+        log(&hook.name, Level::Warn, "a webhook's body cannot be read", "malformed", bad);
     })?;
     let notes = read.change.notes.clone();
     let is_puzzling = read.change.is_puzzling;
@@ -58,8 +58,8 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
         ids: call.event_ids(),
     };
     let taken = control.hooks.take(&control.pipeline, &hook, read, from).await?;
-    tell_taken(&hook.name, &taken, &notes);
-    tell_lost(&control.hooks.said, &hook.name, &taken, is_puzzling, &unknown);
+    log_taken(&hook.name, &taken, &notes);
+    log_lost(&control.hooks.said, &hook.name, &taken, is_puzzling, &unknown);
     let of_rules = if let Taken::Applied { warnings, .. } = &taken { &warnings[..] } else { &[] };
     let warnings = [notes, of_rules.to_vec()].concat();
     Ok(json_answer(StatusCode::ACCEPTED, &answer(taken, &warnings)))
@@ -77,7 +77,7 @@ fn answer(taken: Taken, warnings: &[String]) -> Delivered<'_> {
 }
 
 /// Past the limit nothing is told: a flood of forgeries must not become one of lines.
-fn tell_refused(hook: &str, call: &Call, rejected: &Rejected, refusal: Refusal) {
+fn log_refused(hook: &str, call: &Call, rejected: &Rejected, refusal: Refusal) {
     if matches!(rejected, Rejected::TooMany(_)) {
         return;
     }
@@ -95,10 +95,10 @@ fn tell_refused(hook: &str, call: &Call, rejected: &Rejected, refusal: Refusal) 
 }
 
 /// What was applied has its own line, by the pipeline.
-fn tell_taken(hook: &str, taken: &Taken, warnings: &[String]) {
+fn log_taken(hook: &str, taken: &Taken, warnings: &[String]) {
     if !warnings.is_empty() {
         let msg = "not all of a webhook could be read";
-        tell(hook, Level::Warn, msg, "widened", &joined(warnings));
+        log(hook, Level::Warn, msg, "widened", &joined(warnings));
     }
     match taken {
         Taken::Applied { .. } => {}
@@ -112,7 +112,7 @@ fn tell_taken(hook: &str, taken: &Taken, warnings: &[String]) {
         }
         .emit(),
         Taken::Ignored(reason) => {
-            tell(hook, Level::Info, "a webhook was ignored", "ignored", reason);
+            log(hook, Level::Info, "a webhook was ignored", "ignored", reason);
         }
     }
 }
@@ -129,7 +129,7 @@ fn unknown_types(rules: &Rules, selectors: &Selectors) -> Vec<String> {
 
 /// Nobody reads what a webhook is answered. So what clears nothing, though nobody chose that, and
 /// what names a type that nothing may be stored under, is a warning, once in a while.
-fn tell_lost(said: &Seldom, hook: &str, taken: &Taken, is_puzzling: bool, unknown: &[String]) {
+fn log_lost(said: &Seldom, hook: &str, taken: &Taken, is_puzzling: bool, unknown: &[String]) {
     let (msg, status, reason) = match taken {
         Taken::Ignored(reason) if is_puzzling || !unknown.is_empty() => {
             ("a webhook cleared nothing", "cleared_nothing", reason.clone())
@@ -145,11 +145,11 @@ fn tell_lost(said: &Seldom, hook: &str, taken: &Taken, is_puzzling: bool, unknow
     };
     if let Some(unsaid) = said.is_due(&format!("{hook} {reason}"), Instant::now()) {
         let more = if unsaid > 0 { format!(" ({unsaid} more like this)") } else { String::new() };
-        tell(hook, Level::Warn, msg, status, &format!("{reason}{more}"));
+        log(hook, Level::Warn, msg, status, &format!("{reason}{more}"));
     }
 }
 
-fn tell(hook: &str, level: Level, msg: &str, status: &str, reason: &dyn std::fmt::Display) {
+fn log(hook: &str, level: Level, msg: &str, status: &str, reason: &dyn std::fmt::Display) {
     Activity {
         level,
         event: Kind::Webhook,

@@ -155,7 +155,7 @@ async fn effect(control: &Control, call: &Call, json: &[u8]) -> Result<Effect, P
         notes.push("the batch names nothing else: everything is cleared".to_owned());
         body.widen();
     }
-    tell_notes(control, call, &notes);
+    log_notes(control, call, &notes);
     let is_dry_run = body.dry_run;
     let submission = submission(call, body, pipeline.gate.config().selectors_max)?;
     let done = if is_dry_run {
@@ -190,7 +190,7 @@ async fn effect(control: &Control, call: &Call, json: &[u8]) -> Result<Effect, P
 }
 
 /// Tells the operator what the caller is told, at most now and then: a sender may never read it.
-fn tell_notes(control: &Control, call: &Call, notes: &[String]) {
+fn log_notes(control: &Control, call: &Call, notes: &[String]) {
     let text = joined(notes);
     if notes.is_empty() || control.hooks.said.is_due(&text, Instant::now()).is_none() {
         return;

@@ -32,7 +32,7 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
         .map_err(|_| Problem::bad_request("bad_json", "email and password are expected"))?;
     let outcome = gate.login(&login.email, login.password, call.address).await;
     let name: String = login.email.chars().take(NAME_CHARS_MAX).collect();
-    tell(&name, &call.address.to_string(), outcome.as_ref().err());
+    log(&name, &call.address.to_string(), outcome.as_ref().err());
     let (access_token, expires_in) = outcome?;
     let body = LoggedIn { access_token, token_type: "bearer", expires_in };
     Ok(json_answer(StatusCode::OK, &body))
@@ -40,7 +40,7 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
 
 /// Past the limit failures are counted with the other refused calls: a flood of wrong logins must
 /// not become one of lines.
-fn tell(email: &str, address: &str, rejected: Option<&Rejected>) {
+fn log(email: &str, address: &str, rejected: Option<&Rejected>) {
     let error = rejected.map(ToString::to_string);
     let is_told = rejected.is_some_and(|rejected| !matches!(rejected, Rejected::TooMany(_)));
     Activity {

@@ -82,7 +82,7 @@ pub async fn limit(control: Arc<Control>, mut call: Call) -> Handled {
     let Some((rate, burst)) = delivery.limit(&name, wanted.rate_per_second, wanted.burst) else {
         return Err(unknown(&control, &name));
     };
-    tell(&call, &name, &format!("limit set to {rate}/s, burst {burst}"));
+    log(&call, &name, &format!("limit set to {rate}/s, burst {burst}"));
     let body = Limited { success: true, name: &name, rate_per_second: rate, burst };
     Ok(json_answer(StatusCode::OK, &body))
 }
@@ -103,13 +103,13 @@ fn operated(control: &Control, call: &Call, name: &str, found: bool, what: &str)
     if !found {
         return Err(unknown(control, name));
     }
-    tell(call, name, what);
+    log(call, name, what);
     let view = control.pipeline.delivery.view();
     let mirror = view.into_iter().find(|mirror| mirror.name == name);
     Ok(json_answer(StatusCode::OK, &Operated { success: true, mirror }))
 }
 
-fn tell(call: &Call, name: &str, what: &str) {
+fn log(call: &Call, name: &str, what: &str) {
     Activity {
         event: Kind::Mirror,
         msg: "changed by an operator",

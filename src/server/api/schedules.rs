@@ -31,7 +31,7 @@ pub async fn run(control: Arc<Control>, mut call: Call) -> Handled {
     };
     let done = control.schedules.run_now(&control.pipeline, &call.param, asked).await;
     let done = done.ok_or_else(|| unknown(&control, &call.param))??;
-    tell(&call, "a schedule was run by an operator", "run");
+    log(&call, "a schedule was run by an operator", "run");
     Ok(answered(&control, &done))
 }
 
@@ -51,13 +51,13 @@ async fn hold(control: Arc<Control>, mut call: Call, is_paused: bool) -> Handled
         return Err(unknown(&control, &call.param));
     }
     let status = if is_paused { "paused" } else { "resumed" };
-    tell(&call, "a schedule was changed by an operator", status);
+    log(&call, "a schedule was changed by an operator", status);
     let view = control.schedules.view();
     let schedule = view.into_iter().find(|schedule| schedule.id == call.param);
     Ok(json_answer(StatusCode::OK, &Held { success: true, schedule }))
 }
 
-fn tell(call: &Call, msg: &str, status: &str) {
+fn log(call: &Call, msg: &str, status: &str) {
     Activity {
         event: Kind::Schedule,
         msg,

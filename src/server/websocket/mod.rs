@@ -54,7 +54,7 @@ pub async fn serve(upgrade: OnUpgrade, mut subscription: Subscription<Messages>)
             .max_frame_size(Some(HEARD_BYTES_MAX));
         let io = TokioIo::new(upgraded);
         let mut socket = Socket::from_raw_socket(io, Role::Server, Some(config)).await;
-        let end = tell(&mut socket, &mut subscription).await;
+        let end = send_all(&mut socket, &mut subscription).await;
         Some((socket, end))
     };
     let ended = tokio::select! {
@@ -69,7 +69,7 @@ pub async fn serve(upgrade: OnUpgrade, mut subscription: Subscription<Messages>)
 }
 
 /// Tells what there is to tell, until one side ends it; gives the code to close with.
-async fn tell(socket: &mut Socket, subscription: &mut Subscription<Messages>) -> CloseCode {
+async fn send_all(socket: &mut Socket, subscription: &mut Subscription<Messages>) -> CloseCode {
     loop {
         tokio::select! {
             pieces = subscription.next_some(PIECES_MAX) => {

@@ -139,7 +139,7 @@ pub async fn clear(control: Arc<Control>, mut call: Call) -> Handled {
     };
     let warnings = unknown(&control, &body);
     if !warnings.is_empty() {
-        tell_unknown(&call, &warnings);
+        log_unknown(&call, &warnings);
     }
     let asked = Asked { selectors, mirror, ..Asked::default() };
     let done = submit(&control, &call, call.principal(), asked).await;
@@ -189,7 +189,7 @@ fn unknown(control: &Control, body: &Value) -> Vec<String> {
     unknown.map(|name| format!("unknown {}: it has no effect", nearest::shown(name))).collect()
 }
 
-fn tell_unknown(call: &Call, warnings: &[String]) {
+fn log_unknown(call: &Call, warnings: &[String]) {
     Activity {
         level: Level::Warn,
         event: Kind::Invalidate,

@@ -32,7 +32,7 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
     let header = named::authorization(&call);
     let password = header.and_then(password);
     if let Err(why) = check_asker(&call.headers, password.is_some()) {
-        named::tell_refused(&control, &call, why);
+        named::log_refused(&control, &call, why);
         return Ok(failed(StatusCode::FORBIDDEN, "Forbidden", Some(why.into())));
     }
     let is_typed = password.is_some();
@@ -42,7 +42,7 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
         Err(Rejected::Missing) => Ok(ask()),
         // A browser keeps a password until it is told that it is wrong.
         Err(rejected @ Rejected::Invalid) if is_typed => {
-            named::tell_refused(&control, &call, &rejected.to_string());
+            named::log_refused(&control, &call, &rejected.to_string());
             Ok(ask())
         }
         Err(rejected) => Ok(named::refused(&control, &call, rejected)),

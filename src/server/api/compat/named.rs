@@ -99,7 +99,7 @@ pub(super) fn refused(control: &Control, call: &Call, rejected: Rejected) -> Ans
     if matches!(rejected, Rejected::TooMany(_)) {
         return throttled(rejected);
     }
-    tell_refused(control, call, &rejected.to_string());
+    log_refused(control, call, &rejected.to_string());
     failed(StatusCode::FORBIDDEN, "Forbidden", None)
 }
 
@@ -136,7 +136,7 @@ pub(super) async fn clear(
 
 /// A line for who looks after the instance; the secret that was tried is not in it. Nobody needs a
 /// credential to be refused, so each reason is told once a minute; the rest is counted.
-pub(super) fn tell_refused(control: &Control, call: &Call, why: &str) {
+pub(super) fn log_refused(control: &Control, call: &Call, why: &str) {
     if control.hooks.said.is_due(&format!("forbidden: {why}"), Instant::now()).is_none() {
         return;
     }

@@ -102,7 +102,7 @@ async fn judge(
         (_, Err(rejected @ Rejected::TooMany(_))) => Ok(throttled(rejected)),
         (Err(broken), _) => Ok(failure(broken)),
         (Ok(_), Err(_)) => {
-            tell(Level::Warn, "Invalid revalidation secret", call, "refused");
+            log(Level::Warn, "Invalid revalidation secret", call, "refused");
             Ok(failed(StatusCode::UNAUTHORIZED, "Invalid secret", None))
         }
         (Ok(body), Ok(who)) => {
@@ -124,10 +124,10 @@ async fn judge(
                 return Ok(refused("path or tag is expected".into()));
             }
             if asked.is_empty() {
-                tell_nothing_asked(control, call, &body);
+                log_nothing_asked(control, call, &body);
             } else if asked.is_partial() {
                 let msg = "Revalidation: paths is no list, and some of it is no path";
-                tell(Level::Warn, msg, call, "partly_read");
+                log(Level::Warn, msg, call, "partly_read");
             }
             Ok(revalidate(control, call, who, (&asked, mirror)).await)
         }
@@ -136,7 +136,7 @@ async fn judge(
 
 /// Older callers take "nothing asked" for success, so that is what they get. Where other members
 /// stand in the body the caller may have meant something by them.
-fn tell_nothing_asked(control: &Control, call: &Call, body: &Value) {
+fn log_nothing_asked(control: &Control, call: &Call, body: &Value) {
     let is_other = |name: &&String| !matches!(name.as_str(), "secret" | "tag" | "tags" | "path");
     let others = body.as_object().into_iter().flatten().map(|(name, _)| name);
     let others: Vec<&str> = others.filter(is_other).take(8).map(String::as_str).collect();
@@ -145,7 +145,7 @@ fn tell_nothing_asked(control: &Control, call: &Call, body: &Value) {
         return;
     }
     let msg = format!("Revalidation asked for nothing: no list of paths, no tags, but {names}");
-    tell(Level::Warn, &msg, call, "nothing_asked");
+    log(Level::Warn, &msg, call, "nothing_asked");
 }
 
 async fn revalidate(
@@ -160,10 +160,10 @@ async fn revalidate(
     };
     let routes = asked.routes();
     for path in asked.paths().into_iter().chain(asked.loose().iter().map(String::as_str)) {
-        tell(Level::Info, &format!("Revalidating path: {path}"), call, "started");
+        log(Level::Info, &format!("Revalidating path: {path}"), call, "started");
     }
     for tag in asked.tags() {
-        tell(Level::Info, &format!("Revalidating tag: {tag}"), call, "started");
+        log(Level::Info, &format!("Revalidating tag: {tag}"), call, "started");
     }
     if !selectors.is_empty()
         && let Err(error) =
@@ -179,17 +179,17 @@ async fn revalidate(
 }
 
 fn failure(error: String) -> Answer {
-    tell_failure(&error);
+    log_failure(&error);
     failed(StatusCode::INTERNAL_SERVER_ERROR, FAILED, Some(error))
 }
 
 /// A query that cannot be understood.
 fn refused(error: String) -> Answer {
-    tell_failure(&error);
+    log_failure(&error);
     failed(StatusCode::BAD_REQUEST, FAILED, Some(error))
 }
 
-fn tell_failure(error: &str) {
+fn log_failure(error: &str) {
     Activity {
         level: Level::Error,
         event: Kind::Revalidate,
@@ -201,7 +201,7 @@ fn tell_failure(error: &str) {
     .emit();
 }
 
-fn tell(level: Level, msg: &str, call: &Call, status: &str) {
+fn log(level: Level, msg: &str, call: &Call, status: &str) {
     Activity {
         level,
         event: Kind::Revalidate,

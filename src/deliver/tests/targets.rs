@@ -7,8 +7,8 @@ use serde_json::json;
 use super::scene::{entity, journal_config};
 use super::stub::{Stub, good_legacy, good_mirror, ok, unwell};
 use super::*;
-use crate::deliver::beside::template::{Template, Templates};
-use crate::deliver::beside::{Form, Neighbour, Reader, Revalidate};
+use crate::deliver::targets::template::{Template, Templates};
+use crate::deliver::targets::{Form, Reader, Revalidate, Target};
 use crate::domain::{Demand, Event, Selector, Selectors, TypeName};
 use crate::journal::{Backlog, sim::SimDisk};
 use crate::net::FailureKind;
@@ -43,8 +43,8 @@ pub(super) fn site() -> Config {
 
 fn beside(it: Revalidate) -> Config {
     let login = Login { credentials: None, means: Means::Bearer(Secret::default()) };
-    let errand = Errand::Beside(Neighbour::Revalidate(Arc::new(it)));
-    config(vec![PeerConfig { login, errand, ..peer("b") }])
+    let class = DestinationClass::Target(Target::Revalidate(Arc::new(it)));
+    config(vec![PeerConfig { login, class, ..peer("b") }])
 }
 
 async fn settled(scene: &Scene) {
@@ -226,9 +226,9 @@ async fn each_address_behind_the_name_is_called() {
     });
     let stub = Arc::new(stub.at(&["127.0.0.1:80", "127.0.0.2:80"]));
     let scene = Scene::new(beside(it), journal_config(), &SimDisk::new(), stub);
-    let event = scene.tell(entity("posts", "1")).await;
+    let event = scene.log(entity("posts", "1")).await;
     scene.until("the failure", |scene| scene.view().failures == 1).await;
-    let outcome = |scene: &Scene| scene.delivery.outcomes_beside(&event).remove(0);
+    let outcome = |scene: &Scene| scene.delivery.target_outcomes(&event).remove(0);
     let failed = outcome(&scene);
     assert_eq!(failed.status, crate::domain::Status::Failed);
     let told: Vec<_> =
@@ -247,10 +247,10 @@ async fn each_address_behind_the_name_is_called() {
 async fn an_event_without_a_call_is_settled() {
     let down = |_: &Asked| Reaction::Fail(FailureKind::Connect);
     let scene = Scene::of(beside(revalidate(posts())), down);
-    let event = scene.tell(whole("pages")).await;
+    let event = scene.log(whole("pages")).await;
     settled(&scene).await;
     assert!(scene.sends().is_empty());
-    let outcome = scene.delivery.outcomes_beside(&event).remove(0);
+    let outcome = scene.delivery.target_outcomes(&event).remove(0);
     assert_eq!(outcome.status, crate::domain::Status::Skipped, "nobody was told");
     assert_eq!(outcome.reason.as_deref(), Some("no_path"));
     assert_eq!((scene.view().delivered, scene.view().skipped), (0, 1));
@@ -262,7 +262,7 @@ async fn only_what_was_told_counts_as_delivered() {
     let scene = Scene::of(beside(revalidate(posts())), good_legacy);
     assert!(scene.delivery.pause("b"));
     for selectors in [whole("posts"), whole("pages"), tag("x"), entity("posts", "1")] {
-        scene.tell(selectors).await;
+        scene.log(selectors).await;
     }
     assert!(scene.delivery.resume("b"));
     settled(&scene).await;
@@ -300,7 +300,7 @@ async fn a_gateway_is_told_the_names_of_all_events() {
     scene.until("the probe", |scene| scene.view().instance.is_some()).await;
     assert!(scene.delivery.pause("b"));
     for id in 0..150 {
-        scene.tell(entity("posts", &id.to_string())).await;
+        scene.log(entity("posts", &id.to_string())).await;
     }
     assert!(scene.delivery.resume("b"));
     settled(&scene).await;

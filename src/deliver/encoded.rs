@@ -19,7 +19,7 @@ use crate::journal::Backlog;
 const KEPT: usize = 4;
 
 /// One backlog, as it is told and logged.
-pub struct Telling {
+pub struct EncodedBacklog {
     /// Everything it is about, both modes as one union.
     pub selectors: Selectors,
     /// The same as log fields.
@@ -30,7 +30,7 @@ pub struct Telling {
     keys: OnceLock<Vec<Key>>,
 }
 
-impl Telling {
+impl EncodedBacklog {
     /// Of any backlog.
     pub fn of(backlog: &Backlog) -> Self {
         let mut selectors = backlog.merged.selectors();
@@ -63,25 +63,25 @@ type Of = (Vec<u64>, u64, String);
 
 /// The last tellings.
 #[derive(Default)]
-pub struct Tellings(Mutex<VecDeque<(Of, Arc<Telling>)>>);
+pub struct EncodedBacklogs(Mutex<VecDeque<(Of, Arc<EncodedBacklog>)>>);
 
-impl Tellings {
+impl EncodedBacklogs {
     /// The telling of a backlog, under the graph with this hash.
-    pub fn get(&self, backlog: &Backlog, graph: impl FnOnce() -> String) -> Arc<Telling> {
+    pub fn get(&self, backlog: &Backlog, graph: impl FnOnce() -> String) -> Arc<EncodedBacklog> {
         if backlog.events.is_empty() || !backlog.merged.is_empty() {
-            return Arc::new(Telling::of(backlog));
+            return Arc::new(EncodedBacklog::of(backlog));
         }
         // All of them: where an event is held for a destination, the first and the last are not
         // enough.
         let events = backlog.events.iter().map(|event| event.seq).collect();
         let of = (events, backlog.through, graph());
         let mut kept = self.0.lock();
-        if let Some((_, telling)) = kept.iter().find(|(kept, _)| *kept == of) {
-            return Arc::clone(telling);
+        if let Some((_, encoded)) = kept.iter().find(|(kept, _)| *kept == of) {
+            return Arc::clone(encoded);
         }
-        let telling = Arc::new(Telling::of(backlog));
+        let encoded = Arc::new(EncodedBacklog::of(backlog));
         kept.truncate(KEPT - 1);
-        kept.push_front((of, Arc::clone(&telling)));
-        telling
+        kept.push_front((of, Arc::clone(&encoded)));
+        encoded
     }
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use super::attempt::Attempt;
 use super::failure::Failure;
+use super::log::{Again, Tried};
 use super::owed::{Asks, Owed};
 use super::send::Round;
-use super::tell::{Again, Tried};
+use crate::deliver::log as delivery_log;
 use crate::deliver::partial::{PARKED_RETRY, Span, WORDS_MAX};
-use crate::deliver::tell as lines;
 use crate::deliver::verdict::Verdict;
 use crate::deliver::worker::Worker;
 use crate::journal::Backlog;
@@ -126,17 +126,17 @@ impl Worker {
             .with(|state| state.calls.owe(owed, span, Some(error), (is_parked, Some(wait))));
         let is_told = !was_parked && (is_parked || (attempts + 1).is_power_of_two());
         let again = Again { attempt: attempts + 1, wait, is_told };
-        self.tell_failure(round, failure, again);
+        self.log_failure(round, failure, again);
         if is_parked && !was_parked {
-            lines::call_parked(&self.peer, &owed.to_string(), error, wait);
+            delivery_log::call_parked(&self.peer, &owed.to_string(), error, wait);
         }
         has_room
     }
 
     /// The lines of a call that was not acknowledged.
-    pub(super) fn tell_failure(&self, round: &Round<'_>, failure: &Failure, again: Again) {
+    pub(super) fn log_failure(&self, round: &Round<'_>, failure: &Failure, again: Again) {
         let Failure { owed, about, tried, .. } = failure;
-        self.tell_tried(round.neighbour, about, &owed.call, tried, Some(again));
+        self.log_tried(round.target, about, &owed.call, tried, Some(again));
     }
 
     fn fail_as_a_target(&self, round: &Round<'_>, it: &Attempt) {
@@ -146,10 +146,10 @@ impl Worker {
         let (attempt, wait, is_told) = (setback.attempt, setback.wait, setback.is_told);
         for failure in &it.failures {
             let again = Again { attempt, wait, is_told };
-            self.tell_failure(round, failure, again);
+            self.log_failure(round, failure, again);
         }
         if setback.opens {
-            lines::opened(&self.peer);
+            delivery_log::opened(&self.peer);
         }
     }
 
@@ -164,8 +164,8 @@ impl Worker {
             of_it.map(|(owed, _)| owed.clone()).collect()
         });
         self.shared.journal.let_go(&self.peer.destination, &backlog.events);
-        self.tell_silence(backlog, round.neighbour);
-        let skipped = self.untold(backlog);
+        self.log_silence(backlog, round.target);
+        let skipped = self.skipped_count(backlog);
         let all = backlog.events.len() as u64 + backlog.merged_count;
         let waiting = asks.waiting(&waiting);
         self.peer.settled(all.saturating_sub(skipped + waiting), skipped);
@@ -189,12 +189,12 @@ impl Worker {
     /// Nobody could be asked who the target is: as if its first call had failed. A backlog with
     /// nothing for it is settled all the same.
     pub(in crate::deliver) fn not_reached(&self, backlog: &Backlog, why: &Problem) {
-        let Some(neighbour) = self.peer.config.errand.neighbour() else {
+        let Some(target) = self.peer.config.class.target() else {
             return self.fail(backlog, &why.to_string(), None, None);
         };
-        let round = Round::of(neighbour, backlog, self.reader());
-        let Some(call) = neighbour.calls(backlog, false, round.reader).into_iter().next() else {
-            self.advance_calls(&round, &Asks::new(neighbour, backlog));
+        let round = Round::of(target, backlog, self.reader());
+        let Some(call) = target.calls(backlog, false, round.reader).into_iter().next() else {
+            self.advance_calls(&round, &Asks::new(target, backlog));
             return self.settle_calls(0);
         };
         let verdict = Verdict::Refused(why.to_string(), None);

@@ -7,13 +7,13 @@
 
 mod attempt;
 mod failure;
+mod log;
 mod owed;
 pub mod purge;
 pub mod revalidate;
 pub mod route;
 mod send;
 mod settle;
-mod tell;
 pub mod template;
 
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub const PARTLY_UNSUPPORTED: &str = "partly_unsupported";
 
 /// What is beside this instance.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Neighbour {
+pub enum Target {
     /// A framework with a route that revalidates pages.
     Revalidate(Arc<Revalidate>),
     /// A cache or a CDN that is asked to forget.
@@ -99,7 +99,7 @@ impl Call {
     }
 }
 
-impl Neighbour {
+impl Target {
     /// The word for it in answers.
     pub fn kind(&self) -> &'static str {
         match self {

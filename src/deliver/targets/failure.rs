@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::log::Tried;
 use super::owed::Owed;
 use super::send::About;
-use super::tell::Tried;
 use crate::deliver::legacy::MALFORMED;
 use crate::deliver::verdict::Verdict;
 

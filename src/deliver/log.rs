@@ -9,10 +9,10 @@ use std::time::Duration;
 pub use settings::reconciled;
 pub(super) use settings::{moved, plain, relimited};
 
-use super::beside::Neighbour;
 use super::credentials::LoginFailure;
+use super::encoded::EncodedBacklog;
 use super::peer::{Pause, Peer};
-use super::telling::Telling;
+use super::targets::Target;
 use super::worker::Setback;
 use crate::activity::{Activity, Kind, Level, Touched, joined};
 use crate::domain::{Selector, Selectors, Status};
@@ -25,7 +25,7 @@ fn millis(time: Duration) -> u64 {
 
 /// What the lines of a destination are about.
 fn kind(peer: &Peer) -> Kind {
-    peer.config.errand.neighbour().map_or(Kind::Mirror, Neighbour::activity)
+    peer.config.class.target().map_or(Kind::Mirror, Target::activity)
 }
 
 fn count(backlog: &Backlog) -> u64 {
@@ -34,11 +34,11 @@ fn count(backlog: &Backlog) -> u64 {
 
 /// Writes a line about a backlog; `event_id` is filled where it is about one event only.
 fn about(peer: &Peer, backlog: &Backlog, line: Activity<'_>) {
-    about_told(peer, backlog, &Telling::of(backlog), line);
+    about_told(peer, backlog, &EncodedBacklog::of(backlog), line);
 }
 
-fn about_told(peer: &Peer, backlog: &Backlog, telling: &Telling, line: Activity<'_>) {
-    let list = &telling.ids;
+fn about_told(peer: &Peer, backlog: &Backlog, encoded: &EncodedBacklog, line: Activity<'_>) {
+    let list = &encoded.ids;
     let is_single = backlog.events.len() == 1 && backlog.merged_count == 0;
     let line = Activity {
         peer: Some(&peer.config.name),
@@ -47,13 +47,13 @@ fn about_told(peer: &Peer, backlog: &Backlog, telling: &Telling, line: Activity<
         event_ids: (!is_single && !list.is_empty()).then_some(list),
         ..line
     };
-    telling.touched.name_in(line).emit();
+    encoded.touched.name_in(line).emit();
 }
 
 pub(super) fn delivered(
     peer: &Peer,
     backlog: &Backlog,
-    telling: &Telling,
+    encoded: &EncodedBacklog,
     attempt: u32,
     http_status: Option<u64>,
     took: Duration,
@@ -68,7 +68,7 @@ pub(super) fn delivered(
         propagation_ms: propagation_ms(backlog),
         ..Activity::default()
     };
-    about_told(peer, backlog, telling, line);
+    about_told(peer, backlog, encoded, line);
 }
 
 /// From the acceptance of the oldest event to now; unknown where a gap made the backlog.

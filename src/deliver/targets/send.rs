@@ -13,13 +13,13 @@ use futures_util::future::join_all;
 use reqwest::header::HeaderName;
 use tokio::time::Instant;
 
+use super::log::{self, Again, Tried};
 use super::owed::{Owed, asking};
-use super::tell::{self, Again, Tried};
-use super::{Call, Neighbour, Reader};
+use super::{Call, Reader, Target};
+use crate::deliver::log as delivery_log;
 use crate::deliver::outage;
 use crate::deliver::partial::Span;
 use crate::deliver::peer::Kind;
-use crate::deliver::tell as lines;
 use crate::deliver::verdict::Verdict;
 use crate::deliver::worker::{VIA, Worker};
 use crate::domain::Event;
@@ -38,7 +38,7 @@ const MESSAGE_ID_BYTES: usize = 16;
 
 /// What the calls of one backlog have in common.
 pub(super) struct Round<'a> {
-    pub(super) neighbour: &'a Neighbour,
+    pub(super) target: &'a Target,
     pub(super) backlog: &'a Backlog,
     pub(super) reader: Reader,
     /// What its new calls are about.
@@ -60,41 +60,39 @@ impl About {
 }
 
 impl<'a> Round<'a> {
-    pub(super) fn of(neighbour: &'a Neighbour, backlog: &'a Backlog, reader: Reader) -> Self {
-        Self { neighbour, backlog, reader, about: Arc::new(About::of(backlog)) }
+    pub(super) fn of(target: &'a Target, backlog: &'a Backlog, reader: Reader) -> Self {
+        Self { target, backlog, reader, about: Arc::new(About::of(backlog)) }
     }
 }
 
 impl Worker {
     /// What of a settled backlog was not called for: a line each for what a cache has no words for,
     /// and for each event that a site has no path for.
-    pub(super) fn tell_silence(&self, backlog: &Backlog, neighbour: &Neighbour) {
-        let unsupported = neighbour.unsupported(backlog);
+    pub(super) fn log_silence(&self, backlog: &Backlog, target: &Target) {
+        let unsupported = target.unsupported(backlog);
         if !unsupported.is_empty() {
-            lines::skipped(&self.peer, backlog, &unsupported);
+            delivery_log::skipped(&self.peer, backlog, &unsupported);
         }
-        let Neighbour::Revalidate(site) = neighbour else { return };
+        let Target::Revalidate(site) = target else { return };
         for event in &backlog.events {
             if let Some(reason) = site.silence(event) {
                 let one = Backlog { events: vec![Arc::clone(event)], ..Backlog::default() };
-                lines::not_called(&self.peer, &one, reason);
+                delivery_log::not_called(&self.peer, &one, reason);
             }
         }
         if backlog.merged_count > 0 && site.calls(&merged_part(backlog)).is_empty() {
-            lines::not_called(&self.peer, &merged_part(backlog), site.missing());
+            delivery_log::not_called(&self.peer, &merged_part(backlog), site.missing());
         }
     }
 
     /// How many events of a settled backlog it was told nothing of.
-    pub(in crate::deliver) fn untold(&self, backlog: &Backlog) -> u64 {
-        let is_untold = |event: &&Arc<Event>| match self.peer.config.errand.neighbour() {
-            Some(neighbour) => neighbour.silence(event).is_some(),
+    pub(in crate::deliver) fn skipped_count(&self, backlog: &Backlog) -> u64 {
+        let is_untold = |event: &&Arc<Event>| match self.peer.config.class.target() {
+            Some(target) => target.silence(event).is_some(),
             None => self.is_legacy() && !self.shared.is_speakable(&event.demand.selectors()),
         };
-        let merged = match self.peer.config.errand.neighbour() {
-            Some(neighbour) => {
-                neighbour.calls(&merged_part(backlog), false, Reader::Site).is_empty()
-            }
+        let merged = match self.peer.config.class.target() {
+            Some(target) => target.calls(&merged_part(backlog), false, Reader::Site).is_empty(),
             None => self.is_legacy() && !self.shared.is_speakable(&backlog.merged.selectors()),
         };
         let named = backlog.events.iter().filter(is_untold).count() as u64;
@@ -131,14 +129,14 @@ impl Worker {
 
     /// What a call that waited is about: the events of its span that ask for it. They have no names
     /// where some of them cannot be found any more.
-    pub(super) fn about_again(&self, neighbour: &Neighbour, owed: &Owed, span: Span) -> About {
+    pub(super) fn about_again(&self, target: &Target, owed: &Owed, span: Span) -> About {
         let limits =
             Limits { events_max: EVENT_IDS_MAX, bytes_max: usize::MAX, members_max: usize::MAX };
         let found = self.pending(span.first.saturating_sub(1), limits).unwrap_or_default();
         let is_complete = found.merged.is_empty() && found.through >= span.last;
         let of_span = found.events.into_iter().filter(|event| event.seq <= span.last);
         let events = match is_complete {
-            true => of_span.filter(|event| asking(neighbour, event)(owed)).collect(),
+            true => of_span.filter(|event| asking(target, event)(owed)).collect(),
             false => vec![],
         };
         let backlog = Backlog { events, ..Backlog::default() };
@@ -146,26 +144,21 @@ impl Worker {
     }
 
     /// One call, to one address or to each.
-    pub(super) async fn make(
-        &self,
-        neighbour: &Neighbour,
-        about: &About,
-        call: &Call,
-    ) -> Vec<Tried> {
-        let addresses = match neighbour.is_for_all_addresses() {
+    pub(super) async fn make(&self, target: &Target, about: &About, call: &Call) -> Vec<Tried> {
+        let addresses = match target.is_for_all_addresses() {
             true => self.transport().addresses(&call.url).await,
             false => Ok(vec![]),
         };
         match addresses {
             Ok(addresses) if addresses.is_empty() => {
-                vec![self.exchange(neighbour, about, call, None).await]
+                vec![self.exchange(target, about, call, None).await]
             }
             Ok(addresses) => {
                 let one = |(nth, address)| async move {
                     if nth > 0 {
                         self.peer.limiter.turn().await;
                     }
-                    self.exchange(neighbour, about, call, Some(address)).await
+                    self.exchange(target, about, call, Some(address)).await
                 };
                 join_all(addresses.into_iter().enumerate().map(one)).await
             }
@@ -179,7 +172,7 @@ impl Worker {
     /// One request and the judgement on its answer.
     async fn exchange(
         &self,
-        neighbour: &Neighbour,
+        target: &Target,
         about: &About,
         call: &Call,
         address: Option<SocketAddr>,
@@ -190,7 +183,7 @@ impl Worker {
         let mut request = Outgoing { method, url, headers, body, timeout };
         request.headers.push((VIA, self.shared.sender.instance.clone()));
         request.headers.extend(about.ids.clone().map(|ids| (EVENT_IDS, ids)));
-        if let Some(signer) = neighbour.signer() {
+        if let Some(signer) = target.signer() {
             let id = self.message_id(about, call);
             request.headers.extend(signer.headers(&id, clock::wall_ms() / 1000, &request.body));
         }
@@ -199,7 +192,7 @@ impl Worker {
             Some(address) => self.transport().send_to(request, address).await,
         };
         let (verdict, answer) = match answered {
-            Ok(answer) => (neighbour.judge(&answer), Some(answer)),
+            Ok(answer) => (target.judge(&answer), Some(answer)),
             Err(failure) => (Verdict::Refused(failure.to_string(), None), None),
         };
         Tried { address, answer, verdict, took: begun.elapsed() }
@@ -217,9 +210,9 @@ impl Worker {
     }
 
     /// Writes the lines of a call, one for each address.
-    pub(super) fn tell_tried(
+    pub(super) fn log_tried(
         &self,
-        neighbour: &Neighbour,
+        target: &Target,
         about: &About,
         call: &Call,
         tried: &[Tried],
@@ -229,14 +222,14 @@ impl Worker {
         for one in tried.iter().filter(|one| !matches!(one.verdict, Verdict::Throttled(_))) {
             let again = again.filter(|_| one.error().is_some());
             let about = (about.ids.as_deref(), about.events);
-            tell::tried(&self.peer, neighbour, call, about, one, again);
+            log::tried(&self.peer, target, call, about, one, again);
         }
     }
 
     /// Whether all that failed points to an outage. A cache or an API that answers 503 is not
     /// checked before it is called again, so it is left alone for longer.
     pub(super) fn is_outage(&self, tried: &[Tried]) -> bool {
-        let is_probed = self.peer.config.errand.is_probed();
+        let is_probed = self.peer.config.class.is_probed();
         let failed = tried.iter().filter(|one| one.error().is_some());
         let mut statuses = failed.map(|one| one.answer.as_ref().map(|it| u64::from(it.status)));
         statuses.all(|status| match status {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest;
 
-use super::{Call, Neighbour, Reach, Reader};
+use super::{Call, Reach, Reader, Target};
 use crate::activity::joined;
 use crate::deliver::partial::{Part, Span};
 use crate::domain::Event;
@@ -115,28 +115,25 @@ fn words_of(call: &Call) -> impl Iterator<Item = String> + '_ {
 }
 
 /// The words of one event, however wide it is told, and to whomever.
-fn asked_by(neighbour: &Neighbour, event: &Arc<Event>) -> BTreeSet<String> {
+fn asked_by(target: &Target, event: &Arc<Event>) -> BTreeSet<String> {
     let one = Backlog { events: vec![Arc::clone(event)], ..Backlog::default() };
-    let mut calls = neighbour.calls(&one, true, Reader::Site);
+    let mut calls = target.calls(&one, true, Reader::Site);
     for reader in [Reader::Site, Reader::Gateway] {
-        calls.extend(neighbour.calls(&one, false, reader));
+        calls.extend(target.calls(&one, false, reader));
     }
     calls.iter().flat_map(words_of).collect()
 }
 
 /// Whether an event asks for a call, by the words of the event.
-pub(in crate::deliver) fn asking(
-    neighbour: &Neighbour,
-    event: &Event,
-) -> impl Fn(&Owed) -> bool + use<> {
-    let words = asked_by(neighbour, &Arc::new(event.clone()));
+pub(in crate::deliver) fn asking(target: &Target, event: &Event) -> impl Fn(&Owed) -> bool + use<> {
+    let words = asked_by(target, &Arc::new(event.clone()));
     move |owed| owed.is_asked_for(&words)
 }
 
 /// Which events of a backlog ask for what. It is found out only where something is owed, in work
 /// that is linear in the words of the backlog.
 pub(super) struct Asks<'a> {
-    neighbour: &'a Neighbour,
+    target: &'a Target,
     backlog: &'a Backlog,
     found: OnceCell<Found>,
 }
@@ -149,13 +146,13 @@ struct Found {
 }
 
 impl<'a> Asks<'a> {
-    pub(super) fn new(neighbour: &'a Neighbour, backlog: &'a Backlog) -> Self {
-        Self { neighbour, backlog, found: OnceCell::new() }
+    pub(super) fn new(target: &'a Target, backlog: &'a Backlog) -> Self {
+        Self { target, backlog, found: OnceCell::new() }
     }
 
     fn found(&self) -> &Found {
         self.found.get_or_init(|| {
-            let events = self.backlog.events.iter().map(|event| asked_by(self.neighbour, event));
+            let events = self.backlog.events.iter().map(|event| asked_by(self.target, event));
             let events: Vec<BTreeSet<String>> = events.collect();
             let mut counts = BTreeMap::new();
             for word in events.iter().flatten() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::revalidate::Words;
-use super::{Call, Neighbour};
+use super::{Call, Target};
 use crate::activity::{Activity, Level, joined};
 use crate::deliver::peer::Peer;
 use crate::deliver::verdict::Verdict;
@@ -51,14 +51,14 @@ pub(super) struct Again {
 /// One line for one call to one address.
 pub(super) fn tried(
     peer: &Peer,
-    neighbour: &Neighbour,
+    target: &Target,
     call: &Call,
     (ids, events): (Option<&str>, u64),
     tried: &Tried,
     again: Option<Again>,
 ) {
-    let words = words(neighbour, &call.url);
-    let shown = tried.answer.as_ref().map(|answer| shown(neighbour, &answer.body));
+    let words = words(target, &call.url);
+    let shown = tried.answer.as_ref().map(|answer| shown(target, &answer.body));
     let shown = shown.as_deref().filter(|text| !text.is_empty());
     let error = tried.error();
     let (level, msg, is_done) = match (&error, &tried.answer) {
@@ -74,7 +74,7 @@ pub(super) fn tried(
     let (paths, tags) = (joined(&call.paths), joined(&call.tags));
     Activity {
         level,
-        event: neighbour.activity(),
+        event: target.activity(),
         msg: &msg,
         event_id: ids.filter(|ids| !ids.contains(',')),
         event_ids: ids.filter(|ids| ids.contains(',')),
@@ -96,10 +96,10 @@ pub(super) fn tried(
     .emit();
 }
 
-fn words(neighbour: &Neighbour, url: &Url) -> Words {
-    match neighbour {
-        Neighbour::Revalidate(revalidate) => revalidate.words(url),
-        Neighbour::Purge(_) => Words {
+fn words(target: &Target, url: &Url) -> Words {
+    match target {
+        Target::Revalidate(revalidate) => revalidate.words(url),
+        Target::Purge(_) => Words {
             done: "purged".into(),
             refused: "purge refused, will be tried again".into(),
             broken: "purge failed, will be tried again".into(),
@@ -108,12 +108,12 @@ fn words(neighbour: &Neighbour, url: &Url) -> Words {
 }
 
 /// The beginning of an answer, without what we keep secret.
-fn shown(neighbour: &Neighbour, body: &[u8]) -> String {
+fn shown(target: &Target, body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
-    let text = match neighbour {
-        Neighbour::Revalidate(it) => masked(&text, it.secret.expose()),
+    let text = match target {
+        Target::Revalidate(it) => masked(&text, it.secret.expose()),
         // A page of the site's, or what might repeat our token in some other spelling.
-        Neighbour::Purge(_) => return String::new(),
+        Target::Purge(_) => return String::new(),
     };
     text[..text.floor_char_boundary(ANSWER_BYTES_MAX)].trim().to_owned()
 }

@@ -13,14 +13,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::failure::{Failure, throttled};
+use super::log::{Again, Tried};
 use super::owed::{Asks, Owed};
 use super::send::{About, Round};
-use super::tell::{Again, Tried};
-use super::{Call, Neighbour, Reach};
+use super::{Call, Reach, Target};
 use crate::deliver::echo::keys_of;
 use crate::deliver::legacy::FAILURES_MAX;
+use crate::deliver::log as delivery_log;
 use crate::deliver::partial::{Part, Span};
-use crate::deliver::tell as lines;
 use crate::deliver::verdict::Verdict;
 use crate::deliver::worker::Worker;
 use crate::domain::Event;
@@ -61,8 +61,8 @@ pub(super) struct Attempt {
 
 impl Worker {
     /// Makes every call that is new or due again.
-    pub(in crate::deliver) async fn call(&self, backlog: &Backlog, neighbour: &Neighbour) {
-        let asks = Asks::new(neighbour, backlog);
+    pub(in crate::deliver) async fn call(&self, backlog: &Backlog, target: &Target) {
+        let asks = Asks::new(target, backlog);
         let (suspects, waiting, failures) = self.peer.with(|state| {
             let waiting = state.calls.words().keys().filter(|owed| owed.call.says.len() == 1);
             let waiting = waiting.map(|owed| owed.call.says[0].clone());
@@ -71,12 +71,12 @@ impl Worker {
         });
         // What failed by itself must not make a call of others fail.
         let is_apart = |it: &String| suspects.contains_key(it) || waiting.contains(it);
-        let mut calls = neighbour.calls(backlog, false, self.reader());
+        let mut calls = target.calls(backlog, false, self.reader());
         if !suspects.is_empty() {
-            calls.extend(self.hidden_calls(backlog, neighbour, &suspects));
+            calls.extend(self.hidden_calls(backlog, target, &suspects));
         }
         if !(suspects.is_empty() && waiting.is_empty()) {
-            calls = neighbour.apart(calls, is_apart);
+            calls = target.apart(calls, is_apart);
         }
         let mut fresh: Vec<Owed> = calls.into_iter().map(Owed::new).collect();
         let mut it =
@@ -89,9 +89,9 @@ impl Worker {
         let (mut queue, again): (Vec<_>, Vec<_>) =
             queue.into_iter().partition(|owed| it.fresh.contains(owed));
         self.put_what_failed_last(&mut queue, &it.suspects);
-        self.put_a_word_first(neighbour, &mut it, &mut queue, failures);
+        self.put_a_word_first(target, &mut it, &mut queue, failures);
         it.has_settled = queue.is_empty();
-        let round = Round::of(neighbour, backlog, self.reader());
+        let round = Round::of(target, backlog, self.reader());
         self.shared.echo.sending(&self.peer.destination, &keys_of(backlog));
         self.make_calls(&round, &mut it, queue.into()).await;
         self.shared.echo.sent(&self.peer.destination);
@@ -102,20 +102,20 @@ impl Worker {
         let now = Instant::now();
         let has_to_wait = self.peer.with(|state| state.not_before.is_some_and(|at| at > now));
         if !(again.is_empty() || has_to_wait || self.stop.is_cancelled()) {
-            self.call_again(neighbour, again, it.has_acknowledged).await;
+            self.call_again(target, again, it.has_acknowledged).await;
         }
     }
 
     /// Makes the calls that waited. What is new is settled before, for it need not wait for them.
     /// However they fail, each waits by itself: whether the target is well shows with new calls.
-    async fn call_again(&self, neighbour: &Neighbour, mut queue: Vec<Owed>, is_well: bool) {
+    async fn call_again(&self, target: &Target, mut queue: Vec<Owed>, is_well: bool) {
         let nothing = Backlog::default();
-        let round = Round::of(neighbour, &nothing, self.reader());
+        let round = Round::of(target, &nothing, self.reader());
         let mut it = Attempt { has_settled: true, has_acknowledged: is_well, ..Attempt::default() };
         self.put_what_failed_last(&mut queue, &it.suspects);
         self.make_calls(&round, &mut it, queue.into()).await;
         let is_down = it.failures.iter().any(Failure::is_down);
-        self.keep_calls(&round, &Asks::new(neighbour, &nothing), &mut it);
+        self.keep_calls(&round, &Asks::new(target, &nothing), &mut it);
         if is_down {
             // One call a time shows whether it is well again.
             let wait = self.shared.config.get().backoff.wait(1, chance());
@@ -129,17 +129,17 @@ impl Worker {
     fn hidden_calls(
         &self,
         backlog: &Backlog,
-        neighbour: &Neighbour,
+        target: &Target,
         suspects: &BTreeMap<String, u32>,
     ) -> Vec<Call> {
         let reader = self.reader();
         let says_more = |event: &&Arc<Event>| {
             let one = Backlog { events: vec![Arc::clone(event)], ..Backlog::default() };
-            let calls = neighbour.calls(&one, false, reader);
+            let calls = target.calls(&one, false, reader);
             calls.iter().flat_map(|call| &call.says).any(|word| !suspects.contains_key(word))
         };
         let events: Vec<_> = backlog.events.iter().filter(says_more).cloned().collect();
-        neighbour.calls(&Backlog { events, ..Backlog::default() }, false, reader)
+        target.calls(&Backlog { events, ..Backlog::default() }, false, reader)
     }
 
     /// Whatever failed most goes last, so that nothing stays behind it for ever.
@@ -157,7 +157,7 @@ impl Worker {
     /// is well, and it is the rest that it cannot take.
     fn put_a_word_first(
         &self,
-        neighbour: &Neighbour,
+        target: &Target,
         it: &mut Attempt,
         queue: &mut Vec<Owed>,
         failures: u32,
@@ -168,7 +168,7 @@ impl Worker {
             return;
         }
         let word = &says[failures as usize % says.len()];
-        let mut parts = neighbour.apart(vec![(*first.call).clone()], |it| it == word);
+        let mut parts = target.apart(vec![(*first.call).clone()], |it| it == word);
         parts.reverse();
         queue.splice(..1, self.divide(it, &first, parts));
     }
@@ -212,13 +212,13 @@ impl Worker {
             let about = self.about(round, it, &owed);
             let tried = self.make_patiently(round, it, &owed, &about).await;
             if tried.iter().all(|one| one.verdict == Verdict::Acknowledged) {
-                self.tell_tried(round.neighbour, &about, &owed.call, &tried, None);
+                self.log_tried(round.target, &about, &owed.call, &tried, None);
                 self.call_acknowledged(it, &owed);
                 continue;
             }
             if let Some(wait) = throttled(&tried) {
                 let wait = self.peer.throttled(Some(wait));
-                lines::throttled(&self.peer, round.backlog, wait);
+                delivery_log::throttled(&self.peer, round.backlog, wait);
                 it.unsent.push(owed);
                 break;
             }
@@ -253,7 +253,7 @@ impl Worker {
         let failed = known.max(suspected).unwrap_or_default();
         let gives_way = failed > 0 && !failed.is_multiple_of(PATIENT_EVERY);
         tokio::select! {
-            tried = self.make(round.neighbour, about, &owed.call) => tried,
+            tried = self.make(round.target, about, &owed.call) => tried,
             () = self.news_after(round.backlog.through), if gives_way => {
                 let error = "no answer yet, and something new to send".to_owned();
                 let verdict = Verdict::Refused(error, None);
@@ -285,7 +285,7 @@ impl Worker {
         }
         let span = it.spans.get(owed).copied();
         match span.or_else(|| self.peer.with(|state| state.calls.span_of(owed))) {
-            Some(span) => Arc::new(self.about_again(round.neighbour, owed, span)),
+            Some(span) => Arc::new(self.about_again(round.target, owed, span)),
             None => Arc::clone(&round.about),
         }
     }
@@ -309,7 +309,7 @@ impl Worker {
             return queue;
         }
         if it.wider.is_none() {
-            let wider = round.neighbour.calls(round.backlog, true, round.reader);
+            let wider = round.target.calls(round.backlog, true, round.reader);
             let mut wider: Vec<Owed> = wider.into_iter().map(Owed::new).collect();
             self.put_what_failed_last(&mut wider, &it.suspects);
             it.fresh.extend(wider.iter().cloned());
@@ -324,10 +324,10 @@ impl Worker {
             if !it.is_wider_refused {
                 // Each of the wider calls settles alone.
                 let again = Again { attempt: 1, wait: Duration::ZERO, is_told: true };
-                self.tell_failure(round, &refused, again);
+                self.log_failure(round, &refused, again);
                 continue;
             }
-            match round.neighbour.halves(&refused.owed.call) {
+            match round.target.halves(&refused.owed.call) {
                 halves if halves.is_empty() => {
                     it.has_settled = true;
                     it.parked.push(refused);
@@ -350,10 +350,10 @@ impl Worker {
             // What it was to stand for is told in parts.
             it.is_wider_refused = true;
             let again = Again { attempt: 1, wait: Duration::ZERO, is_told: true };
-            self.tell_failure(round, &failure, again);
+            self.log_failure(round, &failure, again);
             return false;
         }
-        let can_be_wider = round.neighbour.has_wider_calls() && it.wider.is_none();
+        let can_be_wider = round.target.has_wider_calls() && it.wider.is_none();
         if failure.is_malformed() && can_be_wider && it.fresh.contains(&failure.owed) {
             it.narrow.push(failure);
             return false;
@@ -362,7 +362,7 @@ impl Worker {
         let is_about_it = it.has_settled
             || failure.is_malformed()
             || (failed_before && !failure.is_unwelcome() && !failure.is_down());
-        let halves = if is_about_it { round.neighbour.halves(&failure.owed.call) } else { vec![] };
+        let halves = if is_about_it { round.target.halves(&failure.owed.call) } else { vec![] };
         if !halves.is_empty() {
             let is_down = failure.is_down();
             self.split(round, it, failure, halves, queue);
@@ -392,7 +392,7 @@ impl Worker {
     ) {
         let attempt = self.peer.with(|state| state.failures) + 1;
         let again = Again { attempt, wait: Duration::ZERO, is_told: false };
-        self.tell_failure(round, &failure, again);
+        self.log_failure(round, &failure, again);
         queue.extend(self.divide(it, &failure.owed, halves));
         it.divided = Some(failure);
     }
@@ -401,7 +401,7 @@ impl Worker {
         (it.has_settled, it.has_acknowledged) = (true, true);
         let (failures, lasted) = self.peer.with(|state| (state.failures, state.row.end()));
         if self.peer.succeeded() {
-            lines::closed(&self.peer, failures, lasted);
+            delivery_log::closed(&self.peer, failures, lasted);
         }
         let (events, was_parked) = self.peer.with(|state| state.calls.acknowledge(owed));
         it.delivered += events;
@@ -411,7 +411,7 @@ impl Worker {
         it.parked.retain(is_left);
         it.narrow.retain(is_left);
         if was_parked {
-            lines::call_unparked(&self.peer, &owed.to_string());
+            delivery_log::call_unparked(&self.peer, &owed.to_string());
         }
     }
 }
