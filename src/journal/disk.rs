@@ -127,9 +127,9 @@ impl Opened {
     }
 }
 
-/// Which file it is, and its size in bytes. Asks for nothing else: where times are asked for, the kernel notes that somebody looked, and
-/// gives the next write a time of its own: each sync then writes the inode too, which made an
-/// answer wait a third longer.
+/// Which file it is, and its size in bytes. Asks for nothing else: where times are asked for, the
+/// kernel notes that somebody looked, and gives the next write a time of its own: each sync then
+/// writes the inode too, which made an answer wait a third longer.
 fn identity(dir: impl AsFd, path: impl Arg, flags: AtFlags) -> io::Result<(Identity, u64)> {
     let found = statx(dir, path, flags, StatxFlags::INO | StatxFlags::SIZE)?;
     Ok(((found.stx_dev_major, found.stx_dev_minor, found.stx_ino), found.stx_size))
