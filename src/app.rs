@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::activity::log::Log;
-use crate::activity::{Activity, Kind, Level};
+use crate::activity::{Activity, ActivityKind, Level};
 use crate::announce::{Hub, Tickets};
 use crate::config::{InUse, Settings};
 use crate::deliver::identity::BootNonce;
@@ -205,7 +205,7 @@ async fn note_in_use(settings: &Settings) -> bool {
     }
     Activity {
         level: Level::Warn,
-        event: Kind::Config,
+        event: ActivityKind::Config,
         msg: "what tokens are judged by cannot be written down: `token mint` may make others",
         error: Some(&format!("{file}: {error}")),
         ..Activity::default()
@@ -271,14 +271,19 @@ fn network(settings: &Settings) -> net::Config {
 
 fn log_start(settings: &Settings, pipeline: &Pipeline, recovered: &Recovered, address: SocketAddr) {
     for warning in &settings.warnings {
-        Activity { level: Level::Warn, event: Kind::Config, msg: warning, ..Activity::default() }
-            .emit();
+        Activity {
+            level: Level::Warn,
+            event: ActivityKind::Config,
+            msg: warning,
+            ..Activity::default()
+        }
+        .emit();
     }
     log_not_revalidated(settings);
     if let Some(damage) = &recovered.damaged {
         Activity {
             level: Level::Error,
-            event: Kind::Gap,
+            event: ActivityKind::Gap,
             msg: "the journal is damaged: every mirror will be told to clear all",
             error: Some(damage),
             ..Activity::default()
@@ -289,7 +294,7 @@ fn log_start(settings: &Settings, pipeline: &Pipeline, recovered: &Recovered, ad
     let reconciled = Reconciled { added: Vec::new(), ..recovered.reconciled.clone() };
     deliver::log_reconciled(&reconciled, settings.deliver.forget_after);
     Activity {
-        event: Kind::Server,
+        event: ActivityKind::Server,
         msg: "started",
         status: Some("started"),
         origin: Some(&pipeline.instance),
@@ -306,7 +311,7 @@ fn log_not_revalidated(settings: &Settings) {
     let Some(missing) = &settings.not_revalidated else { return };
     Activity {
         level: Level::Warn,
-        event: Kind::Revalidate,
+        event: ActivityKind::Revalidate,
         msg: "Next.js revalidation not configured",
         url: Some(&missing.url),
         has_secret: Some(missing.has_secret),
@@ -316,6 +321,11 @@ fn log_not_revalidated(settings: &Settings) {
 }
 
 fn log_stop(status: &str) {
-    Activity { event: Kind::Server, msg: status, status: Some(status), ..Activity::default() }
-        .emit();
+    Activity {
+        event: ActivityKind::Server,
+        msg: status,
+        status: Some(status),
+        ..Activity::default()
+    }
+    .emit();
 }

@@ -18,7 +18,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::Activity;
-use super::kind::Kind;
+use super::kind::ActivityKind;
 
 /// What every name of ours begins with.
 pub const PREFIX: &str = "cache_mirror";
@@ -105,7 +105,7 @@ type Times<Labels> = Family<Labels, Histogram, Buckets>;
 /// Process-wide counts.
 pub struct Counters {
     registry: Registry,
-    happened: [Counter; Kind::ALL.len()],
+    happened: [Counter; ActivityKind::ALL.len()],
     loops: [Counter; WALLS.len()],
     refused: [Counter; REFUSALS.len()],
     invalidations: [[Counter; SCOPES.len()]; SOURCES.len()],
@@ -133,7 +133,7 @@ impl Counters {
         let walls = ("loops_prevented", "Loops prevented, by the wall that held");
         let refusals = ("refused", "Calls of the control API that were refused, by reason");
         Self {
-            happened: words(&mut to, kinds, "event", Kind::ALL.map(Kind::as_str)),
+            happened: words(&mut to, kinds, "event", ActivityKind::ALL.map(ActivityKind::as_str)),
             loops: words(&mut to, walls, "wall", WALLS),
             refused: words(&mut to, refusals, "reason", REFUSALS),
             invalidations: invalidations(&mut to),
@@ -156,7 +156,7 @@ impl Counters {
     }
 
     /// How often a kind of thing happened.
-    pub fn happened(&self, kind: Kind) -> u64 {
+    pub fn happened(&self, kind: ActivityKind) -> u64 {
         self.happened[kind as usize].get()
     }
 
@@ -207,11 +207,15 @@ impl Counters {
     pub(super) fn note(&self, it: &Activity<'_>) {
         self.happened[it.event as usize].inc();
         match it.event {
-            Kind::Loop => drop(self.loops[place(&WALLS, it.reason)].inc()),
-            Kind::Invalidate => self.note_invalidation(it),
-            Kind::Announce if it.status == Some("cut") => drop(self.readers_dropped.inc()),
-            Kind::Alert => self.note_alert(it),
-            Kind::Mirror | Kind::Revalidate | Kind::Purge | Kind::Limit | Kind::Token => {
+            ActivityKind::Loop => drop(self.loops[place(&WALLS, it.reason)].inc()),
+            ActivityKind::Invalidate => self.note_invalidation(it),
+            ActivityKind::Announce if it.status == Some("cut") => drop(self.readers_dropped.inc()),
+            ActivityKind::Alert => self.note_alert(it),
+            ActivityKind::Mirror
+            | ActivityKind::Revalidate
+            | ActivityKind::Purge
+            | ActivityKind::Limit
+            | ActivityKind::Token => {
                 self.note_peer(it);
             }
             _ => {}
@@ -230,7 +234,9 @@ impl Counters {
         let seconds = |ms: f64| ms / 1e3;
         match it.event {
             // An operator's hand on a mirror is no send; it is about no events.
-            Kind::Mirror | Kind::Revalidate | Kind::Purge if it.events.is_some() => {
+            ActivityKind::Mirror | ActivityKind::Revalidate | ActivityKind::Purge
+                if it.events.is_some() =>
+            {
                 let outcome = OUTCOMES[place(&OUTCOMES, it.status)];
                 self.deliveries.get_or_create(&Ended { peer: peer(), outcome }).inc();
                 if let Some(ms) = it.duration_ms.filter(|_| outcome == OUTCOMES[0]) {
@@ -241,12 +247,12 @@ impl Counters {
                     of_peer.observe(ms as f64 / 1e3);
                 }
             }
-            Kind::Limit => {
+            ActivityKind::Limit => {
                 let reason = HOLDS[place(&HOLDS, it.reason)];
                 let held = self.limiter.get_or_create(&Held { peer: peer(), reason });
                 held.observe(it.wait_ms.unwrap_or(0) as f64 / 1e3);
             }
-            Kind::Token => {
+            ActivityKind::Token => {
                 let outcome = LOGINS[place(&LOGINS, it.status)];
                 self.logins.get_or_create(&Ended { peer: peer(), outcome }).inc();
             }
@@ -339,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_kind_indexes_its_own_count() {
-        for (index, kind) in Kind::ALL.into_iter().enumerate() {
+        for (index, kind) in ActivityKind::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, index, "{kind}");
         }
     }
@@ -347,20 +353,20 @@ mod tests {
     #[test]
     fn loops_are_counted_by_wall() {
         let counters = Counters::new();
-        let note = |event: Kind, reason: Option<&str>| {
+        let note = |event: ActivityKind, reason: Option<&str>| {
             counters.note(&Activity { event, reason, ..Activity::default() });
         };
         for wall in [Wall::Credential, Wall::Mark, Wall::Asked] {
-            note(Kind::Loop, Some(wall.as_str()));
+            note(ActivityKind::Loop, Some(wall.as_str()));
         }
-        note(Kind::Loop, Some("echo"));
-        note(Kind::Loop, Some("never heard of"));
-        note(Kind::Loop, None);
-        note(Kind::Mirror, Some("credential"));
+        note(ActivityKind::Loop, Some("echo"));
+        note(ActivityKind::Loop, Some("never heard of"));
+        note(ActivityKind::Loop, None);
+        note(ActivityKind::Mirror, Some("credential"));
         let counts: Vec<u64> = counters.loops().map(|(_, count)| count).collect();
         assert_eq!(counts, [1, 1, 1, 0, 0, 1, 2]);
-        assert_eq!(counters.happened(Kind::Loop), 6);
-        assert_eq!(counters.happened(Kind::Mirror), 1);
+        assert_eq!(counters.happened(ActivityKind::Loop), 6);
+        assert_eq!(counters.happened(ActivityKind::Mirror), 1);
     }
 
     /// A word that is new in the domain must become a label, not vanish in `other`.
@@ -381,7 +387,7 @@ mod tests {
     fn an_alert_fires_until_it_is_over() {
         let counters = Counters::new();
         let shown = |status: Option<&str>, reason: &str| {
-            let (event, peer, reason) = (Kind::Alert, Some("b"), Some(reason));
+            let (event, peer, reason) = (ActivityKind::Alert, Some("b"), Some(reason));
             counters.note(&Activity { event, peer, status, reason, ..Activity::default() });
             let mut text = String::new();
             counters.encode(&mut text).expect("a string takes everything");
@@ -398,7 +404,7 @@ mod tests {
     fn an_operators_hand_on_a_mirror_is_no_send() {
         let counters = Counters::new();
         let line = Activity {
-            event: Kind::Mirror,
+            event: ActivityKind::Mirror,
             peer: Some("b"),
             status: Some("paused"),
             ..Activity::default()

@@ -8,7 +8,7 @@ use std::fmt;
 /// What happened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the words are those of docs/LOG.md, where each is explained")]
-pub enum Kind {
+pub enum ActivityKind {
     Invalidate,
     Cascade,
     Mirror,
@@ -33,7 +33,7 @@ pub enum Kind {
     Refused,
 }
 
-impl Kind {
+impl ActivityKind {
     /// Every kind, in the order of declaration.
     pub const ALL: [Self; 21] = [
         Self::Invalidate,
@@ -87,7 +87,7 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for ActivityKind {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(self.as_str())
     }

@@ -18,7 +18,7 @@ mod touched;
 mod writer;
 
 pub use counters::counters;
-pub use kind::{Kind, Level};
+pub use kind::{ActivityKind, Level};
 pub use touched::Touched;
 
 /// Bytes of one text field; a line stays readable and a hostile value cannot fill the disk.
@@ -33,11 +33,11 @@ const TARGET: &str = "cache";
 /// One thing that happened. Fields that are `None` do not appear in the line.
 ///
 /// ```
-/// use cache_mirror::activity::{Activity, Kind, Level};
+/// use cache_mirror::activity::{Activity, ActivityKind, Level};
 ///
 /// Activity {
 ///     level: Level::Warn,
-///     event: Kind::Mirror,
+///     event: ActivityKind::Mirror,
 ///     msg: "mirror failed",
 ///     peer: Some("eu.example.org"),
 ///     status: Some("retrying"),
@@ -51,7 +51,7 @@ pub struct Activity<'a> {
     /// How much it matters.
     pub level: Level,
     /// What kind of thing.
-    pub event: Kind,
+    pub event: ActivityKind,
     /// The sentence for people.
     pub msg: &'a str,
     /// The event it belongs to.
@@ -110,7 +110,7 @@ pub struct Activity<'a> {
     pub hit_rate: Option<f64>,
     /// How long until the next try, in milliseconds.
     pub wait_ms: Option<u64>,
-    /// Why; for [`Kind::Loop`] the wall that held ([`counters::WALLS`]).
+    /// Why; for [`ActivityKind::Loop`] the wall that held ([`counters::WALLS`]).
     pub reason: Option<&'a str>,
     /// What went wrong.
     pub error: Option<&'a str>,

@@ -100,7 +100,7 @@ fn full() -> Activity<'static> {
     let text = |name: &'static str| Some(name);
     Activity {
         level: Level::Error,
-        event: Kind::Loop,
+        event: ActivityKind::Loop,
         msg: "message",
         event_id: text("event_id"),
         event_ids: text("event_ids"),
@@ -424,11 +424,19 @@ fn what_a_broken_disk_never_took_is_counted_at_the_end() {
 #[test]
 fn emitting_counts_whatever_the_level() {
     let scene = Scene::new();
-    let before = counters().happened(Kind::Schedule);
+    let before = counters().happened(ActivityKind::Schedule);
     for level in Level::ALL {
-        scene.emit(Activity { level, event: Kind::Schedule, msg: "tick", ..Activity::default() });
+        scene.emit(Activity {
+            level,
+            event: ActivityKind::Schedule,
+            msg: "tick",
+            ..Activity::default()
+        });
     }
-    assert!(counters().happened(Kind::Schedule) >= before + 5, "of all tests of the process");
+    assert!(
+        counters().happened(ActivityKind::Schedule) >= before + 5,
+        "of all tests of the process"
+    );
     assert_eq!(scene.messages().len(), 3);
 }
 

@@ -18,7 +18,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::Activity;
 use super::file::{LogFile, Pending};
-use super::kind::{Kind, Level};
+use super::kind::{ActivityKind, Level};
 use super::log::{Shared, subscriber};
 
 /// Bytes gathered for one write: far past where a larger one is any cheaper.
@@ -223,7 +223,7 @@ impl Notice {
         dispatcher::with_default(&self.dispatch, || {
             Activity {
                 level: Level::Warn,
-                event: Kind::Server,
+                event: ActivityKind::Server,
                 msg: "log lines were dropped",
                 events: Some(dropped),
                 reason: Some("the disk did not take them in time"),

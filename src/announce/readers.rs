@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::form::{Form, Messages, Sse};
 use super::frame::{self, Frame};
-use crate::activity::{Activity, Kind, Level};
+use crate::activity::{Activity, ActivityKind, Level};
 
 /// Pings that may pass while a reader takes nothing of its replay.
 const IDLE_PINGS_MAX: usize = 4;
@@ -238,7 +238,7 @@ impl<F: Form> Audience<F> {
 fn log_slow() {
     Activity {
         level: Level::Warn,
-        event: Kind::Announce,
+        event: ActivityKind::Announce,
         msg: "a slow reader was cut off; it can come back with its last id",
         status: Some("cut"),
         ..Activity::default()

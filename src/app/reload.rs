@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{mint, network};
 use crate::activity::log::Log;
-use crate::activity::{Activity, Kind, Level, joined};
+use crate::activity::{Activity, ActivityKind, Level, joined};
 use crate::config::{self, Reload, Settings, Sources, Watched};
 use crate::deliver;
 use crate::net::Network;
@@ -157,7 +157,7 @@ impl Reloader {
         (self.again.complain)(problem);
         Activity {
             level: Level::Error,
-            event: Kind::Config,
+            event: ActivityKind::Config,
             msg: problem,
             status: Some("refused"),
             ..Activity::default()
@@ -178,7 +178,7 @@ fn log_changed(changed: &[String], by: &str) {
 fn log(level: Level, msg: &str, by: &str, status: &str) {
     Activity {
         level,
-        event: Kind::Config,
+        event: ActivityKind::Config,
         msg,
         principal: Some(by),
         status: Some(status),

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::activity::{Activity, Kind, Level, joined};
+use crate::activity::{Activity, ActivityKind, Level, joined};
 use crate::config::{InUse, Settings};
 use crate::deliver::{KINDS_FILE, PAUSES_FILE};
 use crate::server::Control;
@@ -96,7 +96,7 @@ fn log_written(written: &[&str]) {
     }
     let files = joined(written);
     let msg = format!("files of the data directory were gone: {files} written again");
-    warn(Kind::Journal, &msg, Some("recovered"), None);
+    warn(ActivityKind::Journal, &msg, Some("recovered"), None);
 }
 
 fn log_problem(problem: Option<&str>) {
@@ -104,10 +104,15 @@ fn log_problem(problem: Option<&str>) {
         Some(_) => {
             let msg = "generated secrets are gone from the data directory and cannot be written \
                        again: it is tried every 3 s";
-            warn(Kind::Journal, msg, Some("degraded"), problem);
+            warn(ActivityKind::Journal, msg, Some("degraded"), problem);
         }
         None => {
-            warn(Kind::Journal, "generated secrets are in the data directory again", None, None);
+            warn(
+                ActivityKind::Journal,
+                "generated secrets are in the data directory again",
+                None,
+                None,
+            );
         }
     }
 }
@@ -115,9 +120,9 @@ fn log_problem(problem: Option<&str>) {
 fn log_list() {
     let msg = "app-tokens.json is gone from the data directory: the tokens of applications are \
                refused until it is put back or they are minted again";
-    warn(Kind::Config, msg, Some("degraded"), None);
+    warn(ActivityKind::Config, msg, Some("degraded"), None);
 }
 
-fn warn(event: Kind, msg: &str, status: Option<&str>, error: Option<&str>) {
+fn warn(event: ActivityKind, msg: &str, status: Option<&str>, error: Option<&str>) {
     Activity { level: Level::Warn, event, msg, status, error, ..Activity::default() }.emit();
 }

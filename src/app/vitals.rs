@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::activity::{Activity, Kind};
+use crate::activity::{Activity, ActivityKind};
 use crate::pipeline::Pipeline;
 use crate::support::clock;
 
@@ -39,7 +39,7 @@ fn log(pipeline: &Pipeline, tally: &mut Tally) {
     let versions = pipeline.journal.versions();
     let last_clear = versions.last_clear_ms.map(clock::rfc3339);
     Activity {
-        event: Kind::Store,
+        event: ActivityKind::Store,
         msg: "Cache metrics",
         version: Some(versions.version),
         last_clear: last_clear.as_deref(),

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::activity::{Activity, Kind, Level};
+use crate::activity::{Activity, ActivityKind, Level};
 use crate::config::{self, Watched};
 use crate::server::Reloads;
 
@@ -86,7 +86,7 @@ async fn content(file: &Path) -> Option<[u8; 32]> {
 fn log_blind(file: &Path, error: &notify::Error) {
     Activity {
         level: Level::Warn,
-        event: Kind::Config,
+        event: ActivityKind::Config,
         msg: "the settings file cannot be watched: reload by SIGHUP or POST /api/reload",
         error: Some(&format!("{}: {error}", file.display())),
         ..Activity::default()

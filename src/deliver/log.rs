@@ -14,7 +14,7 @@ use super::encoded::EncodedBacklog;
 use super::peer::{Pause, Peer};
 use super::targets::Target;
 use super::worker::Setback;
-use crate::activity::{Activity, Kind, Level, Touched, joined};
+use crate::activity::{Activity, ActivityKind, Level, Touched, joined};
 use crate::domain::{Selector, Selectors, Status};
 use crate::journal::Backlog;
 use crate::support::clock;
@@ -24,8 +24,8 @@ fn millis(time: Duration) -> u64 {
 }
 
 /// What the lines of a destination are about.
-fn kind(peer: &Peer) -> Kind {
-    peer.config.class.target().map_or(Kind::Mirror, Target::activity)
+fn kind(peer: &Peer) -> ActivityKind {
+    peer.config.class.target().map_or(ActivityKind::Mirror, Target::activity)
 }
 
 fn count(backlog: &Backlog) -> u64 {
@@ -59,7 +59,7 @@ pub(super) fn delivered(
     took: Duration,
 ) {
     let line = Activity {
-        event: Kind::Mirror,
+        event: ActivityKind::Mirror,
         msg: "mirrored",
         status: Some(Status::Delivered.as_str()),
         attempt: Some(u64::from(attempt)),
@@ -138,7 +138,7 @@ pub(super) fn not_called(peer: &Peer, backlog: &Backlog, reason: &str) {
 pub(super) fn paused(peer: &Peer, backlog: &Backlog, error: &str) {
     let line = Activity {
         level: Level::Error,
-        event: Kind::Mirror,
+        event: ActivityKind::Mirror,
         msg: match peer.with(|state| state.skew.words()) {
             None => "mirror paused: its credentials do not work; nothing is lost",
             Some(_) => {
@@ -155,7 +155,7 @@ pub(super) fn paused(peer: &Peer, backlog: &Backlog, error: &str) {
 
 pub(super) fn still_paused(peer: &Peer) {
     Activity {
-        event: Kind::Mirror,
+        event: ActivityKind::Mirror,
         msg: "still paused by an operator, as before the restart",
         peer: Some(&peer.config.name),
         status: Some(Status::Paused.as_str()),
@@ -178,7 +178,7 @@ pub(super) fn pauses_unwritten(problem: Option<&str>) {
 fn pauses(status: &str, msg: &str, error: Option<&str>) {
     Activity {
         level: Level::Error,
-        event: Kind::Mirror,
+        event: ActivityKind::Mirror,
         msg,
         status: Some(status),
         error,
@@ -198,7 +198,7 @@ pub(super) fn parked(
     let msg = format!("the mirror refuses {word}: parked, tried once an hour, never dropped");
     let line = Activity {
         level: Level::Warn,
-        event: Kind::Mirror,
+        event: ActivityKind::Mirror,
         msg: &msg,
         status: Some(Status::Failed.as_str()),
         reason: Some("refused"),
@@ -213,7 +213,7 @@ pub(super) fn parked(
 pub(super) fn unparked(peer: &Peer, word: &Selector) {
     let msg = format!("the mirror accepts {word} again");
     let line = Activity {
-        event: Kind::Mirror,
+        event: ActivityKind::Mirror,
         msg: &msg,
         status: Some(Status::Delivered.as_str()),
         reason: Some("refused"),
@@ -234,7 +234,7 @@ pub(super) fn word_failed(
     let msg = format!("mirror failed for {word}, will be tried again");
     let line = Activity {
         level: Level::Warn,
-        event: Kind::Mirror,
+        event: ActivityKind::Mirror,
         msg: &msg,
         status: Some(Status::Failed.as_str()),
         attempt: Some(u64::from(attempt)),
@@ -281,7 +281,7 @@ pub(super) fn call_unparked(peer: &Peer, what: &str) {
 pub(super) fn held(peer: &Peer, backlog: &Backlog) {
     let line = Activity {
         level: Level::Warn,
-        event: Kind::Mirror,
+        event: ActivityKind::Mirror,
         msg: "held: the mirror has not said whether it is a cache-mirror",
         status: Some(Status::Queued.as_str()),
         reason: Some("unknown_kind"),
@@ -305,7 +305,7 @@ pub(super) fn other_kind(peer: &Peer) {
 fn identity(peer: &Peer, reason: &str, msg: &str) {
     Activity {
         level: Level::Warn,
-        event: Kind::Identity,
+        event: ActivityKind::Identity,
         msg,
         peer: Some(&peer.config.name),
         status: Some(peer.kind().as_str()),
@@ -333,7 +333,7 @@ pub(super) fn kinds_unwritten(problem: &str) {
 
 pub(super) fn throttled(peer: &Peer, backlog: &Backlog, wait: Duration) {
     let line = Activity {
-        event: Kind::Limit,
+        event: ActivityKind::Limit,
         msg: "the peer asked for a pause",
         status: Some(Status::Queued.as_str()),
         http_status: Some(429),
@@ -346,7 +346,7 @@ pub(super) fn throttled(peer: &Peer, backlog: &Backlog, wait: Duration) {
 
 pub(super) fn limited(peer: &Peer, backlog: &Backlog, waited: Duration) {
     let line = Activity {
-        event: Kind::Limit,
+        event: ActivityKind::Limit,
         msg: "held by the rate limit and merged",
         status: Some(Status::Queued.as_str()),
         reason: Some("rate"),
@@ -371,7 +371,7 @@ pub(super) fn closed(peer: &Peer, failures: u32, lasted: Duration) {
 fn breaker(peer: &Peer, level: Level, msg: &str, status: &str) {
     Activity {
         level,
-        event: Kind::Breaker,
+        event: ActivityKind::Breaker,
         msg,
         peer: Some(&peer.config.name),
         status: Some(status),
@@ -382,7 +382,7 @@ fn breaker(peer: &Peer, level: Level, msg: &str, status: &str) {
 
 pub(super) fn logged_in(peer: &Peer, took: Duration) {
     Activity {
-        event: Kind::Token,
+        event: ActivityKind::Token,
         msg: "logged in",
         peer: Some(&peer.config.name),
         principal: peer.account.email().as_deref(),
@@ -404,7 +404,7 @@ pub(super) fn not_logged_in(peer: &Peer, failure: &LoginFailure, took: Duration)
     };
     Activity {
         level: Level::Debug,
-        event: Kind::Token,
+        event: ActivityKind::Token,
         msg: "not logged in",
         peer: Some(&peer.config.name),
         principal: peer.account.email().as_deref(),
@@ -420,7 +420,7 @@ pub(super) fn identified(peer: &Peer) {
     let kind = peer.kind();
     let is_oneself = kind.as_str() == "self";
     Activity {
-        event: if is_oneself { Kind::Loop } else { Kind::Identity },
+        event: if is_oneself { ActivityKind::Loop } else { ActivityKind::Identity },
         msg: if is_oneself { "this mirror is ourselves: skipped" } else { "peer identified" },
         peer: Some(&peer.config.name),
         status: Some(kind.as_str()),
@@ -435,7 +435,7 @@ pub(super) fn skewed(peer: &Peer) {
     let words = peer.with(|state| state.skew.words()).unwrap_or_default();
     Activity {
         level: Level::Warn,
-        event: Kind::Identity,
+        event: ActivityKind::Identity,
         msg: &format!("{words}: signed tokens may be refused; let NTP set both clocks"),
         peer: Some(&peer.config.name),
         status: Some("clock"),
@@ -447,7 +447,7 @@ pub(super) fn skewed(peer: &Peer) {
 /// A peer says that it has started.
 pub(super) fn announced(peer: &Peer) {
     Activity {
-        event: Kind::Identity,
+        event: ActivityKind::Identity,
         msg: "the peer has started: it is checked now",
         peer: Some(&peer.config.name),
         status: Some("started"),

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use super::header::Header;
 use super::key::{Expected, Key};
 use super::{JwksConfig, jwk};
-use crate::activity::{Activity, Kind, Level};
+use crate::activity::{Activity, ActivityKind, Level};
 use crate::net::{Outgoing, Transport};
 use crate::support::boot::Moment;
 
@@ -195,7 +195,7 @@ impl Jwks {
         }
         Activity {
             level: if error.is_some() { Level::Warn } else { Level::Debug },
-            event: Kind::Token,
+            event: ActivityKind::Token,
             msg: if error.is_some() { "keys not fetched" } else { "keys fetched" },
             address: self.config.url.host_str(),
             entries: Some(count as u64),

@@ -5,7 +5,7 @@
 //! Each refused event has a line of its own, written by who submitted it; these two mark the time
 //! in between, also where no event comes. And one when a removed destination is dropped.
 
-use crate::activity::{Activity, Kind, Level};
+use crate::activity::{Activity, ActivityKind, Level};
 
 use super::book::Removed;
 use super::ring::TARGET_PREFIX;
@@ -20,7 +20,7 @@ pub(super) fn log(is_degraded: bool, error: Option<&str>) {
     };
     Activity {
         level,
-        event: Kind::Journal,
+        event: ActivityKind::Journal,
         msg,
         status: Some(status),
         error: error.filter(|_| is_degraded),
@@ -34,7 +34,7 @@ pub(super) fn log_forgotten(removed: &Removed) {
     let name = removed.name.strip_prefix(TARGET_PREFIX).or(removed.name.strip_prefix("mirror:"));
     Activity {
         level: if removed.backlog.events > 0 { Level::Warn } else { Level::Info },
-        event: Kind::Config,
+        event: ActivityKind::Config,
         msg: "removed longer ago than mirrors.forget_after: what it was owed is dropped",
         peer: Some(name.unwrap_or(&removed.name)),
         status: Some("forgotten"),

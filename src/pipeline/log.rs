@@ -1,7 +1,7 @@
 //! The log lines of the path, one function for each thing that can happen on it, so that the path
 //! itself reads as steps.
 
-use crate::activity::{Activity, Kind, Level, Touched, joined};
+use crate::activity::{Activity, ActivityKind, Level, Touched, joined};
 use crate::domain::scope::Wall;
 use crate::domain::{Applied, Event, Invalidation, Source};
 use crate::journal::Journal;
@@ -15,7 +15,7 @@ pub(super) fn applied(event: &Event, wall: Option<Wall>, applied: &Applied, is_d
     let wall = wall.filter(|wall| *wall != Wall::Asked);
     let line = Activity {
         level: if is_degraded { Level::Error } else { Level::Info },
-        event: Kind::Invalidate,
+        event: ActivityKind::Invalidate,
         msg: "invalidated",
         event_id: Some(&id),
         event_ids: (event.covers.len() > 1).then_some(&covers),
@@ -46,7 +46,7 @@ pub(super) fn applied(event: &Event, wall: Option<Wall>, applied: &Applied, is_d
 pub(super) fn repeated(known: &Invalidation, applied: &Applied) {
     Activity {
         level: Level::Debug,
-        event: Kind::Server,
+        event: ActivityKind::Server,
         msg: "a known event came again: cleared here again, nobody else is told",
         origin: Some(&known.origin),
         principal: Some(&known.principal.name),
@@ -74,7 +74,7 @@ fn refused(msg: &str, journal: &Journal) {
     let health = journal.health();
     Activity {
         level: Level::Error,
-        event: Kind::Journal,
+        event: ActivityKind::Journal,
         msg,
         status: Some("degraded"),
         error: health.last_error.as_deref(),
@@ -87,7 +87,7 @@ fn refused(msg: &str, journal: &Journal) {
 pub(super) fn other_graph(origin: &str) {
     Activity {
         level: Level::Warn,
-        event: Kind::Cascade,
+        event: ActivityKind::Cascade,
         msg: "the sender has another graph: its cascade is joined to ours",
         origin: Some(origin),
         status: Some("graph_differs"),
@@ -100,7 +100,7 @@ pub(super) fn other_graph(origin: &str) {
 pub(super) fn unknown(text: &str, principal: &str) {
     Activity {
         level: Level::Warn,
-        event: Kind::Webhook,
+        event: ActivityKind::Webhook,
         msg: "types that the graph does not know were left out, the rest was cleared",
         principal: Some(principal),
         status: Some("unknown_type"),
@@ -113,7 +113,7 @@ pub(super) fn unknown(text: &str, principal: &str) {
 /// The versions begin anew.
 pub(super) fn reset(by: &str) {
     Activity {
-        event: Kind::Journal,
+        event: ActivityKind::Journal,
         msg: "versions reset by an operator",
         principal: Some(by),
         status: Some("reset"),
@@ -127,7 +127,7 @@ pub(super) fn reset(by: &str) {
 pub(super) fn advised(text: &str, principal: &str) {
     Activity {
         level: Level::Warn,
-        event: Kind::Server,
+        event: ActivityKind::Server,
         msg: text,
         principal: Some(principal),
         status: Some("advice"),
@@ -139,7 +139,7 @@ pub(super) fn advised(text: &str, principal: &str) {
 /// A wall against loops that held: a peer's call without a batch, or a mark.
 fn held(event_id: &str, principal: &str, wall: Wall) {
     Activity {
-        event: Kind::Loop,
+        event: ActivityKind::Loop,
         msg: "from a peer: applied here, not mirrored onwards",
         event_id: Some(event_id),
         principal: Some(principal),

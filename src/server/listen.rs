@@ -26,7 +26,7 @@ use super::heads::{HEAD_BYTES_MAX, HEADERS_MAX};
 use super::line::Line;
 use super::routes::Table;
 use super::wire::Wire;
-use crate::activity::{Activity, Kind, Level};
+use crate::activity::{Activity, ActivityKind, Level};
 
 /// hyper's own bound on what it reads ahead. The exact one on a head comes before it.
 const READ_BYTES_MAX: usize = HEAD_BYTES_MAX + 4 * 1024;
@@ -101,7 +101,7 @@ async fn accept(
             Err(error) => {
                 Activity {
                     level: Level::Warn,
-                    event: Kind::Server,
+                    event: ActivityKind::Server,
                     msg: "cannot accept a connection",
                     error: Some(&error.to_string()),
                     ..Activity::default()

@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::activity::{Activity, Kind, Level, counters};
+use crate::activity::{Activity, ActivityKind, Level, counters};
 use crate::gate::ClientAddress;
 
 /// Between two lines about one kind of refusal.
@@ -206,7 +206,7 @@ impl Kept {
 fn say(what: &What, count: u64, address: ClientAddress) {
     Activity {
         level: Level::Warn,
-        event: Kind::Refused,
+        event: ActivityKind::Refused,
         msg: "calls refused",
         principal: Some(&what.principal),
         source: Some(&what.route),

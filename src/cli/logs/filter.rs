@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::activity::{Kind, Level};
+use crate::activity::{ActivityKind, Level};
 
 /// All that is given must hold.
 #[derive(Debug, Default)]
@@ -12,7 +12,7 @@ pub struct Filter {
     /// At least this severe.
     pub level: Option<Level>,
     /// About this.
-    pub event: Option<Kind>,
+    pub event: Option<ActivityKind>,
     /// About this mirror.
     pub peer: Option<String>,
     /// Names this type, itself, by one of its ids or by cascade.
@@ -127,8 +127,8 @@ mod tests {
     fn each_filter_takes_and_refuses() {
         assert!(passes(|f| f.level = Some(Level::Warn)));
         assert!(!passes(|f| f.level = Some(Level::Error)));
-        assert!(passes(|f| f.event = Some(Kind::Mirror)));
-        assert!(!passes(|f| f.event = Some(Kind::Loop)));
+        assert!(passes(|f| f.event = Some(ActivityKind::Mirror)));
+        assert!(!passes(|f| f.event = Some(ActivityKind::Loop)));
         assert!(passes(|f| f.peer = Some("eu".into())));
         assert!(!passes(|f| f.peer = Some("us".into())));
         assert!(passes(|f| f.event_id = Some("e1".into())));

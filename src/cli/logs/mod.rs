@@ -18,7 +18,7 @@ use self::filter::Filter;
 pub use self::tail::Tail;
 use super::settings::SettingsArgs;
 use super::{Exit, print};
-use crate::activity::{Kind, Level};
+use crate::activity::{ActivityKind, Level};
 use crate::config::{self, Sources};
 
 pub const EXAMPLES: &str = "\
@@ -49,7 +49,7 @@ pub struct Args {
     level: Option<Level>,
     /// Lines about this: invalidate, mirror, token, loop, breaker, ...
     #[arg(long, value_name = "EVENT", value_parser = parse_kind)]
-    event: Option<Kind>,
+    event: Option<ActivityKind>,
     /// Lines about this mirror
     #[arg(long, value_name = "NAME")]
     peer: Option<String>,
@@ -84,9 +84,9 @@ fn parse_level(word: &str) -> Result<Level, String> {
     Level::parse(word).ok_or_else(|| "expected trace, debug, info, warn or error".into())
 }
 
-fn parse_kind(word: &str) -> Result<Kind, String> {
-    let known = Kind::ALL.map(Kind::as_str);
-    let found = Kind::ALL.into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(word));
+fn parse_kind(word: &str) -> Result<ActivityKind, String> {
+    let known = ActivityKind::ALL.map(ActivityKind::as_str);
+    let found = ActivityKind::ALL.into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(word));
     found.ok_or_else(|| format!("expected one of {}", known.join(", ")))
 }
 

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::replay::Arrival;
-use crate::activity::Kind;
+use crate::activity::ActivityKind;
 use crate::cli::logs::Tail;
 use crate::domain::{Scope, Status};
 
@@ -120,7 +120,7 @@ impl Traffic {
     /// events, where it tells that.
     fn take(&mut self, line: &Line<'_>) -> Option<(Timestamp, u32)> {
         let event = line.event.as_deref()?;
-        if event == Kind::Invalidate.as_str() {
+        if event == ActivityKind::Invalidate.as_str() {
             let is_mirrored = line.scope.as_deref() == Some(Scope::Mirrored.as_str());
             let time = line.time.as_ref().filter(|_| is_mirrored)?.parse().ok()?;
             return Some((time, line.events.unwrap_or(1).max(1)));
@@ -129,14 +129,14 @@ impl Traffic {
         if !self.sends.contains_key(peer) && self.sends.len() == NAMES_MAX {
             return None;
         }
-        if event == Kind::Mirror.as_str() && status == Status::Delivered.as_str() {
+        if event == ActivityKind::Mirror.as_str() && status == Status::Delivered.as_str() {
             let duration_ms = line.duration_ms.filter(|ms| ms.is_finite() && *ms >= 0.0)?;
             let sends = self.sends.entry(peer.to_owned()).or_default();
             if sends.durations_ms.len() == SENDS_MAX {
                 sends.durations_ms.pop_front();
             }
             sends.durations_ms.push_back(duration_ms);
-        } else if event == Kind::Identity.as_str() {
+        } else if event == ActivityKind::Identity.as_str() {
             self.sends.entry(peer.to_owned()).or_default().is_legacy = status == "legacy";
         }
         None

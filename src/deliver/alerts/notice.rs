@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Alert;
 use super::judge::Sight;
-use crate::activity::{Activity, Kind, Level};
+use crate::activity::{Activity, ActivityKind, Level};
 use crate::support::clock;
 
 /// Why an alert is over.
@@ -87,7 +87,7 @@ impl Notice {
         let age_ms = u64::try_from(sight.backlog_age.as_millis()).unwrap_or(u64::MAX);
         Activity {
             level: if self.end.is_none() { Level::Error } else { Level::Info },
-            event: Kind::Alert,
+            event: ActivityKind::Alert,
             msg: &self.text(),
             peer: Some(&sight.name),
             status: Some(self.status()),
@@ -105,7 +105,7 @@ impl Notice {
     pub fn log_sent(&self, attempt: u32, http_status: u16) {
         Activity {
             level: Level::Debug,
-            event: Kind::Alert,
+            event: ActivityKind::Alert,
             msg: "the webhook was told",
             peer: Some(&self.sight.name),
             status: Some("sent"),
@@ -120,7 +120,7 @@ impl Notice {
     pub fn log_unsent(&self, error: &str, attempt: u32) {
         Activity {
             level: Level::Warn,
-            event: Kind::Alert,
+            event: ActivityKind::Alert,
             msg: "the webhook was not told",
             peer: Some(&self.sight.name),
             status: Some("unsent"),

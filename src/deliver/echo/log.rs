@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use crate::activity::{Activity, Kind, Level};
+use crate::activity::{Activity, ActivityKind, Level};
 use crate::domain::Event;
 
 /// A copy is held.
 pub(super) fn held(peer: &str, event: &Event, wait: Duration) {
     let id = event.id.to_string();
     Activity {
-        event: Kind::Loop,
+        event: ActivityKind::Loop,
         msg: "looks like the echo of what this destination was sent: applied, its copy is held",
         event_id: Some(&id),
         principal: Some(&event.principal),
@@ -26,7 +26,7 @@ pub(super) fn held(peer: &str, event: &Event, wait: Duration) {
 pub(super) fn began(peer: &str, principal: &str) {
     Activity {
         level: Level::Warn,
-        event: Kind::Loop,
+        event: ActivityKind::Loop,
         msg: "calls back with what it is sent: its copies are held ever longer, up to a minute",
         principal: Some(principal),
         peer: Some(peer),
@@ -41,7 +41,7 @@ pub(super) fn began(peer: &str, principal: &str) {
 pub(super) fn ended(peer: &str, returns: u64) {
     Activity {
         level: Level::Warn,
-        event: Kind::Loop,
+        event: ActivityKind::Loop,
         msg: "does not call back any more: its copies are sent at once again",
         peer: Some(peer),
         events: Some(returns),

@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use super::millis;
-use crate::activity::{Activity, Kind, Level};
+use crate::activity::{Activity, ActivityKind, Level};
 use crate::deliver::peer::Peer;
 use crate::journal::Reconciled;
 
 fn added(peer: &str) {
     Activity {
-        event: Kind::Config,
+        event: ActivityKind::Config,
         msg: "a new mirror: it gets everything from now on",
         peer: Some(peer),
         status: Some("added"),
@@ -21,7 +21,7 @@ fn added(peer: &str) {
 
 pub(in crate::deliver) fn moved(peer: &Peer) {
     Activity {
-        event: Kind::Config,
+        event: ActivityKind::Config,
         msg: "a destination was changed: it gets what it is still owed as it is configured now",
         peer: Some(&peer.config.name),
         status: Some("moved"),
@@ -53,7 +53,7 @@ pub fn reconciled(reconciled: &Reconciled, forget_after: Duration) {
 fn removed(peer: &str, owed: u64, forget_after: Duration) {
     Activity {
         level: if owed > 0 { Level::Warn } else { Level::Info },
-        event: Kind::Config,
+        event: ActivityKind::Config,
         msg: "no longer configured: what it is owed is kept for mirrors.forget_after",
         peer: Some(peer),
         status: Some("removed"),
@@ -66,7 +66,7 @@ fn removed(peer: &str, owed: u64, forget_after: Duration) {
 
 fn settled(peer: &str, msg: &str, status: &str, owed: u64) {
     Activity {
-        event: Kind::Config,
+        event: ActivityKind::Config,
         msg,
         peer: Some(peer),
         status: Some(status),
@@ -88,7 +88,7 @@ pub(in crate::deliver) fn relimited(
         false => format!("limit changed from {} to {}", text(old), text(new)),
     };
     Activity {
-        event: Kind::Config,
+        event: ActivityKind::Config,
         msg: &msg,
         peer: Some(peer),
         status: Some("limited"),

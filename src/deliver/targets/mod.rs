@@ -26,7 +26,7 @@ use url::Url;
 
 use super::Signer;
 use super::verdict::{Verdict, judge};
-use crate::activity::Kind;
+use crate::activity::ActivityKind;
 use crate::domain::{Event, Selector};
 use crate::journal::Backlog;
 use crate::net::Answer;
@@ -109,10 +109,10 @@ impl Target {
     }
 
     /// What its log lines are about.
-    pub fn activity(&self) -> Kind {
+    pub fn activity(&self) -> ActivityKind {
         match self {
-            Self::Revalidate(_) => Kind::Revalidate,
-            Self::Purge(_) => Kind::Purge,
+            Self::Revalidate(_) => ActivityKind::Revalidate,
+            Self::Purge(_) => ActivityKind::Purge,
         }
     }
 

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::book::{Due, Run};
 use super::{DUE, PRINCIPAL, Schedule, Schedules};
-use crate::activity::{Activity, Kind, Level, joined};
+use crate::activity::{Activity, ActivityKind, Level, joined};
 use crate::domain::{EventId, Principal, Role, Source, Submission};
 use crate::pipeline::{Done, Pipeline, Rejected};
 use crate::support::backoff::Backoff;
@@ -183,7 +183,7 @@ fn log(principal: &str, reason: &str, run: &Run, due: &Due, began: Instant) {
     };
     Activity {
         level,
-        event: Kind::Schedule,
+        event: ActivityKind::Schedule,
         msg,
         event_id: run.event_id.as_deref(),
         principal: Some(principal),
@@ -216,7 +216,7 @@ pub(super) fn log_unwritten(problem: Option<&str>) {
 fn log_trouble(level: Level, msg: &str, status: &str, reason: Option<&str>, error: Option<&str>) {
     Activity {
         level,
-        event: Kind::Schedule,
+        event: ActivityKind::Schedule,
         msg,
         status: Some(status),
         reason,

@@ -10,7 +10,7 @@ use std::time::Instant;
 use hyper::StatusCode;
 
 use super::answers::Delivered;
-use crate::activity::{Activity, Kind, Level, joined};
+use crate::activity::{Activity, ActivityKind, Level, joined};
 use crate::domain::Selectors;
 use crate::gate::Rejected;
 use crate::ingest::fields;
@@ -83,7 +83,7 @@ fn log_refused(hook: &str, call: &Call, rejected: &Rejected, refusal: Refusal) {
     }
     Activity {
         level: Level::Warn,
-        event: Kind::Webhook,
+        event: ActivityKind::Webhook,
         msg: "a webhook was refused",
         principal: Some(&format!("hook:{hook}")),
         address: Some(&call.address.to_string()),
@@ -103,7 +103,7 @@ fn log_taken(hook: &str, taken: &Taken, warnings: &[String]) {
     match taken {
         Taken::Applied { .. } => {}
         Taken::Duplicate(id) => Activity {
-            event: Kind::Webhook,
+            event: ActivityKind::Webhook,
             msg: "a webhook came again: it had its effect before",
             event_id: id.map(|id| id.to_string()).as_deref(),
             principal: Some(&format!("hook:{hook}")),
@@ -152,7 +152,7 @@ fn log_lost(said: &Seldom, hook: &str, taken: &Taken, is_puzzling: bool, unknown
 fn log(hook: &str, level: Level, msg: &str, status: &str, reason: &dyn std::fmt::Display) {
     Activity {
         level,
-        event: Kind::Webhook,
+        event: ActivityKind::Webhook,
         msg,
         principal: Some(&format!("hook:{hook}")),
         status: Some(status),

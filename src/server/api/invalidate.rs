@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::answers::{Duplicate, Invalidated};
 use super::wait::Wait;
-use crate::activity::{Activity, Kind, Level, joined};
+use crate::activity::{Activity, ActivityKind, Level, joined};
 use crate::deliver::Outcome;
 use crate::domain::submission::PeerBatch;
 use crate::domain::{Applied, Role, Scope, Source, Submission};
@@ -197,7 +197,7 @@ fn log_notes(control: &Control, call: &Call, notes: &[String]) {
     }
     Activity {
         level: Level::Warn,
-        event: Kind::Invalidate,
+        event: ActivityKind::Invalidate,
         msg: "not all of a request could be read as it was written",
         principal: Some(&call.principal().name),
         address: Some(&call.address.to_string()),

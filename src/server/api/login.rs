@@ -7,7 +7,7 @@ use hyper::StatusCode;
 use serde::Deserialize;
 
 use super::answers::LoggedIn;
-use crate::activity::{Activity, Kind, Level};
+use crate::activity::{Activity, ActivityKind, Level};
 use crate::gate::Rejected;
 use crate::server::Control;
 use crate::server::call::Call;
@@ -45,7 +45,7 @@ fn log(email: &str, address: &str, rejected: Option<&Rejected>) {
     let is_told = rejected.is_some_and(|rejected| !matches!(rejected, Rejected::TooMany(_)));
     Activity {
         level: if is_told { Level::Warn } else { Level::Debug },
-        event: Kind::Login,
+        event: ActivityKind::Login,
         msg: if error.is_some() { "login refused" } else { "login" },
         principal: Some(email),
         address: Some(address),

@@ -8,7 +8,7 @@ use hyper::StatusCode;
 use serde::Deserialize;
 
 use super::answers::{Limited, Mirrors, Operated};
-use crate::activity::{Activity, Kind};
+use crate::activity::{Activity, ActivityKind};
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Handled, Problem, json_answer};
@@ -111,7 +111,7 @@ fn operated(control: &Control, call: &Call, name: &str, found: bool, what: &str)
 
 fn log(call: &Call, name: &str, what: &str) {
     Activity {
-        event: Kind::Mirror,
+        event: ActivityKind::Mirror,
         msg: "changed by an operator",
         peer: Some(name),
         principal: Some(&call.principal().name),

@@ -8,7 +8,7 @@ use hyper::StatusCode;
 
 use super::answers::{Held, Schedules};
 use super::invalidate::answered;
-use crate::activity::{Activity, Kind};
+use crate::activity::{Activity, ActivityKind};
 use crate::ingest::schedule::Asked;
 use crate::server::Control;
 use crate::server::call::Call;
@@ -59,7 +59,7 @@ async fn hold(control: Arc<Control>, mut call: Call, is_paused: bool) -> Handled
 
 fn log(call: &Call, msg: &str, status: &str) {
     Activity {
-        event: Kind::Schedule,
+        event: ActivityKind::Schedule,
         msg,
         principal: Some(&call.principal().name),
         status: Some(status),

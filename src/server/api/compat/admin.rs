@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Asked, answer_or, read_value, submit};
-use crate::activity::{Activity, Kind, Level, joined};
+use crate::activity::{Activity, ActivityKind, Level, joined};
 use crate::domain::Selectors;
 use crate::ingest::fields;
 use crate::pipeline::Done;
@@ -192,7 +192,7 @@ fn unknown(control: &Control, body: &Value) -> Vec<String> {
 fn log_unknown(call: &Call, warnings: &[String]) {
     Activity {
         level: Level::Warn,
-        event: Kind::Invalidate,
+        event: ActivityKind::Invalidate,
         msg: "a call to clear groups has members that mean nothing",
         principal: Some(&call.principal().name),
         status: Some("partly_read"),

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Asked, failed, submit, throttled};
-use crate::activity::{Activity, Kind, Level};
+use crate::activity::{Activity, ActivityKind, Level};
 use crate::domain::Principal;
 use crate::gate::Rejected;
 use crate::ingest::{fields, lenient};
@@ -142,7 +142,7 @@ pub(super) fn log_refused(control: &Control, call: &Call, why: &str) {
     }
     Activity {
         level: Level::Warn,
-        event: Kind::Revalidate,
+        event: ActivityKind::Revalidate,
         msg: "Revalidation forbidden",
         address: Some(&call.address.to_string()),
         status: Some("refused"),

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Asked, EMPTY, failed, read_value, submit, throttled};
-use crate::activity::{Activity, Kind, Level};
+use crate::activity::{Activity, ActivityKind, Level};
 use crate::domain::Principal;
 use crate::gate::Rejected;
 use crate::ingest::fields;
@@ -192,7 +192,7 @@ fn refused(error: String) -> Answer {
 fn log_failure(error: &str) {
     Activity {
         level: Level::Error,
-        event: Kind::Revalidate,
+        event: ActivityKind::Revalidate,
         msg: FAILED,
         status: Some("failed"),
         error: Some(error),
@@ -204,7 +204,7 @@ fn log_failure(error: &str) {
 fn log(level: Level, msg: &str, call: &Call, status: &str) {
     Activity {
         level,
-        event: Kind::Revalidate,
+        event: ActivityKind::Revalidate,
         msg,
         address: Some(&call.address.to_string()),
         status: Some(status),
