@@ -27,7 +27,7 @@ use crate::config::{InUse, Settings};
 use crate::deliver::identity::BootNonce;
 use crate::deliver::mirror::Sender;
 use crate::deliver::{self, Delivery, KINDS_FILE, Mint, PAUSES_FILE, PeerConfig};
-use crate::gate::{Gate, Order};
+use crate::gate::{Gate, TokenRequest};
 use crate::ingest::schedule::Schedules;
 use crate::ingest::webhook::Hooks;
 use crate::journal::{FileDisk, Journal, Reconciled, Recovered};
@@ -255,7 +255,7 @@ fn gate(settings: &Settings) -> anyhow::Result<Gate> {
 fn mint(gate: &Arc<Gate>) -> Mint {
     let gate = Arc::clone(gate);
     Mint::new(move |email, audience| {
-        let order = Order { audience: Some(audience), ..Order::service(email) };
+        let order = TokenRequest { audience: Some(audience), ..TokenRequest::service(email) };
         let (token, seconds) = gate.issue(&order)?;
         Some((Secret::new(token), Duration::from_secs(seconds)))
     })

@@ -45,9 +45,9 @@ pub struct Pipeline {
 
 /// What became of a submission.
 #[derive(Debug)]
-pub enum Done {
+pub enum SubmitOutcome {
     /// It had its effect.
-    Applied(Box<Report>),
+    Applied(Box<SubmitReport>),
     /// All of it was done here before under the same ids. The store was cleared of it again; nobody
     /// is told a second time.
     Duplicate(Applied),
@@ -57,7 +57,7 @@ pub enum Done {
 
 /// The facts of one application.
 #[derive(Debug)]
-pub struct Report {
+pub struct SubmitReport {
     /// The event as the journal has it.
     pub event: Arc<Event>,
     /// What the store did.
@@ -72,7 +72,7 @@ pub struct Report {
 
 /// Why a submission had no durable effect.
 #[derive(Debug, thiserror::Error)]
-pub enum Rejected {
+pub enum SubmitError {
     /// `graph.strict_types`, and these types are not in the graph.
     #[error("{}", unknown_text(.0))]
     UnknownTypes(Vec<(TypeName, Option<TypeName>)>),
@@ -101,17 +101,21 @@ impl Pipeline {
     /// Takes a submission all the way; finished even if the caller stops waiting.
     ///
     /// # Errors
-    /// [`Rejected`].
+    /// [`SubmitError`].
     pub async fn submit(
         self: &Arc<Self>,
         who: Principal,
         submission: Submission,
-    ) -> Result<Done, Rejected> {
+    ) -> Result<SubmitOutcome, SubmitError> {
         let pipeline = Arc::clone(self);
         Finish::new(async move { pipeline.run(who, submission).await }).await
     }
 
-    async fn run(&self, who: Principal, submission: Submission) -> Result<Done, Rejected> {
+    async fn run(
+        &self,
+        who: Principal,
+        submission: Submission,
+    ) -> Result<SubmitOutcome, SubmitError> {
         // A second copy of an event must wait for the first one's disk before it is called known.
         let mut flight = self.gate.flights.enter(ids_of(&submission)).await;
         let caller = Caller::of(&who, &submission);
@@ -130,8 +134,8 @@ impl Pipeline {
         drop(flight);
         log::applied(&event, wall, &applied, is_degraded);
         let mirrors = self.outcomes(&event);
-        let report = Report { event, applied, warnings, mirrors, is_degraded };
-        Ok(Done::Applied(Box::new(report)))
+        let report = SubmitReport { event, applied, warnings, mirrors, is_degraded };
+        Ok(SubmitOutcome::Applied(Box::new(report)))
     }
 
     /// From the gate to the cleared store under one set of rules, which cannot be exchanged
@@ -141,7 +145,7 @@ impl Pipeline {
         rules: &Rules,
         who: Principal,
         mut submission: Submission,
-    ) -> Result<Result<(Plan, Applied), Done>, Rejected> {
+    ) -> Result<Result<(Plan, Applied), SubmitOutcome>, SubmitError> {
         compare_graphs(rules, &mut submission);
         Ok(match self.plan(rules, who, submission)? {
             Planned::Fresh(mut plan) => {
@@ -152,9 +156,9 @@ impl Pipeline {
             Planned::Repeated(plan) => {
                 let applied = self.store.apply(&plan.total());
                 log::repeated(&plan.invalidation, &applied);
-                Err(Done::Duplicate(applied))
+                Err(SubmitOutcome::Duplicate(applied))
             }
-            Planned::Unaffected(warnings) => Err(Done::Unaffected(warnings)),
+            Planned::Unaffected(warnings) => Err(SubmitOutcome::Unaffected(warnings)),
         })
     }
 
@@ -164,7 +168,7 @@ impl Pipeline {
         rules: &Rules,
         who: Principal,
         mut submission: Submission,
-    ) -> Result<Planned, Rejected> {
+    ) -> Result<Planned, SubmitError> {
         let mut warnings = take_unknown(rules, &who, &mut submission)?;
         let left_out = rules.leave_out(&mut submission);
         warnings.extend(left_out.iter().map(resolve::left_out_text));
@@ -205,8 +209,8 @@ impl Pipeline {
     /// else.
     ///
     /// # Errors
-    /// [`Rejected::UnknownTypes`].
-    pub fn repeat(&self, who: Principal, mut submission: Submission) -> Result<(), Rejected> {
+    /// [`SubmitError::UnknownTypes`].
+    pub fn repeat(&self, who: Principal, mut submission: Submission) -> Result<(), SubmitError> {
         self.rules.with(|rules| {
             compare_graphs(rules, &mut submission);
             if let Planned::Fresh(plan) | Planned::Repeated(plan) =
@@ -235,20 +239,25 @@ impl Pipeline {
     /// What a submission would do: the same steps, stopped after the plan.
     ///
     /// # Errors
-    /// [`Rejected::UnknownTypes`].
-    pub fn preview(&self, who: Principal, submission: Submission) -> Result<Done, Rejected> {
+    /// [`SubmitError::UnknownTypes`].
+    pub fn preview(
+        &self,
+        who: Principal,
+        submission: Submission,
+    ) -> Result<SubmitOutcome, SubmitError> {
         let plan = match self.plan(&self.rules.get(), who, submission)? {
             Planned::Fresh(plan) => *plan,
             Planned::Repeated(plan) => {
-                return Ok(Done::Duplicate(self.store.estimate(&plan.total())));
+                return Ok(SubmitOutcome::Duplicate(self.store.estimate(&plan.total())));
             }
-            Planned::Unaffected(warnings) => return Ok(Done::Unaffected(warnings)),
+            Planned::Unaffected(warnings) => return Ok(SubmitOutcome::Unaffected(warnings)),
         };
         let applied = self.store.estimate(&plan.total());
         let (event, _, warnings) = plan.into_event(clock::wall_ms());
         let mirrors = self.outcomes(&event);
-        let report = Report { event: event.into(), applied, warnings, mirrors, is_degraded: false };
-        Ok(Done::Applied(Box::new(report)))
+        let report =
+            SubmitReport { event: event.into(), applied, warnings, mirrors, is_degraded: false };
+        Ok(SubmitOutcome::Applied(Box::new(report)))
     }
 
     /// Sets the versions to 0 and the last clear to now; gives the version before and the time.
@@ -266,16 +275,16 @@ impl Pipeline {
     }
 
     /// Makes the event durable. The flag says whether only the slot holds it.
-    async fn record(&self, event: Event) -> Result<(Arc<Event>, bool), Rejected> {
+    async fn record(&self, event: Event) -> Result<(Arc<Event>, bool), SubmitError> {
         let (event, is_degraded) = match self.journal.append(event).await {
             Ok(event) => (event, false),
             Err(Refused::Degraded(event)) => (event, true),
             Err(Refused::Lost(event)) => {
                 self.gate.flights.lost(event.known_ids());
                 log::lost(&self.journal);
-                return Err(Rejected::NotDurable);
+                return Err(SubmitError::NotDurable);
             }
-            Err(Refused::Closed) => return Err(Rejected::Stopping),
+            Err(Refused::Closed) => return Err(SubmitError::Stopping),
         };
         self.gate.flights.landed();
         if is_degraded {
@@ -333,7 +342,7 @@ fn take_unknown(
     rules: &Rules,
     who: &Principal,
     submission: &mut Submission,
-) -> Result<Vec<String>, Rejected> {
+) -> Result<Vec<String>, SubmitError> {
     if !rules.is_strict() || submission.peer.is_some() {
         return Ok(vec![]);
     }
@@ -342,7 +351,7 @@ fn take_unknown(
         return Ok(vec![]);
     }
     if submission.source != Source::Webhook {
-        return Err(Rejected::UnknownTypes(unknown));
+        return Err(SubmitError::UnknownTypes(unknown));
     }
     rules.take_out_unknown(submission);
     let text = unknown_text(&unknown);

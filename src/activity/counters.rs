@@ -62,30 +62,30 @@ const WAITING_SECONDS: [f64; 14] =
 
 /// A configured peer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Peer {
+struct PeerLabel {
     peer: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Ended {
+struct OutcomeLabels {
     peer: String,
     outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Held {
+struct HoldLabels {
     peer: String,
     reason: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Submitted {
+struct InvalidationLabels {
     source: &'static str,
     scope: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Alerted {
+struct AlertLabels {
     peer: String,
     alert: &'static str,
 }
@@ -112,12 +112,12 @@ pub struct Counters {
     entries: Counter,
     log_dropped: Counter,
     readers_dropped: Counter,
-    deliveries: Family<Ended, Counter>,
-    logins: Family<Ended, Counter>,
-    delivery: Times<Peer>,
-    propagation: Times<Peer>,
-    limiter: Times<Held>,
-    alerts: Family<Alerted, Gauge>,
+    deliveries: Family<OutcomeLabels, Counter>,
+    logins: Family<OutcomeLabels, Counter>,
+    delivery: Times<PeerLabel>,
+    propagation: Times<PeerLabel>,
+    limiter: Times<HoldLabels>,
+    alerts: Family<AlertLabels, Gauge>,
 }
 
 /// The process's counts.
@@ -133,13 +133,18 @@ impl Counters {
         let walls = ("loops_prevented", "Loops prevented, by the wall that held");
         let refusals = ("refused", "Calls of the control API that were refused, by reason");
         Self {
-            happened: words(&mut to, kinds, "event", ActivityKind::ALL.map(ActivityKind::as_str)),
-            loops: words(&mut to, walls, "wall", WALLS),
-            refused: words(&mut to, refusals, "reason", REFUSALS),
+            happened: labelled(
+                &mut to,
+                kinds,
+                "event",
+                ActivityKind::ALL.map(ActivityKind::as_str),
+            ),
+            loops: labelled(&mut to, walls, "wall", WALLS),
+            refused: labelled(&mut to, refusals, "reason", REFUSALS),
             invalidations: invalidations(&mut to),
-            entries: one(&mut to, "invalidated_entries", "Entries cleared or made stale"),
-            log_dropped: one(&mut to, "log_dropped_lines", "Log lines that were lost"),
-            readers_dropped: one(&mut to, "sse_dropped", "Stream readers cut off for slowness"),
+            entries: counter(&mut to, "invalidated_entries", "Entries cleared or made stale"),
+            log_dropped: counter(&mut to, "log_dropped_lines", "Log lines that were lost"),
+            readers_dropped: counter(&mut to, "sse_dropped", "Stream readers cut off for slowness"),
             deliveries: family(&mut to, "deliveries", "Sends to peers, by how they ended"),
             logins: family(&mut to, "token_refreshes", "Logins at peers, by how they ended"),
             delivery: times(&mut to, "delivery", "Acknowledged requests", &REQUEST_SECONDS),
@@ -167,7 +172,7 @@ impl Counters {
 
     /// Counts a caller that was refused: each one, though not each has a line.
     pub fn note_refused(&self, reason: &str) {
-        self.refused[place(&REFUSALS, Some(reason))].inc();
+        self.refused[label_index(&REFUSALS, Some(reason))].inc();
     }
 
     /// Log lines that were lost.
@@ -180,19 +185,19 @@ impl Counters {
     pub fn expect_peer(&self, name: &str) {
         let peer = || name.to_owned();
         for outcome in &OUTCOMES[..OUTCOMES.len() - 1] {
-            drop(self.deliveries.get_or_create(&Ended { peer: peer(), outcome }));
+            drop(self.deliveries.get_or_create(&OutcomeLabels { peer: peer(), outcome }));
         }
         for outcome in &LOGINS[..LOGINS.len() - 1] {
-            drop(self.logins.get_or_create(&Ended { peer: peer(), outcome }));
+            drop(self.logins.get_or_create(&OutcomeLabels { peer: peer(), outcome }));
         }
         for reason in &HOLDS[..HOLDS.len() - 1] {
-            drop(self.limiter.get_or_create(&Held { peer: peer(), reason }));
+            drop(self.limiter.get_or_create(&HoldLabels { peer: peer(), reason }));
         }
         for alert in ALERTS {
-            drop(self.alerts.get_or_create(&Alerted { peer: peer(), alert }));
+            drop(self.alerts.get_or_create(&AlertLabels { peer: peer(), alert }));
         }
-        drop(self.delivery.get_or_create(&Peer { peer: peer() }));
-        drop(self.propagation.get_or_create(&Peer { peer: peer() }));
+        drop(self.delivery.get_or_create(&PeerLabel { peer: peer() }));
+        drop(self.propagation.get_or_create(&PeerLabel { peer: peer() }));
     }
 
     /// Writes them in the OpenMetrics text format, without its closing line.
@@ -207,7 +212,7 @@ impl Counters {
     pub(super) fn note(&self, it: &Activity<'_>) {
         self.happened[it.event as usize].inc();
         match it.event {
-            ActivityKind::Loop => drop(self.loops[place(&WALLS, it.reason)].inc()),
+            ActivityKind::Loop => drop(self.loops[label_index(&WALLS, it.reason)].inc()),
             ActivityKind::Invalidate => self.note_invalidation(it),
             ActivityKind::Announce if it.status == Some("cut") => drop(self.readers_dropped.inc()),
             ActivityKind::Alert => self.note_alert(it),
@@ -224,7 +229,7 @@ impl Counters {
 
     fn note_invalidation(&self, it: &Activity<'_>) {
         let scope = SCOPES.iter().position(|scope| Some(*scope) == it.scope).unwrap_or(0);
-        self.invalidations[place(&SOURCES, it.source)][scope].inc();
+        self.invalidations[label_index(&SOURCES, it.source)][scope].inc();
         self.entries.inc_by(it.entries.unwrap_or(0));
     }
 
@@ -237,24 +242,24 @@ impl Counters {
             ActivityKind::Mirror | ActivityKind::Revalidate | ActivityKind::Purge
                 if it.events.is_some() =>
             {
-                let outcome = OUTCOMES[place(&OUTCOMES, it.status)];
-                self.deliveries.get_or_create(&Ended { peer: peer(), outcome }).inc();
+                let outcome = OUTCOMES[label_index(&OUTCOMES, it.status)];
+                self.deliveries.get_or_create(&OutcomeLabels { peer: peer(), outcome }).inc();
                 if let Some(ms) = it.duration_ms.filter(|_| outcome == OUTCOMES[0]) {
-                    self.delivery.get_or_create(&Peer { peer: peer() }).observe(seconds(ms));
+                    self.delivery.get_or_create(&PeerLabel { peer: peer() }).observe(seconds(ms));
                 }
                 if let Some(ms) = it.propagation_ms {
-                    let of_peer = self.propagation.get_or_create(&Peer { peer: peer() });
+                    let of_peer = self.propagation.get_or_create(&PeerLabel { peer: peer() });
                     of_peer.observe(ms as f64 / 1e3);
                 }
             }
             ActivityKind::Limit => {
-                let reason = HOLDS[place(&HOLDS, it.reason)];
-                let held = self.limiter.get_or_create(&Held { peer: peer(), reason });
+                let reason = HOLDS[label_index(&HOLDS, it.reason)];
+                let held = self.limiter.get_or_create(&HoldLabels { peer: peer(), reason });
                 held.observe(it.wait_ms.unwrap_or(0) as f64 / 1e3);
             }
             ActivityKind::Token => {
-                let outcome = LOGINS[place(&LOGINS, it.status)];
-                self.logins.get_or_create(&Ended { peer: peer(), outcome }).inc();
+                let outcome = LOGINS[label_index(&LOGINS, it.status)];
+                self.logins.get_or_create(&OutcomeLabels { peer: peer(), outcome }).inc();
             }
             _ => {}
         }
@@ -264,7 +269,7 @@ impl Counters {
     fn note_alert(&self, it: &Activity<'_>) {
         let alert = ALERTS.into_iter().find(|alert| Some(*alert) == it.reason);
         let (Some(peer), Some(alert)) = (it.peer, alert) else { return };
-        let gauge = self.alerts.get_or_create(&Alerted { peer: peer.to_owned(), alert });
+        let gauge = self.alerts.get_or_create(&AlertLabels { peer: peer.to_owned(), alert });
         match it.status {
             Some("firing") => _ = gauge.set(1),
             Some("resolved") => _ = gauge.set(0),
@@ -278,18 +283,18 @@ impl Counters {
 }
 
 /// Where a word stands in its vocabulary; the last place where it is none of it.
-fn place(words: &[&str], word: Option<&str>) -> usize {
+fn label_index(words: &[&str], word: Option<&str>) -> usize {
     words.iter().position(|known| Some(*known) == word).unwrap_or(words.len() - 1)
 }
 
-fn one(to: &mut Registry, name: &str, what: &str) -> Counter {
+fn counter(to: &mut Registry, name: &str, what: &str) -> Counter {
     let counter = Counter::default();
     to.register(name, what, counter.clone());
     counter
 }
 
 /// A count for each word of one label, all there from the start.
-fn words<const N: usize>(
+fn labelled<const N: usize>(
     to: &mut Registry,
     (name, what): (&str, &str),
     label: &'static str,
@@ -301,10 +306,10 @@ fn words<const N: usize>(
 }
 
 fn invalidations(to: &mut Registry) -> [[Counter; SCOPES.len()]; SOURCES.len()] {
-    let family: Family<Submitted, Counter> =
+    let family: Family<InvalidationLabels, Counter> =
         family(to, "invalidations", "Invalidations applied and durable");
     SOURCES.map(|source| {
-        SCOPES.map(|scope| family.get_or_create(&Submitted { source, scope }).clone())
+        SCOPES.map(|scope| family.get_or_create(&InvalidationLabels { source, scope }).clone())
     })
 }
 
@@ -317,7 +322,7 @@ where
     family
 }
 
-fn gauges(to: &mut Registry, name: &str, what: &str) -> Family<Alerted, Gauge> {
+fn gauges(to: &mut Registry, name: &str, what: &str) -> Family<AlertLabels, Gauge> {
     let family = Family::default();
     to.register(name, what, family.clone());
     family

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use super::place::{Place, numbered};
+use super::log_path::{LogPathKind, numbered};
 
 /// Lines on their way into the file.
 #[derive(Default)]
@@ -76,7 +76,7 @@ impl LogFile {
         let (open, bytes) = match open_append(&path) {
             Ok((file, bytes)) => (Some(file), bytes),
             // Its reader may come later; until then lines are counted as lost.
-            Err(_) if Place::of(&path) == Place::Pipe => (None, 0),
+            Err(_) if LogPathKind::of(&path) == LogPathKind::Pipe => (None, 0),
             Err(error) => return Err(error),
         };
         let plain = open.as_ref().and_then(|file| plain(file, &path));
@@ -180,9 +180,9 @@ impl LogFile {
 /// The plain file that was opened, where it is ours to rename: not what stdout was redirected to.
 fn plain(file: &File, path: &Path) -> Option<PathBuf> {
     let is_plain = file.metadata().is_ok_and(|open| open.is_file());
-    match Place::of(path) {
-        Place::Plain if is_plain => Some(path.to_owned()),
-        Place::Link(_) if is_plain => fs::canonicalize(path).ok(),
+    match LogPathKind::of(path) {
+        LogPathKind::Plain if is_plain => Some(path.to_owned()),
+        LogPathKind::Link(_) if is_plain => fs::canonicalize(path).ok(),
         _ => None,
     }
 }
@@ -190,9 +190,9 @@ fn plain(file: &File, path: &Path) -> Option<PathBuf> {
 /// The output of this process, where its path cannot be opened once more (a socket, as under
 /// systemd), or where it must not be: two open files would overwrite each other's lines.
 fn output(path: &Path) -> Option<File> {
-    let held = match Place::of(path) {
-        Place::Output(1) => io::stdout().as_fd().try_clone_to_owned(),
-        Place::Output(2) => io::stderr().as_fd().try_clone_to_owned(),
+    let held = match LogPathKind::of(path) {
+        LogPathKind::Output(1) => io::stdout().as_fd().try_clone_to_owned(),
+        LogPathKind::Output(2) => io::stderr().as_fd().try_clone_to_owned(),
         _ => return None,
     };
     let held = File::from(held.ok()?);

@@ -25,7 +25,7 @@ use tracing_subscriber::registry::Registry;
 use super::escape::escaped;
 use super::file::LogFile;
 use super::kind::Level;
-use super::writer::{Control, Writer};
+use super::writer::{Writer, WriterOrder};
 use super::{TARGET, counters};
 
 /// Memory that queued lines may hold while the disk does not answer.
@@ -58,7 +58,7 @@ pub struct LogConfig {
 pub struct Log {
     shared: Arc<Shared>,
     dispatch: Dispatch,
-    control: Sender<Control>,
+    control: Sender<WriterOrder>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -110,13 +110,13 @@ impl Log {
     /// Rotates at another size, and keeps another number of files, from the next line on.
     pub fn set_rotation(&self, rotate_bytes: u64, rotate_count: usize) {
         // A full order queue means a disk that does not answer, which has worse to tell.
-        let _ = self.control.try_send(Control::Rotate(rotate_bytes, rotate_count));
+        let _ = self.control.try_send(WriterOrder::Rotate(rotate_bytes, rotate_count));
     }
 
     /// Closes the file and opens its path anew: somebody moved it away.
     pub fn reopen(&self) {
         // A full order queue already holds something that makes the writer look at the path.
-        let _ = self.control.try_send(Control::Reopen);
+        let _ = self.control.try_send(WriterOrder::Reopen);
     }
 
     /// Lines that were lost so far.
@@ -131,18 +131,18 @@ impl Log {
 
     /// Waits until every line emitted before this call was tried; whether all of them are written.
     pub fn flush(&self) -> bool {
-        self.order(Control::Flush).unwrap_or(false)
+        self.order(WriterOrder::Flush).unwrap_or(false)
     }
 
     /// Writes what is queued and ends the writer; later lines count as dropped. Whether everything
     /// was written. A disk that does not answer is given up after ten seconds.
     pub fn shutdown(&self) -> bool {
         let Some(thread) = self.thread.lock().take() else { return true };
-        let Some(is_written) = self.order(Control::Stop) else { return false };
+        let Some(is_written) = self.order(WriterOrder::Stop) else { return false };
         thread.join().is_ok() && is_written
     }
 
-    fn order(&self, order: impl FnOnce(Sender<bool>) -> Control) -> Option<bool> {
+    fn order(&self, order: impl FnOnce(Sender<bool>) -> WriterOrder) -> Option<bool> {
         let (answer, answered): (_, Receiver<bool>) = bounded(1);
         self.control.send_timeout(order(answer), ANSWER_TIME_MAX).ok()?;
         answered.recv_timeout(ANSWER_TIME_MAX).ok()

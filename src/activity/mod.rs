@@ -11,7 +11,7 @@ mod escape;
 mod file;
 mod kind;
 pub mod log;
-pub mod place;
+pub mod log_path;
 #[cfg(test)]
 mod tests;
 mod touched;

@@ -35,7 +35,7 @@ const GATHER: Duration = Duration::from_millis(1);
 const RETRY_EVERY: Duration = Duration::from_millis(250);
 
 /// Orders beside the lines, so that a full queue cannot hold them up.
-pub(super) enum Control {
+pub(super) enum WriterOrder {
     /// Open the path anew.
     Reopen,
     /// Rotate at this size and keep so many.
@@ -49,7 +49,7 @@ pub(super) enum Control {
 /// The far end of the queue.
 pub(super) struct Writer {
     lines: Receiver<Vec<u8>>,
-    control: Receiver<Control>,
+    control: Receiver<WriterOrder>,
     file: LogFile,
     pending: Pending,
     is_stuck: bool,
@@ -64,7 +64,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(
         lines: Receiver<Vec<u8>>,
-        control: Receiver<Control>,
+        control: Receiver<WriterOrder>,
         file: LogFile,
         shared: Arc<Shared>,
         name: &str,
@@ -88,12 +88,12 @@ impl Writer {
         loop {
             self.wait();
             match self.control.try_recv() {
-                Ok(Control::Reopen) => self.reopen(),
-                Ok(Control::Rotate(bytes, count)) => self.file.set_rotation(bytes, count),
-                Ok(Control::Flush(answer)) => {
+                Ok(WriterOrder::Reopen) => self.reopen(),
+                Ok(WriterOrder::Rotate(bytes, count)) => self.file.set_rotation(bytes, count),
+                Ok(WriterOrder::Flush(answer)) => {
                     let _ = answer.send(self.write_queued());
                 }
-                Ok(Control::Stop(answer)) => {
+                Ok(WriterOrder::Stop(answer)) => {
                     let _ = answer.send(self.finish());
                     return;
                 }

@@ -10,7 +10,7 @@ use super::in_use::{For, recalled};
 use super::print::{self, BAD, GOOD, styled};
 use super::settings::SettingsArgs;
 use super::token::{no_key, role_of};
-use crate::gate::{APP_TOKENS_MAX, App, AppToken, AppTokens, Gate, Order, is_app_name};
+use crate::gate::{APP_TOKENS_MAX, AppToken, AppTokens, Gate, TokenApp, TokenRequest, is_app_name};
 use crate::support::clock;
 
 /// Makes a token for an application and puts it on the list.
@@ -38,11 +38,11 @@ pub fn mint(
     let dir = settings.instance.data_dir.clone();
     let jti = uuid::Uuid::now_v7().to_string();
     let subject = format!("app:{app}");
-    let order = Order {
+    let order = TokenRequest {
         audience: aud,
-        app: Some(App { name: app, jti: &jti }),
+        app: Some(TokenApp { name: app, jti: &jti }),
         role: &role,
-        ..Order::service(&subject)
+        ..TokenRequest::service(&subject)
     };
     let issued = Gate::new(settings.gate.clone()).issue(&order);
     let (token, _) = issued.ok_or_else(|| no_key(&settings))?;

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::settings::SettingsArgs;
 use super::{Exit, print, service};
-use crate::activity::place::Place;
+use crate::activity::log_path::LogPathKind;
 use crate::app::{Again, Instance};
 use crate::config::Settings;
 use crate::deliver::PeerConfig;
@@ -87,7 +87,7 @@ impl Start {
             "none; set CACHE_MIRRORS to mirror to other instances".clone_into(&mut mirrors);
         }
         let file = &settings.log.file;
-        let note = Place::of(file).note();
+        let note = LogPathKind::of(file).note();
         let note = note.map(|note| format!(" ({note})")).unwrap_or_default();
         Self { token, mirrors, others, log: format!("{}{note}", file.display()) }
     }

@@ -19,7 +19,7 @@ use super::print::{self, BAD, BOLD, DIM, GOOD, styled};
 use super::settings::SettingsArgs;
 use super::{Exit, HELP, apps};
 use crate::config::Settings;
-use crate::gate::{Gate, Order};
+use crate::gate::{Gate, TokenRequest};
 use crate::net::Network;
 use crate::support::clock;
 
@@ -103,11 +103,11 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
             apps::mint(app, role.as_deref(), aud.as_deref(), settings, is_json)
         }
         What::Mint { sub, role, ttl, aud, settings, .. } => {
-            let order = Order {
+            let order = TokenRequest {
                 role: role.as_deref().unwrap_or(SERVICE),
                 audience: aud.as_deref(),
                 life: *ttl,
-                ..Order::service(sub.as_deref().unwrap_or_default())
+                ..TokenRequest::service(sub.as_deref().unwrap_or_default())
             };
             mint(&order, settings, is_json).await
         }
@@ -120,7 +120,7 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     }
 }
 
-async fn mint(order: &Order<'_>, args: &SettingsArgs, is_json: bool) -> Result<(), Exit> {
+async fn mint(order: &TokenRequest<'_>, args: &SettingsArgs, is_json: bool) -> Result<(), Exit> {
     if order.subject.is_empty() {
         return Err(Exit::Usage("--sub: expected an email".into()));
     }

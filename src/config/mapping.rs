@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::webhooks::Written;
 use crate::domain::{Action, TypeName};
-use crate::ingest::webhook::{EVERY_TYPE, Mapping, Path, Template, Verdict};
+use crate::ingest::webhook::{ActionRule, EVERY_TYPE, JsonPath, Mapping, WebhookTemplate};
 
 /// Templates in one list.
 const TEMPLATES_MAX: usize = 100;
@@ -16,7 +16,7 @@ const FIELDS_MAX: usize = 32;
 pub(super) fn read(written: &mut Written) -> Mapping {
     let types = types(written);
     let mapping = Mapping {
-        type_name: written.parsed("mapping.type", Template::parse),
+        type_name: written.parsed("mapping.type", WebhookTemplate::parse),
         words: Mapping::words_of(&types),
         types,
         is_unlisted_ignored: written
@@ -29,7 +29,7 @@ pub(super) fn read(written: &mut Written) -> Mapping {
         paths: templates(written, "mapping.paths"),
         keys: templates(written, "mapping.keys"),
         parents: parents(written),
-        action: written.parsed("mapping.action", Template::parse),
+        action: written.parsed("mapping.action", WebhookTemplate::parse),
         actions: actions(written),
         fields: fields(written),
         changed: templates(written, "mapping.changed"),
@@ -57,13 +57,13 @@ fn types(written: &mut Written) -> BTreeMap<String, String> {
     types
 }
 
-fn actions(written: &mut Written) -> BTreeMap<String, Verdict> {
+fn actions(written: &mut Written) -> BTreeMap<String, ActionRule> {
     let mut actions = BTreeMap::new();
     for (theirs, ours) in written.map("mapping.actions") {
         let known: Result<Action, _> = serde_json::from_value(ours.as_str().into());
         match (ours.as_str(), known) {
-            ("ignore", _) => drop(actions.insert(theirs, Verdict::Ignore)),
-            (_, Ok(action)) => drop(actions.insert(theirs, Verdict::Is(action))),
+            ("ignore", _) => drop(actions.insert(theirs, ActionRule::Ignore)),
+            (_, Ok(action)) => drop(actions.insert(theirs, ActionRule::Is(action))),
             (_, Err(_)) => {
                 let known = "create, update, delete, restore, force_delete, archive or ignore";
                 written.refuse("mapping.actions", format!("{theirs}: expected {known}"));
@@ -74,12 +74,12 @@ fn actions(written: &mut Written) -> BTreeMap<String, Verdict> {
 }
 
 /// The bounds are those of `fields` in requests of the API.
-fn fields(written: &mut Written) -> BTreeMap<String, Template> {
+fn fields(written: &mut Written) -> BTreeMap<String, WebhookTemplate> {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let is_name = |name: &str| (1..=64).contains(&name.len()) && name.chars().all(is_allowed);
     let mut fields = BTreeMap::new();
     for (name, text) in written.map("mapping.fields") {
-        match Template::parse(&text) {
+        match WebhookTemplate::parse(&text) {
             Ok(template) if is_name(&name) => drop(fields.insert(name, template)),
             Ok(_) => written.refuse("mapping.fields", "a name is 1 to 64 of A-Z a-z 0-9 _"),
             Err(problem) => written.refuse("mapping.fields", problem),
@@ -91,19 +91,20 @@ fn fields(written: &mut Written) -> BTreeMap<String, Template> {
     fields
 }
 
-fn parents(written: &mut Written) -> Vec<Path> {
+fn parents(written: &mut Written) -> Vec<JsonPath> {
     let texts = written.list("mapping.parents");
     if texts.len() > TEMPLATES_MAX {
         written.refuse("mapping.parents", format!("expected at most {TEMPLATES_MAX} paths"));
     }
-    let paths: Result<Vec<Path>, String> = texts.iter().map(|text| Path::parse(text)).collect();
+    let paths: Result<Vec<JsonPath>, String> =
+        texts.iter().map(|text| JsonPath::parse(text)).collect();
     paths.map_err(|problem| written.refuse("mapping.parents", problem)).unwrap_or_default()
 }
 
-fn compare(written: &mut Written) -> Option<(Path, Path)> {
-    let paths: Result<Vec<Path>, String> =
-        written.list("mapping.compare").iter().map(|text| Path::parse(text)).collect();
-    match paths.map(<[Path; 2]>::try_from) {
+fn compare(written: &mut Written) -> Option<(JsonPath, JsonPath)> {
+    let paths: Result<Vec<JsonPath>, String> =
+        written.list("mapping.compare").iter().map(|text| JsonPath::parse(text)).collect();
+    match paths.map(<[JsonPath; 2]>::try_from) {
         Ok(Ok([one, other])) => Some((one, other)),
         Ok(Err(none)) if none.is_empty() => None,
         _ => {
@@ -113,12 +114,12 @@ fn compare(written: &mut Written) -> Option<(Path, Path)> {
     }
 }
 
-fn templates(written: &mut Written, key: &str) -> Vec<Template> {
+fn templates(written: &mut Written, key: &str) -> Vec<WebhookTemplate> {
     let texts = written.list(key);
     if texts.len() > TEMPLATES_MAX {
         written.refuse(key, format!("expected at most {TEMPLATES_MAX} templates"));
     }
-    let parsed: Result<Vec<Template>, String> =
-        texts.iter().map(|text| Template::parse(text)).collect();
+    let parsed: Result<Vec<WebhookTemplate>, String> =
+        texts.iter().map(|text| WebhookTemplate::parse(text)).collect();
     parsed.map_err(|problem| written.refuse(key, problem)).unwrap_or_default()
 }

@@ -8,7 +8,7 @@ use super::Instance;
 use super::reader::Reader;
 use super::sections::is_name;
 use crate::ingest::body::{BadBody, InvalidateBody};
-use crate::ingest::schedule::{Asks, Config, FILE, Malformed, Schedule, When};
+use crate::ingest::schedule::{Asks, BadSchedule, Config, FILE, Schedule, When};
 use crate::resolve::Rules;
 
 /// Schedules at most: each is looked at whenever one is due.
@@ -67,11 +67,11 @@ fn when(from: &mut Reader, prefix: &str, table: &Table) -> Option<When> {
     let zone = if zone.is_empty() { "UTC".to_owned() } else { zone };
     match When::parse(&cron, &zone) {
         Ok(when) => Some(when),
-        Err(Malformed::Pattern(expected)) => {
+        Err(BadSchedule::Pattern(expected)) => {
             from.refuse_value(&format!("{prefix}.cron"), &Value::String(cron), expected);
             None
         }
-        Err(Malformed::Zone) => {
+        Err(BadSchedule::Zone) => {
             let expected = "expected a time zone, such as Europe/Berlin";
             from.refuse_value(&format!("{prefix}.tz"), &Value::String(zone), expected);
             None

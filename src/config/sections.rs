@@ -8,7 +8,7 @@ use url::Url;
 
 use super::reader::Reader;
 use super::{Instance, Settings};
-use crate::activity::place::{self, Place};
+use crate::activity::log_path::{self, LogPathKind};
 use crate::activity::{Level, log::LogConfig};
 use crate::deliver::PeerConfig;
 use crate::{announce, journal, server, store};
@@ -145,7 +145,7 @@ pub(super) fn log(from: &mut Reader) -> LogConfig {
         Level::default()
     });
     let file = from.path("log.file");
-    if let Some(found) = Place::of(&file).refusal() {
+    if let Some(found) = LogPathKind::of(&file).refusal() {
         from.refuse("log.file", found);
     }
     LogConfig {
@@ -169,12 +169,12 @@ pub const NO_MIRRORS: &str = "no mirrors: nothing leaves this instance";
 
 /// What was found at `log.file`, where it is no plain file or cannot be rotated.
 fn warn_of_log(log: &LogConfig, from: &mut Reader) {
-    let place = Place::of(&log.file);
+    let place = LogPathKind::of(&log.file);
     let file = log.file.display();
     if let Some(note) = place.note().filter(|_| !place.is_usual(&log.file)) {
         from.warn(format!("log.file = {file} is {note}"));
     }
-    if let Some(blocked) = place::blocked(&log.file, log.rotate_count)
+    if let Some(blocked) = log_path::blocked(&log.file, log.rotate_count)
         && place.is_rotated()
         && log.rotate_bytes > 0
     {

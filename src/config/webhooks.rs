@@ -13,8 +13,8 @@ use super::reader::Reader;
 use super::sections::is_name;
 use super::{logins, mapping};
 use crate::ingest::webhook::{
-    Config, Content, Encoding, Form, Hmac, Hook, KeyForm, Mapping, Path, Scheme, Template,
-    Timestamp, TimestampAt,
+    Config, Content, Encoding, Form, Hmac, Hook, JsonPath, KeyForm, Mapping, Scheme, Timestamp,
+    TimestampAt, WebhookTemplate,
 };
 use crate::support::Secret;
 
@@ -163,9 +163,9 @@ fn hook(written: &mut Written, name: String) -> Option<Hook> {
     let secrets = secrets(written, scheme.as_ref());
     let form = match written.word("form", &[("json", false), ("cloudevents", true)]) {
         true => Form::CloudEvents,
-        false => Form::Json(written.parsed("events", Path::parse)),
+        false => Form::Json(written.parsed("events", JsonPath::parse)),
     };
-    let delivery = written.parsed("delivery", Template::parse);
+    let delivery = written.parsed("delivery", WebhookTemplate::parse);
     let mapping: Mapping = mapping::read(written);
     Some(Hook { name, scheme: scheme?, secrets, form, delivery, mapping })
 }

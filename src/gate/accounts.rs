@@ -1,7 +1,7 @@
 //! Login with an email and a password.
 //!
 //! Hashes are argon2id and are checked off the async threads, each attempt in its turn (`turns`),
-//! unless the same login was right a moment ago (`verdicts`).
+//! unless the same login was right a moment ago (`known_logins`).
 //! Plain passwords cost nothing and never wait. An unknown account costs the same as a known one.
 
 use std::sync::{Arc, OnceLock};
@@ -9,8 +9,8 @@ use std::sync::{Arc, OnceLock};
 use argon2::password_hash::{PasswordHasher, SaltString};
 use argon2::{Argon2, PasswordHash, PasswordVerifier};
 
+use super::known_logins::{KnownLogins, LoginHash};
 use super::turns::Turn;
-use super::verdicts::{Login, Verdicts};
 use super::{Password, ServiceAccount};
 use crate::support::{Secret, random};
 
@@ -19,7 +19,7 @@ pub struct Accounts {
     accounts: Vec<ServiceAccount>,
     hashes_max: usize,
     /// Logins that were right for these very accounts.
-    verdicts: Arc<Verdicts>,
+    known_logins: Arc<KnownLogins>,
 }
 
 /// Why a password cannot be hashed.
@@ -50,7 +50,7 @@ impl Accounts {
             accounts.iter().filter(|it| it.email == email).filter(is_hash).count()
         };
         let hashes_max = accounts.iter().map(|it| hashes(&it.email)).max().unwrap_or(0);
-        Self { accounts, hashes_max, verdicts: Arc::new(Verdicts::new()) }
+        Self { accounts, hashes_max, known_logins: Arc::new(KnownLogins::new()) }
     }
 
     /// Whether there is anybody who could log in.
@@ -78,13 +78,13 @@ impl Accounts {
     }
 
     /// What these accounts call a login, to ask by it whether it was right before.
-    pub(super) fn login(&self, address: &str, email: &str, password: &Secret) -> Option<Login> {
-        self.verdicts.login(address, email, password)
+    pub(super) fn login(&self, address: &str, email: &str, password: &Secret) -> Option<LoginHash> {
+        self.known_logins.login(address, email, password)
     }
 
     /// Whether this login was right before.
-    pub(super) fn was_right(&self, login: Option<&Login>) -> bool {
-        self.verdicts.is_right(login)
+    pub(super) fn was_right(&self, login: Option<&LoginHash>) -> bool {
+        self.known_logins.is_right(login)
     }
 
     /// Whether email and password belong together by a hash. A failure costs the same whoever is
@@ -93,7 +93,7 @@ impl Accounts {
     pub(super) async fn verify_hashed(
         &self,
         (email, password): (&str, Secret),
-        login: Option<Login>,
+        login: Option<LoginHash>,
         turn: Turn,
     ) -> bool {
         let own = self.accounts.iter().filter(|account| account.email == email);
@@ -104,7 +104,7 @@ impl Accounts {
             })
             .collect();
         let decoys = self.hashes_max.saturating_sub(hashes.len());
-        let verdicts = Arc::clone(&self.verdicts);
+        let known_logins = Arc::clone(&self.known_logins);
         let check = move || {
             let is_it = |hash: &str| {
                 PasswordHash::new(hash).is_ok_and(|hash| {
@@ -113,7 +113,7 @@ impl Accounts {
             };
             let is_valid = hashes.iter().any(|hash| is_it(hash));
             if is_valid {
-                verdicts.remember(login);
+                known_logins.remember(login);
             } else {
                 for _ in 0..decoys {
                     is_it(decoy());

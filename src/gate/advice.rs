@@ -38,17 +38,17 @@ pub struct Advised {
 
 /// Who calls how, as far as advice needs to know.
 #[derive(Default)]
-pub struct Advice(Mutex<State>);
+pub struct Advice(Mutex<AdviceState>);
 
 #[derive(Default)]
-struct State {
-    types: HashMap<TypeName, Seen>,
+struct AdviceState {
+    types: HashMap<TypeName, TypeCalls>,
     said: VecDeque<(Instant, String)>,
     given: VecDeque<(Instant, String)>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct TypeCalls {
     singles: VecDeque<Instant>,
     id_named: Option<Instant>,
 }
@@ -101,7 +101,7 @@ impl Advice {
     }
 }
 
-impl State {
+impl AdviceState {
     /// Forgets types that nothing happened to lately. Once for each event: it looks at all of them.
     fn make_room(&mut self, now: Instant) {
         if self.types.len() >= TYPES_MAX {
@@ -161,7 +161,7 @@ fn keep(list: &mut VecDeque<(Instant, String)>, text: String, now: Instant) {
     list.push_back((now, text));
 }
 
-impl Seen {
+impl TypeCalls {
     fn is_recent(&self, now: Instant) -> bool {
         self.has_ids(now) || self.singles.back().is_some_and(|at| now.duration_since(*at) < WINDOW)
     }

@@ -82,7 +82,7 @@ impl KeySet {
 }
 
 /// How well a token can be judged by what we have.
-enum Need {
+enum KeyNeed {
     Nothing,
     /// The keys are past their time.
     Fresher,
@@ -91,7 +91,7 @@ enum Need {
 }
 
 #[derive(Default)]
-struct State {
+struct JwksState {
     keys: Option<Arc<KeySet>>,
     tried_at: Option<Instant>,
     has_failed: bool,
@@ -104,7 +104,7 @@ pub(super) struct Jwks {
     config: JwksConfig,
     expected: Expected,
     over: Arc<dyn Transport>,
-    state: Mutex<State>,
+    state: Mutex<JwksState>,
 }
 
 impl Jwks {
@@ -124,25 +124,25 @@ impl Jwks {
     /// missing or past their time. While fetches fail, keys that are there are used at once.
     pub(super) async fn learn(self: &Arc<Self>, header: &Header) {
         let need = self.need(header);
-        if matches!(need, Need::Nothing) {
+        if matches!(need, KeyNeed::Nothing) {
             return;
         }
         let was_failing = self.state.lock().has_failed;
         let Some(mut landing) = self.fetch_once() else { return };
-        if matches!(need, Need::Unknown) || !was_failing {
+        if matches!(need, KeyNeed::Unknown) || !was_failing {
             // An error is the news: whoever flew has landed.
             drop(landing.changed().await);
         }
     }
 
-    fn need(&self, header: &Header) -> Need {
-        let Some(keys) = self.known() else { return Need::Unknown };
+    fn need(&self, header: &Header) -> KeyNeed {
+        let Some(keys) = self.known() else { return KeyNeed::Unknown };
         if keys.candidates(header).is_empty() {
-            Need::Unknown
+            KeyNeed::Unknown
         } else if keys.fetched_at.age() > self.config.ttl {
-            Need::Fresher
+            KeyNeed::Fresher
         } else {
-            Need::Nothing
+            KeyNeed::Nothing
         }
     }
 

@@ -14,6 +14,7 @@ mod header;
 mod jwk;
 mod jwks;
 mod key;
+mod known_logins;
 mod limit;
 mod policy;
 mod revalidator;
@@ -22,7 +23,6 @@ mod signing;
 mod token;
 mod turns;
 mod unique;
-mod verdicts;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub use config::{Config, JwksConfig, Password, Person, ServiceAccount};
 pub use forwarded::{ClientAddress, PassedOn, elements_of, parameter};
 pub use jwks::{JWKS_BYTES_MAX, JWKS_TIME_MAX};
 pub use limit::{KeyedLimit, address_key};
-pub use seen::{Answer, Answers, Flight, Flights, Lanes, identity};
+pub use seen::{Flight, Flights, KeptAnswer, KeptAnswers, Lanes, identity};
 pub use signing::{BadKey, SigningKey};
 pub use token::{BadToken, Claims, Tokens};
 
@@ -57,7 +57,7 @@ const LOGIN_BYTES_MAX: usize = 1024;
 
 /// A token to be made.
 #[derive(Debug, Clone, Copy)]
-pub struct Order<'a> {
+pub struct TokenRequest<'a> {
     /// `sub`.
     pub subject: &'a str,
     /// `role`.
@@ -67,19 +67,19 @@ pub struct Order<'a> {
     /// How long it is valid; `None`: as configured.
     pub life: Option<Duration>,
     /// The application that it is for: then it does not expire, and is valid while it is listed.
-    pub app: Option<App<'a>>,
+    pub app: Option<TokenApp<'a>>,
 }
 
 /// An application that a token is for.
 #[derive(Debug, Clone, Copy)]
-pub struct App<'a> {
+pub struct TokenApp<'a> {
     /// Its name.
     pub name: &'a str,
     /// `jti` of the token.
     pub jti: &'a str,
 }
 
-impl<'a> Order<'a> {
+impl<'a> TokenRequest<'a> {
     /// A service account's, as login gives it out.
     pub fn service(subject: &'a str) -> Self {
         Self { subject, role: "service", audience: None, life: None, app: None }
@@ -133,7 +133,7 @@ pub struct Gate {
     /// Events that are being made durable.
     pub flights: Flights,
     /// Answers by idempotency key.
-    pub answers: Answers,
+    pub answers: KeptAnswers,
     /// One at a time for one identity.
     pub lanes: Lanes,
     /// What callers could do better.
@@ -145,7 +145,7 @@ impl Gate {
     pub fn new(config: Config) -> Self {
         Self {
             flights: Flights::default(),
-            answers: Answers::new(config.idempotency_keys_max),
+            answers: KeptAnswers::new(config.idempotency_keys_max),
             lanes: Lanes::default(),
             advice: Advice::default(),
             policy: Live::new(Policy::new(config, None, None)),
@@ -252,7 +252,7 @@ impl Gate {
     }
 
     /// Makes a token with our first key, and says how many seconds it is valid.
-    pub fn issue(&self, order: &Order<'_>) -> Option<(String, u64)> {
+    pub fn issue(&self, order: &TokenRequest<'_>) -> Option<(String, u64)> {
         self.policy.get().tokens.issue(order)
     }
 
@@ -306,15 +306,15 @@ impl Gate {
         let address = limit::address_key(address);
         let is_short = email.len().max(password.expose().len()) <= LOGIN_BYTES_MAX;
         let account: String = email.chars().take(128).collect();
-        let issue = |order: &Order<'_>| {
+        let issue = |order: &TokenRequest<'_>| {
             let issued = policy.tokens.issue(order);
             issued.expect("a gate in service has a key, as its configuration says")
         };
         if is_short && let Some(person) = policy.person(email, &password) {
-            return Ok(issue(&Order { role: &person.role, ..Order::service(email) }));
+            return Ok(issue(&TokenRequest { role: &person.role, ..TokenRequest::service(email) }));
         }
         if is_short && policy.knows(email, password, (&address, &account)).await {
-            return Ok(issue(&Order::service(email)));
+            return Ok(issue(&TokenRequest::service(email)));
         }
         policy.login_failures.check(&["address", &address]).map_err(|wait| {
             policy.turns.limit(&address, wait);

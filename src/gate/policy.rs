@@ -143,7 +143,7 @@ impl Policy {
         // Only what is on our own list is told as an application.
         let name = match &claims.app {
             Some(app) => format!("app:{}", app.name),
-            None => self.told_name(name),
+            None => self.shown_name(name),
         };
         Ok(Principal { name, role })
     }
@@ -151,7 +151,7 @@ impl Policy {
     /// The name that log and events tell. A token's subject is whatever its issuer wrote there, so
     /// one that could be taken for somebody who is no token holder (the admin token, a webhook, a
     /// schedule, this instance) is told as `jwt:` and the name.
-    fn told_name(&self, name: String) -> String {
+    fn shown_name(&self, name: String) -> String {
         let bare: String =
             name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
         let is_reserved = RESERVED.contains(&bare.as_str())

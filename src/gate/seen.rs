@@ -26,7 +26,7 @@ pub struct Lanes {
 type AtWork = HashMap<String, Arc<tokio::sync::Mutex<()>>>;
 
 /// A turn at one identity; over when it is dropped.
-pub struct Turn {
+pub struct Lane {
     at_work: Arc<Mutex<AtWork>>,
     identity: String,
     guard: Option<OwnedMutexGuard<()>>,
@@ -34,10 +34,10 @@ pub struct Turn {
 
 impl Lanes {
     /// Waits until nobody else with this identity is at work.
-    pub async fn enter(&self, identity: &str) -> Turn {
+    pub async fn enter(&self, identity: &str) -> Lane {
         let lock = Arc::clone(self.at_work.lock().entry(identity.to_owned()).or_default());
         let mut turn =
-            Turn { at_work: Arc::clone(&self.at_work), identity: identity.to_owned(), guard: None };
+            Lane { at_work: Arc::clone(&self.at_work), identity: identity.to_owned(), guard: None };
         turn.guard = Some(lock.lock_owned().await);
         turn
     }
@@ -49,7 +49,7 @@ impl Lanes {
     }
 }
 
-impl Drop for Turn {
+impl Drop for Lane {
     fn drop(&mut self) {
         self.guard = None;
         let mut at_work = self.at_work.lock();
@@ -167,7 +167,7 @@ const ANSWER_OVERHEAD: usize = 256;
 
 /// An answer given before.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct KeptAnswer {
     /// SHA-256 of the request body it belongs to.
     pub fingerprint: [u8; 32],
     /// HTTP status.
@@ -177,24 +177,24 @@ pub struct Answer {
 }
 
 /// Answers by identity, bounded by number and by bytes; the oldest go first.
-pub struct Answers {
-    kept: Mutex<KeptAnswers>,
+pub struct KeptAnswers {
+    kept: Mutex<AnswerMap>,
     keys_max: AtomicUsize,
 }
 
 #[derive(Default)]
-struct KeptAnswers {
-    map: HashMap<String, Arc<Answer>>,
+struct AnswerMap {
+    map: HashMap<String, Arc<KeptAnswer>>,
     /// The keys in the order they came.
     order: VecDeque<String>,
     bytes: usize,
 }
 
-fn cost(key: &str, answer: &Answer) -> usize {
+fn cost(key: &str, answer: &KeptAnswer) -> usize {
     2 * key.len() + answer.body.len() + ANSWER_OVERHEAD
 }
 
-impl Answers {
+impl KeptAnswers {
     /// Keeps so many; the oldest go first.
     pub fn new(keys_max: usize) -> Self {
         Self { kept: Mutex::default(), keys_max: AtomicUsize::new(keys_max.max(1)) }
@@ -206,12 +206,12 @@ impl Answers {
     }
 
     /// The answer given to this key before.
-    pub fn get(&self, key: &str) -> Option<Arc<Answer>> {
+    pub fn get(&self, key: &str) -> Option<Arc<KeptAnswer>> {
         self.kept.lock().map.get(key).cloned()
     }
 
     /// Keeps an answer.
-    pub fn put(&self, key: String, answer: Answer) {
+    pub fn put(&self, key: String, answer: KeptAnswer) {
         let mut kept = self.kept.lock();
         kept.bytes += cost(&key, &answer);
         match kept.map.insert(key.clone(), Arc::new(answer)) {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::header::Header;
 use super::jwks::KeySet;
 use super::key::{Expected, Key, OwnKey, UNSIGNED};
-use super::{Config, Order};
+use super::{Config, TokenRequest};
 use crate::support::clock;
 
 /// What a verified token says.
@@ -141,7 +141,7 @@ impl Tokens {
     }
 
     /// A token for a service account, and its life in seconds; `None` where no key signs.
-    pub fn issue(&self, order: &Order<'_>) -> Option<(String, u64)> {
+    pub fn issue(&self, order: &TokenRequest<'_>) -> Option<(String, u64)> {
         let key = self.keys.first()?;
         let now = clock::wall_ms() / 1000;
         let life = order.life.unwrap_or(self.life).as_secs();

@@ -26,14 +26,14 @@ const LIMITED_MAX: usize = 10_000;
 /// Turns at checking passwords.
 #[derive(Default)]
 pub(super) struct Turns {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<TurnState>>,
 }
 
 #[derive(Default)]
-struct State {
+struct TurnState {
     /// Addresses whose attempt is being checked, and whether each was limited when it began.
     running: HashMap<String, bool>,
-    queues: HashMap<String, Queue>,
+    queues: HashMap<String, AddressQueue>,
     /// Addresses with attempts that wait, by the number of their round; the first is next.
     rounds: BTreeMap<u64, String>,
     limited_until: HashMap<String, Instant>,
@@ -44,19 +44,19 @@ struct State {
 /// What one address waits for. Accounts take turns by tags: an attempt is tagged one past the last
 /// one that waits for its account, and the smallest tag is next in order (fair queueing).
 #[derive(Default)]
-struct Queue {
+struct AddressQueue {
     round: u64,
     /// The tag that was last served in order.
     served: u64,
     turns: u64,
-    waiters: BTreeMap<Place, Waiter>,
+    waiters: BTreeMap<QueuePlace, Waiter>,
     /// Tags by the order of arrival.
     arrivals: BTreeMap<u64, u64>,
-    accounts: HashMap<String, Account>,
+    accounts: HashMap<String, AccountQueue>,
 }
 
 /// A tag, then the order of arrival.
-type Place = (u64, u64);
+type QueuePlace = (u64, u64);
 
 struct Waiter {
     account: String,
@@ -65,13 +65,13 @@ struct Waiter {
 
 /// What waits for one account.
 #[derive(Default)]
-struct Account {
+struct AccountQueue {
     waiting: usize,
     last_tag: u64,
 }
 
-impl Queue {
-    fn push(&mut self, arrival: u64, waiter: Waiter) -> Place {
+impl AddressQueue {
+    fn push(&mut self, arrival: u64, waiter: Waiter) -> QueuePlace {
         let account = self.accounts.entry(waiter.account.clone()).or_default();
         account.last_tag = account.last_tag.max(self.served) + 1;
         account.waiting += 1;
@@ -81,7 +81,7 @@ impl Queue {
         place
     }
 
-    fn take(&mut self, place: Place) -> Option<Waiter> {
+    fn take(&mut self, place: QueuePlace) -> Option<Waiter> {
         let waiter = self.waiters.remove(&place)?;
         self.arrivals.remove(&place.1);
         if let Some(account) = self.accounts.get_mut(&waiter.account) {
@@ -109,15 +109,15 @@ impl Queue {
 
 /// A turn; over when it is dropped.
 pub(super) struct Turn {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<TurnState>>,
     address: String,
 }
 
 /// An attempt that waits; it leaves the queue when its caller goes.
 struct Waiting<'a> {
-    state: &'a Mutex<State>,
+    state: &'a Mutex<TurnState>,
     address: &'a str,
-    place: Place,
+    place: QueuePlace,
 }
 
 impl Drop for Waiting<'_> {
@@ -156,13 +156,13 @@ impl Turns {
     }
 }
 
-impl State {
+impl TurnState {
     fn number(&mut self) -> u64 {
         self.numbers += 1;
         self.numbers
     }
 
-    fn join(&mut self, address: &str, waiter: Waiter) -> Place {
+    fn join(&mut self, address: &str, waiter: Waiter) -> QueuePlace {
         let arrival = self.number();
         let queue = self.queues.entry(address.to_owned()).or_default();
         if queue.waiters.is_empty() {
@@ -173,7 +173,7 @@ impl State {
     }
 
     /// Takes out an attempt whose caller has gone; one that had its turn is no longer there.
-    fn leave(&mut self, address: &str, place: Place) {
+    fn leave(&mut self, address: &str, place: QueuePlace) {
         if let Some(queue) = self.queues.get_mut(address)
             && queue.take(place).is_some()
             && queue.waiters.is_empty()
@@ -213,7 +213,7 @@ impl State {
 }
 
 /// Gives out every turn that is free. A caller that has gone gives its own back when it is dropped.
-fn dispatch(state: &Arc<Mutex<State>>) {
+fn dispatch(state: &Arc<Mutex<TurnState>>) {
     loop {
         let next = state.lock().next();
         let Some((address, turn)) = next else { return };

@@ -4,7 +4,7 @@
 //! never pass for "mirror not given". From peers nothing is ignored: a field that this version does
 //! not know widens to `all`.
 
-mod lenient;
+mod coerce;
 mod notes;
 mod peer;
 
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use serde::de::{self, Deserializer, Unexpected};
 use serde::{Deserialize, Serialize};
 
-use super::lenient::quote_big_integers;
+use super::damaged_json::quote_big_integers;
 use crate::deliver::mirror::Batch;
 use crate::domain::label::Malformed;
 use crate::domain::{Action, Glob, Label, Mode, Selector, Selectors, TypeName, entity, route};

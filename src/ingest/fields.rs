@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use super::body::{FIELDS_MAX, is_field_name};
-use super::lenient::is_doubtful;
+use super::damaged_json::is_doubtful;
 use crate::domain::{Label, entity};
 use crate::resolve::Fields;
 use crate::support::nearest;
@@ -18,16 +18,16 @@ pub const MEMBERS_MAX: usize = 1000;
 /// A body with more members than are looked at.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0} members; at most {MEMBERS_MAX} are allowed")]
-pub struct TooMany(usize);
+pub struct TooManyMembers(usize);
 
 /// Refuses a body with more members than are looked at.
 ///
 /// # Errors
-/// [`TooMany`].
-pub fn check_count(body: &Value) -> Result<(), TooMany> {
+/// [`TooManyMembers`].
+pub fn check_count(body: &Value) -> Result<(), TooManyMembers> {
     match body.as_object().map_or(0, serde_json::Map::len) {
         0..=MEMBERS_MAX => Ok(()),
-        count => Err(TooMany(count)),
+        count => Err(TooManyMembers(count)),
     }
 }
 

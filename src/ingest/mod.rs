@@ -2,9 +2,9 @@
 //! A door only reads what its callers say; it decides nothing.
 
 pub mod body;
+pub mod damaged_json;
 pub mod depth;
 pub mod fields;
-pub mod lenient;
 pub mod revalidation;
 pub mod schedule;
 pub mod webhook;

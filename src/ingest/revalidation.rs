@@ -8,8 +8,8 @@
 
 use serde_json::Value;
 
-use super::fields::{self, TooMany};
-use super::lenient::is_doubtful;
+use super::damaged_json::is_doubtful;
+use super::fields::{self, TooManyMembers};
 use crate::domain::{Label, Selector, Selectors, route};
 
 /// What was asked for, before anybody looked at the secret.
@@ -261,7 +261,7 @@ fn tags(text: &str) -> Vec<&str> {
 
 /// Refuses members that are almost ones that count: `Paths`, `path[]`, `pathes`.
 fn check_names(body: &Value) -> Result<(), BadRevalidation> {
-    let too_many = |many: TooMany| BadRevalidation::Member(many.to_string());
+    let too_many = |many: TooManyMembers| BadRevalidation::Member(many.to_string());
     fields::check_count(body).map_err(too_many)?;
     let members = body.as_object().into_iter().flatten();
     for (name, _) in members.filter(|(name, _)| !MEMBERS.contains(&name.as_str())) {

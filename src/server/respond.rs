@@ -208,16 +208,16 @@ impl From<BadDelivery> for Problem {
     }
 }
 
-impl From<pipeline::Rejected> for Problem {
-    fn from(rejected: pipeline::Rejected) -> Self {
+impl From<pipeline::SubmitError> for Problem {
+    fn from(rejected: pipeline::SubmitError) -> Self {
         let detail = rejected.to_string();
         match rejected {
-            pipeline::Rejected::UnknownTypes(_) => Self::unprocessable("unknown_type", detail),
-            pipeline::Rejected::NotDurable => {
+            pipeline::SubmitError::UnknownTypes(_) => Self::unprocessable("unknown_type", detail),
+            pipeline::SubmitError::NotDurable => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_durable", detail)
                     .wait(Duration::from_secs(1))
             }
-            pipeline::Rejected::Stopping => {
+            pipeline::SubmitError::Stopping => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", detail)
                     .wait(Duration::from_secs(1))
             }

@@ -19,7 +19,7 @@ use cache_mirror::gate::{self, Gate, Password, ServiceAccount};
 use cache_mirror::ingest::body::InvalidateBody;
 use cache_mirror::journal::{self, Journal, sim::SimDisk};
 use cache_mirror::net::{Answer, Outgoing};
-use cache_mirror::pipeline::{Done, Pipeline};
+use cache_mirror::pipeline::{Pipeline, SubmitOutcome};
 use cache_mirror::resolve::{self, Rules};
 use cache_mirror::store::{self, Memory};
 use cache_mirror::support::{Live, Secret, backoff::Backoff};
@@ -101,7 +101,7 @@ impl Node {
         let who = Principal { name: name.into(), role };
         let submitting = self.pipeline.submit(who, submission(selectors));
         match clock_held(submitting).await.expect("accepted") {
-            Done::Applied(report) => report.event,
+            SubmitOutcome::Applied(report) => report.event,
             other => unreachable!("it is new: {other:?}"),
         }
     }

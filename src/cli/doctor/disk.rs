@@ -13,7 +13,7 @@ use super::Case;
 use super::answering::Instance;
 use super::check::Check;
 use crate::activity::log::LogConfig;
-use crate::activity::place::{self, Place};
+use crate::activity::log_path::{self, LogPathKind};
 use crate::cli::print;
 use crate::config::Ground;
 use crate::support::plain_file::{self, Origin};
@@ -50,17 +50,19 @@ pub fn log(case: &Case) -> Vec<Check> {
 /// The file that the settings name; nothing where all is well and something else was told before.
 fn log_file(config: &LogConfig, was_told: bool) -> Vec<Check> {
     let mut found = Vec::new();
-    let (place, file) = (Place::of(&config.file), config.file.display());
+    let (place, file) = (LogPathKind::of(&config.file), config.file.display());
     if !place.is_rotated() {
         // Opening it could wait for a reader, or write to somebody's terminal.
         let detail = format!("{file} is {}", place.note().unwrap_or_default());
         found.push(match place {
-            Place::Pipe => Check::warn("log", detail, "see that something reads it all the time"),
+            LogPathKind::Pipe => {
+                Check::warn("log", detail, "see that something reads it all the time")
+            }
             _ => Check::ok("log", detail),
         });
         return found;
     }
-    if let Some(blocked) = place::blocked(&config.file, config.rotate_count) {
+    if let Some(blocked) = log_path::blocked(&config.file, config.rotate_count) {
         let detail = format!("{file} cannot be rotated: {} is a directory", blocked.display());
         found.push(Check::warn("log", detail, "remove or rename the directory"));
     }

@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 use super::*;
 use crate::domain::Action;
-use crate::ingest::webhook::{Delivery, Hook, Limits, Read, Refusal};
+use crate::ingest::webhook::{Delivery, DeliveryRefusal, Hook, Limits, ReadDelivery};
 use crate::resolve::Rules;
 use crate::support::Secret;
 
@@ -64,16 +64,16 @@ impl Sent {
         Delivery { target: "/api/hooks/cms", headers, body, now_ms: self.now_ms }
     }
 
-    fn check(&self, hook: &Hook) -> Result<(), Refusal> {
+    fn check(&self, hook: &Hook) -> Result<(), DeliveryRefusal> {
         hook.check(&self.delivery())
     }
 
-    fn read(&self, hook: &Hook) -> Read {
+    fn read(&self, hook: &Hook) -> ReadDelivery {
         hook.read(&self.delivery(), LIMITS, &rules()).expect("can be read")
     }
 
     pub(super) fn means(&self, hook: &Hook) -> (String, Action) {
-        let Read { change, .. } = self.read(hook);
+        let ReadDelivery { change, .. } = self.read(hook);
         (change.selectors.to_string(), change.action())
     }
 }

@@ -33,8 +33,8 @@ async fn a_second_copy_of_an_event_waits_for_the_first() {
 
 #[test]
 fn answers_are_kept_by_key_and_bounded() {
-    let answers = Answers::new(2);
-    let answer = |text: &'static str| Answer {
+    let answers = KeptAnswers::new(2);
+    let answer = |text: &'static str| KeptAnswer {
         fingerprint: [0; 32],
         status: 200,
         body: Bytes::from_static(text.as_bytes()),
@@ -81,10 +81,10 @@ fn an_identity_tells_where_its_parts_end() {
 /// Answers are bounded by their bytes as well: large ones push out more than one.
 #[test]
 fn kept_answers_are_bounded_in_bytes() {
-    let answers = Answers::new(100_000);
+    let answers = KeptAnswers::new(100_000);
     let body = Bytes::from(vec![b'x'; 1 << 20]);
     for n in 0..100 {
-        let answer = Answer { fingerprint: [0; 32], status: 200, body: body.clone() };
+        let answer = KeptAnswer { fingerprint: [0; 32], status: 200, body: body.clone() };
         answers.put(format!("key {n}"), answer);
         assert!(answers.bytes() <= 32 << 20);
     }

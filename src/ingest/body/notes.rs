@@ -82,12 +82,12 @@ fn unknown_in_batch(json: &[u8]) -> Vec<String> {
     let mut unknown = BTreeSet::new();
     let mut from = serde_json::Deserializer::from_slice(json);
     // What cannot be read here was read by other means, and has no names to tell.
-    drop(from.deserialize_any(Names { place: Place::Body, unknown: &mut unknown }));
+    drop(from.deserialize_any(Names { place: BodyLevel::Body, unknown: &mut unknown }));
     unknown.into_iter().collect()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum BodyLevel {
     Body,
     Batch,
     Events,
@@ -96,7 +96,7 @@ enum Place {
 
 /// Goes through a body and collects the unknown names, without reading the values.
 struct Names<'a> {
-    place: Place,
+    place: BodyLevel,
     unknown: &'a mut BTreeSet<String>,
 }
 
@@ -118,18 +118,18 @@ impl<'de> de::Visitor<'de> for Names<'_> {
     fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key::<String>()? {
             let (known, shown) = match self.place {
-                Place::Batch => (OF_BATCH, "the batch"),
-                Place::Event => (OF_EVENT, "an event of the batch"),
-                Place::Body | Place::Events => (&[][..], ""),
+                BodyLevel::Batch => (OF_BATCH, "the batch"),
+                BodyLevel::Event => (OF_EVENT, "an event of the batch"),
+                BodyLevel::Body | BodyLevel::Events => (&[][..], ""),
             };
-            let is_inside = self.place == Place::Batch || self.place == Place::Event;
+            let is_inside = self.place == BodyLevel::Batch || self.place == BodyLevel::Event;
             if is_inside && !known.contains(&name.as_str()) && self.unknown.len() < NOTES_MAX {
                 let name = nearest::shown(&name);
                 self.unknown.insert(format!("unknown {name} in {shown}: it has no effect here"));
             }
             let inner = match (self.place, name.as_str()) {
-                (Place::Body, "batch") => Place::Batch,
-                (Place::Batch, "events") => Place::Events,
+                (BodyLevel::Body, "batch") => BodyLevel::Batch,
+                (BodyLevel::Batch, "events") => BodyLevel::Events,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                     continue;
@@ -141,7 +141,8 @@ impl<'de> de::Visitor<'de> for Names<'_> {
     }
 
     fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let place = if self.place == Place::Events { Place::Event } else { Place::Body };
+        let place =
+            if self.place == BodyLevel::Events { BodyLevel::Event } else { BodyLevel::Body };
         while list.next_element_seed(Names { place, unknown: &mut *self.unknown })?.is_some() {}
         Ok(())
     }

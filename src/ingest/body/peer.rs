@@ -3,14 +3,14 @@
 //! What may select is never ignored: a field that this version does not know, one that is given
 //! twice, or a field in an item that belongs to the whole request makes it `all`. A known field
 //! that is `null` counts as absent. An unknown word for how or why cannot make it clear less, and
-//! neither can a value of another type: `lenient` reads those.
+//! neither can a value of another type: `coerce` reads those.
 
 use std::collections::HashSet;
 
 use serde::de::{self, Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use super::{FIELDS, InvalidateBody, lenient};
+use super::{FIELDS, InvalidateBody, coerce};
 use crate::domain::{Action, Mode};
 
 /// The fields that select, and that an item may have.
@@ -26,7 +26,7 @@ pub(super) fn read(json: &[u8]) -> Result<InvalidateBody, serde_json::Error> {
     let json = match serde_json::from_slice::<Map<String, Value>>(json) {
         Ok(_) => json,
         Err(_) => {
-            repaired = lenient::repair(json);
+            repaired = coerce::repair(json);
             repaired.as_bytes()
         }
     };
@@ -59,7 +59,7 @@ fn read_known(json: &[u8]) -> Result<InvalidateBody, serde_json::Error> {
         object.retain(|field, _| !SELECTING.contains(&field.as_str()) && field != "items");
         object.insert("all".into(), Value::Bool(true));
     }
-    lenient::read(&mut object);
+    coerce::read(&mut object);
     let is_word = |value: &Value| Mode::deserialize(value).is_ok();
     if object.get("mode").is_some_and(|value| !is_word(value)) {
         object.remove("mode");

@@ -18,12 +18,12 @@ const STEP_BACK_MS_MAX: u64 = 3_600_000;
 /// All schedules, by id: the content of the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Book {
-    pub(super) schedules: BTreeMap<String, Entry>,
+    pub(super) schedules: BTreeMap<String, Progress>,
 }
 
 /// One schedule.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Entry {
+pub(super) struct Progress {
     /// Times up to here are settled, milliseconds since 1970.
     pub through_ms: u64,
     /// Whether an operator holds it.
@@ -33,12 +33,12 @@ pub(super) struct Entry {
     #[serde(default)]
     pub runs: u64,
     #[serde(default)]
-    pub last: Option<Run>,
+    pub last: Option<RunRecord>,
 }
 
 /// How a run went.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Run {
+pub struct RunRecord {
     /// The time it was for; `None` where somebody asked for it.
     pub due_ms: Option<u64>,
     /// When it was done.
@@ -65,7 +65,7 @@ impl Book {
     pub(super) fn adopt(&mut self, schedules: &[Schedule], now_ms: u64) {
         self.schedules.retain(|id, _| schedules.iter().any(|schedule| schedule.id == *id));
         for schedule in schedules {
-            let begin = || Entry { through_ms: now_ms, ..Entry::default() };
+            let begin = || Progress { through_ms: now_ms, ..Progress::default() };
             self.schedules.entry(schedule.id.clone()).or_insert_with(begin);
         }
     }
@@ -81,7 +81,8 @@ impl Book {
 
     /// Lets schedules that are ahead of a clock which was wrong go on from now. Gives their ids.
     pub(super) fn correct(&mut self, now_ms: u64) -> Vec<String> {
-        let is_ahead = |entry: &Entry| entry.through_ms > now_ms.saturating_add(STEP_BACK_MS_MAX);
+        let is_ahead =
+            |entry: &Progress| entry.through_ms > now_ms.saturating_add(STEP_BACK_MS_MAX);
         let ahead = self.schedules.iter_mut().filter(|(_, entry)| is_ahead(entry));
         ahead
             .map(|(id, entry)| {
@@ -111,7 +112,7 @@ impl Book {
     }
 
     /// Notes a run; the time it was for is settled.
-    pub(super) fn ran(&mut self, id: &str, run: Run) {
+    pub(super) fn ran(&mut self, id: &str, run: RunRecord) {
         let Some(entry) = self.schedules.get_mut(id) else { return };
         entry.through_ms = entry.through_ms.max(run.due_ms.unwrap_or(0));
         entry.runs += 1;
@@ -119,7 +120,7 @@ impl Book {
     }
 
     /// Notes an attempt that is made again: nothing is settled by it.
-    pub(super) fn failed(&mut self, id: &str, run: Run) {
+    pub(super) fn failed(&mut self, id: &str, run: RunRecord) {
         if let Some(entry) = self.schedules.get_mut(id) {
             entry.last = Some(run);
         }

@@ -11,7 +11,7 @@ use crate::support::small_file;
 const BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// What was found.
-pub(super) enum Found {
+pub(super) enum BookFile {
     /// A book, or none yet.
     Whole(Option<Book>),
     /// Something else, and why it is of no use.
@@ -19,8 +19,8 @@ pub(super) enum Found {
 }
 
 /// Reads the book.
-pub(super) fn read(path: &Path) -> Found {
-    small_file::read(path, BYTES_MAX).map_or_else(Found::Damaged, Found::Whole)
+pub(super) fn read(path: &Path) -> BookFile {
+    small_file::read(path, BYTES_MAX).map_or_else(BookFile::Damaged, BookFile::Whole)
 }
 
 /// Replaces the file.

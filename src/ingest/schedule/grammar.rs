@@ -108,7 +108,7 @@ impl Field {
 
 #[cfg(test)]
 mod tests {
-    use super::super::when::{Malformed, When};
+    use super::super::when::{BadSchedule, When};
 
     /// Each is refused by the field it is in, and why.
     #[test]
@@ -149,7 +149,7 @@ mod tests {
             ("0 0 * * MON,,FRI", "weekday", "empty list element"),
             ("0 0 * * MON#1/2", "weekday", "follows * or a range"),
         ] {
-            let Err(Malformed::Pattern(text)) = When::parse(pattern, "UTC") else {
+            let Err(BadSchedule::Pattern(text)) = When::parse(pattern, "UTC") else {
                 panic!("{pattern} was taken");
             };
             assert!(text.contains(why) && text.contains(place), "{pattern}: {text}");

@@ -25,12 +25,12 @@ use crate::domain::{Action, Label, Mode, Selectors, Source};
 use crate::journal::Journal;
 use crate::support::{Live, clock};
 
-pub use book::{Book, Run};
-pub use run::Asked;
-pub use view::{RunView, View};
-pub use when::{Malformed, When};
+pub use book::{Book, RunRecord};
+pub use run::ManualRun;
+pub use view::{RunView, ScheduleView};
+pub use when::{BadSchedule, When};
 
-use file::Found;
+use file::BookFile;
 
 /// In the data directory.
 pub const FILE: &str = "schedules.json";
@@ -83,7 +83,7 @@ pub struct Asks {
 
 /// What the file holds, and why it does not hold more.
 #[derive(Default)]
-struct Written {
+struct SavedBook {
     book: Book,
     problem: Option<String>,
     /// The file went with its directory.
@@ -95,7 +95,7 @@ pub struct Schedules {
     config: Live<Config>,
     book: Mutex<Book>,
     /// One writer of the file at a time, so that an older book never replaces a newer one.
-    written: tokio::sync::Mutex<Written>,
+    written: tokio::sync::Mutex<SavedBook>,
     changed: Notify,
     /// What was wrong with the file; every schedule runs once for it.
     pub damage: Option<String>,
@@ -106,10 +106,10 @@ impl Schedules {
     pub fn open(config: Config, journal: &Journal) -> Self {
         let now_ms = clock::wall_ms();
         let (found, damage) = match file::read(&config.file) {
-            Found::Whole(found) => (found, None),
-            Found::Damaged(problem) => (None, Some(problem)),
+            BookFile::Whole(found) => (found, None),
+            BookFile::Damaged(problem) => (None, Some(problem)),
         };
-        let written = Written { book: found.unwrap_or_default(), ..Written::default() };
+        let written = SavedBook { book: found.unwrap_or_default(), ..SavedBook::default() };
         let mut book = written.book.clone();
         // With nothing known of them, all their times so far may have been missed.
         book.adopt(&config.schedules, if damage.is_some() { 0 } else { now_ms });
@@ -143,12 +143,12 @@ impl Schedules {
     }
 
     /// How they do.
-    pub fn view(&self) -> Vec<View> {
+    pub fn view(&self) -> Vec<ScheduleView> {
         let (config, book) = (self.config.get(), self.book.lock().clone());
         let now_ms = clock::wall_ms();
         let view = |schedule: &Schedule| {
             let entry = book.schedules.get(&schedule.id)?;
-            Some(View::of(schedule, entry, now_ms))
+            Some(ScheduleView::of(schedule, entry, now_ms))
         };
         config.schedules.iter().filter_map(view).collect()
     }
@@ -195,7 +195,7 @@ impl Schedules {
             Ok::<_, io::Error>(book)
         });
         let problem = match writing.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
-            Ok(book) => return *written = Written { book, ..Written::default() },
+            Ok(book) => return *written = SavedBook { book, ..SavedBook::default() },
             Err(error) => Some(error.to_string()),
         };
         if written.problem != problem {

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::book::{Due, Run};
+use super::book::{Due, RunRecord};
 use super::{DUE, PRINCIPAL, Schedule, Schedules};
 use crate::activity::{Activity, ActivityKind, Level, joined};
 use crate::domain::{EventId, Principal, Role, Source, Submission};
-use crate::pipeline::{Done, Pipeline, Rejected};
+use crate::pipeline::{Pipeline, SubmitError, SubmitOutcome};
 use crate::support::backoff::Backoff;
 use crate::support::{Finish, clock};
 
@@ -26,7 +26,7 @@ const RETRY: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::fro
 const LATE_MS: u64 = 60_000;
 
 /// Somebody who asks for a run.
-pub struct Asked {
+pub struct ManualRun {
     /// Who.
     pub who: Principal,
     /// From where, as far as it can be told.
@@ -95,7 +95,7 @@ impl Schedules {
         let reason = format!("{DUE}{}", clock::rfc3339(due.due_ms));
         let submission = submission(schedule, reason.clone());
         let done = pipeline.submit(who, submission).await;
-        let is_again = matches!(done, Err(Rejected::NotDurable | Rejected::Stopping));
+        let is_again = matches!(done, Err(SubmitError::NotDurable | SubmitError::Stopping));
         let run = run_of(Some(due.due_ms), &done);
         log(&principal, &reason, &run, due, began);
         let mut book = self.book.lock();
@@ -110,13 +110,13 @@ impl Schedules {
     /// Runs one now because somebody asks; `None` for an unknown one. Its times stay as they are.
     ///
     /// # Errors
-    /// [`Rejected`], as of any invalidation.
+    /// [`SubmitError`], as of any invalidation.
     pub async fn run_now(
         self: &Arc<Self>,
         pipeline: &Arc<Pipeline>,
         id: &str,
-        asked: Asked,
-    ) -> Option<Result<Done, Rejected>> {
+        asked: ManualRun,
+    ) -> Option<Result<SubmitOutcome, SubmitError>> {
         let schedule = self.find(id)?;
         let submission = Submission {
             address: asked.address,
@@ -130,7 +130,7 @@ impl Schedules {
             let done = pipeline.submit(asked.who, submission).await;
             let run = run_of(None, &done);
             match &done {
-                Ok(Done::Duplicate(_)) => {}
+                Ok(SubmitOutcome::Duplicate(_)) => {}
                 Ok(_) => schedules.book.lock().ran(&schedule.id, run),
                 Err(_) => schedules.book.lock().failed(&schedule.id, run),
             }
@@ -161,20 +161,20 @@ fn submission(schedule: &Schedule, reason: String) -> Submission {
     }
 }
 
-fn run_of(due_ms: Option<u64>, done: &Result<Done, Rejected>) -> Run {
+fn run_of(due_ms: Option<u64>, done: &Result<SubmitOutcome, SubmitError>) -> RunRecord {
     let (event_id, outcome, error) = match done {
-        Ok(Done::Applied(report)) => {
+        Ok(SubmitOutcome::Applied(report)) => {
             let outcome = if report.is_degraded { "degraded" } else { "applied" };
             (Some(report.event.id.to_string()), outcome, None)
         }
-        Ok(Done::Duplicate(_)) => (None, "applied", None),
-        Ok(Done::Unaffected(why)) => (None, "failed", Some(why.join("; "))),
+        Ok(SubmitOutcome::Duplicate(_)) => (None, "applied", None),
+        Ok(SubmitOutcome::Unaffected(why)) => (None, "failed", Some(why.join("; "))),
         Err(rejected) => (None, "failed", Some(rejected.to_string())),
     };
-    Run { due_ms, at_ms: clock::wall_ms(), event_id, outcome: outcome.to_owned(), error }
+    RunRecord { due_ms, at_ms: clock::wall_ms(), event_id, outcome: outcome.to_owned(), error }
 }
 
-fn log(principal: &str, reason: &str, run: &Run, due: &Due, began: Instant) {
+fn log(principal: &str, reason: &str, run: &RunRecord, due: &Due, began: Instant) {
     let late_ms = run.at_ms.saturating_sub(due.due_ms);
     let (level, msg) = match (run.outcome.as_str(), late_ms > LATE_MS) {
         ("failed", _) => (Level::Error, "a schedule could not run"),

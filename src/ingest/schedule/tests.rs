@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::book::{Book, Due, Run};
+use super::book::{Book, Due, RunRecord};
 use super::*;
 use crate::domain::Selector;
 
@@ -36,8 +36,8 @@ fn book(schedules: &[Schedule], now_ms: u64) -> Book {
     book
 }
 
-fn run(due: &Due) -> Run {
-    Run {
+fn run(due: &Due) -> RunRecord {
+    RunRecord {
         due_ms: Some(due.due_ms),
         at_ms: due.due_ms,
         event_id: None,
@@ -61,7 +61,7 @@ fn what_is_new_begins_now_and_what_failed_stays_due() {
     assert_eq!(book.next(&hourly), Some(NOON + HOUR_MS));
     let due = book.due(&hourly, NOON + HOUR_MS + 5);
     assert_eq!(due, [Due { id: "hourly".into(), due_ms: NOON + HOUR_MS }]);
-    book.failed("hourly", Run { outcome: "failed".into(), ..run(&due[0]) });
+    book.failed("hourly", RunRecord { outcome: "failed".into(), ..run(&due[0]) });
     assert_eq!(book.due(&hourly, NOON + HOUR_MS + 9), due);
     book.ran("hourly", run(&due[0]));
     assert_eq!(book.due(&hourly, NOON + 2 * HOUR_MS - 1), []);
@@ -132,16 +132,16 @@ fn the_journal_knows_of_a_run_that_the_file_does_not() {
 fn the_file_comes_back_whole_or_says_why_not() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join(FILE);
-    assert!(matches!(file::read(&path), file::Found::Whole(None)));
+    assert!(matches!(file::read(&path), file::BookFile::Whole(None)));
     let hourly = [schedule("hourly", "0 * * * *", "UTC")];
     let mut book = book(&hourly, NOON);
     pass(&mut book, &hourly, NOON + HOUR_MS);
     book.hold("hourly", true, NOON);
     file::write(&path, &book).expect("written");
-    let file::Found::Whole(Some(read)) = file::read(&path) else { panic!("not read") };
+    let file::BookFile::Whole(Some(read)) = file::read(&path) else { panic!("not read") };
     assert_eq!(read, book);
     std::fs::write(&path, "{\"schedules\":").expect("written");
-    assert!(matches!(file::read(&path), file::Found::Damaged(_)));
+    assert!(matches!(file::read(&path), file::BookFile::Damaged(_)));
 }
 
 /// What happens to a schedule in ten years.

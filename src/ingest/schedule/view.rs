@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Schedule;
-use super::book::{Entry, Run};
+use super::book::{Progress, RunRecord};
 use crate::support::clock;
 
 /// Times shown ahead.
@@ -15,7 +15,7 @@ const NEXT_MAX: usize = 5;
 /// One schedule.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(rename = "Schedule")]
-pub struct View {
+pub struct ScheduleView {
     /// Its name for good.
     pub id: String,
     /// Five fields of cron.
@@ -49,8 +49,8 @@ pub struct RunView {
     pub error: Option<String>,
 }
 
-impl View {
-    pub(super) fn of(schedule: &Schedule, entry: &Entry, now_ms: u64) -> Self {
+impl ScheduleView {
+    pub(super) fn of(schedule: &Schedule, entry: &Progress, now_ms: u64) -> Self {
         let first = Some(entry.through_ms.max(now_ms)).filter(|_| !entry.is_paused);
         let times = std::iter::successors(first, |at| schedule.when.next_after(*at));
         Self {
@@ -67,7 +67,7 @@ impl View {
 }
 
 impl RunView {
-    fn of(run: &Run) -> Self {
+    fn of(run: &RunRecord) -> Self {
         Self {
             due: run.due_ms.map(clock::rfc3339),
             at: clock::rfc3339(run.at_ms),

@@ -30,11 +30,11 @@ impl When {
     ///
     /// # Errors
     /// What was expected instead: of the pattern, or of the zone.
-    pub fn parse(pattern: &str, zone: &str) -> Result<Self, Malformed> {
+    pub fn parse(pattern: &str, zone: &str) -> Result<Self, BadSchedule> {
         let parser =
             CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         let bad = |what: String| {
-            Malformed::Pattern(format!("expected five fields, such as \"0 * * * *\": {what}"))
+            BadSchedule::Pattern(format!("expected five fields, such as \"0 * * * *\": {what}"))
         };
         let fields = match pattern.trim() {
             midnight if midnight.eq_ignore_ascii_case("@midnight") => "@daily",
@@ -42,7 +42,7 @@ impl When {
         };
         grammar::check(fields).map_err(bad)?;
         let cron = parser.parse(fields).map_err(|error| bad(error.to_string()))?;
-        let time_zone = TimeZone::get(zone).map_err(|_| Malformed::Zone)?;
+        let time_zone = TimeZone::get(zone).map_err(|_| BadSchedule::Zone)?;
         let (text, zone_name) = (pattern.trim().to_owned(), zone.to_owned());
         let is_fixed_time = is_fixed_time(fields);
         let when = Self { cron, zone: time_zone, text, zone_name, is_fixed_time };
@@ -130,7 +130,7 @@ impl When {
 
 /// Which of the two cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Malformed {
+pub enum BadSchedule {
     /// The pattern, and what was expected.
     Pattern(String),
     /// The zone.
@@ -322,10 +322,10 @@ mod tests {
             ["", "* * * *", "* * * * * *", "0 0 30 2 *", "61 * * * *", "*/0 * * * *", "@often", "x"]
         {
             let read = When::parse(pattern, "UTC");
-            assert!(matches!(read, Err(Malformed::Pattern(_))), "{pattern:?}: {read:?}");
+            assert!(matches!(read, Err(BadSchedule::Pattern(_))), "{pattern:?}: {read:?}");
         }
         for zone in ["", "Mars/Olympus", "+25:00"] {
-            assert_eq!(When::parse("@daily", zone), Err(Malformed::Zone), "{zone:?}");
+            assert_eq!(When::parse("@daily", zone), Err(BadSchedule::Zone), "{zone:?}");
         }
         for pattern in ["@hourly", "0 0 29 2 *", "*/5 * * * *", " 0 0 L * * ", "0 12 * * 1#2"] {
             assert!(When::parse(pattern, "Asia/Kolkata").is_ok(), "{pattern:?}");

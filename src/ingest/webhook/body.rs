@@ -5,14 +5,14 @@ use hyper::HeaderMap;
 use hyper::header::CONTENT_TYPE;
 use serde_json::{Map, Value};
 
-use super::template::Path;
-use crate::ingest::lenient::{self, Damage};
+use super::template::JsonPath;
+use crate::ingest::damaged_json::{self, Damage};
 
 /// How events lie in a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Form {
     /// JSON. A list at the top is a batch; else the events are at this path, or the whole is one.
-    Json(Option<Path>),
+    Json(Option<JsonPath>),
     /// CloudEvents 1.0 over HTTP: structured, binary, or a batch.
     CloudEvents,
 }
@@ -44,7 +44,8 @@ pub struct Events {
 
 impl Events {
     fn read(body: &[u8], depth_max: usize) -> Result<Self, BadDelivery> {
-        let lenient::Reading { values, damage, is_broken } = lenient::read(body, depth_max);
+        let damaged_json::Reading { values, damage, is_broken } =
+            damaged_json::read(body, depth_max);
         if values.is_empty() {
             return Err(BadDelivery::Json("there is nothing in it".into()));
         }
@@ -137,16 +138,21 @@ fn binary(headers: &HeaderMap, media: &str, body: &[u8], depth_max: usize) -> Ev
     let mut event = Map::new();
     for (name, value) in headers {
         if let Some(name) = name.as_str().strip_prefix("ce-") {
-            lenient::put(&mut event, name.to_owned(), Value::String(unescaped(value.as_bytes())));
+            damaged_json::put(
+                &mut event,
+                name.to_owned(),
+                Value::String(unescaped(value.as_bytes())),
+            );
         }
     }
     let is_json = media == "application/json" || media.ends_with("+json");
     let mut events = Events::default();
     if is_json && !body.is_empty() {
-        let lenient::Reading { values, damage, is_broken } = lenient::read(body, depth_max);
+        let damaged_json::Reading { values, damage, is_broken } =
+            damaged_json::read(body, depth_max);
         (events.damage, events.is_broken) = (damage, is_broken || values.len() > 1);
         if let Some(data) = values.into_iter().next() {
-            lenient::put(&mut event, "data".into(), data);
+            damaged_json::put(&mut event, "data".into(), data);
         }
     }
     events.list.push(Value::Object(event));

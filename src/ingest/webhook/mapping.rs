@@ -10,11 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::parents;
-use super::template::{Found, Path, Place, Template};
+use super::template::{JsonPath, TemplateContext, TemplateTexts, WebhookTemplate};
 use crate::domain::submission::Part;
 use crate::domain::type_name::loose_stem;
 use crate::domain::{Action, Label, Selector, Selectors, TypeName, entity, route};
-use crate::ingest::lenient::{UNREADABLE, is_doubtful};
+use crate::ingest::damaged_json::{UNREADABLE, is_doubtful};
 
 /// Notes kept of one delivery.
 const NOTES_MAX: usize = 8;
@@ -28,7 +28,7 @@ const CHANGED_BYTES_MAX: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
     /// The type.
-    pub type_name: Option<Template>,
+    pub type_name: Option<WebhookTemplate>,
     /// Their names and ours; an empty one of ours leaves the event alone.
     pub types: BTreeMap<String, String>,
     /// The same by the words of their names, where those are of one name alone.
@@ -38,32 +38,32 @@ pub struct Mapping {
     /// Whether an event without a type clears everything.
     pub is_untyped_all: bool,
     /// Ids of entities.
-    pub ids: Vec<Template>,
+    pub ids: Vec<WebhookTemplate>,
     /// Whether an event without an id is left alone, instead of clearing its type.
     pub is_unidentified_ignored: bool,
     /// Tags.
-    pub tags: Vec<Template>,
+    pub tags: Vec<WebhookTemplate>,
     /// Paths.
-    pub paths: Vec<Template>,
+    pub paths: Vec<WebhookTemplate>,
     /// Keys.
-    pub keys: Vec<Template>,
+    pub keys: Vec<WebhookTemplate>,
     /// Objects whose fields name parents.
-    pub parents: Vec<Path>,
+    pub parents: Vec<JsonPath>,
     /// What happened.
-    pub action: Option<Template>,
+    pub action: Option<WebhookTemplate>,
     /// Their words and ours.
-    pub actions: BTreeMap<String, Verdict>,
+    pub actions: BTreeMap<String, ActionRule>,
     /// What else is said of the entity, by name.
-    pub fields: BTreeMap<String, Template>,
+    pub fields: BTreeMap<String, WebhookTemplate>,
     /// Names of changed fields.
-    pub changed: Vec<Template>,
+    pub changed: Vec<WebhookTemplate>,
     /// Two objects whose differing fields have changed.
-    pub compare: Option<(Path, Path)>,
+    pub compare: Option<(JsonPath, JsonPath)>,
 }
 
 /// What a word for an action comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ActionRule {
     /// It is this action.
     Is(Action),
     /// The event is left alone.
@@ -72,7 +72,7 @@ pub enum Verdict {
 
 /// What one event, or a batch of them, means.
 #[derive(Debug, Default)]
-pub struct Change {
+pub struct WebhookChange {
     /// What to clear.
     pub selectors: Selectors,
     /// The events that mean something, one by one.
@@ -90,7 +90,7 @@ pub struct Change {
     pub is_puzzling: bool,
 }
 
-impl Change {
+impl WebhookChange {
     /// Routes among its paths: see [`crate::domain::Event::routes`].
     pub fn routes(&self) -> Vec<Label> {
         // A path that is not known could ask for more than the routes say.
@@ -145,10 +145,10 @@ pub const EVERY_TYPE: &str = "*";
 
 impl Mapping {
     /// Joins what one event means to what was before it.
-    pub fn join(&self, place: &Place<'_>, change: &mut Change) {
+    pub fn join(&self, place: &TemplateContext<'_>, change: &mut WebhookChange) {
         let action = match self.verdict(place) {
-            Verdict::Is(action) => action,
-            Verdict::Ignore => return change.ignore("the mapping ignores this action"),
+            ActionRule::Is(action) => action,
+            ActionRule::Ignore => return change.ignore("the mapping ignores this action"),
         };
         let Some(found) = self.types(place, change) else { return };
         let Types { names: types, is_unreadable, is_all } = found;
@@ -183,26 +183,26 @@ impl Mapping {
         change.parts.push(part);
     }
 
-    fn verdict(&self, place: &Place<'_>) -> Verdict {
+    fn verdict(&self, place: &TemplateContext<'_>) -> ActionRule {
         let words = self.action.as_ref().map(|action| action.texts(place).texts);
-        let verdicts: Vec<Verdict> = words
+        let verdicts: Vec<ActionRule> = words
             .into_iter()
             .flatten()
             .map(|word| match self.actions.get(&word) {
                 Some(verdict) => *verdict,
                 None => {
                     let own = serde_json::from_value(Value::String(word));
-                    Verdict::Is(own.unwrap_or_default())
+                    ActionRule::Is(own.unwrap_or_default())
                 }
             })
             .collect();
         // Of several words, as where a member is given twice, one that is not ignored counts.
-        let counts = verdicts.iter().find(|verdict| **verdict != Verdict::Ignore);
-        counts.or(verdicts.first()).copied().unwrap_or(Verdict::Is(Action::Update))
+        let counts = verdicts.iter().find(|verdict| **verdict != ActionRule::Ignore);
+        counts.or(verdicts.first()).copied().unwrap_or(ActionRule::Is(Action::Update))
     }
 
     /// The types by our names; `None` where the event is to be left alone.
-    fn types(&self, place: &Place<'_>, change: &mut Change) -> Option<Types> {
+    fn types(&self, place: &TemplateContext<'_>, change: &mut WebhookChange) -> Option<Types> {
         let found = self.type_name.as_ref().map(|template| template.texts(place));
         let mut is_unreadable = found.as_ref().is_some_and(|found| found.is_partial);
         let mut types = Vec::new();
@@ -266,10 +266,10 @@ impl Mapping {
     /// Adds types, narrowed to ids where there are any; false where the event is to be left alone.
     fn add_entities(
         &self,
-        place: &Place<'_>,
+        place: &TemplateContext<'_>,
         types: &[TypeName],
         selectors: &mut Selectors,
-        change: &mut Change,
+        change: &mut WebhookChange,
     ) -> bool {
         let mut ids = Labels::read(&self.ids, place, "id", change);
         // A truth, a blank or a wildcard names no entity.
@@ -298,7 +298,12 @@ impl Mapping {
         true
     }
 
-    fn add_labels(&self, place: &Place<'_>, selectors: &mut Selectors, change: &mut Change) {
+    fn add_labels(
+        &self,
+        place: &TemplateContext<'_>,
+        selectors: &mut Selectors,
+        change: &mut WebhookChange,
+    ) {
         let tags = Labels::read(&self.tags, place, "tag", change);
         let keys = Labels::read(&self.keys, place, "key", change);
         tags.found.into_iter().for_each(|tag| selectors.insert(Selector::Tag(tag)));
@@ -331,7 +336,7 @@ impl Mapping {
         }
     }
 
-    fn fields(&self, place: &Place<'_>) -> BTreeMap<String, String> {
+    fn fields(&self, place: &TemplateContext<'_>) -> BTreeMap<String, String> {
         let fields = self.fields.iter().filter_map(|(name, template)| {
             let is_fit = |text: &String| Label::parse(text).is_ok() && !is_doubtful(text);
             let text = template.first(place).filter(is_fit)?;
@@ -342,8 +347,9 @@ impl Mapping {
 
     /// The fields that changed; none where not all of them can be named, for one that is not named
     /// may be the one that matters.
-    fn changed(&self, place: &Place<'_>) -> Vec<String> {
-        let Found { texts: mut names, is_cut, is_partial, .. } = texts(&self.changed, place);
+    fn changed(&self, place: &TemplateContext<'_>) -> Vec<String> {
+        let TemplateTexts { texts: mut names, is_cut, is_partial, .. } =
+            texts(&self.changed, place);
         if let Some((one, other)) = &self.compare {
             names.extend(differing(one, other, place.event));
         }
@@ -359,8 +365,8 @@ impl Mapping {
 }
 
 /// What several templates give.
-fn texts(templates: &[Template], place: &Place<'_>) -> Found {
-    let mut all = Found::default();
+fn texts(templates: &[WebhookTemplate], place: &TemplateContext<'_>) -> TemplateTexts {
+    let mut all = TemplateTexts::default();
     for template in templates {
         let found = template.texts(place);
         all.texts.extend(found.texts);
@@ -385,8 +391,13 @@ struct Labels {
 }
 
 impl Labels {
-    fn read(templates: &[Template], place: &Place<'_>, what: &str, change: &mut Change) -> Self {
-        let Found { texts, is_cut, is_partial, is_unread } = texts(templates, place);
+    fn read(
+        templates: &[WebhookTemplate],
+        place: &TemplateContext<'_>,
+        what: &str,
+        change: &mut WebhookChange,
+    ) -> Self {
+        let TemplateTexts { texts, is_cut, is_partial, is_unread } = texts(templates, place);
         let is_doubtful = texts.iter().any(|text| self::is_doubtful(text));
         let mut labels =
             Self { found: vec![], has_more: is_cut, is_unsure: is_partial, is_doubtful, is_unread };
@@ -405,8 +416,8 @@ impl Labels {
 }
 
 /// The fields in which two objects differ; none where one of them is not there.
-fn differing(one: &Path, other: &Path, event: &Value) -> Vec<String> {
-    let object = |path: &Path| path.values(event, 1).first().and_then(|it| it.as_object());
+fn differing(one: &JsonPath, other: &JsonPath, event: &Value) -> Vec<String> {
+    let object = |path: &JsonPath| path.values(event, 1).first().and_then(|it| it.as_object());
     let (Some(one), Some(other)) = (object(one), object(other)) else { return vec![] };
     let changed = one.iter().filter(|(name, value)| other.get(*name) != Some(*value));
     let gone = other.iter().filter(|(name, _)| !one.contains_key(*name));

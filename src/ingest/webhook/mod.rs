@@ -21,15 +21,17 @@ use bytes::Bytes;
 use hyper::HeaderMap;
 
 pub use body::{BadDelivery, Form};
-pub use mapping::{Change, EVERY_TYPE, Mapping, Verdict};
-pub use scheme::{Content, Encoding, Hmac, KeyForm, Refusal, Scheme, Timestamp, TimestampAt};
-pub use template::{Path, Place, Template};
+pub use mapping::{ActionRule, EVERY_TYPE, Mapping, WebhookChange};
+pub use scheme::{
+    Content, DeliveryRefusal, Encoding, Hmac, KeyForm, Scheme, Timestamp, TimestampAt,
+};
+pub use template::{JsonPath, TemplateContext, WebhookTemplate};
 
 use crate::domain::submission::Part;
 use crate::domain::{Demand, EventId, Mode, Principal, Role, Selectors, Source, Submission};
-use crate::gate::{self, Answer, Answers};
+use crate::gate::{self, KeptAnswer, KeptAnswers};
 use crate::journal::Journal;
-use crate::pipeline::{Done, Pipeline, Rejected};
+use crate::pipeline::{Pipeline, SubmitError, SubmitOutcome};
 use crate::resolve::Rules;
 use crate::support::{Finish, Live, Secret, Seldom};
 
@@ -57,7 +59,7 @@ pub struct Hook {
     /// How events lie in its bodies.
     pub form: Form,
     /// What names a delivery, the same when it is repeated.
-    pub delivery: Option<Template>,
+    pub delivery: Option<WebhookTemplate>,
     /// What its events mean.
     pub mapping: Mapping,
 }
@@ -86,9 +88,9 @@ pub struct Limits {
 
 /// What a delivery said.
 #[derive(Debug)]
-pub struct Read {
+pub struct ReadDelivery {
     /// What it means.
-    pub change: Change,
+    pub change: WebhookChange,
     /// Its own name, where the sender gives one.
     pub delivery: Option<String>,
     /// By what it is recognised when it comes again, where the sender names its deliveries.
@@ -97,7 +99,7 @@ pub struct Read {
 
 /// By whom a delivery came, as far as loops are concerned.
 #[derive(Debug, Clone)]
-pub struct Origin {
+pub struct DeliveryOrigin {
     /// The address to judge by, where it can be told.
     pub address: Option<IpAddr>,
     /// Whether a gateway's mark is on it.
@@ -108,7 +110,7 @@ pub struct Origin {
 
 /// What became of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Taken {
+pub enum DeliveryOutcome {
     /// It had its effect.
     Applied {
         /// The event's id.
@@ -129,7 +131,7 @@ impl Hook {
     ///
     /// # Errors
     /// Why not, for the log.
-    pub fn check(&self, delivery: &Delivery<'_>) -> Result<(), Refusal> {
+    pub fn check(&self, delivery: &Delivery<'_>) -> Result<(), DeliveryRefusal> {
         self.scheme.check(&self.secrets, delivery)
     }
 
@@ -142,14 +144,14 @@ impl Hook {
         delivery: &Delivery<'_>,
         limits: Limits,
         rules: &Rules,
-    ) -> Result<Read, BadDelivery> {
+    ) -> Result<ReadDelivery, BadDelivery> {
         let body = self.form.events(delivery.headers, delivery.body, limits.depth_max)?;
         let events = &body.list;
         let texts_max = limits.selectors_max;
-        let mut change = Change::default();
+        let mut change = WebhookChange::default();
         let mut names: Vec<String> = Vec::new();
         for event in events.iter().take(limits.selectors_max) {
-            let place = Place { event, headers: delivery.headers, texts_max, rules };
+            let place = TemplateContext { event, headers: delivery.headers, texts_max, rules };
             names.extend(self.delivery.as_ref().and_then(|template| template.first(&place)));
             self.mapping.join(&place, &mut change);
         }
@@ -177,7 +179,7 @@ impl Hook {
             change.widened("more selectors than are taken at once: they were widened");
         }
         let identity = (!names.is_empty()).then(|| Identity::of(&names, delivery, &change));
-        Ok(Read { change, delivery: names.into_iter().next(), identity })
+        Ok(ReadDelivery { change, delivery: names.into_iter().next(), identity })
     }
 }
 
@@ -191,7 +193,7 @@ struct Identity {
 }
 
 impl Identity {
-    fn of(names: &[String], delivery: &Delivery<'_>, change: &Change) -> Self {
+    fn of(names: &[String], delivery: &Delivery<'_>, change: &WebhookChange) -> Self {
         let shown = names.first().map(String::as_str).unwrap_or_default();
         let shown = shown.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect();
         let query = delivery.target.split_once('?').map_or("", |(_, query)| query);
@@ -212,7 +214,7 @@ impl Identity {
 
     /// The same with the marks that were on the call. The journal has it as the event's reason, so
     /// that it is known over a restart.
-    fn under(&self, from: &Origin) -> String {
+    fn under(&self, from: &DeliveryOrigin) -> String {
         let mut parts = vec![self.hash.clone(), from.is_marked.to_string()];
         parts.extend(from.ids.iter().map(ToString::to_string));
         let hash = gate::identity(parts.iter().map(String::as_bytes));
@@ -238,7 +240,7 @@ fn key(principal: &str, identity: &str) -> String {
 /// The webhooks that are taken, and the deliveries that were.
 pub struct Hooks {
     by_name: Live<BTreeMap<String, Arc<Hook>>>,
-    taken: Answers,
+    taken: KeptAnswers,
     /// What was said of deliveries that clear nothing, or a type that nobody knows.
     pub said: Seldom,
 }
@@ -246,7 +248,7 @@ pub struct Hooks {
 impl Hooks {
     /// Takes these; deliveries that the journal remembers are known.
     pub fn new(config: Config, journal: &Journal) -> Self {
-        let taken = Answers::new(config.ids_max);
+        let taken = KeptAnswers::new(config.ids_max);
         let hooks = Self { by_name: Live::new(by_name(config)), taken, said: Seldom::default() };
         let events = journal.after(0, usize::MAX).events;
         for event in events.iter().filter(|event| event.source == Source::Webhook) {
@@ -272,20 +274,20 @@ impl Hooks {
     /// it sends again is recognised.
     ///
     /// # Errors
-    /// [`Rejected`]; it may then come again.
+    /// [`SubmitError`]; it may then come again.
     pub async fn take(
         self: &Arc<Self>,
         pipeline: &Arc<Pipeline>,
         hook: &Hook,
-        read: Read,
-        from: Origin,
-    ) -> Result<Taken, Rejected> {
+        read: ReadDelivery,
+        from: DeliveryOrigin,
+    ) -> Result<DeliveryOutcome, SubmitError> {
         if read.change.selectors.is_empty() {
             let nothing = || "the delivery holds no event".to_owned();
-            return Ok(Taken::Ignored(read.change.ignored.unwrap_or_else(nothing)));
+            return Ok(DeliveryOutcome::Ignored(read.change.ignored.unwrap_or_else(nothing)));
         }
         let who = Principal { name: format!("hook:{}", hook.name), role: Role::Editor };
-        let Read { change, identity, .. } = read;
+        let ReadDelivery { change, identity, .. } = read;
         let identity = identity.map(|identity| identity.under(&from));
         let submission = submission(change, identity.clone(), from);
         let (hooks, pipeline) = (Arc::clone(self), Arc::clone(pipeline));
@@ -304,16 +306,16 @@ impl Hooks {
         who: Principal,
         submission: Submission,
         identity: String,
-    ) -> Result<Taken, Rejected> {
+    ) -> Result<DeliveryOutcome, SubmitError> {
         let key = key(&who.name, &identity);
         let _turn = pipeline.gate.lanes.enter(&key).await;
         if let Some(before) = self.taken.get(&key) {
             let id = std::str::from_utf8(&before.body).ok().and_then(EventId::parse);
             pipeline.clear_again(&Demand::new(submission.mode, submission.selectors));
-            return Ok(Taken::Duplicate(id));
+            return Ok(DeliveryOutcome::Duplicate(id));
         }
         let taken = submit(pipeline, who, submission).await?;
-        if let Taken::Applied { id, is_degraded: false, .. } = &taken {
+        if let DeliveryOutcome::Applied { id, is_degraded: false, .. } = &taken {
             self.remember(key, *id);
         }
         Ok(taken)
@@ -321,7 +323,7 @@ impl Hooks {
 
     fn remember(&self, key: String, id: EventId) {
         let body = Bytes::from(id.to_string());
-        self.taken.put(key, Answer { fingerprint: [0; 32], status: 202, body });
+        self.taken.put(key, KeptAnswer { fingerprint: [0; 32], status: 202, body });
     }
 }
 
@@ -329,7 +331,7 @@ fn by_name(config: Config) -> BTreeMap<String, Arc<Hook>> {
     config.hooks.into_iter().map(|hook| (hook.name.clone(), Arc::new(hook))).collect()
 }
 
-fn submission(change: Change, identity: Option<String>, from: Origin) -> Submission {
+fn submission(change: WebhookChange, identity: Option<String>, from: DeliveryOrigin) -> Submission {
     let (action, routes) = (change.action(), change.routes());
     // What was said of one entity is not true of the others.
     let (parts, changed, fields) = match <[Part; 1]>::try_from(change.parts) {
@@ -359,14 +361,14 @@ async fn submit(
     pipeline: &Arc<Pipeline>,
     who: Principal,
     submission: Submission,
-) -> Result<Taken, Rejected> {
+) -> Result<DeliveryOutcome, SubmitError> {
     match pipeline.submit(who, submission).await {
-        Ok(Done::Applied(report)) => {
+        Ok(SubmitOutcome::Applied(report)) => {
             let (id, is_degraded) = (report.event.id, report.is_degraded);
-            Ok(Taken::Applied { id, is_degraded, warnings: report.warnings })
+            Ok(DeliveryOutcome::Applied { id, is_degraded, warnings: report.warnings })
         }
-        Ok(Done::Duplicate(_)) => Ok(Taken::Duplicate(None)),
-        Ok(Done::Unaffected(why)) => Ok(Taken::Ignored(why.join("; "))),
+        Ok(SubmitOutcome::Duplicate(_)) => Ok(DeliveryOutcome::Duplicate(None)),
+        Ok(SubmitOutcome::Unaffected(why)) => Ok(DeliveryOutcome::Ignored(why.join("; "))),
         Err(rejected) => Err(rejected),
     }
 }

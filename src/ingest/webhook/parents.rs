@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::template::{ID_ENDINGS, Path, Place, is_unread, scalar};
+use super::template::{ID_ENDINGS, JsonPath, TemplateContext, is_unread, scalar};
 use crate::domain::{Label, TypeName, entity};
-use crate::ingest::lenient::is_doubtful;
+use crate::ingest::damaged_json::is_doubtful;
 
 /// Levels below a field in which a reference is looked for: a locale, a list, a link.
 const DEPTH_MAX: usize = 3;
@@ -28,7 +28,7 @@ pub(super) struct Parents {
 }
 
 /// Finds them in the objects at these paths.
-pub(super) fn read(paths: &[Path], place: &Place<'_>, types: &[TypeName]) -> Parents {
+pub(super) fn read(paths: &[JsonPath], place: &TemplateContext<'_>, types: &[TypeName]) -> Parents {
     let mut parents = Parents::default();
     let mut references = BTreeSet::new();
     for value in paths.iter().flat_map(|path| path.values(place.event, place.texts_max)) {

@@ -115,7 +115,7 @@ enum Signed {
 }
 
 /// Why a delivery was refused.
-pub type Refusal = &'static str;
+pub type DeliveryRefusal = &'static str;
 
 impl Content {
     /// Reads a template of `{body}`, `{timestamp}`, `{header:NAME}`, `{method}`, `{path}` and
@@ -218,7 +218,11 @@ impl Scheme {
     ///
     /// # Errors
     /// Why not, for the log.
-    pub fn check(&self, secrets: &[Secret], delivery: &Delivery<'_>) -> Result<(), Refusal> {
+    pub fn check(
+        &self,
+        secrets: &[Secret],
+        delivery: &Delivery<'_>,
+    ) -> Result<(), DeliveryRefusal> {
         match self {
             Self::Secret(header) => check_secret(header, secrets, delivery),
             Self::Hmac(hmac) => hmac.check(secrets, delivery),
@@ -230,7 +234,7 @@ fn check_secret(
     header: &HeaderName,
     secrets: &[Secret],
     delivery: &Delivery<'_>,
-) -> Result<(), Refusal> {
+) -> Result<(), DeliveryRefusal> {
     let given = single(delivery.headers, header).ok_or("no secret, or two")?;
     let (scheme, token) = given.split_once(' ').unwrap_or(("", given));
     let token = if scheme.eq_ignore_ascii_case("Bearer") { token.trim() } else { given };
@@ -241,7 +245,7 @@ fn check_secret(
 }
 
 impl Hmac {
-    fn check(&self, secrets: &[Secret], delivery: &Delivery<'_>) -> Result<(), Refusal> {
+    fn check(&self, secrets: &[Secret], delivery: &Delivery<'_>) -> Result<(), DeliveryRefusal> {
         let header = single(delivery.headers, &self.header).ok_or("no signature, or two")?;
         let values: Vec<&str> = match self.separator {
             Some(separator) => header.split(separator).map(str::trim).collect(),
@@ -278,7 +282,7 @@ impl Hmac {
         &'a self,
         timestamp: &'a str,
         delivery: &'a Delivery<'_>,
-    ) -> Result<Vec<Cow<'a, [u8]>>, Refusal> {
+    ) -> Result<Vec<Cow<'a, [u8]>>, DeliveryRefusal> {
         let mut pieces: Vec<Cow<'a, [u8]>> = Vec::new();
         for (at, part) in self.content.0.iter().enumerate() {
             let text = match part {
@@ -319,7 +323,7 @@ impl Hmac {
 
     /// Signed headers in one line: `name:value`, by name, between semicolons. The list of them and
     /// the timestamp are always among them, so that neither can be exchanged.
-    fn headers(&self, delivery: &Delivery<'_>) -> Result<String, Refusal> {
+    fn headers(&self, delivery: &Delivery<'_>) -> Result<String, DeliveryRefusal> {
         let list = self.signed_headers.as_ref().ok_or("no list of signed headers")?;
         let listed = single(delivery.headers, list).ok_or("no list of signed headers")?;
         let mut names: Vec<HeaderName> =
@@ -340,7 +344,11 @@ impl Hmac {
 
 impl Timestamp {
     /// Its text, where it is near enough to our clock.
-    fn read<'a>(&self, values: &[&'a str], delivery: &'a Delivery<'_>) -> Result<&'a str, Refusal> {
+    fn read<'a>(
+        &self,
+        values: &[&'a str],
+        delivery: &'a Delivery<'_>,
+    ) -> Result<&'a str, DeliveryRefusal> {
         let text = match &self.at {
             TimestampAt::Header(name) => single(delivery.headers, name),
             TimestampAt::Beside(prefix) => {

@@ -23,7 +23,7 @@ const TEXT_BYTES_MAX: usize = 2 * URL_PATH_BYTES_MAX;
 
 /// Where templates look.
 #[derive(Clone, Copy)]
-pub struct Place<'a> {
+pub struct TemplateContext<'a> {
     /// One event of the body.
     pub event: &'a Value,
     /// The headers of the request.
@@ -36,7 +36,7 @@ pub struct Place<'a> {
 
 /// What a template gave.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct TemplateTexts {
     /// In the order of the body; none where a place was not there.
     pub texts: Vec<String>,
     /// Whether there was more than is taken.
@@ -49,22 +49,22 @@ pub struct Found {
 
 /// Text with places.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template(Vec<Part>);
+pub struct WebhookTemplate(Vec<TemplatePart>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
+enum TemplatePart {
     Literal(String),
-    Field { alternatives: Vec<Alternative>, steps: Vec<Step> },
+    Field { alternatives: Vec<Alternative>, steps: Vec<TextStep> },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Alternative {
     Header(HeaderName),
-    Path(Path),
+    JsonPath(JsonPath),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
+enum TextStep {
     Lower,
     Before(String),
     BeforeLast(String),
@@ -74,9 +74,9 @@ enum Step {
 
 /// A way through JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Path(Vec<String>);
+pub struct JsonPath(Vec<String>);
 
-impl Path {
+impl JsonPath {
     /// Reads `a.b.0` or `a.*.b`; `.` is the whole event.
     ///
     /// # Errors
@@ -181,12 +181,12 @@ fn whole(float: f64) -> Option<String> {
 
 /// What stood at a place that gave no text.
 #[derive(Debug, Clone, Copy, Default)]
-struct Besides {
+struct Gaps {
     is_partial: bool,
     is_unread: bool,
 }
 
-impl Besides {
+impl Gaps {
     fn join(&mut self, other: Self) {
         self.is_partial |= other.is_partial;
         self.is_unread |= other.is_unread;
@@ -231,12 +231,12 @@ impl Alternative {
             Some(name) => HeaderName::try_from(name)
                 .map(Self::Header)
                 .map_err(|_| format!("{name:?} is no header's name")),
-            None => Path::parse(text).map(Self::Path),
+            None => JsonPath::parse(text).map(Self::JsonPath),
         }
     }
 
-    /// Its texts, and what stood there besides.
-    fn texts(&self, place: &Place<'_>) -> (Vec<String>, Besides) {
+    /// Its texts, and whether anything there gave no text.
+    fn texts(&self, place: &TemplateContext<'_>) -> (Vec<String>, Gaps) {
         match self {
             Self::Header(name) => {
                 let values = place.headers.get_all(name).iter();
@@ -244,24 +244,24 @@ impl Alternative {
                     let text = String::from_utf8_lossy(value.as_bytes());
                     cut(text.trim()).to_owned()
                 };
-                (values.map(text).filter(|text| !text.is_empty()).collect(), Besides::default())
+                (values.map(text).filter(|text| !text.is_empty()).collect(), Gaps::default())
             }
-            Self::Path(path) => {
+            Self::JsonPath(path) => {
                 let most = place.texts_max.saturating_add(1);
                 let values = path.places(place.event, place.texts_max);
                 let is_id = path.0.last().is_some_and(|name| is_name_of_id(name));
-                let besides = Besides {
+                let gaps = Gaps {
                     is_partial: is_partial(&values),
                     is_unread: values.iter().any(|value| is_unread(value, is_id)),
                 };
                 let texts = values.into_iter().flat_map(members).filter_map(scalar);
-                (texts.take(most).collect(), besides)
+                (texts.take(most).collect(), gaps)
             }
         }
     }
 }
 
-impl Step {
+impl TextStep {
     fn parse<'a>(word: &str, words: &mut impl Iterator<Item = &'a str>) -> Result<Self, String> {
         if word == "lower" {
             return Ok(Self::Lower);
@@ -293,14 +293,14 @@ impl Step {
     }
 }
 
-impl Part {
+impl TemplatePart {
     fn field(text: &str) -> Result<Self, String> {
         let mut words = text.split_ascii_whitespace();
         let named = words.next().ok_or("{} names nothing")?;
         let alternatives: Result<Vec<_>, _> = named.split('|').map(Alternative::parse).collect();
         let mut steps = Vec::new();
         while let Some(word) = words.next() {
-            steps.push(Step::parse(word, &mut words)?);
+            steps.push(TextStep::parse(word, &mut words)?);
         }
         let alternatives = alternatives?;
         if alternatives.len() > PARTS_MAX || steps.len() > PARTS_MAX {
@@ -309,26 +309,26 @@ impl Part {
         Ok(Self::Field { alternatives, steps })
     }
 
-    fn texts(&self, place: &Place<'_>) -> (Vec<String>, Besides) {
+    fn texts(&self, place: &TemplateContext<'_>) -> (Vec<String>, Gaps) {
         let (alternatives, steps) = match self {
-            Self::Literal(text) => return (vec![text.clone()], Besides::default()),
+            Self::Literal(text) => return (vec![text.clone()], Gaps::default()),
             Self::Field { alternatives, steps } => (alternatives, steps),
         };
-        let mut besides = Besides::default();
+        let mut gaps = Gaps::default();
         for one in alternatives {
             let (texts, more) = one.texts(place);
-            besides.join(more);
+            gaps.join(more);
             if !texts.is_empty() {
                 let stepped = |text| steps.iter().fold(text, |text, step| step.take(text));
                 let texts = texts.into_iter().map(stepped).filter(|text| !text.is_empty());
-                return (texts.collect(), besides);
+                return (texts.collect(), gaps);
             }
         }
-        (vec![], besides)
+        (vec![], gaps)
     }
 }
 
-impl Template {
+impl WebhookTemplate {
     /// Reads a template.
     ///
     /// # Errors
@@ -351,10 +351,10 @@ impl Template {
                 return Err("a } without its {".into());
             }
             if !literal.is_empty() {
-                parts.push(Part::Literal(literal.to_owned()));
+                parts.push(TemplatePart::Literal(literal.to_owned()));
             }
             match field {
-                Some(field) => parts.push(Part::field(field)?),
+                Some(field) => parts.push(TemplatePart::field(field)?),
                 None => break,
             }
         }
@@ -362,12 +362,12 @@ impl Template {
     }
 
     /// What it gives: every combination where places give several texts.
-    pub fn texts(&self, place: &Place<'_>) -> Found {
+    pub fn texts(&self, place: &TemplateContext<'_>) -> TemplateTexts {
         let mut texts = vec![String::new()];
-        let (mut is_cut, mut besides) = (false, Besides::default());
+        let (mut is_cut, mut gaps) = (false, Gaps::default());
         for part in &self.0 {
             let (endings, more) = part.texts(place);
-            besides.join(more);
+            gaps.join(more);
             let most = place.texts_max;
             is_cut |= texts.len().saturating_mul(endings.len()) > most;
             let joined =
@@ -375,11 +375,11 @@ impl Template {
             let all = texts.iter().flat_map(|text| endings.iter().map(move |it| joined(text, it)));
             texts = all.take(most).collect();
         }
-        Found { texts, is_cut, is_partial: besides.is_partial, is_unread: besides.is_unread }
+        TemplateTexts { texts, is_cut, is_partial: gaps.is_partial, is_unread: gaps.is_unread }
     }
 
     /// The first text it gives.
-    pub fn first(&self, place: &Place<'_>) -> Option<String> {
+    pub fn first(&self, place: &TemplateContext<'_>) -> Option<String> {
         self.texts(place).texts.into_iter().next()
     }
 }

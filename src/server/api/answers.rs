@@ -280,14 +280,14 @@ pub struct Operated {
 /// Every schedule.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Schedules {
-    pub schedules: Vec<schedule::View>,
+    pub schedules: Vec<schedule::ScheduleView>,
 }
 
 /// A schedule is held, or goes on.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Held {
     pub success: bool,
-    pub schedule: Option<schedule::View>,
+    pub schedule: Option<schedule::ScheduleView>,
 }
 
 /// The limit now in force, until the next restart.

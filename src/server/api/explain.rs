@@ -10,7 +10,7 @@ use super::answers::explained::{Cost, Edge, Explained, Walk};
 use super::invalidate::submission;
 use crate::domain::{Scope, Selector, Selectors};
 use crate::ingest::body::InvalidateBody;
-use crate::pipeline::{Done, Report};
+use crate::pipeline::{SubmitOutcome, SubmitReport};
 use crate::resolve::Rules;
 use crate::server::Control;
 use crate::server::call::Call;
@@ -29,17 +29,19 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
     let notes = body.notes(&json);
     let submission = submission(&call, body, pipeline.gate.config().selectors_max)?;
     match pipeline.preview(call.principal(), submission)? {
-        Done::Applied(mut report) => {
+        SubmitOutcome::Applied(mut report) => {
             report.warnings.extend(notes);
             let rules = pipeline.rules.get();
             Ok(json_answer(StatusCode::OK, &told(&control, &rules, &report)))
         }
-        Done::Unaffected(warnings) => Err(Problem::bad_request("bad_json", warnings.join("; "))),
-        Done::Duplicate(_) => Err(Problem::bad_request("bad_json", "nothing to explain")),
+        SubmitOutcome::Unaffected(warnings) => {
+            Err(Problem::bad_request("bad_json", warnings.join("; ")))
+        }
+        SubmitOutcome::Duplicate(_) => Err(Problem::bad_request("bad_json", "nothing to explain")),
     }
 }
 
-fn told<'a>(control: &'a Control, rules: &'a Rules, report: &'a Report) -> Explained<'a> {
+fn told<'a>(control: &'a Control, rules: &'a Rules, report: &'a SubmitReport) -> Explained<'a> {
     let pipeline = &control.pipeline;
     let event = &report.event;
     let selectors = event.demand.selectors();

@@ -14,7 +14,7 @@ use crate::activity::{Activity, ActivityKind, Level, joined};
 use crate::domain::Selectors;
 use crate::gate::Rejected;
 use crate::ingest::fields;
-use crate::ingest::webhook::{Delivery, Limits, Origin, Refusal, Taken};
+use crate::ingest::webhook::{Delivery, DeliveryOrigin, DeliveryOutcome, DeliveryRefusal, Limits};
 use crate::resolve::Rules;
 use crate::server::Control;
 use crate::server::call::Call;
@@ -52,7 +52,7 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
     let notes = read.change.notes.clone();
     let is_puzzling = read.change.is_puzzling;
     let unknown = unknown_types(&rules, &read.change.selectors);
-    let from = Origin {
+    let from = DeliveryOrigin {
         address: call.address.known(),
         is_marked: call.is_marked(),
         ids: call.event_ids(),
@@ -60,24 +60,27 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
     let taken = control.hooks.take(&control.pipeline, &hook, read, from).await?;
     log_taken(&hook.name, &taken, &notes);
     log_lost(&control.hooks.said, &hook.name, &taken, is_puzzling, &unknown);
-    let of_rules = if let Taken::Applied { warnings, .. } = &taken { &warnings[..] } else { &[] };
+    let of_rules =
+        if let DeliveryOutcome::Applied { warnings, .. } = &taken { &warnings[..] } else { &[] };
     let warnings = [notes, of_rules.to_vec()].concat();
     Ok(json_answer(StatusCode::ACCEPTED, &answer(taken, &warnings)))
 }
 
-fn answer(taken: Taken, warnings: &[String]) -> Delivered<'_> {
+fn answer(taken: DeliveryOutcome, warnings: &[String]) -> Delivered<'_> {
     let done = Delivered { success: true, warnings, ..Delivered::default() };
     match taken {
-        Taken::Applied { id, is_degraded, .. } => {
+        DeliveryOutcome::Applied { id, is_degraded, .. } => {
             Delivered { id: Some(id), degraded: is_degraded, ..done }
         }
-        Taken::Duplicate(id) => Delivered { id, duplicate: true, ..done },
-        Taken::Ignored(reason) => Delivered { ignored: true, reason: Some(reason), ..done },
+        DeliveryOutcome::Duplicate(id) => Delivered { id, duplicate: true, ..done },
+        DeliveryOutcome::Ignored(reason) => {
+            Delivered { ignored: true, reason: Some(reason), ..done }
+        }
     }
 }
 
 /// Past the limit nothing is told: a flood of forgeries must not become one of lines.
-fn log_refused(hook: &str, call: &Call, rejected: &Rejected, refusal: Refusal) {
+fn log_refused(hook: &str, call: &Call, rejected: &Rejected, refusal: DeliveryRefusal) {
     if matches!(rejected, Rejected::TooMany(_)) {
         return;
     }
@@ -95,14 +98,14 @@ fn log_refused(hook: &str, call: &Call, rejected: &Rejected, refusal: Refusal) {
 }
 
 /// What was applied has its own line, by the pipeline.
-fn log_taken(hook: &str, taken: &Taken, warnings: &[String]) {
+fn log_taken(hook: &str, taken: &DeliveryOutcome, warnings: &[String]) {
     if !warnings.is_empty() {
         let msg = "not all of a webhook could be read";
         log(hook, Level::Warn, msg, "widened", &joined(warnings));
     }
     match taken {
-        Taken::Applied { .. } => {}
-        Taken::Duplicate(id) => Activity {
+        DeliveryOutcome::Applied { .. } => {}
+        DeliveryOutcome::Duplicate(id) => Activity {
             event: ActivityKind::Webhook,
             msg: "a webhook came again: it had its effect before",
             event_id: id.map(|id| id.to_string()).as_deref(),
@@ -111,7 +114,7 @@ fn log_taken(hook: &str, taken: &Taken, warnings: &[String]) {
             ..Activity::default()
         }
         .emit(),
-        Taken::Ignored(reason) => {
+        DeliveryOutcome::Ignored(reason) => {
             log(hook, Level::Info, "a webhook was ignored", "ignored", reason);
         }
     }
@@ -129,12 +132,18 @@ fn unknown_types(rules: &Rules, selectors: &Selectors) -> Vec<String> {
 
 /// Nobody reads what a webhook is answered. So what clears nothing, though nobody chose that, and
 /// what names a type that nothing may be stored under, is a warning, once in a while.
-fn log_lost(said: &Seldom, hook: &str, taken: &Taken, is_puzzling: bool, unknown: &[String]) {
+fn log_lost(
+    said: &Seldom,
+    hook: &str,
+    taken: &DeliveryOutcome,
+    is_puzzling: bool,
+    unknown: &[String],
+) {
     let (msg, status, reason) = match taken {
-        Taken::Ignored(reason) if is_puzzling || !unknown.is_empty() => {
+        DeliveryOutcome::Ignored(reason) if is_puzzling || !unknown.is_empty() => {
             ("a webhook cleared nothing", "cleared_nothing", reason.clone())
         }
-        Taken::Applied { .. } if !unknown.is_empty() => {
+        DeliveryOutcome::Applied { .. } if !unknown.is_empty() => {
             let reason = format!(
                 "not in the graph: {}; name them in [dependencies], or map them in mapping.types",
                 unknown.join(", ")

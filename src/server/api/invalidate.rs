@@ -18,10 +18,10 @@ use crate::activity::{Activity, ActivityKind, Level, joined};
 use crate::deliver::Outcome;
 use crate::domain::submission::PeerBatch;
 use crate::domain::{Applied, Role, Scope, Source, Submission};
-use crate::gate::{Answer as KeptAnswer, identity};
+use crate::gate::{KeptAnswer, identity};
 use crate::ingest::body::InvalidateBody;
-use crate::ingest::lenient;
-use crate::pipeline::{Done, Report};
+use crate::ingest::damaged_json;
+use crate::pipeline::{SubmitOutcome, SubmitReport};
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Answer, Handled, Problem, bytes, json_answer};
@@ -44,7 +44,7 @@ pub async fn clear(control: Arc<Control>, mut call: Call) -> Handled {
         // Whatever a peer writes here, it means everything.
         return take(control, call, Bytes::from_static(br#"{"all":true}"#)).await;
     }
-    let mut body: Value = serde_json::from_slice(&lenient::quote_big_integers(&json))
+    let mut body: Value = serde_json::from_slice(&damaged_json::quote_big_integers(&json))
         .map_err(|error| Problem::bad_request("bad_json", error.to_string()))?;
     let Some(object) = body.as_object_mut() else {
         return Err(Problem::bad_request("bad_json", "an object is expected"));
@@ -164,20 +164,20 @@ async fn effect(control: &Control, call: &Call, json: &[u8]) -> Result<Effect, P
         pipeline.submit(who, submission).await?
     };
     match done {
-        Done::Unaffected(warnings) => {
+        SubmitOutcome::Unaffected(warnings) => {
             Effect::new(StatusCode::OK, &unaffected(control, &warnings, is_dry_run), true)
         }
-        Done::Duplicate(applied) => {
+        SubmitOutcome::Duplicate(applied) => {
             Effect::new(StatusCode::OK, &duplicate(control, &applied), !is_dry_run)
         }
-        Done::Applied(mut report) if is_dry_run => {
+        SubmitOutcome::Applied(mut report) if is_dry_run => {
             report.warnings.extend(notes);
             let (mirrors, beside) = control.pipeline.delivery.outlook(&report.event);
             let told = answer(control, &report, true);
             let told = Invalidated { mirrors: &mirrors, beside: &beside, ..told };
             Effect::new(StatusCode::OK, &told, false)
         }
-        Done::Applied(mut report) => {
+        SubmitOutcome::Applied(mut report) => {
             report.warnings.extend(notes);
             let is_in_time = wait.until(control, &mut report).await;
             if is_in_time && wait.is_for_mirrors() {
@@ -209,11 +209,15 @@ fn log_notes(control: &Control, call: &Call, notes: &[String]) {
 }
 
 /// The answer of the contract to what another route submitted.
-pub fn answered(control: &Control, done: &Done) -> Answer {
+pub fn answered(control: &Control, done: &SubmitOutcome) -> Answer {
     match done {
-        Done::Applied(report) => json_answer(StatusCode::OK, &answer(control, report, false)),
-        Done::Duplicate(applied) => json_answer(StatusCode::OK, &duplicate(control, applied)),
-        Done::Unaffected(warnings) => {
+        SubmitOutcome::Applied(report) => {
+            json_answer(StatusCode::OK, &answer(control, report, false))
+        }
+        SubmitOutcome::Duplicate(applied) => {
+            json_answer(StatusCode::OK, &duplicate(control, applied))
+        }
+        SubmitOutcome::Unaffected(warnings) => {
             json_answer(StatusCode::OK, &unaffected(control, warnings, false))
         }
     }
@@ -288,7 +292,7 @@ pub fn submission(
 }
 
 /// The answer of the contract.
-fn answer<'a>(control: &'a Control, report: &'a Report, is_dry_run: bool) -> Invalidated<'a> {
+fn answer<'a>(control: &'a Control, report: &'a SubmitReport, is_dry_run: bool) -> Invalidated<'a> {
     let event = &report.event;
     let mirrors: &[Outcome] = match event.scope {
         Scope::Mirrored => &report.mirrors,

@@ -9,7 +9,7 @@ use hyper::StatusCode;
 use super::answers::{Held, Schedules};
 use super::invalidate::answered;
 use crate::activity::{Activity, ActivityKind};
-use crate::ingest::schedule::Asked;
+use crate::ingest::schedule::ManualRun;
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Handled, Problem, json_answer};
@@ -23,7 +23,7 @@ pub async fn list(control: Arc<Control>, _call: Call) -> Handled {
 /// Runs one now.
 pub async fn run(control: Arc<Control>, mut call: Call) -> Handled {
     call.read_nothing(&control.config).await?;
-    let asked = Asked {
+    let asked = ManualRun {
         who: call.principal(),
         address: call.address.known(),
         is_marked: call.is_marked(),

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::domain::Scope;
-use crate::pipeline::Report;
+use crate::pipeline::SubmitReport;
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::Problem;
@@ -56,7 +56,7 @@ impl Wait {
     }
 
     /// Waits, renewing the outcomes in the report; says whether it came in time.
-    pub async fn until(self, control: &Control, report: &mut Report) -> bool {
+    pub async fn until(self, control: &Control, report: &mut SubmitReport) -> bool {
         if self.until == Until::Local || report.event.scope == Scope::Local {
             return true;
         }
@@ -82,7 +82,7 @@ impl Wait {
     }
 
     /// `self` and `skipped` neither count nor are waited for.
-    fn is_met(self, report: &Report) -> bool {
+    fn is_met(self, report: &SubmitReport) -> bool {
         use crate::domain::Status;
         let has = |status: Status| report.mirrors.iter().filter(|m| m.status == status).count();
         let delivered = has(Status::Delivered);

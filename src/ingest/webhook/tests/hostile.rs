@@ -15,7 +15,7 @@ fn hook(form: Form) -> Hook {
         scheme: Scheme::Secret(hyper::header::AUTHORIZATION),
         secrets: vec![Secret::new("s")],
         form,
-        delivery: Template::parse("{id}").ok(),
+        delivery: WebhookTemplate::parse("{id}").ok(),
         mapping: mapping(),
     }
 }
@@ -61,7 +61,7 @@ fn json() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn any_json_is_read_within_bounds(body in json(), is_batch in any::<bool>()) {
-        let path = is_batch.then(|| Path::parse("x").expect("a path"));
+        let path = is_batch.then(|| JsonPath::parse("x").expect("a path"));
         let text = body.to_string();
         let headers = HeaderMap::new();
         let delivery =
@@ -133,7 +133,7 @@ proptest! {
         let shown = String::from_utf8_lossy(&body).into_owned();
         match hook(Form::Json(None)).read(&delivery, LIMITS, &rules()) {
             Err(_) => prop_assert!(false, "refused, though its type can be read: {shown}"),
-            Ok(Read { change, .. }) => {
+            Ok(ReadDelivery { change, .. }) => {
                 let selectors = change.selectors;
                 prop_assert!(!selectors.is_empty(), "accepted for nothing: {shown}");
                 let is_intact = body.windows(9).any(|part| part == br#","id":41,"#);
@@ -147,7 +147,7 @@ proptest! {
     #[test]
     fn any_text_is_a_template_or_is_refused(text in ".{0,60}", braced in "[a-z.|*:/ {}-]{0,60}") {
         for text in [text, braced] {
-            drop(Template::parse(&text));
+            drop(WebhookTemplate::parse(&text));
             drop(Content::parse(&text));
         }
     }

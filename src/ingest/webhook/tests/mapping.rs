@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::super::*;
 use crate::domain::Action;
 
-fn template(text: &str) -> Template {
-    Template::parse(text).expect("a template")
+fn template(text: &str) -> WebhookTemplate {
+    WebhookTemplate::parse(text).expect("a template")
 }
 
 /// A graph that knows one type.
@@ -31,17 +31,17 @@ pub(super) fn mapping() -> Mapping {
         keys: vec![],
         parents: vec![],
         action: Some(template("{what}")),
-        actions: [("gone".to_owned(), Verdict::Ignore)].into(),
+        actions: [("gone".to_owned(), ActionRule::Ignore)].into(),
         fields: [("slug".to_owned(), template("{slug}"))].into(),
         changed: vec![template("{fields}")],
         compare: None,
     }
 }
 
-fn join(mapping: &Mapping, event: &Value) -> Change {
-    let mut change = Change::default();
+fn join(mapping: &Mapping, event: &Value) -> WebhookChange {
+    let mut change = WebhookChange::default();
     let headers = HeaderMap::new();
-    let place = Place { event, headers: &headers, texts_max: 3, rules: &rules() };
+    let place = TemplateContext { event, headers: &headers, texts_max: 3, rules: &rules() };
     mapping.join(&place, &mut change);
     change
 }
@@ -110,7 +110,7 @@ fn what_is_not_there_widens_or_is_left_alone_as_told() {
         let (one, other) = (join(&plain, &event), join(&strict, &event));
         let got = (one.selectors.to_string(), other.selectors.to_string());
         assert_eq!(got, (by_plain.to_owned(), by_strict.to_owned()), "{event}");
-        let is_told = |it: &Change| !it.selectors.is_empty() || it.ignored.is_some();
+        let is_told = |it: &WebhookChange| !it.selectors.is_empty() || it.ignored.is_some();
         assert!(is_told(&one) && is_told(&other), "{event}: {one:?} {other:?}");
     }
 }
@@ -185,11 +185,12 @@ fn fields_are_told_only_where_all_of_them_can_be() {
 
 #[test]
 fn events_of_a_batch_are_one_union_and_different_actions_an_update() {
-    let mut change = Change::default();
+    let mut change = WebhookChange::default();
     let headers = HeaderMap::new();
     for (id, what) in [(1, "delete"), (2, "delete"), (3, "create"), (4, "delete")] {
         let event = json!({ "table": "t", "id": id, "what": what, "fields": ["a", "b"] });
-        let place = Place { event: &event, headers: &headers, texts_max: 9, rules: &rules() };
+        let place =
+            TemplateContext { event: &event, headers: &headers, texts_max: 9, rules: &rules() };
         mapping().join(&place, &mut change);
         let expected = if id < 3 { Action::Delete } else { Action::Update };
         assert_eq!(change.action(), expected);

@@ -4,9 +4,9 @@ use serde_json::json;
 
 use super::super::*;
 
-fn place<'a>(event: &'a serde_json::Value, headers: &'a HeaderMap) -> Place<'a> {
+fn place<'a>(event: &'a serde_json::Value, headers: &'a HeaderMap) -> TemplateContext<'a> {
     static RULES: std::sync::LazyLock<Rules> = std::sync::LazyLock::new(super::mapping::rules);
-    Place { event, headers, texts_max: 4, rules: &RULES }
+    TemplateContext { event, headers, texts_max: 4, rules: &RULES }
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn the_first_that_is_there_in_every_combination() {
         ("{whole}:{record.none|thousand}", "1:1000"),
         ("{minus_zero}", "0"),
     ] {
-        let read = Template::parse(template).expect(template);
+        let read = WebhookTemplate::parse(template).expect(template);
         let found = read.texts(&place(&event, &headers));
         assert_eq!((found.texts.join(","), found.is_cut), (expected.into(), false), "{template}");
     }
@@ -76,7 +76,8 @@ fn what_is_there_and_is_no_text_is_told() {
         ("{list|no}", false),
         ("{short.*.id}", true),
     ] {
-        let found = Template::parse(template).expect(template).texts(&place(&event, &headers));
+        let found =
+            WebhookTemplate::parse(template).expect(template).texts(&place(&event, &headers));
         assert_eq!(found.is_partial, is_partial, "{template}");
     }
 }
@@ -91,7 +92,8 @@ fn more_than_is_taken_is_told() {
         ("{five}", 4, true),
         ("{five.*}", 4, true),
     ] {
-        let found = Template::parse(template).expect(template).texts(&place(&event, &headers));
+        let found =
+            WebhookTemplate::parse(template).expect(template).texts(&place(&event, &headers));
         assert_eq!((found.texts.len(), found.is_cut), (count, is_cut), "{template}");
     }
 }
@@ -110,10 +112,10 @@ fn what_is_no_template_is_named() {
         ("{header:a b}", "is no step"),
         ("{header:ä}", "is no header's name"),
     ] {
-        let problem = Template::parse(text).expect_err(text);
+        let problem = WebhookTemplate::parse(text).expect_err(text);
         assert!(problem.contains(expected), "{text}: {problem}");
     }
     let deep = vec!["a"; 17].join(".");
-    assert!(Template::parse(&format!("{{{deep}}}")).is_err());
-    assert!(Template::parse(&"x".repeat(1025)).is_err());
+    assert!(WebhookTemplate::parse(&format!("{{{deep}}}")).is_err());
+    assert!(WebhookTemplate::parse(&"x".repeat(1025)).is_err());
 }

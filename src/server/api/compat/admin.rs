@@ -13,7 +13,7 @@ use super::{Asked, answer_or, read_value, submit};
 use crate::activity::{Activity, ActivityKind, Level, joined};
 use crate::domain::Selectors;
 use crate::ingest::fields;
-use crate::pipeline::Done;
+use crate::pipeline::SubmitOutcome;
 use crate::resolve::Rules;
 use crate::server::Control;
 use crate::server::call::Call;
@@ -144,9 +144,9 @@ pub async fn clear(control: Arc<Control>, mut call: Call) -> Handled {
     let asked = Asked { selectors, mirror, ..Asked::default() };
     let done = submit(&control, &call, call.principal(), asked).await;
     let invalidated_entries = match done {
-        Ok(Done::Applied(report)) => report.applied.entries,
-        Ok(Done::Duplicate(applied)) => applied.entries,
-        Ok(Done::Unaffected(_)) => 0,
+        Ok(SubmitOutcome::Applied(report)) => report.applied.entries,
+        Ok(SubmitOutcome::Duplicate(applied)) => applied.entries,
+        Ok(SubmitOutcome::Unaffected(_)) => 0,
         Err(_) => return Ok(error(StatusCode::INTERNAL_SERVER_ERROR, NOT_CLEARED)),
     };
     let cleared = Cleared { success: true, invalidated_entries, cache_type, warnings };

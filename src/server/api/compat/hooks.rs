@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::super::invalidate::answered;
 use super::{Asked, submit, value};
-use crate::ingest::{fields, lenient};
+use crate::ingest::{damaged_json, fields};
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Handled, Problem};
@@ -49,5 +49,7 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
 fn changed(body: &Value) -> Vec<String> {
     let names = body.get("changed").and_then(Value::as_array).into_iter().flatten();
     let names: Option<Vec<String>> = names.map(|name| name.as_str().map(str::to_owned)).collect();
-    names.filter(|names| !names.iter().any(|name| lenient::is_doubtful(name))).unwrap_or_default()
+    names
+        .filter(|names| !names.iter().any(|name| damaged_json::is_doubtful(name)))
+        .unwrap_or_default()
 }

@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 
 use crate::domain::{Action, Label, Mode, Principal, Selectors, Source, Submission};
 use crate::gate::Rejected;
-use crate::ingest::{depth, lenient};
-use crate::pipeline::{self, Done};
+use crate::ingest::{damaged_json, depth};
+use crate::pipeline::{self, SubmitOutcome};
 use crate::resolve::Fields;
 use crate::server::Control;
 use crate::server::call::Call;
@@ -70,7 +70,7 @@ async fn read_value(control: &Control, call: &mut Call) -> Result<Result<Value, 
 const EMPTY: &str = "no JSON: the body is empty";
 
 fn value(json: &[u8], depth_max: usize) -> Result<Value, String> {
-    let mut reading = lenient::read(json, depth_max);
+    let mut reading = damaged_json::read(json, depth_max);
     if reading.values.is_empty() {
         return Err(EMPTY.to_owned());
     }
@@ -99,7 +99,7 @@ async fn submit(
     call: &Call,
     who: Principal,
     asked: Asked,
-) -> Result<Done, pipeline::Rejected> {
+) -> Result<SubmitOutcome, pipeline::SubmitError> {
     let submission = Submission {
         selectors: asked.selectors,
         mode: Mode::default(),

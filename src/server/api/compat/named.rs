@@ -15,7 +15,7 @@ use super::{Asked, failed, submit, throttled};
 use crate::activity::{Activity, ActivityKind, Level};
 use crate::domain::Principal;
 use crate::gate::Rejected;
-use crate::ingest::{fields, lenient};
+use crate::ingest::{damaged_json, fields};
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Answer, Handled, json_answer};
@@ -57,7 +57,7 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
 /// What a body says of mirroring. Nothing else in it could make the call clear more; what could
 /// make it clear less is refused.
 fn mirror(body: &[u8]) -> Result<Option<bool>, String> {
-    let reading = lenient::read(body, DEPTH_MAX);
+    let reading = damaged_json::read(body, DEPTH_MAX);
     if reading.values.iter().any(fields::asks_dry_run) || asks_in_a_form(body) {
         return Err(fields::NO_DRY_RUN.to_owned());
     }

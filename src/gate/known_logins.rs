@@ -16,10 +16,10 @@ use crate::support::{Secret, random};
 const REMEMBERED_MAX: usize = 4096;
 
 /// An address, an email and a password, as one keyed hash.
-pub(super) type Login = [u8; 32];
+pub(super) type LoginHash = [u8; 32];
 
 /// Logins that were right. They are right for the accounts that they were checked against.
-pub(super) struct Verdicts {
+pub(super) struct KnownLogins {
     /// `None` where there are no random bytes: then nothing is remembered.
     key: Option<hmac::Key>,
     right: Mutex<Right>,
@@ -27,11 +27,11 @@ pub(super) struct Verdicts {
 
 #[derive(Default)]
 struct Right {
-    logins: HashSet<Login>,
-    order: VecDeque<Login>,
+    logins: HashSet<LoginHash>,
+    order: VecDeque<LoginHash>,
 }
 
-impl Verdicts {
+impl KnownLogins {
     pub(super) fn new() -> Self {
         let mut bytes = [0_u8; 32];
         let key = random::fill(&mut bytes).ok().map(|()| hmac::Key::new(hmac::HMAC_SHA256, &bytes));
@@ -39,7 +39,7 @@ impl Verdicts {
     }
 
     /// The hash of a login; each part has its length before it.
-    pub(super) fn login(&self, address: &str, email: &str, password: &Secret) -> Option<Login> {
+    pub(super) fn login(&self, address: &str, email: &str, password: &Secret) -> Option<LoginHash> {
         let mut context = hmac::Context::with_key(self.key.as_ref()?);
         for part in [address, email, password.expose()] {
             context.update(&(part.len() as u64).to_be_bytes());
@@ -49,12 +49,12 @@ impl Verdicts {
     }
 
     /// Whether this one was right before.
-    pub(super) fn is_right(&self, login: Option<&Login>) -> bool {
+    pub(super) fn is_right(&self, login: Option<&LoginHash>) -> bool {
         login.is_some_and(|login| self.right.lock().logins.contains(login))
     }
 
     /// Remembers that it is right.
-    pub(super) fn remember(&self, login: Option<Login>) {
+    pub(super) fn remember(&self, login: Option<LoginHash>) {
         let Some(login) = login else { return };
         let mut right = self.right.lock();
         if !right.logins.insert(login) {
@@ -75,12 +75,12 @@ mod tests {
 
     #[test]
     fn a_login_is_its_address_email_and_password() {
-        let verdicts = Verdicts::new();
+        let known_logins = KnownLogins::new();
         let login = |address: &str, email: &str, password: &str| {
-            verdicts.login(address, email, &Secret::new(password))
+            known_logins.login(address, email, &Secret::new(password))
         };
-        verdicts.remember(login("192.0.2.1", "a@x", "right"));
-        assert!(verdicts.is_right(login("192.0.2.1", "a@x", "right").as_ref()));
+        known_logins.remember(login("192.0.2.1", "a@x", "right"));
+        assert!(known_logins.is_right(login("192.0.2.1", "a@x", "right").as_ref()));
         for (address, email, password) in [
             ("192.0.2.2", "a@x", "right"),
             ("192.0.2.1", "b@x", "right"),
@@ -89,19 +89,19 @@ mod tests {
             ("192.0.2.1a", "@x", "right"),
         ] {
             let other = login(address, email, password);
-            assert!(!verdicts.is_right(other.as_ref()), "{address} {email} {password}");
+            assert!(!known_logins.is_right(other.as_ref()), "{address} {email} {password}");
         }
-        let elsewhere = Verdicts::new().login("192.0.2.1", "a@x", &Secret::new("right"));
-        assert!(!verdicts.is_right(elsewhere.as_ref()), "the key is of one process");
+        let elsewhere = KnownLogins::new().login("192.0.2.1", "a@x", &Secret::new("right"));
+        assert!(!known_logins.is_right(elsewhere.as_ref()), "the key is of one process");
     }
 
     #[test]
     fn memory_is_bounded_and_the_newest_stay() {
-        let verdicts = Verdicts::new();
-        let login = |at: usize| verdicts.login(&at.to_string(), "a", &Secret::new("b"));
-        (0..REMEMBERED_MAX + 100).for_each(|at| verdicts.remember(login(at)));
-        assert_eq!(verdicts.right.lock().logins.len(), REMEMBERED_MAX);
-        assert!(verdicts.is_right(login(REMEMBERED_MAX + 99).as_ref()));
-        assert!(!verdicts.is_right(login(0).as_ref()));
+        let known_logins = KnownLogins::new();
+        let login = |at: usize| known_logins.login(&at.to_string(), "a", &Secret::new("b"));
+        (0..REMEMBERED_MAX + 100).for_each(|at| known_logins.remember(login(at)));
+        assert_eq!(known_logins.right.lock().logins.len(), REMEMBERED_MAX);
+        assert!(known_logins.is_right(login(REMEMBERED_MAX + 99).as_ref()));
+        assert!(!known_logins.is_right(login(0).as_ref()));
     }
 }

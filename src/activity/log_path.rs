@@ -13,7 +13,7 @@ const LINKS_MAX: usize = 8;
 
 /// What was found at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum LogPathKind {
     /// A plain file, or nothing yet.
     Plain,
     /// A link to a plain file, or to nothing yet.
@@ -30,7 +30,7 @@ pub enum Place {
     Directory,
 }
 
-impl Place {
+impl LogPathKind {
     /// Looks at a path.
     pub fn of(path: &Path) -> Self {
         if let Some(number) = output(path) {
@@ -149,25 +149,29 @@ mod tests {
         symlink("to-out", at("to-to-out")).unwrap();
         symlink("pipe", at("to-pipe")).unwrap();
         for (name, expected) in [
-            ("plain", Place::Plain),
-            ("nothing", Place::Plain),
-            ("dir", Place::Directory),
-            ("pipe", Place::Pipe),
-            ("to-pipe", Place::Pipe),
-            ("socket", Place::Socket),
-            ("to-plain", Place::Link("plain".into())),
-            ("to-nothing", Place::Link("nothing".into())),
-            ("to-out", Place::Output(1)),
-            ("to-to-out", Place::Output(1)),
-            ("/dev/null", Place::Device),
-            ("/dev/stderr", Place::Output(2)),
-            ("/proc/self/fd/1", Place::Output(1)),
-            ("/dev/fd/2", Place::Output(2)),
+            ("plain", LogPathKind::Plain),
+            ("nothing", LogPathKind::Plain),
+            ("dir", LogPathKind::Directory),
+            ("pipe", LogPathKind::Pipe),
+            ("to-pipe", LogPathKind::Pipe),
+            ("socket", LogPathKind::Socket),
+            ("to-plain", LogPathKind::Link("plain".into())),
+            ("to-nothing", LogPathKind::Link("nothing".into())),
+            ("to-out", LogPathKind::Output(1)),
+            ("to-to-out", LogPathKind::Output(1)),
+            ("/dev/null", LogPathKind::Device),
+            ("/dev/stderr", LogPathKind::Output(2)),
+            ("/proc/self/fd/1", LogPathKind::Output(1)),
+            ("/dev/fd/2", LogPathKind::Output(2)),
         ] {
-            assert_eq!(Place::of(&at(name)), expected, "{name}");
+            assert_eq!(LogPathKind::of(&at(name)), expected, "{name}");
         }
-        assert!(Place::Directory.refusal().is_some() && Place::Socket.refusal().is_some());
-        assert!(Place::Pipe.refusal().is_none() && Place::Output(1).refusal().is_none());
+        assert!(
+            LogPathKind::Directory.refusal().is_some() && LogPathKind::Socket.refusal().is_some()
+        );
+        assert!(
+            LogPathKind::Pipe.refusal().is_none() && LogPathKind::Output(1).refusal().is_none()
+        );
         assert_eq!(blocked(&at("plain"), 3), None);
         fs::create_dir(at("plain.2")).unwrap();
         assert_eq!(blocked(&at("to-plain"), 3), Some(at("plain.2").canonicalize().unwrap()));

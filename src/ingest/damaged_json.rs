@@ -238,7 +238,7 @@ impl Reader<'_> {
             "false" => Value::Bool(false),
             "null" => Value::Null,
             _ => match numbers::number(word) {
-                Some(numbers::Read { value, is_exact }) => {
+                Some(numbers::ParsedNumber { value, is_exact }) => {
                     if !is_exact {
                         self.damaged(Damage::Inexact);
                     }

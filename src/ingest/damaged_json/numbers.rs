@@ -9,7 +9,7 @@ use serde_json::{Number, Value};
 const EXACT_DIGITS_MAX: usize = 17;
 
 /// A number that was read.
-pub(super) struct Read {
+pub(super) struct ParsedNumber {
     /// Its value; text where no number of ours can hold it.
     pub value: Value,
     /// Whether nothing of it was lost.
@@ -17,7 +17,7 @@ pub(super) struct Read {
 }
 
 /// Reads a number by the grammar of JSON; `None` where it is none, or beyond all bounds.
-pub(super) fn number(word: &str) -> Option<Read> {
+pub(super) fn number(word: &str) -> Option<ParsedNumber> {
     let digits = word.strip_prefix('-').unwrap_or(word);
     let whole = digits.len() - digits.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let rest = &digits[whole..];
@@ -32,7 +32,7 @@ pub(super) fn number(word: &str) -> Option<Read> {
             Ok(number) => Value::Number(number),
             Err(_) => Value::String(word.to_owned()),
         };
-        return Some(Read { value, is_exact: true });
+        return Some(ParsedNumber { value, is_exact: true });
     }
     if !is_fraction(rest) {
         return None;
@@ -41,7 +41,7 @@ pub(super) fn number(word: &str) -> Option<Read> {
     let significant = digits.trim_start_matches(['0', '.']).bytes();
     let significant = significant.take_while(|b| !matches!(b, b'e' | b'E'));
     let is_exact = significant.filter(u8::is_ascii_digit).count() <= EXACT_DIGITS_MAX;
-    Some(Read { value, is_exact })
+    Some(ParsedNumber { value, is_exact })
 }
 
 /// Whether this may follow the whole part: `.5`, `e3`, `.5E-3`.
@@ -91,5 +91,6 @@ pub fn quote_big_integers(json: &[u8]) -> Cow<'_, [u8]> {
 
 fn is_big(number: &[u8]) -> bool {
     let Ok(word) = std::str::from_utf8(number) else { return false };
-    word.len() > 18 && matches!(self::number(word), Some(Read { value: Value::String(_), .. }))
+    word.len() > 18
+        && matches!(self::number(word), Some(ParsedNumber { value: Value::String(_), .. }))
 }
