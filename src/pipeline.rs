@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::announce::Hub;
-use crate::deliver::{Caller, Delivery, Outcome};
+use crate::deliver::{Caller, Delivery, DeliveryOutcome};
 use crate::domain::scope::Wall;
 use crate::domain::{
     Applied, Demand, Event, EventId, Invalidation, Mode, Plan, Principal, Scope, Selectors, Source,
@@ -65,7 +65,7 @@ pub struct SubmitReport {
     /// What the caller should be told.
     pub warnings: Vec<String>,
     /// Where it stands at each mirror; empty for local scope.
-    pub mirrors: Vec<Outcome>,
+    pub mirrors: Vec<DeliveryOutcome>,
     /// True where the disk refused the event and only the preallocated slot holds it, as `all`.
     pub is_degraded: bool,
 }
@@ -294,7 +294,7 @@ impl Pipeline {
     }
 
     /// Where it stands at each mirror.
-    fn outcomes(&self, event: &Event) -> Vec<Outcome> {
+    fn outcomes(&self, event: &Event) -> Vec<DeliveryOutcome> {
         match event.scope {
             Scope::Mirrored => self.delivery.outcomes(event),
             Scope::Local => vec![],

@@ -9,7 +9,7 @@ use toml::{Table, Value};
 
 use super::reader::Reader;
 use super::{fields, peers};
-use crate::deliver::{Credentials, Login, LoginRequest, Means};
+use crate::deliver::{Credentials, Login, LoginMethod, LoginRequest};
 use crate::support::Secret;
 
 /// Longest list of further headers.
@@ -66,7 +66,7 @@ pub(super) fn common(from: &mut Reader) -> Login {
     let (email, password) =
         (from.text("mirrors.login.email"), from.secret("mirrors.login.password"));
     let is_half = email.is_empty() != password.is_empty();
-    if is_half && matches!(means, Means::Request(_)) {
+    if is_half && matches!(means, LoginMethod::Request(_)) {
         from.warn(
             "mirrors.login has an email or a password but not both: it is not used (set both \
              SERVICE_EMAIL and SERVICE_PASSWORD)",
@@ -106,8 +106,8 @@ pub(super) fn of_peer(from: &mut Reader, prefix: &str, table: &Table, common: &L
 }
 
 /// An account, where it is enough for this way; who signs for himself needs no password.
-fn credentials(email: String, password: Secret, means: &Means) -> Option<Credentials> {
-    let is_enough = matches!(means, Means::SelfSigned { .. }) || !password.is_empty();
+fn credentials(email: String, password: Secret, means: &LoginMethod) -> Option<Credentials> {
+    let is_enough = matches!(means, LoginMethod::SelfSigned { .. }) || !password.is_empty();
     (!email.is_empty() && is_enough).then_some(Credentials { email, password })
 }
 
@@ -116,12 +116,12 @@ fn own_credentials(
     from: &mut Reader,
     prefix: &str,
     table: &Table,
-    means: &Means,
+    means: &LoginMethod,
 ) -> Option<Credentials> {
     let key = |field: &str| format!("{prefix}{field}");
     let email = table.get("email").and_then(Value::as_str).unwrap_or_default().to_owned();
     let password = secret(from, table, "password", &key);
-    let is_bare = matches!(means, Means::SelfSigned { .. }) && password.is_empty();
+    let is_bare = matches!(means, LoginMethod::SelfSigned { .. }) && password.is_empty();
     if email.is_empty() != password.is_empty() && !is_bare {
         let given = Value::String(email);
         from.refuse_value(&key("email"), &given, "email and password belong together");
@@ -150,7 +150,7 @@ pub(super) fn secret(
     }
 }
 
-fn means(from: &mut Reader, written: &Written) -> Means {
+fn means(from: &mut Reader, written: &Written) -> LoginMethod {
     let defaults = match written.text("preset").unwrap_or_default() {
         "" => PLAIN,
         "supabase" => SUPABASE,
@@ -159,16 +159,16 @@ fn means(from: &mut Reader, written: &Written) -> Means {
             let audience = written.text("audience").unwrap_or_default().to_owned();
             let common = from.text("auth.audience");
             let audience = if audience.is_empty() { common } else { audience };
-            return Means::SelfSigned { audience };
+            return LoginMethod::SelfSigned { audience };
         }
-        "bearer" => return Means::Bearer(bearer(from, written)),
+        "bearer" => return LoginMethod::Bearer(bearer(from, written)),
         _ => {
             written.refuse(from, "preset", PRESETS);
             PLAIN
         }
     };
     let body = body(from, written, &defaults);
-    Means::Request(Box::new(LoginRequest {
+    LoginMethod::Request(Box::new(LoginRequest {
         url: url(from, written, &defaults),
         is_form: is_form(written, &defaults),
         body,

@@ -10,7 +10,9 @@ use toml::{Table, Value};
 
 use super::reader::Reader;
 use super::{logins, mask, peers};
-use crate::deliver::{Config, DestinationClass, Login, Mint, PeerConfig, StatedKind, WidenedAll};
+use crate::deliver::{
+    Config, ConfiguredKind, DestinationClass, Login, Mint, PeerConfig, WidenedAll,
+};
 use crate::net::{self, Network};
 use crate::support::Secret;
 use crate::support::backoff::Backoff;
@@ -169,11 +171,11 @@ fn peer(from: &mut Reader, prefix: &str, table: &Table, login: &Login) -> Option
 }
 
 /// What sort of mirror it is, where an operator knows better than a probe.
-fn kind(from: &mut Reader, key: &str, text: &str) -> Option<StatedKind> {
+fn kind(from: &mut Reader, key: &str, text: &str) -> Option<ConfiguredKind> {
     match text {
         "" => None,
-        "legacy" => Some(StatedKind::Legacy),
-        "cache-mirror" => Some(StatedKind::CacheMirror),
+        "legacy" => Some(ConfiguredKind::Legacy),
+        "cache-mirror" => Some(ConfiguredKind::CacheMirror),
         _ => {
             let given = Value::String(text.to_owned());
             from.refuse_value(key, &given, "expected legacy or cache-mirror, or leave it out");

@@ -18,7 +18,7 @@ use crate::deliver::targets::purge::{
     Bunny, Cloudflare, Dialect, Fastly, Http, Refresh, Vercel, Words,
 };
 use crate::deliver::targets::{Purge, Target};
-use crate::deliver::{DestinationClass, Login, Means, PeerConfig};
+use crate::deliver::{DestinationClass, Login, LoginMethod, PeerConfig};
 use crate::support::Secret;
 
 /// Each host has a worker, a connection and a cursor.
@@ -272,7 +272,7 @@ fn destination(
         },
         burst: burst.unwrap_or(limit.1),
         // Nobody logs in there: each call carries its token.
-        login: Login { credentials: None, means: Means::Bearer(Secret::default()) },
+        login: Login { credentials: None, means: LoginMethod::Bearer(Secret::default()) },
         network: mirrors::network(from, &written.key("ca_file"), ca_file, page_bytes_max),
         class: DestinationClass::Target(target),
         kind: None,

@@ -16,7 +16,7 @@ use super::{bounds, mask, mirrors, peers, sections};
 use crate::deliver::Signer;
 use crate::deliver::targets::template::{Template, Templates};
 use crate::deliver::targets::{Form, Revalidate, Target, revalidate};
-use crate::deliver::{DestinationClass, Login, Means, PeerConfig};
+use crate::deliver::{DestinationClass, Login, LoginMethod, PeerConfig};
 use crate::domain::TypeName;
 use crate::resolve::{self, Rules};
 use crate::support::Secret;
@@ -222,7 +222,7 @@ fn target(from: &mut Reader, section: &Section, it: &Written<'_>) -> Option<Peer
         rate_per_second,
         burst: u32::try_from(number(from, it, "burst")).unwrap_or(1),
         // Nobody logs in there: the call itself carries what it needs.
-        login: Login { credentials: None, means: Means::Bearer(Secret::default()) },
+        login: Login { credentials: None, means: LoginMethod::Bearer(Secret::default()) },
         network: None,
         class: DestinationClass::Target(Target::Revalidate(Arc::new(revalidate))),
         kind: None,

@@ -11,13 +11,13 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::peer::{Pause, Peer};
+use super::peer::{PauseReason, Peer};
 use super::{Config, Delivery, PeerConfig, log};
 use crate::journal::Refused;
 
 /// The mirrors to be, and what becomes of the workers.
 #[derive(Default)]
-struct Change {
+struct PeerChanges {
     peers: Vec<Arc<Peer>>,
     /// Each with the end of its predecessor, where it has one.
     starting: Vec<(Arc<Peer>, Option<CancellationToken>)>,
@@ -65,9 +65,9 @@ impl Delivery {
         peers.iter().filter(|peer| names.contains(&peer.destination)).cloned().collect()
     }
 
-    fn compare(&self, config: &Config) -> Change {
+    fn compare(&self, config: &Config) -> PeerChanges {
         let before = self.shared.config.get();
-        let mut change = Change::default();
+        let mut change = PeerChanges::default();
         for wanted in &config.peers {
             let known = before.peers.iter().find(|known| known.name == wanted.name);
             let peer = self.find(&wanted.name);
@@ -94,7 +94,7 @@ impl Delivery {
 
     /// Hands their limits and accounts to the mirrors that stay where they are. One that moved must
     /// not see a new password at its old place.
-    fn keep_going(&self, change: &Change, config: &Config) {
+    fn keep_going(&self, change: &PeerChanges, config: &Config) {
         let before = self.shared.config.get();
         for wanted in &config.peers {
             let Some(peer) = self.find(&wanted.name) else { continue };
@@ -132,7 +132,7 @@ impl Peer {
 
     /// An operator's pause is about the mirror, wherever it is.
     fn take_over(&self, old: &Self) {
-        if old.with(|state| state.pause) == Some(Pause::Operator) {
+        if old.with(|state| state.pause) == Some(PauseReason::Operator) {
             self.pause();
         }
     }

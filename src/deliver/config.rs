@@ -78,12 +78,12 @@ pub struct PeerConfig {
     /// What is done there.
     pub class: DestinationClass,
     /// What sort of mirror it is, where the settings say so.
-    pub kind: Option<StatedKind>,
+    pub kind: Option<ConfiguredKind>,
 }
 
 /// What sort of mirror an operator says that it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StatedKind {
+pub enum ConfiguredKind {
     /// A server that speaks the legacy form only.
     Legacy,
     /// Another instance.
@@ -140,19 +140,19 @@ pub struct Login {
     /// The account; `None` where none is configured.
     pub credentials: Option<Credentials>,
     /// By which way.
-    pub means: Means,
+    pub means: LoginMethod,
 }
 
 impl Login {
     /// Whether there is nothing to log in with.
     pub fn is_empty(&self) -> bool {
-        !matches!(self.means, Means::Bearer(_)) && self.credentials.is_none()
+        !matches!(self.means, LoginMethod::Bearer(_)) && self.credentials.is_none()
     }
 }
 
 /// The ways to a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Means {
+pub enum LoginMethod {
     /// A request that is answered with one.
     Request(Box<LoginRequest>),
     /// We make it ourselves, with our own key.

@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use super::verdict::RETRY_AFTER_MAX;
-use super::{Credentials, Login, LoginRequest, Means, Mint};
+use super::{Credentials, Login, LoginMethod, LoginRequest, Mint};
 use crate::net::{Failure, Outgoing, Transport};
 use crate::support::boot::{Deadline, Moment};
 use crate::support::{Live, Secret};
@@ -55,24 +55,24 @@ pub struct Account {
     login: Live<Login>,
     mint: Live<Mint>,
     timeout: Live<Duration>,
-    token: Mutex<Option<Kept>>,
+    token: Mutex<Option<CachedToken>>,
 }
 
-struct Kept {
+struct CachedToken {
     /// What it was got with: a token of another account is none.
     login: Arc<Login>,
     token: Secret,
     refresh: Deadline,
 }
 
-impl Kept {
+impl CachedToken {
     fn is_good(&self, login: &Arc<Login>) -> bool {
         !self.refresh.is_over() && Arc::ptr_eq(&self.login, login)
     }
 }
 
 /// A token and whether this call had to log in for it.
-pub struct Obtained {
+pub struct ObtainedToken {
     /// The bearer token.
     pub token: Secret,
     /// Whether a login was made.
@@ -118,7 +118,7 @@ impl Account {
     /// Whether the peer may say where to log in: not where an operator did.
     pub fn takes_login_path(&self) -> bool {
         let login = self.login.get();
-        matches!(&login.means, Means::Request(request) if request.url == super::LOGIN_PATH)
+        matches!(&login.means, LoginMethod::Request(request) if request.url == super::LOGIN_PATH)
     }
 
     /// The token, logging in where there is none or it is past 80 % of its life.
@@ -130,23 +130,23 @@ impl Account {
         base: &Url,
         login_path: Option<&str>,
         over: &dyn Transport,
-    ) -> Result<Obtained, LoginFailure> {
+    ) -> Result<ObtainedToken, LoginFailure> {
         let mut kept = self.token.lock().await;
         let login = self.login.get();
         if let Some(kept) = kept.as_ref().filter(|kept| kept.is_good(&login)) {
-            return Ok(Obtained { token: kept.token.clone(), is_fresh: false, address: None });
+            return Ok(ObtainedToken { token: kept.token.clone(), is_fresh: false, address: None });
         }
         *kept = None;
         // Lives count from the question: the peer may have made the token when it got that.
         let asked = Moment::now();
         let (token, life, address) = match &login.means {
-            Means::Bearer(token) => (token.clone(), LIFE_MAX, None),
-            Means::SelfSigned { audience } => {
+            LoginMethod::Bearer(token) => (token.clone(), LIFE_MAX, None),
+            LoginMethod::SelfSigned { audience } => {
                 let email = self.email().ok_or(LoginFailure::NoCredentials)?;
                 let made = self.mint.get().make(&email, audience).ok_or(LoginFailure::NoKey)?;
                 (made.0, made.1, None)
             }
-            Means::Request(request) => {
+            LoginMethod::Request(request) => {
                 let credentials = login.credentials.as_ref().ok_or(LoginFailure::NoCredentials)?;
                 let mut outgoing = outgoing(request, base, login_path, credentials)?;
                 outgoing.timeout = *self.timeout.get();
@@ -155,15 +155,15 @@ impl Account {
                 (token, life, answer.address)
             }
         };
-        let is_fresh = !matches!(login.means, Means::Bearer(_));
-        let obtained = Obtained { token: token.clone(), is_fresh, address };
+        let is_fresh = !matches!(login.means, LoginMethod::Bearer(_));
+        let obtained = ObtainedToken { token: token.clone(), is_fresh, address };
         let refresh = Deadline::of(asked, life.mul_f64(0.8));
-        *kept = Some(Kept { login, token, refresh });
+        *kept = Some(CachedToken { login, token, refresh });
         Ok(obtained)
     }
 
     /// The token, where there is one that is still good.
-    pub async fn kept(&self) -> Option<Secret> {
+    pub async fn cached_token(&self) -> Option<Secret> {
         let kept = self.token.lock().await;
         let login = self.login.get();
         let kept = kept.as_ref().filter(|kept| kept.is_good(&login));

@@ -11,20 +11,20 @@ use tokio::time::Instant;
 
 use super::PeerConfig;
 use super::identity::Identity;
-use super::peer::{Kind, State, WIDEST_AFTER};
+use super::peer::{PeerKind, PeerState, WIDEST_AFTER};
 
 /// Answers of 404 or 405 at the identity path that make a legacy server of a peer.
 const LEGACY_AFTER: u32 = 3;
 /// The time that they must span.
 const LEGACY_AFTER_TIME: Duration = Duration::from_secs(30);
 
-impl State {
+impl PeerState {
     /// It said so itself.
     pub(super) fn is_a_cache_mirror(&mut self, identity: Identity) {
         match &self.kind {
-            Kind::CacheMirror(Some(known)) if known.version == identity.version => {}
+            PeerKind::CacheMirror(Some(known)) if known.version == identity.version => {}
             // Another program answers: it may take what the one before refused.
-            Kind::CacheMirror(_) => {
+            PeerKind::CacheMirror(_) => {
                 self.refused_all = None;
                 if std::mem::take(&mut self.refusals) > 0 {
                     self.not_before = None;
@@ -33,7 +33,7 @@ impl State {
             // What it got in the legacy form goes again as a batch, from the cursor.
             _ => self.partial.clear(),
         }
-        self.kind = Kind::CacheMirror(Some(Arc::new(identity)));
+        self.kind = PeerKind::CacheMirror(Some(Arc::new(identity)));
     }
 
     /// It gave an answer without an identity. A site beside this instance is judged by one such
@@ -41,11 +41,11 @@ impl State {
     pub(super) fn is_no_cache_mirror(&mut self, is_proved: bool, config: &PeerConfig) {
         let is_target = config.class.target().is_some();
         match self.kind {
-            Kind::CacheMirror(_) => {}
-            Kind::Oneself if !self.was_another => {}
+            PeerKind::CacheMirror(_) => {}
+            PeerKind::Oneself if !self.was_another => {}
             // Somebody else answers to the name now.
-            Kind::Oneself => self.kind = Kind::Unknown,
-            _ if is_target || (is_proved && config.kind.is_none()) => self.kind = Kind::Legacy,
+            PeerKind::Oneself => self.kind = PeerKind::Unknown,
+            _ if is_target || (is_proved && config.kind.is_none()) => self.kind = PeerKind::Legacy,
             _ => {}
         }
     }
@@ -64,14 +64,14 @@ impl State {
 /// What speaks for a legacy server: no identity path, often and for some time, while its
 /// invalidate route acknowledges.
 #[derive(Debug, Default)]
-pub struct Evidence {
+pub struct LegacyEvidence {
     first_absent: Option<Instant>,
     absent: u32,
     /// Whether it acknowledged something since the first of these answers.
     has_ack: bool,
 }
 
-impl Evidence {
+impl LegacyEvidence {
     /// Another answer without an identity path; says whether that makes it proved.
     pub(super) fn absent(&mut self, now: Instant) -> bool {
         let first = *self.first_absent.get_or_insert(now);

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::credentials::below;
-use super::peer::{Kind, Pause, Peer};
+use super::peer::{PauseReason, Peer, PeerKind};
 use super::worker::VIA;
 use super::{Delivery, Shared, log};
 use crate::net::Outgoing;
@@ -45,7 +45,8 @@ pub struct Hello {
 
 /// The answer.
 #[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
-pub struct Greeted {
+#[schemars(rename = "Greeted")]
+pub struct HelloAnswer {
     /// Destinations that are looked at again because of it.
     pub checked: u64,
 }
@@ -53,7 +54,7 @@ pub struct Greeted {
 impl Delivery {
     /// An instance of this name says that it has started: looks again at the mirrors that are it,
     /// or that may be it because they never said who they are. Gives how many.
-    pub fn greet(&self, instance: &str) -> u64 {
+    pub fn receive_hello(&self, instance: &str) -> u64 {
         let mut checked = 0;
         for peer in self.peers.get().iter() {
             if !peer.is_mirror() || !peer.may_be(instance) {
@@ -79,9 +80,9 @@ impl Delivery {
 impl Peer {
     fn may_be(&self, instance: &str) -> bool {
         self.with(|state| match &state.kind {
-            Kind::CacheMirror(Some(identity)) => identity.instance == instance,
-            Kind::CacheMirror(None) | Kind::Unknown => true,
-            Kind::Legacy | Kind::Oneself => false,
+            PeerKind::CacheMirror(Some(identity)) => identity.instance == instance,
+            PeerKind::CacheMirror(None) | PeerKind::Unknown => true,
+            PeerKind::Legacy | PeerKind::Oneself => false,
         })
     }
 
@@ -111,7 +112,7 @@ impl Peer {
             }
             if !state.throttle.is_on(now) {
                 state.not_before = None;
-                state.pause = state.pause.filter(|pause| *pause != Pause::Auth);
+                state.pause = state.pause.filter(|pause| *pause != PauseReason::Auth);
             }
         });
         self.wake.notify_one();
@@ -122,18 +123,18 @@ impl Peer {
 pub async fn announce(peer: Arc<Peer>, shared: Arc<Shared>, stop: CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
-        () = say(&peer, &shared) => {}
+        () = send_hello(&peer, &shared) => {}
     }
 }
 
-async fn say(peer: &Peer, shared: &Shared) {
+async fn send_hello(peer: &Peer, shared: &Shared) {
     let deadline = Instant::now() + KNOWN_WITHIN;
     tokio::time::sleep(JITTER.mul_f64(chance())).await;
     // The worker logs in when it starts. A login of our own would be one too many where it fails.
     let token = loop {
-        match (peer.kind(), peer.account.kept().await) {
-            (Kind::CacheMirror(_), Some(token)) => break token,
-            (Kind::Legacy | Kind::Oneself, _) => return,
+        match (peer.kind(), peer.account.cached_token().await) {
+            (PeerKind::CacheMirror(_), Some(token)) => break token,
+            (PeerKind::Legacy | PeerKind::Oneself, _) => return,
             _ if Instant::now() >= deadline => return,
             _ => tokio::time::sleep(LOOK_EVERY).await,
         }

@@ -158,14 +158,14 @@ pub fn is_plain_path(path: &str) -> bool {
 
 /// A valid identity and what was wrong with it all the same.
 #[derive(Debug, Clone)]
-pub struct Said {
+pub struct ParsedIdentity {
     /// Bounded, and with safe paths.
     pub identity: Identity,
     /// Whether its paths lead elsewhere and the usual ones are used.
     pub has_bad_paths: bool,
 }
 
-impl Said {
+impl ParsedIdentity {
     /// Reads an answer; `None` where it is no identity.
     pub fn read(body: &[u8]) -> Option<Self> {
         let body: Value = serde_json::from_slice(body).ok()?;
@@ -216,11 +216,11 @@ fn shown(text: &str) -> String {
 
 /// Who answered a probe.
 #[derive(Debug, Clone)]
-pub enum Answered {
+pub enum ProbeResult {
     /// This very process.
     Oneself,
     /// Another cache-mirror.
-    CacheMirror(Box<Said>),
+    CacheMirror(Box<ParsedIdentity>),
     /// 404 or 405: whoever answered has no identity path.
     Absent,
     /// An answer that proves nothing: an error, a redirect, a page of a proxy.
@@ -246,10 +246,10 @@ pub async fn probe(
     own: &BootNonce,
     timeout: Duration,
     over: &dyn Transport,
-) -> Result<(Answered, Option<IpAddr>), Failure> {
+) -> Result<(ProbeResult, Option<IpAddr>), Failure> {
     let nonce = nonce();
     let Some(mut url) = below(base, PATH) else {
-        return Ok((Answered::Unclear { is_another: false }, None));
+        return Ok((ProbeResult::Unclear { is_another: false }, None));
     };
     url.set_query(Some(&format!("nonce={nonce}")));
     let request = Outgoing {
@@ -260,14 +260,14 @@ pub async fn probe(
         timeout,
     };
     let answer = over.send_alone(request).await?;
-    let said = (answer.status == 200).then(|| Said::read(&answer.body)).flatten();
+    let said = (answer.status == 200).then(|| ParsedIdentity::read(&answer.body)).flatten();
     let answered = match said {
-        Some(said) if own.is_ours(&nonce, &said.identity.proof) => Answered::Oneself,
-        Some(said) => Answered::CacheMirror(Box::new(said)),
-        None if matches!(answer.status, 404 | 405) => Answered::Absent,
+        Some(said) if own.is_ours(&nonce, &said.identity.proof) => ProbeResult::Oneself,
+        Some(said) => ProbeResult::CacheMirror(Box::new(said)),
+        None if matches!(answer.status, 404 | 405) => ProbeResult::Absent,
         None => {
             let is_passing = matches!(answer.status, 300..=399 | 408 | 425 | 429 | 500..);
-            Answered::Unclear { is_another: !is_passing }
+            ProbeResult::Unclear { is_another: !is_passing }
         }
     };
     Ok((answered, answer.address))
@@ -338,7 +338,7 @@ mod tests {
                 "protocol": 1, "features": vec!["f\u{0}"; 10_000], "graph": "g".repeat(1000),
                 "proof": "0".repeat(64), "paths": paths,
             });
-            Said::read(body.to_string().as_bytes()).expect("an identity")
+            ParsedIdentity::read(body.to_string().as_bytes()).expect("an identity")
         };
         let good = with(serde_json::json!({ "login": "/l", "invalidate": "/i" }));
         assert!(!good.has_bad_paths);
@@ -374,7 +374,7 @@ mod tests {
             r#"{"instance":"a","protocol":1,"proof":"00"}"#,
             r#"{"instance":5,"protocol":1,"proof":"0"}"#,
         ] {
-            assert!(Said::read(body.as_bytes()).is_none(), "{body}");
+            assert!(ParsedIdentity::read(body.as_bytes()).is_none(), "{body}");
         }
     }
 

@@ -26,29 +26,30 @@ const BYTES_MAX: u64 = 4 * 1024 * 1024;
 const REMEMBERED_MAX: usize = 1024;
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct Place {
+struct MirrorPlace {
     name: String,
     url: String,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Remembered {
-    cache_mirrors: BTreeSet<Place>,
+struct KnownMirrors {
+    cache_mirrors: BTreeSet<MirrorPlace>,
 }
 
 #[derive(Default)]
-struct Memory {
-    known: Remembered,
-    configured: BTreeSet<Place>,
+struct KindsMemory {
+    known: KnownMirrors,
+    configured: BTreeSet<MirrorPlace>,
     path: Option<PathBuf>,
 }
 
-impl Memory {
+impl KindsMemory {
     /// Drops what is past the bound: first what is not configured.
     fn trim(&mut self) {
         let known = &mut self.known.cache_mirrors;
         let excess = known.len().saturating_sub(REMEMBERED_MAX);
-        let other: Vec<Place> = known.difference(&self.configured).take(excess).cloned().collect();
+        let other: Vec<MirrorPlace> =
+            known.difference(&self.configured).take(excess).cloned().collect();
         other.iter().for_each(|place| _ = known.remove(place));
         while known.len() > REMEMBERED_MAX {
             known.pop_first();
@@ -59,13 +60,13 @@ impl Memory {
 /// What is remembered.
 #[derive(Default)]
 pub(super) struct Kinds {
-    memory: Mutex<Memory>,
+    memory: Mutex<KindsMemory>,
     /// What the last writer complained of; one writer at a time.
     problem: Mutex<Option<String>>,
 }
 
-fn place(peer: &PeerConfig) -> Place {
-    Place { name: peer.name.clone(), url: peer.base.to_string() }
+fn place(peer: &PeerConfig) -> MirrorPlace {
+    MirrorPlace { name: peer.name.clone(), url: peer.base.to_string() }
 }
 
 impl Kinds {
@@ -118,7 +119,7 @@ impl Delivery {
     pub async fn remember_kinds(&self, path: PathBuf) {
         let file = path.clone();
         let reading = tokio::task::spawn_blocking(move || small_file::read(&file, BYTES_MAX)).await;
-        let found: Result<Option<Remembered>, String> =
+        let found: Result<Option<KnownMirrors>, String> =
             reading.unwrap_or_else(|error| Err(error.to_string()));
         let known = found.unwrap_or_else(|problem| {
             log::kinds_unread(&problem);
@@ -164,9 +165,9 @@ mod tests {
     /// What is past the bound goes, but never a mirror that is configured while another is not.
     #[test]
     fn past_the_bound_configured_mirrors_stay() {
-        let place = |at: usize| Place { name: format!("{at:05}"), url: "http://x/".into() };
+        let place = |at: usize| MirrorPlace { name: format!("{at:05}"), url: "http://x/".into() };
         let configured = (0..200).map(place).collect();
-        let mut memory = Memory { configured, ..Memory::default() };
+        let mut memory = KindsMemory { configured, ..KindsMemory::default() };
         memory.known.cache_mirrors = (0..REMEMBERED_MAX + 500).map(place).collect();
         memory.trim();
         assert_eq!(memory.known.cache_mirrors.len(), REMEMBERED_MAX);

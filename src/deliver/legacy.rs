@@ -14,10 +14,10 @@ use super::echo::keys_of;
 use super::encoded::EncodedBacklog;
 use super::log;
 use super::mirror::{legacy_body, legacy_form};
-use super::partial::{PARKED_RETRY, Place, Span, Spread, is_asked_for};
-use super::peer::{Kind, Pause, State};
-use super::send::{AUTH_RETRY, Answered, Reply};
-use super::verdict::Verdict;
+use super::partial::{EventPlace, EventsByType, PARKED_RETRY, Span, is_asked_for};
+use super::peer::{PauseReason, PeerKind, PeerState};
+use super::send::{AUTH_RETRY, JudgedAnswer, RequestOutcome};
+use super::verdict::AnswerVerdict;
 use super::worker::{INVALIDATE_PATH, Worker};
 use crate::domain::{Demand, Mode, Selector, Selectors};
 use crate::journal::Backlog;
@@ -31,7 +31,7 @@ const ABOUT_ONE: [u16; 6] = [401, 403, 404, 405, 409, 410];
 pub(super) const FAILURES_MAX: usize = 3;
 
 /// A request that was answered with something else than an acknowledgement.
-struct Failure {
+struct FailedRequest {
     word: Selector,
     status: Option<u16>,
     error: String,
@@ -39,14 +39,14 @@ struct Failure {
 }
 
 /// One attempt at one mirror.
-struct Round<'a> {
+struct LegacyAttempt<'a> {
     backlog: &'a Backlog,
     encoded: &'a EncodedBacklog,
     fresh: &'a [Selector],
     has_settled: bool,
-    failures: Vec<Failure>,
+    failures: Vec<FailedRequest>,
     unsent: Vec<Selector>,
-    parked: Vec<Failure>,
+    parked: Vec<FailedRequest>,
     delivered: u64,
 }
 
@@ -59,18 +59,18 @@ impl Worker {
 
     /// Sends what is new and what is due again.
     pub(super) async fn send_legacy(&self) {
-        let is_legacy = matches!(self.peer.kind(), Kind::Legacy);
+        let is_legacy = matches!(self.peer.kind(), PeerKind::Legacy);
         if is_legacy {
             self.release_held();
         }
         let backlog = self.take().unwrap_or_default();
         let encoded = self.encoded(&backlog);
         let form = legacy_form(&encoded.selectors, &self.shared.sender.known_types());
-        let spread = Spread::of(&backlog);
+        let spread = EventsByType::of(&backlog);
         let words = self.peer.with(|state| {
             state.partial.begin(form.words.clone(), |word| spread.span(word), Instant::now())
         });
-        let mut round = Round {
+        let mut attempt = LegacyAttempt {
             backlog: &backlog,
             encoded: &encoded,
             fresh: &form.words,
@@ -81,18 +81,18 @@ impl Worker {
             delivered: 0,
         };
         self.shared.echo.sending(&self.peer.destination, &keys_of(&backlog));
-        self.send_words(&mut round, words).await;
+        self.send_words(&mut attempt, words).await;
         self.shared.echo.sent(&self.peer.destination);
-        if !self.keep(&round, &spread) {
+        if !self.keep(&attempt, &spread) {
             return;
         }
         if backlog.through > 0 {
             self.advance(&backlog, &spread, is_legacy, &form.unsupported);
         }
-        self.settle_what_is_whole(is_legacy, round.delivered);
+        self.settle_what_is_whole(is_legacy, attempt.delivered);
     }
 
-    async fn send_words(&self, round: &mut Round<'_>, words: Vec<Selector>) {
+    async fn send_words(&self, attempt: &mut LegacyAttempt<'_>, words: Vec<Selector>) {
         let mut words = words.into_iter();
         let mut has_logged_in = false;
         for at in 0.. {
@@ -100,31 +100,31 @@ impl Worker {
             if at > 0 {
                 tokio::select! {
                     () = self.stop.cancelled() => {
-                        round.unsent.push(word);
+                        attempt.unsent.push(word);
                         break;
                     }
                     _ = self.peer.limiter.turn() => {}
                 }
             }
-            let is_over = self.send_word(round, word, &mut has_logged_in).await
-                || (!round.has_settled && round.failures.len() >= FAILURES_MAX);
+            let is_over = self.send_word(attempt, word, &mut has_logged_in).await
+                || (!attempt.has_settled && attempt.failures.len() >= FAILURES_MAX);
             if is_over {
                 break;
             }
         }
-        round.unsent.extend(words);
+        attempt.unsent.extend(words);
     }
 
-    /// One request. Says whether the round is over.
+    /// One request. Says whether the attempt is over.
     async fn send_word(
         &self,
-        round: &mut Round<'_>,
+        attempt: &mut LegacyAttempt<'_>,
         word: Selector,
         has_logged_in: &mut bool,
     ) -> bool {
         let own;
-        let (backlog, encoded) = match round.fresh.contains(&word) {
-            true => (round.backlog, round.encoded),
+        let (backlog, encoded) = match attempt.fresh.contains(&word) {
+            true => (attempt.backlog, attempt.encoded),
             false => {
                 own = self.again(&word);
                 (&own.0, &own.1)
@@ -133,62 +133,62 @@ impl Worker {
         let body = legacy_body(&word).into();
         let may_log_in = !*has_logged_in;
         let answered = self.request(backlog, INVALIDATE_PATH, body, may_log_in).await;
-        let reply = match answered {
-            Answered::By { reply, has_logged_in: did } => {
+        let answer = match answered {
+            RequestOutcome::Answered { answer, has_logged_in: did } => {
                 *has_logged_in |= did;
-                reply
+                answer
             }
-            Answered::NotLoggedIn => {
-                round.unsent.push(word);
+            RequestOutcome::NotLoggedIn => {
+                attempt.unsent.push(word);
                 return true;
             }
         };
-        self.judge_word(round, word, (backlog, encoded), &reply)
+        self.judge_word(attempt, word, (backlog, encoded), &answer)
     }
 
     fn judge_word(
         &self,
-        round: &mut Round<'_>,
+        attempt: &mut LegacyAttempt<'_>,
         word: Selector,
         (backlog, encoded): (&Backlog, &EncodedBacklog),
-        reply: &Reply,
+        answer: &JudgedAnswer,
     ) -> bool {
-        let status = reply.http_status.and_then(|status| u16::try_from(status).ok());
-        match &reply.verdict {
-            Verdict::Acknowledged => {
-                let attempt = self.peer.with(|state| state.failures) + 1;
+        let status = answer.http_status.and_then(|status| u16::try_from(status).ok());
+        match &answer.verdict {
+            AnswerVerdict::Acknowledged => {
+                let attempts = self.peer.with(|state| state.failures) + 1;
                 log::delivered(
                     &self.peer,
                     backlog,
                     encoded,
-                    attempt,
-                    reply.http_status,
-                    reply.took,
+                    attempts,
+                    answer.http_status,
+                    answer.took,
                 );
-                self.word_acknowledged(round, &word);
+                self.word_acknowledged(attempt, &word);
                 return false;
             }
-            Verdict::Throttled(wait) => {
+            AnswerVerdict::Throttled(wait) => {
                 let wait = self.peer.throttled(*wait);
                 log::throttled(&self.peer, backlog, wait);
-                round.unsent.push(word);
+                attempt.unsent.push(word);
                 return true;
             }
-            Verdict::Unauthorized => {
+            AnswerVerdict::Unauthorized => {
                 let error = self.naming_the_clock("401 with a fresh token");
-                round.failures.push(Failure { word, status, error, wait: None });
+                attempt.failures.push(FailedRequest { word, status, error, wait: None });
             }
-            Verdict::Refused(reason, wait) => {
-                let failure = Failure { word, status, error: reason.clone(), wait: *wait };
+            AnswerVerdict::Refused(reason, wait) => {
+                let failure = FailedRequest { word, status, error: reason.clone(), wait: *wait };
                 match status {
                     Some(status) if MALFORMED.contains(&status) => {
-                        round.has_settled = true;
-                        round.parked.push(failure);
+                        attempt.has_settled = true;
+                        attempt.parked.push(failure);
                     }
-                    Some(_) => round.failures.push(failure),
+                    Some(_) => attempt.failures.push(failure),
                     // Nobody answered: the mirror as a whole is not well.
                     None => {
-                        round.failures.insert(0, failure);
+                        attempt.failures.insert(0, failure);
                         return true;
                     }
                 }
@@ -197,9 +197,9 @@ impl Worker {
         false
     }
 
-    fn word_acknowledged(&self, round: &mut Round<'_>, word: &Selector) {
-        round.has_settled = true;
-        let (failures, lasted) = self.peer.with(|state| (state.failures, state.row.end()));
+    fn word_acknowledged(&self, attempt: &mut LegacyAttempt<'_>, word: &Selector) {
+        attempt.has_settled = true;
+        let (failures, lasted) = self.peer.with(|state| (state.failures, state.streak.end()));
         if self.peer.succeeded() {
             log::closed(&self.peer, failures, lasted);
         }
@@ -207,7 +207,7 @@ impl Worker {
             state.took_legacy_form();
             state.partial.acknowledge(word)
         });
-        round.delivered += events;
+        attempt.delivered += events;
         if was_parked {
             log::unparked(&self.peer, word);
         }
@@ -215,57 +215,58 @@ impl Worker {
 
     /// Keeps what was not acknowledged. Says whether the backlog is settled but for that; where the
     /// mirror took nothing it is not, and all of it is sent again.
-    fn keep(&self, round: &Round<'_>, spread: &Spread) -> bool {
-        let is_old = |word: &Selector| !round.fresh.contains(word);
-        if !self.fails_by_word(round) {
-            self.fail_as_a_whole(round);
-            if let Some(first) = round.failures.first() {
+    fn keep(&self, attempt: &LegacyAttempt<'_>, spread: &EventsByType) -> bool {
+        let is_old = |word: &Selector| !attempt.fresh.contains(word);
+        if !self.fails_by_word(attempt) {
+            self.fail_as_a_whole(attempt);
+            if let Some(first) = attempt.failures.first() {
                 self.peer.with(|state| state.partial.suspect = Some(first.word.clone()));
             }
-            let failed = round.failures.iter().map(|failure| &failure.word);
-            return failed.chain(&round.unsent).all(is_old);
+            let failed = attempt.failures.iter().map(|failure| &failure.word);
+            return failed.chain(&attempt.unsent).all(is_old);
         }
-        if !round.has_settled && !round.unsent.iter().all(is_old) {
+        if !attempt.has_settled && !attempt.unsent.iter().all(is_old) {
             return false;
         }
         let mut has_room = true;
-        let mut owe = |failure: &Failure, is_parked: bool| {
-            has_room &= self.owe(failure, spread_of(round, &failure.word, spread), is_parked);
+        let mut owe = |failure: &FailedRequest, is_parked: bool| {
+            has_room &= self.owe(failure, spread_of(attempt, &failure.word, spread), is_parked);
         };
-        round.parked.iter().for_each(|failure| owe(failure, true));
-        for failure in &round.failures {
+        attempt.parked.iter().for_each(|failure| owe(failure, true));
+        for failure in &attempt.failures {
             let is_refused = failure.status.is_some_and(|status| ABOUT_ONE.contains(&status));
-            owe(failure, is_refused && round.has_settled);
+            owe(failure, is_refused && attempt.has_settled);
         }
         self.peer.with(|state| {
-            for word in round.unsent.iter().filter(|word| !is_old(word)) {
+            for word in attempt.unsent.iter().filter(|word| !is_old(word)) {
                 has_room &= state.partial.owe(word, Some(spread.span(word)), None, (false, None));
             }
         });
         if !has_room {
-            self.fail(round.backlog, "the mirror refuses too many types", None, None);
+            self.fail(attempt.backlog, "the mirror refuses too many types", None, None);
         }
         has_room
     }
 
     /// Whether each word that failed waits on its own: the mirror takes others, or did.
-    fn fails_by_word(&self, round: &Round<'_>) -> bool {
-        let Some(first) = round.failures.first() else { return true };
+    fn fails_by_word(&self, attempt: &LegacyAttempt<'_>) -> bool {
+        let Some(first) = attempt.failures.first() else { return true };
         let is_dead = first.status.is_none();
         let failed_before = self.peer.with(|state| {
-            let words = state.partial.words();
-            let has_failed =
-                |failure: &Failure| words.get(&failure.word).is_some_and(|word| word.attempts > 0);
-            round.failures.iter().all(has_failed)
+            let words = state.partial.pending();
+            let has_failed = |failure: &FailedRequest| {
+                words.get(&failure.word).is_some_and(|word| word.attempts > 0)
+            };
+            attempt.failures.iter().all(has_failed)
         });
-        round.has_settled || (failed_before && (!is_dead || round.unsent.is_empty()))
+        attempt.has_settled || (failed_before && (!is_dead || attempt.unsent.is_empty()))
     }
 
     /// Notes a word that failed, and when it is sent again.
-    fn owe(&self, failure: &Failure, spread: Option<&Spread>, is_parked: bool) -> bool {
-        let Failure { word, status, error, wait } = failure;
+    fn owe(&self, failure: &FailedRequest, spread: Option<&EventsByType>, is_parked: bool) -> bool {
+        let FailedRequest { word, status, error, wait } = failure;
         let (attempts, was_parked) = self.peer.with(|state| {
-            let known = state.partial.words().get(word);
+            let known = state.partial.pending().get(word);
             known.map_or((0, false), |known| (known.attempts, known.is_parked))
         });
         let backoff = self.shared.config.get().backoff;
@@ -283,18 +284,18 @@ impl Worker {
         has_room
     }
 
-    fn fail_as_a_whole(&self, round: &Round<'_>) {
-        let Some(first) = round.failures.first() else { return };
+    fn fail_as_a_whole(&self, attempt: &LegacyAttempt<'_>) {
+        let Some(first) = attempt.failures.first() else { return };
         let own;
-        let backlog = match round.fresh.contains(&first.word) {
-            true => round.backlog,
+        let backlog = match attempt.fresh.contains(&first.word) {
+            true => attempt.backlog,
             false => {
                 own = self.again(&first.word).0;
                 &own
             }
         };
         if first.status == Some(401) {
-            if self.peer.refused_credentials(Pause::Auth, &first.error, Some(AUTH_RETRY)) {
+            if self.peer.refused_credentials(PauseReason::Auth, &first.error, Some(AUTH_RETRY)) {
                 log::paused(&self.peer, backlog, &first.error);
             }
             return;
@@ -306,7 +307,7 @@ impl Worker {
     fn advance(
         &self,
         backlog: &Backlog,
-        spread: &Spread,
+        spread: &EventsByType,
         is_legacy: bool,
         unsupported: &[Selector],
     ) {
@@ -333,7 +334,7 @@ impl Worker {
             let is_asked = |word: &Selector| is_asked_for(word, &selectors);
             let place =
                 self.peer.with(|state| state.partial.place(event.seq, is_asked, is_sayable));
-            place != Place::Settled
+            place != EventPlace::Settled
         });
         let waiting = waiting.count() as u64;
         let all = backlog.events.len() as u64 + backlog.merged_count;
@@ -361,7 +362,7 @@ impl Worker {
 
     /// It is a legacy server: what was held for the case that it is none is skipped.
     fn release_held(&self) {
-        let Some(held) = self.peer.with(|state: &mut State| state.partial.release()) else {
+        let Some(held) = self.peer.with(|state: &mut PeerState| state.partial.release()) else {
             return;
         };
         self.peer.settled(0, held.events);
@@ -387,7 +388,7 @@ impl Worker {
 
     /// A word that is sent again, as a backlog of its own.
     fn again(&self, word: &Selector) -> (Backlog, EncodedBacklog) {
-        let span = self.peer.with(|state| state.partial.words().get(word).map(|it| it.span));
+        let span = self.peer.with(|state| state.partial.pending().get(word).map(|it| it.span));
         let Span { first, last, events, oldest_at_ms } =
             span.unwrap_or(Span { first: 0, last: 0, events: 1, oldest_at_ms: 0 });
         let backlog = Backlog {
@@ -404,6 +405,10 @@ impl Worker {
 }
 
 /// The events of a word that is new; those of one that waited are known.
-fn spread_of<'a>(round: &Round<'_>, word: &Selector, spread: &'a Spread) -> Option<&'a Spread> {
-    round.fresh.contains(word).then_some(spread)
+fn spread_of<'a>(
+    attempt: &LegacyAttempt<'_>,
+    word: &Selector,
+    spread: &'a EventsByType,
+) -> Option<&'a EventsByType> {
+    attempt.fresh.contains(word).then_some(spread)
 }

@@ -11,9 +11,9 @@ pub(super) use settings::{moved, plain, relimited};
 
 use super::credentials::LoginFailure;
 use super::encoded::EncodedBacklog;
-use super::peer::{Pause, Peer};
+use super::peer::{PauseReason, Peer};
 use super::targets::Target;
-use super::worker::Setback;
+use super::worker::FailedAttempt;
 use crate::activity::{Activity, ActivityKind, Level, Touched, joined};
 use crate::domain::{Selector, Selectors, Status};
 use crate::journal::Backlog;
@@ -80,26 +80,26 @@ fn propagation_ms(backlog: &Backlog) -> Option<u64> {
 pub(super) fn failed(
     peer: &Peer,
     backlog: &Backlog,
-    setback: &Setback,
+    failed_attempt: &FailedAttempt,
     http_status: Option<u64>,
     error: &str,
 ) {
-    let row = match setback.attempt {
+    let row = match failed_attempt.attempt {
         0..=1 => String::new(),
         attempt => format!(" {attempt} times in a row"),
     };
     let line = Activity {
-        level: if setback.is_told { Level::Warn } else { Level::Debug },
+        level: if failed_attempt.is_logged { Level::Warn } else { Level::Debug },
         event: kind(peer),
         msg: &format!("{} failed{row}, will be tried again", kind(peer)),
         status: Some(Status::Failed.as_str()),
-        attempt: Some(u64::from(setback.attempt)),
+        attempt: Some(u64::from(failed_attempt.attempt)),
         http_status,
         error: Some(error),
-        wait_ms: Some(millis(setback.wait)),
+        wait_ms: Some(millis(failed_attempt.wait)),
         ..Activity::default()
     };
-    if setback.attempt <= 1 {
+    if failed_attempt.attempt <= 1 {
         return about(peer, backlog, line);
     }
     // Later attempts count the events: naming all of a backlog that grows would fill the log.
@@ -139,7 +139,7 @@ pub(super) fn paused(peer: &Peer, backlog: &Backlog, error: &str) {
     let line = Activity {
         level: Level::Error,
         event: ActivityKind::Mirror,
-        msg: match peer.with(|state| state.skew.words()) {
+        msg: match peer.with(|state| state.skew.description()) {
             None => "mirror paused: its credentials do not work; nothing is lost",
             Some(_) => {
                 "mirror paused: it refuses our token, and the clocks differ; nothing is lost"
@@ -159,7 +159,7 @@ pub(super) fn still_paused(peer: &Peer) {
         msg: "still paused by an operator, as before the restart",
         peer: Some(&peer.config.name),
         status: Some(Status::Paused.as_str()),
-        reason: Some(Pause::Operator.as_str()),
+        reason: Some(PauseReason::Operator.as_str()),
         ..Activity::default()
     }
     .emit();
@@ -432,7 +432,7 @@ pub(super) fn identified(peer: &Peer) {
 
 /// Its clock and ours differ so much that tokens may be refused.
 pub(super) fn skewed(peer: &Peer) {
-    let words = peer.with(|state| state.skew.words()).unwrap_or_default();
+    let words = peer.with(|state| state.skew.description()).unwrap_or_default();
     Activity {
         level: Level::Warn,
         event: ActivityKind::Identity,

@@ -10,15 +10,15 @@ impl Delivery {
     ///
     /// # Errors
     /// The names of those at that address: none, or more than one.
-    pub fn called(&self, text: &str) -> Result<String, Vec<String>> {
+    pub fn find_name(&self, text: &str) -> Result<String, Vec<String>> {
         let peers = self.peers.get();
         let all: Vec<_> =
             peers.iter().map(|peer| (&*peer.config.name, &peer.config.base)).collect();
-        called(&all, text)
+        find_name(&all, text)
     }
 }
 
-fn called(all: &[(&str, &Url)], text: &str) -> Result<String, Vec<String>> {
+fn find_name(all: &[(&str, &Url)], text: &str) -> Result<String, Vec<String>> {
     if all.iter().any(|(name, _)| *name == text) {
         return Ok(text.to_owned());
     }
@@ -65,11 +65,11 @@ mod tests {
             ("other.example", "eu.example"),
             ("[::1]:1", "six"),
         ] {
-            assert_eq!(called(&all, text), Ok(name.to_owned()), "{text}");
+            assert_eq!(find_name(&all, text), Ok(name.to_owned()), "{text}");
         }
-        assert_eq!(called(&all, "127.0.0.1:3000"), Err(vec!["site".into(), "pages".into()]));
+        assert_eq!(find_name(&all, "127.0.0.1:3000"), Err(vec!["site".into(), "pages".into()]));
         for text in ["", "c", "127.0.0.1", "127.0.0.1:47", "eu.example:444", "[::1]", ":4712"] {
-            assert_eq!(called(&all, text), Err(vec![]), "{text}");
+            assert_eq!(find_name(&all, text), Err(vec![]), "{text}");
         }
     }
 }

@@ -10,10 +10,11 @@ mod adopt;
 pub mod alerts;
 mod config;
 mod credentials;
+mod dry_run;
 mod echo;
 mod encoded;
 mod evidence;
-mod forecast;
+mod explain;
 mod hello;
 pub mod identity;
 mod kinds;
@@ -23,16 +24,15 @@ mod log;
 mod lookup;
 pub mod mirror;
 mod outage;
-mod outlook;
 mod partial;
 mod pauses;
 mod peer;
 mod ping;
 mod probe;
-mod quiet;
 mod send;
 mod signature;
 mod skew;
+mod streak;
 pub mod targets;
 mod throttle;
 mod verdict;
@@ -46,17 +46,17 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{
-    Config, Credentials, DestinationClass, Login, LoginRequest, Means, Mint, PeerConfig,
-    StatedKind, WidenedAll,
+    Config, ConfiguredKind, Credentials, DestinationClass, Login, LoginMethod, LoginRequest, Mint,
+    PeerConfig, WidenedAll,
 };
 pub use echo::Caller;
-pub use forecast::Forecast;
-pub use hello::{Greeted, HELLO_PATH, Hello};
+pub use explain::MirrorExplanation;
+pub use hello::{HELLO_PATH, Hello, HelloAnswer};
 pub use kinds::KINDS_FILE;
 pub use limiter::Limiter;
 pub use log::reconciled as log_reconciled;
 pub use pauses::PAUSES_FILE;
-pub use ping::{Asker, Ping};
+pub use ping::{PingReport, Pinger};
 pub use signature::Signer;
 pub use targets::EVENT_IDS;
 pub use view::{PeerView, RemovedView};
@@ -71,9 +71,9 @@ use encoded::EncodedBacklogs;
 use identity::BootNonce;
 use kinds::Kinds;
 use mirror::{Sender, legacy_form};
-use partial::{Place, is_asked_for};
+use partial::{EventPlace, is_asked_for};
 use pauses::Pauses;
-use peer::{Kind, Peer, State};
+use peer::{Peer, PeerKind, PeerState};
 use targets::Target;
 use worker::Worker;
 
@@ -127,7 +127,8 @@ impl Shared {
 
 /// Where one event stands at one mirror.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
-pub struct Outcome {
+#[schemars(rename = "Outcome")]
+pub struct DeliveryOutcome {
     /// The mirror's name.
     pub peer: String,
     /// Where it stands.
@@ -146,13 +147,12 @@ pub struct Outcome {
     pub last_error: Option<String>,
     /// Where each address behind the name is called: what each said last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub addresses: Vec<Reply>,
+    pub addresses: Vec<AddressOutcome>,
 }
 
 /// What one of several addresses behind a name said last.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
-#[schemars(rename = "AddressOutcome")]
-pub struct Reply {
+pub struct AddressOutcome {
     /// The address.
     #[schemars(with = "String")]
     pub address: IpAddr,
@@ -163,7 +163,7 @@ pub struct Reply {
     pub error: Option<String>,
 }
 
-impl Reply {
+impl AddressOutcome {
     fn of((address, error): &(IpAddr, Option<String>)) -> Self {
         let status = if error.is_none() { Status::Delivered } else { Status::Failed };
         Self { address: *address, status, error: error.clone() }
@@ -236,7 +236,7 @@ impl Delivery {
     ) {
         let stop = peer.stop.get_or_init(|| stop.child_token()).clone();
         let transport = Arc::clone(&self.shared.transport);
-        let over = skew::Watched::new(transport, Arc::clone(peer));
+        let over = skew::WatchedTransport::new(transport, Arc::clone(peer));
         let worker =
             Worker { peer: Arc::clone(peer), shared: Arc::clone(&self.shared), stop, over };
         let ended = peer.ended.clone().drop_guard();
@@ -250,33 +250,33 @@ impl Delivery {
     }
 
     /// Where an event stands at every mirror.
-    pub fn outcomes(&self, event: &Event) -> Vec<Outcome> {
+    pub fn outcomes(&self, event: &Event) -> Vec<DeliveryOutcome> {
         let peers = self.peers.get();
         let mirrors = peers.iter().filter(|peer| peer.is_mirror());
         mirrors.map(|peer| self.outcome(peer, event)).collect()
     }
 
     /// Where an event stands at every cache and framework beside this instance.
-    pub fn target_outcomes(&self, event: &Event) -> Vec<Outcome> {
+    pub fn target_outcomes(&self, event: &Event) -> Vec<DeliveryOutcome> {
         let peers = self.peers.get();
         let targets = peers.iter().filter(|peer| !peer.is_mirror());
         targets.map(|peer| self.outcome(peer, event)).collect()
     }
 
-    fn outcome(&self, peer: &Peer, event: &Event) -> Outcome {
+    fn outcome(&self, peer: &Peer, event: &Event) -> DeliveryOutcome {
         let is_done = self.shared.journal.has(&peer.destination, event.seq);
         let is_held = !is_done && self.is_held(peer, event);
         let target = peer.config.class.target();
         let silence = target.and_then(|target| target.silence(event));
         peer.with(|state| {
             let place = match is_done || is_held {
-                true => Place::Ahead,
+                true => EventPlace::Ahead,
                 false => self.place_of(state, peer, event),
             };
-            let is_done = is_done || place == Place::Settled;
-            let is_legacy = peer.is_mirror() && matches!(state.kind, Kind::Legacy);
+            let is_done = is_done || place == EventPlace::Settled;
+            let is_legacy = peer.is_mirror() && matches!(state.kind, PeerKind::Legacy);
             let (status, reason) = match &state.kind {
-                Kind::Oneself => (Status::Oneself, None),
+                PeerKind::Oneself => (Status::Oneself, None),
                 _ if !peer.is_mirror() && !event.is_for_targets() => {
                     (Status::Skipped, Some("ends_here".to_owned()))
                 }
@@ -300,26 +300,26 @@ impl Delivery {
                     None => waiting_status(&place, state.failures),
                 },
             };
-            let is_word = matches!(place, Place::Waiting { attempts: 1.., .. });
+            let is_word = matches!(place, EventPlace::Waiting { attempts: 1.., .. });
             let (attempts, last_error) = match place {
-                Place::Waiting { attempts: attempts @ 1.., error, .. } => (attempts, error),
-                Place::Held => (0, None),
+                EventPlace::Waiting { attempts: attempts @ 1.., error, .. } => (attempts, error),
+                EventPlace::Held => (0, None),
                 _ => (state.failures, state.last_error.clone()),
             };
             let waits = matches!(status, Status::Failed | Status::Paused | Status::Queued);
-            Outcome {
+            DeliveryOutcome {
                 peer: peer.config.name.clone(),
                 status,
                 reason,
                 state: None,
                 attempts: (waits && attempts > 0).then(|| match is_word {
                     true => attempts,
-                    false => state.row.attempts(event.seq),
+                    false => state.streak.attempts(event.seq),
                 }),
                 last_error: last_error.filter(|_| waits),
                 addresses: match status {
                     Status::Delivered | Status::Failed => {
-                        state.replies.iter().map(Reply::of).collect()
+                        state.address_errors.iter().map(AddressOutcome::of).collect()
                     }
                     _ => vec![],
                 },
@@ -334,22 +334,24 @@ impl Delivery {
     }
 
     /// Where an event stands at a destination of which each part settles alone.
-    fn place_of(&self, state: &State, peer: &Peer, event: &Event) -> Place {
+    fn place_of(&self, state: &PeerState, peer: &Peer, event: &Event) -> EventPlace {
         match peer.config.class.target() {
-            None if matches!(state.kind, Kind::Unknown | Kind::Legacy) => self.place(state, event),
+            None if matches!(state.kind, PeerKind::Unknown | PeerKind::Legacy) => {
+                self.place(state, event)
+            }
             Some(target) if event.is_for_targets() => target_place(state, target, event),
-            _ => Place::Ahead,
+            _ => EventPlace::Ahead,
         }
     }
 
     /// Where an event stands at a mirror that gets the legacy form.
-    fn place(&self, state: &State, event: &Event) -> Place {
+    fn place(&self, state: &PeerState, event: &Event) -> EventPlace {
         let selectors = event.demand.selectors();
-        let is_unknown = matches!(state.kind, Kind::Unknown);
+        let is_unknown = matches!(state.kind, PeerKind::Unknown);
         let is_sayable = || !is_unknown || self.shared.is_wholly_sayable(&selectors);
         let is_asked = |word: &Selector| is_asked_for(word, &selectors);
         match state.partial.place(event.seq, is_asked, is_sayable) {
-            Place::Ahead if is_unknown && !is_sayable() => Place::Held,
+            EventPlace::Ahead if is_unknown && !is_sayable() => EventPlace::Held,
             place => place,
         }
     }
@@ -407,19 +409,19 @@ impl Delivery {
 }
 
 /// The status of an event that waits, and why.
-fn waiting_status(place: &Place, failures: u32) -> (Status, Option<String>) {
+fn waiting_status(place: &EventPlace, failures: u32) -> (Status, Option<String>) {
     match place {
-        Place::Held => (Status::Queued, Some("unknown_kind".to_owned())),
-        Place::Waiting { is_parked: true, .. } => (Status::Failed, Some("refused".to_owned())),
-        Place::Waiting { attempts: 1.., .. } => (Status::Failed, None),
+        EventPlace::Held => (Status::Queued, Some("unknown_kind".to_owned())),
+        EventPlace::Waiting { is_parked: true, .. } => (Status::Failed, Some("refused".to_owned())),
+        EventPlace::Waiting { attempts: 1.., .. } => (Status::Failed, None),
         _ if failures > 0 => (Status::Failed, None),
         _ => (Status::Queued, None),
     }
 }
 
 /// Where an event stands at a site or a cache, each call to which settles alone.
-fn target_place(state: &State, target: &Target, event: &Event) -> Place {
-    if state.calls.words().is_empty() {
+fn target_place(state: &PeerState, target: &Target, event: &Event) -> EventPlace {
+    if state.calls.pending().is_empty() {
         return state.calls.place(event.seq, |_| false, || true);
     }
     state.calls.place(event.seq, targets::asking(target, event), || true)

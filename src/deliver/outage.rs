@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::credentials::below;
 use super::identity::{PATH, nonce};
-use super::peer::Kind;
+use super::peer::PeerKind;
 use super::worker::Worker;
 use crate::net::{Failure, FailureKind, Outgoing};
 use crate::support::backoff::Backoff;
@@ -149,7 +149,7 @@ impl Worker {
 
     /// A server that is no cache-mirror may never answer at the identity path.
     fn may_hang(&self, failure: &Failure) -> bool {
-        let is_cache_mirror = matches!(self.peer.kind(), Kind::CacheMirror(_));
+        let is_cache_mirror = matches!(self.peer.kind(), PeerKind::CacheMirror(_));
         failure.kind == FailureKind::Timeout && !is_cache_mirror
     }
 
@@ -169,7 +169,7 @@ impl Worker {
             Err(failure) if failure.kind == FailureKind::TooLarge => return Ok(()),
             Err(failure) => return Err(failure),
         };
-        let is_cache_mirror = matches!(self.peer.kind(), Kind::CacheMirror(_));
+        let is_cache_mirror = matches!(self.peer.kind(), PeerKind::CacheMirror(_));
         if !is_outage(Some(u64::from(status)), is_cache_mirror) {
             return Ok(());
         }

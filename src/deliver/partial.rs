@@ -4,7 +4,7 @@
 //! be sent before its kind is known, stays owed; the journal's cursor stays in front of it, and
 //! this memory says what of the rest was acknowledged, so that nothing is sent twice and nothing
 //! else waits. It is kept in memory only: a restart sends everything after the cursor once more.
-//! It holds at most [`WORDS_MAX`] words; past that, the backlog itself is kept instead.
+//! It holds at most [`PENDING_MAX`] words; past that, the backlog itself is kept instead.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,14 +15,14 @@ use crate::domain::{Selector, Selectors, TypeName};
 use crate::journal::Backlog;
 
 /// Words that one mirror may owe: far above any real schema.
-pub const WORDS_MAX: usize = 4096;
+pub const PENDING_MAX: usize = 4096;
 /// A refused request is sent again after this time.
 pub const PARKED_RETRY: Duration = Duration::from_secs(3600);
 /// A new event for a refused type sends it again, at most once in this time.
 pub const PARKED_RETRY_ON_NEWS: Duration = Duration::from_secs(60);
 
 /// A request that can be owed by itself.
-pub trait Part: Ord + Clone {
+pub trait RequestKey: Ord + Clone {
     /// Whether an acknowledgement of this one settles another.
     fn covers(&self, other: &Self) -> bool;
 
@@ -33,7 +33,7 @@ pub trait Part: Ord + Clone {
     fn whole(&self) -> Option<Self>;
 }
 
-impl Part for Selector {
+impl RequestKey for Selector {
     fn covers(&self, other: &Self) -> bool {
         Self::covers(self, other)
     }
@@ -74,14 +74,14 @@ impl Span {
 }
 
 /// How the events of one backlog spread over the types.
-pub struct Spread {
+pub struct EventsByType {
     whole: Span,
     merged: u64,
     all: u64,
     types: BTreeMap<TypeName, u64>,
 }
 
-impl Spread {
+impl EventsByType {
     /// Of a backlog.
     pub fn of(backlog: &Backlog) -> Self {
         let mut types = BTreeMap::new();
@@ -117,7 +117,7 @@ impl Spread {
 
 /// One request that is still owed.
 #[derive(Debug, Clone)]
-pub struct Word {
+pub struct PendingRequest {
     /// The events that it is for.
     pub span: Span,
     /// Attempts that failed, in a row.
@@ -131,7 +131,7 @@ pub struct Word {
     tried_at: Option<Instant>,
 }
 
-impl Word {
+impl PendingRequest {
     fn is_due(&self, now: Instant) -> bool {
         self.not_before.is_none_or(|at| at <= now)
     }
@@ -139,7 +139,7 @@ impl Word {
 
 /// Where an event stands that the cursor has not passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum EventPlace {
     /// Nothing is known of it here.
     Ahead,
     /// Every part of it was acknowledged.
@@ -162,7 +162,7 @@ pub enum Place {
 pub struct Partial<K> {
     /// Everything at or below is settled, but for what follows.
     pub through: u64,
-    words: BTreeMap<K, Word>,
+    pending: BTreeMap<K, PendingRequest>,
     held: Option<Span>,
     /// What the last attempt failed with, where it took nothing: it goes last next time.
     pub suspect: Option<K>,
@@ -170,11 +170,11 @@ pub struct Partial<K> {
 
 impl<K> Default for Partial<K> {
     fn default() -> Self {
-        Self { through: 0, words: BTreeMap::new(), held: None, suspect: None }
+        Self { through: 0, pending: BTreeMap::new(), held: None, suspect: None }
     }
 }
 
-impl<K: Part> Partial<K> {
+impl<K: RequestKey> Partial<K> {
     /// Forgets everything: the cursor says all there is to say.
     pub fn clear(&mut self) {
         *self = Self::default();
@@ -182,7 +182,7 @@ impl<K: Part> Partial<K> {
 
     /// Whether nothing at or below `through` is owed.
     pub fn is_whole(&self) -> bool {
-        self.words.is_empty() && self.held.is_none()
+        self.pending.is_empty() && self.held.is_none()
     }
 
     /// Whether the cursor may move although nothing is due.
@@ -196,8 +196,8 @@ impl<K: Part> Partial<K> {
     }
 
     /// What is owed at or below `through`, by word.
-    pub fn words(&self) -> &BTreeMap<K, Word> {
-        &self.words
+    pub fn pending(&self) -> &BTreeMap<K, PendingRequest> {
+        &self.pending
     }
 
     /// The events that cannot be sent before the mirror's kind is known.
@@ -212,24 +212,24 @@ impl<K: Part> Partial<K> {
 
     /// The cursor may move up to here.
     pub fn floor(&self) -> u64 {
-        let words = self.words.values().map(|word| word.span.first);
+        let words = self.pending.values().map(|word| word.span.first);
         let first = words.chain(self.held.map(|held| held.first)).min();
         first.map_or(self.through, |first| first.saturating_sub(1))
     }
 
     /// When the next word is due.
     pub fn next_due(&self, now: Instant) -> Option<Instant> {
-        self.words.values().map(|word| word.not_before.unwrap_or(now)).min()
+        self.pending.values().map(|word| word.not_before.unwrap_or(now)).min()
     }
 
     /// Everything that waits is due now.
     pub fn retry_now(&mut self) {
-        self.words.values_mut().for_each(|word| word.not_before = None);
+        self.pending.values_mut().for_each(|word| word.not_before = None);
     }
 
     /// Nothing that waits is due before this.
     pub fn postpone(&mut self, until: Instant) {
-        for word in self.words.values_mut() {
+        for word in self.pending.values_mut() {
             word.not_before = Some(word.not_before.map_or(until, |at| at.max(until)));
         }
     }
@@ -239,7 +239,7 @@ impl<K: Part> Partial<K> {
     pub fn begin(&mut self, fresh: Vec<K>, span: impl Fn(&K) -> Span, now: Instant) -> Vec<K> {
         let mut words = Vec::new();
         for word in fresh {
-            match self.words.iter_mut().find(|(waiting, _)| word.is_refused_with(waiting)) {
+            match self.pending.iter_mut().find(|(waiting, _)| word.is_refused_with(waiting)) {
                 Some((_, waiting)) if waiting.is_parked || !waiting.is_due(now) => {
                     waiting.span.join(span(&word));
                     let soon = waiting.tried_at.map_or(now, |at| at + PARKED_RETRY_ON_NEWS);
@@ -248,7 +248,7 @@ impl<K: Part> Partial<K> {
                 _ => words.push(word),
             }
         }
-        let due = self.words.iter().filter(|(word, waiting)| {
+        let due = self.pending.iter().filter(|(word, waiting)| {
             waiting.is_due(now) && !words.iter().any(|fresh| fresh.covers(word))
         });
         let due: Vec<_> = due.map(|(word, _)| word.clone()).collect();
@@ -265,7 +265,7 @@ impl<K: Part> Partial<K> {
     /// whether a refused word was among it.
     pub fn acknowledge(&mut self, word: &K) -> (u64, bool) {
         let mut done = (0, false);
-        self.words.retain(|waiting, state| {
+        self.pending.retain(|waiting, state| {
             let is_done = word.covers(waiting);
             if is_done {
                 done = (done.0 + state.span.events, done.1 | state.is_parked);
@@ -283,14 +283,14 @@ impl<K: Part> Partial<K> {
         error: Option<&str>,
         (is_parked, wait): (bool, Option<Duration>),
     ) -> bool {
-        if !self.words.contains_key(word) && self.words.len() >= WORDS_MAX {
+        if !self.pending.contains_key(word) && self.pending.len() >= PENDING_MAX {
             return false;
         }
         let Some(span) = fresh.or_else(|| self.span_of(word)) else { return true };
         let now = Instant::now();
         // One word for each type, so that memory is bounded by the types.
         let (word, narrower) = self.merge_narrower(word);
-        let known = self.words.remove(&word);
+        let known = self.pending.remove(&word);
         let attempts = known.as_ref().map_or(0, |known| known.attempts);
         let mut span = known.map_or(span, |known| {
             let mut span = known.span;
@@ -300,7 +300,7 @@ impl<K: Part> Partial<K> {
             span
         });
         narrower.into_iter().for_each(|other| span.join(other));
-        let state = Word {
+        let state = PendingRequest {
             span,
             attempts: attempts + u32::from(error.is_some()),
             is_parked,
@@ -308,20 +308,21 @@ impl<K: Part> Partial<K> {
             not_before: wait.map(|wait| now + wait),
             tried_at: error.map(|_| now),
         };
-        self.words.insert(word, state);
+        self.pending.insert(word, state);
         true
     }
 
     pub fn span_of(&self, word: &K) -> Option<Span> {
-        self.words.get(word).map(|word| word.span)
+        self.pending.get(word).map(|word| word.span)
     }
 
     /// The word that stands for this one and the other entities of its type that wait.
     fn merge_narrower(&mut self, word: &K) -> (K, Vec<Span>) {
         let Some(whole) = word.whole() else { return (word.clone(), vec![]) };
         let is_sibling = |other: &K| other != word && other.whole().as_ref() == Some(&whole);
-        let others: Vec<K> = self.words.keys().filter(|other| is_sibling(other)).cloned().collect();
-        let spans = others.iter().filter_map(|other| self.words.remove(other));
+        let others: Vec<K> =
+            self.pending.keys().filter(|other| is_sibling(other)).cloned().collect();
+        let spans = others.iter().filter_map(|other| self.pending.remove(other));
         let spans: Vec<Span> = spans.map(|other| other.span).collect();
         let whole = if spans.is_empty() { word.clone() } else { whole };
         (whole, spans)
@@ -329,7 +330,7 @@ impl<K: Part> Partial<K> {
 
     /// Takes one that waits out, to be owed in parts.
     pub fn take_out(&mut self, word: &K) -> Option<Span> {
-        self.words.remove(word).map(|word| word.span)
+        self.pending.remove(word).map(|word| word.span)
     }
 
     /// Events that cannot be sent before the mirror's kind is known.
@@ -346,25 +347,25 @@ impl<K: Part> Partial<K> {
         seq: u64,
         is_asked_for: impl Fn(&K) -> bool,
         is_sayable: impl Fn() -> bool,
-    ) -> Place {
+    ) -> EventPlace {
         if seq > self.through {
-            return Place::Ahead;
+            return EventPlace::Ahead;
         }
         let waits =
-            self.words.iter().find(|(word, state)| state.span.has(seq) && is_asked_for(word));
+            self.pending.iter().find(|(word, state)| state.span.has(seq) && is_asked_for(word));
         if let Some((_, state)) = waits {
             let (attempts, is_parked) = (state.attempts, state.is_parked);
-            return Place::Waiting { attempts, is_parked, error: state.error.clone() };
+            return EventPlace::Waiting { attempts, is_parked, error: state.error.clone() };
         }
         match self.held {
-            Some(held) if held.has(seq) && !is_sayable() => Place::Held,
-            _ => Place::Settled,
+            Some(held) if held.has(seq) && !is_sayable() => EventPlace::Held,
+            _ => EventPlace::Settled,
         }
     }
 
     /// Events that are owed at or below `through`, and when the oldest was accepted.
     pub fn owed(&self) -> (u64, Option<u64>) {
-        let spans = self.words.values().map(|word| word.span).chain(self.held);
+        let spans = self.pending.values().map(|word| word.span).chain(self.held);
         spans.fold((0, None), |(events, oldest), span| {
             let at = span.oldest_at_ms;
             (events + span.events.max(1), Some(oldest.map_or(at, |oldest: u64| oldest.min(at))))

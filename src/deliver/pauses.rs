@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-use super::peer::Pause;
+use super::peer::PauseReason;
 use super::{Delivery, log};
 use crate::journal::Reconciled;
 use crate::support::small_file;
@@ -26,15 +26,15 @@ const BYTES_MAX: u64 = 1024 * 1024;
 
 /// What the file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Paused {
+struct PausedNames {
     /// As the journal calls them.
     paused: BTreeSet<String>,
 }
 
 /// What the file is known to hold; nothing is known of one that is damaged, or was not written.
 #[derive(Default)]
-struct Written {
-    known: Option<Paused>,
+struct LastWrite {
+    known: Option<PausedNames>,
     problem: Option<String>,
     /// The file is gone.
     is_lost: bool,
@@ -45,7 +45,7 @@ struct Written {
 pub(super) struct Pauses {
     path: OnceLock<PathBuf>,
     /// One writer at a time, so that an older list never replaces a newer one.
-    written: Mutex<Written>,
+    written: Mutex<LastWrite>,
 }
 
 impl Delivery {
@@ -55,7 +55,7 @@ impl Delivery {
         let file = path.clone();
         let reading = tokio::task::spawn_blocking(move || small_file::read(&file, BYTES_MAX)).await;
         let found = reading.unwrap_or_else(|error| Err(error.to_string()));
-        let known: Option<Paused> = match found {
+        let known: Option<PausedNames> = match found {
             Ok(found) => Some(found.unwrap_or_default()),
             Err(problem) => {
                 log::pauses_unread(&problem);
@@ -98,14 +98,14 @@ impl Delivery {
         let Some(path) = pauses.path.get().cloned() else { return };
         let mut written = pauses.written.lock().await;
         let now = self.paused(written.known.as_ref());
-        let is_known = written.known.as_ref().unwrap_or(&Paused::default()) == &now;
+        let is_known = written.known.as_ref().unwrap_or(&PausedNames::default()) == &now;
         if is_known && !written.is_lost {
             return;
         }
         let list = now.clone();
         let writing = tokio::task::spawn_blocking(move || small_file::write(&path, &list));
         let problem = match writing.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
-            Ok(()) => return *written = Written { known: Some(now), ..Written::default() },
+            Ok(()) => return *written = LastWrite { known: Some(now), ..LastWrite::default() },
             Err(error) => Some(error.to_string()),
         };
         if written.problem != problem {
@@ -130,13 +130,13 @@ impl Delivery {
     }
 
     /// What is paused, and what was paused when the settings stopped to name it.
-    fn paused(&self, known: Option<&Paused>) -> Paused {
+    fn paused(&self, known: Option<&PausedNames>) -> PausedNames {
         let peers = self.peers.get();
-        let is_paused = |pause| pause == Some(Pause::Operator);
+        let is_paused = |pause| pause == Some(PauseReason::Operator);
         let paused = peers.iter().filter(|peer| is_paused(peer.with(|state| state.pause)));
         let paused = paused.map(|peer| peer.destination.clone());
         let removed = self.shared.journal.removed().into_iter().map(|removed| removed.name);
         let was_paused = |name: &String| known.is_some_and(|known| known.paused.contains(name));
-        Paused { paused: paused.chain(removed.filter(was_paused)).collect() }
+        PausedNames { paused: paused.chain(removed.filter(was_paused)).collect() }
     }
 }

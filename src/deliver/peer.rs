@@ -14,16 +14,16 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::credentials::Account;
-use super::evidence::Evidence;
-use super::identity::{Answered, Identity};
+use super::evidence::LegacyEvidence;
+use super::identity::{Identity, ProbeResult};
 use super::limiter::Limiter;
 use super::outage::Outage;
 use super::partial::Partial;
-use super::quiet::Row;
 use super::skew::Skew;
+use super::streak::FailureStreak;
 use super::targets::Owed;
 use super::throttle::Throttle;
-use super::{Config, PeerConfig, StatedKind};
+use super::{Config, ConfiguredKind, PeerConfig};
 use crate::domain::Selector;
 use crate::support::backoff::chance;
 
@@ -42,7 +42,7 @@ pub const ONESELF_AFTER: u32 = 3;
 
 /// What sort of peer it is, as far as known.
 #[derive(Debug, Clone, Default)]
-pub enum Kind {
+pub enum PeerKind {
     /// No probe had a definite answer yet.
     #[default]
     Unknown,
@@ -54,7 +54,7 @@ pub enum Kind {
     Oneself,
 }
 
-impl Kind {
+impl PeerKind {
     /// The word used in answers and log lines.
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -68,7 +68,7 @@ impl Kind {
 
 /// Why a peer is paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pause {
+pub enum PauseReason {
     /// By an operator, until resumed.
     Operator,
     /// The peer refuses our credentials; tried again after a while.
@@ -77,7 +77,7 @@ pub enum Pause {
     NoCredentials,
 }
 
-impl Pause {
+impl PauseReason {
     /// The word used in answers and log lines.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -89,21 +89,21 @@ impl Pause {
 
 /// The moving part.
 #[derive(Debug, Default)]
-pub struct State {
+pub struct PeerState {
     /// What sort of peer.
-    pub kind: Kind,
+    pub kind: PeerKind,
     /// Whether somebody other than ourselves ever answered under this name.
     pub was_another: bool,
     /// Answers as ourselves in a row.
     pub oneself_in_a_row: u32,
     /// What speaks for a legacy server.
-    pub evidence: Evidence,
+    pub evidence: LegacyEvidence,
     /// Probes in a row without a definite answer.
     pub probes_in_vain: u32,
     /// Whether it was told that its paths are not used.
-    pub has_told_bad_paths: bool,
+    pub has_logged_bad_paths: bool,
     /// Whether it was told that it answers as a cache-mirror against the settings.
-    pub has_told_other_kind: bool,
+    pub has_logged_other_kind: bool,
     /// Whether the last probe found nobody to ask.
     pub is_unreached: bool,
     /// Whether the last probe was not answered in time.
@@ -111,7 +111,7 @@ pub struct State {
     /// When it was last asked who it is.
     pub probed_at: Option<Instant>,
     /// Held back, and why.
-    pub pause: Option<Pause>,
+    pub pause: Option<PauseReason>,
     /// Not before this.
     pub not_before: Option<Instant>,
     /// Failures in a row.
@@ -139,13 +139,13 @@ pub struct State {
     /// Requests made for invalidations.
     pub requests: u64,
     /// What each address behind the name said last, where each is called: why not, or nothing.
-    pub replies: Vec<(IpAddr, Option<String>)>,
+    pub address_errors: Vec<(IpAddr, Option<String>)>,
     /// Events acknowledged.
     pub delivered: u64,
     /// Events settled without a word of them.
     pub skipped: u64,
     /// Its failures in a row, as far as they are told.
-    pub row: Row,
+    pub streak: FailureStreak,
     /// Whether it seems to be down.
     pub outage: Outage,
     /// How its clock differs from ours.
@@ -172,7 +172,7 @@ pub struct Peer {
     pub stop: OnceLock<CancellationToken>,
     /// Fires when its worker has ended.
     pub ended: CancellationToken,
-    state: Mutex<State>,
+    state: Mutex<PeerState>,
 }
 
 impl Peer {
@@ -185,7 +185,7 @@ impl Peer {
             wake: Notify::new(),
             stop: OnceLock::new(),
             ended: CancellationToken::new(),
-            state: Mutex::new(State { kind: stated(&config), ..State::default() }),
+            state: Mutex::new(PeerState { kind: stated(&config), ..PeerState::default() }),
             config,
         }
     }
@@ -193,8 +193,8 @@ impl Peer {
     /// It answered as a cache-mirror once, as the data directory says.
     pub fn remember_cache_mirror(&self) {
         self.with(|state| {
-            if self.config.kind.is_none() && matches!(state.kind, Kind::Unknown) {
-                state.kind = Kind::CacheMirror(None);
+            if self.config.kind.is_none() && matches!(state.kind, PeerKind::Unknown) {
+                state.kind = PeerKind::CacheMirror(None);
             }
         });
     }
@@ -205,17 +205,17 @@ impl Peer {
     }
 
     /// Looks at or changes the moving part.
-    pub fn with<R>(&self, use_it: impl FnOnce(&mut State) -> R) -> R {
+    pub fn with<R>(&self, use_it: impl FnOnce(&mut PeerState) -> R) -> R {
         use_it(&mut self.state.lock())
     }
 
     /// What sort of peer.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> PeerKind {
         self.state.lock().kind.clone()
     }
 
     /// Takes the answer of a probe; says whether the kind changed.
-    pub fn identified(&self, answered: Answered) -> bool {
+    pub fn identified(&self, answered: ProbeResult) -> bool {
         self.with(|state| {
             let before = state.kind.as_str();
             let now = Instant::now();
@@ -223,29 +223,29 @@ impl Peer {
             state.is_probe_slow = false;
             state.is_unreached = false;
             state.probes_in_vain = match answered {
-                Answered::Absent | Answered::Unclear { .. } => state.probes_in_vain + 1,
-                Answered::Oneself | Answered::CacheMirror(_) => 0,
+                ProbeResult::Absent | ProbeResult::Unclear { .. } => state.probes_in_vain + 1,
+                ProbeResult::Oneself | ProbeResult::CacheMirror(_) => 0,
             };
             match answered {
-                Answered::Oneself => {
+                ProbeResult::Oneself => {
                     state.oneself_in_a_row += 1;
                     if !state.was_another && state.oneself_in_a_row >= ONESELF_AFTER {
-                        state.kind = Kind::Oneself;
+                        state.kind = PeerKind::Oneself;
                     }
                 }
-                Answered::CacheMirror(said) => {
+                ProbeResult::CacheMirror(said) => {
                     state.became_another();
-                    state.evidence = Evidence::default();
-                    if self.config.kind != Some(StatedKind::Legacy) {
+                    state.evidence = LegacyEvidence::default();
+                    if self.config.kind != Some(ConfiguredKind::Legacy) {
                         state.is_a_cache_mirror(said.identity);
                     }
                 }
-                Answered::Absent => {
+                ProbeResult::Absent => {
                     state.became_another();
                     let is_proved = state.evidence.absent(now);
                     state.is_no_cache_mirror(is_proved, &self.config);
                 }
-                Answered::Unclear { is_another } => {
+                ProbeResult::Unclear { is_another } => {
                     if is_another {
                         state.became_another();
                     }
@@ -272,11 +272,11 @@ impl Peer {
         self.with(|state| {
             let Some(at) = state.probed_at else { return Instant::now() };
             let wait = match state.kind {
-                Kind::Unknown if state.partial.is_holding() => {
+                PeerKind::Unknown if state.partial.is_holding() => {
                     let doubled = PROBE_WAIT_MIN * 2_u32.pow(state.probes_in_vain.clamp(1, 8) - 1);
                     doubled.min(PROBE_WAIT_HOLDING_MAX)
                 }
-                Kind::Unknown if state.evidence.is_open() => PROBE_WAIT_OPEN,
+                PeerKind::Unknown if state.evidence.is_open() => PROBE_WAIT_OPEN,
                 _ => every,
             };
             at + wait.min(every)
@@ -296,7 +296,7 @@ impl Peer {
         self.with(|state| {
             state.probed_at = None;
             state.probes_in_vain = 0;
-            if !matches!(state.pause, Some(Pause::Operator | Pause::NoCredentials)) {
+            if !matches!(state.pause, Some(PauseReason::Operator | PauseReason::NoCredentials)) {
                 state.not_before = None;
             }
         });
@@ -315,9 +315,12 @@ impl Peer {
     }
 
     /// Notes what each address behind the name said.
-    pub fn replied(&self, replies: impl Iterator<Item = (IpAddr, Option<String>)>) {
-        let replies = replies.collect();
-        self.with(|state| state.replies = replies);
+    pub fn set_address_errors(
+        &self,
+        address_errors: impl Iterator<Item = (IpAddr, Option<String>)>,
+    ) {
+        let address_errors = address_errors.collect();
+        self.with(|state| state.address_errors = address_errors);
     }
 
     /// Notes an acknowledgement; says whether it closed the breaker.
@@ -329,10 +332,10 @@ impl Peer {
             state.refusals = 0;
             state.refused_all = None;
             state.calls_refused = 0;
-            state.row.end();
+            state.streak.end();
             state.outage.clear();
             state.throttle.clear();
-            if state.pause != Some(Pause::Operator) {
+            if state.pause != Some(PauseReason::Operator) {
                 state.pause = None;
             }
             std::mem::take(&mut state.is_broken)
@@ -371,10 +374,15 @@ impl Peer {
     }
 
     /// Held back for its refusal of our credentials; says whether that is news.
-    pub fn refused_credentials(&self, pause: Pause, error: &str, wait: Option<Duration>) -> bool {
+    pub fn refused_credentials(
+        &self,
+        pause: PauseReason,
+        error: &str,
+        wait: Option<Duration>,
+    ) -> bool {
         self.with(|state| {
             let is_news = state.pause != Some(pause);
-            if state.pause != Some(Pause::Operator) {
+            if state.pause != Some(PauseReason::Operator) {
                 state.pause = Some(pause);
             }
             state.last_error = Some(error.to_owned());
@@ -385,7 +393,7 @@ impl Peer {
 
     /// Holds it back until it is resumed.
     pub fn pause(&self) {
-        self.with(|state| state.pause = Some(Pause::Operator));
+        self.with(|state| state.pause = Some(PauseReason::Operator));
         self.wake.notify_one();
     }
 
@@ -402,7 +410,7 @@ impl Peer {
     /// Tries now instead of when the back-off ends; an operator's pause stays.
     pub fn retry(&self) {
         self.with(|state| {
-            if state.pause != Some(Pause::Operator) {
+            if state.pause != Some(PauseReason::Operator) {
                 state.pause = None;
             }
             state.not_before = None;
@@ -417,7 +425,7 @@ impl Peer {
     }
 }
 
-impl State {
+impl PeerState {
     /// Everything at or below is settled, but for what waits by itself.
     pub(super) fn settled_through(&self) -> u64 {
         self.partial.through.max(self.calls.through)
@@ -434,10 +442,10 @@ impl State {
     }
 }
 
-fn stated(config: &PeerConfig) -> Kind {
+fn stated(config: &PeerConfig) -> PeerKind {
     match config.kind {
-        None => Kind::Unknown,
-        Some(StatedKind::Legacy) => Kind::Legacy,
-        Some(StatedKind::CacheMirror) => Kind::CacheMirror(None),
+        None => PeerKind::Unknown,
+        Some(ConfiguredKind::Legacy) => PeerKind::Legacy,
+        Some(ConfiguredKind::CacheMirror) => PeerKind::CacheMirror(None),
     }
 }

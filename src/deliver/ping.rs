@@ -12,8 +12,10 @@ use serde::Serialize;
 use url::Url;
 
 use super::credentials::{Account, LoginFailure, below};
-use super::identity::{Answered, BootNonce, PATH, REVALIDATE, Said, SecretCheck, nonce, probe};
-use super::peer::Kind;
+use super::identity::{
+    BootNonce, PATH, ParsedIdentity, ProbeResult, REVALIDATE, SecretCheck, nonce, probe,
+};
+use super::peer::PeerKind;
 use super::{Delivery, Login, Mint};
 use crate::net::{Outgoing, Transport};
 use crate::support::Secret;
@@ -23,7 +25,8 @@ const PROBE_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// What came of it. Every text is safe to show.
 #[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
-pub struct Ping {
+#[schemars(rename = "Ping")]
+pub struct PingReport {
     /// The mirror's name.
     pub name: String,
     /// Where it is.
@@ -53,7 +56,7 @@ pub struct Ping {
     pub error: Option<String>,
 }
 
-impl Ping {
+impl PingReport {
     fn of(name: &str, url: String) -> Self {
         Self {
             name: name.to_owned(),
@@ -73,7 +76,7 @@ impl Ping {
 }
 
 /// Who asks: a running instance, or a command where none runs.
-pub struct Asker<'a> {
+pub struct Pinger<'a> {
     /// To find oneself by.
     pub own: &'a BootNonce,
     /// The hash of our graph.
@@ -90,12 +93,12 @@ pub struct Asker<'a> {
 
 impl Delivery {
     /// Asks one mirror; `None` where there is none of that name.
-    pub async fn ping(&self, name: &str) -> Option<Ping> {
+    pub async fn ping(&self, name: &str) -> Option<PingReport> {
         let peer = self.find(name)?;
         let shared = &*self.shared;
         let config = shared.config.get();
         let rules = shared.sender.rules.get();
-        let asker = Asker {
+        let asker = Pinger {
             own: &shared.own,
             graph: rules.graph().hash(),
             mint: config.mint.clone(),
@@ -106,30 +109,30 @@ impl Delivery {
         let base = &peer.config.base;
         Some(match peer.config.class.target() {
             None => {
-                let is_legacy = matches!(peer.kind(), Kind::Legacy);
+                let is_legacy = matches!(peer.kind(), PeerKind::Legacy);
                 asker.ask(name, base, peer.account.login(), is_legacy).await
             }
-            Some(target) => Ping { kind: target.kind(), ..asker.reach(name, base).await.0 },
+            Some(target) => PingReport { kind: target.kind(), ..asker.reach(name, base).await.0 },
         })
     }
 }
 
-impl Asker<'_> {
+impl Pinger<'_> {
     /// Asks who is at `base`, and logs in. One answer without an identity does not prove a legacy
     /// server, so `is_legacy` says whether it is known to be one.
-    pub async fn ask(&self, name: &str, base: &Url, login: Login, is_legacy: bool) -> Ping {
+    pub async fn ask(&self, name: &str, base: &Url, login: Login, is_legacy: bool) -> PingReport {
         let (mut ping, answered) = self.reach(name, base).await;
         let Some(answered) = answered else { return ping };
         let login_path = match answered {
-            Answered::Oneself => {
+            ProbeResult::Oneself => {
                 ping.kind = "self";
                 return ping;
             }
-            Answered::Absent | Answered::Unclear { .. } => {
+            ProbeResult::Absent | ProbeResult::Unclear { .. } => {
                 ping.kind = if is_legacy { "legacy" } else { "unknown" };
                 None
             }
-            Answered::CacheMirror(said) => {
+            ProbeResult::CacheMirror(said) => {
                 let identity = said.identity;
                 ping.kind = "cache-mirror";
                 ping.graph = Some(if identity.graph == self.graph { "equal" } else { "differs" });
@@ -164,8 +167,8 @@ impl Asker<'_> {
     }
 
     /// Asks whether anything answers at `base`, and what.
-    async fn reach(&self, name: &str, base: &Url) -> (Ping, Option<Answered>) {
-        let mut ping = Ping::of(name, base.to_string());
+    async fn reach(&self, name: &str, base: &Url) -> (PingReport, Option<ProbeResult>) {
+        let mut ping = PingReport::of(name, base.to_string());
         let begun = Instant::now();
         let time_max = PROBE_TIME_MAX.min(self.timeout);
         match probe(base, self.own, time_max, self.over).await {
@@ -198,7 +201,7 @@ impl Asker<'_> {
         if answer.status == 401 {
             return Err(answer.status);
         }
-        let identity = Said::read(&answer.body).map(|said| said.identity);
+        let identity = ParsedIdentity::read(&answer.body).map(|said| said.identity);
         let ours = SecretCheck::of(&self.revalidate_secrets, &nonce);
         let theirs = identity.and_then(|identity| identity.check);
         Ok(theirs.filter(|_| ours.known).map(|theirs| theirs.compare(&ours)))

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::identity::{self, Answered, Said};
-use super::peer::{Kind, ONESELF_AFTER, State};
+use super::identity::{self, ParsedIdentity, ProbeResult};
+use super::peer::{ONESELF_AFTER, PeerKind, PeerState};
 use super::worker::Worker;
-use super::{StatedKind, log};
+use super::{ConfiguredKind, log};
 use crate::net::FailureKind;
 
 /// A probe is a small question: it may not hold deliveries as long as a delivery may.
@@ -25,7 +25,7 @@ impl Worker {
                     return;
                 }
                 let is_known = self.probe().await.is_ok();
-                let is_other = !matches!(self.peer.kind(), Kind::Oneself);
+                let is_other = !matches!(self.peer.kind(), PeerKind::Oneself);
                 if is_known && is_other && self.peer.is_mirror() {
                     drop(self.token().await);
                 }
@@ -56,15 +56,15 @@ impl Worker {
     }
 
     /// Says once what is odd about an identity.
-    fn warn_of(&self, said: &Said) {
-        let is_legacy = self.peer.config.kind == Some(StatedKind::Legacy);
-        let is_new = |flag: fn(&mut State) -> &mut bool| {
+    fn warn_of(&self, said: &ParsedIdentity) {
+        let is_legacy = self.peer.config.kind == Some(ConfiguredKind::Legacy);
+        let is_new = |flag: fn(&mut PeerState) -> &mut bool| {
             self.peer.with(|state| !std::mem::replace(flag(state), true))
         };
-        if said.has_bad_paths && is_new(|state| &mut state.has_told_bad_paths) {
+        if said.has_bad_paths && is_new(|state| &mut state.has_logged_bad_paths) {
             log::bad_paths(&self.peer);
         }
-        if is_legacy && is_new(|state| &mut state.has_told_other_kind) {
+        if is_legacy && is_new(|state| &mut state.has_logged_other_kind) {
             log::other_kind(&self.peer);
         }
     }
@@ -81,7 +81,7 @@ impl Worker {
                 Ok(probed) => probed,
                 // An endless answer is an answer, and not a cache-mirror's.
                 Err(failure) if failure.kind == FailureKind::TooLarge => {
-                    (Answered::Unclear { is_another: true }, None)
+                    (ProbeResult::Unclear { is_another: true }, None)
                 }
                 Err(failure) => {
                     self.peer.not_identified(failure.kind == FailureKind::Timeout);
@@ -89,9 +89,9 @@ impl Worker {
                 }
             };
             self.peer.met(address);
-            let is_oneself = matches!(answered, Answered::Oneself);
-            let is_cache_mirror = matches!(answered, Answered::CacheMirror(_));
-            if let Answered::CacheMirror(said) = &answered {
+            let is_oneself = matches!(answered, ProbeResult::Oneself);
+            let is_cache_mirror = matches!(answered, ProbeResult::CacheMirror(_));
+            if let ProbeResult::CacheMirror(said) = &answered {
                 self.warn_of(said);
             }
             let is_news = self.peer.identified(answered);

@@ -12,10 +12,10 @@ use super::encoded::EncodedBacklog;
 use super::legacy::MALFORMED;
 use super::log;
 use super::partial::PARKED_RETRY;
-use super::peer::{Kind, Pause};
+use super::peer::{PauseReason, PeerKind};
 use super::targets::{EVENT_IDS, event_ids};
-use super::verdict::{Verdict, judge};
-use super::worker::{Ended, VIA, Worker};
+use super::verdict::{AnswerVerdict, judge};
+use super::worker::{BatchOutcome, VIA, Worker};
 use crate::journal::Backlog;
 use crate::net::{Answer, Outgoing};
 use crate::support::Secret;
@@ -25,16 +25,16 @@ use crate::support::Secret;
 pub(super) const AUTH_RETRY: Duration = Duration::from_secs(60);
 
 /// One request and the judgement on its answer.
-pub(super) struct Reply {
-    pub(super) verdict: Verdict,
+pub(super) struct JudgedAnswer {
+    pub(super) verdict: AnswerVerdict,
     pub(super) http_status: Option<u64>,
     pub(super) took: Duration,
 }
 
 /// What became of a request.
-pub(super) enum Answered {
+pub(super) enum RequestOutcome {
     /// It was answered, perhaps after one more login.
-    By { reply: Reply, has_logged_in: bool },
+    Answered { answer: JudgedAnswer, has_logged_in: bool },
     /// There is no token; what that means for the peer was noted.
     NotLoggedIn,
 }
@@ -47,10 +47,10 @@ impl Worker {
         path: &str,
         body: bytes::Bytes,
         encoded: &EncodedBacklog,
-    ) -> Ended {
+    ) -> BatchOutcome {
         match self.request(backlog, path, body, true).await {
-            Answered::By { reply, .. } => self.conclude(backlog, encoded, &reply),
-            Answered::NotLoggedIn => Ended::Later,
+            RequestOutcome::Answered { answer, .. } => self.conclude(backlog, encoded, &answer),
+            RequestOutcome::NotLoggedIn => BatchOutcome::RetryLater,
         }
     }
 
@@ -61,23 +61,23 @@ impl Worker {
         path: &str,
         body: bytes::Bytes,
         may_log_in: bool,
-    ) -> Answered {
+    ) -> RequestOutcome {
         let mut has_logged_in = false;
         loop {
             let token = match self.token().await {
                 Ok(token) => token,
                 Err(failure) => {
                     self.login_failed(backlog, &failure);
-                    return Answered::NotLoggedIn;
+                    return RequestOutcome::NotLoggedIn;
                 }
             };
-            let reply = self.post(path, body.clone(), &token, backlog).await;
-            if reply.verdict == Verdict::Unauthorized && may_log_in && !has_logged_in {
+            let answer = self.post(path, body.clone(), &token, backlog).await;
+            if answer.verdict == AnswerVerdict::Unauthorized && may_log_in && !has_logged_in {
                 self.peer.account.forget(&token).await;
                 has_logged_in = true;
                 continue;
             }
-            return Answered::By { reply, has_logged_in };
+            return RequestOutcome::Answered { answer, has_logged_in };
         }
     }
 
@@ -87,11 +87,11 @@ impl Worker {
         body: bytes::Bytes,
         token: &Secret,
         backlog: &Backlog,
-    ) -> Reply {
+    ) -> JudgedAnswer {
         let started = Instant::now();
         let Some(url) = below(&self.peer.config.base, path) else {
-            let verdict = Verdict::Refused(format!("no usable path: {path}"), None);
-            return Reply { verdict, http_status: None, took: Duration::ZERO };
+            let verdict = AnswerVerdict::Refused(format!("no usable path: {path}"), None);
+            return JudgedAnswer { verdict, http_status: None, took: Duration::ZERO };
         };
         self.peer.with(|state| state.requests += 1);
         let mut headers = vec![
@@ -100,7 +100,7 @@ impl Worker {
             (AUTHORIZATION, format!("Bearer {}", token.expose())),
             (VIA, self.shared.sender.instance.clone()),
         ];
-        if !matches!(self.peer.kind(), Kind::CacheMirror(_)) {
+        if !matches!(self.peer.kind(), PeerKind::CacheMirror(_)) {
             headers.extend(event_ids(backlog).map(|ids| (EVENT_IDS, ids)));
         }
         let request = Outgoing {
@@ -116,37 +116,42 @@ impl Worker {
             Ok(answer) => {
                 self.peer.met(answer.address);
                 let Answer { status, .. } = answer;
-                Reply { verdict: judge(&answer), http_status: Some(u64::from(status)), took }
+                JudgedAnswer { verdict: judge(&answer), http_status: Some(u64::from(status)), took }
             }
             Err(failure) => {
-                let verdict = Verdict::Refused(failure.to_string(), None);
-                Reply { verdict, http_status: None, took }
+                let verdict = AnswerVerdict::Refused(failure.to_string(), None);
+                JudgedAnswer { verdict, http_status: None, took }
             }
         }
     }
 
     /// Turns a judgement into a line, a wait, or the good news.
-    fn conclude(&self, backlog: &Backlog, encoded: &EncodedBacklog, reply: &Reply) -> Ended {
-        match &reply.verdict {
-            Verdict::Acknowledged => {
+    fn conclude(
+        &self,
+        backlog: &Backlog,
+        encoded: &EncodedBacklog,
+        answer: &JudgedAnswer,
+    ) -> BatchOutcome {
+        match &answer.verdict {
+            AnswerVerdict::Acknowledged => {
                 let attempt = self.peer.with(|state| state.failures) + 1;
-                let (status, took) = (reply.http_status, reply.took);
+                let (status, took) = (answer.http_status, answer.took);
                 log::delivered(&self.peer, backlog, encoded, attempt, status, took);
-                return Ended::Acknowledged;
+                return BatchOutcome::Acknowledged;
             }
-            Verdict::Unauthorized => {
+            AnswerVerdict::Unauthorized => {
                 let error = self.naming_the_clock("401 with a fresh token");
-                if self.peer.refused_credentials(Pause::Auth, &error, Some(AUTH_RETRY)) {
+                if self.peer.refused_credentials(PauseReason::Auth, &error, Some(AUTH_RETRY)) {
                     log::paused(&self.peer, backlog, &error);
                 }
             }
-            Verdict::Throttled(wait) => {
+            AnswerVerdict::Throttled(wait) => {
                 let wait = self.peer.throttled(*wait);
                 log::throttled(&self.peer, backlog, wait);
             }
-            Verdict::Refused(reason, wait) => {
-                let is_refusing_all = self.refuses(reply.http_status);
-                self.fail(backlog, reason, *wait, reply.http_status);
+            AnswerVerdict::Refused(reason, wait) => {
+                let is_refusing_all = self.refuses(answer.http_status);
+                self.fail(backlog, reason, *wait, answer.http_status);
                 if is_refusing_all {
                     // There is nothing wider to say: it is tried seldom, and shown.
                     let (now, through) = (Instant::now(), *self.shared.journal.head().borrow());
@@ -157,7 +162,7 @@ impl Worker {
                 }
             }
         }
-        Ended::Later
+        BatchOutcome::RetryLater
     }
 
     /// Counts a refusal of what was sent; says whether even `all` was refused often.
@@ -174,7 +179,7 @@ impl Worker {
 
     pub(super) async fn token(&self) -> Result<Secret, LoginFailure> {
         let login_path = match self.peer.kind() {
-            Kind::CacheMirror(Some(identity)) => Some(identity.paths.login.clone()),
+            PeerKind::CacheMirror(Some(identity)) => Some(identity.paths.login.clone()),
             _ => None,
         };
         // A login URL of the operator's wins over what the peer says of itself.
@@ -198,7 +203,7 @@ impl Worker {
     /// Why our credentials are refused: a token that is not valid yet, or no more, is refused like
     /// one that is forged.
     pub(super) fn naming_the_clock(&self, error: &str) -> String {
-        let clock = self.peer.with(|state| state.skew.words());
+        let clock = self.peer.with(|state| state.skew.description());
         clock.map_or_else(|| error.to_owned(), |clock| format!("{error}; {clock}"))
     }
 
@@ -206,13 +211,13 @@ impl Worker {
         let error = failure.to_string();
         match failure {
             LoginFailure::NoCredentials | LoginFailure::NoKey => {
-                if self.peer.refused_credentials(Pause::NoCredentials, &error, None) {
+                if self.peer.refused_credentials(PauseReason::NoCredentials, &error, None) {
                     log::paused(&self.peer, backlog, &error);
                 }
             }
             LoginFailure::Refused(_) => {
                 let error = self.naming_the_clock(&error);
-                if self.peer.refused_credentials(Pause::Auth, &error, Some(AUTH_RETRY)) {
+                if self.peer.refused_credentials(PauseReason::Auth, &error, Some(AUTH_RETRY)) {
                     log::paused(&self.peer, backlog, &error);
                 }
             }

@@ -25,7 +25,7 @@ const NAMED_FROM_S: i64 = 5;
 pub struct Skew {
     /// In seconds; above zero where the destination's clock is ahead.
     seconds: i64,
-    is_told: bool,
+    is_logged: bool,
 }
 
 impl Skew {
@@ -34,13 +34,13 @@ impl Skew {
     fn note(&mut self, date_ms: u64, asked_ms: u64, answered_ms: u64) -> bool {
         self.seconds = seconds(date_ms, asked_ms, answered_ms);
         let is_large = self.seconds.abs() >= WARNED_FROM_S;
-        let is_news = is_large && !self.is_told;
-        self.is_told = is_large;
+        let is_news = is_large && !self.is_logged;
+        self.is_logged = is_large;
         is_news
     }
 
     /// The difference in words, where it may be why a token is refused.
-    pub fn words(&self) -> Option<String> {
+    pub fn description(&self) -> Option<String> {
         let way = if self.seconds > 0 { "ahead" } else { "behind" };
         (self.seconds.abs() >= NAMED_FROM_S).then(|| {
             let by = self.seconds.abs();
@@ -58,12 +58,12 @@ fn seconds(date_ms: u64, asked_ms: u64, answered_ms: u64) -> i64 {
 }
 
 /// A way to one destination that looks at the clock in each answer.
-pub struct Watched {
+pub struct WatchedTransport {
     over: Arc<dyn Transport>,
     peer: Arc<Peer>,
 }
 
-impl Watched {
+impl WatchedTransport {
     /// Over this transport, or over the destination's own.
     pub fn new(shared: Arc<dyn Transport>, peer: Arc<Peer>) -> Self {
         let over = match &peer.config.network {
@@ -85,7 +85,7 @@ impl Watched {
     }
 }
 
-impl Transport for Watched {
+impl Transport for WatchedTransport {
     fn send(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, Failure>> {
         let asked_ms = clock::wall_ms();
         Box::pin(async move { self.look(asked_ms, self.over.send(request).await) })
@@ -119,17 +119,20 @@ mod tests {
         let mut skew = Skew::default();
         let minute = 60_000;
         assert!(!skew.note(10 * minute, 10 * minute, 10 * minute + 900));
-        assert_eq!(skew.words(), None);
+        assert_eq!(skew.description(), None);
         assert!(skew.note(20 * minute + 2_000, 10 * minute, 10 * minute));
         let words = "the clock of this host and of the peer differ by 602 s (the peer's is ahead)";
-        assert_eq!(skew.words().as_deref(), Some(words));
+        assert_eq!(skew.description().as_deref(), Some(words));
         assert!(!skew.note(20 * minute, 10 * minute, 10 * minute), "not with every answer");
         assert!(!skew.note(10 * minute, 10 * minute, 10 * minute));
         assert!(skew.note(minute, 10 * minute, 10 * minute));
-        assert!(skew.words().is_some_and(|words| words.contains("behind")));
+        assert!(skew.description().is_some_and(|words| words.contains("behind")));
         let mut small = Skew::default();
         assert!(!small.note(10 * minute - 20_999, 10 * minute, 10 * minute));
-        assert!(small.words().is_some_and(|words| words.contains("20 s")), "named in a refusal");
+        assert!(
+            small.description().is_some_and(|words| words.contains("20 s")),
+            "named in a refusal"
+        );
     }
 
     /// A slow answer is no skew: the time of the exchange is within it.

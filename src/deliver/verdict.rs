@@ -10,7 +10,7 @@ use crate::net::Answer;
 
 /// The judgement on one answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum AnswerVerdict {
     /// It holds: the event has arrived.
     Acknowledged,
     /// 401: the token is no longer good.
@@ -22,17 +22,17 @@ pub enum Verdict {
 }
 
 /// Judges an answer to an invalidation.
-pub fn judge(answer: &Answer) -> Verdict {
+pub fn judge(answer: &Answer) -> AnswerVerdict {
     let wait = answer.retry_after.map(|wait| wait.min(RETRY_AFTER_MAX));
     match answer.status {
-        401 => Verdict::Unauthorized,
-        429 => Verdict::Throttled(wait),
+        401 => AnswerVerdict::Unauthorized,
+        429 => AnswerVerdict::Throttled(wait),
         200..=299 => match reason_against(answer) {
-            None => Verdict::Acknowledged,
-            Some(reason) => Verdict::Refused(reason, wait),
+            None => AnswerVerdict::Acknowledged,
+            Some(reason) => AnswerVerdict::Refused(reason, wait),
         },
-        300..=399 => Verdict::Refused("redirect".into(), wait),
-        _ => Verdict::Refused(format!("http {}", answer.status), wait),
+        300..=399 => AnswerVerdict::Refused("redirect".into(), wait),
+        _ => AnswerVerdict::Refused(format!("http {}", answer.status), wait),
     }
 }
 
@@ -98,15 +98,15 @@ mod tests {
             (500, "", "", false),
         ] {
             let verdict = judge(&answer(status, media, body));
-            assert_eq!(verdict == Verdict::Acknowledged, is_ack, "{status} {media} {body}");
+            assert_eq!(verdict == AnswerVerdict::Acknowledged, is_ack, "{status} {media} {body}");
         }
-        assert_eq!(judge(&answer(401, "", "")), Verdict::Unauthorized);
+        assert_eq!(judge(&answer(401, "", "")), AnswerVerdict::Unauthorized);
     }
 
     #[test]
     fn retry_after_is_bounded() {
         let mut slow = answer(429, "", "");
         slow.retry_after = Some(Duration::from_secs(1_000_000));
-        assert_eq!(judge(&slow), Verdict::Throttled(Some(RETRY_AFTER_MAX)));
+        assert_eq!(judge(&slow), AnswerVerdict::Throttled(Some(RETRY_AFTER_MAX)));
     }
 }

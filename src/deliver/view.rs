@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::log;
-use super::partial::Word;
-use super::peer::{Kind, Peer, State};
+use super::partial::PendingRequest;
+use super::peer::{Peer, PeerKind, PeerState};
 use crate::journal::{BacklogSize, Journal, Removed};
 use crate::support::clock;
 
@@ -125,7 +125,7 @@ pub struct Parked {
 }
 
 impl Parked {
-    fn of((what, word): (String, &Word), now: Instant) -> Self {
+    fn of((what, word): (String, &PendingRequest), now: Instant) -> Self {
         let wait = word.not_before.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
         Self {
             what,
@@ -137,11 +137,11 @@ impl Parked {
     }
 }
 
-impl State {
+impl PeerState {
     /// What waits by itself.
-    fn waiting(&self) -> impl Iterator<Item = (&dyn Display, &Word)> {
-        let words = self.partial.words().iter().map(|(what, word)| (what as &dyn Display, word));
-        words.chain(self.calls.words().iter().map(|(what, word)| (what as &dyn Display, word)))
+    fn waiting(&self) -> impl Iterator<Item = (&dyn Display, &PendingRequest)> {
+        let words = self.partial.pending().iter().map(|(what, word)| (what as &dyn Display, word));
+        words.chain(self.calls.pending().iter().map(|(what, word)| (what as &dyn Display, word)))
     }
 
     /// Events for which something waits by itself, and when the oldest was accepted.
@@ -169,7 +169,7 @@ impl PeerView {
         let now = Instant::now();
         peer.with(|state| {
             let identity = match &state.kind {
-                Kind::CacheMirror(identity) => identity.as_ref(),
+                PeerKind::CacheMirror(identity) => identity.as_ref(),
                 _ => None,
             };
             let throttled = state.throttle.left(now);
@@ -184,11 +184,11 @@ impl PeerView {
                 name: peer.config.name.clone(),
                 url: peer.config.base.to_string(),
                 kind: match (&state.kind, peer.config.class.target()) {
-                    (Kind::Oneself, _) | (_, None) => state.kind.as_str(),
+                    (PeerKind::Oneself, _) | (_, None) => state.kind.as_str(),
                     (_, Some(target)) => target.kind(),
                 },
                 state: match (&state.kind, state.pause, throttled, state.failures) {
-                    (Kind::Oneself, ..) => "self",
+                    (PeerKind::Oneself, ..) => "self",
                     (_, Some(_), ..) => "paused",
                     (_, None, _, 1..) if state.is_refusing_all() => "parked",
                     (_, None, _, 1..) => "failing",
@@ -201,7 +201,7 @@ impl PeerView {
                 held_events: state.partial.held().map_or(0, |held| held.events),
                 parked: parked.take(PARKED_SHOWN_MAX).collect(),
                 parked_count,
-                paused: state.pause.map(super::peer::Pause::as_str),
+                paused: state.pause.map(super::peer::PauseReason::as_str),
                 instance: identity.map(|identity| identity.instance.clone()),
                 graph: identity.map(|identity| identity.graph.clone()),
                 rate_per_second,

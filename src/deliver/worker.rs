@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::encoded::EncodedBacklog;
 use super::mirror::batch_body;
 use super::partial::PARKED_RETRY_ON_NEWS;
-use super::peer::{Kind, Pause, Peer, WIDEST_AFTER};
-use super::skew::Watched;
+use super::peer::{PauseReason, Peer, PeerKind, WIDEST_AFTER};
+use super::skew::WatchedTransport;
 use super::{Shared, WidenedAll, log, outage};
 use crate::domain::{Demand, Mode, Selectors};
 use crate::journal::{Backlog, Limits};
@@ -37,22 +37,22 @@ pub struct Worker {
     pub(super) peer: Arc<Peer>,
     pub(super) shared: Arc<Shared>,
     pub(super) stop: CancellationToken,
-    pub(super) over: Watched,
+    pub(super) over: WatchedTransport,
 }
 
 /// How an attempt ended, for the loop.
-pub(super) enum Ended {
+pub(super) enum BatchOutcome {
     Acknowledged,
-    Later,
+    RetryLater,
 }
 
 /// A failed attempt, and when the next one comes.
-pub(super) struct Setback {
+pub(super) struct FailedAttempt {
     pub(super) attempt: u32,
     pub(super) wait: Duration,
     pub(super) opens: bool,
     /// Whether it is worth a line.
-    pub(super) is_told: bool,
+    pub(super) is_logged: bool,
 }
 
 impl Worker {
@@ -75,7 +75,7 @@ impl Worker {
             let is_parked = self.wake_by_news();
             let now = Instant::now();
             let (pause, not_before) = self.peer.with(|state| (state.pause, state.not_before));
-            let is_held = matches!(pause, Some(Pause::Operator | Pause::NoCredentials));
+            let is_held = matches!(pause, Some(PauseReason::Operator | PauseReason::NoCredentials));
             let until = not_before.filter(|at| *at > now);
             let release = self.shared.echo.next_release(&self.peer.destination);
             if self.is_probe_due() && until.is_none() && !is_held {
@@ -131,7 +131,7 @@ impl Worker {
     /// Whether what was held can be settled, now that it is known to be a legacy server.
     fn has_news_of_its_kind(&self) -> bool {
         self.peer.with(|state| {
-            matches!(state.kind, Kind::Legacy)
+            matches!(state.kind, PeerKind::Legacy)
                 && state.partial.through > 0
                 && state.partial.is_stale()
         })
@@ -142,13 +142,13 @@ impl Worker {
         if !self.is_worth_trying().await {
             return;
         }
-        let is_asked = matches!(self.peer.kind(), Kind::Unknown)
+        let is_asked = matches!(self.peer.kind(), PeerKind::Unknown)
             && self.peer.config.class.is_probed()
             && self.peer.is_probe_worthwhile();
         if is_asked && !self.probe_before_sending().await {
             return;
         }
-        if matches!(self.peer.kind(), Kind::Oneself) {
+        if matches!(self.peer.kind(), PeerKind::Oneself) {
             self.shared.journal.skip_to_head(&self.peer.destination);
             self.peer.with(|state| {
                 state.partial.clear();
@@ -160,10 +160,11 @@ impl Worker {
             () = self.stop.cancelled() => return,
             waited = self.peer.limiter.turn() => waited,
         };
-        if self.peer.with(|state| state.pause == Some(Pause::Operator)) {
+        if self.peer.with(|state| state.pause == Some(PauseReason::Operator)) {
             return;
         }
-        if self.peer.is_mirror() && matches!(self.peer.kind(), Kind::Unknown | Kind::Legacy) {
+        if self.peer.is_mirror() && matches!(self.peer.kind(), PeerKind::Unknown | PeerKind::Legacy)
+        {
             return self.send_legacy().await;
         }
         let target = self.peer.config.class.target();
@@ -179,19 +180,19 @@ impl Worker {
             return self.call(&backlog, target).await;
         }
         let ended = self.send_batch(&backlog).await;
-        if matches!(ended, Ended::Acknowledged) {
+        if matches!(ended, BatchOutcome::Acknowledged) {
             self.settle(&backlog);
-            let (failures, lasted) = self.peer.with(|state| (state.failures, state.row.end()));
+            let (failures, lasted) = self.peer.with(|state| (state.failures, state.streak.end()));
             if self.peer.succeeded() {
                 log::closed(&self.peer, failures, lasted);
             }
         }
     }
 
-    async fn send_batch(&self, backlog: &Backlog) -> Ended {
+    async fn send_batch(&self, backlog: &Backlog) -> BatchOutcome {
         let kind = self.peer.kind();
         let path = match &kind {
-            Kind::CacheMirror(Some(identity)) => &identity.paths.invalidate,
+            PeerKind::CacheMirror(Some(identity)) => &identity.paths.invalidate,
             _ => INVALIDATE_PATH,
         };
         let encoded = self.encoded(backlog);
@@ -223,18 +224,18 @@ impl Worker {
             (kind, false) => {
                 let after = self.peer.with(|state| state.calls.through);
                 return match kind {
-                    Kind::CacheMirror(_) => self.take_nameable(after),
+                    PeerKind::CacheMirror(_) => self.take_nameable(after),
                     _ => self.take_from(after),
                 };
             }
             // It may be a cache-mirror, which passes on only what is named.
-            (Kind::Unknown, true) => {
+            (PeerKind::Unknown, true) => {
                 return self.take_nameable(self.peer.with(|state| state.partial.through));
             }
-            (Kind::Legacy, true) => {
+            (PeerKind::Legacy, true) => {
                 return self.take_from(self.peer.with(|state| state.partial.through));
             }
-            (Kind::CacheMirror(_), true) => Limits {
+            (PeerKind::CacheMirror(_), true) => Limits {
                 events_max: config.batch_events_max,
                 bytes_max: config.batch_bytes_max,
                 members_max: BATCH_MEMBERS_MAX,
@@ -293,23 +294,23 @@ impl Worker {
         least: Option<Duration>,
         status: Option<u64>,
     ) {
-        let is_cache_mirror = matches!(self.peer.kind(), Kind::CacheMirror(_));
+        let is_cache_mirror = matches!(self.peer.kind(), PeerKind::CacheMirror(_));
         let is_outage = outage::is_outage(status, is_cache_mirror);
-        let setback = self.setback(backlog, error, least, is_outage);
-        log::failed(&self.peer, backlog, &setback, status, error);
-        if setback.opens {
+        let failed_attempt = self.failed_attempt(backlog, error, least, is_outage);
+        log::failed(&self.peer, backlog, &failed_attempt, status, error);
+        if failed_attempt.opens {
             log::opened(&self.peer);
         }
     }
 
     /// The same, told by somebody else.
-    pub(super) fn setback(
+    pub(super) fn failed_attempt(
         &self,
         backlog: &Backlog,
         error: &str,
         least: Option<Duration>,
         is_outage: bool,
-    ) -> Setback {
+    ) -> FailedAttempt {
         let config = self.shared.config.get();
         let wait = self.peer.with(|state| {
             let failures = state.failures.saturating_add(1);
@@ -319,8 +320,8 @@ impl Worker {
             wait.max(least.unwrap_or_default())
         });
         let (attempt, opens) = self.peer.failed(error, wait, config.breaker_failures);
-        let is_told = self.peer.with(|state| state.row.note(attempt, error, backlog.through));
-        Setback { attempt, wait, opens, is_told }
+        let is_logged = self.peer.with(|state| state.streak.note(attempt, error, backlog.through));
+        FailedAttempt { attempt, wait, opens, is_logged }
     }
 
     /// The way to this peer.

@@ -10,8 +10,8 @@ use cache_mirror::announce::{self, Hub};
 use cache_mirror::deliver::identity::{self, BootNonce, Identity, PROTOCOL, Paths};
 use cache_mirror::deliver::mirror::Sender;
 use cache_mirror::deliver::{
-    self, Credentials, Delivery, DestinationClass, INVALIDATE_PATH, LOGIN_PATH, Login,
-    LoginRequest, Means, Mint, PeerConfig,
+    self, Credentials, Delivery, DestinationClass, INVALIDATE_PATH, LOGIN_PATH, Login, LoginMethod,
+    LoginRequest, Mint, PeerConfig,
 };
 use cache_mirror::domain::submission::PeerBatch;
 use cache_mirror::domain::{Event, EventId, Mode, Principal, Role, Selectors, Source, Submission};
@@ -237,7 +237,7 @@ fn peer(at: usize) -> PeerConfig {
         burst: 1_000_000,
         login: Login {
             credentials: Some(credentials),
-            means: Means::Request(Box::new(LoginRequest {
+            means: LoginMethod::Request(Box::new(LoginRequest {
                 url: LOGIN_PATH.into(),
                 body: r#"{"email":{email},"password":{password}}"#.into(),
                 is_form: false,

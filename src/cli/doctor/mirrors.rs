@@ -14,7 +14,7 @@ use crate::cli::client::encoded;
 use crate::cli::mirrors::waiting_ms;
 use crate::cli::{Exit, print};
 use crate::deliver::identity::BootNonce;
-use crate::deliver::{Asker, Mint, StatedKind};
+use crate::deliver::{ConfiguredKind, Mint, Pinger};
 use crate::resolve::Rules;
 use crate::support::clock;
 
@@ -70,7 +70,7 @@ async fn from_here(case: &Case) -> Vec<Check> {
     let own = BootNonce::draw();
     let mirrors = settings.deliver.peers.iter().filter(|peer| peer.class.target().is_none());
     let asked = mirrors.map(async |peer| {
-        let asker = Asker {
+        let asker = Pinger {
             own: &own,
             graph: rules.graph().hash(),
             mint: Mint::default(),
@@ -78,7 +78,7 @@ async fn from_here(case: &Case) -> Vec<Check> {
             revalidate_secrets: settings.deliver.known_revalidate_secrets(),
             over: case.way_to(&peer.name),
         };
-        let is_legacy = peer.kind == Some(StatedKind::Legacy);
+        let is_legacy = peer.kind == Some(ConfiguredKind::Legacy);
         let ping = asker.ask(&peer.name, &peer.base, peer.login.clone(), is_legacy).await;
         serde_json::to_value(ping).map(|ping| judge(&ping)).unwrap_or_default()
     });

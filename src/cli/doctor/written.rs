@@ -6,7 +6,7 @@ use super::answering::{Instance, Running};
 use super::check::Check;
 use crate::cli::settings::destinations;
 use crate::config::{self, Invalid, NO_MIRRORS, Settings, Sources, Variable};
-use crate::deliver::Means;
+use crate::deliver::LoginMethod;
 use crate::support::Secret;
 
 /// Characters below which a secret can be guessed with patience, or by its hash.
@@ -120,7 +120,7 @@ fn configured(settings: &Settings) -> Vec<Named> {
             // Logins are counted and refused after a few failures: no hash to guess from leaves.
             add("mirrors.login.password", &credentials.password, SECRET_CHARS_MIN / 2);
         }
-        if let Means::Bearer(token) = &peer.login.means {
+        if let LoginMethod::Bearer(token) = &peer.login.means {
             add("mirrors.login.token", token, SECRET_CHARS_MIN);
         }
     }

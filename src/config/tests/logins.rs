@@ -1,7 +1,7 @@
 //! Ways to a token at a peer: presets, what is written over them, and a peer's own table.
 
 use super::*;
-use crate::deliver::{Login, LoginRequest, Means};
+use crate::deliver::{Login, LoginMethod, LoginRequest};
 
 const ACCOUNT: &str = "email = 'me@x.org'\npassword = 'hunter2'\n";
 
@@ -13,7 +13,7 @@ fn login(toml: &str) -> Login {
 }
 
 fn request(login: &Login) -> &LoginRequest {
-    let Means::Request(request) = &login.means else { panic!("{login:?}") };
+    let LoginMethod::Request(request) = &login.means else { panic!("{login:?}") };
     request
 }
 
@@ -77,13 +77,15 @@ fn headers_are_secrets_and_may_lie_in_files() {
 fn some_ways_need_less_of_an_account() {
     let login_of = login;
     let own = login_of("preset = 'self-signed'\nemail = 'me@x.org'");
-    assert!(matches!(&own.means, Means::SelfSigned { audience } if audience == "cache-mirror"));
+    assert!(
+        matches!(&own.means, LoginMethod::SelfSigned { audience } if audience == "cache-mirror")
+    );
     assert_eq!(own.credentials.as_ref().map(|it| it.email.as_str()), Some("me@x.org"));
     let other = login_of("preset = 'self-signed'\nemail = 'me@x.org'\naudience = 'them'");
-    assert!(matches!(&other.means, Means::SelfSigned { audience } if audience == "them"));
+    assert!(matches!(&other.means, LoginMethod::SelfSigned { audience } if audience == "them"));
     assert!(login_of("preset = 'self-signed'").is_empty(), "in whose name?");
     let bearer = login_of("preset = 'bearer'\ntoken = 'abc'");
-    assert!(matches!(&bearer.means, Means::Bearer(token) if token.expose() == "abc"));
+    assert!(matches!(&bearer.means, LoginMethod::Bearer(token) if token.expose() == "abc"));
     assert!(!bearer.is_empty());
     assert!(login_of("email = 'me@x.org'").is_empty());
 }

@@ -3,7 +3,7 @@
 
 use super::super::peers::{base, name};
 use super::Scene;
-use crate::deliver::Means;
+use crate::deliver::LoginMethod;
 
 #[test]
 fn good_addresses_come_down_to_one_form() {
@@ -179,7 +179,7 @@ fn peers_take_what_they_do_not_say_from_the_rest() {
         (login(2).email.as_str(), login(2).password.expose()),
         ("other@example.org", "only there")
     );
-    let Means::Request(request) = &peers[2].login.means else { panic!("a request") };
+    let LoginMethod::Request(request) = &peers[2].login.means else { panic!("a request") };
     assert_eq!(request.url, "/api/auth/login");
 }
 

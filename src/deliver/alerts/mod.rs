@@ -19,7 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::peer::{Kind, Pause, Peer};
+use super::peer::{PauseReason, Peer, PeerKind};
 use super::{Delivery, Signer};
 use crate::net::Transport;
 use crate::support::clock;
@@ -155,9 +155,9 @@ impl Delivery {
             destination: peer.destination.clone(),
             name: peer.config.name.clone(),
             is_mirror: peer.is_mirror(),
-            is_oneself: matches!(state.kind, Kind::Oneself),
+            is_oneself: matches!(state.kind, PeerKind::Oneself),
             is_echoing: self.shared.echo.is_echoing(&peer.destination),
-            is_refused: matches!(state.pause, Some(Pause::Auth | Pause::NoCredentials)),
+            is_refused: matches!(state.pause, Some(PauseReason::Auth | PauseReason::NoCredentials)),
             failures: state.failures,
             delivered: state.delivered,
             backlog_events: backlog.events,

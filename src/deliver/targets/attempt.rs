@@ -20,8 +20,8 @@ use super::{Call, Reach, Target};
 use crate::deliver::echo::keys_of;
 use crate::deliver::legacy::FAILURES_MAX;
 use crate::deliver::log as delivery_log;
-use crate::deliver::partial::{Part, Span};
-use crate::deliver::verdict::Verdict;
+use crate::deliver::partial::{RequestKey, Span};
+use crate::deliver::verdict::AnswerVerdict;
 use crate::deliver::worker::Worker;
 use crate::domain::Event;
 use crate::journal::Backlog;
@@ -64,7 +64,7 @@ impl Worker {
     pub(in crate::deliver) async fn call(&self, backlog: &Backlog, target: &Target) {
         let asks = Asks::new(target, backlog);
         let (suspects, waiting, failures) = self.peer.with(|state| {
-            let waiting = state.calls.words().keys().filter(|owed| owed.call.says.len() == 1);
+            let waiting = state.calls.pending().keys().filter(|owed| owed.call.says.len() == 1);
             let waiting = waiting.map(|owed| owed.call.says[0].clone());
             let waiting: BTreeSet<String> = waiting.collect();
             (std::mem::take(&mut state.suspects), waiting, state.failures)
@@ -146,7 +146,7 @@ impl Worker {
     fn put_what_failed_last(&self, queue: &mut [Owed], suspects: &BTreeMap<String, u32>) {
         self.peer.with(|state| {
             queue.sort_by_key(|owed| {
-                let attempts = state.calls.words().get(owed).map_or(0, |known| known.attempts);
+                let attempts = state.calls.pending().get(owed).map_or(0, |known| known.attempts);
                 let says = owed.call.says.iter().filter_map(|it| suspects.get(it)).copied();
                 attempts.max(says.max().unwrap_or_default())
             });
@@ -211,7 +211,7 @@ impl Worker {
             made += 1;
             let about = self.about(round, it, &owed);
             let tried = self.make_patiently(round, it, &owed, &about).await;
-            if tried.iter().all(|one| one.verdict == Verdict::Acknowledged) {
+            if tried.iter().all(|one| one.verdict == AnswerVerdict::Acknowledged) {
                 self.log_tried(round.target, &about, &owed.call, &tried, None);
                 self.call_acknowledged(it, &owed);
                 continue;
@@ -247,7 +247,7 @@ impl Worker {
         about: &About,
     ) -> Vec<Tried> {
         let begun = Instant::now();
-        let known = self.peer.with(|state| state.calls.words().get(owed).map(|it| it.attempts));
+        let known = self.peer.with(|state| state.calls.pending().get(owed).map(|it| it.attempts));
         let suspected = owed.call.says.first().filter(|_| owed.call.says.len() == 1);
         let suspected = suspected.and_then(|word| it.suspects.get(word)).copied();
         let failed = known.max(suspected).unwrap_or_default();
@@ -256,7 +256,7 @@ impl Worker {
             tried = self.make(round.target, about, &owed.call) => tried,
             () = self.news_after(round.backlog.through), if gives_way => {
                 let error = "no answer yet, and something new to send".to_owned();
-                let verdict = Verdict::Refused(error, None);
+                let verdict = AnswerVerdict::Refused(error, None);
                 vec![Tried { address: None, answer: None, verdict, took: begun.elapsed() }]
             }
         }
@@ -323,7 +323,7 @@ impl Worker {
         for refused in std::mem::take(&mut it.narrow) {
             if !it.is_wider_refused {
                 // Each of the wider calls settles alone.
-                let again = Again { attempt: 1, wait: Duration::ZERO, is_told: true };
+                let again = Again { attempt: 1, wait: Duration::ZERO, is_logged: true };
                 self.log_failure(round, &refused, again);
                 continue;
             }
@@ -349,7 +349,7 @@ impl Worker {
         if it.is_everything_refused(&failure, self.peer.with(|state| state.failures)) {
             // What it was to stand for is told in parts.
             it.is_wider_refused = true;
-            let again = Again { attempt: 1, wait: Duration::ZERO, is_told: true };
+            let again = Again { attempt: 1, wait: Duration::ZERO, is_logged: true };
             self.log_failure(round, &failure, again);
             return false;
         }
@@ -391,7 +391,7 @@ impl Worker {
         queue: &mut VecDeque<Owed>,
     ) {
         let attempt = self.peer.with(|state| state.failures) + 1;
-        let again = Again { attempt, wait: Duration::ZERO, is_told: false };
+        let again = Again { attempt, wait: Duration::ZERO, is_logged: false };
         self.log_failure(round, &failure, again);
         queue.extend(self.divide(it, &failure.owed, halves));
         it.divided = Some(failure);
@@ -399,7 +399,7 @@ impl Worker {
 
     fn call_acknowledged(&self, it: &mut Attempt, owed: &Owed) {
         (it.has_settled, it.has_acknowledged) = (true, true);
-        let (failures, lasted) = self.peer.with(|state| (state.failures, state.row.end()));
+        let (failures, lasted) = self.peer.with(|state| (state.failures, state.streak.end()));
         if self.peer.succeeded() {
             delivery_log::closed(&self.peer, failures, lasted);
         }

@@ -8,7 +8,7 @@ use super::log::Tried;
 use super::owed::Owed;
 use super::send::About;
 use crate::deliver::legacy::MALFORMED;
-use crate::deliver::verdict::Verdict;
+use crate::deliver::verdict::AnswerVerdict;
 
 /// A call that was not acknowledged.
 pub(super) struct Failure {
@@ -30,7 +30,7 @@ impl Failure {
         });
         let error = errors.collect::<Vec<_>>().join("; ");
         let wait = tried.iter().filter_map(|one| match &one.verdict {
-            Verdict::Refused(_, wait) | Verdict::Throttled(wait) => *wait,
+            AnswerVerdict::Refused(_, wait) | AnswerVerdict::Throttled(wait) => *wait,
             _ => None,
         });
         let wait = wait.max();
@@ -70,8 +70,8 @@ pub(super) fn throttled(tried: &[Tried]) -> Option<Duration> {
     let mut wait = None;
     for one in tried {
         match &one.verdict {
-            Verdict::Acknowledged => {}
-            Verdict::Throttled(asked) => wait = wait.max(Some(asked.unwrap_or_default())),
+            AnswerVerdict::Acknowledged => {}
+            AnswerVerdict::Throttled(asked) => wait = wait.max(Some(asked.unwrap_or_default())),
             _ => return None,
         }
     }

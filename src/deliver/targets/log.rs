@@ -10,7 +10,7 @@ use super::revalidate::Words;
 use super::{Call, Target};
 use crate::activity::{Activity, Level, joined};
 use crate::deliver::peer::Peer;
-use crate::deliver::verdict::Verdict;
+use crate::deliver::verdict::AnswerVerdict;
 use crate::domain::Status;
 use crate::net::Answer;
 
@@ -23,7 +23,7 @@ const MASK: &str = "***";
 pub(super) struct Tried {
     pub(super) address: Option<SocketAddr>,
     pub(super) answer: Option<Answer>,
-    pub(super) verdict: Verdict,
+    pub(super) verdict: AnswerVerdict,
     pub(super) took: Duration,
 }
 
@@ -31,10 +31,10 @@ impl Tried {
     /// Why it is no acknowledgement, if it is none.
     pub(super) fn error(&self) -> Option<String> {
         match &self.verdict {
-            Verdict::Acknowledged => None,
-            Verdict::Unauthorized => Some("http 401".into()),
-            Verdict::Throttled(_) => Some("http 429".into()),
-            Verdict::Refused(reason, _) => Some(reason.clone()),
+            AnswerVerdict::Acknowledged => None,
+            AnswerVerdict::Unauthorized => Some("http 401".into()),
+            AnswerVerdict::Throttled(_) => Some("http 429".into()),
+            AnswerVerdict::Refused(reason, _) => Some(reason.clone()),
         }
     }
 }
@@ -45,7 +45,7 @@ pub(super) struct Again {
     pub(super) attempt: u32,
     pub(super) wait: Duration,
     /// Whether it is worth a line.
-    pub(super) is_told: bool,
+    pub(super) is_logged: bool,
 }
 
 /// One line for one call to one address.
@@ -66,7 +66,7 @@ pub(super) fn tried(
         (Some(_), Some(_)) => (Level::Warn, words.refused, false),
         (Some(_), None) => (Level::Warn, words.broken, false),
     };
-    let level = if again.is_some_and(|again| !again.is_told) { Level::Debug } else { level };
+    let level = if again.is_some_and(|again| !again.is_logged) { Level::Debug } else { level };
     let status = if is_done { Status::Delivered } else { Status::Failed };
     // A call that failed before names its events again when it is done.
     let ids = ids.filter(|_| again.is_none_or(|again| again.attempt <= 1));

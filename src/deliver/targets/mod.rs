@@ -25,7 +25,7 @@ use reqwest::header::{HOST, HeaderName};
 use url::Url;
 
 use super::Signer;
-use super::verdict::{Verdict, judge};
+use super::verdict::{AnswerVerdict, judge};
 use crate::activity::ActivityKind;
 use crate::domain::{Event, Selector};
 use crate::journal::Backlog;
@@ -203,7 +203,7 @@ impl Target {
     }
 
     /// What an answer means.
-    pub fn judge(&self, answer: &Answer) -> Verdict {
+    pub fn judge(&self, answer: &Answer) -> AnswerVerdict {
         match self {
             Self::Revalidate(_) => judge(answer),
             Self::Purge(purge) => purge.judge(answer),

@@ -11,7 +11,7 @@ use aws_lc_rs::digest;
 
 use super::{Call, Reach, Reader, Target};
 use crate::activity::joined;
-use crate::deliver::partial::{Part, Span};
+use crate::deliver::partial::{RequestKey, Span};
 use crate::domain::Event;
 use crate::journal::Backlog;
 
@@ -84,7 +84,7 @@ impl fmt::Debug for Owed {
     }
 }
 
-impl Part for Owed {
+impl RequestKey for Owed {
     fn covers(&self, other: &Self) -> bool {
         let (own, others) = (&self.call, &other.call);
         self == other

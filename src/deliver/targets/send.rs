@@ -19,8 +19,8 @@ use super::{Call, Reader, Target};
 use crate::deliver::log as delivery_log;
 use crate::deliver::outage;
 use crate::deliver::partial::Span;
-use crate::deliver::peer::Kind;
-use crate::deliver::verdict::Verdict;
+use crate::deliver::peer::PeerKind;
+use crate::deliver::verdict::AnswerVerdict;
 use crate::deliver::worker::{VIA, Worker};
 use crate::domain::Event;
 use crate::journal::{Backlog, Limits};
@@ -105,7 +105,7 @@ impl Worker {
     }
 
     fn is_legacy(&self) -> bool {
-        !matches!(self.peer.kind(), Kind::CacheMirror(_))
+        !matches!(self.peer.kind(), PeerKind::CacheMirror(_))
     }
 
     /// What one call to a gateway is to cover: it recognises what comes again by the names in a
@@ -163,7 +163,7 @@ impl Worker {
                 join_all(addresses.into_iter().enumerate().map(one)).await
             }
             Err(failure) => {
-                let verdict = Verdict::Refused(failure.to_string(), None);
+                let verdict = AnswerVerdict::Refused(failure.to_string(), None);
                 vec![Tried { address: None, answer: None, verdict, took: Duration::ZERO }]
             }
         }
@@ -193,7 +193,7 @@ impl Worker {
         };
         let (verdict, answer) = match answered {
             Ok(answer) => (target.judge(&answer), Some(answer)),
-            Err(failure) => (Verdict::Refused(failure.to_string(), None), None),
+            Err(failure) => (AnswerVerdict::Refused(failure.to_string(), None), None),
         };
         Tried { address, answer, verdict, took: begun.elapsed() }
     }
@@ -218,8 +218,10 @@ impl Worker {
         tried: &[Tried],
         again: Option<Again>,
     ) {
-        self.peer.replied(tried.iter().filter_map(|one| Some((one.address?.ip(), one.error()))));
-        for one in tried.iter().filter(|one| !matches!(one.verdict, Verdict::Throttled(_))) {
+        self.peer.set_address_errors(
+            tried.iter().filter_map(|one| Some((one.address?.ip(), one.error()))),
+        );
+        for one in tried.iter().filter(|one| !matches!(one.verdict, AnswerVerdict::Throttled(_))) {
             let again = again.filter(|_| one.error().is_some());
             let about = (about.ids.as_deref(), about.events);
             log::tried(&self.peer, target, call, about, one, again);

@@ -12,8 +12,8 @@ use super::log::{Again, Tried};
 use super::owed::{Asks, Owed};
 use super::send::Round;
 use crate::deliver::log as delivery_log;
-use crate::deliver::partial::{PARKED_RETRY, Span, WORDS_MAX};
-use crate::deliver::verdict::Verdict;
+use crate::deliver::partial::{PARKED_RETRY, PENDING_MAX, Span};
+use crate::deliver::verdict::AnswerVerdict;
 use crate::deliver::worker::Worker;
 use crate::journal::Backlog;
 use crate::net::Failure as Problem;
@@ -60,7 +60,7 @@ impl Worker {
         for owed in unsent.filter(|owed| is_settled || !is_fresh(owed)) {
             let span = it.span(asks, owed);
             self.peer.with(|state| {
-                match state.calls.words().contains_key(owed) && span.is_none() {
+                match state.calls.pending().contains_key(owed) && span.is_none() {
                     true => {}
                     false => has_room &= state.calls.owe(owed, span, None, (false, None)),
                 }
@@ -94,12 +94,12 @@ impl Worker {
                 *suspects.entry(owed.call.says[0].clone()).or_default() += 1;
             }
             let now = (false, Some(Duration::ZERO));
-            self.peer.with(|state| match state.calls.words().contains_key(owed) {
+            self.peer.with(|state| match state.calls.pending().contains_key(owed) {
                 true => state.calls.owe(owed, None, Some(error), now),
                 false => true,
             });
         }
-        while suspects.len() > WORDS_MAX {
+        while suspects.len() > PENDING_MAX {
             suspects.pop_first();
         }
         self.peer.with(|state| state.suspects = suspects);
@@ -115,7 +115,7 @@ impl Worker {
     ) -> bool {
         let Failure { owed, error, .. } = failure;
         let (attempts, was_parked) = self.peer.with(|state| {
-            let known = state.calls.words().get(owed);
+            let known = state.calls.pending().get(owed);
             known.map_or((0, false), |known| (known.attempts, known.is_parked))
         });
         let backoff = self.shared.config.get().backoff;
@@ -124,8 +124,8 @@ impl Worker {
         let has_room = self
             .peer
             .with(|state| state.calls.owe(owed, span, Some(error), (is_parked, Some(wait))));
-        let is_told = !was_parked && (is_parked || (attempts + 1).is_power_of_two());
-        let again = Again { attempt: attempts + 1, wait, is_told };
+        let is_logged = !was_parked && (is_parked || (attempts + 1).is_power_of_two());
+        let again = Again { attempt: attempts + 1, wait, is_logged };
         self.log_failure(round, failure, again);
         if is_parked && !was_parked {
             delivery_log::call_parked(&self.peer, &owed.to_string(), error, wait);
@@ -142,13 +142,15 @@ impl Worker {
     fn fail_as_a_target(&self, round: &Round<'_>, it: &Attempt) {
         let Some(first) = it.failures.first() else { return };
         let is_outage = self.is_outage(&first.tried);
-        let setback = self.setback(round.backlog, &first.error, first.wait, is_outage);
-        let (attempt, wait, is_told) = (setback.attempt, setback.wait, setback.is_told);
+        let failed_attempt =
+            self.failed_attempt(round.backlog, &first.error, first.wait, is_outage);
+        let (attempt, wait, is_logged) =
+            (failed_attempt.attempt, failed_attempt.wait, failed_attempt.is_logged);
         for failure in &it.failures {
-            let again = Again { attempt, wait, is_told };
+            let again = Again { attempt, wait, is_logged };
             self.log_failure(round, failure, again);
         }
-        if setback.opens {
+        if failed_attempt.opens {
             delivery_log::opened(&self.peer);
         }
     }
@@ -159,7 +161,7 @@ impl Worker {
         let waiting: Vec<Owed> = self.peer.with(|state| {
             state.calls.through = state.calls.through.max(backlog.through);
             // Of what was owed before, no event of this backlog waits.
-            let words = state.calls.words().iter();
+            let words = state.calls.pending().iter();
             let of_it = words.filter(|(_, word)| word.span.last == backlog.through);
             of_it.map(|(owed, _)| owed.clone()).collect()
         });
@@ -197,7 +199,7 @@ impl Worker {
             self.advance_calls(&round, &Asks::new(target, backlog));
             return self.settle_calls(0);
         };
-        let verdict = Verdict::Refused(why.to_string(), None);
+        let verdict = AnswerVerdict::Refused(why.to_string(), None);
         let tried = Tried { address: None, answer: None, verdict, took: Duration::ZERO };
         let failure = Failure::of(Owed::new(call), Arc::clone(&round.about), vec![tried]);
         let it = Attempt { failures: vec![failure], ..Attempt::default() };

@@ -84,7 +84,7 @@ async fn without_credentials_a_peer_is_paused() {
     assert_eq!((scene.logins(), scene.sends().len()), (0, 0));
     assert_eq!(scene.view().backlog_events, 6);
     let paused_again = scene.delivery.peers.get()[0].refused_credentials(
-        crate::deliver::peer::Pause::NoCredentials,
+        crate::deliver::peer::PauseReason::NoCredentials,
         "again",
         None,
     );
@@ -168,7 +168,7 @@ async fn a_refusal_by_a_host_with_another_clock_names_the_clock() {
         let refusal = answer(status, "", "");
         Reaction::Answer(crate::net::Answer { date_ms: Some(late), ..refusal })
     };
-    let bearer = Login { credentials: None, means: Means::Bearer(Secret::new("given")) };
+    let bearer = Login { credentials: None, means: LoginMethod::Bearer(Secret::new("given")) };
     let ways =
         [(peer("b"), What::Login), (PeerConfig { login: bearer, ..peer("b") }, What::Invalidate)];
     for (peer, refusing) in ways {

@@ -196,7 +196,7 @@ async fn the_breaker_tells_of_a_dead_peer() {
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_hangs_delays_nobody() {
     let mut peers = ["b", "c", "d"].map(peer).to_vec();
-    peers[2].kind = Some(StatedKind::Legacy);
+    peers[2].kind = Some(ConfiguredKind::Legacy);
     let scene = Scene::of(config(peers), |asked| match asked.host.as_str() {
         "c" => Reaction::Hang,
         "d" => good_legacy(asked),

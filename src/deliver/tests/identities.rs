@@ -143,11 +143,11 @@ async fn a_stated_kind_needs_no_probe() {
         What::Probe => Reaction::Answer(answer(502, "", "")),
         _ => good_mirror(asked),
     };
-    let scene = Scene::of(stated(StatedKind::CacheMirror), silent);
+    let scene = Scene::of(stated(ConfiguredKind::CacheMirror), silent);
     let event = scene.log(tag("x")).await;
     scene.delivered().await;
     assert_eq!(scene.sends()[0].ids(), [event.id.to_string()]);
-    let scene = Scene::of(stated(StatedKind::Legacy), silent);
+    let scene = Scene::of(stated(ConfiguredKind::Legacy), silent);
     let event = scene.log(tag("x")).await;
     scene.delivered().await;
     assert_eq!(reason(&scene, &event), (Status::Skipped, Some("unsupported".into())));

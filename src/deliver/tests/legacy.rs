@@ -7,7 +7,7 @@ use crate::domain::{Selector, Status, TypeName};
 
 /// One peer `b`, of which the settings say what it is.
 fn legacy() -> Config {
-    config(vec![PeerConfig { kind: Some(StatedKind::Legacy), ..peer("b") }])
+    config(vec![PeerConfig { kind: Some(ConfiguredKind::Legacy), ..peer("b") }])
 }
 
 fn says(asked: &Asked, name: &str) -> bool {
@@ -228,7 +228,7 @@ async fn what_is_remembered_of_refusals_is_bounded() {
         scene.log(names.map(Selector::Type).collect()).await;
     }
     assert!(scene.delivery.resume("b"));
-    scene.until("a setback", |scene| scene.view().failures > 0).await;
-    assert!(scene.view().parked_count <= super::super::partial::WORDS_MAX);
+    scene.until("a failed_attempt", |scene| scene.view().failures > 0).await;
+    assert!(scene.view().parked_count <= super::super::partial::PENDING_MAX);
     assert_eq!(scene.view().delivered, 0);
 }

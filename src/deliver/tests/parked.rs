@@ -34,7 +34,7 @@ fn refusing(bad: &'static [&'static str], status: u16) -> impl Fn(&Asked) -> Rea
     }
 }
 
-fn outcome(scene: &Scene, event: &Event) -> Outcome {
+fn outcome(scene: &Scene, event: &Event) -> DeliveryOutcome {
     scene.delivery.target_outcomes(event).remove(0)
 }
 
@@ -372,7 +372,7 @@ async fn what_is_remembered_of_refused_paths_is_bounded() {
     }
     scene.until("many are parked", |scene| scene.view().parked_count > 3000).await;
     let view = scene.view();
-    assert!(view.parked_count <= crate::deliver::partial::WORDS_MAX, "{}", view.parked_count);
+    assert!(view.parked_count <= crate::deliver::partial::PENDING_MAX, "{}", view.parked_count);
     assert!(view.delivered <= 50, "{}", view.delivered);
 }
 

@@ -1,17 +1,17 @@
 //! What is remembered of one peer, and what decides its kind.
 
 use super::*;
-use crate::deliver::identity::Answered;
-use crate::deliver::identity::Said;
-use crate::deliver::peer::{ONESELF_AFTER, Pause, Peer, State};
+use crate::deliver::identity::ParsedIdentity;
+use crate::deliver::identity::ProbeResult;
+use crate::deliver::peer::{ONESELF_AFTER, PauseReason, Peer, PeerState};
 use crate::support::Secret;
 
 fn peer() -> Peer {
     stated_as(None)
 }
 
-fn stated_as(kind: Option<StatedKind>) -> Peer {
-    let login = Login { credentials: None, means: Means::Bearer(Secret::new("t")) };
+fn stated_as(kind: Option<ConfiguredKind>) -> Peer {
+    let login = Login { credentials: None, means: LoginMethod::Bearer(Secret::new("t")) };
     let base = url::Url::parse("http://127.0.0.1:1/").expect("url");
     let name = "p".into();
     let peer = PeerConfig {
@@ -27,45 +27,47 @@ fn stated_as(kind: Option<StatedKind>) -> Peer {
     Peer::new(peer, &config(vec![]))
 }
 
-fn cache_mirror() -> Answered {
+fn cache_mirror() -> ProbeResult {
     let body = serde_json::json!({ "instance": "b", "version": "0", "protocol": 1,
         "proof": "0".repeat(64) });
-    Answered::CacheMirror(Box::new(Said::read(body.to_string().as_bytes()).expect("valid")))
+    ProbeResult::CacheMirror(Box::new(
+        ParsedIdentity::read(body.to_string().as_bytes()).expect("valid"),
+    ))
 }
 
 /// A balanced name that answered as oneself once and as another later is delivered to.
 #[test]
 fn oneself_only_while_nobody_else_ever_answered() {
     let only_self = peer();
-    (0..ONESELF_AFTER).for_each(|_| _ = only_self.identified(Answered::Oneself));
+    (0..ONESELF_AFTER).for_each(|_| _ = only_self.identified(ProbeResult::Oneself));
     assert_eq!(only_self.kind().as_str(), "self");
-    only_self.identified(Answered::Unclear { is_another: false });
+    only_self.identified(ProbeResult::Unclear { is_another: false });
     assert_eq!(only_self.kind().as_str(), "self", "an error page of a proxy says nothing");
 
-    only_self.identified(Answered::Absent);
-    (0..10).for_each(|_| _ = only_self.identified(Answered::Oneself));
+    only_self.identified(ProbeResult::Absent);
+    (0..10).for_each(|_| _ = only_self.identified(ProbeResult::Oneself));
     assert_eq!(only_self.kind().as_str(), "unknown");
 }
 
 /// Nothing that a proxy may answer turns a cache-mirror into a legacy server.
 #[tokio::test(start_paused = true)]
 async fn a_cache_mirror_never_becomes_legacy_by_probes() {
-    for kind in [None, Some(StatedKind::CacheMirror)] {
+    for kind in [None, Some(ConfiguredKind::CacheMirror)] {
         let peer = stated_as(kind);
         if kind.is_none() {
             peer.identified(cache_mirror());
         }
         for _ in 0..20 {
-            peer.with(State::took_legacy_form);
-            peer.identified(Answered::Absent);
-            peer.identified(Answered::Unclear { is_another: true });
+            peer.with(PeerState::took_legacy_form);
+            peer.identified(ProbeResult::Absent);
+            peer.identified(ProbeResult::Unclear { is_another: true });
             tokio::time::advance(Duration::from_secs(60)).await;
         }
         assert_eq!(peer.kind().as_str(), "cache-mirror");
     }
     let remembered = peer();
     remembered.remember_cache_mirror();
-    (0..9).for_each(|_| _ = remembered.identified(Answered::Absent));
+    (0..9).for_each(|_| _ = remembered.identified(ProbeResult::Absent));
     assert_eq!(remembered.kind().as_str(), "cache-mirror");
 }
 
@@ -80,14 +82,14 @@ async fn a_legacy_server_is_known_by_proof_only() {
         (9, 3, true, "unknown"),
     ] {
         let peer = peer();
-        peer.identified(Answered::Absent);
+        peer.identified(ProbeResult::Absent);
         if has_ack {
-            peer.with(State::took_legacy_form);
+            peer.with(PeerState::took_legacy_form);
         }
         for _ in 1..absent {
             tokio::time::advance(Duration::from_secs(every_s)).await;
-            peer.identified(Answered::Unclear { is_another: true });
-            peer.identified(Answered::Absent);
+            peer.identified(ProbeResult::Unclear { is_another: true });
+            peer.identified(ProbeResult::Absent);
         }
         assert_eq!(peer.kind().as_str(), kind, "{absent} {every_s} {has_ack}");
         peer.identified(cache_mirror());
@@ -97,7 +99,7 @@ async fn a_legacy_server_is_known_by_proof_only() {
 
 #[test]
 fn what_an_operator_says_of_a_legacy_server_holds() {
-    let peer = stated_as(Some(StatedKind::Legacy));
+    let peer = stated_as(Some(ConfiguredKind::Legacy));
     assert_eq!(peer.kind().as_str(), "legacy");
     peer.identified(cache_mirror());
     assert_eq!(peer.kind().as_str(), "legacy");
@@ -118,7 +120,7 @@ fn an_operators_pause_outlives_a_success_and_a_retry() {
     peer.pause();
     peer.retry();
     peer.succeeded();
-    assert_eq!(peer.with(|state| state.pause), Some(Pause::Operator));
+    assert_eq!(peer.with(|state| state.pause), Some(PauseReason::Operator));
     peer.resume();
     assert_eq!(peer.with(|state| state.pause), None);
 }

@@ -106,7 +106,7 @@ async fn a_mirror_that_only_answers_checks_is_left_alone_for_longer() {
 async fn a_legacy_server_that_is_back_is_reached_within_seconds() {
     let (begins, ends) = (Duration::from_secs(5), Duration::from_secs(605));
     let start = Instant::now();
-    let legacy = PeerConfig { kind: Some(StatedKind::Legacy), ..peer("b") };
+    let legacy = PeerConfig { kind: Some(ConfiguredKind::Legacy), ..peer("b") };
     let scene = Scene::of(config(vec![legacy]), move |asked| match asked.at - start {
         at if at >= begins && at < ends => Reaction::Fail(FailureKind::Connect),
         _ => good_legacy(asked),
@@ -138,8 +138,8 @@ async fn a_hello_is_one_check_however_often_it_is_said() {
     scene.log(whole("posts")).await;
     scene.until("it fails", |scene| scene.view().failures > 0).await;
     let before = scene.peers.asked("b", What::Probe).len();
-    assert_eq!(scene.delivery.greet("a stranger"), 0);
-    assert_eq!((0..100).map(|_| scene.delivery.greet("other")).sum::<u64>(), 2);
+    assert_eq!(scene.delivery.receive_hello("a stranger"), 0);
+    assert_eq!((0..100).map(|_| scene.delivery.receive_hello("other")).sum::<u64>(), 2);
     scene.until("it fails again", |scene| scene.view().failures > 1).await;
     assert_eq!(scene.peers.asked("b", What::Probe).len(), before + 1);
     // The last of them may be of a start after that check, so there is one more, and no third.
@@ -148,7 +148,7 @@ async fn a_hello_is_one_check_however_often_it_is_said() {
     assert_eq!(scene.peers.asked("b", What::Probe).len(), before + 2);
     tokio::time::sleep_until(start + ends).await;
     assert!(!scene.is_delivered("b"), "the back-off is an hour");
-    assert_eq!(scene.delivery.greet("other"), 1);
+    assert_eq!(scene.delivery.receive_hello("other"), 1);
     scene.delivered().await;
     assert!(start.elapsed() < ends + Duration::from_secs(1));
 }

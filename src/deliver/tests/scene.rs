@@ -24,7 +24,7 @@ pub fn peer(name: &str) -> PeerConfig {
                 email: "mirror@here.example".into(),
                 password: Secret::new("secret"),
             }),
-            means: Means::Request(Box::new(login_request())),
+            means: LoginMethod::Request(Box::new(login_request())),
         },
         network: None,
         class: DestinationClass::Mirror,

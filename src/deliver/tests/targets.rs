@@ -42,7 +42,7 @@ pub(super) fn site() -> Config {
 }
 
 fn beside(it: Revalidate) -> Config {
-    let login = Login { credentials: None, means: Means::Bearer(Secret::default()) };
+    let login = Login { credentials: None, means: LoginMethod::Bearer(Secret::default()) };
     let class = DestinationClass::Target(Target::Revalidate(Arc::new(it)));
     config(vec![PeerConfig { login, class, ..peer("b") }])
 }

@@ -6,7 +6,7 @@ use super::stub::good_mirror;
 use super::*;
 use crate::support::Secret;
 
-fn with(means: Means, email: &str, password: &str, mint: Mint) -> Scene {
+fn with(means: LoginMethod, email: &str, password: &str, mint: Mint) -> Scene {
     let password = Secret::new(password);
     let credentials = Some(Credentials { email: email.into(), password });
     let peer = PeerConfig { login: Login { credentials, means }, ..peer("b") };
@@ -22,7 +22,7 @@ async fn a_token_of_our_own_is_made_and_made_again() {
         let token = Secret::new(format!("{email}/{audience}/{count}"));
         Some((token, Duration::from_secs(100)))
     });
-    let means = Means::SelfSigned { audience: "them".into() };
+    let means = LoginMethod::SelfSigned { audience: "them".into() };
     let scene = with(means, "me@here", "", mint);
     for expected in ["Bearer me@here/them/0", "Bearer me@here/them/1"] {
         scene.log(whole("posts")).await;
@@ -36,7 +36,7 @@ async fn a_token_of_our_own_is_made_and_made_again() {
 
 #[tokio::test(start_paused = true)]
 async fn without_a_key_of_our_own_the_peer_is_paused() {
-    let means = Means::SelfSigned { audience: "them".into() };
+    let means = LoginMethod::SelfSigned { audience: "them".into() };
     let scene = with(means, "me@here", "", Mint::default());
     scene.log(whole("posts")).await;
     scene.until("the pause", |scene| scene.view().paused == Some("auth")).await;
@@ -45,7 +45,7 @@ async fn without_a_key_of_our_own_the_peer_is_paused() {
 
 #[tokio::test(start_paused = true)]
 async fn a_given_token_is_used_as_it_is() {
-    let scene = with(Means::Bearer(Secret::new("given")), "", "", Mint::default());
+    let scene = with(LoginMethod::Bearer(Secret::new("given")), "", "", Mint::default());
     scene.log(whole("posts")).await;
     scene.delivered().await;
     assert_eq!(scene.sends()[0].bearer.as_deref(), Some("Bearer given"));
@@ -71,7 +71,7 @@ async fn a_password_cannot_leave_its_place() {
         ),
     ] {
         let request = LoginRequest { body: template.into(), is_form, ..login_request() };
-        let means = Means::Request(Box::new(request));
+        let means = LoginMethod::Request(Box::new(request));
         let scene = with(means, "me{password}@here", nasty, Mint::default());
         scene.until("the login", |scene| scene.logins() == 1).await;
         assert_eq!(scene.peers.asked("b", What::Login)[0].text, expected);

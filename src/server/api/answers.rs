@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::deliver::{Outcome, PeerView, RemovedView};
+use crate::deliver::{DeliveryOutcome, PeerView, RemovedView};
 use crate::domain::{Action, EventId, Label, Scope, Source, TypeName, UrlPath};
 use crate::ingest::schedule;
 use crate::server::refusals::RefusedView;
@@ -40,10 +40,10 @@ pub struct Invalidated<'a> {
     pub cascade: Vec<&'a TypeName>,
     pub warnings: &'a [String],
     /// Where it stands at every mirror; of a dry run, whether it would queue there.
-    pub mirrors: &'a [Outcome],
+    pub mirrors: &'a [DeliveryOutcome],
     /// Of a dry run: the same of every site and cache that is called.
-    #[serde(skip_serializing_if = "<[Outcome]>::is_empty")]
-    pub beside: &'a [Outcome],
+    #[serde(skip_serializing_if = "<[DeliveryOutcome]>::is_empty")]
+    pub beside: &'a [DeliveryOutcome],
     /// True where the disk refused the event: mirrors are sent it from memory, and are told to
     /// clear all should the instance end before the disk takes events again.
     #[serde(skip_serializing_if = "is_false")]
@@ -121,10 +121,10 @@ pub struct EventAnswer {
     pub fields: BTreeMap<String, String>,
     /// Where it stands at every mirror; left out of a page of the journal.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub mirrors: Option<Vec<Outcome>>,
+    pub mirrors: Option<Vec<DeliveryOutcome>>,
     /// The same at every cache and framework beside this instance.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub beside: Option<Vec<Outcome>>,
+    pub beside: Option<Vec<DeliveryOutcome>>,
 }
 
 /// A page of the journal.

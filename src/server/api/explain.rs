@@ -50,7 +50,7 @@ fn told<'a>(control: &'a Control, rules: &'a Rules, report: &'a SubmitReport) ->
     let edges = edges.filter(|(_, to)| !selectors.types().contains(*to));
     let edges = edges.map(|(from, to)| Edge { from: from.clone(), to: to.clone() }).collect();
     let destinations = match event.scope {
-        Scope::Mirrored => pipeline.delivery.forecast(event),
+        Scope::Mirrored => pipeline.delivery.explain(event),
         Scope::Local => vec![],
     };
     let footprint = event.footprint();

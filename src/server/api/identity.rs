@@ -11,7 +11,7 @@ use super::answers::Health;
 use crate::deliver::identity::{
     Identity, NONCE_BYTES_MAX, PROTOCOL, Paths, REVALIDATE, SecretCheck,
 };
-use crate::deliver::{Greeted, Hello, INVALIDATE_PATH, LOGIN_PATH};
+use crate::deliver::{Hello, HelloAnswer, INVALIDATE_PATH, LOGIN_PATH};
 use crate::domain::Role;
 use crate::gate::Rejected;
 use crate::server::Control;
@@ -83,8 +83,8 @@ pub async fn hello(control: Arc<Control>, mut call: Call) -> Handled {
         let detail = format!("instance: 1 to {INSTANCE_BYTES_MAX} bytes");
         return Err(Problem::bad_request("bad_instance", detail));
     }
-    let checked = control.pipeline.delivery.greet(&hello.instance);
-    Ok(json_answer(StatusCode::ACCEPTED, &Greeted { checked }))
+    let checked = control.pipeline.delivery.receive_hello(&hello.instance);
+    Ok(json_answer(StatusCode::ACCEPTED, &HelloAnswer { checked }))
 }
 
 /// `GET /healthz`: this process answers.

@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::answers::{Duplicate, Invalidated};
 use super::wait::Wait;
 use crate::activity::{Activity, ActivityKind, Level, joined};
-use crate::deliver::Outcome;
+use crate::deliver::DeliveryOutcome;
 use crate::domain::submission::PeerBatch;
 use crate::domain::{Applied, Role, Scope, Source, Submission};
 use crate::gate::{KeptAnswer, identity};
@@ -172,7 +172,7 @@ async fn effect(control: &Control, call: &Call, json: &[u8]) -> Result<Effect, P
         }
         SubmitOutcome::Applied(mut report) if is_dry_run => {
             report.warnings.extend(notes);
-            let (mirrors, beside) = control.pipeline.delivery.outlook(&report.event);
+            let (mirrors, beside) = control.pipeline.delivery.dry_run(&report.event);
             let told = answer(control, &report, true);
             let told = Invalidated { mirrors: &mirrors, beside: &beside, ..told };
             Effect::new(StatusCode::OK, &told, false)
@@ -294,7 +294,7 @@ pub fn submission(
 /// The answer of the contract.
 fn answer<'a>(control: &'a Control, report: &'a SubmitReport, is_dry_run: bool) -> Invalidated<'a> {
     let event = &report.event;
-    let mirrors: &[Outcome] = match event.scope {
+    let mirrors: &[DeliveryOutcome] = match event.scope {
         Scope::Mirrored => &report.mirrors,
         Scope::Local => &[],
     };

@@ -89,7 +89,7 @@ pub async fn limit(control: Arc<Control>, mut call: Call) -> Handled {
 
 /// The destination that the path means.
 fn named(control: &Control, call: &Call) -> Result<String, Problem> {
-    control.pipeline.delivery.called(&call.param).map_err(|there| match &there[..] {
+    control.pipeline.delivery.find_name(&call.param).map_err(|there| match &there[..] {
         [] => unknown(control, &call.param),
         several => {
             let detail =

@@ -6,7 +6,7 @@ use schemars::SchemaGenerator;
 use serde_json::json;
 
 use super::operation::Operation;
-use crate::deliver::Greeted;
+use crate::deliver::HelloAnswer;
 use crate::deliver::identity::Identity;
 use crate::server::api::answers::{Health, LoggedIn, Reloaded, Ticket};
 
@@ -186,7 +186,7 @@ fn hello(types: &mut SchemaGenerator) -> Operation {
              owed. Nothing depends on the call (docs/PROTOCOL.md).",
         )
         .json("Hello", true, &[("An instance has started", example)])
-        .gives(202, "How many destinations are checked", types.subschema_for::<Greeted>())
+        .gives(202, "How many destinations are checked", types.subschema_for::<HelloAnswer>())
         .problem(400, &["bad_json", "bad_instance"])
 }
 

@@ -6,7 +6,7 @@ use schemars::SchemaGenerator;
 use serde_json::json;
 
 use super::operation::Operation;
-use crate::deliver::Ping;
+use crate::deliver::PingReport;
 use crate::server::api::answers::{Limited, Mirrors, Operated};
 
 pub fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
@@ -48,7 +48,7 @@ fn ping(types: &mut SchemaGenerator) -> Operation {
             "Asked now and from here; nothing is changed by it. A mirror that does not answer is \
              told of in a 200 as well.",
         )
-        .gives(200, "What came of it", types.subschema_for::<Ping>())
+        .gives(200, "What came of it", types.subschema_for::<PingReport>())
 }
 
 fn limit(types: &mut SchemaGenerator) -> Operation {

@@ -4,7 +4,7 @@
 use super::share::Share;
 use super::words::Fit;
 use super::{Bunny, Call, Cloudflare, Fastly, Http, Purge, Refresh, Vercel};
-use crate::deliver::verdict::{self, Verdict};
+use crate::deliver::verdict::{self, AnswerVerdict};
 use crate::domain::Glob;
 use crate::net::Answer;
 
@@ -85,7 +85,7 @@ pub(super) trait Speech {
     /// Why a 2xx is no acknowledgement, if it is none.
     fn reason_against(&self, _name: &str, answer: &Answer) -> Option<String> {
         match verdict::judge(answer) {
-            Verdict::Refused(reason, _) => Some(reason),
+            AnswerVerdict::Refused(reason, _) => Some(reason),
             _ => None,
         }
     }

@@ -31,7 +31,7 @@ use reqwest::header::HeaderName;
 use url::Url;
 
 use super::{Call, Reach};
-use crate::deliver::verdict::Verdict;
+use crate::deliver::verdict::AnswerVerdict;
 use crate::domain::{Demand, Event, Mode, Selector, Selectors, UrlPath};
 use crate::journal::Backlog;
 use crate::net::Answer;
@@ -244,7 +244,7 @@ impl Purge {
     }
 
     /// What an answer means.
-    pub fn judge(&self, answer: &Answer) -> Verdict {
+    pub fn judge(&self, answer: &Answer) -> AnswerVerdict {
         verdict::judge(self, answer)
     }
 

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::Purge;
-use crate::deliver::verdict::{RETRY_AFTER_MAX, Verdict};
+use crate::deliver::verdict::{AnswerVerdict, RETRY_AFTER_MAX};
 use crate::net::Answer;
 
 /// Refused credentials are tried again after this: soon enough to notice that they were mended,
@@ -13,18 +13,18 @@ use crate::net::Answer;
 const REFUSED_WAIT: Duration = Duration::from_secs(60);
 
 /// Judges the answer to one call.
-pub fn judge(purge: &Purge, answer: &Answer) -> Verdict {
+pub fn judge(purge: &Purge, answer: &Answer) -> AnswerVerdict {
     let (speech, name) = (purge.dialect.speech(), purge.name.as_str());
     let wait = answer.retry_after.map(|wait| wait.min(RETRY_AFTER_MAX));
     let refused =
-        |why: String, wait| Verdict::Refused(format!("http {}{why}", answer.status), wait);
+        |why: String, wait| AnswerVerdict::Refused(format!("http {}{why}", answer.status), wait);
     match answer.status {
-        status if speech.is_done(status) => Verdict::Acknowledged,
+        status if speech.is_done(status) => AnswerVerdict::Acknowledged,
         200..=299 => match speech.reason_against(name, answer) {
-            None => Verdict::Acknowledged,
+            None => AnswerVerdict::Acknowledged,
             Some(reason) => {
                 let detail = speech.detail(name, answer).map(|detail| format!(": {detail}"));
-                Verdict::Refused(format!("{reason}{}", detail.unwrap_or_default()), wait)
+                AnswerVerdict::Refused(format!("{reason}{}", detail.unwrap_or_default()), wait)
             }
         },
         401 | 403 => {
@@ -33,8 +33,8 @@ pub fn judge(purge: &Purge, answer: &Answer) -> Verdict {
         }
         404 => refused(format!(": {}", speech.unknown(name)), wait),
         405 | 501 => refused(format!(": the purge target {name} takes no such request"), wait),
-        429 => Verdict::Throttled(wait),
-        300..=399 => Verdict::Refused("redirect".into(), wait),
+        429 => AnswerVerdict::Throttled(wait),
+        300..=399 => AnswerVerdict::Refused("redirect".into(), wait),
         _ => {
             let detail = speech.detail(name, answer).map(|detail| format!(": {detail}"));
             refused(detail.unwrap_or_default(), wait)

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::EventAnswer;
-use crate::deliver::Forecast;
+use crate::deliver::MirrorExplanation;
 use crate::domain::{Label, Mode, Scope, TypeName, UrlPath};
 
 /// What an invalidation would do; nothing was done.
@@ -38,7 +38,7 @@ pub struct Explained<'a> {
     pub types: &'a BTreeMap<String, u64>,
     pub cost: Cost,
     /// What each mirror would be told; empty where nothing would be mirrored.
-    pub destinations: Vec<Forecast>,
+    pub destinations: Vec<MirrorExplanation>,
     /// Caches and frameworks beside this instance: called as well, and not part of the cost.
     pub neighbours: Vec<String>,
     pub warnings: &'a [String],

@@ -10,7 +10,7 @@ fn answer(status: u16, media: &str, body: &str) -> Answer {
 
 fn refusal(purge: &Purge, answer: &Answer) -> String {
     match purge.judge(answer) {
-        Verdict::Refused(reason, _) => reason,
+        AnswerVerdict::Refused(reason, _) => reason,
         other => panic!("{answer:?} is {other:?}"),
     }
 }
@@ -19,16 +19,16 @@ fn refusal(purge: &Purge, answer: &Answer) -> String {
 fn a_cache_says_done_with_any_page_and_refuses_with_a_remedy() {
     let mut purge = targets().remove(0);
     let page = answer(200, "text/html", "<title>200 Purged</title>");
-    assert_eq!(purge.judge(&page), Verdict::Acknowledged);
+    assert_eq!(purge.judge(&page), AnswerVerdict::Acknowledged);
     assert!(refusal(&purge, &answer(403, "", "")).contains("check its access list and token"));
     assert!(refusal(&purge, &answer(404, "", "")).contains("set absent_status of t"));
     assert!(refusal(&purge, &answer(405, "", "")).contains("t takes no such request"));
     assert_eq!(refusal(&purge, &answer(301, "", "")), "redirect");
-    assert_eq!(purge.judge(&answer(429, "", "")), Verdict::Throttled(None));
+    assert_eq!(purge.judge(&answer(429, "", "")), AnswerVerdict::Throttled(None));
     if let Dialect::Http(http) = &mut purge.dialect {
         http.absent_status = Some(404);
     }
-    assert_eq!(purge.judge(&answer(404, "", "")), Verdict::Acknowledged);
+    assert_eq!(purge.judge(&answer(404, "", "")), AnswerVerdict::Acknowledged);
 }
 
 /// Whoever is refused for credentials asks again after a minute, not after milliseconds.
@@ -36,7 +36,8 @@ fn a_cache_says_done_with_any_page_and_refuses_with_a_remedy() {
 fn refused_credentials_are_not_hammered() {
     for purge in targets() {
         for status in [401, 403] {
-            let Verdict::Refused(reason, wait) = purge.judge(&answer(status, "", "secret")) else {
+            let AnswerVerdict::Refused(reason, wait) = purge.judge(&answer(status, "", "secret"))
+            else {
                 panic!("{status} is a refusal");
             };
             assert!(wait.is_some_and(|wait| wait.as_secs() >= 60), "{reason}");
@@ -76,7 +77,7 @@ fn a_cdn_says_done_in_its_own_words() {
     ] {
         let verdict = of(word).judge(&answer(status, media, body));
         assert_eq!(
-            verdict == Verdict::Acknowledged,
+            verdict == AnswerVerdict::Acknowledged,
             is_done,
             "{word} {status} {body}: {verdict:?}"
         );

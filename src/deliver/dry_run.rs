@@ -1,31 +1,31 @@
 //! What a dry run says of each destination: whether an event would queue there, and how that
 //! destination is at present. Nothing is sent or written.
 
-use super::peer::{Kind, Peer};
+use super::peer::{Peer, PeerKind};
 use super::targets::PARTLY_UNSUPPORTED;
-use super::{Delivery, Outcome, PeerView};
+use super::{Delivery, DeliveryOutcome, PeerView};
 use crate::domain::{Event, Scope, Status};
 
 impl Delivery {
     /// Where an event would go: every mirror, then every other destination.
-    pub fn outlook(&self, event: &Event) -> (Vec<Outcome>, Vec<Outcome>) {
+    pub fn dry_run(&self, event: &Event) -> (Vec<DeliveryOutcome>, Vec<DeliveryOutcome>) {
         let peers = self.peers.get();
         let (mirrors, others): (Vec<_>, Vec<_>) = peers.iter().partition(|peer| peer.is_mirror());
         let of = |peers: Vec<&std::sync::Arc<Peer>>| {
-            peers.into_iter().map(|peer| self.outlook_at(peer, event)).collect()
+            peers.into_iter().map(|peer| self.dry_run_at(peer, event)).collect()
         };
         (of(mirrors), of(others))
     }
 
-    fn outlook_at(&self, peer: &Peer, event: &Event) -> Outcome {
+    fn dry_run_at(&self, peer: &Peer, event: &Event) -> DeliveryOutcome {
         let kind = peer.kind();
         let target = peer.config.class.target();
         let reason = match target {
-            _ if matches!(kind, Kind::Oneself) => {
+            _ if matches!(kind, PeerKind::Oneself) => {
                 return outcome(peer, Status::Oneself, None, None);
             }
             None if event.scope == Scope::Local => Some("local"),
-            None if matches!(kind, Kind::Legacy) => {
+            None if matches!(kind, PeerKind::Legacy) => {
                 self.shared.left_unsaid(&event.demand.selectors())
             }
             None => None,
@@ -48,8 +48,8 @@ fn outcome(
     status: Status,
     reason: Option<&str>,
     state: Option<&'static str>,
-) -> Outcome {
-    Outcome {
+) -> DeliveryOutcome {
+    DeliveryOutcome {
         peer: peer.config.name.clone(),
         status,
         reason: reason.map(str::to_owned),

@@ -5,14 +5,14 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::mirror::{batch_body, legacy_body, legacy_form};
-use super::peer::{Kind, Peer};
+use super::peer::{Peer, PeerKind};
 use super::{Delivery, PeerView};
 use crate::domain::{Demand, Event, Selectors};
 
 /// One mirror's part.
 #[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 #[schemars(inline)]
-pub struct Forecast {
+pub struct MirrorExplanation {
     /// The mirror's name.
     pub peer: String,
     /// `unknown`, `legacy`, `cache-mirror` or `self`.
@@ -43,10 +43,10 @@ pub struct Forecast {
 
 impl Delivery {
     /// What every mirror would be told of an event.
-    pub fn forecast(&self, event: &Event) -> Vec<Forecast> {
+    pub fn explain(&self, event: &Event) -> Vec<MirrorExplanation> {
         let peers = self.peers.get();
         let mirrors = peers.iter().filter(|peer| peer.is_mirror());
-        mirrors.map(|peer| self.forecast_for(peer, event)).collect()
+        mirrors.map(|peer| self.explain_one(peer, event)).collect()
     }
 
     /// Names of those beside this instance: they are called as well, and how often only shows when
@@ -57,12 +57,12 @@ impl Delivery {
         called.map(|peer| peer.config.name.clone()).collect()
     }
 
-    fn forecast_for(&self, peer: &Peer, event: &Event) -> Forecast {
+    fn explain_one(&self, peer: &Peer, event: &Event) -> MirrorExplanation {
         let view = PeerView::of(peer, &self.shared);
         let rules = self.shared.sender.rules.get();
         let ours = rules.graph().hash();
         let equal = |hash: &String| if hash == ours { "equal" } else { "differs" };
-        let mut forecast = Forecast {
+        let mut explanation = MirrorExplanation {
             peer: view.name,
             kind: view.kind,
             state: view.state,
@@ -76,41 +76,41 @@ impl Delivery {
             waiting: view.backlog_events,
         };
         match peer.kind() {
-            Kind::Oneself => forecast.reason = Some("it is this instance"),
-            Kind::CacheMirror(_) => self.as_batch(&mut forecast, event),
-            Kind::Legacy => self.as_legacy(&mut forecast, event),
-            Kind::Unknown => {
-                self.as_legacy(&mut forecast, event);
+            PeerKind::Oneself => explanation.reason = Some("it is this instance"),
+            PeerKind::CacheMirror(_) => self.as_batch(&mut explanation, event),
+            PeerKind::Legacy => self.as_legacy(&mut explanation, event),
+            PeerKind::Unknown => {
+                self.as_legacy(&mut explanation, event);
                 // What has no words in the legacy form is held, not skipped.
-                let is_held = !std::mem::take(&mut forecast.skipped).is_empty();
-                forecast.reason = Some(match is_held || event.demand.selectors().is_all() {
+                let is_held = !std::mem::take(&mut explanation.skipped).is_empty();
+                explanation.reason = Some(match is_held || event.demand.selectors().is_all() {
                     true => "unknown_kind",
                     false => "it has not said yet who it is; a cache-mirror gets a batch",
                 });
             }
         }
-        forecast
+        explanation
     }
 
-    fn as_batch(&self, forecast: &mut Forecast, event: &Event) {
+    fn as_batch(&self, explanation: &mut MirrorExplanation, event: &Event) {
         let (merged, cascade) = (Demand::default(), Selectors::default());
         let events = std::iter::once(event);
         let body = batch_body(&self.shared.sender, event.seq, events, merged, &cascade);
-        (forecast.form, forecast.requests, forecast.bytes) = ("batch", 1, body.len());
+        (explanation.form, explanation.requests, explanation.bytes) = ("batch", 1, body.len());
     }
 
-    fn as_legacy(&self, forecast: &mut Forecast, event: &Event) {
+    fn as_legacy(&self, explanation: &mut MirrorExplanation, event: &Event) {
         let types = self.shared.sender.known_types();
         let form = legacy_form(&event.demand.selectors(), &types);
         let bodies: Vec<String> = form.words.iter().map(legacy_body).collect();
-        forecast.form = if bodies.is_empty() { "none" } else { "legacy" };
-        forecast.requests = bodies.len();
-        forecast.bytes = bodies.iter().map(String::len).sum();
+        explanation.form = if bodies.is_empty() { "none" } else { "legacy" };
+        explanation.requests = bodies.len();
+        explanation.bytes = bodies.iter().map(String::len).sum();
         let parsed = bodies.iter().filter_map(|body| serde_json::from_str(body).ok());
-        forecast.bodies = parsed.collect();
-        forecast.skipped = form.unsupported.iter().map(ToString::to_string).collect();
-        if !forecast.skipped.is_empty() {
-            forecast.reason = Some("unsupported");
+        explanation.bodies = parsed.collect();
+        explanation.skipped = form.unsupported.iter().map(ToString::to_string).collect();
+        if !explanation.skipped.is_empty() {
+            explanation.reason = Some("unsupported");
         }
     }
 }
