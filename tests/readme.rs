@@ -107,7 +107,7 @@ fn every_block_of_the_tour_prints_what_it_promises() {
     }
 }
 
-/// The demo is run by `tests/it_cli/demo.rs`; the second command is what runs this test.
+/// The demo is run by `tests/it/cli/demo.rs`; the second command is what runs this test.
 #[test]
 fn the_two_commands_are_the_first_block() {
     let text = read("README.md");

@@ -102,7 +102,7 @@ async fn no_request_that_schemathesis_can_think_of_is_answered_otherwise_than_de
         .arg(format!("{}/openapi.json", node.base))
         .arg("--header")
         .arg(format!("Authorization: Bearer {}", node.token))
-        // It has no end; `it_control` reads it.
+        // It has no end; `tests/it/control` reads it.
         .args(["--exclude-path", "/api/stream"])
         .args(["--checks", CHECKS])
         .args(["--phases", "examples,coverage,fuzzing"])

@@ -1,6 +1,7 @@
 //! Scenes with real processes and real sockets: what this product promises, shown from outside.
 //!
-//! One binary, a file for each feature. Every scene starts its own instances on free loopback ports
+//! One binary, so that it links once: a file for each feature, `control` for the control listener,
+//! `cli` for the command line. Every scene starts its own instances on free loopback ports
 //! in temporary directories, waits for what it expects to see and never for time to pass (a proof
 //! that something does not come needs a window, and says so), and leaves no process behind.
 
@@ -9,6 +10,8 @@ mod support;
 mod alerts;
 mod authority;
 mod bounds;
+mod cli;
+mod control;
 mod crash;
 mod data;
 mod dead;

@@ -1,7 +1,7 @@
 //! Requests that mean two things at once (reliability B1-B9): refused, and the connection with
 //! them.
 
-use crate::raw::{Raw, ask, invalidation, usual};
+use super::raw::{Raw, ask, invalidation, usual};
 use crate::support::{Spec, eventually};
 
 /// B1-B7: what hyper lets through. Each closes the connection, so that nothing behind it is read.

@@ -1,6 +1,6 @@
 //! `version`: counting what was cleared, and counting anew.
 
-use crate::support::{Desk, put, until};
+use super::support::{Desk, put, until};
 
 /// S1 1.19: read 4, clear once more, read 5. S1 1.23: a type that was never cleared reads 0.
 #[test]

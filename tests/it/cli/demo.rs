@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::support::{DEADLINE, Desk, Running, until};
+use super::support::{DEADLINE, Desk, Running, until};
 
 /// What the demo leaves in its temporary directory.
 fn left(desk: &Desk) -> Vec<String> {

@@ -5,8 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
 
-use crate::doctor::{Found, doctor};
-use crate::support::{Desk, TOKEN};
+use super::doctor::{Found, doctor};
+use super::support::{Desk, TOKEN};
 
 /// A server of its own that lives as long as the test's process; it stands in for programs that are
 /// set up wrongly, which no package is.
@@ -56,7 +56,7 @@ fn with(desk: &Desk, args: &[&str], variables: &[(&str, &str)]) -> Found {
     let stdout = String::from_utf8(output.stdout).expect("UTF-8");
     let code = output.status.code();
     let stderr = String::from_utf8(output.stderr).expect("UTF-8");
-    Found::of(&crate::support::Ran { code, stdout, stderr })
+    Found::of(&super::support::Ran { code, stdout, stderr })
 }
 
 /// S0 0.6: www and apex, for mirrors and for the variables that applications use.

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::support::{Spec, StubPeer};
 
-const RULES: &str = include_str!("../../deploy/prometheus/rules.yml");
-const DASHBOARD: &str = include_str!("../../deploy/grafana/cache-mirror.json");
+const RULES: &str = include_str!("../../../deploy/prometheus/rules.yml");
+const DASHBOARD: &str = include_str!("../../../deploy/grafana/cache-mirror.json");
 
 /// Labels that Prometheus adds at the scrape.
 const SCRAPED: [&str; 2] = ["job", "instance"];

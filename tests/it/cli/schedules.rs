@@ -1,6 +1,6 @@
 //! `schedules`: the list, and an operator's hand on one.
 
-use crate::support::{Desk, put};
+use super::support::{Desk, put};
 
 /// S4 4.3: listed, run by hand, held and let go, each told in a line.
 #[test]

@@ -1,6 +1,6 @@
 //! Commands that talk to a running instance.
 
-use crate::support::{Desk, TOKEN, http};
+use super::support::{Desk, TOKEN, http};
 
 /// An instance with the graph, and one mirror that nobody answers for.
 const LONELY: &[&str] = &[

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::support::Desk;
+use super::support::Desk;
 
 fn line(level: u32, event: &str, peer: &str, seq: u32) -> String {
     let head = r#""v":0,"name":"cache-mirror","msg":"said","hostname":"h","pid":1"#;

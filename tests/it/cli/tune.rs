@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::{Desk, until};
+use super::support::{Desk, until};
 
 /// Twenty events a second for so many seconds from a minute (`hh:mm`) on, and their sends.
 fn log(minute: &str, seconds: u32, peer: &str) -> String {

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::raw::Raw;
+use super::raw::Raw;
 use crate::support::{INVALIDATE, Node, Spec, StubPeer, eventually, id_of};
 
 const SECRET: &str = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";

@@ -27,7 +27,7 @@ pub async fn curl(node: &Node, path: &str, arguments: &[&str]) -> (u16, String) 
 
 /// Fails unless the body is that of the golden file, byte for byte, but for times and reasons.
 pub fn assert_golden(name: &str, body: &str) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it_control/golden").join(name);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/control/golden").join(name);
     let golden = std::fs::read_to_string(&file).expect("a golden file");
     let json: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("no JSON: {body}"));
     let mut settled = body.to_owned();

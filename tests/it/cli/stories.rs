@@ -1,6 +1,6 @@
 //! What happened, what would happen, and why: `events`, `explain` and `why`.
 
-use crate::support::{Desk, http, put, until};
+use super::support::{Desk, http, put, until};
 
 /// One mirror that nobody answers for.
 const GONE: &str = "mirrors.peers=[{ name = \"gone\", url = \"http://127.0.0.1:1\" }]";
@@ -88,8 +88,8 @@ fn following_shows_each_event_once() {
     let (_server, url) = desk.serve(&[]);
     desk.ask(&url, &["invalidate", "posts/1"]).ended(0);
     let mut command = desk.command(&["events", "--follow", "--json"]);
-    command.env("CACHE_MIRROR_URL", &url).env("CACHE_MIRROR_TOKEN", crate::support::TOKEN);
-    let follower = crate::support::Running::from(command);
+    command.env("CACHE_MIRROR_URL", &url).env("CACHE_MIRROR_TOKEN", super::support::TOKEN);
+    let follower = super::support::Running::from(command);
     assert!(follower.line().contains("posts/1"));
     for id in 2..5 {
         desk.ask(&url, &["invalidate", &format!("posts/{id}")]).ended(0);

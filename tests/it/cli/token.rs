@@ -6,7 +6,7 @@ use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::support::Desk;
+use super::support::Desk;
 
 const SECRET: &str = "auth.jwt_secret=a-secret-of-thirty-two-bytes-or-more";
 
@@ -206,7 +206,7 @@ fn a_token_is_made_and_judged_as_the_instance_of_the_data_directory_does() {
     drop(server);
     let text = std::fs::read_to_string(desk.path().join("data/in-use.json")).expect("it stays");
     let secret = std::fs::read_to_string(desk.path().join("data/jwt.secret")).expect("made");
-    assert!(!text.contains(secret.trim()) && !text.contains(crate::support::TOKEN), "{text}");
+    assert!(!text.contains(secret.trim()) && !text.contains(super::support::TOKEN), "{text}");
 
     // What cannot be read decides nothing.
     std::fs::write(desk.path().join("data/in-use.json"), "{").expect("written");

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::raw::{ask, invalidation, usual};
+use super::raw::{ask, invalidation, usual};
 use crate::support::{Node, SERVICE_EMAIL, Spec, mint};
 
 async fn judge(node: &Node, body: &str) -> (u16, String, String) {

@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::raw::{Raw, Reply, ask, usual};
+use super::raw::{Raw, Reply, ask, usual};
 use crate::support::{ACCEPT, HANDSHAKE, Node, SERVICE_EMAIL, Spec, Sse, Ws, eventually, mint};
 
 /// The answer to a handshake with other lines.
@@ -180,7 +180,7 @@ async fn nothing_is_smuggled_behind_a_handshake() {
     let node = Spec::new("a").start().await;
     let mut raw = Raw::open(&node).await;
     let usual = usual(&node);
-    let clear = crate::raw::invalidation(&node, r#"{"type":"posts"}"#);
+    let clear = super::raw::invalidation(&node, r#"{"type":"posts"}"#);
     let old = HANDSHAKE.replace("13", "8");
     raw.send(format!("GET /api/stream HTTP/1.1\r\n{usual}{old}\r\n{clear}")).await;
     for status in [426, 200] {

@@ -5,7 +5,7 @@ use argon2::{Argon2, PasswordVerifier};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::support::{Desk, until};
+use super::support::{Desk, until};
 
 #[test]
 fn a_hashed_password_verifies_and_the_newline_is_no_part_of_it() {
@@ -187,7 +187,7 @@ fn a_start_says_where_everything_is() {
     let desk = Desk::new();
     let mut command = desk.command(&["serve", "--set", "control.listen=127.0.0.1:0"]);
     command.args(["--set", "mirrors.peers=[{ name = \"eu\", url = \"http://127.0.0.1:1\" }]"]);
-    let mut server = crate::support::Running::from(command);
+    let mut server = super::support::Running::from(command);
     let line = server.line();
     let url = line.strip_prefix("listening control=").expect("the line of the contract");
     server.signal("TERM");

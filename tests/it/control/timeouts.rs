@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::raw::{Raw, ask, invalidation, usual};
+use super::raw::{Raw, ask, invalidation, usual};
 use crate::support::{Spec, Sse};
 
 /// B10: a head that does not come ends the connection; so does silence between two requests.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::raw::{ask, usual};
+use super::raw::{ask, usual};
 use crate::support::{SERVICE_EMAIL, SERVICE_PASSWORD, Spec, mint};
 
 /// Every route, and the least role that may use it.

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread::JoinHandle;
 
-use crate::support::Desk;
+use super::support::Desk;
 
 /// Something that answers one request with this, whatever is asked; gives what it was asked.
 fn stand_in(answer: &'static str) -> (String, JoinHandle<String>) {

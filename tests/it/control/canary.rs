@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::raw::{ask, invalidation};
+use super::raw::{ask, invalidation};
 use crate::support::{INVALIDATE, LOGIN, Node, Reply, Spec, StubPeer, eventually, mint};
 
 const SERVICE: &str = "canary-service-password-7f3a";

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Desk, Ran, until};
+use super::support::{Desk, Ran, until};
 
 const ACCOUNT: [&str; 2] =
     ["mirrors.login.email=m@x.example", "mirrors.login.password=a-password-of-the-tests"];
@@ -63,7 +63,7 @@ fn two_instances_that_are_well_pass_every_check() {
     found.says("revalidate", "skip", "no endpoint is named", "NEXT_REVALIDATE_URL");
     found.says("env", "ok", "CACHE_MIRROR_TOKEN=***", "");
     assert!(found.0.iter().all(|it| it["status"] != "fail"));
-    for secret in ["a-password-of-the-tests", crate::support::TOKEN] {
+    for secret in ["a-password-of-the-tests", super::support::TOKEN] {
         assert!(!ran.stdout.contains(secret), "{}", ran.stdout);
     }
 
@@ -96,7 +96,7 @@ fn the_running_configuration_is_judged_where_an_instance_answers() {
     found.says("listen", "ok", "a answers at", "");
 
     // An address in .env names the instance for this command as for all others.
-    let env = format!("CACHE_MIRROR_URL={url}\nCACHE_MIRROR_TOKEN={}\n", crate::support::TOKEN);
+    let env = format!("CACHE_MIRROR_URL={url}\nCACHE_MIRROR_TOKEN={}\n", super::support::TOKEN);
     std::fs::write(here.path().join(".env"), env).expect("writes");
     let found = Found::of(&here.run(&["doctor", "--json"]));
     found.says("listen", "ok", "a answers at", "");

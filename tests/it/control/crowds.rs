@@ -5,7 +5,7 @@ use std::time::Duration;
 use hyper::Method;
 use serde_json::json;
 
-use crate::raw::{Raw, usual};
+use super::raw::{Raw, usual};
 use crate::support::Spec;
 
 fn health(node: &crate::support::Node) -> String {

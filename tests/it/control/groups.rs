@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::curl::{assert_golden, curl};
+use super::curl::{assert_golden, curl};
 use crate::support::{Node, Spec, StubPeer, eventually};
 
 const CLEAR: &str = "/api/admin/cache/clear";

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{INVALIDATE, LOGIN, Node, Reply, Spec, StubPeer, eventually, mint};
 
-const DOCUMENT: &str = include_str!("../../docs/METRICS.md");
+const DOCUMENT: &str = include_str!("../../../docs/METRICS.md");
 
 /// One exposition, read as strictly as the OpenMetrics text format is written.
 #[derive(Debug, Default)]

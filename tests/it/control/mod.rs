@@ -4,9 +4,6 @@
 //! Rows are those of the attack list (A: API and tokens, B: HTTP front). What an answer must not do
 //! is as much a part of it as what it says: no second request may be smuggled, no secret shown.
 
-#[path = "../it/support/mod.rs"]
-mod support;
-
 mod access;
 mod bodies;
 mod by_hand;

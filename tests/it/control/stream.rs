@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::raw::{Reply, ask, usual};
+use super::raw::{Reply, ask, usual};
 use crate::support::{Node, SERVICE_EMAIL, Spec, mint};
 
 async fn open(node: &Node, query: &str, headers: &str) -> Reply {

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde_json::json;
 
-use crate::curl::{assert_golden, curl};
+use super::curl::{assert_golden, curl};
 use crate::support::{SERVICE_EMAIL, Spec, StubPeer, eventually, mint};
 
 const JSON: &str = "Content-Type: application/json";
