@@ -15,7 +15,7 @@ use super::fields::CACHE;
 use super::reader::Reader;
 use super::{bounds, logins, mirrors, peers};
 use crate::deliver::targets::purge::{
-    Bunny, Cloudflare, Dialect, Fastly, Http, Refresh, Vercel, Words,
+    Bunny, Cloudflare, Dialect, Fastly, Http, Refresh, TagNames, Vercel,
 };
 use crate::deliver::targets::{Purge, Target};
 use crate::deliver::{DestinationClass, Login, LoginMethod, PeerConfig};
@@ -225,7 +225,7 @@ fn target(from: &mut Reader, written: &Written) -> Vec<PeerConfig> {
         name,
         base: Url::parse("http://localhost/").expect("a fixed URL"),
         sites: sites(from, written),
-        words: words(from, written),
+        tag_names: tag_names(from, written),
         token: token(from, written),
         timeout: timeout(from, written),
         calls_max: calls_max(from, written),
@@ -396,7 +396,7 @@ fn calls_max(from: &mut Reader, written: &Written) -> usize {
 }
 
 /// The templates of tags, each with what makes two of them differ.
-fn words(from: &mut Reader, written: &Written) -> Words {
+fn tag_names(from: &mut Reader, written: &Written) -> TagNames {
     let mut template = |field: &str, default: &str, needed: &str| {
         let text = written.text(field).unwrap_or(default).to_owned();
         let is_unused = text.is_empty() && default.is_empty();
@@ -405,7 +405,7 @@ fn words(from: &mut Reader, written: &Written) -> Words {
         }
         text
     };
-    Words {
+    TagNames {
         type_tag: template("type_tag", "{type}", "{type}"),
         entity_tag: template("entity_tag", "{type}:{id}", "{type}"),
         list_tag: template("list_tag", "", "{type}"),

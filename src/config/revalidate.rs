@@ -14,8 +14,8 @@ use super::reader::Reader;
 use super::templates::{Writings, type_name};
 use super::{bounds, mask, mirrors, peers, sections};
 use crate::deliver::Signer;
-use crate::deliver::targets::template::{Template, Templates};
-use crate::deliver::targets::{Form, Revalidate, Target, revalidate};
+use crate::deliver::targets::template::{NameTemplate, NameTemplates};
+use crate::deliver::targets::{Revalidate, RevalidateForm, Target, revalidate};
 use crate::deliver::{DestinationClass, Login, LoginMethod, PeerConfig};
 use crate::domain::TypeName;
 use crate::resolve::{self, Rules};
@@ -230,25 +230,25 @@ fn target(from: &mut Reader, section: &Section, it: &Written<'_>) -> Option<Peer
 }
 
 /// Says what the form of a target has no words for.
-fn warn_of_gaps(from: &mut Reader, it: &Written<'_>, name: &str, form: &Form) {
+fn warn_of_gaps(from: &mut Reader, it: &Written<'_>, name: &str, form: &RevalidateForm) {
     match form {
-        Form::Paths(templates) if *templates == Templates::default() => {
+        RevalidateForm::Paths(templates) if *templates == NameTemplates::default() => {
             let key = format!("{}paths", it.prefix);
             from.warn(format!(
                 "{name} is called for paths and all only, never for types: no {key}"
             ));
         }
-        Form::Paths(_) => from.warn(format!(
+        RevalidateForm::Paths(_) => from.warn(format!(
             "{name} is told paths alone (form = \"nextjs\"): it is not called for tags, nor for a \
              type without paths in the settings; its route must pass `type` on to revalidatePath, \
              else all, prefixes and [patterns] refresh nothing there (form = \"nextjs-tags\" tells \
              tags too: docs/REVALIDATE.md)"
         )),
-        Form::Names(_) => from.warn(format!(
+        RevalidateForm::Names(_) => from.warn(format!(
             "{name} is called by name (form = \"names\"): paths, tags, and types without a name in \
              the settings are not told to it"
         )),
-        Form::Tags { .. } => {}
+        RevalidateForm::Tags { .. } => {}
     }
 }
 
@@ -288,7 +288,7 @@ fn places(text: &str, allow_http: bool, is_by_name: bool) -> Result<(Url, Url), 
     Ok((base, url))
 }
 
-fn form(from: &mut Reader, section: &Section, it: &Written<'_>) -> Option<Form> {
+fn form(from: &mut Reader, section: &Section, it: &Written<'_>) -> Option<RevalidateForm> {
     let own = |field: &str| it.table.get(field).and_then(Value::as_table).map(as_map);
     let read = |from: &mut Reader, field: &'static str, common: &BTreeMap<String, Value>| {
         let (entries, key) = match own(field) {
@@ -300,15 +300,19 @@ fn form(from: &mut Reader, section: &Section, it: &Written<'_>) -> Option<Form> 
         Writings { key: &key, member, groups, rules }.read(from, &entries)
     };
     Some(match it.form {
-        "" | "nextjs" => Form::Paths(read(from, "paths", &section.paths)),
+        "" | "nextjs" => RevalidateForm::Paths(read(from, "paths", &section.paths)),
         "nextjs-tags" => {
-            let of_others = ["{type}", "{type}:{id}"]
-                .map(|text| Template::parse(text).expect("both are templates, as a test shows"));
+            let of_others = ["{type}", "{type}:{id}"].map(|text| {
+                NameTemplate::parse(text).expect("both are templates, as a test shows")
+            });
             let tags = read(from, "tags", &section.tags);
             let paths = read(from, "paths", &section.paths);
-            Form::Tags { tags: Templates { of_others: of_others.to_vec(), ..tags }, paths }
+            RevalidateForm::Tags {
+                tags: NameTemplates { of_others: of_others.to_vec(), ..tags },
+                paths,
+            }
         }
-        "names" => Form::Names(names(from, section, it, own("names"))),
+        "names" => RevalidateForm::Names(names(from, section, it, own("names"))),
         other => {
             let expected = "expected nextjs, nextjs-tags or names";
             let given = Value::String(other.into());

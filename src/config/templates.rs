@@ -9,7 +9,7 @@ use toml::{Table, Value};
 
 use super::reader::Reader;
 use crate::deliver::targets::route;
-use crate::deliver::targets::template::{Template, Templates};
+use crate::deliver::targets::template::{NameTemplate, NameTemplates};
 use crate::domain::{Action, TypeName};
 use crate::resolve::Rules;
 
@@ -32,8 +32,12 @@ pub(super) struct Writings<'a> {
 
 impl Writings<'_> {
     /// Reads them all.
-    pub(super) fn read(&self, from: &mut Reader, entries: &BTreeMap<String, Value>) -> Templates {
-        let mut templates = Templates::default();
+    pub(super) fn read(
+        &self,
+        from: &mut Reader,
+        entries: &BTreeMap<String, Value>,
+    ) -> NameTemplates {
+        let mut templates = NameTemplates::default();
         let mut count = 0;
         for (name, value) in entries {
             let key = format!("{}.{name}", self.key);
@@ -62,7 +66,7 @@ impl Writings<'_> {
         templates
     }
 
-    fn item(&self, item: &Value) -> Result<Vec<Template>, String> {
+    fn item(&self, item: &Value) -> Result<Vec<NameTemplate>, String> {
         let Value::Table(table) = item else {
             return self.texts(item.as_str().unwrap_or_default());
         };
@@ -80,7 +84,7 @@ impl Writings<'_> {
         let actions = list(table, "actions").map(action).collect::<Result<Vec<_>, _>>()?;
         let set = |field| list(table, field).map(str::to_owned).collect::<BTreeSet<String>>();
         let (when_fields, ignore_fields) = (set("when_fields"), set("ignore_fields"));
-        let filtered = |mut template: Template| {
+        let filtered = |mut template: NameTemplate| {
             template.actions.clone_from(&actions);
             template.when_fields.clone_from(&when_fields);
             template.ignore_fields.clone_from(&ignore_fields);
@@ -92,7 +96,7 @@ impl Writings<'_> {
     }
 
     /// One text, or those of the group that it names.
-    fn texts(&self, text: &str) -> Result<Vec<Template>, String> {
+    fn texts(&self, text: &str) -> Result<Vec<NameTemplate>, String> {
         let Some(group) = text.strip_prefix('@') else { return Ok(vec![self.one(text)?]) };
         let known = self
             .groups
@@ -101,9 +105,9 @@ impl Writings<'_> {
         known.iter().map(|text| self.one(text)).collect()
     }
 
-    fn one(&self, text: &str) -> Result<Template, String> {
+    fn one(&self, text: &str) -> Result<NameTemplate, String> {
         self.check(text)?;
-        Ok(Template::parse(text)?)
+        Ok(NameTemplate::parse(text)?)
     }
 
     fn check(&self, text: &str) -> Result<(), String> {

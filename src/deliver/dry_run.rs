@@ -31,8 +31,8 @@ impl Delivery {
             None => None,
             Some(_) if !event.is_for_targets() => Some("ends_here"),
             Some(target) => target
-                .silence(event)
-                .or_else(|| target.leaves_out(event).then_some(PARTLY_UNSUPPORTED)),
+                .reason_skipped(event)
+                .or_else(|| target.omits_part(event).then_some(PARTLY_UNSUPPORTED)),
         };
         let state = PeerView::of(peer, &self.shared).state;
         let status = match reason {

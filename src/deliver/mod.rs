@@ -267,7 +267,7 @@ impl Delivery {
         let is_done = self.shared.journal.has(&peer.destination, event.seq);
         let is_held = !is_done && self.is_held(peer, event);
         let target = peer.config.class.target();
-        let silence = target.and_then(|target| target.silence(event));
+        let silence = target.and_then(|target| target.reason_skipped(event));
         peer.with(|state| {
             let place = match is_done || is_held {
                 true => EventPlace::Ahead,
@@ -290,7 +290,7 @@ impl Delivery {
                 }
                 _ if is_done && silence.is_some() => (Status::Skipped, silence.map(str::to_owned)),
                 _ if is_done => {
-                    let is_partly = target.is_some_and(|it| it.leaves_out(event));
+                    let is_partly = target.is_some_and(|it| it.omits_part(event));
                     let reason = is_partly.then(|| targets::PARTLY_UNSUPPORTED.to_owned());
                     (Status::Delivered, reason)
                 }
@@ -424,7 +424,7 @@ fn target_place(state: &PeerState, target: &Target, event: &Event) -> EventPlace
     if state.calls.pending().is_empty() {
         return state.calls.place(event.seq, |_| false, || true);
     }
-    state.calls.place(event.seq, targets::asking(target, event), || true)
+    state.calls.place(event.seq, targets::needed_by(target, event), || true)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use super::outage::Outage;
 use super::partial::Partial;
 use super::skew::Skew;
 use super::streak::FailureStreak;
-use super::targets::Owed;
+use super::targets::OwedCall;
 use super::throttle::Throttle;
 use super::{Config, ConfiguredKind, PeerConfig};
 use crate::domain::Selector;
@@ -126,7 +126,7 @@ pub struct PeerState {
     /// What is settled and what is owed of a mirror that gets the legacy form.
     pub partial: Partial<Selector>,
     /// The same of a site or a cache.
-    pub calls: Partial<Owed>,
+    pub calls: Partial<OwedCall>,
     /// What a site or a cache refused in attempts that came to nothing, and how often: it is sent
     /// last.
     pub suspects: BTreeMap<String, u32>,

@@ -224,13 +224,13 @@ impl Worker {
             (kind, false) => {
                 let after = self.peer.with(|state| state.calls.through);
                 return match kind {
-                    PeerKind::CacheMirror(_) => self.take_nameable(after),
+                    PeerKind::CacheMirror(_) => self.take_identifiable(after),
                     _ => self.take_from(after),
                 };
             }
             // It may be a cache-mirror, which passes on only what is named.
             (PeerKind::Unknown, true) => {
-                return self.take_nameable(self.peer.with(|state| state.partial.through));
+                return self.take_identifiable(self.peer.with(|state| state.partial.through));
             }
             (PeerKind::Legacy, true) => {
                 return self.take_from(self.peer.with(|state| state.partial.through));

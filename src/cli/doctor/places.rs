@@ -13,7 +13,7 @@ use super::answering::Instance;
 use super::check::Check;
 use crate::cli::print;
 use crate::config;
-use crate::deliver::targets::{Form, Target};
+use crate::deliver::targets::{RevalidateForm, Target};
 use crate::deliver::{INVALIDATE_PATH, PeerConfig};
 use crate::net::{Answer, Outgoing};
 use crate::support::clock;
@@ -92,7 +92,7 @@ fn place(peer: &PeerConfig) -> Option<(Caller, Url)> {
         None => Some((Caller::Mirror, below(&peer.base, INVALIDATE_PATH)?)),
         Some(Target::Revalidate(revalidate)) => {
             let caller = match revalidate.form {
-                Form::Names(_) => Caller::ByName,
+                RevalidateForm::Names(_) => Caller::ByName,
                 _ => Caller::Revalidate,
             };
             Some((caller, revalidate.url.clone()))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::deliver::PeerConfig;
-use crate::deliver::targets::{Form, Revalidate, Target};
+use crate::deliver::targets::{Revalidate, RevalidateForm, Target};
 
 fn targets(scene: &Scene) -> Vec<(PeerConfig, Revalidate)> {
     let peers = scene.good().deliver.peers.into_iter();
@@ -32,7 +32,7 @@ fn the_plain_names_make_a_target() {
         assert_eq!(it.url.as_str(), url.1);
         assert_eq!(it.secret.expose(), expected);
         assert_eq!(it.timeout, Duration::from_secs(5));
-        assert!(matches!(it.form, Form::Paths(_)) && !it.is_for_all_addresses);
+        assert!(matches!(it.form, RevalidateForm::Paths(_)) && !it.is_for_all_addresses);
         assert_eq!(scene.good().not_revalidated, None);
         let shown = format!("{:?} {:?}", show(&scene.sources), scene.good());
         assert!(!shown.contains("\"own\"") && !shown.contains("\"shared\""), "{shown}");
@@ -83,7 +83,7 @@ fn the_form_of_the_plain_names_is_a_setting() {
         (Scene::env(&names).and_flag("graph.preset", "laravel-next"), true),
     ] {
         let it = &targets(&scene)[0].1;
-        assert_eq!(matches!(it.form, Form::Tags { .. }), is_tags);
+        assert_eq!(matches!(it.form, RevalidateForm::Tags { .. }), is_tags);
     }
 }
 
@@ -123,7 +123,7 @@ fn a_site_is_called_by_name_where_names_are_given() {
     let [(peer, it)] = &targets(&scene)[..] else { panic!("one target") };
     assert_eq!(peer.name, "web");
     assert_eq!(it.url.as_str(), "https://www.example.org/api/revalidate");
-    let Form::Names(names_there) = &it.form else { panic!("by name") };
+    let RevalidateForm::Names(names_there) = &it.form else { panic!("by name") };
     assert_eq!(names_there.values().collect::<Vec<_>>(), ["courses", "training-days"]);
     let without = Scene::env(&[site]).and_file(names).good();
     let expected = "REVALIDATE_SECRET_TOKEN not set, skipping web cache invalidation";
@@ -169,16 +169,16 @@ fn targets_take_what_they_do_not_say_from_the_section() {
     assert_eq!(www.name, "www.example.org");
     assert_eq!(www.base.as_str(), "https://www.example.org/shop/");
     assert_eq!((www.rate_per_second, www.burst), (3.0, 20));
-    let Form::Paths(paths) = &posts.form else { panic!("paths") };
+    let RevalidateForm::Paths(paths) = &posts.form else { panic!("paths") };
     assert_eq!(paths.of.len(), 1);
     assert!(posts.signer.is_some() && tags.signer.is_none());
     assert_eq!(tags.url.as_str(), "https://tags.example.org/api/revalidate");
     assert_eq!((tags.secret.expose(), tags.is_for_all_addresses), ("swordfish", true));
     assert_eq!(tags.timeout, Duration::from_millis(100));
-    let Form::Tags { tags: by_tag, paths: beside } = &tags.form else { panic!("tags") };
+    let RevalidateForm::Tags { tags: by_tag, paths: beside } = &tags.form else { panic!("tags") };
     assert_eq!(beside.of.len(), 1, "paths go with tags");
     assert_eq!((by_tag.of_others.len(), by_tag.of.len()), (2, 1));
-    let Form::Paths(own) = &own.form else { panic!("paths") };
+    let RevalidateForm::Paths(own) = &own.form else { panic!("paths") };
     let docs: Vec<_> = own.of.values().flatten().filter(|it| it.is_layout).collect();
     assert_eq!(docs.len(), 1);
     let products: Vec<_> = own.of.values().flatten().filter(|it| !it.is_layout).collect();
@@ -243,7 +243,7 @@ fn types_fold_as_everywhere() {
         "[aliases]\narticle = 'posts'\n[revalidate]\nurl = 'https://a.org'\nsecret = 's'\n\
          [revalidate.paths]\narticle = ['/a']\npost = ['/b']",
     );
-    let Form::Paths(paths) = &targets(&scene)[0].1.form else { panic!("paths") };
+    let RevalidateForm::Paths(paths) = &targets(&scene)[0].1.form else { panic!("paths") };
     assert_eq!(paths.of.len(), 1, "{paths:?}");
     assert_eq!(paths.of.values().next().map(Vec::len), Some(2));
 }

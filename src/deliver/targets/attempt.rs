@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::failure::{Failure, throttled};
-use super::log::{Again, Tried};
-use super::owed::{Asks, Owed};
-use super::send::{About, Round};
-use super::{Call, Reach, Target};
+use super::failure::{CallFailure, throttled};
+use super::log::{CallResult, Retry};
+use super::owed::{EventIndex, OwedCall};
+use super::send::{CallEvents, Round};
+use super::{Reach, Target, TargetCall};
 use crate::deliver::echo::keys_of;
 use crate::deliver::legacy::FAILURES_MAX;
 use crate::deliver::log as delivery_log;
@@ -38,34 +38,34 @@ const PATIENT_EVERY: u32 = 4;
 /// What an attempt has come to.
 #[derive(Default)]
 pub(super) struct Attempt {
-    pub(super) fresh: BTreeSet<Owed>,
+    pub(super) fresh: BTreeSet<OwedCall>,
     /// Words that failed in attempts that came to nothing, and how often.
     pub(super) suspects: BTreeMap<String, u32>,
     /// Of what was owed before and is split now.
-    pub(super) spans: BTreeMap<Owed, Span>,
+    pub(super) spans: BTreeMap<OwedCall, Span>,
     pub(super) has_settled: bool,
     pub(super) has_acknowledged: bool,
-    pub(super) failures: Vec<Failure>,
-    pub(super) parked: Vec<Failure>,
+    pub(super) failures: Vec<CallFailure>,
+    pub(super) parked: Vec<CallFailure>,
     /// The last call that was refused and split.
-    pub(super) divided: Option<Failure>,
+    pub(super) divided: Option<CallFailure>,
     /// Refused for what it says, and told wider after all others.
-    pub(super) narrow: Vec<Failure>,
+    pub(super) narrow: Vec<CallFailure>,
     /// The wider calls, once they are made.
-    pub(super) wider: Option<BTreeSet<Owed>>,
+    pub(super) wider: Option<BTreeSet<OwedCall>>,
     /// Whether the wider calls do not stand for what was refused.
     pub(super) is_wider_refused: bool,
-    pub(super) unsent: Vec<Owed>,
+    pub(super) unsent: Vec<OwedCall>,
     pub(super) delivered: u64,
 }
 
 impl Worker {
     /// Makes every call that is new or due again.
     pub(in crate::deliver) async fn call(&self, backlog: &Backlog, target: &Target) {
-        let asks = Asks::new(target, backlog);
+        let asks = EventIndex::new(target, backlog);
         let (suspects, waiting, failures) = self.peer.with(|state| {
-            let waiting = state.calls.pending().keys().filter(|owed| owed.call.says.len() == 1);
-            let waiting = waiting.map(|owed| owed.call.says[0].clone());
+            let waiting = state.calls.pending().keys().filter(|owed| owed.call.items.len() == 1);
+            let waiting = waiting.map(|owed| owed.call.items[0].clone());
             let waiting: BTreeSet<String> = waiting.collect();
             (std::mem::take(&mut state.suspects), waiting, state.failures)
         });
@@ -76,9 +76,9 @@ impl Worker {
             calls.extend(self.hidden_calls(backlog, target, &suspects));
         }
         if !(suspects.is_empty() && waiting.is_empty()) {
-            calls = target.apart(calls, is_apart);
+            calls = target.separate(calls, is_apart);
         }
-        let mut fresh: Vec<Owed> = calls.into_iter().map(Owed::new).collect();
+        let mut fresh: Vec<OwedCall> = calls.into_iter().map(OwedCall::new).collect();
         let mut it =
             Attempt { fresh: fresh.iter().cloned().collect(), suspects, ..Attempt::default() };
         let mut seen = BTreeSet::new();
@@ -88,14 +88,14 @@ impl Worker {
             .with(|state| state.calls.begin(fresh, |owed| asks.span(owed), Instant::now()));
         let (mut queue, again): (Vec<_>, Vec<_>) =
             queue.into_iter().partition(|owed| it.fresh.contains(owed));
-        self.put_what_failed_last(&mut queue, &it.suspects);
-        self.put_a_word_first(target, &mut it, &mut queue, failures);
+        self.sort_by_failures(&mut queue, &it.suspects);
+        self.try_one_item_first(target, &mut it, &mut queue, failures);
         it.has_settled = queue.is_empty();
         let round = Round::of(target, backlog, self.reader());
         self.shared.echo.sending(&self.peer.destination, &keys_of(backlog));
         self.make_calls(&round, &mut it, queue.into()).await;
         self.shared.echo.sent(&self.peer.destination);
-        if self.keep_calls(&round, &asks, &mut it) && backlog.through > 0 {
+        if self.keep_unacknowledged(&round, &asks, &mut it) && backlog.through > 0 {
             self.advance_calls(&round, &asks);
         }
         self.settle_calls(it.delivered);
@@ -108,14 +108,14 @@ impl Worker {
 
     /// Makes the calls that waited. What is new is settled before, for it need not wait for them.
     /// However they fail, each waits by itself: whether the target is well shows with new calls.
-    async fn call_again(&self, target: &Target, mut queue: Vec<Owed>, is_well: bool) {
+    async fn call_again(&self, target: &Target, mut queue: Vec<OwedCall>, is_well: bool) {
         let nothing = Backlog::default();
         let round = Round::of(target, &nothing, self.reader());
         let mut it = Attempt { has_settled: true, has_acknowledged: is_well, ..Attempt::default() };
-        self.put_what_failed_last(&mut queue, &it.suspects);
+        self.sort_by_failures(&mut queue, &it.suspects);
         self.make_calls(&round, &mut it, queue.into()).await;
-        let is_down = it.failures.iter().any(Failure::is_down);
-        self.keep_calls(&round, &Asks::new(target, &nothing), &mut it);
+        let is_down = it.failures.iter().any(CallFailure::is_down);
+        self.keep_unacknowledged(&round, &EventIndex::new(target, &nothing), &mut it);
         if is_down {
             // One call a time shows whether it is well again.
             let wait = self.shared.config.get().backoff.wait(1, chance());
@@ -131,23 +131,23 @@ impl Worker {
         backlog: &Backlog,
         target: &Target,
         suspects: &BTreeMap<String, u32>,
-    ) -> Vec<Call> {
+    ) -> Vec<TargetCall> {
         let reader = self.reader();
         let says_more = |event: &&Arc<Event>| {
             let one = Backlog { events: vec![Arc::clone(event)], ..Backlog::default() };
             let calls = target.calls(&one, false, reader);
-            calls.iter().flat_map(|call| &call.says).any(|word| !suspects.contains_key(word))
+            calls.iter().flat_map(|call| &call.items).any(|word| !suspects.contains_key(word))
         };
         let events: Vec<_> = backlog.events.iter().filter(says_more).cloned().collect();
         target.calls(&Backlog { events, ..Backlog::default() }, false, reader)
     }
 
     /// Whatever failed most goes last, so that nothing stays behind it for ever.
-    fn put_what_failed_last(&self, queue: &mut [Owed], suspects: &BTreeMap<String, u32>) {
+    fn sort_by_failures(&self, queue: &mut [OwedCall], suspects: &BTreeMap<String, u32>) {
         self.peer.with(|state| {
             queue.sort_by_key(|owed| {
                 let attempts = state.calls.pending().get(owed).map_or(0, |known| known.attempts);
-                let says = owed.call.says.iter().filter_map(|it| suspects.get(it)).copied();
+                let says = owed.call.items.iter().filter_map(|it| suspects.get(it)).copied();
                 attempts.max(says.max().unwrap_or_default())
             });
         });
@@ -155,31 +155,31 @@ impl Worker {
 
     /// After several failures one word goes first, another each time: where it is taken, the target
     /// is well, and it is the rest that it cannot take.
-    fn put_a_word_first(
+    fn try_one_item_first(
         &self,
         target: &Target,
         it: &mut Attempt,
-        queue: &mut Vec<Owed>,
+        queue: &mut Vec<OwedCall>,
         failures: u32,
     ) {
         let Some(first) = queue.first().filter(|_| failures > 1).cloned() else { return };
-        let says = &first.call.says;
+        let says = &first.call.items;
         if says.len() < 2 {
             return;
         }
         let word = &says[failures as usize % says.len()];
-        let mut parts = target.apart(vec![(*first.call).clone()], |it| it == word);
+        let mut parts = target.separate(vec![(*first.call).clone()], |it| it == word);
         parts.reverse();
         queue.splice(..1, self.divide(it, &first, parts));
     }
 
     /// The parts of a call, each owed for what the whole is.
-    fn divide(&self, it: &mut Attempt, whole: &Owed, parts: Vec<Call>) -> Vec<Owed> {
+    fn divide(&self, it: &mut Attempt, whole: &OwedCall, parts: Vec<TargetCall>) -> Vec<OwedCall> {
         let before = self.peer.with(|state| state.calls.take_out(whole));
         let span = before.or_else(|| it.spans.get(whole).copied());
         let is_fresh = it.fresh.contains(whole);
-        let parts: Vec<Owed> = parts.into_iter().map(Owed::new).collect();
-        let words = whole.call.says.len().max(1) as u64;
+        let parts: Vec<OwedCall> = parts.into_iter().map(OwedCall::new).collect();
+        let words = whole.call.items.len().max(1) as u64;
         let mut left = span.map_or(0, |span| span.events);
         for (at, part) in parts.iter().enumerate() {
             if is_fresh {
@@ -187,7 +187,7 @@ impl Worker {
             }
             if let Some(span) = span {
                 // Each word has about as many events as the others.
-                let share = span.events * part.call.says.len() as u64 / words;
+                let share = span.events * part.call.items.len() as u64 / words;
                 let events = if at + 1 == parts.len() { left } else { share };
                 left = left.saturating_sub(events);
                 it.spans.insert(part.clone(), Span { events, ..span });
@@ -196,7 +196,7 @@ impl Worker {
         parts
     }
 
-    async fn make_calls(&self, round: &Round<'_>, it: &mut Attempt, mut queue: VecDeque<Owed>) {
+    async fn make_calls(&self, round: &Round<'_>, it: &mut Attempt, mut queue: VecDeque<OwedCall>) {
         let mut made = 0;
         loop {
             if queue.is_empty() {
@@ -210,7 +210,7 @@ impl Worker {
             }
             made += 1;
             let about = self.about(round, it, &owed);
-            let tried = self.make_patiently(round, it, &owed, &about).await;
+            let tried = self.make_unless_newer(round, it, &owed, &about).await;
             if tried.iter().all(|one| one.verdict == AnswerVerdict::Acknowledged) {
                 self.log_tried(round.target, &about, &owed.call, &tried, None);
                 self.call_acknowledged(it, &owed);
@@ -222,9 +222,9 @@ impl Worker {
                 it.unsent.push(owed);
                 break;
             }
-            if self.is_over(round, it, &mut queue, Failure::of(owed, about, tried)) {
+            if self.is_over(round, it, &mut queue, CallFailure::of(owed, about, tried)) {
                 it.unsent.extend(queue.drain(..));
-                if !it.may_go_wider() {
+                if !it.may_widen() {
                     break;
                 }
             }
@@ -239,16 +239,16 @@ impl Worker {
     /// One call. One that failed before gives way to news after a while, so that a call at which
     /// the target hangs does not delay every other by its timeout; but not each time, for the
     /// target may only be slow.
-    async fn make_patiently(
+    async fn make_unless_newer(
         &self,
         round: &Round<'_>,
         it: &Attempt,
-        owed: &Owed,
-        about: &About,
-    ) -> Vec<Tried> {
+        owed: &OwedCall,
+        about: &CallEvents,
+    ) -> Vec<CallResult> {
         let begun = Instant::now();
         let known = self.peer.with(|state| state.calls.pending().get(owed).map(|it| it.attempts));
-        let suspected = owed.call.says.first().filter(|_| owed.call.says.len() == 1);
+        let suspected = owed.call.items.first().filter(|_| owed.call.items.len() == 1);
         let suspected = suspected.and_then(|word| it.suspects.get(word)).copied();
         let failed = known.max(suspected).unwrap_or_default();
         let gives_way = failed > 0 && !failed.is_multiple_of(PATIENT_EVERY);
@@ -257,7 +257,7 @@ impl Worker {
             () = self.news_after(round.backlog.through), if gives_way => {
                 let error = "no answer yet, and something new to send".to_owned();
                 let verdict = AnswerVerdict::Refused(error, None);
-                vec![Tried { address: None, answer: None, verdict, took: begun.elapsed() }]
+                vec![CallResult { address: None, answer: None, verdict, took: begun.elapsed() }]
             }
         }
     }
@@ -279,13 +279,13 @@ impl Worker {
         }
     }
 
-    fn about(&self, round: &Round<'_>, it: &Attempt, owed: &Owed) -> Arc<About> {
+    fn about(&self, round: &Round<'_>, it: &Attempt, owed: &OwedCall) -> Arc<CallEvents> {
         if it.fresh.contains(owed) {
             return Arc::clone(&round.about);
         }
         let span = it.spans.get(owed).copied();
         match span.or_else(|| self.peer.with(|state| state.calls.span_of(owed))) {
-            Some(span) => Arc::new(self.about_again(round.target, owed, span)),
+            Some(span) => Arc::new(self.events_of_waiting(round.target, owed, span)),
             None => Arc::clone(&round.about),
         }
     }
@@ -303,18 +303,18 @@ impl Worker {
 
     /// What was refused for what it says, told wider once all other calls are made; and where even
     /// everything was refused, in parts.
-    fn after_refusals(&self, round: &Round<'_>, it: &mut Attempt) -> VecDeque<Owed> {
+    fn after_refusals(&self, round: &Round<'_>, it: &mut Attempt) -> VecDeque<OwedCall> {
         let mut queue = VecDeque::new();
         if it.narrow.is_empty() {
             return queue;
         }
         if it.wider.is_none() {
             let wider = round.target.calls(round.backlog, true, round.reader);
-            let mut wider: Vec<Owed> = wider.into_iter().map(Owed::new).collect();
-            self.put_what_failed_last(&mut wider, &it.suspects);
+            let mut wider: Vec<OwedCall> = wider.into_iter().map(OwedCall::new).collect();
+            self.sort_by_failures(&mut wider, &it.suspects);
             it.fresh.extend(wider.iter().cloned());
             it.wider = Some(wider.iter().cloned().collect());
-            let is_wider = |refused: &Failure| !wider.contains(&refused.owed);
+            let is_wider = |refused: &CallFailure| !wider.contains(&refused.owed);
             if !wider.is_empty() && it.narrow.iter().all(is_wider) {
                 return wider.into();
             }
@@ -323,7 +323,7 @@ impl Worker {
         for refused in std::mem::take(&mut it.narrow) {
             if !it.is_wider_refused {
                 // Each of the wider calls settles alone.
-                let again = Again { attempt: 1, wait: Duration::ZERO, is_logged: true };
+                let again = Retry { attempt: 1, wait: Duration::ZERO, is_logged: true };
                 self.log_failure(round, &refused, again);
                 continue;
             }
@@ -343,17 +343,17 @@ impl Worker {
         &self,
         round: &Round<'_>,
         it: &mut Attempt,
-        queue: &mut VecDeque<Owed>,
-        failure: Failure,
+        queue: &mut VecDeque<OwedCall>,
+        failure: CallFailure,
     ) -> bool {
         if it.is_everything_refused(&failure, self.peer.with(|state| state.failures)) {
             // What it was to stand for is told in parts.
             it.is_wider_refused = true;
-            let again = Again { attempt: 1, wait: Duration::ZERO, is_logged: true };
+            let again = Retry { attempt: 1, wait: Duration::ZERO, is_logged: true };
             self.log_failure(round, &failure, again);
             return false;
         }
-        let can_be_wider = round.target.has_wider_calls() && it.wider.is_none();
+        let can_be_wider = round.target.can_widen() && it.wider.is_none();
         if failure.is_malformed() && can_be_wider && it.fresh.contains(&failure.owed) {
             it.narrow.push(failure);
             return false;
@@ -361,7 +361,7 @@ impl Worker {
         let failed_before = self.peer.with(|state| state.failures > 0);
         let is_about_it = it.has_settled
             || failure.is_malformed()
-            || (failed_before && !failure.is_unwelcome() && !failure.is_down());
+            || (failed_before && !failure.is_unauthorized() && !failure.is_down());
         let halves = if is_about_it { round.target.halves(&failure.owed.call) } else { vec![] };
         if !halves.is_empty() {
             let is_down = failure.is_down();
@@ -377,27 +377,27 @@ impl Worker {
             it.parked.push(failure);
             return it.is_refused_altogether();
         }
-        let is_unwelcome = failure.is_unwelcome();
+        let is_unauthorized = failure.is_unauthorized();
         it.failures.push(failure);
-        !it.has_settled && (is_unwelcome || it.failures.len() >= FAILURES_MAX)
+        !it.has_settled && (is_unauthorized || it.failures.len() >= FAILURES_MAX)
     }
 
     fn split(
         &self,
         round: &Round<'_>,
         it: &mut Attempt,
-        failure: Failure,
-        halves: Vec<Call>,
-        queue: &mut VecDeque<Owed>,
+        failure: CallFailure,
+        halves: Vec<TargetCall>,
+        queue: &mut VecDeque<OwedCall>,
     ) {
         let attempt = self.peer.with(|state| state.failures) + 1;
-        let again = Again { attempt, wait: Duration::ZERO, is_logged: false };
+        let again = Retry { attempt, wait: Duration::ZERO, is_logged: false };
         self.log_failure(round, &failure, again);
         queue.extend(self.divide(it, &failure.owed, halves));
         it.divided = Some(failure);
     }
 
-    fn call_acknowledged(&self, it: &mut Attempt, owed: &Owed) {
+    fn call_acknowledged(&self, it: &mut Attempt, owed: &OwedCall) {
         (it.has_settled, it.has_acknowledged) = (true, true);
         let (failures, lasted) = self.peer.with(|state| (state.failures, state.streak.end()));
         if self.peer.succeeded() {
@@ -406,7 +406,7 @@ impl Worker {
         let (events, was_parked) = self.peer.with(|state| state.calls.acknowledge(owed));
         it.delivered += events;
         // What it covers and failed before it is owed no more.
-        let is_left = |failure: &Failure| !owed.covers(&failure.owed);
+        let is_left = |failure: &CallFailure| !owed.covers(&failure.owed);
         it.failures.retain(is_left);
         it.parked.retain(is_left);
         it.narrow.retain(is_left);
@@ -419,14 +419,14 @@ impl Worker {
 impl Attempt {
     /// Whether a target that takes others and does not answer now may be told wider what it
     /// refused.
-    fn may_go_wider(&self) -> bool {
+    fn may_widen(&self) -> bool {
         self.has_acknowledged && !self.narrow.is_empty()
     }
 
     /// Whether a wider call failed that was to stand for everything that was refused. Where the
     /// target acknowledged nothing and does not answer, it waits as a whole instead, but not for
     /// ever: it may be that call at which it hangs.
-    fn is_everything_refused(&self, failure: &Failure, failures: u32) -> bool {
+    fn is_everything_refused(&self, failure: &CallFailure, failures: u32) -> bool {
         let is_wider = self.wider.as_ref().is_some_and(|wider| wider.contains(&failure.owed));
         let is_everything = failure.owed.call.reach != Reach::Itself;
         let is_whole = failure.is_down() && !self.has_acknowledged && failures < 2;
@@ -448,7 +448,7 @@ impl Attempt {
     }
 
     /// The events of a call: those of one that waited before are known.
-    pub(super) fn span(&self, asks: &Asks<'_>, owed: &Owed) -> Option<Span> {
+    pub(super) fn span(&self, asks: &EventIndex<'_>, owed: &OwedCall) -> Option<Span> {
         match self.fresh.contains(owed) {
             true => Some(asks.span(owed)),
             false => self.spans.get(owed).copied(),

@@ -4,25 +4,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::log::Tried;
-use super::owed::Owed;
-use super::send::About;
+use super::log::CallResult;
+use super::owed::OwedCall;
+use super::send::CallEvents;
 use crate::deliver::legacy::MALFORMED;
 use crate::deliver::verdict::AnswerVerdict;
 
 /// A call that was not acknowledged.
-pub(super) struct Failure {
-    pub(super) owed: Owed,
-    pub(super) about: Arc<About>,
-    pub(super) tried: Vec<Tried>,
+pub(super) struct CallFailure {
+    pub(super) owed: OwedCall,
+    pub(super) about: Arc<CallEvents>,
+    pub(super) tried: Vec<CallResult>,
     /// What it was answered with; of several addresses the one that is least about the call.
     pub(super) status: Option<u16>,
     pub(super) error: String,
     pub(super) wait: Option<Duration>,
 }
 
-impl Failure {
-    pub(super) fn of(owed: Owed, about: Arc<About>, tried: Vec<Tried>) -> Self {
+impl CallFailure {
+    pub(super) fn of(owed: OwedCall, about: Arc<CallEvents>, tried: Vec<CallResult>) -> Self {
         let failed = || tried.iter().filter(|one| one.error().is_some());
         let errors = failed().map(|one| {
             let place = one.address.map(|address| format!("{}: ", address.ip()));
@@ -34,9 +34,9 @@ impl Failure {
             _ => None,
         });
         let wait = wait.max();
-        let status = |one: &Tried| one.answer.as_ref().map(|answer| answer.status);
+        let status = |one: &CallResult| one.answer.as_ref().map(|answer| answer.status);
         let mut statuses: Vec<Option<u16>> = failed().map(status).collect();
-        statuses.sort_by_key(|status| status.map(|status| (is_of_the_moment(status), status)));
+        statuses.sort_by_key(|status| status.map(|status| (is_temporary(status), status)));
         // `None`, nobody answered, sorts first; a status of the moment is last.
         let status = match statuses.first() {
             Some(Some(_)) => statuses.last().copied().flatten(),
@@ -50,23 +50,23 @@ impl Failure {
     }
 
     /// Whether the answer is about the credentials.
-    pub(super) fn is_unwelcome(&self) -> bool {
+    pub(super) fn is_unauthorized(&self) -> bool {
         matches!(self.status, Some(401 | 403))
     }
 
     /// Whether the target as a whole is not well.
     pub(super) fn is_down(&self) -> bool {
-        self.status.is_none_or(is_of_the_moment)
+        self.status.is_none_or(is_temporary)
     }
 }
 
 /// Whether a status is about the moment and not about what was said.
-fn is_of_the_moment(status: u16) -> bool {
+fn is_temporary(status: u16) -> bool {
     matches!(status, 407 | 408 | 425 | 429 | 502..=504)
 }
 
 /// How long a target asks to be left alone, where none of its addresses says anything worse.
-pub(super) fn throttled(tried: &[Tried]) -> Option<Duration> {
+pub(super) fn throttled(tried: &[CallResult]) -> Option<Duration> {
     let mut wait = None;
     for one in tried {
         match &one.verdict {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::revalidate::Words;
-use super::{Call, Target};
+use super::revalidate::CallMessages;
+use super::{Target, TargetCall};
 use crate::activity::{Activity, Level, joined};
 use crate::deliver::peer::Peer;
 use crate::deliver::verdict::AnswerVerdict;
@@ -20,14 +20,14 @@ const ANSWER_BYTES_MAX: usize = 256;
 const MASK: &str = "***";
 
 /// What became of one call to one address.
-pub(super) struct Tried {
+pub(super) struct CallResult {
     pub(super) address: Option<SocketAddr>,
     pub(super) answer: Option<Answer>,
     pub(super) verdict: AnswerVerdict,
     pub(super) took: Duration,
 }
 
-impl Tried {
+impl CallResult {
     /// Why it is no acknowledgement, if it is none.
     pub(super) fn error(&self) -> Option<String> {
         match &self.verdict {
@@ -41,7 +41,7 @@ impl Tried {
 
 /// When a failed call is made again.
 #[derive(Clone, Copy)]
-pub(super) struct Again {
+pub(super) struct Retry {
     pub(super) attempt: u32,
     pub(super) wait: Duration,
     /// Whether it is worth a line.
@@ -52,10 +52,10 @@ pub(super) struct Again {
 pub(super) fn tried(
     peer: &Peer,
     target: &Target,
-    call: &Call,
+    call: &TargetCall,
     (ids, events): (Option<&str>, u64),
-    tried: &Tried,
-    again: Option<Again>,
+    tried: &CallResult,
+    again: Option<Retry>,
 ) {
     let words = words(target, &call.url);
     let shown = tried.answer.as_ref().map(|answer| shown(target, &answer.body));
@@ -96,10 +96,10 @@ pub(super) fn tried(
     .emit();
 }
 
-fn words(target: &Target, url: &Url) -> Words {
+fn words(target: &Target, url: &Url) -> CallMessages {
     match target {
         Target::Revalidate(revalidate) => revalidate.words(url),
-        Target::Purge(_) => Words {
+        Target::Purge(_) => CallMessages {
             done: "purged".into(),
             refused: "purge refused, will be tried again".into(),
             broken: "purge failed, will be tried again".into(),

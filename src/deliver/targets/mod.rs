@@ -31,10 +31,10 @@ use crate::domain::{Event, Selector};
 use crate::journal::Backlog;
 use crate::net::Answer;
 
-pub use owed::Owed;
-pub(super) use owed::asking;
+pub use owed::OwedCall;
+pub(super) use owed::needed_by;
 pub use purge::Purge;
-pub use revalidate::{Form, Reader, Revalidate};
+pub use revalidate::{CallReader, Revalidate, RevalidateForm};
 pub use send::EVENT_IDS;
 pub(super) use send::event_ids;
 
@@ -54,7 +54,7 @@ pub enum Target {
 
 /// One request to a neighbour.
 #[derive(Clone)]
-pub struct Call {
+pub struct TargetCall {
     /// `POST`, `GET` or `PURGE`.
     pub method: Method,
     /// Where to.
@@ -70,7 +70,7 @@ pub struct Call {
     /// The tags it is about, for the log.
     pub tags: Vec<String>,
     /// What it says, in words each of which can be said by itself.
-    pub says: Vec<String>,
+    pub items: Vec<String>,
     /// Whether it makes stale, where the target tells that from taking away.
     pub is_soft: bool,
     /// What else an acknowledgement of it settles.
@@ -91,7 +91,7 @@ pub enum Reach {
     Everything,
 }
 
-impl Call {
+impl TargetCall {
     /// The `Host` header, where it is set.
     fn host(&self) -> Option<&str> {
         let host = self.headers.iter().find(|(name, _)| *name == HOST);
@@ -142,7 +142,7 @@ impl Target {
 
     /// The calls that cover a backlog, in order; none where it has nothing for this neighbour. A
     /// cache that refused what it was told is told the same wider (`is_wider`), if it can be.
-    pub fn calls(&self, backlog: &Backlog, is_wider: bool, reader: Reader) -> Vec<Call> {
+    pub fn calls(&self, backlog: &Backlog, is_wider: bool, reader: CallReader) -> Vec<TargetCall> {
         match self {
             Self::Revalidate(revalidate) => revalidate.calls_for(backlog, reader),
             Self::Purge(purge) => purge.calls(backlog, is_wider),
@@ -150,12 +150,12 @@ impl Target {
     }
 
     /// Whether the same can be told wider.
-    pub fn has_wider_calls(&self) -> bool {
+    pub fn can_widen(&self) -> bool {
         matches!(self, Self::Purge(_))
     }
 
     /// The same call as two, where it says several words.
-    pub fn halves(&self, call: &Call) -> Vec<Call> {
+    pub fn halves(&self, call: &TargetCall) -> Vec<TargetCall> {
         match self {
             Self::Revalidate(revalidate) => revalidate.halves(call),
             Self::Purge(purge) => purge.halves(call),
@@ -163,13 +163,17 @@ impl Target {
     }
 
     /// The same calls with these words in calls of their own, last.
-    pub fn apart(&self, calls: Vec<Call>, is_apart: impl Fn(&String) -> bool) -> Vec<Call> {
+    pub fn separate(
+        &self,
+        calls: Vec<TargetCall>,
+        is_apart: impl Fn(&String) -> bool,
+    ) -> Vec<TargetCall> {
         let mut last = vec![];
         let mut first = vec![];
         for call in calls {
             let (rest, alone) = match self {
-                Self::Revalidate(revalidate) => revalidate.apart(&call, &is_apart),
-                Self::Purge(purge) => purge.apart(&call, &is_apart),
+                Self::Revalidate(revalidate) => revalidate.separate(&call, &is_apart),
+                Self::Purge(purge) => purge.separate(&call, &is_apart),
             };
             first.extend(rest);
             last.extend(alone);
@@ -187,18 +191,18 @@ impl Target {
     }
 
     /// Why it is told nothing of an event, where it is not: it has no word for anything in it.
-    pub fn silence(&self, event: &Event) -> Option<&'static str> {
+    pub fn reason_skipped(&self, event: &Event) -> Option<&'static str> {
         match self {
-            Self::Revalidate(revalidate) => revalidate.silence(event),
-            Self::Purge(purge) => purge.is_beyond(event).then_some(UNSUPPORTED),
+            Self::Revalidate(revalidate) => revalidate.reason_skipped(event),
+            Self::Purge(purge) => purge.expresses_nothing(event).then_some(UNSUPPORTED),
         }
     }
 
     /// Whether it has no words for a part of an event that names it.
-    pub fn leaves_out(&self, event: &Event) -> bool {
+    pub fn omits_part(&self, event: &Event) -> bool {
         match self {
             Self::Revalidate(_) => false,
-            Self::Purge(purge) => purge.leaves_out(event),
+            Self::Purge(purge) => purge.omits_part(event),
         }
     }
 

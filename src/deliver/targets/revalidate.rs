@@ -13,9 +13,9 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::route::{self, Kind};
-use super::template::{Facts, Templates, Word, Writing};
-use super::{Call, Reach};
+use super::route::{self, RouteKind};
+use super::template::{EntityFacts, Escaping, NameTemplates, RenderedName};
+use super::{Reach, TargetCall};
 use crate::deliver::Signer;
 use crate::domain::{Event, Selectors, Source, TypeName, UrlPath};
 use crate::journal::Backlog;
@@ -40,7 +40,7 @@ pub struct Revalidate {
     /// What it expects as `secret`, or as bearer token.
     pub secret: Secret,
     /// What it is told.
-    pub form: Form,
+    pub form: RevalidateForm,
     /// From connect to the last byte of the answer.
     pub timeout: Duration,
     /// Whether each address behind the name is called.
@@ -51,22 +51,22 @@ pub struct Revalidate {
 
 /// What a target is told.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Form {
+pub enum RevalidateForm {
     /// `{secret, paths}`, and `type` where Next.js needs it.
-    Paths(Templates),
+    Paths(NameTemplates),
     /// `{secret, tags}`, and `paths` for path selectors and where there are templates of paths.
     Tags {
-        /// Templates of tags.
-        tags: Templates,
-        /// Templates of paths.
-        paths: Templates,
+        /// NameTemplates of tags.
+        tags: NameTemplates,
+        /// NameTemplates of paths.
+        paths: NameTemplates,
     },
     /// One call with an empty body for each name: type → the name it has there.
     Names(BTreeMap<TypeName, String>),
 }
 
 /// The words of the log for one call.
-pub struct Words {
+pub struct CallMessages {
     /// It was acknowledged.
     pub done: String,
     /// It was answered otherwise.
@@ -75,19 +75,18 @@ pub struct Words {
     pub broken: String,
 }
 
-/// Words for a target.
-type Asked = BTreeSet<String>;
+/// CallMessages for a target.
 
 /// What a backlog is about, in the target's terms.
 #[derive(Default)]
-struct Gathered {
-    tags: Asked,
-    paths: BTreeSet<Word>,
+struct TouchedNames {
+    tags: BTreeSet<String>,
+    paths: BTreeSet<RenderedName>,
 }
 
 /// Who reads the calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reader {
+pub enum CallReader {
     /// A framework: what it is told is what `revalidatePath` takes.
     Site,
     /// A gateway like this one, which knows prefixes.
@@ -95,19 +94,19 @@ pub enum Reader {
 }
 
 /// The words of one member of a call.
-struct Due {
+struct BodyMember {
     member: &'static str,
-    kind: Kind,
+    kind: RouteKind,
     words: Vec<String>,
 }
 
-impl Due {
+impl BodyMember {
     /// Whether it means every page: a site's root layout, or to a gateway the prefix of all paths.
     fn is_every_path(&self) -> bool {
         let every = match self.kind {
-            Kind::Layout => route::ROOT,
-            Kind::Path => EVERY_PATH,
-            Kind::Page => return false,
+            RouteKind::Layout => route::ROOT,
+            RouteKind::Path => EVERY_PATH,
+            RouteKind::Page => return false,
         };
         self.member == PATHS && self.words.iter().any(|word| word == every)
     }
@@ -115,73 +114,75 @@ impl Due {
 
 impl Revalidate {
     /// The calls to a site for all that a backlog touches.
-    pub fn calls(&self, backlog: &Backlog) -> Vec<Call> {
-        self.calls_for(backlog, Reader::Site)
+    pub fn calls(&self, backlog: &Backlog) -> Vec<TargetCall> {
+        self.calls_for(backlog, CallReader::Site)
     }
 
     /// The calls for all that a backlog touches.
-    pub fn calls_for(&self, backlog: &Backlog, reader: Reader) -> Vec<Call> {
+    pub fn calls_for(&self, backlog: &Backlog, reader: CallReader) -> Vec<TargetCall> {
         match &self.form {
-            Form::Paths(_) | Form::Tags { .. } => self.posts(self.gather(backlog).due(reader)),
-            Form::Names(names) => {
-                let mut called = Asked::new();
+            RevalidateForm::Paths(_) | RevalidateForm::Tags { .. } => {
+                self.posts(self.gather(backlog).due(reader))
+            }
+            RevalidateForm::Names(names) => {
+                let mut called = BTreeSet::new();
                 for all in footprints(backlog) {
                     let touched = names.iter().filter(|(name, _)| is_touched(&all, name));
                     called.extend(touched.map(|(_, name)| name.clone()));
                 }
-                called.iter().filter_map(|name| self.knock(name)).collect()
+                called.iter().filter_map(|name| self.post_to(name)).collect()
             }
         }
     }
 
     /// The same call as two, where it says several words.
-    pub fn halves(&self, call: &Call) -> Vec<Call> {
-        if call.says.len() < 2 {
+    pub fn halves(&self, call: &TargetCall) -> Vec<TargetCall> {
+        if call.items.len() < 2 {
             return vec![];
         }
-        let (one, other) = call.says.split_at(call.says.len() / 2);
+        let (one, other) = call.items.split_at(call.items.len() / 2);
         [one, other].into_iter().map(|words| self.post_of(words)).collect()
     }
 
     /// The rest of a call, and these words of it in calls of their own.
-    pub fn apart(
+    pub fn separate(
         &self,
-        call: &Call,
+        call: &TargetCall,
         is_apart: impl Fn(&String) -> bool,
-    ) -> (Option<Call>, Vec<Call>) {
-        if !call.says.iter().any(&is_apart) {
+    ) -> (Option<TargetCall>, Vec<TargetCall>) {
+        if !call.items.iter().any(&is_apart) {
             return (Some(call.clone()), vec![]);
         }
-        if call.says.len() == 1 {
+        if call.items.len() == 1 {
             return (None, vec![call.clone()]);
         }
         let (alone, rest): (Vec<String>, Vec<String>) =
-            call.says.iter().cloned().partition(is_apart);
+            call.items.iter().cloned().partition(is_apart);
         let rest = (!rest.is_empty()).then(|| self.post_of(&rest));
         (rest, alone.chunks(1).map(|word| self.post_of(word)).collect())
     }
 
     /// The post that says these words, which were part of one post.
-    fn post_of(&self, says: &[String]) -> Call {
-        let mut due: Vec<Due> = vec![];
-        for (member, kind, word) in says.iter().filter_map(|said| unkey(said)) {
+    fn post_of(&self, items: &[String]) -> TargetCall {
+        let mut due: Vec<BodyMember> = vec![];
+        for (member, kind, word) in items.iter().filter_map(|item| unkey(item)) {
             match due.iter_mut().find(|one| one.member == member && one.kind == kind) {
                 Some(one) => one.words.push(word.to_owned()),
-                None => due.push(Due { member, kind, words: vec![word.to_owned()] }),
+                None => due.push(BodyMember { member, kind, words: vec![word.to_owned()] }),
             }
         }
         self.post(&due.iter().collect::<Vec<_>>())
     }
 
     /// What of the target's is missing for an event, where nothing is called for it.
-    pub fn silence(&self, event: &Event) -> Option<&'static str> {
+    pub fn reason_skipped(&self, event: &Event) -> Option<&'static str> {
         let is_silent = match &self.form {
-            Form::Paths(_) | Form::Tags { .. } => {
-                let mut gathered = Gathered::default();
+            RevalidateForm::Paths(_) | RevalidateForm::Tags { .. } => {
+                let mut gathered = TouchedNames::default();
                 gathered.add_event(&self.form, event);
                 gathered.tags.is_empty() && gathered.paths.is_empty()
             }
-            Form::Names(names) => {
+            RevalidateForm::Names(names) => {
                 let all = event.footprint();
                 !names.keys().any(|name| is_touched(&all, name))
             }
@@ -192,23 +193,23 @@ impl Revalidate {
     /// What is missing where it is not called.
     pub fn missing(&self) -> &'static str {
         match &self.form {
-            Form::Paths(_) => "no_path",
-            Form::Tags { .. } => "no_tag",
-            Form::Names(_) => "no_name",
+            RevalidateForm::Paths(_) => "no_path",
+            RevalidateForm::Tags { .. } => "no_tag",
+            RevalidateForm::Names(_) => "no_name",
         }
     }
 
     /// The log's words for a call.
-    pub fn words(&self, url: &Url) -> Words {
-        if !matches!(self.form, Form::Names(_)) {
-            return Words {
+    pub fn words(&self, url: &Url) -> CallMessages {
+        if !matches!(self.form, RevalidateForm::Names(_)) {
+            return CallMessages {
                 done: "Next.js revalidation triggered".into(),
                 refused: "Next.js revalidation failed".into(),
                 broken: "Next.js revalidation error".into(),
             };
         }
         let name = url.path_segments().and_then(Iterator::last).unwrap_or_default();
-        Words {
+        CallMessages {
             done: format!("[Cache] Web {name} cache invalidated successfully"),
             refused: format!("Failed to invalidate web {name} cache"),
             broken: format!("Error invalidating web {name} cache (non-critical)"),
@@ -217,21 +218,24 @@ impl Revalidate {
 
     /// Posts of at most so many words of a member each. Tags and plain paths are one, where that is
     /// short.
-    fn posts(&self, due: Vec<Due>) -> Vec<Call> {
-        let is_plain = |it: &Due| it.kind == Kind::Path && it.words.len() <= NAMED_MAX;
-        let (plain, others): (Vec<Due>, Vec<Due>) = due.into_iter().partition(is_plain);
+    fn posts(&self, due: Vec<BodyMember>) -> Vec<TargetCall> {
+        let is_plain = |it: &BodyMember| it.kind == RouteKind::Path && it.words.len() <= NAMED_MAX;
+        let (plain, others): (Vec<BodyMember>, Vec<BodyMember>) =
+            due.into_iter().partition(is_plain);
         let mut calls = Vec::new();
         if !plain.is_empty() {
             calls.push(self.post(&plain.iter().collect::<Vec<_>>()));
         }
         for one in others {
             let chunks = one.words.chunks(NAMED_MAX);
-            calls.extend(chunks.map(|words| self.post(&[&Due { words: words.to_vec(), ..one }])));
+            calls.extend(
+                chunks.map(|words| self.post(&[&BodyMember { words: words.to_vec(), ..one }])),
+            );
         }
         calls
     }
 
-    fn post(&self, parts: &[&Due]) -> Call {
+    fn post(&self, parts: &[&BodyMember]) -> TargetCall {
         let mut body = Map::new();
         body.insert("secret".into(), json!(self.secret.expose()));
         for part in parts {
@@ -244,11 +248,11 @@ impl Revalidate {
             let parts = parts.iter().filter(|part| part.member == member);
             parts.flat_map(|part| part.words.iter().cloned()).collect()
         };
-        let says = |part: &&Due| {
+        let says = |part: &&BodyMember| {
             let words = part.words.iter();
             words.map(|word| key(part.member, part.kind, word)).collect::<Vec<_>>()
         };
-        Call {
+        TargetCall {
             method: Method::POST,
             url: self.url.clone(),
             headers: vec![(CONTENT_TYPE, "application/json".into())],
@@ -256,7 +260,7 @@ impl Revalidate {
             timeout: self.timeout,
             paths: of(PATHS),
             tags: of(TAGS),
-            says: parts.iter().flat_map(says).collect(),
+            items: parts.iter().flat_map(says).collect(),
             is_soft: false,
             reach: if parts.iter().any(|part| part.is_every_path()) {
                 Reach::Paths
@@ -267,10 +271,10 @@ impl Revalidate {
     }
 
     /// The call of one name.
-    fn knock(&self, name: &str) -> Option<Call> {
+    fn post_to(&self, name: &str) -> Option<TargetCall> {
         let mut url = self.url.clone();
         url.path_segments_mut().ok()?.pop_if_empty().push(name);
-        Some(Call {
+        Some(TargetCall {
             method: Method::POST,
             url,
             headers: vec![(AUTHORIZATION, format!("Bearer {}", self.secret.expose()))],
@@ -278,7 +282,7 @@ impl Revalidate {
             timeout: self.timeout,
             paths: vec![],
             tags: vec![],
-            says: vec![name.to_owned()],
+            items: vec![name.to_owned()],
             is_soft: false,
             reach: Reach::Itself,
         })
@@ -286,16 +290,16 @@ impl Revalidate {
 }
 
 /// A path and a tag may be spelt alike, and a path may be asked for in several ways.
-fn key(member: &str, kind: Kind, word: &str) -> String {
+fn key(member: &str, kind: RouteKind, word: &str) -> String {
     format!("{member} {} {word}", kind.as_str().unwrap_or_default())
 }
 
 /// What a key stands for.
-fn unkey(key: &str) -> Option<(&'static str, Kind, &str)> {
+fn unkey(key: &str) -> Option<(&'static str, RouteKind, &str)> {
     let mut parts = key.splitn(3, ' ');
     let member = [PATHS, TAGS].into_iter().find(|member| parts.clone().next() == Some(member))?;
     let kind = parts.nth(1)?;
-    let kinds = [Kind::Path, Kind::Page, Kind::Layout];
+    let kinds = [RouteKind::Path, RouteKind::Page, RouteKind::Layout];
     let kind = kinds.into_iter().find(|it| it.as_str().unwrap_or_default() == kind)?;
     Some((member, kind, parts.next()?))
 }
@@ -318,15 +322,15 @@ fn any() -> TypeName {
 
 /// What an event tells of its entity; one that stands for several tells nothing of each. What a
 /// webhook brought together is one event of perhaps several actions.
-fn facts<'a>(event: &'a Event, any: &'a TypeName) -> Facts<'a> {
+fn facts<'a>(event: &'a Event, any: &'a TypeName) -> EntityFacts<'a> {
     let is_several = event.source == Source::Webhook && event.demand.members() > 1;
     let action = (event.covers.len() <= 1 && !is_several).then_some(event.action);
-    Facts { name: any, id: None, action, changed: &event.changed, fields: &event.fields }
+    EntityFacts { name: any, id: None, action, changed: &event.changed, fields: &event.fields }
 }
 
 impl Revalidate {
-    fn gather(&self, backlog: &Backlog) -> Gathered {
-        let mut gathered = Gathered::default();
+    fn gather(&self, backlog: &Backlog) -> TouchedNames {
+        let mut gathered = TouchedNames::default();
         if !backlog.merged.is_empty() {
             gathered.add_unknown(&self.form, &backlog.merged.selectors());
             gathered.add_unknown(&self.form, &backlog.merged_cascade);
@@ -338,11 +342,11 @@ impl Revalidate {
     }
 }
 
-impl Gathered {
-    fn add_event(&mut self, form: &Form, event: &Event) {
+impl TouchedNames {
+    fn add_event(&mut self, form: &RevalidateForm, event: &Event) {
         let selectors = event.demand.selectors();
         let routes = match form {
-            Form::Names(_) => BTreeMap::new(),
+            RevalidateForm::Names(_) => BTreeMap::new(),
             _ => route::named(&event.routes),
         };
         self.add(form, &selectors, &facts(event, &any()), &routes);
@@ -350,34 +354,35 @@ impl Gathered {
     }
 
     /// Of what was merged past naming, and of a cascade, nobody knows more than the selectors.
-    fn add_unknown(&mut self, form: &Form, selectors: &Selectors) {
+    fn add_unknown(&mut self, form: &RevalidateForm, selectors: &Selectors) {
         let (any, nothing) = (any(), BTreeMap::new());
-        let unknown = Facts { name: &any, id: None, action: None, changed: &[], fields: &nothing };
+        let unknown =
+            EntityFacts { name: &any, id: None, action: None, changed: &[], fields: &nothing };
         self.add(form, selectors, &unknown, &BTreeMap::new());
     }
 
     /// `routes` are told instead of the prefixes that they are read as.
     fn add(
         &mut self,
-        form: &Form,
+        form: &RevalidateForm,
         selectors: &Selectors,
-        facts: &Facts<'_>,
+        facts: &EntityFacts<'_>,
         routes: &BTreeMap<String, BTreeSet<UrlPath>>,
     ) {
         if selectors.is_empty() {
             return;
         }
         let paths = match form {
-            Form::Paths(paths) => filled(paths, Writing::Path, selectors, facts),
-            Form::Tags { tags, paths } => {
-                let named = filled(tags, Writing::Tag, selectors, facts);
+            RevalidateForm::Paths(paths) => filled(paths, Escaping::Path, selectors, facts),
+            RevalidateForm::Tags { tags, paths } => {
+                let named = filled(tags, Escaping::Tag, selectors, facts);
                 self.tags.extend(named.into_iter().map(|word| word.text));
                 self.tags.extend(selectors.tags().iter().map(ToString::to_string));
-                filled(paths, Writing::Path, selectors, facts)
+                filled(paths, Escaping::Path, selectors, facts)
             }
-            Form::Names(_) => BTreeSet::new(),
+            RevalidateForm::Names(_) => BTreeSet::new(),
         };
-        let plain = |text: String| Word { text, is_layout: false };
+        let plain = |text: String| RenderedName { text, is_layout: false };
         let own = selectors.paths().iter().map(|path| plain(path.to_string()));
         let told: BTreeSet<&UrlPath> = routes.values().flatten().collect();
         let prefixes = selectors.prefixes().iter().filter(|prefix| !told.contains(prefix));
@@ -385,30 +390,33 @@ impl Gathered {
         let routes = routes.keys().cloned().map(plain);
         let every = selectors.is_all().then(|| plain(EVERY_PATH.into()));
         for word in paths.into_iter().chain(own).chain(prefixes).chain(routes).chain(every) {
-            self.paths.insert(Word { text: address(&word.text), ..word });
+            self.paths.insert(RenderedName { text: address(&word.text), ..word });
         }
     }
 
     /// What is to be said, member by member.
-    fn due(self, reader: Reader) -> Vec<Due> {
-        let mut paths: BTreeMap<Kind, Asked> = BTreeMap::new();
-        for Word { text, is_layout } in self.paths {
+    fn due(self, reader: CallReader) -> Vec<BodyMember> {
+        let mut paths: BTreeMap<RouteKind, BTreeSet<String>> = BTreeMap::new();
+        for RenderedName { text, is_layout } in self.paths {
             let mut say = |kind, word| _ = paths.entry(kind).or_default().insert(word);
             match reader {
-                Reader::Site => route::add(&text, is_layout, say),
-                Reader::Gateway => {
+                CallReader::Site => route::add(&text, is_layout, say),
+                CallReader::Gateway => {
                     if is_layout {
-                        say(Kind::Path, format!("{}/*", text.trim_end_matches('/')));
+                        say(RouteKind::Path, format!("{}/*", text.trim_end_matches('/')));
                     }
                     // An older one does not know routes.
-                    route::prefixes(&text).into_iter().flatten().for_each(|it| say(Kind::Path, it));
-                    say(Kind::Path, text);
+                    route::prefixes(&text)
+                        .into_iter()
+                        .flatten()
+                        .for_each(|it| say(RouteKind::Path, it));
+                    say(RouteKind::Path, text);
                 }
             }
         }
-        let members = std::iter::once((TAGS, Kind::Path, self.tags))
+        let members = std::iter::once((TAGS, RouteKind::Path, self.tags))
             .chain(paths.into_iter().map(|(kind, words)| (PATHS, kind, words)));
-        let due = members.map(|(member, kind, words)| Due {
+        let due = members.map(|(member, kind, words)| BodyMember {
             member,
             kind,
             words: words.into_iter().collect(),
@@ -419,22 +427,22 @@ impl Gathered {
 
 /// What templates say of some selectors.
 fn filled(
-    of: &Templates,
-    writing: Writing,
+    of: &NameTemplates,
+    writing: Escaping,
     selectors: &Selectors,
-    facts: &Facts<'_>,
-) -> BTreeSet<Word> {
+    facts: &EntityFacts<'_>,
+) -> BTreeSet<RenderedName> {
     let mut named = BTreeSet::new();
-    named.extend(of.always.iter().filter_map(|template| template.word(facts, writing)));
+    named.extend(of.always.iter().filter_map(|template| template.render_name(facts, writing)));
     if selectors.is_all() {
-        of.fill_all(facts, writing, &mut named);
+        of.render_all(facts, writing, &mut named);
     }
     for name in selectors.types() {
-        of.fill(&Facts { name, ..*facts }, writing, &mut named);
+        of.render(&EntityFacts { name, ..*facts }, writing, &mut named);
     }
     for (name, ids) in selectors.ids() {
         for id in ids {
-            of.fill(&Facts { name, id: Some(id.as_str()), ..*facts }, writing, &mut named);
+            of.render(&EntityFacts { name, id: Some(id.as_str()), ..*facts }, writing, &mut named);
         }
     }
     named

@@ -13,7 +13,7 @@ use crate::domain::{self, Label, UrlPath};
 
 /// The `type` of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum RouteKind {
     /// Absent: these very paths.
     Path,
     /// All paths of a route.
@@ -22,7 +22,7 @@ pub enum Kind {
     Layout,
 }
 
-impl Kind {
+impl RouteKind {
     /// The value of `type`; `None` where it is left out.
     pub fn as_str(self) -> Option<&'static str> {
         match self {
@@ -131,31 +131,31 @@ pub fn prefixes(text: &str) -> Option<impl Iterator<Item = String> + use<>> {
 
 /// Adds the calls for one path: as it is written in settings or selectors, with `*` at its end for
 /// everything that begins so.
-pub fn add(path: &str, is_layout: bool, mut say: impl FnMut(Kind, String)) {
+pub fn add(path: &str, is_layout: bool, mut say: impl FnMut(RouteKind, String)) {
     let plain = path.split_once('?').map_or(path, |(plain, _)| plain);
     let is_unsayable = plain.ends_with('*') || plain.len() > TEMPLATE_BYTES_MAX;
     if is_unsayable {
-        return say(Kind::Layout, ROOT.into());
+        return say(RouteKind::Layout, ROOT.into());
     }
     let trimmed = match plain.trim_end_matches('/') {
         "" => ROOT,
         trimmed => trimmed,
     };
     if is_layout {
-        return say(Kind::Layout, trimmed.to_owned());
+        return say(RouteKind::Layout, trimmed.to_owned());
     }
     if is_pattern(trimmed) {
-        return say(Kind::Page, trimmed.to_owned());
+        return say(RouteKind::Page, trimmed.to_owned());
     }
-    say(Kind::Path, plain.to_owned());
+    say(RouteKind::Path, plain.to_owned());
     let decoded = decoded(trimmed);
     // Next.js joins the tags of a page by commas, and finds none that has one.
     if decoded.contains(',') {
-        say(Kind::Layout, ROOT.into());
+        say(RouteKind::Layout, ROOT.into());
     }
     for spelling in BTreeSet::from([trimmed.to_owned(), encoded(&decoded), decoded]) {
         if spelling != plain && spelling.len() <= TEMPLATE_BYTES_MAX {
-            say(Kind::Path, spelling);
+            say(RouteKind::Path, spelling);
         }
     }
 }

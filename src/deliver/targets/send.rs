@@ -13,9 +13,9 @@ use futures_util::future::join_all;
 use reqwest::header::HeaderName;
 use tokio::time::Instant;
 
-use super::log::{self, Again, Tried};
-use super::owed::{Owed, asking};
-use super::{Call, Reader, Target};
+use super::log::{self, CallResult, Retry};
+use super::owed::{OwedCall, needed_by};
+use super::{CallReader, Target, TargetCall};
 use crate::deliver::log as delivery_log;
 use crate::deliver::outage;
 use crate::deliver::partial::Span;
@@ -40,19 +40,19 @@ const MESSAGE_ID_BYTES: usize = 16;
 pub(super) struct Round<'a> {
     pub(super) target: &'a Target,
     pub(super) backlog: &'a Backlog,
-    pub(super) reader: Reader,
+    pub(super) reader: CallReader,
     /// What its new calls are about.
-    pub(super) about: Arc<About>,
+    pub(super) about: Arc<CallEvents>,
 }
 
 /// The events that a call is about.
-pub(super) struct About {
+pub(super) struct CallEvents {
     ids: Option<String>,
     events: u64,
     through: u64,
 }
 
-impl About {
+impl CallEvents {
     fn of(backlog: &Backlog) -> Self {
         let events = backlog.events.len() as u64 + backlog.merged_count;
         Self { ids: event_ids(backlog), events, through: backlog.through }
@@ -60,22 +60,22 @@ impl About {
 }
 
 impl<'a> Round<'a> {
-    pub(super) fn of(target: &'a Target, backlog: &'a Backlog, reader: Reader) -> Self {
-        Self { target, backlog, reader, about: Arc::new(About::of(backlog)) }
+    pub(super) fn of(target: &'a Target, backlog: &'a Backlog, reader: CallReader) -> Self {
+        Self { target, backlog, reader, about: Arc::new(CallEvents::of(backlog)) }
     }
 }
 
 impl Worker {
     /// What of a settled backlog was not called for: a line each for what a cache has no words for,
     /// and for each event that a site has no path for.
-    pub(super) fn log_silence(&self, backlog: &Backlog, target: &Target) {
+    pub(super) fn log_skipped(&self, backlog: &Backlog, target: &Target) {
         let unsupported = target.unsupported(backlog);
         if !unsupported.is_empty() {
             delivery_log::skipped(&self.peer, backlog, &unsupported);
         }
         let Target::Revalidate(site) = target else { return };
         for event in &backlog.events {
-            if let Some(reason) = site.silence(event) {
+            if let Some(reason) = site.reason_skipped(event) {
                 let one = Backlog { events: vec![Arc::clone(event)], ..Backlog::default() };
                 delivery_log::not_called(&self.peer, &one, reason);
             }
@@ -88,11 +88,11 @@ impl Worker {
     /// How many events of a settled backlog it was told nothing of.
     pub(in crate::deliver) fn skipped_count(&self, backlog: &Backlog) -> u64 {
         let is_untold = |event: &&Arc<Event>| match self.peer.config.class.target() {
-            Some(target) => target.silence(event).is_some(),
+            Some(target) => target.reason_skipped(event).is_some(),
             None => self.is_legacy() && !self.shared.is_speakable(&event.demand.selectors()),
         };
         let merged = match self.peer.config.class.target() {
-            Some(target) => target.calls(&merged_part(backlog), false, Reader::Site).is_empty(),
+            Some(target) => target.calls(&merged_part(backlog), false, CallReader::Site).is_empty(),
             None => self.is_legacy() && !self.shared.is_speakable(&backlog.merged.selectors()),
         };
         let named = backlog.events.iter().filter(is_untold).count() as u64;
@@ -100,8 +100,8 @@ impl Worker {
     }
 
     /// Who reads what a site is told.
-    pub(super) fn reader(&self) -> Reader {
-        if self.is_legacy() { Reader::Site } else { Reader::Gateway }
+    pub(super) fn reader(&self) -> CallReader {
+        if self.is_legacy() { CallReader::Site } else { CallReader::Gateway }
     }
 
     fn is_legacy(&self) -> bool {
@@ -110,7 +110,7 @@ impl Worker {
 
     /// What one call to a gateway is to cover: it recognises what comes again by the names in a
     /// header, so all of them must fit.
-    pub(in crate::deliver) fn take_nameable(&self, after: u64) -> Option<Backlog> {
+    pub(in crate::deliver) fn take_identifiable(&self, after: u64) -> Option<Backlog> {
         let take = |events_max| {
             let limits = Limits { events_max, bytes_max: usize::MAX, members_max: usize::MAX };
             self.pending(after, limits)
@@ -129,22 +129,32 @@ impl Worker {
 
     /// What a call that waited is about: the events of its span that ask for it. They have no names
     /// where some of them cannot be found any more.
-    pub(super) fn about_again(&self, target: &Target, owed: &Owed, span: Span) -> About {
+    pub(super) fn events_of_waiting(
+        &self,
+        target: &Target,
+        owed: &OwedCall,
+        span: Span,
+    ) -> CallEvents {
         let limits =
             Limits { events_max: EVENT_IDS_MAX, bytes_max: usize::MAX, members_max: usize::MAX };
         let found = self.pending(span.first.saturating_sub(1), limits).unwrap_or_default();
         let is_complete = found.merged.is_empty() && found.through >= span.last;
         let of_span = found.events.into_iter().filter(|event| event.seq <= span.last);
         let events = match is_complete {
-            true => of_span.filter(|event| asking(target, event)(owed)).collect(),
+            true => of_span.filter(|event| needed_by(target, event)(owed)).collect(),
             false => vec![],
         };
         let backlog = Backlog { events, ..Backlog::default() };
-        About { ids: event_ids(&backlog), events: span.events, through: span.last }
+        CallEvents { ids: event_ids(&backlog), events: span.events, through: span.last }
     }
 
     /// One call, to one address or to each.
-    pub(super) async fn make(&self, target: &Target, about: &About, call: &Call) -> Vec<Tried> {
+    pub(super) async fn make(
+        &self,
+        target: &Target,
+        about: &CallEvents,
+        call: &TargetCall,
+    ) -> Vec<CallResult> {
         let addresses = match target.is_for_all_addresses() {
             true => self.transport().addresses(&call.url).await,
             false => Ok(vec![]),
@@ -164,7 +174,7 @@ impl Worker {
             }
             Err(failure) => {
                 let verdict = AnswerVerdict::Refused(failure.to_string(), None);
-                vec![Tried { address: None, answer: None, verdict, took: Duration::ZERO }]
+                vec![CallResult { address: None, answer: None, verdict, took: Duration::ZERO }]
             }
         }
     }
@@ -173,13 +183,13 @@ impl Worker {
     async fn exchange(
         &self,
         target: &Target,
-        about: &About,
-        call: &Call,
+        about: &CallEvents,
+        call: &TargetCall,
         address: Option<SocketAddr>,
-    ) -> Tried {
+    ) -> CallResult {
         let begun = Instant::now();
         self.peer.with(|state| state.requests += 1);
-        let Call { method, url, headers, body, timeout, .. } = call.clone();
+        let TargetCall { method, url, headers, body, timeout, .. } = call.clone();
         let mut request = Outgoing { method, url, headers, body, timeout };
         request.headers.push((VIA, self.shared.sender.instance.clone()));
         request.headers.extend(about.ids.clone().map(|ids| (EVENT_IDS, ids)));
@@ -195,12 +205,12 @@ impl Worker {
             Ok(answer) => (target.judge(&answer), Some(answer)),
             Err(failure) => (AnswerVerdict::Refused(failure.to_string(), None), None),
         };
-        Tried { address, answer, verdict, took: begun.elapsed() }
+        CallResult { address, answer, verdict, took: begun.elapsed() }
     }
 
     /// What a receiver knows a message by: the same for the same call tried again, over a restart
     /// too, and another where something was merged in since.
-    fn message_id(&self, about: &About, call: &Call) -> String {
+    fn message_id(&self, about: &CallEvents, call: &TargetCall) -> String {
         let mut hash = digest::Context::new(&digest::SHA256);
         let of = format!("{} {} {}\n", self.shared.sender.instance, about.through, call.url);
         hash.update(of.as_bytes());
@@ -213,10 +223,10 @@ impl Worker {
     pub(super) fn log_tried(
         &self,
         target: &Target,
-        about: &About,
-        call: &Call,
-        tried: &[Tried],
-        again: Option<Again>,
+        about: &CallEvents,
+        call: &TargetCall,
+        tried: &[CallResult],
+        again: Option<Retry>,
     ) {
         self.peer.set_address_errors(
             tried.iter().filter_map(|one| Some((one.address?.ip(), one.error()))),
@@ -230,7 +240,7 @@ impl Worker {
 
     /// Whether all that failed points to an outage. A cache or an API that answers 503 is not
     /// checked before it is called again, so it is left alone for longer.
-    pub(super) fn is_outage(&self, tried: &[Tried]) -> bool {
+    pub(super) fn is_outage(&self, tried: &[CallResult]) -> bool {
         let is_probed = self.peer.config.class.is_probed();
         let failed = tried.iter().filter(|one| one.error().is_some());
         let mut statuses = failed.map(|one| one.answer.as_ref().map(|it| u64::from(it.status)));

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::Attempt;
-use super::failure::Failure;
-use super::log::{Again, Tried};
-use super::owed::{Asks, Owed};
+use super::failure::CallFailure;
+use super::log::{CallResult, Retry};
+use super::owed::{EventIndex, OwedCall};
 use super::send::Round;
 use crate::deliver::log as delivery_log;
 use crate::deliver::partial::{PARKED_RETRY, PENDING_MAX, Span};
@@ -26,13 +26,18 @@ const REFUSALS_MAX: usize = 10;
 impl Worker {
     /// Keeps what was not acknowledged. Says whether the backlog is settled but for that; where the
     /// target took nothing it is not, and all of it is called for again.
-    pub(super) fn keep_calls(&self, round: &Round<'_>, asks: &Asks<'_>, it: &mut Attempt) -> bool {
-        if self.refuses_whatever_comes(it) {
+    pub(super) fn keep_unacknowledged(
+        &self,
+        round: &Round<'_>,
+        asks: &EventIndex<'_>,
+        it: &mut Attempt,
+    ) -> bool {
+        if self.refuses_every_call(it) {
             it.has_settled = false;
             let (fresh, again) = std::mem::take(&mut it.parked)
                 .into_iter()
                 .partition(|refused| it.fresh.contains(&refused.owed));
-            it.failures.extend::<Vec<Failure>>(fresh);
+            it.failures.extend::<Vec<CallFailure>>(fresh);
             it.parked = again;
         }
         let is_left = it.unsent.iter().any(|owed| it.fresh.contains(owed));
@@ -42,19 +47,19 @@ impl Worker {
         }
         let is_whole = !it.has_settled && !it.failures.is_empty();
         if is_whole {
-            self.fail_as_a_target(round, it);
+            self.fail_target(round, it);
             self.suspect(it);
         }
         let failed = std::mem::take(&mut it.failures);
-        let is_fresh = |owed: &Owed| it.fresh.contains(owed);
+        let is_fresh = |owed: &OwedCall| it.fresh.contains(owed);
         let is_left = failed.iter().map(|it| &it.owed).chain(&it.unsent).any(is_fresh);
         let is_settled = it.has_settled || !is_left;
         let mut has_room = true;
         for failure in &it.parked {
-            has_room &= self.owe_call(round, it.span(asks, &failure.owed), failure, true);
+            has_room &= self.record_failure(round, it.span(asks, &failure.owed), failure, true);
         }
         for failure in failed.iter().filter(|_| !is_whole) {
-            has_room &= self.owe_call(round, it.span(asks, &failure.owed), failure, false);
+            has_room &= self.record_failure(round, it.span(asks, &failure.owed), failure, false);
         }
         let unsent = it.unsent.iter().chain(failed.iter().filter(|_| is_whole).map(|it| &it.owed));
         for owed in unsent.filter(|owed| is_settled || !is_fresh(owed)) {
@@ -74,7 +79,7 @@ impl Worker {
 
     /// Whether the target refused several new calls, in this attempt or one by one in those before,
     /// and acknowledged nothing between: then it waits as a whole.
-    fn refuses_whatever_comes(&self, it: &Attempt) -> bool {
+    fn refuses_every_call(&self, it: &Attempt) -> bool {
         if it.has_acknowledged {
             return false;
         }
@@ -89,9 +94,9 @@ impl Worker {
     /// Notes what failed by itself in an attempt that came to nothing.
     fn suspect(&self, it: &mut Attempt) {
         let mut suspects = std::mem::take(&mut it.suspects);
-        for Failure { owed, error, .. } in &it.failures {
-            if it.fresh.contains(owed) && owed.call.says.len() == 1 {
-                *suspects.entry(owed.call.says[0].clone()).or_default() += 1;
+        for CallFailure { owed, error, .. } in &it.failures {
+            if it.fresh.contains(owed) && owed.call.items.len() == 1 {
+                *suspects.entry(owed.call.items[0].clone()).or_default() += 1;
             }
             let now = (false, Some(Duration::ZERO));
             self.peer.with(|state| match state.calls.pending().contains_key(owed) {
@@ -106,14 +111,14 @@ impl Worker {
     }
 
     /// Notes a call that failed, and when it is made again.
-    fn owe_call(
+    fn record_failure(
         &self,
         round: &Round<'_>,
         span: Option<Span>,
-        failure: &Failure,
+        failure: &CallFailure,
         is_parked: bool,
     ) -> bool {
-        let Failure { owed, error, .. } = failure;
+        let CallFailure { owed, error, .. } = failure;
         let (attempts, was_parked) = self.peer.with(|state| {
             let known = state.calls.pending().get(owed);
             known.map_or((0, false), |known| (known.attempts, known.is_parked))
@@ -125,7 +130,7 @@ impl Worker {
             .peer
             .with(|state| state.calls.owe(owed, span, Some(error), (is_parked, Some(wait))));
         let is_logged = !was_parked && (is_parked || (attempts + 1).is_power_of_two());
-        let again = Again { attempt: attempts + 1, wait, is_logged };
+        let again = Retry { attempt: attempts + 1, wait, is_logged };
         self.log_failure(round, failure, again);
         if is_parked && !was_parked {
             delivery_log::call_parked(&self.peer, &owed.to_string(), error, wait);
@@ -134,12 +139,12 @@ impl Worker {
     }
 
     /// The lines of a call that was not acknowledged.
-    pub(super) fn log_failure(&self, round: &Round<'_>, failure: &Failure, again: Again) {
-        let Failure { owed, about, tried, .. } = failure;
+    pub(super) fn log_failure(&self, round: &Round<'_>, failure: &CallFailure, again: Retry) {
+        let CallFailure { owed, about, tried, .. } = failure;
         self.log_tried(round.target, about, &owed.call, tried, Some(again));
     }
 
-    fn fail_as_a_target(&self, round: &Round<'_>, it: &Attempt) {
+    fn fail_target(&self, round: &Round<'_>, it: &Attempt) {
         let Some(first) = it.failures.first() else { return };
         let is_outage = self.is_outage(&first.tried);
         let failed_attempt =
@@ -147,7 +152,7 @@ impl Worker {
         let (attempt, wait, is_logged) =
             (failed_attempt.attempt, failed_attempt.wait, failed_attempt.is_logged);
         for failure in &it.failures {
-            let again = Again { attempt, wait, is_logged };
+            let again = Retry { attempt, wait, is_logged };
             self.log_failure(round, failure, again);
         }
         if failed_attempt.opens {
@@ -156,9 +161,9 @@ impl Worker {
     }
 
     /// The backlog is settled, but for what waits.
-    pub(super) fn advance_calls(&self, round: &Round<'_>, asks: &Asks<'_>) {
+    pub(super) fn advance_calls(&self, round: &Round<'_>, asks: &EventIndex<'_>) {
         let backlog = round.backlog;
-        let waiting: Vec<Owed> = self.peer.with(|state| {
+        let waiting: Vec<OwedCall> = self.peer.with(|state| {
             state.calls.through = state.calls.through.max(backlog.through);
             // Of what was owed before, no event of this backlog waits.
             let words = state.calls.pending().iter();
@@ -166,7 +171,7 @@ impl Worker {
             of_it.map(|(owed, _)| owed.clone()).collect()
         });
         self.shared.journal.let_go(&self.peer.destination, &backlog.events);
-        self.log_silence(backlog, round.target);
+        self.log_skipped(backlog, round.target);
         let skipped = self.skipped_count(backlog);
         let all = backlog.events.len() as u64 + backlog.merged_count;
         let waiting = asks.waiting(&waiting);
@@ -196,13 +201,13 @@ impl Worker {
         };
         let round = Round::of(target, backlog, self.reader());
         let Some(call) = target.calls(backlog, false, round.reader).into_iter().next() else {
-            self.advance_calls(&round, &Asks::new(target, backlog));
+            self.advance_calls(&round, &EventIndex::new(target, backlog));
             return self.settle_calls(0);
         };
         let verdict = AnswerVerdict::Refused(why.to_string(), None);
-        let tried = Tried { address: None, answer: None, verdict, took: Duration::ZERO };
-        let failure = Failure::of(Owed::new(call), Arc::clone(&round.about), vec![tried]);
+        let tried = CallResult { address: None, answer: None, verdict, took: Duration::ZERO };
+        let failure = CallFailure::of(OwedCall::new(call), Arc::clone(&round.about), vec![tried]);
         let it = Attempt { failures: vec![failure], ..Attempt::default() };
-        self.fail_as_a_target(&round, &it);
+        self.fail_target(&round, &it);
     }
 }

@@ -15,15 +15,15 @@ pub const TEMPLATE_BYTES_MAX: usize = 1024;
 
 /// A piece of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
+enum TemplatePart {
     Text(String),
     Variable(String),
 }
 
 /// A path or a tag with variables, and which events it is for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Template {
-    parts: Vec<Part>,
+pub struct NameTemplate {
+    parts: Vec<TemplatePart>,
     /// The actions it is for; empty for all.
     pub actions: Vec<Action>,
     /// It is only for events that changed one of these; empty for all.
@@ -38,7 +38,7 @@ pub struct Template {
 
 /// A path or a tag that templates came to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Word {
+pub struct RenderedName {
     /// The path or tag.
     pub text: String,
     /// Whether everything below it is meant.
@@ -47,7 +47,7 @@ pub struct Word {
 
 /// What is known of one entity, or of a whole type.
 #[derive(Debug, Clone, Copy)]
-pub struct Facts<'a> {
+pub struct EntityFacts<'a> {
     /// Its type.
     pub name: &'a TypeName,
     /// Its id; `None` for the whole type.
@@ -60,16 +60,16 @@ pub struct Facts<'a> {
     pub fields: &'a BTreeMap<String, String>,
 }
 
-/// How a value is written into a template.
+/// How a value is substitute into a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Writing {
+pub enum Escaping {
     /// As a part of one segment of a path.
     Path,
     /// As it is: tags are opaque.
     Tag,
 }
 
-impl Template {
+impl NameTemplate {
     /// Reads `/products/{slug}`.
     ///
     /// # Errors
@@ -90,32 +90,32 @@ impl Template {
                 return Err(VARIABLE);
             }
             if !before.is_empty() {
-                parts.push(Part::Text(before.to_owned()));
+                parts.push(TemplatePart::Text(before.to_owned()));
             }
-            parts.push(Part::Variable(name.to_owned()));
+            parts.push(TemplatePart::Variable(name.to_owned()));
             rest = behind;
         }
         if !rest.is_empty() {
-            parts.push(Part::Text(rest.to_owned()));
+            parts.push(TemplatePart::Text(rest.to_owned()));
         }
         Ok(Self { parts, ..Self::default() })
     }
 
     /// What it says of an entity, if it is meant and can be said.
-    pub fn fill(&self, facts: &Facts<'_>, writing: Writing) -> Option<String> {
-        if !self.is_meant(facts) {
+    pub fn render(&self, facts: &EntityFacts<'_>, writing: Escaping) -> Option<String> {
+        if !self.applies_to(facts) {
             return None;
         }
-        self.written(facts, writing).or_else(|| self.otherwise.clone())
+        self.substitute(facts, writing).or_else(|| self.otherwise.clone())
     }
 
     /// The same, as a word.
-    pub fn word(&self, facts: &Facts<'_>, writing: Writing) -> Option<Word> {
-        let text = self.fill(facts, writing)?;
-        Some(Word { text, is_layout: self.is_layout })
+    pub fn render_name(&self, facts: &EntityFacts<'_>, writing: Escaping) -> Option<RenderedName> {
+        let text = self.render(facts, writing)?;
+        Some(RenderedName { text, is_layout: self.is_layout })
     }
 
-    fn is_meant(&self, facts: &Facts<'_>) -> bool {
+    fn applies_to(&self, facts: &EntityFacts<'_>) -> bool {
         let is_action = facts.action.is_none_or(|action| self.actions.contains(&action));
         let is_named = |field: &String| self.when_fields.contains(field);
         let is_of_interest = |field: &String| {
@@ -125,16 +125,16 @@ impl Template {
             && (facts.changed.is_empty() || matters(facts.changed, is_named, is_of_interest))
     }
 
-    fn written(&self, facts: &Facts<'_>, writing: Writing) -> Option<String> {
+    fn substitute(&self, facts: &EntityFacts<'_>, writing: Escaping) -> Option<String> {
         let mut out = String::new();
         for part in &self.parts {
             match part {
-                Part::Text(text) => out.push_str(text),
-                Part::Variable(name) => {
+                TemplatePart::Text(text) => out.push_str(text),
+                TemplatePart::Variable(name) => {
                     let value = facts.value(name).filter(|value| !value.is_empty())?;
                     match writing {
-                        Writing::Tag => out.push_str(value),
-                        Writing::Path => push_escaped(&mut out, value)?,
+                        Escaping::Tag => out.push_str(value),
+                        Escaping::Path => push_escaped(&mut out, value)?,
                     }
                 }
             }
@@ -143,7 +143,7 @@ impl Template {
     }
 }
 
-impl Facts<'_> {
+impl EntityFacts<'_> {
     fn value(&self, name: &str) -> Option<&str> {
         match name {
             "id" => self.id,
@@ -173,26 +173,36 @@ fn push_escaped(out: &mut String, value: &str) -> Option<()> {
 
 /// The templates of a target.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Templates {
+pub struct NameTemplates {
     /// By type.
-    pub of: BTreeMap<TypeName, Vec<Template>>,
+    pub of: BTreeMap<TypeName, Vec<NameTemplate>>,
     /// Of types that have none of their own.
-    pub of_others: Vec<Template>,
+    pub of_others: Vec<NameTemplate>,
     /// Of every event, whatever it is about.
-    pub always: Vec<Template>,
+    pub always: Vec<NameTemplate>,
 }
 
-impl Templates {
+impl NameTemplates {
     /// Adds what is to be said of one entity or type.
-    pub fn fill(&self, facts: &Facts<'_>, writing: Writing, out: &mut BTreeSet<Word>) {
+    pub fn render(
+        &self,
+        facts: &EntityFacts<'_>,
+        writing: Escaping,
+        out: &mut BTreeSet<RenderedName>,
+    ) {
         let own = self.of.get(facts.name).unwrap_or(&self.of_others);
-        out.extend(own.iter().filter_map(|template| template.word(facts, writing)));
+        out.extend(own.iter().filter_map(|template| template.render_name(facts, writing)));
     }
 
     /// Adds what is to be said where everything was cleared: of every type what needs no id.
-    pub fn fill_all(&self, facts: &Facts<'_>, writing: Writing, out: &mut BTreeSet<Word>) {
+    pub fn render_all(
+        &self,
+        facts: &EntityFacts<'_>,
+        writing: Escaping,
+        out: &mut BTreeSet<RenderedName>,
+    ) {
         for name in self.of.keys() {
-            self.fill(&Facts { name, ..*facts }, writing, out);
+            self.render(&EntityFacts { name, ..*facts }, writing, out);
         }
     }
 }
@@ -207,8 +217,8 @@ mod tests {
         TypeName::parse("products").expect("a type")
     }
 
-    fn template(text: &str) -> Template {
-        Template::parse(text).expect("a template")
+    fn template(text: &str) -> NameTemplate {
+        NameTemplate::parse(text).expect("a template")
     }
 
     fn strings(list: &[&str]) -> Vec<String> {
@@ -223,7 +233,7 @@ mod tests {
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into();
         let name = name();
-        let facts = Facts {
+        let facts = EntityFacts {
             name: &name,
             id: Some("42"),
             action: Some(Action::Archive),
@@ -241,21 +251,21 @@ mod tests {
             ("/products/{up}", None),
             ("/products/{none}", None),
         ] {
-            let filled = template(text).fill(&facts, Writing::Path);
+            let filled = template(text).render(&facts, Escaping::Path);
             assert_eq!(filled.as_deref(), expected, "{text}");
         }
-        let whole = Facts { id: None, ..facts };
-        assert_eq!(template("/products/{id}").fill(&whole, Writing::Path), None);
+        let whole = EntityFacts { id: None, ..facts };
+        assert_eq!(template("/products/{id}").render(&whole, Escaping::Path), None);
         let with_pattern =
-            Template { otherwise: Some("/products/[id]".into()), ..template("/products/{id}") };
-        let filled = with_pattern.fill(&whole, Writing::Path);
+            NameTemplate { otherwise: Some("/products/[id]".into()), ..template("/products/{id}") };
+        let filled = with_pattern.render(&whole, Escaping::Path);
         assert_eq!(filled.as_deref(), Some("/products/[id]"));
     }
 
     #[test]
     fn what_is_no_template_is_refused() {
         for text in ["", "/{", "/}", "/{}", "/{a b}", "/{a{b}}", "/\n", &"x".repeat(1025)] {
-            assert!(Template::parse(text).is_err(), "{text:?}");
+            assert!(NameTemplate::parse(text).is_err(), "{text:?}");
         }
     }
 
@@ -263,11 +273,11 @@ mod tests {
     #[test]
     fn filters_leave_out_what_is_surely_not_meant() {
         let set = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
-        let by_action = Template { actions: vec![Action::Archive], ..template("/") };
-        let by_field = Template { when_fields: set(&["slug", "name"]), ..template("/") };
-        let unless = Template { ignore_fields: set(&["admin_notes"]), ..template("/") };
+        let by_action = NameTemplate { actions: vec![Action::Archive], ..template("/") };
+        let by_field = NameTemplate { when_fields: set(&["slug", "name"]), ..template("/") };
+        let unless = NameTemplate { ignore_fields: set(&["admin_notes"]), ..template("/") };
         let (name, fields) = (name(), BTreeMap::new());
-        for (which, action, changed, is_meant) in [
+        for (which, action, changed, applies_to) in [
             (&by_action, Some(Action::Archive), &[][..], true),
             (&by_action, Some(Action::Update), &[], false),
             (&by_action, None, &[], true),
@@ -280,9 +290,10 @@ mod tests {
             (&unless, None, &[], true),
         ] {
             let changed = strings(changed);
-            let facts = Facts { name: &name, id: None, action, changed: &changed, fields: &fields };
-            let filled = which.fill(&facts, Writing::Path);
-            assert_eq!(filled.is_some(), is_meant, "{action:?} {changed:?}");
+            let facts =
+                EntityFacts { name: &name, id: None, action, changed: &changed, fields: &fields };
+            let filled = which.render(&facts, Escaping::Path);
+            assert_eq!(filled.is_some(), applies_to, "{action:?} {changed:?}");
         }
     }
 
@@ -292,10 +303,10 @@ mod tests {
         fn no_variable_leaks_unescaped(value in "\\PC{1,24}", id in "\\PC{1,24}") {
             let fields = BTreeMap::from([("slug".to_owned(), value)]);
             let name = name();
-            let facts = Facts {
+            let facts = EntityFacts {
                 name: &name, id: Some(&id), action: None, changed: &[], fields: &fields,
             };
-            if let Some(path) = template("/p/{slug}/{id}").fill(&facts, Writing::Path) {
+            if let Some(path) = template("/p/{slug}/{id}").render(&facts, Escaping::Path) {
                 prop_assert_eq!(path.matches('/').count(), 3);
                 let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~%/".contains(c);
                 prop_assert!(path.chars().all(is_plain), "{}", path);

@@ -3,12 +3,12 @@
 use url::Url;
 
 use super::*;
-use crate::deliver::targets::purge::{Dialect, Fastly, Words};
+use crate::deliver::targets::purge::{Dialect, Fastly, TagNames};
 use crate::deliver::targets::{Purge, Target};
 use crate::support::Secret;
 
 pub(super) fn fastly() -> PeerConfig {
-    let words = Words {
+    let tag_names = TagNames {
         type_tag: "{type}".into(),
         entity_tag: "{type}:{id}".into(),
         list_tag: "{type}:list".into(),
@@ -20,7 +20,7 @@ pub(super) fn fastly() -> PeerConfig {
         name: "b".into(),
         base: Url::parse("http://b/").expect("url"),
         sites: vec![],
-        words,
+        tag_names,
         token: Secret::new("secret"),
         timeout: Duration::from_secs(5),
         calls_max: 50,

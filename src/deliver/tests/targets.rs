@@ -7,26 +7,26 @@ use serde_json::json;
 use super::scene::{entity, journal_config};
 use super::stub::{Stub, good_legacy, good_mirror, ok, unwell};
 use super::*;
-use crate::deliver::targets::template::{Template, Templates};
-use crate::deliver::targets::{Form, Reader, Revalidate, Target};
+use crate::deliver::targets::template::{NameTemplate, NameTemplates};
+use crate::deliver::targets::{CallReader, Revalidate, RevalidateForm, Target};
 use crate::domain::{Demand, Event, Selector, Selectors, TypeName};
 use crate::journal::{Backlog, sim::SimDisk};
 use crate::net::FailureKind;
 use crate::support::Secret;
 
-fn templates(of: &[(&str, &[&str])]) -> Templates {
-    let template = |text: &&str| Template::parse(text).expect("a template");
+fn templates(of: &[(&str, &[&str])]) -> NameTemplates {
+    let template = |text: &&str| NameTemplate::parse(text).expect("a template");
     let list = |(name, texts): &(&str, &[&str])| {
         (TypeName::parse(name).expect("a type"), texts.iter().map(template).collect())
     };
-    Templates { of: of.iter().map(list).collect(), ..Templates::default() }
+    NameTemplates { of: of.iter().map(list).collect(), ..NameTemplates::default() }
 }
 
-fn posts() -> Form {
-    Form::Paths(templates(&[("posts", &["/posts", "/posts/{id}"]), ("feed", &["/feed"])]))
+fn posts() -> RevalidateForm {
+    RevalidateForm::Paths(templates(&[("posts", &["/posts", "/posts/{id}"]), ("feed", &["/feed"])]))
 }
 
-fn revalidate(form: Form) -> Revalidate {
+fn revalidate(form: RevalidateForm) -> Revalidate {
     Revalidate {
         url: "http://b/api/revalidate".parse().expect("url"),
         secret: Secret::new("swordfish"),
@@ -81,8 +81,8 @@ fn a_hash_in_a_path_is_a_character_of_it() {
     let events = [entity("posts", "#1"), one("/tag/c#"), one("/tag/c#*")];
     let backlog = backlog(events.into_iter().map(mirrored).collect());
     let paths = ["/c%23/%231", "/tag/c%23"];
-    assert_eq!(revalidate(Form::Paths(of.clone())).calls(&backlog)[0].paths, paths);
-    let of_tags = Form::Tags { tags: of, paths: Templates::default() };
+    assert_eq!(revalidate(RevalidateForm::Paths(of.clone())).calls(&backlog)[0].paths, paths);
+    let of_tags = RevalidateForm::Tags { tags: of, paths: NameTemplates::default() };
     let calls = revalidate(of_tags).calls(&backlog);
     assert_eq!(calls[0].tags, ["/c#/#1"]);
     assert_eq!(calls[0].paths, &paths[1..]);
@@ -107,10 +107,10 @@ fn cascades_and_merged_parts_are_called_for() {
 /// A gateway knows prefixes, and which spellings are one path; a framework is told its own terms.
 #[test]
 fn a_gateway_is_told_prefixes_and_a_site_what_it_takes() {
-    let mut docs = Template::parse("/docs").expect("a template");
+    let mut docs = NameTemplate::parse("/docs").expect("a template");
     docs.is_layout = true;
     let of = BTreeMap::from([(TypeName::parse("docs").expect("a type"), vec![docs])]);
-    let it = revalidate(Form::Paths(Templates { of, ..Templates::default() }));
+    let it = revalidate(RevalidateForm::Paths(NameTemplates { of, ..NameTemplates::default() }));
     let paths = ["/posts*", "/red%20shoe", "/a/[b]"];
     let paths = paths.map(|text| Selectors::one(Selector::path(text).expect("path")));
     let asked = paths.into_iter().chain([whole("docs"), Selectors::all()]);
@@ -127,25 +127,28 @@ fn a_gateway_is_told_prefixes_and_a_site_what_it_takes() {
         body.to_string()
     };
     let whole = body(&["/*", "/a/%5Bb%5D", "/docs", "/docs/*", "/posts*", "/red%20shoe"], None);
-    assert_eq!(told(Reader::Gateway), [whole]);
+    assert_eq!(told(CallReader::Gateway), [whole]);
     // Brackets that were sent as characters of the path are a page of that name.
     let paths = body(&["/a/%5Bb%5D", "/a/[b]", "/red shoe", "/red%20shoe"], None);
     let layouts = body(&["/", "/docs"], Some("layout"));
-    assert_eq!(told(Reader::Site), [paths, layouts]);
+    assert_eq!(told(CallReader::Site), [paths, layouts]);
 }
 
 /// What a site refused is said in ever smaller calls, each of one kind.
 #[test]
 fn words_that_were_refused_are_said_apart() {
     let tags = templates(&[("posts", &["a", "b"])]);
-    let it = revalidate(Form::Tags { tags, paths: templates(&[("posts", &["/a", "/b/[c]"])]) });
+    let it = revalidate(RevalidateForm::Tags {
+        tags,
+        paths: templates(&[("posts", &["/a", "/b/[c]"])]),
+    });
     let mut calls = it.calls(&backlog(vec![mirrored(entity("posts", "1"))]));
     assert_eq!(calls.len(), 2);
     let mut says: Vec<Vec<String>> = vec![];
     while let Some(call) = calls.pop() {
         let halves = it.halves(&call);
         if halves.is_empty() {
-            says.push(call.says.clone());
+            says.push(call.items.clone());
         }
         calls.extend(halves);
     }
@@ -166,9 +169,11 @@ fn a_large_backlog_is_several_calls_and_none_without_a_word_for_it() {
 #[test]
 fn tags_are_named_as_templates_say() {
     let own = [("feed", &["front"][..])];
-    let of_others = ["{type}", "{type}:{id}"].map(|it| Template::parse(it).expect("one")).into();
-    let tags = Templates { of_others, ..templates(&own) };
-    let form = Form::Tags { tags, paths: templates(&[("posts", &["/blog/[slug]", "/blog"])]) };
+    let of_others =
+        ["{type}", "{type}:{id}"].map(|it| NameTemplate::parse(it).expect("one")).into();
+    let tags = NameTemplates { of_others, ..templates(&own) };
+    let form =
+        RevalidateForm::Tags { tags, paths: templates(&[("posts", &["/blog/[slug]", "/blog"])]) };
     let path = Selectors::one(Selector::path("/about").expect("path"));
     let events = vec![
         Event { cascade: whole("feed"), ..mirrored(entity("posts", "4 2")) },
@@ -189,7 +194,7 @@ fn tags_are_named_as_templates_say() {
 fn names_are_called_one_by_one() {
     let names = [("posts", "posts"), ("feed", "front-page"), ("pages", "pages")];
     let of = |(name, called): (&str, &str)| (TypeName::parse(name).expect("type"), called.into());
-    let form = Form::Names(names.map(of).into());
+    let form = RevalidateForm::Names(names.map(of).into());
     let event = Event { cascade: whole("feed"), ..mirrored(entity("posts", "1")) };
     let calls = revalidate(form).calls(&backlog(vec![event]));
     let urls: Vec<&str> = calls.iter().map(|call| call.url.as_str()).collect();
@@ -201,12 +206,12 @@ fn names_are_called_one_by_one() {
 /// What an event that stands for several says of one entity is true of none of them.
 #[test]
 fn a_merged_event_tells_nothing_of_its_parts() {
-    let mut archive = Template::parse("/a").expect("one");
+    let mut archive = NameTemplate::parse("/a").expect("one");
     archive.actions = vec![crate::domain::Action::Archive];
-    let slug = Template::parse("/posts/{slug}").expect("one");
+    let slug = NameTemplate::parse("/posts/{slug}").expect("one");
     let name = TypeName::parse("posts").expect("type");
     let of = BTreeMap::from([(name, vec![archive, slug])]);
-    let it = revalidate(Form::Paths(Templates { of, ..Templates::default() }));
+    let it = revalidate(RevalidateForm::Paths(NameTemplates { of, ..NameTemplates::default() }));
     let fields = BTreeMap::from([("slug".to_owned(), "x".to_owned())]);
     let one = Event { fields, ..mirrored(entity("posts", "1")) };
     assert_eq!(it.calls(&backlog(vec![one.clone()]))[0].paths, ["/posts/x"]);
@@ -274,13 +279,13 @@ async fn only_what_was_told_counts_as_delivered() {
 #[test]
 fn a_form_is_silent_exactly_where_it_makes_no_call() {
     let type_name = |name: &str| TypeName::parse(name).expect("a type");
-    let names = Form::Names(BTreeMap::from([(type_name("posts"), "posts".to_owned())]));
+    let names = RevalidateForm::Names(BTreeMap::from([(type_name("posts"), "posts".to_owned())]));
     let path = Selectors::one(Selector::path("/a").expect("path"));
     let tags = templates(&[("posts", &["posts"])]);
-    let tags = Form::Tags { tags, paths: Templates::default() };
+    let tags = RevalidateForm::Tags { tags, paths: NameTemplates::default() };
     for (form, missing) in [
         (posts(), "no_path"),
-        (Form::Paths(Templates::default()), "no_path"),
+        (RevalidateForm::Paths(NameTemplates::default()), "no_path"),
         (tags, "no_tag"),
         (names, "no_name"),
     ] {
@@ -288,7 +293,7 @@ fn a_form_is_silent_exactly_where_it_makes_no_call() {
         let all = [whole("posts"), whole("pages"), tag("x"), path.clone(), Selectors::all()];
         for event in all.map(mirrored) {
             let is_called = !it.calls(&backlog(vec![event.clone()])).is_empty();
-            assert_eq!(it.silence(&event), (!is_called).then_some(missing), "{event:?}");
+            assert_eq!(it.reason_skipped(&event), (!is_called).then_some(missing), "{event:?}");
         }
     }
 }

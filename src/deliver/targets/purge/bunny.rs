@@ -6,10 +6,10 @@ use reqwest::header::HeaderName;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::dialect::Speech;
-use super::share::Share;
-use super::words::Fit;
-use super::{Call, Purge, sites};
+use super::dialect::DialectRules;
+use super::purge_set::PurgeSet;
+use super::tags::TagRules;
+use super::{Purge, TargetCall, sites};
 
 /// Longest `CDN-Tag`.
 const TAG_BYTES_MAX: usize = 1024;
@@ -23,9 +23,9 @@ pub struct Bunny {
     pub pull_zone: String,
 }
 
-impl Speech for Bunny {
-    fn tags(&self) -> Option<Fit> {
-        Some(Fit { bytes_max: TAG_BYTES_MAX, forbidden: ",*" })
+impl DialectRules for Bunny {
+    fn tags(&self) -> Option<TagRules> {
+        Some(TagRules { bytes_max: TAG_BYTES_MAX, forbidden: ",*" })
     }
 
     fn takes_path(&self, purge: &Purge, path: &str) -> bool {
@@ -40,49 +40,54 @@ impl Speech for Bunny {
         true
     }
 
-    fn calls(&self, purge: &Purge, share: &Share) -> Vec<Call> {
+    fn calls(&self, purge: &Purge, share: &PurgeSet) -> Vec<TargetCall> {
         if share.is_all {
             let call = self.zone(purge, None);
-            return call.map(|call| Call { paths: vec!["*".into()], ..call }).into_iter().collect();
+            return call
+                .map(|call| TargetCall { paths: vec!["*".into()], ..call })
+                .into_iter()
+                .collect();
         }
         let mut calls = vec![];
         for tag in &share.tags {
             let call = self.zone(purge, Some(&json!({ "CacheTag": tag })));
-            calls.extend(call.map(|call| Call { tags: vec![tag.clone()], ..call }));
+            calls.extend(call.map(|call| TargetCall { tags: vec![tag.clone()], ..call }));
         }
         let paths = share.paths.iter().map(|path| (path.as_str(), ""));
         let prefixes = share.prefixes.iter().map(|prefix| (prefix.as_str(), "*"));
         for (path, end) in paths.chain(prefixes) {
             for url in sites::urls(purge, path).unwrap_or_default() {
                 let call = self.url(purge, &format!("{url}{end}"));
-                calls.extend(call.map(|call| Call { paths: vec![format!("{path}{end}")], ..call }));
+                calls.extend(
+                    call.map(|call| TargetCall { paths: vec![format!("{path}{end}")], ..call }),
+                );
             }
         }
         calls
     }
 
-    fn unwelcome(&self, name: &str) -> String {
+    fn unauthorized_hint(&self, name: &str) -> String {
         format!("Bunny refuses the token of {name}: it is the account's API key")
     }
 
-    fn unknown(&self, name: &str) -> String {
+    fn not_found_hint(&self, name: &str) -> String {
         format!("Bunny knows no such pull zone: set pull_zone of {name} to its number")
     }
 }
 
 impl Bunny {
-    fn zone(&self, purge: &Purge, body: Option<&Value>) -> Option<Call> {
+    fn zone(&self, purge: &Purge, body: Option<&Value>) -> Option<TargetCall> {
         let url = sites::api(purge, &format!("pullzone/{}/purgeCache", self.pull_zone))?;
         Some(self.call(purge, url, body))
     }
 
-    fn url(&self, purge: &Purge, page: &str) -> Option<Call> {
+    fn url(&self, purge: &Purge, page: &str) -> Option<TargetCall> {
         let mut url = sites::api(purge, "purge")?;
         url.query_pairs_mut().append_pair("url", page);
         Some(self.call(purge, url, None))
     }
 
-    fn call(&self, purge: &Purge, url: Url, body: Option<&Value>) -> Call {
+    fn call(&self, purge: &Purge, url: Url, body: Option<&Value>) -> TargetCall {
         sites::post(purge, url, (KEY, purge.token.expose().to_owned()), body)
     }
 }

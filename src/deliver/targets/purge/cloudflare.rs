@@ -10,10 +10,10 @@ use std::collections::BTreeSet;
 use reqwest::header::AUTHORIZATION;
 use serde_json::{Value, json};
 
-use super::dialect::Speech;
-use super::share::Share;
-use super::words::Fit;
-use super::{Call, Purge, address, batches, sites};
+use super::dialect::DialectRules;
+use super::purge_set::PurgeSet;
+use super::tags::TagRules;
+use super::{Purge, TargetCall, address, batches, sites};
 use crate::net::Answer;
 
 /// Operations of one call.
@@ -34,9 +34,9 @@ pub struct Cloudflare {
     pub zone: String,
 }
 
-impl Speech for Cloudflare {
-    fn tags(&self) -> Option<Fit> {
-        Some(Fit { bytes_max: TAG_BYTES_MAX, forbidden: "," })
+impl DialectRules for Cloudflare {
+    fn tags(&self) -> Option<TagRules> {
+        Some(TagRules { bytes_max: TAG_BYTES_MAX, forbidden: "," })
     }
 
     fn takes_path(&self, purge: &Purge, path: &str) -> bool {
@@ -51,15 +51,18 @@ impl Speech for Cloudflare {
         true
     }
 
-    fn calls(&self, purge: &Purge, share: &Share) -> Vec<Call> {
+    fn calls(&self, purge: &Purge, share: &PurgeSet) -> Vec<TargetCall> {
         if share.is_all {
             let call = self.call(purge, &json!({ "purge_everything": true }));
-            return call.map(|call| Call { paths: vec!["*".into()], ..call }).into_iter().collect();
+            return call
+                .map(|call| TargetCall { paths: vec!["*".into()], ..call })
+                .into_iter()
+                .collect();
         }
         let mut calls = vec![];
         for tags in batches(&share.tags, share.at_most(ITEMS_MAX), usize::MAX) {
             let call = self.call(purge, &json!({ "tags": tags }));
-            calls.extend(call.map(|call| Call { tags, ..call }));
+            calls.extend(call.map(|call| TargetCall { tags, ..call }));
         }
         let (mut files, mut prefixes) = (BTreeSet::new(), BTreeSet::new());
         let mut hosts = BTreeSet::new();
@@ -78,20 +81,20 @@ impl Speech for Cloudflare {
         for (field, items) in [("files", files), ("prefixes", prefixes), ("hosts", hosts)] {
             for paths in batches(&items, share.at_most(ITEMS_MAX), usize::MAX) {
                 let call = self.call(purge, &json!({ field: paths }));
-                calls.extend(call.map(|call| Call { paths, ..call }));
+                calls.extend(call.map(|call| TargetCall { paths, ..call }));
             }
         }
         calls
     }
 
-    fn with_paths(&self, purge: &Purge, call: &Call, paths: &[String]) -> Option<Call> {
+    fn with_paths(&self, purge: &Purge, call: &TargetCall, paths: &[String]) -> Option<TargetCall> {
         let body: Value = serde_json::from_slice(&call.body).ok()?;
         let field = body.as_object()?.keys().next()?;
         let call = self.call(purge, &json!({ field: paths }))?;
-        Some(Call { paths: paths.to_vec(), ..call })
+        Some(TargetCall { paths: paths.to_vec(), ..call })
     }
 
-    fn reason_against(&self, _name: &str, answer: &Answer) -> Option<String> {
+    fn rejection(&self, _name: &str, answer: &Answer) -> Option<String> {
         let body: Option<Value> = serde_json::from_slice(&answer.body).ok();
         match body.as_ref().and_then(|body| body.get("success")) {
             Some(Value::Bool(true)) => None,
@@ -100,11 +103,11 @@ impl Speech for Cloudflare {
         }
     }
 
-    fn unwelcome(&self, name: &str) -> String {
+    fn unauthorized_hint(&self, name: &str) -> String {
         format!("Cloudflare refuses the token of {name}: it needs Zone, Cache Purge on this zone")
     }
 
-    fn unknown(&self, name: &str) -> String {
+    fn not_found_hint(&self, name: &str) -> String {
         format!("Cloudflare knows no such zone: set zone of {name} to the zone's id")
     }
 
@@ -115,7 +118,7 @@ impl Speech for Cloudflare {
         let codes: Vec<i64> =
             errors.iter().filter_map(|error| error["code"].as_i64()).take(CODES_MAX).collect();
         if codes.contains(&NO_ROUTE) {
-            return Some(self.unknown(name));
+            return Some(self.not_found_hint(name));
         }
         let codes: Vec<String> = codes.iter().map(ToString::to_string).collect();
         (!codes.is_empty()).then(|| format!("errors {}", codes.join(", ")))
@@ -123,7 +126,7 @@ impl Speech for Cloudflare {
 }
 
 impl Cloudflare {
-    fn call(&self, purge: &Purge, body: &Value) -> Option<Call> {
+    fn call(&self, purge: &Purge, body: &Value) -> Option<TargetCall> {
         let url = sites::api(purge, &format!("zones/{}/purge_cache", self.zone))?;
         let token = (AUTHORIZATION, format!("Bearer {}", purge.token.expose()));
         Some(sites::post(purge, url, token, Some(body)))

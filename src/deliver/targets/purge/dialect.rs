@@ -1,9 +1,9 @@
 //! The forms in which caches and CDNs are told, and what each of them can be told at all.
 //! Whoever says that it takes something makes a call for it; nothing else is promised here.
 
-use super::share::Share;
-use super::words::Fit;
-use super::{Bunny, Call, Cloudflare, Fastly, Http, Purge, Refresh, Vercel};
+use super::purge_set::PurgeSet;
+use super::tags::TagRules;
+use super::{Bunny, Cloudflare, Fastly, Http, Purge, Refresh, TargetCall, Vercel};
 use crate::deliver::verdict::{self, AnswerVerdict};
 use crate::domain::Glob;
 use crate::net::Answer;
@@ -26,7 +26,7 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    pub(super) fn speech(&self) -> &dyn Speech {
+    pub(super) fn rules(&self) -> &dyn DialectRules {
         match self {
             Self::Http(http) => http,
             Self::Refresh(refresh) => refresh,
@@ -39,9 +39,9 @@ impl Dialect {
 }
 
 /// What a form can say, and what its answers mean.
-pub(super) trait Speech {
+pub(super) trait DialectRules {
     /// Which tags it takes, if any.
-    fn tags(&self) -> Option<Fit>;
+    fn tags(&self) -> Option<TagRules>;
 
     /// Whether this path can be said.
     fn takes_path(&self, purge: &Purge, path: &str) -> bool;
@@ -52,7 +52,7 @@ pub(super) trait Speech {
     }
 
     /// Whether the beginning of paths is said by an expression that matches all its spellings.
-    fn knows_expressions(&self) -> bool {
+    fn uses_expressions(&self) -> bool {
         false
     }
 
@@ -65,15 +65,20 @@ pub(super) trait Speech {
     fn takes_all(&self) -> bool;
 
     /// Whether anything can be made stale without being taken away.
-    fn knows_soft(&self) -> bool {
+    fn supports_soft(&self) -> bool {
         false
     }
 
     /// The calls of one share.
-    fn calls(&self, purge: &Purge, share: &Share) -> Vec<Call>;
+    fn calls(&self, purge: &Purge, share: &PurgeSet) -> Vec<TargetCall>;
 
     /// A call that is about these of the paths of another; `None` where no call has several.
-    fn with_paths(&self, _purge: &Purge, _call: &Call, _paths: &[String]) -> Option<Call> {
+    fn with_paths(
+        &self,
+        _purge: &Purge,
+        _call: &TargetCall,
+        _paths: &[String],
+    ) -> Option<TargetCall> {
         None
     }
 
@@ -83,7 +88,7 @@ pub(super) trait Speech {
     }
 
     /// Why a 2xx is no acknowledgement, if it is none.
-    fn reason_against(&self, _name: &str, answer: &Answer) -> Option<String> {
+    fn rejection(&self, _name: &str, answer: &Answer) -> Option<String> {
         match verdict::judge(answer) {
             AnswerVerdict::Refused(reason, _) => Some(reason),
             _ => None,
@@ -91,10 +96,10 @@ pub(super) trait Speech {
     }
 
     /// What a 401 or 403 of the target of this name means, and what mends it.
-    fn unwelcome(&self, name: &str) -> String;
+    fn unauthorized_hint(&self, name: &str) -> String;
 
     /// What a 404 means, likewise.
-    fn unknown(&self, name: &str) -> String;
+    fn not_found_hint(&self, name: &str) -> String;
 
     /// What else a refusal says of itself.
     fn detail(&self, _name: &str, _answer: &Answer) -> Option<String> {

@@ -5,10 +5,10 @@
 use reqwest::header::HeaderName;
 use serde_json::{Value, json};
 
-use super::dialect::Speech;
-use super::share::Share;
-use super::words::Fit;
-use super::{Call, Purge, batches, sites};
+use super::dialect::DialectRules;
+use super::purge_set::PurgeSet;
+use super::tags::TagRules;
+use super::{Purge, TargetCall, batches, sites};
 use crate::domain::Mode;
 use crate::net::Answer;
 
@@ -27,9 +27,9 @@ pub struct Fastly {
     pub service: String,
 }
 
-impl Speech for Fastly {
-    fn tags(&self) -> Option<Fit> {
-        Some(Fit { bytes_max: KEY_BYTES_MAX, forbidden: "" })
+impl DialectRules for Fastly {
+    fn tags(&self) -> Option<TagRules> {
+        Some(TagRules { bytes_max: KEY_BYTES_MAX, forbidden: "" })
     }
 
     fn takes_path(&self, purge: &Purge, path: &str) -> bool {
@@ -40,33 +40,36 @@ impl Speech for Fastly {
         true
     }
 
-    fn knows_soft(&self) -> bool {
+    fn supports_soft(&self) -> bool {
         true
     }
 
-    fn calls(&self, purge: &Purge, share: &Share) -> Vec<Call> {
+    fn calls(&self, purge: &Purge, share: &PurgeSet) -> Vec<TargetCall> {
         let service = format!("service/{}", self.service);
         if share.is_all {
             let call = self.call(purge, &format!("{service}/purge_all"), None, Mode::Hard);
-            return call.map(|call| Call { paths: vec!["*".into()], ..call }).into_iter().collect();
+            return call
+                .map(|call| TargetCall { paths: vec!["*".into()], ..call })
+                .into_iter()
+                .collect();
         }
         let mut calls = vec![];
         for tags in batches(&share.tags, share.at_most(KEYS_MAX), usize::MAX) {
             let body = json!({ "surrogate_keys": tags });
             let call = self.call(purge, &format!("{service}/purge"), Some(&body), share.mode);
-            calls.extend(call.map(|call| Call { tags, ..call }));
+            calls.extend(call.map(|call| TargetCall { tags, ..call }));
         }
         for path in &share.paths {
             for url in sites::urls(purge, path.as_str()).unwrap_or_default() {
                 let address = format!("purge/{}", sites::without_scheme(&url));
                 let call = self.call(purge, &address, None, share.mode);
-                calls.extend(call.map(|call| Call { paths: vec![path.to_string()], ..call }));
+                calls.extend(call.map(|call| TargetCall { paths: vec![path.to_string()], ..call }));
             }
         }
         calls
     }
 
-    fn reason_against(&self, _name: &str, answer: &Answer) -> Option<String> {
+    fn rejection(&self, _name: &str, answer: &Answer) -> Option<String> {
         match serde_json::from_slice::<Value>(&answer.body) {
             Ok(Value::Object(body)) => match body.get("status").and_then(Value::as_str) {
                 None | Some("ok") => None,
@@ -76,17 +79,23 @@ impl Speech for Fastly {
         }
     }
 
-    fn unwelcome(&self, name: &str) -> String {
+    fn unauthorized_hint(&self, name: &str) -> String {
         format!("Fastly refuses the token of {name}: it needs purge_select and purge_all")
     }
 
-    fn unknown(&self, name: &str) -> String {
+    fn not_found_hint(&self, name: &str) -> String {
         format!("Fastly knows no such service: set service of {name} to the service's id")
     }
 }
 
 impl Fastly {
-    fn call(&self, purge: &Purge, path: &str, body: Option<&Value>, mode: Mode) -> Option<Call> {
+    fn call(
+        &self,
+        purge: &Purge,
+        path: &str,
+        body: Option<&Value>,
+        mode: Mode,
+    ) -> Option<TargetCall> {
         let url = sites::api(purge, path)?;
         let token = (KEY, purge.token.expose().to_owned());
         let mut call = sites::post(purge, url, token, body);

@@ -9,10 +9,10 @@ use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HOST, HeaderName};
 use url::Url;
 
-use super::dialect::Speech;
-use super::share::Share;
-use super::words::Fit;
-use super::{Call, Purge, address, batches};
+use super::dialect::DialectRules;
+use super::purge_set::PurgeSet;
+use super::tags::TagRules;
+use super::{Purge, TargetCall, address, batches};
 use crate::domain::{Glob, Mode};
 use crate::net::Answer;
 
@@ -46,9 +46,9 @@ pub struct Http {
     pub absent_status: Option<u16>,
 }
 
-impl Speech for Http {
-    fn tags(&self) -> Option<Fit> {
-        let fit = Fit { bytes_max: TAG_BYTES_MAX, forbidden: "," };
+impl DialectRules for Http {
+    fn tags(&self) -> Option<TagRules> {
+        let fit = TagRules { bytes_max: TAG_BYTES_MAX, forbidden: "," };
         self.tag_header.as_ref().map(|_| fit)
     }
 
@@ -60,7 +60,7 @@ impl Speech for Http {
         self.bans(&address::prefix_regex(prefix))
     }
 
-    fn knows_expressions(&self) -> bool {
+    fn uses_expressions(&self) -> bool {
         true
     }
 
@@ -72,11 +72,11 @@ impl Speech for Http {
         self.ban_header.is_some()
     }
 
-    fn knows_soft(&self) -> bool {
+    fn supports_soft(&self) -> bool {
         self.soft_tag_header.is_some() || self.soft_header.is_some()
     }
 
-    fn calls(&self, purge: &Purge, share: &Share) -> Vec<Call> {
+    fn calls(&self, purge: &Purge, share: &PurgeSet) -> Vec<TargetCall> {
         let mut calls = self.by_tag(purge, share);
         calls.extend(self.by_path(purge, share));
         calls.extend(self.by_ban(purge, share));
@@ -88,15 +88,15 @@ impl Speech for Http {
         (200..300).contains(&status) || self.absent_status == Some(status)
     }
 
-    fn reason_against(&self, _name: &str, _answer: &Answer) -> Option<String> {
+    fn rejection(&self, _name: &str, _answer: &Answer) -> Option<String> {
         None
     }
 
-    fn unwelcome(&self, name: &str) -> String {
+    fn unauthorized_hint(&self, name: &str) -> String {
         format!("the cache {name} takes no purges from us: check its access list and token")
     }
 
-    fn unknown(&self, name: &str) -> String {
+    fn not_found_hint(&self, name: &str) -> String {
         format!("set absent_status of {name} if this is how it says that nothing was cached")
     }
 }
@@ -106,14 +106,14 @@ impl Http {
         self.ban_header.is_some() && regex.len() <= HEADER_BYTES_MAX
     }
 
-    fn by_tag(&self, purge: &Purge, share: &Share) -> Vec<Call> {
+    fn by_tag(&self, purge: &Purge, share: &PurgeSet) -> Vec<TargetCall> {
         let soft = self.soft_tag_header.as_ref().filter(|_| share.mode == Mode::Soft);
         let Some(header) = soft.or(self.tag_header.as_ref()) else { return vec![] };
         let call = |tags: Vec<String>| {
             let listed = tags.join(&self.tag_separator.to_string());
             let headers = vec![(header.clone(), listed)];
             let call = self.call(purge, "PURGE", purge.base.clone(), headers, None);
-            Call { tags, ..call }
+            TargetCall { tags, ..call }
         };
         batches(&share.tags, share.at_most(TAGS_MAX), HEADER_BYTES_MAX)
             .into_iter()
@@ -121,7 +121,7 @@ impl Http {
             .collect()
     }
 
-    fn by_path(&self, purge: &Purge, share: &Share) -> Vec<Call> {
+    fn by_path(&self, purge: &Purge, share: &PurgeSet) -> Vec<TargetCall> {
         let soft = self.soft_header.as_ref().filter(|_| share.mode == Mode::Soft);
         let mut calls = vec![];
         for path in &share.paths {
@@ -129,13 +129,13 @@ impl Http {
             let headers = || soft.map(|name| (name.clone(), YES.to_owned())).into_iter().collect();
             calls.extend(hosts(purge).into_iter().map(|host| {
                 let call = self.call(purge, "PURGE", url.clone(), headers(), host);
-                Call { paths: vec![path.to_string()], ..call }
+                TargetCall { paths: vec![path.to_string()], ..call }
             }));
         }
         calls
     }
 
-    fn by_ban(&self, purge: &Purge, share: &Share) -> Vec<Call> {
+    fn by_ban(&self, purge: &Purge, share: &PurgeSet) -> Vec<TargetCall> {
         let Some(header) = &self.ban_header else { return vec![] };
         let all = share.is_all.then(|| ("*".to_owned(), EVERY_PATH.to_owned()));
         let prefixes = share.prefixes.iter();
@@ -149,7 +149,7 @@ impl Http {
             calls.extend(hosts(purge).into_iter().map(|host| {
                 let headers = vec![(header.clone(), regex.clone())];
                 let call = self.call(purge, "BAN", purge.base.clone(), headers, host);
-                Call { paths: vec![shown.clone()], ..call }
+                TargetCall { paths: vec![shown.clone()], ..call }
             }));
         }
         calls
@@ -162,7 +162,7 @@ impl Http {
         url: Url,
         mut headers: Vec<(HeaderName, String)>,
         host: Option<String>,
-    ) -> Call {
+    ) -> TargetCall {
         if !purge.token.is_empty() {
             let token = purge.token.expose();
             let is_bearer = self.token_header == AUTHORIZATION;

@@ -1,7 +1,7 @@
 //! Caches and CDNs that are asked to forget: from a backlog to requests in the words of each.
 //!
 //! The law it keeps: every selector of a backlog is in one of the calls, exactly or by something
-//! wider, or it is named as unsupported; nothing is left out in silence. What has no words of its
+//! wider, or it is named as unsupported; nothing is left out in reason_skipped. What has no words of its
 //! own is widened to a coarser tag or to everything, and so is what would take more calls than a
 //! target is willing to get. What follows from the graph is purged too, for no cache beside this
 //! instance knows it. Sending, waiting and trying again are not done here.
@@ -13,14 +13,14 @@ mod dialect;
 mod fastly;
 mod http;
 mod parts;
+mod purge_set;
 mod refresh;
-mod share;
 mod sites;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod vercel;
 mod verdict;
-mod words;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -30,7 +30,7 @@ use reqwest::Method;
 use reqwest::header::HeaderName;
 use url::Url;
 
-use super::{Call, Reach};
+use super::{Reach, TargetCall};
 use crate::deliver::verdict::AnswerVerdict;
 use crate::domain::{Demand, Event, Mode, Selector, Selectors, UrlPath};
 use crate::journal::Backlog;
@@ -43,10 +43,10 @@ pub use dialect::Dialect;
 pub use fastly::Fastly;
 pub use http::Http;
 pub use refresh::Refresh;
+pub use tags::TagNames;
 pub use vercel::Vercel;
-pub use words::Words;
 
-use share::{Place, Share};
+use purge_set::{PurgeItem, PurgeSet};
 
 /// One target: a cache, or one zone of a CDN.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,7 +58,7 @@ pub struct Purge {
     /// The sites that are in the cache, as origins; several where it serves several names.
     pub sites: Vec<Url>,
     /// Which text a selector is as a tag.
-    pub words: Words,
+    pub tag_names: TagNames,
     /// What proves that we may.
     pub token: Secret,
     /// From connect to the last byte of each answer.
@@ -73,7 +73,7 @@ impl Purge {
     /// The calls that cover a backlog, hard ones first. A target that refused them as they were is
     /// told the same wider (`is_wider`): everything, or, where that has no words, types, each in a
     /// call of its own.
-    pub fn calls(&self, backlog: &Backlog, is_wider: bool) -> Vec<Call> {
+    pub fn calls(&self, backlog: &Backlog, is_wider: bool) -> Vec<TargetCall> {
         let mut demand = footprint(backlog);
         let exact = self.calls_for(&demand, false);
         if exact.is_empty() || (exact.len() <= self.calls_max && !is_wider) {
@@ -81,7 +81,7 @@ impl Purge {
         }
         demand.hard.widen_ids();
         demand.soft.widen_ids();
-        if self.everything() == Place::Nowhere {
+        if self.everything() == PurgeItem::Unsupported {
             return self.calls_for(&demand, is_wider);
         }
         let by_type = self.calls_for(&demand, false);
@@ -94,34 +94,38 @@ impl Purge {
     /// What of a backlog it has no words for.
     pub fn unsupported(&self, backlog: &Backlog) -> Vec<Selector> {
         let Demand { hard, soft } = footprint(backlog);
-        let mut unsupported = self.speechless(&hard);
-        unsupported.extend(self.speechless(&soft));
+        let mut unsupported = self.unsupported_in(&hard);
+        unsupported.extend(self.unsupported_in(&soft));
         unsupported
     }
 
     /// Whether it has no word for anything in an event.
-    pub fn is_beyond(&self, event: &Event) -> bool {
-        event.footprint().iter().flat_map(|one| self.places(&one)).all(|it| it == Place::Nowhere)
+    pub fn expresses_nothing(&self, event: &Event) -> bool {
+        event
+            .footprint()
+            .iter()
+            .flat_map(|one| self.places(&one))
+            .all(|it| it == PurgeItem::Unsupported)
     }
 
     /// Whether it has no word for a part of what the event's caller named.
-    pub fn leaves_out(&self, event: &Event) -> bool {
-        !self.speechless(&event.demand.selectors()).is_empty()
+    pub fn omits_part(&self, event: &Event) -> bool {
+        !self.unsupported_in(&event.demand.selectors()).is_empty()
     }
 
-    fn speechless(&self, selectors: &Selectors) -> Vec<Selector> {
-        let is_missing = |one: &Selector| self.places(one).contains(&Place::Nowhere);
+    fn unsupported_in(&self, selectors: &Selectors) -> Vec<Selector> {
+        let is_missing = |one: &Selector| self.places(one).contains(&PurgeItem::Unsupported);
         selectors.iter().filter(is_missing).collect()
     }
 
-    fn calls_for(&self, demand: &Demand, is_single: bool) -> Vec<Call> {
+    fn calls_for(&self, demand: &Demand, is_single: bool) -> Vec<TargetCall> {
         let share = |mode, selectors: &Selectors| {
-            let mut share = Share { is_single, ..Share::new(mode) };
+            let mut share = PurgeSet { is_single, ..PurgeSet::new(mode) };
             selectors.iter().flat_map(|one| self.places(&one)).for_each(|place| share.add(place));
             share
         };
         let (mut hard, soft) = (share(Mode::Hard, &demand.hard), share(Mode::Soft, &demand.soft));
-        let shares = match self.dialect.speech().knows_soft() {
+        let shares = match self.dialect.rules().supports_soft() {
             true => vec![hard, soft],
             false => {
                 hard.join(soft);
@@ -132,11 +136,11 @@ impl Purge {
         told.flat_map(|share| self.calls_of(share)).collect()
     }
 
-    fn calls_of(&self, share: &Share) -> Vec<Call> {
-        let calls = self.dialect.speech().calls(self, share).into_iter();
+    fn calls_of(&self, share: &PurgeSet) -> Vec<TargetCall> {
+        let calls = self.dialect.rules().calls(self, share).into_iter();
         let is_soft = share.mode == Mode::Soft;
-        let told = |call: Call| Call {
-            says: vec![said(&call)],
+        let told = |call: TargetCall| TargetCall {
+            items: vec![said(&call)],
             reach: self.reach(share, &call),
             is_soft,
             ..call
@@ -145,8 +149,8 @@ impl Purge {
     }
 
     /// How much a call settles. One that makes pages stale settles none that takes them away.
-    fn reach(&self, share: &Share, call: &Call) -> Reach {
-        let all = &self.words.all_tag;
+    fn reach(&self, share: &PurgeSet, call: &TargetCall) -> Reach {
+        let all = &self.tag_names.all_tag;
         let is_all = share.is_all || (!all.is_empty() && call.tags.contains(all));
         match (is_all && share.mode == Mode::Hard, call.host()) {
             (false, _) => Reach::Itself,
@@ -157,10 +161,10 @@ impl Purge {
 
     /// What a selector is in this target's words. An entity is two things: itself, and the lists
     /// of its type, which may show it.
-    fn places(&self, selector: &Selector) -> Vec<Place> {
+    fn places(&self, selector: &Selector) -> Vec<PurgeItem> {
         match selector {
             Selector::Entity(name, _) => {
-                let lists = [self.words.of_lists(name), self.words.of_type(name)];
+                let lists = [self.tag_names.of_lists(name), self.tag_names.of_type(name)];
                 vec![self.place(selector), self.tagged(lists)]
             }
             Selector::Path(path) => self.path(path),
@@ -168,78 +172,80 @@ impl Purge {
             // A key that is a path names the page that is there; any other is of our own store.
             Selector::Key(key) => match UrlPath::of_key(key) {
                 Some(path) => self.path(&path),
-                None => vec![Place::Nowhere],
+                None => vec![PurgeItem::Unsupported],
             },
             _ => vec![self.place(selector)],
         }
     }
 
     /// The same of the selector alone.
-    fn place(&self, selector: &Selector) -> Place {
-        let speech = self.dialect.speech();
+    fn place(&self, selector: &Selector) -> PurgeItem {
+        let rules = self.dialect.rules();
         match selector {
             Selector::All => self.everything(),
-            Selector::Type(name) => self.tagged([self.words.of_type(name)]),
+            Selector::Type(name) => self.tagged([self.tag_names.of_type(name)]),
             Selector::Entity(name, id) => {
-                self.tagged([self.words.of_entity(name, id), self.words.of_type(name)])
+                self.tagged([self.tag_names.of_entity(name, id), self.tag_names.of_type(name)])
             }
-            Selector::Tag(tag) => self.tagged([self.words.of_tag(tag)]),
+            Selector::Tag(tag) => self.tagged([self.tag_names.of_tag(tag)]),
             Selector::Path(_) | Selector::PathPrefix(_) | Selector::Key(_) => self.everything(),
-            Selector::Pattern(glob) if !address::may_be_path(glob) => Place::Nowhere,
-            Selector::Pattern(glob) if speech.takes_pattern(glob) => Place::Pattern(glob.clone()),
+            Selector::Pattern(glob) if !address::may_be_path(glob) => PurgeItem::Unsupported,
+            Selector::Pattern(glob) if rules.takes_pattern(glob) => {
+                PurgeItem::Pattern(glob.clone())
+            }
             Selector::Pattern(_) => self.everything(),
         }
     }
 
     /// A path in every spelling that a cache may have seen.
-    fn path(&self, path: &UrlPath) -> Vec<Place> {
+    fn path(&self, path: &UrlPath) -> Vec<PurgeItem> {
         let Some(spellings) = address::spellings(path.as_str()) else {
             return vec![self.everything()];
         };
         let tags: Option<Vec<String>> = spellings
             .iter()
-            .map(|one| self.words.of_path(one).filter(|it| self.takes(it)))
+            .map(|one| self.tag_names.of_path(one).filter(|it| self.takes(it)))
             .collect();
-        let is_taken = |one: &String| self.dialect.speech().takes_path(self, one);
+        let is_taken = |one: &String| self.dialect.rules().takes_path(self, one);
         match tags {
-            Some(tags) => tags.into_iter().map(Place::Tag).collect(),
+            Some(tags) => tags.into_iter().map(PurgeItem::Tag).collect(),
             None if spellings.iter().all(is_taken) => {
-                spellings.into_iter().map(Place::Path).collect()
+                spellings.into_iter().map(PurgeItem::Path).collect()
             }
             None => vec![self.everything()],
         }
     }
 
     /// The beginning of paths, likewise.
-    fn prefix(&self, prefix: &UrlPath) -> Vec<Place> {
-        let speech = self.dialect.speech();
-        let spellings = match speech.knows_expressions() {
+    fn prefix(&self, prefix: &UrlPath) -> Vec<PurgeItem> {
+        let rules = self.dialect.rules();
+        let spellings = match rules.uses_expressions() {
             true => Some(vec![prefix.to_string()]),
             false => address::spellings(prefix.as_str()),
         };
-        let is_taken = |one: &String| speech.takes_prefix(self, one);
+        let is_taken = |one: &String| rules.takes_prefix(self, one);
         match spellings.filter(|spellings| spellings.iter().all(is_taken)) {
-            Some(spellings) => spellings.into_iter().map(Place::Prefix).collect(),
+            Some(spellings) => spellings.into_iter().map(PurgeItem::Prefix).collect(),
             None => vec![self.everything()],
         }
     }
 
     /// The first of these tags that can be said; else the next wider thing.
-    fn tagged(&self, tags: impl IntoIterator<Item = String>) -> Place {
+    fn tagged(&self, tags: impl IntoIterator<Item = String>) -> PurgeItem {
         let said = tags.into_iter().find(|tag| self.takes(tag));
-        said.map_or_else(|| self.everything(), Place::Tag)
+        said.map_or_else(|| self.everything(), PurgeItem::Tag)
     }
 
     fn takes(&self, tag: &str) -> bool {
-        self.dialect.speech().tags().is_some_and(|fit| fit.takes(tag))
+        self.dialect.rules().tags().is_some_and(|fit| fit.takes(tag))
     }
 
     /// A tag that every page carries is gentler than everything, and can be soft.
-    fn everything(&self) -> Place {
-        match &self.words.all_tag {
-            tag if !tag.is_empty() && self.takes(tag) => Place::Tag(tag.clone()),
-            _ if self.dialect.speech().takes_all() => Place::All,
-            _ => Place::Nowhere,
+    fn everything(&self) -> PurgeItem {
+        match &self.tag_names.all_tag {
+            tag if !tag.is_empty() && self.takes(tag) => PurgeItem::Tag(tag.clone()),
+            _ if self.dialect.rules().takes_all() => PurgeItem::All,
+            _ => PurgeItem::Unsupported,
         }
     }
 
@@ -249,9 +255,9 @@ impl Purge {
     }
 
     /// A call without a body that is about nothing yet.
-    fn call(&self, method: Method, url: Url, headers: Vec<(HeaderName, String)>) -> Call {
+    fn call(&self, method: Method, url: Url, headers: Vec<(HeaderName, String)>) -> TargetCall {
         let (body, timeout) = (Bytes::new(), self.timeout);
-        Call {
+        TargetCall {
             method,
             url,
             headers,
@@ -259,7 +265,7 @@ impl Purge {
             timeout,
             paths: vec![],
             tags: vec![],
-            says: vec![],
+            items: vec![],
             is_soft: false,
             reach: Reach::Itself,
         }
@@ -267,7 +273,7 @@ impl Purge {
 }
 
 /// A call as one word, by what it is about.
-fn said(call: &Call) -> String {
+fn said(call: &TargetCall) -> String {
     let host = call.host().unwrap_or_default();
     format!("{} {} {host} {:?} {:?}", call.method, call.url, call.paths, call.tags)
 }

@@ -1,31 +1,31 @@
 //! One call of several tags or paths as several calls, so that each settles alone.
 //!
-//! The parts together say exactly what the whole says: the same tags or paths, in the same mode. A
+//! The parts together say exactly what the whole items: the same tags or paths, in the same mode. A
 //! call that cannot be split has no parts.
 
-use super::share::Share;
-use super::{Call, Purge, said};
+use super::purge_set::PurgeSet;
+use super::{Purge, TargetCall, said};
 use crate::domain::Mode;
 
 impl Purge {
     /// The same call as two, where it is about several tags or paths.
-    pub fn halves(&self, call: &Call) -> Vec<Call> {
+    pub fn halves(&self, call: &TargetCall) -> Vec<TargetCall> {
         let items = items(call);
         let (one, other) = items.split_at(items.len() / 2);
         if one.is_empty() {
             return vec![];
         }
         let halves = [one, other].map(|half| self.part(call, half));
-        halves.into_iter().collect::<Option<Vec<Call>>>().unwrap_or_default()
+        halves.into_iter().collect::<Option<Vec<TargetCall>>>().unwrap_or_default()
     }
 
     /// The rest of a call, and what is to be apart of it in calls of their own.
-    pub fn apart(
+    pub fn separate(
         &self,
-        call: &Call,
+        call: &TargetCall,
         is_apart: impl Fn(&String) -> bool,
-    ) -> (Option<Call>, Vec<Call>) {
-        if call.says.iter().any(&is_apart) {
+    ) -> (Option<TargetCall>, Vec<TargetCall>) {
+        if call.items.iter().any(&is_apart) {
             return (None, vec![call.clone()]);
         }
         let items = items(call);
@@ -35,7 +35,7 @@ impl Purge {
         let (mut rest, mut alone) = (vec![], vec![]);
         for item in items {
             match self.part(call, std::slice::from_ref(item)) {
-                Some(part) if part.says.iter().any(&is_apart) => alone.push(part),
+                Some(part) if part.items.iter().any(&is_apart) => alone.push(part),
                 _ => rest.push(item.clone()),
             }
         }
@@ -52,11 +52,11 @@ impl Purge {
     }
 
     /// The call that is about some tags or paths of another.
-    fn part(&self, call: &Call, items: &[String]) -> Option<Call> {
+    fn part(&self, call: &TargetCall, items: &[String]) -> Option<TargetCall> {
         if call.tags.is_empty() {
-            let part = self.dialect.speech().with_paths(self, call, items)?;
-            return Some(Call {
-                says: vec![said(&part)],
+            let part = self.dialect.rules().with_paths(self, call, items)?;
+            return Some(TargetCall {
+                items: vec![said(&part)],
                 is_soft: call.is_soft,
                 reach: call.reach,
                 ..part
@@ -64,12 +64,12 @@ impl Purge {
         }
         let mode = if call.is_soft { Mode::Soft } else { Mode::Hard };
         let tags = items.iter().cloned().collect();
-        let mut calls = self.calls_of(&Share { tags, ..Share::new(mode) });
+        let mut calls = self.calls_of(&PurgeSet { tags, ..PurgeSet::new(mode) });
         calls.pop().filter(|_| calls.is_empty())
     }
 }
 
 /// What a call is about, each of which could be a call.
-fn items(call: &Call) -> &[String] {
+fn items(call: &TargetCall) -> &[String] {
     if call.tags.is_empty() { &call.paths } else { &call.tags }
 }

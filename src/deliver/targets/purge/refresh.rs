@@ -8,11 +8,11 @@
 use reqwest::Method;
 use reqwest::header::HeaderName;
 
-use super::dialect::Speech;
+use super::dialect::DialectRules;
 use super::http::hosts;
-use super::share::Share;
-use super::words::Fit;
-use super::{Call, Purge, address};
+use super::purge_set::PurgeSet;
+use super::tags::TagRules;
+use super::{Purge, TargetCall, address};
 use crate::net::Answer;
 
 /// What the header says where no token is configured.
@@ -27,8 +27,8 @@ pub struct Refresh {
     pub page_bytes_max: usize,
 }
 
-impl Speech for Refresh {
-    fn tags(&self) -> Option<Fit> {
+impl DialectRules for Refresh {
+    fn tags(&self) -> Option<TagRules> {
         None
     }
 
@@ -40,7 +40,7 @@ impl Speech for Refresh {
         false
     }
 
-    fn calls(&self, purge: &Purge, share: &Share) -> Vec<Call> {
+    fn calls(&self, purge: &Purge, share: &PurgeSet) -> Vec<TargetCall> {
         let value = if purge.token.is_empty() { YES } else { purge.token.expose() };
         let mut calls = vec![];
         for path in &share.paths {
@@ -49,7 +49,7 @@ impl Speech for Refresh {
                 let mut headers = vec![(self.bypass_header.clone(), value.to_owned())];
                 headers.extend(host.map(|host| (reqwest::header::HOST, host)));
                 let call = purge.call(Method::GET, url.clone(), headers);
-                calls.push(Call { paths: vec![path.to_string()], ..call });
+                calls.push(TargetCall { paths: vec![path.to_string()], ..call });
             }
         }
         calls
@@ -60,15 +60,15 @@ impl Speech for Refresh {
         matches!(status, 200..=399 | 404 | 410)
     }
 
-    fn reason_against(&self, _name: &str, _answer: &Answer) -> Option<String> {
+    fn rejection(&self, _name: &str, _answer: &Answer) -> Option<String> {
         None
     }
 
-    fn unwelcome(&self, name: &str) -> String {
+    fn unauthorized_hint(&self, name: &str) -> String {
         format!("we may not read this page through {name}: let us, or do not invalidate its path")
     }
 
-    fn unknown(&self, _name: &str) -> String {
+    fn not_found_hint(&self, _name: &str) -> String {
         "no such page".into()
     }
 }

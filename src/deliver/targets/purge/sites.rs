@@ -7,7 +7,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderName};
 use serde_json::Value;
 use url::{Position, Url};
 
-use super::{Call, Purge, address};
+use super::{Purge, TargetCall, address};
 
 /// The URLs of a path at every site; `None` where it cannot be said at one of them.
 pub fn urls(purge: &Purge, path: &str) -> Option<Vec<Url>> {
@@ -29,11 +29,16 @@ pub fn api(purge: &Purge, path: &str) -> Option<Url> {
 }
 
 /// A `POST` of JSON, or of nothing.
-pub fn post(purge: &Purge, url: Url, token: (HeaderName, String), body: Option<&Value>) -> Call {
+pub fn post(
+    purge: &Purge,
+    url: Url,
+    token: (HeaderName, String),
+    body: Option<&Value>,
+) -> TargetCall {
     let mut headers = vec![token, (reqwest::header::ACCEPT, "application/json".to_owned())];
     if body.is_some() {
         headers.push((CONTENT_TYPE, "application/json".to_owned()));
     }
     let body = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
-    Call { body, ..purge.call(Method::POST, url, headers) }
+    TargetCall { body, ..purge.call(Method::POST, url, headers) }
 }

@@ -5,10 +5,10 @@
 use reqwest::header::AUTHORIZATION;
 use serde_json::json;
 
-use super::dialect::Speech;
-use super::share::Share;
-use super::words::Fit;
-use super::{Call, Purge, batches, sites};
+use super::dialect::DialectRules;
+use super::purge_set::PurgeSet;
+use super::tags::TagRules;
+use super::{Purge, TargetCall, batches, sites};
 use crate::domain::Mode;
 
 /// Tags of one call.
@@ -25,9 +25,9 @@ pub struct Vercel {
     pub team: String,
 }
 
-impl Speech for Vercel {
-    fn tags(&self) -> Option<Fit> {
-        Some(Fit { bytes_max: TAG_BYTES_MAX, forbidden: "," })
+impl DialectRules for Vercel {
+    fn tags(&self) -> Option<TagRules> {
+        Some(TagRules { bytes_max: TAG_BYTES_MAX, forbidden: "," })
     }
 
     fn takes_path(&self, _purge: &Purge, _path: &str) -> bool {
@@ -38,11 +38,11 @@ impl Speech for Vercel {
         false
     }
 
-    fn knows_soft(&self) -> bool {
+    fn supports_soft(&self) -> bool {
         true
     }
 
-    fn calls(&self, purge: &Purge, share: &Share) -> Vec<Call> {
+    fn calls(&self, purge: &Purge, share: &PurgeSet) -> Vec<TargetCall> {
         let verb = match share.mode {
             Mode::Soft => "invalidate-by-tags",
             Mode::Hard => "dangerously-delete-by-tags",
@@ -58,16 +58,16 @@ impl Speech for Vercel {
             }
             let token = (AUTHORIZATION, format!("Bearer {}", purge.token.expose()));
             let call = sites::post(purge, url, token, Some(&json!({ "tags": tags })));
-            calls.push(Call { tags, ..call });
+            calls.push(TargetCall { tags, ..call });
         }
         calls
     }
 
-    fn unwelcome(&self, name: &str) -> String {
+    fn unauthorized_hint(&self, name: &str) -> String {
         format!("Vercel refuses the token of {name}: its owner needs to be a member of the team")
     }
 
-    fn unknown(&self, name: &str) -> String {
+    fn not_found_hint(&self, name: &str) -> String {
         format!("Vercel knows no such project: set project, and team, of {name}")
     }
 }

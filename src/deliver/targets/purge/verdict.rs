@@ -14,29 +14,29 @@ const REFUSED_WAIT: Duration = Duration::from_secs(60);
 
 /// Judges the answer to one call.
 pub fn judge(purge: &Purge, answer: &Answer) -> AnswerVerdict {
-    let (speech, name) = (purge.dialect.speech(), purge.name.as_str());
+    let (rules, name) = (purge.dialect.rules(), purge.name.as_str());
     let wait = answer.retry_after.map(|wait| wait.min(RETRY_AFTER_MAX));
     let refused =
         |why: String, wait| AnswerVerdict::Refused(format!("http {}{why}", answer.status), wait);
     match answer.status {
-        status if speech.is_done(status) => AnswerVerdict::Acknowledged,
-        200..=299 => match speech.reason_against(name, answer) {
+        status if rules.is_done(status) => AnswerVerdict::Acknowledged,
+        200..=299 => match rules.rejection(name, answer) {
             None => AnswerVerdict::Acknowledged,
             Some(reason) => {
-                let detail = speech.detail(name, answer).map(|detail| format!(": {detail}"));
+                let detail = rules.detail(name, answer).map(|detail| format!(": {detail}"));
                 AnswerVerdict::Refused(format!("{reason}{}", detail.unwrap_or_default()), wait)
             }
         },
         401 | 403 => {
             let wait = wait.unwrap_or_default().max(REFUSED_WAIT);
-            refused(format!(": {}", speech.unwelcome(name)), Some(wait))
+            refused(format!(": {}", rules.unauthorized_hint(name)), Some(wait))
         }
-        404 => refused(format!(": {}", speech.unknown(name)), wait),
+        404 => refused(format!(": {}", rules.not_found_hint(name)), wait),
         405 | 501 => refused(format!(": the purge target {name} takes no such request"), wait),
         429 => AnswerVerdict::Throttled(wait),
         300..=399 => AnswerVerdict::Refused("redirect".into(), wait),
         _ => {
-            let detail = speech.detail(name, answer).map(|detail| format!(": {detail}"));
+            let detail = rules.detail(name, answer).map(|detail| format!(": {detail}"));
             refused(detail.unwrap_or_default(), wait)
         }
     }

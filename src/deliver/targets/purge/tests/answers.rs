@@ -84,7 +84,7 @@ fn a_cdn_says_done_in_its_own_words() {
     }
 }
 
-/// Numbers of errors are shown, and never the words: those may repeat what was sent.
+/// Numbers of errors are shown, and never the tag_names: those may repeat what was sent.
 #[test]
 fn cloudflare_is_quoted_by_number() {
     let body = r#"{"success":false,"errors":[{"code":1012,"message":"no secret-token"}]}"#;

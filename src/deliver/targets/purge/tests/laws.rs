@@ -52,17 +52,17 @@ impl Page {
 
     /// Tags that a page can carry for a cache.
     fn tags(&self, purge: &Purge) -> Vec<String> {
-        let words = &purge.words;
+        let tag_names = &purge.tag_names;
         let mut tags = vec![
-            words.of_type(&self.of_type),
+            tag_names.of_type(&self.of_type),
             match &self.id {
-                Some(id) => words.of_entity(&self.of_type, id),
-                None => words.of_lists(&self.of_type),
+                Some(id) => tag_names.of_entity(&self.of_type, id),
+                None => tag_names.of_lists(&self.of_type),
             },
-            words.of_tag(&self.tag),
-            words.all_tag.clone(),
+            tag_names.of_tag(&self.tag),
+            tag_names.all_tag.clone(),
         ];
-        tags.extend(words.of_path(self.canonical().as_str()));
+        tags.extend(tag_names.of_path(self.canonical().as_str()));
         tags.retain(|tag| purge.takes(tag));
         tags
     }
@@ -90,7 +90,7 @@ fn sparsely_escaped(site: &Url, path: &str) -> String {
 }
 
 /// How a call takes a page away, if it does.
-fn effect(purge: &Purge, call: &Call, page: &Page) -> Option<Mode> {
+fn effect(purge: &Purge, call: &TargetCall, page: &Page) -> Option<Mode> {
     let json: Value = serde_json::from_slice(&call.body).unwrap_or_default();
     match &purge.dialect {
         Dialect::Http(http) => effect_of_http(purge, http, call, page),
@@ -133,7 +133,7 @@ fn carries(purge: &Purge, list: &Value, page: &Page) -> bool {
 }
 
 /// Whether a call is about the page's site, or about a cache of one site.
-fn is_here(purge: &Purge, call: &Call, page: &Page) -> bool {
+fn is_here(purge: &Purge, call: &TargetCall, page: &Page) -> bool {
     let named = call.headers.iter().find(|(name, _)| *name == reqwest::header::HOST);
     named.map_or(purge.sites.is_empty(), |(_, value)| *value == host(&page.site))
 }
@@ -148,7 +148,7 @@ fn effect_of_cloudflare(purge: &Purge, json: &Value, page: &Page) -> Option<Mode
     is_it.then_some(Mode::Hard)
 }
 
-fn effect_of_bunny(purge: &Purge, call: &Call, json: &Value, page: &Page) -> Option<Mode> {
+fn effect_of_bunny(purge: &Purge, call: &TargetCall, json: &Value, page: &Page) -> Option<Mode> {
     let is_zone = call.url.path().ends_with("/purgeCache");
     let is_it = match json["CacheTag"].as_str() {
         Some(tag) => is_zone && page.tags(purge).iter().any(|own| own == tag),
@@ -165,7 +165,7 @@ fn effect_of_bunny(purge: &Purge, call: &Call, json: &Value, page: &Page) -> Opt
     is_it.then_some(Mode::Hard)
 }
 
-fn effect_of_http(purge: &Purge, http: &Http, call: &Call, page: &Page) -> Option<Mode> {
+fn effect_of_http(purge: &Purge, http: &Http, call: &TargetCall, page: &Page) -> Option<Mode> {
     let header = |name: &Option<HeaderName>| {
         let found = call.headers.iter().find(|(known, _)| Some(known) == name.as_ref());
         found.map(|(_, value)| value.as_str())
@@ -191,9 +191,9 @@ fn effect_of_http(purge: &Purge, http: &Http, call: &Call, page: &Page) -> Optio
     (is_here(purge, call, page) && is_hit).then_some(mode)
 }
 
-fn words(path_tag: &str, all_tag: &str) -> Words {
+fn tag_names(path_tag: &str, all_tag: &str) -> TagNames {
     let list_tag = if all_tag.is_empty() { "" } else { "{type}:list" };
-    Words {
+    TagNames {
         type_tag: "t-{type}".into(),
         entity_tag: "{type}:{id}".into(),
         list_tag: list_tag.into(),
@@ -203,12 +203,12 @@ fn words(path_tag: &str, all_tag: &str) -> Words {
     }
 }
 
-fn target(words: Words, sites: &[&str], dialect: Dialect) -> Purge {
+fn target(tag_names: TagNames, sites: &[&str], dialect: Dialect) -> Purge {
     Purge {
         name: "t".into(),
         base: Url::parse("http://cache.example/").expect("url"),
         sites: sites.iter().map(|site| Url::parse(site).expect("url")).collect(),
-        words,
+        tag_names,
         token: Secret::new("secret"),
         timeout: Duration::from_secs(5),
         calls_max: 50,
@@ -239,12 +239,12 @@ pub fn targets() -> Vec<Purge> {
     let banless = Http { ban_header: None, tag_separator: ',', ..soft.clone() };
     let tagless = Http { tag_header: None, ..plain.clone() };
     let mut targets = vec![
-        target(words("", ""), &[], Dialect::Http(plain)),
-        target(words("", "every"), &SITES, Dialect::Http(soft)),
-        target(words("p:{path}", ""), &[], Dialect::Http(soft_paths)),
-        target(words("", ""), &SITES, Dialect::Http(banless.clone())),
-        target(words("", "every"), &[], Dialect::Http(banless)),
-        target(words("", ""), &[], Dialect::Http(tagless)),
+        target(tag_names("", ""), &[], Dialect::Http(plain)),
+        target(tag_names("", "every"), &SITES, Dialect::Http(soft)),
+        target(tag_names("p:{path}", ""), &[], Dialect::Http(soft_paths)),
+        target(tag_names("", ""), &SITES, Dialect::Http(banless.clone())),
+        target(tag_names("", "every"), &[], Dialect::Http(banless)),
+        target(tag_names("", ""), &[], Dialect::Http(tagless)),
     ];
     let refresh = Refresh { bypass_header: name("x-refresh"), page_bytes_max: 1 << 20 };
     let cdns = [
@@ -255,9 +255,9 @@ pub fn targets() -> Vec<Purge> {
         Dialect::Vercel(Vercel { project: "p".into(), team: "t".into() }),
     ];
     for dialect in cdns {
-        targets.push(target(words("", ""), &[], dialect.clone()));
-        targets.push(target(words("", "every"), &SITES, dialect.clone()));
-        targets.push(target(words("p:{path}", ""), &SITES, dialect));
+        targets.push(target(tag_names("", ""), &[], dialect.clone()));
+        targets.push(target(tag_names("", "every"), &SITES, dialect.clone()));
+        targets.push(target(tag_names("p:{path}", ""), &SITES, dialect));
     }
     targets
 }
@@ -370,7 +370,7 @@ proptest! {
                 }
             }
             let most = calls_max.max(purge.sites.len());
-            let is_bounded = calls.len() <= most || purge.everything() == Place::Nowhere;
+            let is_bounded = calls.len() <= most || purge.everything() == PurgeItem::Unsupported;
             prop_assert!(is_bounded, "{} calls of {:?}", calls.len(), purge.dialect);
         }
     }
@@ -395,8 +395,8 @@ proptest! {
                     item.is_some_and(|item| said.ends_with(&format!("[{item:?}] []"))
                         || said.ends_with(&format!("[] [{item:?}]")))
                 };
-                let (rest, alone) = purge.apart(&call, is_apart);
-                let parts: Vec<Call> = rest.into_iter().chain(alone.clone()).collect();
+                let (rest, alone) = purge.separate(&call, is_apart);
+                let parts: Vec<TargetCall> = rest.into_iter().chain(alone.clone()).collect();
                 prop_assert_eq!(alone.is_empty(), item.is_none(), "{:?}", purge.dialect);
                 prop_assert!(halves.len() == 2 || named < 2, "{:?}", purge.dialect);
                 for page in &pages {
@@ -426,13 +426,13 @@ fn a_whole_cache_has_words_for_all_that_pages_are() {
         Selector::Key(label("/a")),
         Selector::Pattern(Glob::parse("*a").expect("a pattern")),
     ] {
-        assert!(!whole.places(&selector).contains(&Place::Nowhere), "{selector}");
+        assert!(!whole.places(&selector).contains(&PurgeItem::Unsupported), "{selector}");
     }
     for selector in [
         Selector::Key(label("user:1")),
         Selector::Pattern(Glob::parse("user:*").expect("a pattern")),
     ] {
-        assert_eq!(whole.places(&selector), [Place::Nowhere], "{selector}");
+        assert_eq!(whole.places(&selector), [PurgeItem::Unsupported], "{selector}");
     }
 }
 
@@ -441,12 +441,12 @@ fn a_whole_cache_has_words_for_all_that_pages_are() {
 #[test]
 fn an_entity_takes_the_lists_of_its_type_along() {
     let of = |list_tag: &str| {
-        let words = Words { list_tag: list_tag.into(), ..words("", "") };
-        target(words, &[], Dialect::Fastly(Fastly { service: "s1".into() }))
+        let tag_names = TagNames { list_tag: list_tag.into(), ..tag_names("", "") };
+        target(tag_names, &[], Dialect::Fastly(Fastly { service: "s1".into() }))
     };
     let posts = TypeName::parse("posts").expect("a type");
     let entity = Selector::Entity(posts.clone(), label("42"));
-    let tag = |text: &str| Place::Tag(text.to_owned());
+    let tag = |text: &str| PurgeItem::Tag(text.to_owned());
     assert_eq!(of("{type}:list").places(&entity), [tag("posts:42"), tag("posts:list")]);
     assert_eq!(of("").places(&entity), [tag("posts:42"), tag("t-posts")]);
     assert_eq!(of("{type}:list").places(&Selector::Type(posts)), [tag("t-posts")]);

@@ -7,7 +7,7 @@ use crate::domain::{Glob, Mode};
 
 /// One selector in a target's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum PurgeItem {
     /// Whatever carries this tag.
     Tag(String),
     /// One path, in one spelling.
@@ -19,12 +19,12 @@ pub enum Place {
     /// All that it holds.
     All,
     /// It has no words for it.
-    Nowhere,
+    Unsupported,
 }
 
 /// What is told in one mode.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Share {
+pub struct PurgeSet {
     /// How.
     pub mode: Mode,
     /// All that the target holds; then nothing else is in here.
@@ -41,7 +41,7 @@ pub struct Share {
     pub is_single: bool,
 }
 
-impl Share {
+impl PurgeSet {
     /// Nothing yet.
     pub fn new(mode: Mode) -> Self {
         Self {
@@ -66,28 +66,28 @@ impl Share {
     }
 
     /// Adds what one selector is.
-    pub fn add(&mut self, place: Place) {
+    pub fn add(&mut self, place: PurgeItem) {
         match place {
-            Place::All => {
+            PurgeItem::All => {
                 *self = Self { is_all: true, is_single: self.is_single, ..Self::new(self.mode) }
             }
             _ if self.is_all => {}
-            Place::Tag(tag) => drop(self.tags.insert(tag)),
-            Place::Path(path) => drop(self.paths.insert(path)),
-            Place::Prefix(prefix) => drop(self.prefixes.insert(prefix)),
-            Place::Pattern(glob) => drop(self.patterns.insert(glob)),
-            Place::Nowhere => {}
+            PurgeItem::Tag(tag) => drop(self.tags.insert(tag)),
+            PurgeItem::Path(path) => drop(self.paths.insert(path)),
+            PurgeItem::Prefix(prefix) => drop(self.prefixes.insert(prefix)),
+            PurgeItem::Pattern(glob) => drop(self.patterns.insert(glob)),
+            PurgeItem::Unsupported => {}
         }
     }
 
     /// Adds all of another, in this one's mode.
     pub fn join(&mut self, other: Self) {
         if other.is_all {
-            self.add(Place::All);
+            self.add(PurgeItem::All);
         }
-        other.tags.into_iter().for_each(|tag| self.add(Place::Tag(tag)));
-        other.paths.into_iter().for_each(|path| self.add(Place::Path(path)));
-        other.prefixes.into_iter().for_each(|prefix| self.add(Place::Prefix(prefix)));
-        other.patterns.into_iter().for_each(|glob| self.add(Place::Pattern(glob)));
+        other.tags.into_iter().for_each(|tag| self.add(PurgeItem::Tag(tag)));
+        other.paths.into_iter().for_each(|path| self.add(PurgeItem::Path(path)));
+        other.prefixes.into_iter().for_each(|prefix| self.add(PurgeItem::Prefix(prefix)));
+        other.patterns.into_iter().for_each(|glob| self.add(PurgeItem::Pattern(glob)));
     }
 }

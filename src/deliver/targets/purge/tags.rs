@@ -6,7 +6,7 @@ use crate::domain::{Label, TypeName};
 
 /// The templates of one target.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Words {
+pub struct TagNames {
     /// With `{type}`.
     pub type_tag: String,
     /// With `{type}` and, where single entities have tags, `{id}`.
@@ -21,7 +21,7 @@ pub struct Words {
     pub all_tag: String,
 }
 
-impl Words {
+impl TagNames {
     /// The tag of everything of a type.
     pub fn of_type(&self, name: &TypeName) -> String {
         fill(&self.type_tag, &[("{type}", name.as_str())])
@@ -74,14 +74,14 @@ fn fill(template: &str, values: &[(&str, &str)]) -> String {
 
 /// Which tags a cache takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fit {
+pub struct TagRules {
     /// Longest tag in bytes.
     pub bytes_max: usize,
     /// Characters that mean something else there.
     pub forbidden: &'static str,
 }
 
-impl Fit {
+impl TagRules {
     /// Whether it takes this one. Tags travel in headers of pages, so they are visible ASCII.
     pub fn takes(self, tag: &str) -> bool {
         (1..=self.bytes_max).contains(&tag.len())
