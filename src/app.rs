@@ -36,7 +36,7 @@ use crate::pipeline::Pipeline;
 use crate::resolve::Rules;
 use crate::server::{Control, Listener, Refusals, Reloads, Request, Timings};
 use crate::store::Memory;
-use crate::support::{Live, Secret, Seldom};
+use crate::support::{Live, LogThrottle, Secret};
 
 pub use reload::Again;
 use reload::{Dials, Reloader};
@@ -195,7 +195,7 @@ fn assemble(
 /// Writes down what tokens are judged by, for commands on this host: false where it failed. It is
 /// tried often while the file is gone, so a failure is logged once a minute.
 async fn note_in_use(settings: &Settings) -> bool {
-    static SAID: LazyLock<Seldom> = LazyLock::new(Seldom::default);
+    static SAID: LazyLock<LogThrottle> = LazyLock::new(LogThrottle::default);
     let (in_use, dir) = (InUse::of(settings), settings.instance.data_dir.clone());
     let file = InUse::file(&dir).display().to_string();
     let writing = tokio::task::spawn_blocking(move || in_use.write(&dir)).await;

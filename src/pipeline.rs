@@ -14,13 +14,13 @@ use std::time::Instant;
 
 use crate::announce::Hub;
 use crate::deliver::{Caller, Delivery, DeliveryOutcome};
-use crate::domain::scope::Wall;
+use crate::domain::scope::LocalReason;
 use crate::domain::{
     Applied, Demand, Event, EventId, Invalidation, Mode, Plan, Principal, Scope, Selectors, Source,
     Submission, TypeName,
 };
 use crate::gate::{Admission, Gate, Known};
-use crate::journal::{Journal, NotReset, Refused};
+use crate::journal::{Journal, NotReset, WriteRefusal};
 use crate::resolve::{self, Rules, UNKNOWN_NAMED};
 use crate::store::Memory;
 use crate::support::{Finish, Live, clock};
@@ -188,7 +188,8 @@ impl Pipeline {
     /// Tells a caller what would have been better; peers merge by themselves, and nobody calls for
     /// the clock.
     fn advise(&self, invalidation: &mut Invalidation) {
-        let is_peer = matches!(invalidation.wall, Some(Wall::Credential | Wall::Mark));
+        let is_peer =
+            matches!(invalidation.wall, Some(LocalReason::Credential | LocalReason::Mark));
         if is_peer || invalidation.source == Source::Schedule {
             return;
         }
@@ -278,13 +279,13 @@ impl Pipeline {
     async fn record(&self, event: Event) -> Result<(Arc<Event>, bool), SubmitError> {
         let (event, is_degraded) = match self.journal.append(event).await {
             Ok(event) => (event, false),
-            Err(Refused::Degraded(event)) => (event, true),
-            Err(Refused::Lost(event)) => {
+            Err(WriteRefusal::Degraded(event)) => (event, true),
+            Err(WriteRefusal::Lost(event)) => {
                 self.gate.flights.lost(event.known_ids());
                 log::lost(&self.journal);
                 return Err(SubmitError::NotDurable);
             }
-            Err(Refused::Closed) => return Err(SubmitError::Stopping),
+            Err(WriteRefusal::Closed) => return Err(SubmitError::Stopping),
         };
         self.gate.flights.landed();
         if is_degraded {

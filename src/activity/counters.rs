@@ -23,7 +23,7 @@ use super::kind::ActivityKind;
 /// What every name of ours begins with.
 pub const PREFIX: &str = "cache_mirror";
 
-/// The walls against loops by the word in `reason`: the three of `domain::scope::Wall`, then the
+/// The walls against loops by the word in `reason`: the three of `domain::scope::LocalReason`, then the
 /// proof of identity, the known event id and the echo quench. Anything else counts as the last.
 pub const WALLS: [&str; 7] = ["credential", "mark", "asked", "self", "repeat", "echo", "other"];
 /// Where invalidations come from, the words of `domain::Source`; anything else counts as the last.
@@ -345,7 +345,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::scope::Wall;
+    use crate::domain::scope::LocalReason;
     use crate::domain::{Scope, Source, Status};
 
     #[test]
@@ -361,7 +361,7 @@ mod tests {
         let note = |event: ActivityKind, reason: Option<&str>| {
             counters.note(&Activity { event, reason, ..Activity::default() });
         };
-        for wall in [Wall::Credential, Wall::Mark, Wall::Asked] {
+        for wall in [LocalReason::Credential, LocalReason::Mark, LocalReason::Asked] {
             note(ActivityKind::Loop, Some(wall.as_str()));
         }
         note(ActivityKind::Loop, Some("echo"));

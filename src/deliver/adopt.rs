@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::peer::{PauseReason, Peer};
 use super::{Config, Delivery, PeerConfig, log};
-use crate::journal::Refused;
+use crate::journal::WriteRefusal;
 
 /// The mirrors to be, and what becomes of the workers.
 #[derive(Default)]
@@ -28,8 +28,8 @@ impl Delivery {
     /// Goes on with this configuration; workers of new mirrors run on `tasks`.
     ///
     /// # Errors
-    /// [`Refused::Closed`] where the journal is closed: the instance is stopping.
-    pub async fn adopt(&self, config: Config, tasks: &mut JoinSet<()>) -> Result<(), Refused> {
+    /// [`WriteRefusal::Closed`] where the journal is closed: the instance is stopping.
+    pub async fn adopt(&self, config: Config, tasks: &mut JoinSet<()>) -> Result<(), WriteRefusal> {
         self.shared.kinds.configure(&config.peers);
         let change = self.compare(&config);
         let names: Vec<_> = config.peers.iter().map(PeerConfig::destination).collect();

@@ -217,7 +217,7 @@ fn body(request: &LoginRequest, credentials: &Credentials) -> String {
 
 fn read(
     request: &LoginRequest,
-    answer: &crate::net::Answer,
+    answer: &crate::net::HttpAnswer,
 ) -> Result<(Secret, Duration), LoginFailure> {
     match answer.status {
         200..=299 => {}

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::identity::PROTOCOL;
-use crate::domain::submission::{PeerBatch, Told};
+use crate::domain::submission::{PeerBatch, PeerEvent};
 use crate::domain::{Action, Demand, Event, EventId, Label, Mode, Selector, Selectors, TypeName};
 use crate::resolve::Rules;
 use crate::support::Live;
@@ -81,7 +81,7 @@ fn no_fields(fields: &BTreeMap<String, String>) -> bool {
 
 impl From<Batch<'_>> for PeerBatch {
     fn from(batch: Batch<'_>) -> Self {
-        let told = |event: WireEvent<'_>| Told {
+        let told = |event: WireEvent<'_>| PeerEvent {
             id: event.id,
             selectors: event.selectors.into_owned(),
             mode: event.mode,

@@ -17,7 +17,7 @@ use super::targets::{EVENT_IDS, event_ids};
 use super::verdict::{AnswerVerdict, judge};
 use super::worker::{BatchOutcome, VIA, Worker};
 use crate::journal::Backlog;
-use crate::net::{Answer, Outgoing};
+use crate::net::{HttpAnswer, Outgoing};
 use crate::support::Secret;
 
 /// A refused login is tried again after this: often enough to notice a repaired account, seldom
@@ -115,7 +115,7 @@ impl Worker {
         match answered {
             Ok(answer) => {
                 self.peer.met(answer.address);
-                let Answer { status, .. } = answer;
+                let HttpAnswer { status, .. } = answer;
                 JudgedAnswer { verdict: judge(&answer), http_status: Some(u64::from(status)), took }
             }
             Err(failure) => {

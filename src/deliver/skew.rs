@@ -11,7 +11,7 @@ use url::Url;
 
 use super::log;
 use super::peer::Peer;
-use crate::net::{Answer, Failure, Outgoing, Transport};
+use crate::net::{Failure, HttpAnswer, Outgoing, Transport};
 use crate::support::clock;
 
 /// From this difference on there is a warning, in seconds: more than a slow answer, and less than
@@ -73,7 +73,11 @@ impl WatchedTransport {
         Self { over, peer }
     }
 
-    fn look(&self, asked_ms: u64, answered: Result<Answer, Failure>) -> Result<Answer, Failure> {
+    fn look(
+        &self,
+        asked_ms: u64,
+        answered: Result<HttpAnswer, Failure>,
+    ) -> Result<HttpAnswer, Failure> {
         let date_ms = answered.as_ref().ok().and_then(|answer| answer.date_ms);
         if let Some(date_ms) = date_ms {
             let now = clock::wall_ms();
@@ -86,12 +90,12 @@ impl WatchedTransport {
 }
 
 impl Transport for WatchedTransport {
-    fn send(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, Failure>> {
+    fn send(&self, request: Outgoing) -> BoxFuture<'_, Result<HttpAnswer, Failure>> {
         let asked_ms = clock::wall_ms();
         Box::pin(async move { self.look(asked_ms, self.over.send(request).await) })
     }
 
-    fn send_alone(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, Failure>> {
+    fn send_alone(&self, request: Outgoing) -> BoxFuture<'_, Result<HttpAnswer, Failure>> {
         let asked_ms = clock::wall_ms();
         Box::pin(async move { self.look(asked_ms, self.over.send_alone(request).await) })
     }
@@ -104,7 +108,7 @@ impl Transport for WatchedTransport {
         &self,
         request: Outgoing,
         address: SocketAddr,
-    ) -> BoxFuture<'_, Result<Answer, Failure>> {
+    ) -> BoxFuture<'_, Result<HttpAnswer, Failure>> {
         let asked_ms = clock::wall_ms();
         Box::pin(async move { self.look(asked_ms, self.over.send_to(request, address).await) })
     }

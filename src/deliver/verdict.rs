@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub use super::throttle::RETRY_AFTER_MAX;
-use crate::net::Answer;
+use crate::net::HttpAnswer;
 
 /// The judgement on one answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum AnswerVerdict {
 }
 
 /// Judges an answer to an invalidation.
-pub fn judge(answer: &Answer) -> AnswerVerdict {
+pub fn judge(answer: &HttpAnswer) -> AnswerVerdict {
     let wait = answer.retry_after.map(|wait| wait.min(RETRY_AFTER_MAX));
     match answer.status {
         401 => AnswerVerdict::Unauthorized,
@@ -37,7 +37,7 @@ pub fn judge(answer: &Answer) -> AnswerVerdict {
 }
 
 /// Why a 2xx is no acknowledgement, if it is none.
-fn reason_against(answer: &Answer) -> Option<String> {
+fn reason_against(answer: &HttpAnswer) -> Option<String> {
     if answer.body.iter().all(u8::is_ascii_whitespace) {
         return None;
     }
@@ -66,12 +66,12 @@ fn reason_in_json(body: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, media: &str, body: &'static str) -> Answer {
-        Answer {
+    fn answer(status: u16, media: &str, body: &'static str) -> HttpAnswer {
+        HttpAnswer {
             status,
             content_type: (!media.is_empty()).then(|| media.to_owned()),
             body: body.into(),
-            ..Answer::default()
+            ..HttpAnswer::default()
         }
     }
 

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Demand, EventId, Label, Principal, Scope, Selectors, Source, scope::Wall};
+use super::{
+    Action, Demand, EventId, Label, Principal, Scope, Selectors, Source, scope::LocalReason,
+};
 
 /// What the gate made of a [`super::Submission`].
 #[derive(Debug, Clone)]
@@ -19,7 +21,7 @@ pub struct Invalidation {
     /// How far it goes.
     pub scope: Scope,
     /// Why it stays local, where it does.
-    pub wall: Option<Wall>,
+    pub wall: Option<LocalReason>,
     /// What to clear, in the caller's spelling.
     pub demand: Demand,
     /// What was done here before under the same ids, in the caller's spelling: the store is cleared

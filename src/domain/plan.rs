@@ -1,7 +1,7 @@
 //! What an invalidation means under this instance's graph.
 //! The step between deciding and doing; a dry run stops here.
 
-use super::scope::Wall;
+use super::scope::LocalReason;
 use super::{Demand, Event, Invalidation, Selectors};
 
 /// An invalidation in canonical spelling with its cascade.
@@ -27,7 +27,7 @@ impl Plan {
 
     /// The event that it is to become; the journal gives it its place. Beside it what is told of
     /// this application alone: the wall that kept it local, and the warnings.
-    pub fn into_event(self, at_ms: u64) -> (Event, Option<Wall>, Vec<String>) {
+    pub fn into_event(self, at_ms: u64) -> (Event, Option<LocalReason>, Vec<String>) {
         let cascade = self.cascade();
         let asked = self.invalidation;
         let event = Event {

@@ -30,7 +30,7 @@ impl Scope {
 
 /// Why a scope came out local.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wall {
+pub enum LocalReason {
     /// It came under a service account, which only peers use.
     Credential,
     /// It carried `Cache-Mirror-Via` or an event id of another instance.
@@ -39,7 +39,7 @@ pub enum Wall {
     Asked,
 }
 
-impl Wall {
+impl LocalReason {
     /// The word used in log lines and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -51,15 +51,19 @@ impl Wall {
 }
 
 /// Decides the scope of one submission.
-pub fn decide(who: &Principal, is_marked: bool, mirror: Option<bool>) -> (Scope, Option<Wall>) {
+pub fn decide(
+    who: &Principal,
+    is_marked: bool,
+    mirror: Option<bool>,
+) -> (Scope, Option<LocalReason>) {
     if who.role == Role::Service {
-        return (Scope::Local, Some(Wall::Credential));
+        return (Scope::Local, Some(LocalReason::Credential));
     }
     if is_marked {
-        return (Scope::Local, Some(Wall::Mark));
+        return (Scope::Local, Some(LocalReason::Mark));
     }
     if mirror == Some(false) {
-        return (Scope::Local, Some(Wall::Asked));
+        return (Scope::Local, Some(LocalReason::Asked));
     }
     (Scope::Mirrored, None)
 }
@@ -74,10 +78,10 @@ mod tests {
         let service = who(Role::Service);
         let admin = who(Role::Admin);
         for (who, marked, mirror, expected) in [
-            (&service, false, Some(true), (Scope::Local, Some(Wall::Credential))),
-            (&service, true, None, (Scope::Local, Some(Wall::Credential))),
-            (&admin, true, Some(true), (Scope::Local, Some(Wall::Mark))),
-            (&admin, false, Some(false), (Scope::Local, Some(Wall::Asked))),
+            (&service, false, Some(true), (Scope::Local, Some(LocalReason::Credential))),
+            (&service, true, None, (Scope::Local, Some(LocalReason::Credential))),
+            (&admin, true, Some(true), (Scope::Local, Some(LocalReason::Mark))),
+            (&admin, false, Some(false), (Scope::Local, Some(LocalReason::Asked))),
             (&admin, false, Some(true), (Scope::Mirrored, None)),
             (&admin, false, None, (Scope::Mirrored, None)),
         ] {

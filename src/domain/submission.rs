@@ -115,7 +115,7 @@ impl Source {
 
 /// One event of a peer's batch, as the peer told it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Told {
+pub struct PeerEvent {
     /// The id the origin gave it.
     pub id: EventId,
     /// What it clears.
@@ -134,7 +134,7 @@ pub struct Told {
 
 /// One of several events that came as one submission.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
+pub struct SubmissionPart {
     /// What it clears.
     pub selectors: Selectors,
     /// What happened.
@@ -146,7 +146,7 @@ pub struct Part {
     pub parents: BTreeMap<TypeName, BTreeSet<Label>>,
 }
 
-impl Part {
+impl SubmissionPart {
     /// The tags of parents, as selectors.
     pub fn parent_tags(&self) -> impl Iterator<Item = Selector> + '_ {
         self.parents.values().flatten().cloned().map(Selector::Tag)
@@ -168,7 +168,7 @@ pub struct Submission {
     pub changed: Vec<String>,
     /// The events whose union this is, where there are several: each has its own action and fields
     /// that changed, and `changed` is then empty. One alone where it has parents.
-    pub parts: Vec<Part>,
+    pub parts: Vec<SubmissionPart>,
     /// What else is said of the entity (its slug, ...): see [`super::Event::fields`].
     pub fields: BTreeMap<String, String>,
     /// Routes that the caller named: see [`super::Event::routes`].
@@ -276,7 +276,7 @@ pub struct PeerBatch {
     /// The sender's `instance.name`.
     pub origin: String,
     /// Events, each with the id its origin gave it. Empty where they were merged past naming.
-    pub events: Vec<Told>,
+    pub events: Vec<PeerEvent>,
     /// What was merged past naming, or widened, on top of the named events.
     pub merged: super::Demand,
     /// The sender's own cascade, joined in where the graphs differ.
@@ -295,9 +295,9 @@ mod tests {
         (0..count).map(|n| Selector::Tag(label(n))).collect()
     }
 
-    fn told(selectors: Selectors, mode: Mode) -> Told {
+    fn told(selectors: Selectors, mode: Mode) -> PeerEvent {
         let id = EventId::fresh();
-        Told {
+        PeerEvent {
             id,
             selectors,
             mode,
@@ -308,7 +308,7 @@ mod tests {
         }
     }
 
-    fn batch(events: Vec<Told>) -> PeerBatch {
+    fn batch(events: Vec<PeerEvent>) -> PeerBatch {
         let (merged, cascade) = (Demand::default(), Selectors::default());
         PeerBatch { origin: "b".into(), events, merged, cascade, graph: "g".into() }
     }

@@ -42,7 +42,7 @@ pub use seen::{Flight, Flights, KeptAnswer, KeptAnswers, Lanes, identity};
 pub use signing::{BadKey, SigningKey};
 pub use token::{BadToken, Claims, Tokens};
 
-use crate::domain::scope::{self, Wall};
+use crate::domain::scope::{self, LocalReason};
 use crate::domain::submission::PeerBatch;
 use crate::domain::{
     Action, Demand, EventId, Invalidation, Principal, Role, Selectors, Submission,
@@ -358,7 +358,7 @@ impl Gate {
             warnings: vec![],
             principal,
         };
-        if wall.is_some_and(|wall| wall != Wall::Asked) && submission.mirror == Some(true) {
+        if wall.is_some_and(|wall| wall != LocalReason::Asked) && submission.mirror == Some(true) {
             invalidation.warnings.push(
                 "mirror: true was ignored: what a peer sends is never mirrored onwards".into(),
             );

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::domain::{Demand, Event, Selectors, TypeName};
 
-use super::state::Held;
+use super::state::Folded;
 
 /// How much one send may name.
 #[derive(Debug, Clone, Copy)]
@@ -42,8 +42,8 @@ pub struct Backlog {
 
 impl Backlog {
     /// The held part is copied here, which is why callers do it outside the lock.
-    pub(super) fn new(taken: Taken) -> Self {
-        let Taken { held, events, through } = taken;
+    pub(super) fn new(taken: SharedBacklog) -> Self {
+        let SharedBacklog { held, events, through } = taken;
         let first = events.first();
         let mut backlog = Self {
             through,
@@ -77,8 +77,8 @@ impl Backlog {
 }
 
 /// What was taken under the lock, still shared.
-pub(super) struct Taken {
-    pub held: Option<Held>,
+pub(super) struct SharedBacklog {
+    pub held: Option<Folded>,
     pub events: Vec<Arc<Event>>,
     pub through: u64,
 }
@@ -96,7 +96,7 @@ pub struct BacklogSize {
 
 /// Some events of the ring, oldest first.
 #[derive(Debug, Clone, Default)]
-pub struct Page {
+pub struct EventPage {
     /// The events.
     pub events: Vec<Arc<Event>>,
     /// Whether events after the asked place are gone, or the place was never given here.

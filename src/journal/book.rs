@@ -14,9 +14,9 @@ use std::sync::Arc;
 use crate::domain::{Event, EventId};
 
 use super::ahead::{Ahead, BYTES_PART};
-use super::backlog::{BacklogSize, Limits, Taken, Versions};
+use super::backlog::{BacklogSize, Limits, SharedBacklog, Versions};
 use super::ring::{Class, Ring};
-use super::state::{Cursor, State};
+use super::state::{Cursor, JournalState};
 use super::{Config, Destination};
 
 /// Which destinations came and which went. Numbers are the events that each is owed.
@@ -44,7 +44,7 @@ pub struct Removed {
 }
 
 pub(super) struct Book {
-    pub state: State,
+    pub state: JournalState,
     pub ring: Ring,
     events_kept: usize,
     bytes_kept: usize,
@@ -63,7 +63,11 @@ pub(super) struct Book {
 
 impl Book {
     /// A book that goes on after `state`, whose older events, in order, are `kept`.
-    pub(super) fn new(config: &Config, state: State, kept: Vec<(Arc<Event>, usize)>) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        state: JournalState,
+        kept: Vec<(Arc<Event>, usize)>,
+    ) -> Self {
         let floor = kept.first().map_or(state.head, |(event, _)| event.seq - 1);
         let mut book = Self {
             state,
@@ -327,7 +331,7 @@ impl Book {
         after: u64,
         limits: Limits,
         held: &BTreeSet<EventId>,
-    ) -> Option<Taken> {
+    ) -> Option<SharedBacklog> {
         let cursor = self.state.destinations.get(destination)?;
         if cursor.removed_at_ms.is_some() {
             return None;
@@ -385,7 +389,7 @@ impl Book {
                 ahead.reached = ahead.reached.max(through);
             }
         }
-        is_due.then_some(Taken { held: merged, events, through })
+        is_due.then_some(SharedBacklog { held: merged, events, through })
     }
 
     /// The size of what is owed, of what came after `after`.
@@ -430,7 +434,7 @@ impl Book {
     }
 
     /// The state that a checkpoint is made of: what is held and gone from the ring is folded in.
-    pub(super) fn snapshot(&self) -> State {
+    pub(super) fn snapshot(&self) -> JournalState {
         let mut state = self.state.clone();
         let folded_through = state.folded_through;
         for (name, ahead) in &self.ahead {
@@ -444,7 +448,11 @@ impl Book {
 }
 
 /// The state with all of these events folded in: a checkpoint that needs no older record.
-pub(super) fn folded(mut state: State, events: &[Arc<Event>], members_max: usize) -> State {
+pub(super) fn folded(
+    mut state: JournalState,
+    events: &[Arc<Event>],
+    members_max: usize,
+) -> JournalState {
     events.iter().for_each(|event| state.fold(event, members_max, |_| false));
     state.folded_through = state.head;
     state

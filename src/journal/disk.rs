@@ -67,7 +67,7 @@ pub trait Disk: Send + Sync {
 
 /// Where the path of something that is open leads to now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum PathState {
     /// To what is open.
     Ours,
     /// To nothing: it was removed, moved away or unmounted.
@@ -79,7 +79,7 @@ pub enum Place {
 /// A lock that is held until it is dropped.
 pub trait DiskLock: Send {
     /// Where the lock's path leads to now.
-    fn place(&self) -> Place;
+    fn place(&self) -> PathState;
 }
 
 /// One open file.
@@ -96,33 +96,33 @@ pub trait DiskFile: Send {
     fn sync_data(&mut self) -> io::Result<()>;
     /// Where the file's path leads to now. What is written to a file without a name is gone when
     /// the file is closed, and no write says so.
-    fn place(&self) -> Place;
+    fn place(&self) -> PathState;
 }
 
 /// A file, and the path it was opened by.
-struct Opened {
+struct OpenFile {
     file: File,
     path: PathBuf,
     /// Which file it is; that of an open file is nobody else's.
-    identity: Identity,
+    identity: FileIdentity,
     /// How far this process has written, in bytes: a shorter file was cut by another program.
     written: u64,
 }
 
 /// Device (major, minor) and inode.
-type Identity = (u32, u32, u64);
+type FileIdentity = (u32, u32, u64);
 
-impl Opened {
+impl OpenFile {
     fn new(file: File, path: &Path) -> io::Result<Self> {
         let (identity, _) = identity(&file, "", AtFlags::EMPTY_PATH)?;
         Ok(Self { file, path: path.to_owned(), identity, written: 0 })
     }
 
-    fn place(&self) -> Place {
+    fn place(&self) -> PathState {
         match identity(CWD, &self.path, AtFlags::empty()) {
-            Ok((there, size)) if there == self.identity && size >= self.written => Place::Ours,
-            Ok(_) => Place::Replaced,
-            Err(_) => Place::Missing,
+            Ok((there, size)) if there == self.identity && size >= self.written => PathState::Ours,
+            Ok(_) => PathState::Replaced,
+            Err(_) => PathState::Missing,
         }
     }
 }
@@ -130,7 +130,7 @@ impl Opened {
 /// Which file it is, and its size in bytes. Asks for nothing else: where times are asked for, the
 /// kernel notes that somebody looked, and gives the next write a time of its own: each sync then
 /// writes the inode too, which made an answer wait a third longer.
-fn identity(dir: impl AsFd, path: impl Arg, flags: AtFlags) -> io::Result<(Identity, u64)> {
+fn identity(dir: impl AsFd, path: impl Arg, flags: AtFlags) -> io::Result<(FileIdentity, u64)> {
     let found = statx(dir, path, flags, StatxFlags::INO | StatxFlags::SIZE)?;
     Ok(((found.stx_dev_major, found.stx_dev_minor, found.stx_ino), found.stx_size))
 }
@@ -162,13 +162,13 @@ impl Disk for FileDisk {
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        Ok(Box::new(Opened::new(file, path)?))
+        Ok(Box::new(OpenFile::new(file, path)?))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let flags = plain_file::flags();
         let file = OpenOptions::new().write(true).custom_flags(flags).open(path)?;
-        Ok(Box::new(Opened::new(file, path)?))
+        Ok(Box::new(OpenFile::new(file, path)?))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -185,14 +185,14 @@ impl Disk for FileDisk {
         options.write(true).create(true).truncate(false).mode(0o600);
         let file = options.custom_flags(plain_file::flags()).open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(Opened::new(file, path)?))),
+            Ok(()) => Ok(Some(Box::new(OpenFile::new(file, path)?))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
 }
 
-impl DiskFile for Opened {
+impl DiskFile for OpenFile {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all_at(bytes, offset)?;
         self.written = self.written.max(offset + bytes.len() as u64);
@@ -203,13 +203,13 @@ impl DiskFile for Opened {
         self.file.sync_data()
     }
 
-    fn place(&self) -> Place {
-        Opened::place(self)
+    fn place(&self) -> PathState {
+        OpenFile::place(self)
     }
 }
 
-impl DiskLock for Opened {
-    fn place(&self) -> Place {
-        Opened::place(self)
+impl DiskLock for OpenFile {
+    fn place(&self) -> PathState {
+        OpenFile::place(self)
     }
 }

@@ -46,7 +46,7 @@ impl OpenError {
 /// Why an append is not durable as itself. The event counts and is delivered while this process
 /// lives in both of the first cases.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum WriteRefusal {
     /// The disk refused the record, and the slot has it on disk that everybody needs `all`.
     #[error("the disk refused the record; every destination is marked for `all` instead")]
     Degraded(Arc<Event>),

@@ -15,16 +15,16 @@ use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::domain::{Event, EventId};
 
-use super::backlog::{Backlog, BacklogSize, Limits, Page, Versions};
+use super::backlog::{Backlog, BacklogSize, EventPage, Limits, Versions};
 use super::book::{Book, Reconciled, Removed};
-use super::command::{Append, Command, Reset};
+use super::command::{AppendRequest, Command, ResetRequest};
 use super::home::Home;
 use super::layout::{Format, Layout};
 use super::mark::Mark;
-use super::recovery::{self, Opened};
-use super::slot::{self, Found, Slot};
-use super::writer::{Held, Writer};
-use super::{Config, Destination, Disk, NotReset, OpenError, Recovered, Refused};
+use super::recovery::{self, RecoveredJournal};
+use super::slot::{self, Slot, SlotFound};
+use super::writer::{OpenDir, Writer};
+use super::{Config, Destination, Disk, NotReset, OpenError, Recovered, WriteRefusal};
 
 /// Events that may wait for the writer. Four full commits: more would only be more latency.
 const QUEUE_EVENTS_MAX: usize = 2048;
@@ -93,7 +93,7 @@ impl Journal {
         let format = layout.read_format(&*disk)?;
         let opened = recovery::recover(&config, &*disk, &layout, format, &destinations)?;
         let mark = prepare(&*disk, &layout, format, &opened)?;
-        let Opened { book, recovered, epoch, files, next_number, .. } = opened;
+        let RecoveredJournal { book, recovered, epoch, files, next_number, .. } = opened;
         let shared = Arc::new(Shared {
             head: watch::Sender::new(recovered.head),
             due: watch::Sender::new(0),
@@ -104,7 +104,7 @@ impl Journal {
             moves: watch::Sender::new(0),
             forget_after_ms: AtomicU64::new(FORGET_AFTER_MS),
         });
-        let held = Held { home: Home::new(lock), mark: Some(mark) };
+        let held = OpenDir { home: Home::new(lock), mark: Some(mark) };
         let mut writer = Writer::new(config, disk, Arc::clone(&shared), held, files, next_number);
         writer.start();
         let (commands, inbox) = crossbeam_channel::unbounded();
@@ -121,14 +121,15 @@ impl Journal {
     /// polled the event may be journalled even if the future is dropped.
     ///
     /// # Errors
-    /// [`Refused`], which tells how much of the promise holds.
-    pub async fn append(&self, event: Event) -> Result<Arc<Event>, Refused> {
-        let permit = Arc::clone(&self.queue).acquire_owned().await.map_err(|_| Refused::Closed)?;
+    /// [`WriteRefusal`], which tells how much of the promise holds.
+    pub async fn append(&self, event: Event) -> Result<Arc<Event>, WriteRefusal> {
+        let permit =
+            Arc::clone(&self.queue).acquire_owned().await.map_err(|_| WriteRefusal::Closed)?;
         let json = serde_json::to_vec(&event).expect("an event is plain data with text keys");
         let (reply, answer) = oneshot::channel();
-        let append = Append { event, json, reply, permit };
-        self.commands.send(Command::Append(Box::new(append))).map_err(|_| Refused::Closed)?;
-        answer.await.unwrap_or(Err(Refused::Closed))
+        let append = AppendRequest { event, json, reply, permit };
+        self.commands.send(Command::Append(Box::new(append))).map_err(|_| WriteRefusal::Closed)?;
+        answer.await.unwrap_or(Err(WriteRefusal::Closed))
     }
 
     /// What [`Journal::pending`] gave was acknowledged. Durable soon; losing it only sends again.
@@ -221,16 +222,16 @@ impl Journal {
     /// agrees. On a disk that refuses, it is in the checkpoint that ends the refusal.
     ///
     /// # Errors
-    /// [`Refused::Closed`].
-    pub async fn reconfigure<D>(&self, destinations: Vec<D>) -> Result<Reconciled, Refused>
+    /// [`WriteRefusal::Closed`].
+    pub async fn reconfigure<D>(&self, destinations: Vec<D>) -> Result<Reconciled, WriteRefusal>
     where
         for<'a> Destination: From<&'a D>,
     {
         let destinations = destinations.iter().map(Destination::from).collect();
         let (reply, done) = oneshot::channel();
         let order = Command::Reconfigure(destinations, reply);
-        self.commands.send(order).map_err(|_| Refused::Closed)?;
-        let reconciled = done.await.map_err(|_| Refused::Closed)?;
+        self.commands.send(order).map_err(|_| WriteRefusal::Closed)?;
+        let reconciled = done.await.map_err(|_| WriteRefusal::Closed)?;
         // Who waits for a destination that is gone looks again.
         self.shared.acks.send_modify(|ticks| *ticks += 1);
         Ok(reconciled)
@@ -265,11 +266,11 @@ impl Journal {
     }
 
     /// Up to `limit` events after a place, oldest first.
-    pub fn after(&self, seq: u64, limit: usize) -> Page {
+    pub fn after(&self, seq: u64, limit: usize) -> EventPage {
         let book = self.shared.book.lock();
         let gap = seq < book.ring.floor() || seq > book.state.head;
         let events = book.ring.events_after(seq).take(limit).cloned().collect();
-        Page { events, gap }
+        EventPage { events, gap }
     }
 
     /// The recent events that brought something under this id, oldest first.
@@ -313,7 +314,7 @@ impl Journal {
     /// [`NotReset`]; the counters then go on.
     pub async fn reset_versions(&self, at_ms: u64) -> Result<u64, NotReset> {
         let (reply, answer) = oneshot::channel();
-        let reset = Command::Reset(Reset { at_ms, reply });
+        let reset = Command::Reset(ResetRequest { at_ms, reply });
         self.commands.send(reset).map_err(|_| NotReset)?;
         answer.await.unwrap_or(Err(NotReset))
     }
@@ -347,7 +348,8 @@ impl Journal {
         }
     }
 
-    /// Flushes, stops the writer and gives the lock back. Later appends answer [`Refused::Closed`].
+    /// Flushes, stops the writer and releases the lock. Later appends get
+    /// [`WriteRefusal::Closed`].
     pub async fn close(&self) {
         let (reply, done) = oneshot::channel();
         if self.commands.send(Command::Close(reply)).is_ok() {
@@ -362,12 +364,12 @@ fn prepare(
     disk: &dyn Disk,
     layout: &Layout,
     format: Format,
-    opened: &Opened,
+    opened: &RecoveredJournal,
 ) -> Result<Mark, OpenError> {
-    let Opened { slot, recovered, epoch, .. } = opened;
+    let RecoveredJournal { slot, recovered, epoch, .. } = opened;
     let (is_damaged, seq) = (recovered.damaged.is_some(), recovered.head);
-    let segment = if let Found::Whole(slot) = slot { slot.segment } else { 0 };
-    if is_damaged || !matches!(slot, Found::Whole(_)) {
+    let segment = if let SlotFound::Whole(slot) = slot { slot.segment } else { 0 };
+    if is_damaged || !matches!(slot, SlotFound::Whole(_)) {
         slot::write(disk, layout, Slot { all: is_damaged, segment, epoch: *epoch, seq, owner: 0 })
             .map_err(OpenError::at(&layout.slot()))?;
     }

@@ -12,9 +12,9 @@
 
 use std::io;
 
-use super::disk::{Disk, DiskLock, Place};
+use super::disk::{Disk, DiskLock, PathState};
 use super::layout::{Format, Layout};
-use super::slot::{self, Found, Slot};
+use super::slot::{self, Slot, SlotFound};
 
 /// The held lock, by which a directory is recognised.
 pub(super) struct Home {
@@ -32,9 +32,9 @@ impl Home {
     /// What was found there instead.
     pub(super) fn check(&self, layout: &Layout) -> io::Result<()> {
         let what = match self.lock.place() {
-            Place::Ours => return Ok(()),
-            Place::Missing => "is gone: it was deleted, moved or unmounted",
-            Place::Replaced => "was replaced by another directory",
+            PathState::Ours => return Ok(()),
+            PathState::Missing => "is gone: it was deleted, moved or unmounted",
+            PathState::Replaced => "was replaced by another directory",
         };
         Err(away(layout, what))
     }
@@ -57,10 +57,10 @@ impl Home {
             return if error.kind() == io::ErrorKind::NotFound { found } else { Err(error) };
         }
         let slot = slot::read(disk, layout)?;
-        let is_empty = slot == Found::Missing
+        let is_empty = slot == SlotFound::Missing
             && layout.read_format(disk).is_ok_and(|format| format == Format::Absent)
             && layout.numbers(disk).is_ok_and(|numbers| numbers.is_empty());
-        let is_our_own = matches!(slot, Found::Whole(slot) if slot.owner == ours.owner);
+        let is_our_own = matches!(slot, SlotFound::Whole(slot) if slot.owner == ours.owner);
         if !is_empty && !is_our_own {
             let what = "was replaced by one that holds the journal of another process; put the \
                         directory back, or restart to use the other one";
@@ -78,7 +78,7 @@ impl Home {
     /// What is not.
     pub(super) fn check_files(&self, disk: &dyn Disk, layout: &Layout) -> io::Result<()> {
         self.check(layout)?;
-        if !matches!(slot::read(disk, layout)?, Found::Whole(_)) {
+        if !matches!(slot::read(disk, layout)?, SlotFound::Whole(_)) {
             return Err(damaged(&layout.slot()));
         }
         match layout.read_format(disk) {

@@ -9,9 +9,9 @@
 use std::io;
 
 use super::Disk;
-use super::disk::{DiskFile, Place};
+use super::disk::{DiskFile, PathState};
 use super::layout::Layout;
-use super::record::{self, Kind};
+use super::record::{self, RecordKind};
 
 /// One sector for each cell: a disk writes a sector whole or not at all.
 const CELL_BYTES: usize = 512;
@@ -21,7 +21,7 @@ const CELLS: u64 = 2;
 
 /// What was found where the mark should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum MarkFound {
     Missing,
     /// No cell is whole.
     Unreadable,
@@ -30,14 +30,14 @@ pub(super) enum Found {
 }
 
 /// Reads it.
-pub(super) fn read(disk: &dyn Disk, layout: &Layout) -> io::Result<Found> {
-    let Some(bytes) = disk.read(&layout.mark())? else { return Ok(Found::Missing) };
+pub(super) fn read(disk: &dyn Disk, layout: &Layout) -> io::Result<MarkFound> {
+    let Some(bytes) = disk.read(&layout.mark())? else { return Ok(MarkFound::Missing) };
     let seq = |cell: &[u8]| match record::read(cell, 0) {
-        Ok(Some(record)) if record.kind == Kind::Mark => Some(record.seq),
+        Ok(Some(record)) if record.kind == RecordKind::Mark => Some(record.seq),
         _ => None,
     };
     let newest = bytes.chunks(CELL_BYTES).take(CELLS as usize).filter_map(seq).max();
-    Ok(newest.map_or(Found::Unreadable, Found::Through))
+    Ok(newest.map_or(MarkFound::Unreadable, MarkFound::Through))
 }
 
 /// The open file.
@@ -72,7 +72,7 @@ impl Mark {
 
     fn put(&mut self, through: u64) -> io::Result<()> {
         let mut cell = Vec::with_capacity(CELL_BYTES);
-        record::write(&mut cell, Kind::Mark, through, &[]);
+        record::write(&mut cell, RecordKind::Mark, through, &[]);
         cell.resize(CELL_BYTES, 0);
         self.file.write_at(self.written % CELLS * CELL_BYTES as u64, &cell)?;
         self.written += 1;
@@ -87,6 +87,6 @@ impl Mark {
 
     /// Whether the file is still there.
     pub(super) fn is_there(&self) -> bool {
-        self.file.place() == Place::Ours
+        self.file.place() == PathState::Ours
     }
 }

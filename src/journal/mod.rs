@@ -33,14 +33,14 @@ mod state;
 mod turn;
 mod writer;
 
-pub use backlog::{Backlog, BacklogSize, Limits, Page, Versions};
+pub use backlog::{Backlog, BacklogSize, EventPage, Limits, Versions};
 pub use book::{Reconciled, Removed};
 pub use disk::{Disk, FileDisk};
-pub use error::{NotReset, OpenError, Refused};
+pub use error::{NotReset, OpenError, WriteRefusal};
 pub use handle::{Health, Journal};
 pub use recovery::Recovered;
 pub use ring::TARGET_PREFIX;
-pub use search::Searched;
+pub use search::SearchResult;
 
 /// Where the journal lives and how much it keeps.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ pub(super) const FRAME_BYTES: usize = 17;
 
 /// What a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum RecordKind {
     /// The first of a segment.
     Header,
     /// The second of a segment: the whole state.
@@ -27,7 +27,7 @@ pub(super) enum Kind {
     Mark,
 }
 
-impl Kind {
+impl RecordKind {
     const ALL: [Self; 7] = [
         Self::Header,
         Self::Checkpoint,
@@ -54,7 +54,7 @@ impl Kind {
 /// A record that was read and is whole.
 #[derive(Debug)]
 pub(super) struct Record<'a> {
-    pub kind: Kind,
+    pub kind: RecordKind,
     pub seq: u64,
     pub payload: &'a [u8],
     /// Where the next one begins.
@@ -62,7 +62,7 @@ pub(super) struct Record<'a> {
 }
 
 /// Appends one record.
-pub(super) fn write(out: &mut Vec<u8>, kind: Kind, seq: u64, payload: &[u8]) {
+pub(super) fn write(out: &mut Vec<u8>, kind: RecordKind, seq: u64, payload: &[u8]) {
     let length = u32::try_from(payload.len()).expect("payloads are far below 4 GiB by the limits");
     let [length, seq] = [&length.to_le_bytes()[..], &seq.to_le_bytes()[..]];
     let kind = [kind.code()];
@@ -102,7 +102,7 @@ pub(super) fn read(bytes: &[u8], at: usize) -> Result<Option<Record<'_>>, String
     if checksum(&frame[..4], &frame[8..9], seq, payload) != u32::from_le_bytes(word(4)) {
         return Err(format!("the checksum is wrong at byte {at}"));
     }
-    let kind = Kind::ALL
+    let kind = RecordKind::ALL
         .into_iter()
         .find(|kind| kind.code() == frame[8])
         .ok_or_else(|| format!("a record of unknown kind {} at byte {at}", frame[8]))?;
@@ -121,13 +121,13 @@ mod tests {
     #[test]
     fn what_was_written_reads_back_and_zeros_end_it() {
         let mut bytes = Vec::new();
-        write(&mut bytes, Kind::Event, 7, b"{}");
-        write(&mut bytes, Kind::Ack, 8, b"");
+        write(&mut bytes, RecordKind::Event, 7, b"{}");
+        write(&mut bytes, RecordKind::Ack, 8, b"");
         bytes.extend([0; 40]);
         let first = read(&bytes, 0).expect("whole").expect("there");
-        assert_eq!((first.kind, first.seq, first.payload), (Kind::Event, 7, &b"{}"[..]));
+        assert_eq!((first.kind, first.seq, first.payload), (RecordKind::Event, 7, &b"{}"[..]));
         let second = read(&bytes, first.end).expect("whole").expect("there");
-        assert_eq!((second.kind, second.seq, second.payload), (Kind::Ack, 8, &b""[..]));
+        assert_eq!((second.kind, second.seq, second.payload), (RecordKind::Ack, 8, &b""[..]));
         assert!(read(&bytes, second.end).expect("zeros").is_none());
         let end = second.end;
         bytes.push(1);
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn every_changed_bit_is_seen() {
         let mut bytes = Vec::new();
-        write(&mut bytes, Kind::Event, 7, b"{\"a\":1}");
+        write(&mut bytes, RecordKind::Event, 7, b"{\"a\":1}");
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);

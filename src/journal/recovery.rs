@@ -15,9 +15,9 @@ use crate::support::clock;
 use super::book::{Book, Reconciled};
 use super::layout::{Format, Layout};
 use super::mark;
-use super::segment::{self, Entry, Scan};
-use super::slot::{self, Found, Slot};
-use super::state::State;
+use super::segment::{self, SegmentEntry, SegmentScan};
+use super::slot::{self, Slot, SlotFound};
+use super::state::JournalState;
 use super::{Config, Destination, Disk, OpenError};
 
 /// How far sequence numbers and versions jump over a gap: more than any number of events that can
@@ -40,10 +40,10 @@ pub struct Recovered {
 }
 
 /// What the writer goes on from.
-pub(super) struct Opened {
+pub(super) struct RecoveredJournal {
     pub book: Book,
     pub recovered: Recovered,
-    pub slot: Found,
+    pub slot: SlotFound,
     pub epoch: u64,
     /// Segment files as found: number, last event in it, bytes.
     pub files: BTreeMap<u64, (u64, u64)>,
@@ -53,22 +53,22 @@ pub(super) struct Opened {
 
 /// What is gathered from the segments.
 #[derive(Default)]
-struct Gathered {
-    state: Option<State>,
+struct FoundRecords {
+    state: Option<JournalState>,
     /// What comes after the newest checkpoint is replayed; older events are kept.
-    older: Vec<Kept>,
-    replay: Vec<Step>,
+    older: Vec<SizedEvent>,
+    replay: Vec<ReplayStep>,
     files: BTreeMap<u64, (u64, u64)>,
     epoch: u64,
     damage: Option<String>,
 }
 
-type Kept = (Event, usize);
+type SizedEvent = (Event, usize);
 
-enum Step {
-    Event(Box<Kept>),
-    Ack(segment::Ack),
-    Reset(segment::Reset),
+enum ReplayStep {
+    Event(Box<SizedEvent>),
+    Ack(segment::AckRecord),
+    Reset(segment::ResetRecord),
 }
 
 /// Reads everything and makes the book.
@@ -78,39 +78,39 @@ pub(super) fn recover(
     layout: &Layout,
     format: Format,
     destinations: &[Destination],
-) -> Result<Opened, OpenError> {
+) -> Result<RecoveredJournal, OpenError> {
     let found = slot::read(disk, layout).map_err(OpenError::at(&layout.slot()))?;
     let mark = mark::read(disk, layout).map_err(OpenError::at(&layout.mark()))?;
     let numbers = layout.numbers(disk)?;
     let slot = match &found {
-        Found::Whole(slot) => *slot,
-        Found::Missing | Found::Damaged => Slot::default(),
+        SlotFound::Whole(slot) => *slot,
+        SlotFound::Missing | SlotFound::Damaged => Slot::default(),
     };
-    let mut gathered = Gathered { epoch: slot.epoch, ..Gathered::default() };
+    let mut gathered = FoundRecords { epoch: slot.epoch, ..FoundRecords::default() };
     gathered.read_segments(disk, layout, &numbers, slot.segment)?;
     let had_journal = format != Format::Absent || !numbers.is_empty();
-    if had_journal && !matches!(found, Found::Whole(_)) {
+    if had_journal && !matches!(found, SlotFound::Whole(_)) {
         gathered.damage("the overflow slot is missing or damaged".to_owned());
     }
     if slot.all {
         gathered.damage("the disk refused records before the last stop".to_owned());
     }
     // The end that was acknowledged, as far as something outside the segments knows it.
-    let end = if let mark::Found::Through(end) = mark { end } else { 0 };
+    let end = if let mark::MarkFound::Through(end) = mark { end } else { 0 };
     let head = gathered.head();
     if end > head {
         gathered.damage(format!("events {} to {end} were recorded and are missing", head + 1));
-    } else if mark == mark::Found::Missing && format == Format::Present {
+    } else if mark == mark::MarkFound::Missing && format == Format::Present {
         gathered.damage("the end mark is missing".to_owned());
     }
     let next_number = numbers.last().copied().unwrap_or(0).max(slot.segment) + 1;
     let (epoch, files) = (gathered.epoch, std::mem::take(&mut gathered.files));
     let (book, recovered) = gathered.into_book(config, slot.seq.max(end), destinations);
     let epoch = clock::wall_ms().max(epoch + 1);
-    Ok(Opened { book, recovered, slot: found, epoch, files, next_number })
+    Ok(RecoveredJournal { book, recovered, slot: found, epoch, files, next_number })
 }
 
-impl Gathered {
+impl FoundRecords {
     /// The first damage is the one to tell.
     fn damage(&mut self, what: String) {
         self.damage.get_or_insert(what);
@@ -151,12 +151,12 @@ impl Gathered {
     }
 
     /// Goes on to the next segment; answers its last event, and what is wrong with its end.
-    fn take(&mut self, scan: Scan<'_>) -> (u64, Option<String>) {
-        let Scan { header, state, entries, mut broken } = scan;
+    fn take(&mut self, scan: SegmentScan<'_>) -> (u64, Option<String>) {
+        let SegmentScan { header, state, entries, mut broken } = scan;
         self.epoch = self.epoch.max(header.epoch);
         let earlier = std::mem::take(&mut self.replay).into_iter().filter_map(|step| match step {
-            Step::Event(kept) => Some(*kept),
-            Step::Ack(_) | Step::Reset(_) => None,
+            ReplayStep::Event(kept) => Some(*kept),
+            ReplayStep::Ack(_) | ReplayStep::Reset(_) => None,
         });
         self.older.extend(earlier);
         self.older.retain(|(event, _)| {
@@ -168,16 +168,16 @@ impl Gathered {
         let mut through = 0;
         for entry in entries {
             match entry {
-                Entry::Ack(ack) => self.replay.push(Step::Ack(ack)),
-                Entry::Reset(reset) => {
+                SegmentEntry::Ack(ack) => self.replay.push(ReplayStep::Ack(ack)),
+                SegmentEntry::Reset(reset) => {
                     version = 0;
-                    self.replay.push(Step::Reset(reset));
+                    self.replay.push(ReplayStep::Reset(reset));
                 }
-                Entry::Event(seq, json) => match serde_json::from_slice::<Event>(json) {
+                SegmentEntry::Event(seq, json) => match serde_json::from_slice::<Event>(json) {
                     Ok(event) => {
                         version += u64::from(event.source != Source::Quench);
                         let event = Event { seq, epoch: header.epoch, version, ..event };
-                        self.replay.push(Step::Event(Box::new((event, json.len()))));
+                        self.replay.push(ReplayStep::Event(Box::new((event, json.len()))));
                         through = seq;
                     }
                     Err(error) => {
@@ -202,8 +202,8 @@ impl Gathered {
     /// The newest event that the segments hold.
     fn head(&self) -> u64 {
         let replayed = self.replay.iter().rev().find_map(|step| match step {
-            Step::Event(kept) => Some(kept.0.seq),
-            Step::Ack(_) | Step::Reset(_) => None,
+            ReplayStep::Event(kept) => Some(kept.0.seq),
+            ReplayStep::Ack(_) | ReplayStep::Reset(_) => None,
         });
         replayed.or(self.state.as_ref().map(|state| state.head)).unwrap_or(0)
     }
@@ -222,18 +222,18 @@ impl Gathered {
         let mut book = Book::new(config, state, older);
         for step in replay {
             match step {
-                Step::Event(kept) => {
+                ReplayStep::Event(kept) => {
                     let (mut event, bytes) = *kept;
-                    event.version = State::version_after(book.state.version, &event);
+                    event.version = JournalState::version_after(book.state.version, &event);
                     book.apply(Arc::new(event), bytes);
                 }
-                Step::Reset(reset) => book.state.reset_versions(reset.at_ms),
-                Step::Ack(ack) => drop(book.ack(&ack.destination, &[], ack.through)),
+                ReplayStep::Reset(reset) => book.state.reset_versions(reset.at_ms),
+                ReplayStep::Ack(ack) => drop(book.ack(&ack.destination, &[], ack.through)),
             }
         }
         let reconciled = book.reconcile(destinations, clock::wall_ms());
         let added = reconciled.added.clone();
-        book.state.owe_quenched(config.backlog_members_max, clock::wall_ms());
+        book.state.send_quenched(config.backlog_members_max, clock::wall_ms());
         if !is_sound {
             let head = book.state.head.max(known_seq);
             book.state.widen_all(head, JUMP, clock::wall_ms());

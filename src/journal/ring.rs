@@ -46,7 +46,7 @@ pub(super) fn is_owed(event: &Event) -> bool {
     [Class::Mirror, Class::Target].into_iter().any(|class| class.is_owed(event))
 }
 
-struct Entry {
+struct RingEntry {
     event: Arc<Event>,
     /// As a record.
     bytes: usize,
@@ -73,7 +73,7 @@ fn weight(event: &Event, bytes: usize) -> usize {
 /// Events `floor + 1 ..= head`.
 #[derive(Default)]
 pub(super) struct Ring {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<RingEntry>,
     floor: u64,
     due_at_floor: Counts,
     bytes: usize,
@@ -123,12 +123,12 @@ impl Ring {
                 Occupied(_) => self.further.entry(id).or_default().push_back(event.seq),
             }
         }
-        self.entries.push_back(Entry { event, bytes, weight, due });
+        self.entries.push_back(RingEntry { event, bytes, weight, due });
     }
 
     /// Takes the oldest event out.
     pub(super) fn pop(&mut self) -> Option<Arc<Event>> {
-        let Entry { event, weight, due, .. } = self.entries.pop_front()?;
+        let RingEntry { event, weight, due, .. } = self.entries.pop_front()?;
         self.floor = event.seq;
         self.due_at_floor = due;
         self.bytes -= weight;

@@ -15,7 +15,7 @@ const PIECE_EVENTS: u64 = 256;
 
 /// What a search found.
 #[derive(Debug, Clone, Default)]
-pub struct Searched {
+pub struct SearchResult {
     /// The newest events that touched it, newest first.
     pub events: Vec<Arc<Event>>,
     /// Whether every event of this journal was looked at; false where older ones are gone, or
@@ -37,8 +37,8 @@ impl Journal {
     }
 
     /// The newest `limit` events that clear any of these selectors, cascades included.
-    pub fn touching(&self, selectors: &[Selector], limit: usize) -> Searched {
-        let mut found = Searched::default();
+    pub fn touching(&self, selectors: &[Selector], limit: usize) -> SearchResult {
+        let mut found = SearchResult::default();
         let mut until = *self.head().borrow();
         while until > 0 && found.events.len() < limit {
             let from = until.saturating_sub(PIECE_EVENTS);

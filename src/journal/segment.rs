@@ -9,10 +9,10 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use super::Disk;
-use super::disk::{DiskFile, Place};
+use super::disk::{DiskFile, PathState};
 use super::layout::Layout;
-use super::record::{self, FRAME_BYTES, Kind};
-use super::state::State;
+use super::record::{self, FRAME_BYTES, RecordKind};
+use super::state::JournalState;
 
 /// Step in which a file grows. Between two steps a sync changes no metadata, which is what makes it
 /// cheap; 256 KiB are a thousand events and cost a small instance nothing.
@@ -23,7 +23,7 @@ const FORMAT: u32 = 1;
 
 /// The first record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Header {
+pub(super) struct SegmentHeader {
     format: u32,
     /// Its own number, as in the file's name.
     pub number: u64,
@@ -39,14 +39,14 @@ pub(super) struct Header {
 
 /// A destination's cursor moved.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Ack {
+pub(super) struct AckRecord {
     pub destination: String,
     pub through: u64,
 }
 
 /// The version counters were set to 0.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Reset {
+pub(super) struct ResetRecord {
     pub at_ms: u64,
 }
 
@@ -68,14 +68,14 @@ impl Segment {
         layout: &Layout,
         (number, epoch, previous_seq): (u64, u64, u64),
         segment_bytes: u64,
-        state: &State,
+        state: &JournalState,
     ) -> io::Result<Self> {
         let step = STEP_BYTES.min(segment_bytes).max(FRAME_BYTES as u64);
         let first_seq = state.head + 1;
-        let header = Header { format: FORMAT, number, epoch, first_seq, previous_seq, step };
+        let header = SegmentHeader { format: FORMAT, number, epoch, first_seq, previous_seq, step };
         let mut bytes = Vec::new();
-        record::write(&mut bytes, Kind::Header, state.head, &json(&header));
-        record::write(&mut bytes, Kind::Checkpoint, state.head, &json(state));
+        record::write(&mut bytes, RecordKind::Header, state.head, &json(&header));
+        record::write(&mut bytes, RecordKind::Checkpoint, state.head, &json(state));
         let file = disk.create(&layout.segment(number))?;
         let mut segment = Self { file, number, begin: 0, end: 0, length: 0, step };
         segment.write(&bytes)?;
@@ -91,7 +91,7 @@ impl Segment {
     }
 
     /// Where the file's path leads to now.
-    pub(super) fn place(&self) -> Place {
+    pub(super) fn place(&self) -> PathState {
         self.file.place()
     }
 
@@ -101,7 +101,7 @@ impl Segment {
         let needed = (end + FRAME_BYTES as u64).next_multiple_of(self.step);
         if needed > self.length {
             // Growth would hide that another program cut the file.
-            if self.file.place() != Place::Ours {
+            if self.file.place() != PathState::Ours {
                 return Err(io::Error::other("the segment was removed, replaced or cut"));
             }
             let zeros = vec![0; usize::try_from(needed - self.length).unwrap_or(usize::MAX)];
@@ -122,64 +122,64 @@ fn json(value: &impl Serialize) -> Vec<u8> {
 /// Appends the records of some acknowledgements.
 pub(super) fn encode_acks(out: &mut Vec<u8>, head: u64, acks: &[(String, u64)]) {
     for (destination, through) in acks {
-        let ack = Ack { destination: destination.clone(), through: *through };
-        record::write(out, Kind::Ack, head, &json(&ack));
+        let ack = AckRecord { destination: destination.clone(), through: *through };
+        record::write(out, RecordKind::Ack, head, &json(&ack));
     }
 }
 
 /// Appends the record of a reset.
 pub(super) fn encode_reset(out: &mut Vec<u8>, head: u64, at_ms: u64) {
-    record::write(out, Kind::Reset, head, &json(&Reset { at_ms }));
+    record::write(out, RecordKind::Reset, head, &json(&ResetRecord { at_ms }));
 }
 
 /// A segment as it was found.
-pub(super) struct Scan<'a> {
-    pub header: Header,
-    pub state: State,
+pub(super) struct SegmentScan<'a> {
+    pub header: SegmentHeader,
+    pub state: JournalState,
     /// Events, acknowledgements and resets, in order.
-    pub entries: Vec<Entry<'a>>,
+    pub entries: Vec<SegmentEntry<'a>>,
     /// What is wrong after them, where something is.
     pub broken: Option<String>,
 }
 
 /// One record of interest.
-pub(super) enum Entry<'a> {
+pub(super) enum SegmentEntry<'a> {
     /// Sequence number, and the event's JSON.
     Event(u64, &'a [u8]),
-    Ack(Ack),
-    Reset(Reset),
+    Ack(AckRecord),
+    Reset(ResetRecord),
 }
 
 /// Reads as much of a segment as is sound.
 ///
 /// # Errors
 /// What is wrong with its header or checkpoint: then nothing of it can be used.
-pub(super) fn scan(number: u64, bytes: &[u8]) -> Result<Scan<'_>, String> {
-    let first = expect(bytes, 0, Kind::Header)?;
-    let header: Header = parse(first.payload)?;
+pub(super) fn scan(number: u64, bytes: &[u8]) -> Result<SegmentScan<'_>, String> {
+    let first = expect(bytes, 0, RecordKind::Header)?;
+    let header: SegmentHeader = parse(first.payload)?;
     if header.format != FORMAT || header.number != number || header.step == 0 {
         return Err("the header is of another file or version".to_owned());
     }
-    let second = expect(bytes, first.end, Kind::Checkpoint)?;
-    let state: State = parse(second.payload)?;
-    let mut scan = Scan { header, state, entries: Vec::new(), broken: None };
+    let second = expect(bytes, first.end, RecordKind::Checkpoint)?;
+    let state: JournalState = parse(second.payload)?;
+    let mut scan = SegmentScan { header, state, entries: Vec::new(), broken: None };
     if let Err(reason) = scan.read_entries(bytes, second.end) {
         scan.broken = Some(reason);
     }
     Ok(scan)
 }
 
-impl<'a> Scan<'a> {
+impl<'a> SegmentScan<'a> {
     fn read_entries(&mut self, bytes: &'a [u8], mut at: usize) -> Result<(), String> {
         let mut next_seq = self.header.first_seq;
         while let Some(record) = record::read(bytes, at)? {
             let entry = match record.kind {
-                Kind::Event if record.seq == next_seq => {
+                RecordKind::Event if record.seq == next_seq => {
                     next_seq += 1;
-                    Entry::Event(record.seq, record.payload)
+                    SegmentEntry::Event(record.seq, record.payload)
                 }
-                Kind::Ack => Entry::Ack(parse(record.payload)?),
-                Kind::Reset => Entry::Reset(parse(record.payload)?),
+                RecordKind::Ack => SegmentEntry::Ack(parse(record.payload)?),
+                RecordKind::Reset => SegmentEntry::Reset(parse(record.payload)?),
                 _ => return Err(format!("a record out of place at byte {at}")),
             };
             self.entries.push(entry);
@@ -194,7 +194,7 @@ impl<'a> Scan<'a> {
     }
 }
 
-fn expect(bytes: &[u8], at: usize, kind: Kind) -> Result<record::Record<'_>, String> {
+fn expect(bytes: &[u8], at: usize, kind: RecordKind) -> Result<record::Record<'_>, String> {
     record::read(bytes, at)?
         .filter(|record| record.kind == kind)
         .ok_or_else(|| format!("no {kind:?} at byte {at}"))

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::disk::{Disk, DiskFile, DiskLock, Place};
+use super::disk::{Disk, DiskFile, DiskLock, PathState};
 
 /// What is to go wrong, and when.
 #[derive(Debug, Clone, Copy, Default)]
@@ -171,7 +171,7 @@ impl SimDisk {
 
     /// Makes every operation wait until the answer is dropped.
     pub fn hold(&self) -> impl Drop + '_ {
-        Held(self.world.lock())
+        PausedDisk(self.world.lock())
     }
 
     /// The files as a process sees them.
@@ -289,9 +289,9 @@ impl Chance {
     }
 }
 
-struct Held<'a>(#[allow(dead_code, reason = "held, not read")] MutexGuard<'a, World>);
+struct PausedDisk<'a>(#[allow(dead_code, reason = "held, not read")] MutexGuard<'a, World>);
 
-impl Drop for Held<'_> {
+impl Drop for PausedDisk<'_> {
     fn drop(&mut self) {}
 }
 
@@ -299,11 +299,11 @@ impl Drop for Held<'_> {
 struct SimLock(SimDisk, u64);
 
 impl DiskLock for SimLock {
-    fn place(&self) -> Place {
+    fn place(&self) -> PathState {
         match self.0.world.lock().dir {
-            None => Place::Missing,
-            Some(dir) if dir == self.1 => Place::Ours,
-            Some(_) => Place::Replaced,
+            None => PathState::Missing,
+            Some(dir) if dir == self.1 => PathState::Ours,
+            Some(_) => PathState::Replaced,
         }
     }
 }
@@ -440,12 +440,12 @@ impl DiskFile for SimHandle {
         Ok(())
     }
 
-    fn place(&self) -> Place {
+    fn place(&self) -> PathState {
         let world = self.disk.world.lock();
         match world.files.get(&self.path) {
-            None => Place::Missing,
-            Some(file) if file.number == self.number => Place::Ours,
-            Some(_) => Place::Replaced,
+            None => PathState::Missing,
+            Some(file) if file.number == self.number => PathState::Ours,
+            Some(_) => PathState::Replaced,
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::support::random;
 
 use super::Disk;
 use super::layout::Layout;
-use super::record::{self, Kind};
+use super::record::{self, RecordKind};
 
 /// One page: written in one piece by every disk in use.
 const SLOT_BYTES: usize = 4096;
@@ -36,19 +36,19 @@ pub(super) struct Slot {
 
 /// What was found where the slot should be.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum SlotFound {
     Missing,
     Damaged,
     Whole(Slot),
 }
 
 /// Reads it.
-pub(super) fn read(disk: &dyn Disk, layout: &Layout) -> io::Result<Found> {
+pub(super) fn read(disk: &dyn Disk, layout: &Layout) -> io::Result<SlotFound> {
     let Some(bytes) = disk.read(&layout.slot())? else {
-        return Ok(Found::Missing);
+        return Ok(SlotFound::Missing);
     };
     let slot = match record::read(&bytes, 0) {
-        Ok(Some(record)) if record.kind == Kind::Slot && bytes.len() == SLOT_BYTES => {
+        Ok(Some(record)) if record.kind == RecordKind::Slot && bytes.len() == SLOT_BYTES => {
             match record::read(&bytes, record.end) {
                 Ok(None) => serde_json::from_slice(record.payload).ok(),
                 _ => None,
@@ -56,7 +56,7 @@ pub(super) fn read(disk: &dyn Disk, layout: &Layout) -> io::Result<Found> {
         }
         _ => None,
     };
-    Ok(slot.map_or(Found::Damaged, Found::Whole))
+    Ok(slot.map_or(SlotFound::Damaged, SlotFound::Whole))
 }
 
 /// Overwrites it, or makes it where it is missing; durable on `Ok`. After an error its content is
@@ -89,7 +89,7 @@ pub(super) fn draw_owner() -> u64 {
 fn encode(slot: Slot) -> Vec<u8> {
     let payload = serde_json::to_vec(&slot).expect("a struct of numbers serialises");
     let mut bytes = Vec::with_capacity(SLOT_BYTES);
-    record::write(&mut bytes, Kind::Slot, slot.seq, &payload);
+    record::write(&mut bytes, RecordKind::Slot, slot.seq, &payload);
     bytes.resize(SLOT_BYTES, 0);
     bytes
 }

@@ -21,7 +21,7 @@ const TYPES_MAX: usize = 16_384;
 /// Everything but the ring. An unknown field is refused: a newer version may owe something by it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct State {
+pub(super) struct JournalState {
     /// The newest event that was applied.
     pub head: u64,
     /// Events at or below are in `held` where they are owed, and are not needed from older
@@ -38,8 +38,9 @@ pub(super) struct State {
     /// When the newest event was accepted, wall clock.
     pub last_clear_ms: Option<u64>,
     pub destinations: BTreeMap<String, Cursor>,
-    /// What older versions held back from every mirror because of one. `State::owe_quenched` makes
-    /// it what mirrors are owed; nothing is added any more.
+    /// What older versions kept back from every mirror because of one.
+    /// [`JournalState::send_quenched`] adds it to what each mirror must get; nothing is added here
+    /// any more.
     pub quenched: BTreeMap<String, Demand>,
 }
 
@@ -49,7 +50,7 @@ pub(super) struct State {
 pub(super) struct Cursor {
     /// Everything at or below was acknowledged, except what `held` holds.
     pub through: u64,
-    pub held: Option<Held>,
+    pub held: Option<Folded>,
     /// Since when the settings do not name it any more, wall clock: it is owed on for a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed_at_ms: Option<u64>,
@@ -61,7 +62,7 @@ pub(super) struct Cursor {
 /// What is owed and can no longer be named event by event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Held {
+pub(super) struct Folded {
     /// Shared, so that taking a checkpoint or a backlog copies nothing under the lock.
     pub demand: Arc<Demand>,
     pub cascade: Arc<Selectors>,
@@ -76,7 +77,7 @@ pub(super) struct Held {
     pub oldest_at_ms: u64,
 }
 
-impl State {
+impl JournalState {
     /// The version that an event makes of the one before it.
     pub(super) fn version_after(version: u64, event: &Event) -> u64 {
         // What the quench mirrors again was applied, and counted, when it came in.
@@ -141,7 +142,7 @@ impl State {
     }
 
     /// Every mirror is owed what an older version held back.
-    pub(super) fn owe_quenched(&mut self, members_max: usize, now_ms: u64) {
+    pub(super) fn send_quenched(&mut self, members_max: usize, now_ms: u64) {
         for demand in std::mem::take(&mut self.quenched).into_values() {
             let mirrors = self.destinations.iter_mut();
             for (_, cursor) in mirrors.filter(|(name, _)| Class::of(name) == Class::Mirror) {
@@ -162,7 +163,7 @@ impl State {
         self.folded_through = self.head;
         for cursor in self.destinations.values_mut() {
             cursor.through = self.head;
-            cursor.held = Some(Held::all(self.head, now_ms));
+            cursor.held = Some(Folded::all(self.head, now_ms));
         }
     }
 }
@@ -198,14 +199,14 @@ impl Cursor {
     pub(super) fn join(&mut self, event: &Event, members_max: usize) {
         match &mut self.held {
             Some(held) => held.join(event, members_max),
-            None => self.held = Some(Held::new(event, members_max)),
+            None => self.held = Some(Folded::new(event, members_max)),
         }
     }
 
     /// Joins a demand that no event stands for. It is settled by any acknowledgement from here on.
     fn owe(&mut self, demand: &Demand, members_max: usize, now_ms: u64) {
         let seq = self.base();
-        let held = self.held.get_or_insert_with(|| Held {
+        let held = self.held.get_or_insert_with(|| Folded {
             demand: Arc::default(),
             cascade: Arc::default(),
             count: 0,
@@ -250,7 +251,7 @@ fn highest<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<TypeName, u64>
     Ok(types)
 }
 
-impl Held {
+impl Folded {
     fn new(event: &Event, members_max: usize) -> Self {
         let mut held = Self {
             demand: Arc::default(),
@@ -310,7 +311,8 @@ mod tests {
     fn types_that_fold_by_now_keep_the_higher_version_and_all_their_ids() {
         let json = r#"{"head":9,"folded_through":0,"version":9,"last_clear_ms":null,
             "types":{"blog-post":5,"blog_posts":3,"pages":1},"destinations":{},"quenched":{}}"#;
-        let state: State = serde_json::from_str(json).expect("a checkpoint of an older binary");
+        let state: JournalState =
+            serde_json::from_str(json).expect("a checkpoint of an older binary");
         let name = |text: &str| TypeName::parse(text).expect("a type");
         assert_eq!(state.types.get(&name("blog_post")), Some(&5));
         assert_eq!(state.types.len(), 2);

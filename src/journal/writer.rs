@@ -20,18 +20,18 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::domain::Event;
 use crate::support::clock;
 
-use super::command::{Append, Command, Gathered, Reset};
-use super::disk::Place;
+use super::command::{AppendRequest, Command, CommitBatch, ResetRequest};
+use super::disk::PathState;
 use super::handle::Shared;
 use super::home::Home;
 use super::layout::Layout;
 use super::mark::Mark;
-use super::record::{self, Kind};
+use super::record::{self, RecordKind};
 use super::ring::is_owed;
 use super::segment::{self, Segment};
 use super::slot::{self, Slot};
-use super::state::State;
-use super::{Config, Destination, Disk, NotReset, Reconciled, Refused, book, turn};
+use super::state::JournalState;
+use super::{Config, Destination, Disk, NotReset, Reconciled, WriteRefusal, book, turn};
 
 /// How long an acknowledgement may wait for a commit to ride on. Losing it only sends again.
 const ACK_DELAY: Duration = Duration::from_millis(50);
@@ -47,14 +47,14 @@ const REMARK_EVENTS: u64 = 100_000;
 const SEGMENTS_MAX: usize = 256;
 
 /// Who waits for an event that is in hand.
-struct Caller {
+struct PendingReply {
     event: Arc<Event>,
-    reply: oneshot::Sender<Result<Arc<Event>, Refused>>,
+    reply: oneshot::Sender<Result<Arc<Event>, WriteRefusal>>,
     permit: OwnedSemaphorePermit,
 }
 
 /// What a writer holds of the data directory.
-pub(super) struct Held {
+pub(super) struct OpenDir {
     pub home: Home,
     /// `None` after it could not be written; made anew with the next segment.
     pub mark: Option<Mark>,
@@ -65,7 +65,7 @@ pub(super) struct Writer {
     disk: Arc<dyn Disk>,
     layout: Layout,
     shared: Arc<Shared>,
-    held: Held,
+    held: OpenDir,
     epoch: u64,
     /// What a directory that this process wrote is recognised by.
     owner: u64,
@@ -89,7 +89,7 @@ impl Writer {
         config: Config,
         disk: Arc<dyn Disk>,
         shared: Arc<Shared>,
-        held: Held,
+        held: OpenDir,
         files: BTreeMap<u64, (u64, u64)>,
         next_number: u64,
     ) -> Self {
@@ -141,7 +141,7 @@ impl Writer {
         loop {
             let until = wake.or(self.retry_at).unwrap_or_else(|| Instant::now() + LOOK_EVERY);
             let first = commands.recv_deadline(until);
-            let mut gathered = Gathered::default();
+            let mut gathered = CommitBatch::default();
             match first {
                 Ok(command) => gathered.take(command),
                 Err(RecvTimeoutError::Timeout) => self.look(),
@@ -175,7 +175,7 @@ impl Writer {
     }
 
     /// Makes a batch, and every acknowledgement so far, durable as well as the disk lets it.
-    fn commit(&mut self, batch: Vec<Append>) {
+    fn commit(&mut self, batch: Vec<AppendRequest>) {
         let shared = Arc::clone(&self.shared);
         let mut book = shared.book.lock();
         let acks = book.take_unwritten();
@@ -187,14 +187,14 @@ impl Writer {
         let (mut last, mut version) = (book.state.head, book.state.version);
         let mut coming = Vec::with_capacity(batch.len());
         let mut callers = Vec::with_capacity(batch.len());
-        for Append { mut event, json, reply, permit } in batch {
+        for AppendRequest { mut event, json, reply, permit } in batch {
             last += 1;
-            version = State::version_after(version, &event);
+            version = JournalState::version_after(version, &event);
             (event.seq, event.epoch, event.version) = (last, self.epoch, version);
-            record::write(&mut records, Kind::Event, last, &json);
+            record::write(&mut records, RecordKind::Event, last, &json);
             let event = Arc::new(event);
             coming.push((Arc::clone(&event), json.len()));
-            callers.push(Caller { event, reply, permit });
+            callers.push(PendingReply { event, reply, permit });
         }
         book.expect(coming);
         drop(book);
@@ -211,7 +211,7 @@ impl Writer {
     }
 
     /// Durable first: readers see the counters at 0 only once they will stay there.
-    fn reset(&mut self, Reset { at_ms, reply }: Reset) {
+    fn reset(&mut self, ResetRequest { at_ms, reply }: ResetRequest) {
         let head = self.shared.book.lock().state.head;
         let mut records = Vec::new();
         segment::encode_reset(&mut records, head, at_ms);
@@ -242,7 +242,7 @@ impl Writer {
     }
 
     /// `None` where the records are durable, else how bad it is.
-    fn persist(&mut self, records: &[u8], last: u64) -> Option<fn(Arc<Event>) -> Refused> {
+    fn persist(&mut self, records: &[u8], last: u64) -> Option<fn(Arc<Event>) -> WriteRefusal> {
         let attempts = match (&self.segment, self.retry_at) {
             (Some(_), _) => 2,
             (None, Some(at)) if Instant::now() < at => 0,
@@ -275,7 +275,7 @@ impl Writer {
         }
         let is_marked = self.marked_at.is_some();
         self.shared.book.lock().hide_versions(!is_marked && last > self.durable);
-        Some(if is_marked { Refused::Degraded } else { Refused::Lost })
+        Some(if is_marked { WriteRefusal::Degraded } else { WriteRefusal::Lost })
     }
 
     /// Everything up to `last` is durable.
@@ -303,7 +303,7 @@ impl Writer {
     fn look(&mut self) {
         self.forget();
         let Some(segment) = &self.segment else { return };
-        let is_there = segment.place() == Place::Ours;
+        let is_there = segment.place() == PathState::Ours;
         let mark_is_there = self.held.mark.as_ref().is_none_or(Mark::is_there);
         let checked = match self.held.home.check_files(&*self.disk, &self.layout) {
             Ok(()) if !is_there => Err(self.segment_away(segment.number)),
@@ -337,7 +337,7 @@ impl Writer {
             segment.write(records)?;
         }
         // After the sync and before any answer: what was synced may have lost its name before.
-        let (number, is_there) = (segment.number, segment.place() == Place::Ours);
+        let (number, is_there) = (segment.number, segment.place() == PathState::Ours);
         let checked = self.held.home.check(&self.layout);
         let checked =
             checked.and_then(|()| if is_there { Ok(()) } else { Err(self.segment_away(number)) });
@@ -385,7 +385,7 @@ impl Writer {
         }
     }
 
-    fn create_segment(&mut self, number: u64, state: &State) -> io::Result<Segment> {
+    fn create_segment(&mut self, number: u64, state: &JournalState) -> io::Result<Segment> {
         let place = (number, self.epoch, self.durable.min(state.head));
         let bytes = self.config.segment_bytes;
         let segment = Segment::create(&*self.disk, &self.layout, place, bytes, state)?;
@@ -408,7 +408,7 @@ impl Writer {
         }
     }
 
-    fn checkpoint(&mut self) -> State {
+    fn checkpoint(&mut self) -> JournalState {
         let mut book = self.shared.book.lock();
         let excess = (self.files.len() + 1).saturating_sub(SEGMENTS_MAX);
         let oldest = self.files.values().take(excess).map(|(through, _)| *through).max();
@@ -460,14 +460,18 @@ impl Writer {
     }
 
     /// Readers see the batch, callers get their answers.
-    fn publish(&mut self, callers: Vec<Caller>, refusal: Option<fn(Arc<Event>) -> Refused>) {
+    fn publish(
+        &mut self,
+        callers: Vec<PendingReply>,
+        refusal: Option<fn(Arc<Event>) -> WriteRefusal>,
+    ) {
         let mut book = self.shared.book.lock();
         book.arrive();
         let head = book.state.head;
         drop(book);
         self.shared.head.send_if_modified(|seen| std::mem::replace(seen, head) != head);
         let mut permits = Vec::with_capacity(callers.len());
-        for Caller { event, reply, permit } in callers {
+        for PendingReply { event, reply, permit } in callers {
             permits.push(permit);
             let answer = match refusal {
                 None => Ok(event),

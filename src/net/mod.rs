@@ -16,4 +16,4 @@ pub use network::{Config, Network};
 pub use pinned::Names;
 pub use scheme::{SECURE, is_complaint, other_scheme};
 pub use tls::{ClientError, builder, certificates};
-pub use transport::{Answer, Failure, FailureKind, Outgoing, Transport};
+pub use transport::{Failure, FailureKind, HttpAnswer, Outgoing, Transport};

@@ -22,7 +22,7 @@ use super::http_date::{date_ms, retry_after};
 use super::pinned::{Names, Pinned, SystemNames};
 use super::scheme;
 use super::tls::{ClientError, builder_with, roots, tls};
-use super::transport::{Answer, Failure, FailureKind, Outgoing, Transport};
+use super::transport::{Failure, FailureKind, HttpAnswer, Outgoing, Transport};
 use crate::support::Live;
 
 /// Limits of the real network.
@@ -174,13 +174,17 @@ impl Clients {
         &self,
         choose: fn(&Pair) -> &Client,
         request: Outgoing,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<HttpAnswer, Failure> {
         let pair = self.pair(request.url.scheme() == "https");
         let pair = pair.map_err(|error| Failure::new(FailureKind::Other, error.to_string()))?;
         self.exchange_over(choose(pair), request).await
     }
 
-    async fn exchange_over(&self, client: &Client, request: Outgoing) -> Result<Answer, Failure> {
+    async fn exchange_over(
+        &self,
+        client: &Client,
+        request: Outgoing,
+    ) -> Result<HttpAnswer, Failure> {
         if let Some(address) = literal_address(&request.url)
             && is_forbidden(address)
         {
@@ -205,7 +209,7 @@ impl Clients {
             .send()
             .await
             .map_err(|error| classify(&error))?;
-        let mut answer = Answer {
+        let mut answer = HttpAnswer {
             status: response.status().as_u16(),
             content_type: media_type(response.headers()),
             retry_after: retry_after(response.headers()),
@@ -232,12 +236,12 @@ impl Clients {
 }
 
 impl Transport for Network {
-    fn send(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, Failure>> {
+    fn send(&self, request: Outgoing) -> BoxFuture<'_, Result<HttpAnswer, Failure>> {
         let clients = self.current.get();
         Box::pin(async move { clients.exchange(|pair| &pair.pooled, request).await })
     }
 
-    fn send_alone(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, Failure>> {
+    fn send_alone(&self, request: Outgoing) -> BoxFuture<'_, Result<HttpAnswer, Failure>> {
         let clients = self.current.get();
         Box::pin(async move { clients.exchange(|pair| &pair.alone, request).await })
     }
@@ -263,7 +267,7 @@ impl Transport for Network {
         &self,
         request: Outgoing,
         address: SocketAddr,
-    ) -> BoxFuture<'_, Result<Answer, Failure>> {
+    ) -> BoxFuture<'_, Result<HttpAnswer, Failure>> {
         let clients = self.current.get();
         Box::pin(async move {
             let client = clients.client_to(&request.url, address)?;

@@ -27,7 +27,7 @@ pub struct Outgoing {
 
 /// What came back, whatever its status.
 #[derive(Debug, Clone, Default)]
-pub struct Answer {
+pub struct HttpAnswer {
     /// HTTP status.
     pub status: u16,
     /// `Content-Type`, lower-cased, without parameters.
@@ -91,9 +91,9 @@ impl Failure {
 /// Sends one request.
 pub trait Transport: Send + Sync {
     /// Gives the answer, or says why there is none.
-    fn send(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, Failure>>;
+    fn send(&self, request: Outgoing) -> BoxFuture<'_, Result<HttpAnswer, Failure>>;
     /// The same over a connection of its own, so that a balancer may choose another backend.
-    fn send_alone(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, Failure>>;
+    fn send_alone(&self, request: Outgoing) -> BoxFuture<'_, Result<HttpAnswer, Failure>>;
 
     /// Every address behind a URL's name that may be reached; none where the URL holds an address,
     /// or where names have none.
@@ -106,7 +106,7 @@ pub trait Transport: Send + Sync {
         &self,
         request: Outgoing,
         _address: SocketAddr,
-    ) -> BoxFuture<'_, Result<Answer, Failure>> {
+    ) -> BoxFuture<'_, Result<HttpAnswer, Failure>> {
         self.send(request)
     }
 }

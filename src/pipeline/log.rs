@@ -2,17 +2,22 @@
 //! itself reads as steps.
 
 use crate::activity::{Activity, ActivityKind, Level, Touched, joined};
-use crate::domain::scope::Wall;
+use crate::domain::scope::LocalReason;
 use crate::domain::{Applied, Event, Invalidation, Source};
 use crate::journal::Journal;
 
 /// An invalidation that had its effect, and the wall that kept it from going further.
-pub(super) fn applied(event: &Event, wall: Option<Wall>, applied: &Applied, is_degraded: bool) {
+pub(super) fn applied(
+    event: &Event,
+    wall: Option<LocalReason>,
+    applied: &Applied,
+    is_degraded: bool,
+) {
     let touched = Touched::of(&event.demand.selectors());
     let id = event.id.to_string();
     let covers = joined(&event.covers);
     let cascade = joined(event.cascade.types());
-    let wall = wall.filter(|wall| *wall != Wall::Asked);
+    let wall = wall.filter(|wall| *wall != LocalReason::Asked);
     let line = Activity {
         level: if is_degraded { Level::Error } else { Level::Info },
         event: ActivityKind::Invalidate,
@@ -137,7 +142,7 @@ pub(super) fn advised(text: &str, principal: &str) {
 }
 
 /// A wall against loops that held: a peer's call without a batch, or a mark.
-fn held(event_id: &str, principal: &str, wall: Wall) {
+fn held(event_id: &str, principal: &str, wall: LocalReason) {
     Activity {
         event: ActivityKind::Loop,
         msg: "from a peer: applied here, not mirrored onwards",

@@ -81,7 +81,7 @@ impl Aliases {
     }
 
     /// Each configured name with the spelling that others are told.
-    pub(super) fn told(&self) -> BTreeMap<String, String> {
+    pub(super) fn canonical_names(&self) -> BTreeMap<String, String> {
         let told =
             |(name, meant): (&String, &TypeName)| (name.clone(), self.canonical(meant).to_string());
         self.explicit.iter().map(told).collect()

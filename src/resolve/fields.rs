@@ -183,7 +183,7 @@ mod tests {
             (&["name"], "products,tag:products:client:7"),
             (&[], "products,tag:products:client:7"),
         ] {
-            let part = crate::domain::submission::Part {
+            let part = crate::domain::submission::SubmissionPart {
                 selectors: Selectors::one(Selector::Type(name("products"))),
                 action: Action::Update,
                 changed: changed.iter().map(|field| (*field).to_owned()).collect(),

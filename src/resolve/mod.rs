@@ -112,7 +112,7 @@ impl Rules {
 
     /// The names that stand for a type by configuration, each with the spelling that is told.
     pub fn aliases(&self) -> BTreeMap<String, String> {
-        self.aliases.told()
+        self.aliases.canonical_names()
     }
 
     /// The types that the graph does not know; the first of them with the nearest known name.

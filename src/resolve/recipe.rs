@@ -53,13 +53,13 @@ impl Recipes {
     /// Whether a field of that name narrows one of them.
     pub fn has_field(&self, name: &str) -> bool {
         let mut pieces = self.0.values().flat_map(|recipe| &recipe.narrowed).flat_map(|it| &it.0);
-        pieces.any(|piece| matches!(piece, Piece::Field(field) if field == name))
+        pieces.any(|piece| matches!(piece, TemplatePiece::Field(field) if field == name))
     }
 
     /// All that each of them can clear, by name; `x` stands for a field.
     pub(super) fn most(&self) -> impl Iterator<Item = (&str, Selectors)> {
         self.0.iter().map(|(name, recipe)| {
-            let narrowed = recipe.narrowed.iter().filter_map(Template::example);
+            let narrowed = recipe.narrowed.iter().filter_map(RecipeTemplate::example);
             let mut most = recipe.clears.clone();
             narrowed.for_each(|selectors| most.join(&selectors));
             (name.as_str(), most)
@@ -76,7 +76,7 @@ impl Recipes {
 #[derive(Debug, Clone)]
 pub struct Recipe {
     clears: Selectors,
-    narrowed: Vec<Template>,
+    narrowed: Vec<RecipeTemplate>,
 }
 
 impl Recipe {
@@ -93,7 +93,8 @@ impl Recipe {
             return Err(bad("", "narrowed names no {field}: what needs none is in clears".into()));
         }
         let fixed = |text: &String| selectors(text).map_err(|problem| bad(text, problem));
-        let template = |text: &String| Template::new(text).map_err(|problem| bad(text, problem));
+        let template =
+            |text: &String| RecipeTemplate::new(text).map_err(|problem| bad(text, problem));
         Ok(Self {
             clears: union(config.clears.iter().map(fixed).collect::<Result<_, _>>()?),
             narrowed: config.narrowed.iter().map(template).collect::<Result<_, _>>()?,
@@ -112,22 +113,22 @@ impl Recipe {
 
 /// A selector with fields to be filled in.
 #[derive(Debug, Clone)]
-struct Template(Vec<Piece>);
+struct RecipeTemplate(Vec<TemplatePiece>);
 
 #[derive(Debug, Clone)]
-enum Piece {
+enum TemplatePiece {
     Text(String),
     Field(String),
 }
 
-impl Template {
+impl RecipeTemplate {
     fn new(text: &str) -> Result<Self, String> {
         let pieces = pieces(text)?;
-        if let [Piece::Text(_)] = &pieces[..] {
+        if let [TemplatePiece::Text(_)] = &pieces[..] {
             selectors(text)?;
             return Ok(Self(pieces));
         }
-        let Some(Piece::Text(start)) = pieces.first() else {
+        let Some(TemplatePiece::Text(start)) = pieces.first() else {
             return Err(FIELD_PLACE.into());
         };
         let has_kind = ["tag:", "path:/", "key:"].iter().any(|kind| start.starts_with(kind));
@@ -154,8 +155,8 @@ impl Template {
 
     fn text<'a>(&self, given: impl Fn(&str) -> Option<&'a str>) -> Option<String> {
         let pieces = self.0.iter().map(|piece| match piece {
-            Piece::Text(text) => Some(text.clone()),
-            Piece::Field(name) => given(name).map(str::to_owned),
+            TemplatePiece::Text(text) => Some(text.clone()),
+            TemplatePiece::Field(name) => given(name).map(str::to_owned),
         });
         pieces.collect()
     }
@@ -163,7 +164,7 @@ impl Template {
 
 const FIELD_PLACE: &str = "a {field} may stand in the id, tag, path or key, as in products/{id}";
 
-fn pieces(text: &str) -> Result<Vec<Piece>, String> {
+fn pieces(text: &str) -> Result<Vec<TemplatePiece>, String> {
     let mut pieces = Vec::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
@@ -173,16 +174,16 @@ fn pieces(text: &str) -> Result<Vec<Piece>, String> {
             return Err(format!("{name:?} is no field: A-Z a-z 0-9 _ are"));
         }
         if !before.is_empty() {
-            pieces.push(Piece::Text(before.to_owned()));
+            pieces.push(TemplatePiece::Text(before.to_owned()));
         }
-        pieces.push(Piece::Field(name.to_owned()));
+        pieces.push(TemplatePiece::Field(name.to_owned()));
         rest = after;
     }
     if rest.contains('}') {
         return Err("a brace is closed that was not opened".into());
     }
     if !rest.is_empty() {
-        pieces.push(Piece::Text(rest.to_owned()));
+        pieces.push(TemplatePiece::Text(rest.to_owned()));
     }
     Ok(pieces)
 }

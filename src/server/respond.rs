@@ -18,7 +18,7 @@ use crate::gate::Rejected;
 use crate::ingest::body::BadBody;
 use crate::ingest::webhook::BadDelivery;
 use crate::pipeline;
-use crate::store::Refused;
+use crate::store::FillRefusal;
 
 /// Any answer's body.
 pub type Body = Either<Full<Bytes>, SseBody>;
@@ -225,10 +225,10 @@ impl From<pipeline::SubmitError> for Problem {
     }
 }
 
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Self {
+impl From<FillRefusal> for Problem {
+    fn from(refused: FillRefusal) -> Self {
         let status = match refused {
-            Refused::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            FillRefusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             _ => StatusCode::CONFLICT,
         };
         Self::new(status, refused.as_str(), refused.to_string())

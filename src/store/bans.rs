@@ -7,22 +7,22 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use super::entry::Entry;
-use super::generation::Verdict;
+use super::entry::StoredEntry;
+use super::generation::Freshness;
 use crate::domain::{Glob, Mode, UrlPath};
 
 /// What a ban is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum What {
+pub(super) enum BanMatcher {
     /// Paths that begin so.
     Prefix(UrlPath),
     /// Keys that match.
     Pattern(Glob),
 }
 
-impl What {
+impl BanMatcher {
     /// Whether an entry is meant.
-    pub fn matches(&self, entry: &Entry) -> bool {
+    pub fn matches(&self, entry: &StoredEntry) -> bool {
         match self {
             Self::Pattern(glob) => glob.matches(entry.key.as_str()),
             // A prefix begins with a slash, so a key that matches is its own path.
@@ -48,13 +48,13 @@ pub(super) struct Ban {
     pub generation: u64,
     pub mode: Mode,
     pub at_ms: u64,
-    pub what: What,
+    pub matcher: BanMatcher,
 }
 
 impl Ban {
     /// What and how hard: the newest of a name counts for all of that name.
-    fn name(&self) -> (&What, bool) {
-        (&self.what, self.mode == Mode::Hard)
+    fn name(&self) -> (&BanMatcher, bool) {
+        (&self.matcher, self.mode == Mode::Hard)
     }
 }
 
@@ -68,7 +68,7 @@ pub(super) struct Bans {
 impl Bans {
     /// Adds live ones, none of them twice; each takes the place of an older equal one.
     pub fn add(&mut self, bans: Vec<Ban>) {
-        let same: HashSet<(&What, bool)> = bans.iter().map(Ban::name).collect();
+        let same: HashSet<(&BanMatcher, bool)> = bans.iter().map(Ban::name).collect();
         let is_other = |old: &Ban| !same.contains(&old.name());
         self.live.retain(is_other);
         self.fences.retain(is_other);
@@ -100,25 +100,25 @@ impl Bans {
     }
 
     /// What the live ones say of an entry that was fresh at its `checked` generation.
-    pub fn verdict(&self, entry: &Entry) -> Verdict {
+    pub fn verdict(&self, entry: &StoredEntry) -> Freshness {
         let since = entry.watch.ticket().max(entry.watch.checked());
-        self.live.iter().filter(|ban| ban.generation > since && ban.what.matches(entry)).fold(
-            Verdict::Fresh,
+        self.live.iter().filter(|ban| ban.generation > since && ban.matcher.matches(entry)).fold(
+            Freshness::Fresh,
             |sum, ban| {
                 sum.worse(match ban.mode {
-                    Mode::Hard => Verdict::Gone,
-                    Mode::Soft => Verdict::Stale { since_ms: ban.at_ms },
+                    Mode::Hard => Freshness::Gone,
+                    Mode::Soft => Freshness::Stale { since_ms: ban.at_ms },
                 })
             },
         )
     }
 
     /// Whether a fill begun at `ticket` was overtaken.
-    pub fn overtook(&self, ticket: u64, entry: &Entry) -> bool {
+    pub fn overtook(&self, ticket: u64, entry: &StoredEntry) -> bool {
         self.live
             .iter()
             .chain(&self.fences)
-            .any(|ban| ban.generation > ticket && ban.what.matches(entry))
+            .any(|ban| ban.generation > ticket && ban.matcher.matches(entry))
     }
 
     /// Turns live ones that a walk has enforced into fences. Returns a generation to raise the

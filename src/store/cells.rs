@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-use super::entry::Entry;
+use super::entry::StoredEntry;
 use super::generation::Stamps;
 use crate::domain::{Label, TypeName};
 
@@ -41,7 +41,7 @@ pub(super) struct Cell {
 
 #[derive(Default)]
 struct Members {
-    list: Vec<Weak<Entry>>,
+    list: Vec<Weak<StoredEntry>>,
     cursor: usize,
 }
 
@@ -67,20 +67,20 @@ impl Cell {
     }
 
     /// Enters a member.
-    pub fn push(&self, entry: Weak<Entry>) {
+    pub fn push(&self, entry: Weak<StoredEntry>) {
         let mut members = self.members.lock();
         members.prune(PRUNED_PER_PUSH);
         members.list.push(entry);
     }
 
     /// All members at once, leaving none: O(1).
-    pub fn take(&self) -> Vec<Weak<Entry>> {
+    pub fn take(&self) -> Vec<Weak<StoredEntry>> {
         std::mem::take(&mut *self.members.lock()).list
     }
 
     /// The living among the `SLICE` members from `from` on; none past the end. Entries that come
     /// or go meanwhile may be missed.
-    pub fn slice(&self, from: usize) -> Option<Vec<Arc<Entry>>> {
+    pub fn slice(&self, from: usize) -> Option<Vec<Arc<StoredEntry>>> {
         let members = self.members.lock();
         let end = members.list.len().min(from + SLICE);
         let slice = members.list.get(from..end).filter(|slice| !slice.is_empty())?;

@@ -12,10 +12,10 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::Memory;
-use super::bans::{Ban, What};
+use super::bans::{Ban, BanMatcher};
 use super::cells::{Cell, Cells, name};
-use super::entry::Entry;
-use super::generation::{Stamps, Verdict};
+use super::entry::StoredEntry;
+use super::generation::{Freshness, Stamps};
 use super::memory::{Inner, members};
 use crate::domain::{Applied, Demand, Label, Mode, Selector, Selectors, TypeName};
 
@@ -28,37 +28,37 @@ const WORK_PER_ENTRY: usize = 64;
 /// memberships that existed, as each list was taken out of its cell.
 #[derive(Default)]
 pub(super) struct Reclaim {
-    pub lists: Vec<Vec<Weak<Entry>>>,
+    pub lists: Vec<Vec<Weak<StoredEntry>>>,
 }
 
 /// The selectors of one mode, as the store sees them.
 #[derive(Default)]
-struct Target {
+struct ClearSet {
     all: bool,
     cells: Vec<Arc<Cell>>,
     keys: Vec<Label>,
-    bans: Vec<What>,
+    bans: Vec<BanMatcher>,
     /// Bytes of the bans.
     ban_bytes: usize,
 }
 
-impl Target {
+impl ClearSet {
     fn new(selectors: &Selectors, find: impl Fn(&str) -> Option<Arc<Cell>>) -> Self {
-        let mut target = Self::default();
+        let mut set = Self::default();
         // A list of a type may show any of its entities: one stamp for each type with ids.
-        target.cells.extend(selectors.ids().keys().filter_map(|name| find(&name::of_lists(name))));
+        set.cells.extend(selectors.ids().keys().filter_map(|name| find(&name::of_lists(name))));
         for selector in selectors.iter() {
             let found = match selector {
                 Selector::All => {
-                    target.all = true;
+                    set.all = true;
                     continue;
                 }
                 Selector::PathPrefix(prefix) => {
-                    target.bans.push(What::Prefix(prefix));
+                    set.bans.push(BanMatcher::Prefix(prefix));
                     continue;
                 }
                 Selector::Pattern(glob) => {
-                    target.bans.push(What::Pattern(glob));
+                    set.bans.push(BanMatcher::Pattern(glob));
                     continue;
                 }
                 Selector::Type(type_name) => find(&name::of_type(&type_name)),
@@ -68,19 +68,19 @@ impl Target {
                 // spelling of it is a member of the path's cell.
                 Selector::Path(path) => {
                     let found = find(&name::of_path(path.as_str()));
-                    target.keys.push(path.label().clone());
+                    set.keys.push(path.label().clone());
                     found
                 }
                 Selector::Key(key) => {
                     let found = find(&name::of_key(key.as_str()));
-                    target.keys.push(key);
+                    set.keys.push(key);
                     found
                 }
             };
-            target.cells.extend(found);
+            set.cells.extend(found);
         }
-        target.ban_bytes = target.bans.iter().map(What::bytes).sum();
-        target
+        set.ban_bytes = set.bans.iter().map(BanMatcher::bytes).sum();
+        set
     }
 
     /// Whether the map has to be walked for it.
@@ -88,8 +88,8 @@ impl Target {
         self.all || !self.bans.is_empty()
     }
 
-    /// What asking [`Target::sweeps`] costs, in bytes compared.
-    fn work(&self, entry: &Entry) -> usize {
+    /// What asking [`ClearSet::sweeps`] costs, in bytes compared.
+    fn work(&self, entry: &StoredEntry) -> usize {
         let places: usize = entry.places().into_iter().flatten().map(str::len).sum();
         self.ban_bytes + self.bans.len() * places
     }
@@ -102,22 +102,22 @@ impl Target {
     }
 
     /// Whether it means an entry by what only a walk finds.
-    fn sweeps(&self, entry: &Entry) -> bool {
-        self.all || self.bans.iter().any(|what| what.matches(entry))
+    fn sweeps(&self, entry: &StoredEntry) -> bool {
+        self.all || self.bans.iter().any(|matcher| matcher.matches(entry))
     }
 }
 
-struct Aim {
-    hard: Target,
-    soft: Target,
+struct ClearPlan {
+    hard: ClearSet,
+    soft: ClearSet,
     is_widened: bool,
 }
 
-impl Aim {
+impl ClearPlan {
     /// More bans than may live at once become one stamp on everything, as hard as the hardest.
     fn new(demand: &Demand, bans_max: usize, find: impl Fn(&str) -> Option<Arc<Cell>>) -> Self {
         let (mut hard, mut soft) =
-            (Target::new(&demand.hard, &find), Target::new(&demand.soft, &find));
+            (ClearSet::new(&demand.hard, &find), ClearSet::new(&demand.soft, &find));
         let is_widened = hard.bans.len() + soft.bans.len() > bans_max;
         if is_widened {
             hard.widen_bans();
@@ -130,26 +130,26 @@ impl Aim {
         self.hard.is_wide() || self.soft.is_wide()
     }
 
-    fn modes(&self) -> [(Mode, &Target); 2] {
+    fn modes(&self) -> [(Mode, &ClearSet); 2] {
         [(Mode::Hard, &self.hard), (Mode::Soft, &self.soft)]
     }
 }
 
 /// What the stamp leaves to be counted.
-struct Struck {
+struct Stamped {
     generation: u64,
     at_ms: u64,
     /// Entries cleared by key, and whether they count.
-    keyed: Vec<(Arc<Entry>, bool)>,
+    keyed: Vec<(Arc<StoredEntry>, bool)>,
     /// Entries made stale by key.
-    softened: Vec<Arc<Entry>>,
+    softened: Vec<Arc<StoredEntry>>,
     /// Members of hard-stamped cells.
-    lists: Vec<Vec<Weak<Entry>>>,
+    lists: Vec<Vec<Weak<StoredEntry>>>,
     is_collapsed: bool,
 }
 
 /// Counts while time is left.
-struct Tally {
+struct ClearCount {
     entries: u64,
     bytes: u64,
     types: BTreeMap<String, u64>,
@@ -160,7 +160,7 @@ struct Tally {
     is_over: bool,
 }
 
-impl Tally {
+impl ClearCount {
     fn new(limit: Duration) -> Self {
         let begun = Instant::now();
         Self {
@@ -175,7 +175,7 @@ impl Tally {
         }
     }
 
-    fn add(&mut self, entry: &Entry) {
+    fn add(&mut self, entry: &StoredEntry) {
         self.entries += 1;
         self.bytes += entry.body_bytes() as u64;
         let Some(name) = entry.type_name.as_ref().map(TypeName::as_str) else { return };
@@ -216,12 +216,12 @@ impl Memory {
     /// lookup serves what was cleared hard, and no fill begun before is stored.
     pub fn apply(&self, demand: &Demand) -> Applied {
         if demand.is_empty() {
-            return Tally::new(Duration::MAX).applied(self.inner.generation.current());
+            return ClearCount::new(Duration::MAX).applied(self.inner.generation.current());
         }
         let bans_max = self.inner.config.bans_max;
-        let aim = Aim::new(demand, bans_max, |name| Some(self.inner.cells.intern(name)));
-        let struck = self.inner.stamp(&aim);
-        let applied = self.inner.count(&aim, struck);
+        let plan = ClearPlan::new(demand, bans_max, |name| Some(self.inner.cells.intern(name)));
+        let stamped = self.inner.stamp(&plan);
+        let applied = self.inner.count(&plan, stamped);
         self.inner.counts.clears.one();
         self.inner.counts.entries_cleared.add(applied.entries);
         applied
@@ -230,30 +230,30 @@ impl Memory {
     /// What [`Memory::apply`] would count now; nothing is touched.
     pub fn estimate(&self, demand: &Demand) -> Applied {
         let cells: &Cells = &self.inner.cells;
-        let aim = Aim::new(demand, self.inner.config.bans_max, |name| cells.get(name));
-        let mut tally = Tally::new(self.inner.config.count_time_max);
+        let plan = ClearPlan::new(demand, self.inner.config.bans_max, |name| cells.get(name));
+        let mut count = ClearCount::new(self.inner.config.count_time_max);
         let mut seen = HashSet::new();
         let now_ms = self.inner.now_ms();
-        for (mode, target) in aim.modes() {
-            let keyed = target.keys.iter().filter_map(|key| self.inner.map.peek(key.as_str()));
-            let tagged = target.cells.iter().flat_map(|cell| members(cell));
-            let wide = target.is_wide().then(|| self.inner.map.iter()).into_iter().flatten();
+        for (mode, set) in plan.modes() {
+            let keyed = set.keys.iter().filter_map(|key| self.inner.map.peek(key.as_str()));
+            let tagged = set.cells.iter().flat_map(|cell| members(cell));
+            let wide = set.is_wide().then(|| self.inner.map.iter()).into_iter().flatten();
             let named = keyed.chain(tagged).map(|entry| (entry, true));
             for (entry, is_named) in named.chain(wide.map(|entry| (entry, false))) {
-                let bytes = if is_named { 0 } else { target.work(&entry) };
-                if !tally.goes_on_with(bytes) {
+                let bytes = if is_named { 0 } else { set.work(&entry) };
+                if !count.goes_on_with(bytes) {
                     break;
                 }
-                if !is_named && !target.sweeps(&entry) {
+                if !is_named && !set.sweeps(&entry) {
                     continue;
                 }
                 if self.inner.would_count(&entry, mode, now_ms) && seen.insert(Arc::as_ptr(&entry))
                 {
-                    tally.add(&entry);
+                    count.add(&entry);
                 }
             }
         }
-        tally.applied(self.inner.generation.current())
+        count.applied(self.inner.generation.current())
     }
 
     /// Clears one key here, hard.
@@ -265,22 +265,22 @@ impl Memory {
 }
 
 impl Inner {
-    fn would_count(&self, entry: &Entry, mode: Mode, now_ms: u64) -> bool {
+    fn would_count(&self, entry: &StoredEntry, mode: Mode, now_ms: u64) -> bool {
         let verdict = self.verdict(entry, now_ms).worse(entry.watch.own_verdict());
         match mode {
-            Mode::Hard => verdict != Verdict::Gone,
-            Mode::Soft => verdict == Verdict::Fresh,
+            Mode::Hard => verdict != Freshness::Gone,
+            Mode::Soft => verdict == Freshness::Fresh,
         }
     }
 
     /// Stamps, bans, and only then publishes.
-    fn stamp(&self, aim: &Aim) -> Struck {
+    fn stamp(&self, plan: &ClearPlan) -> Stamped {
         let mut bans = self.fence.write();
         let generation = self.generation.current() + 1;
         let at_ms = self.now_ms();
         self.recent.lock().note(at_ms, generation - 1);
         self.counting.fetch_add(1, Ordering::AcqRel);
-        let mut struck = Struck {
+        let mut stamped = Stamped {
             generation,
             at_ms,
             keyed: Vec::new(),
@@ -288,45 +288,46 @@ impl Inner {
             lists: Vec::new(),
             is_collapsed: false,
         };
-        for (mode, target) in aim.modes() {
-            if target.all {
+        for (mode, set) in plan.modes() {
+            if set.all {
                 mark(&self.all, mode, generation, at_ms);
             }
-            for cell in &target.cells {
+            for cell in &set.cells {
                 mark(&cell.stamps, mode, generation, at_ms);
                 if mode == Mode::Hard {
-                    struck.lists.push(cell.take());
+                    stamped.lists.push(cell.take());
                 }
             }
-            self.strike_keys(target, mode, &mut struck);
-            let ban = |what: &What| Ban { generation, mode, at_ms, what: what.clone() };
-            bans.add(target.bans.iter().map(ban).collect());
+            self.clear_keys(set, mode, &mut stamped);
+            let ban =
+                |matcher: &BanMatcher| Ban { generation, mode, at_ms, matcher: matcher.clone() };
+            bans.add(set.bans.iter().map(ban).collect());
         }
-        if aim.is_widened {
+        if plan.is_widened {
             self.counts.bans_collapsed.one();
         }
         if bans.live() > self.config.bans_max {
             mark(&self.all, bans.collapse(), generation, at_ms);
             self.counts.bans_collapsed.one();
-            struck.is_collapsed = true;
+            stamped.is_collapsed = true;
         }
         self.newest_ban.set(bans.newest_live());
         self.generation.publish(generation);
-        struck
+        stamped
     }
 
     /// Marks the entries of single keys. Whether there was something to clear is asked first.
-    fn strike_keys(&self, target: &Target, mode: Mode, struck: &mut Struck) {
-        for key in &target.keys {
+    fn clear_keys(&self, set: &ClearSet, mode: Mode, stamped: &mut Stamped) {
+        for key in &set.keys {
             let Some(entry) = self.map.peek(key.as_str()) else { continue };
-            let is_alive = self.is_alive(&entry, mode, struck.at_ms);
+            let is_alive = self.is_alive(&entry, mode, stamped.at_ms);
             match mode {
                 Mode::Hard => {
                     let counts = entry.watch.clear() && is_alive;
-                    struck.keyed.push((entry, counts));
+                    stamped.keyed.push((entry, counts));
                 }
-                Mode::Soft if entry.watch.mark_stale(struck.at_ms) && is_alive => {
-                    struck.softened.push(entry);
+                Mode::Soft if entry.watch.mark_stale(stamped.at_ms) && is_alive => {
+                    stamped.softened.push(entry);
                 }
                 Mode::Soft => {}
             }
@@ -334,43 +335,43 @@ impl Inner {
     }
 
     /// Whether time and its own marks leave something to clear: for `soft`, something fresh.
-    fn is_alive(&self, entry: &Entry, mode: Mode, now_ms: u64) -> bool {
+    fn is_alive(&self, entry: &StoredEntry, mode: Mode, now_ms: u64) -> bool {
         let soft_ms_max = super::clock::millis(self.config.soft_time_max);
         match entry.temper(entry.watch.own_verdict(), now_ms, soft_ms_max) {
-            Verdict::Fresh => true,
-            Verdict::Stale { .. } => mode == Mode::Hard,
-            Verdict::Gone => false,
+            Freshness::Fresh => true,
+            Freshness::Stale { .. } => mode == Mode::Hard,
+            Freshness::Gone => false,
         }
     }
 
-    fn count(&self, aim: &Aim, mut struck: Struck) -> Applied {
-        let mut tally = Tally::new(self.config.count_time_max);
-        for (entry, counts) in std::mem::take(&mut struck.keyed) {
+    fn count(&self, plan: &ClearPlan, mut stamped: Stamped) -> Applied {
+        let mut count = ClearCount::new(self.config.count_time_max);
+        for (entry, counts) in std::mem::take(&mut stamped.keyed) {
             self.map.remove(&entry);
             if counts {
-                tally.add(&entry);
+                count.add(&entry);
             }
         }
-        self.count_lists(&mut struck, &mut tally);
-        if aim.is_wide() {
-            self.count_wide(aim, &struck, &mut tally);
+        self.count_lists(&mut stamped, &mut count);
+        if plan.is_wide() {
+            self.count_wide(plan, &stamped, &mut count);
         }
-        self.count_soft(aim, &struck, &mut tally);
-        if tally.is_over || struck.is_collapsed {
+        self.count_soft(plan, &stamped, &mut count);
+        if count.is_over || stamped.is_collapsed {
             self.is_walk_due.store(true, Ordering::Release);
             self.wake.notify_one();
         }
         self.counting.fetch_sub(1, Ordering::AcqRel);
-        tally.applied(struck.generation)
+        count.applied(stamped.generation)
     }
 
     /// The members of hard-stamped cells; what time does not suffice for goes to the sweep.
-    fn count_lists(&self, struck: &mut Struck, tally: &mut Tally) {
+    fn count_lists(&self, stamped: &mut Stamped, count: &mut ClearCount) {
         let mut left = Vec::new();
-        for mut list in std::mem::take(&mut struck.lists) {
-            while !list.is_empty() && tally.goes_on() {
+        for mut list in std::mem::take(&mut stamped.lists) {
+            while !list.is_empty() && count.goes_on() {
                 if let Some(entry) = list.pop().and_then(|weak| weak.upgrade()) {
-                    self.take_out(&entry, struck.at_ms, tally);
+                    self.take_out(&entry, stamped.at_ms, count);
                 }
             }
             if !list.is_empty() {
@@ -382,51 +383,51 @@ impl Inner {
         }
     }
 
-    fn take_out(&self, entry: &Arc<Entry>, now_ms: u64, tally: &mut Tally) {
+    fn take_out(&self, entry: &Arc<StoredEntry>, now_ms: u64, count: &mut ClearCount) {
         let is_alive = self.is_alive(entry, Mode::Hard, now_ms);
         if entry.watch.clear() {
             self.map.remove(entry);
             if is_alive {
-                tally.add(entry);
+                count.add(entry);
             }
         }
     }
 
-    fn make_stale(&self, entry: &Entry, now_ms: u64, tally: &mut Tally) {
+    fn make_stale(&self, entry: &StoredEntry, now_ms: u64, count: &mut ClearCount) {
         let is_alive = self.is_alive(entry, Mode::Soft, now_ms);
         if entry.watch.mark_stale(now_ms) && is_alive {
-            tally.add(entry);
+            count.add(entry);
         }
     }
 
     /// Walks the map for `all`, patterns and prefixes; a walk that ends has enforced its bans.
-    fn count_wide(&self, aim: &Aim, struck: &Struck, tally: &mut Tally) {
+    fn count_wide(&self, plan: &ClearPlan, stamped: &Stamped, count: &mut ClearCount) {
         for entry in self.map.iter() {
-            if !tally.goes_on_with(aim.hard.work(&entry) + aim.soft.work(&entry)) {
+            if !count.goes_on_with(plan.hard.work(&entry) + plan.soft.work(&entry)) {
                 return;
             }
-            if entry.watch.ticket() >= struck.generation {
+            if entry.watch.ticket() >= stamped.generation {
                 continue;
             }
-            if aim.hard.sweeps(&entry) {
-                self.take_out(&entry, struck.at_ms, tally);
-            } else if aim.soft.sweeps(&entry) {
-                self.make_stale(&entry, struck.at_ms, tally);
+            if plan.hard.sweeps(&entry) {
+                self.take_out(&entry, stamped.at_ms, count);
+            } else if plan.soft.sweeps(&entry) {
+                self.make_stale(&entry, stamped.at_ms, count);
             }
         }
-        self.retire(|ban| ban.generation == struck.generation);
+        self.retire(|ban| ban.generation == stamped.generation);
     }
 
     /// Last, because what went hard is not counted as soft too.
-    fn count_soft(&self, aim: &Aim, struck: &Struck, tally: &mut Tally) {
-        let is_left = |entry: &&Arc<Entry>| entry.watch.own_verdict() != Verdict::Gone;
-        struck.softened.iter().filter(is_left).for_each(|entry| tally.add(entry));
-        for entry in aim.soft.cells.iter().flat_map(|cell| members(cell)) {
-            if !tally.goes_on() {
+    fn count_soft(&self, plan: &ClearPlan, stamped: &Stamped, count: &mut ClearCount) {
+        let is_left = |entry: &&Arc<StoredEntry>| entry.watch.own_verdict() != Freshness::Gone;
+        stamped.softened.iter().filter(is_left).for_each(|entry| count.add(entry));
+        for entry in plan.soft.cells.iter().flat_map(|cell| members(cell)) {
+            if !count.goes_on() {
                 return;
             }
-            if entry.watch.ticket() < struck.generation {
-                self.make_stale(&entry, struck.at_ms, tally);
+            if entry.watch.ticket() < stamped.generation {
+                self.make_stale(&entry, stamped.at_ms, count);
             }
         }
     }

@@ -10,8 +10,8 @@ use bytes::Bytes;
 
 use super::cells::Cell;
 use super::clock::millis;
-use super::generation::{Verdict, Watch};
-use super::{Config, Fill, Found, Listed};
+use super::generation::{Freshness, Watch};
+use super::{Config, Fill, ListedEntry, ServedEntry};
 use crate::domain::{Label, TypeName, UrlPath};
 
 /// What an entry costs besides its texts and body: the struct with its two counts (about 300
@@ -27,7 +27,7 @@ pub(super) const TAG_BYTES: u64 = 192;
 pub(super) const LEASE_MS: u64 = 10_000;
 
 /// A cached body.
-pub(super) struct Entry {
+pub(super) struct StoredEntry {
     pub key: Label,
     body: Bytes,
     content_type: Option<String>,
@@ -39,19 +39,19 @@ pub(super) struct Entry {
     key_path: Option<UrlPath>,
     pub cells: Box<[Arc<Cell>]>,
     pub watch: Watch,
-    life: Life,
+    life: Lifetime,
     lease_until_ms: AtomicU64,
 }
 
 /// The times of an entry, on the store's clock.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Life {
+pub(super) struct Lifetime {
     born_ms: u64,
     fresh_until_ms: u64,
     stale_until_ms: u64,
 }
 
-impl Life {
+impl Lifetime {
     /// Begins now.
     pub fn new(fill: &Fill, config: &Config, now_ms: u64) -> Self {
         let ttl = fill.ttl.filter(|ttl| !ttl.is_zero()).unwrap_or(config.ttl).min(config.ttl_max);
@@ -73,26 +73,26 @@ impl Life {
     }
 
     /// What time adds to the verdict of the invalidations.
-    fn temper(&self, verdict: Verdict, now_ms: u64, soft_ms_max: u64) -> Verdict {
+    fn temper(&self, verdict: Freshness, now_ms: u64, soft_ms_max: u64) -> Freshness {
         if now_ms >= self.stale_until_ms {
-            return Verdict::Gone;
+            return Freshness::Gone;
         }
         match verdict {
-            Verdict::Stale { since_ms } if now_ms >= since_ms.saturating_add(soft_ms_max) => {
-                Verdict::Gone
+            Freshness::Stale { since_ms } if now_ms >= since_ms.saturating_add(soft_ms_max) => {
+                Freshness::Gone
             }
-            Verdict::Fresh if now_ms >= self.fresh_until_ms => {
-                Verdict::Stale { since_ms: self.fresh_until_ms }
+            Freshness::Fresh if now_ms >= self.fresh_until_ms => {
+                Freshness::Stale { since_ms: self.fresh_until_ms }
             }
             other => other,
         }
     }
 }
 
-impl Entry {
+impl StoredEntry {
     /// Takes a fill. The body is copied: it may be a slice of a far larger network buffer, which
     /// it would keep alive uncounted.
-    pub fn new(fill: Fill, cells: Box<[Arc<Cell>]>, watch: Watch, life: Life) -> Self {
+    pub fn new(fill: Fill, cells: Box<[Arc<Cell>]>, watch: Watch, life: Lifetime) -> Self {
         let key_path = respelt(&fill.key);
         Self {
             key: fill.key,
@@ -145,7 +145,7 @@ impl Entry {
     }
 
     /// The verdict of invalidations and time together.
-    pub fn temper(&self, verdict: Verdict, now_ms: u64, soft_ms_max: u64) -> Verdict {
+    pub fn temper(&self, verdict: Freshness, now_ms: u64, soft_ms_max: u64) -> Freshness {
         self.life.temper(verdict, now_ms, soft_ms_max)
     }
 
@@ -170,8 +170,8 @@ impl Entry {
     }
 
     /// As it is served now.
-    pub fn found(&self, verdict: Verdict, now_ms: u64) -> Found {
-        Found {
+    pub fn found(&self, verdict: Freshness, now_ms: u64) -> ServedEntry {
+        ServedEntry {
             body: self.body.clone(),
             content_type: self.content_type.clone(),
             age: self.age(now_ms),
@@ -180,8 +180,8 @@ impl Entry {
     }
 
     /// As it is listed now.
-    pub fn listed(&self, verdict: Verdict, now_ms: u64) -> Listed {
-        Listed {
+    pub fn listed(&self, verdict: Freshness, now_ms: u64) -> ListedEntry {
+        ListedEntry {
             key: self.key.clone(),
             type_name: self.type_name.clone(),
             id: self.id.clone(),
@@ -202,10 +202,10 @@ impl Entry {
         Duration::from_millis(now_ms.saturating_sub(self.life.born_ms))
     }
 
-    fn ttl_left(&self, verdict: Verdict, now_ms: u64) -> i64 {
+    fn ttl_left(&self, verdict: Freshness, now_ms: u64) -> i64 {
         let end = match verdict {
-            Verdict::Stale { since_ms } => since_ms.min(self.life.fresh_until_ms),
-            Verdict::Fresh | Verdict::Gone => self.life.fresh_until_ms,
+            Freshness::Stale { since_ms } => since_ms.min(self.life.fresh_until_ms),
+            Freshness::Fresh | Freshness::Gone => self.life.fresh_until_ms,
         };
         let seconds = |ms: u64| i64::try_from(ms / 1000).unwrap_or(i64::MAX);
         if end > now_ms { seconds(end - now_ms) } else { -seconds(now_ms - end) }
@@ -224,7 +224,11 @@ mod tests {
     #[test]
     fn the_charged_overhead_covers_the_structs() {
         // Two reference counts, then the map's slot; for a tag its slot and name in the table.
-        assert!(size_of::<Entry>() as u64 + 16 + 100 <= ENTRY_BYTES, "{}", size_of::<Entry>());
+        assert!(
+            size_of::<StoredEntry>() as u64 + 16 + 100 <= ENTRY_BYTES,
+            "{}",
+            size_of::<StoredEntry>()
+        );
         assert!(size_of::<Cell>() as u64 + 16 + 8 + 64 <= TAG_BYTES, "{}", size_of::<Cell>());
     }
 }

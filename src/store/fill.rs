@@ -25,7 +25,8 @@ pub struct Fill {
     pub tags: Vec<Label>,
     /// A path besides the key.
     pub path: Option<UrlPath>,
-    /// Life; none or zero is the configured default, longer than the configured most is cut.
+    /// Time to live. None or zero means the configured default; a longer one than the configured
+    /// maximum is cut.
     pub ttl: Option<Duration>,
     /// How long after its life it may be served while it is refreshed; cut like `ttl`.
     pub swr: Option<Duration>,
@@ -47,7 +48,7 @@ pub struct Admitted {
 
 /// Why a fill was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum FillRefusal {
     /// Of another process start, or no ticket at all.
     #[error("the ticket was not issued by this process; read the entry again for a new one")]
     ForeignTicket,
@@ -67,7 +68,7 @@ pub enum Refused {
     },
 }
 
-impl Refused {
+impl FillRefusal {
     /// The stable code for answers, lines and metrics.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -33,21 +33,21 @@ struct Flight {
 }
 
 /// What a caller that missed is to do.
-pub(super) enum Turn<'a> {
+pub(super) enum FlightRole<'a> {
     /// Fill it.
     Lead,
     /// Sleep, then look again.
-    Wait(Wait<'a>),
+    Wait(FlightWait<'a>),
 }
 
 /// A place among the waiters.
-pub(super) struct Wait<'a> {
+pub(super) struct FlightWait<'a> {
     landed: watch::Receiver<()>,
     lease_until: Instant,
     _place: SemaphorePermit<'a>,
 }
 
-impl Wait<'_> {
+impl FlightWait<'_> {
     /// Returns when the flight is over, its lease lapsed, or `deadline` came.
     pub async fn over(mut self, deadline: Instant) {
         // No value is ever sent: `changed` ends when the sender is dropped. Which of the two ended
@@ -63,24 +63,24 @@ impl Flights {
     }
 
     /// Joins the flight of a key or begins one. Past the limits everybody leads.
-    pub fn join(&self, key: &str) -> Turn<'_> {
+    pub fn join(&self, key: &str) -> FlightRole<'_> {
         let now = Instant::now();
         let mut by_key = self.by_key.lock();
         if let Some(flight) = by_key.get(key).filter(|flight| flight.lease_until > now) {
             return match self.places.try_acquire() {
-                Ok(place) => Turn::Wait(Wait {
+                Ok(place) => FlightRole::Wait(FlightWait {
                     landed: flight.landed.subscribe(),
                     lease_until: flight.lease_until,
                     _place: place,
                 }),
-                Err(_) => Turn::Lead,
+                Err(_) => FlightRole::Lead,
             };
         }
         if by_key.len() < KEYS_MAX || by_key.contains_key(key) {
             let (landed, _) = watch::channel(());
             by_key.insert(Box::from(key), Flight { lease_until: now + LEASE, landed });
         }
-        Turn::Lead
+        FlightRole::Lead
     }
 
     /// Ends the flight of a key and wakes its waiters.

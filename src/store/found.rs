@@ -12,11 +12,11 @@ use crate::domain::{Label, TypeName, UrlPath};
 #[derive(Debug, Clone)]
 pub enum Lookup {
     /// Fresh.
-    Hit(Found),
+    Hit(ServedEntry),
     /// Stale by a soft invalidation or its age, and still allowed to be served.
     Stale {
         /// The stale entry.
-        found: Found,
+        found: ServedEntry,
         /// Present for the one caller who is to refresh it; others are asked again only after
         /// its lease lapses.
         refresh: Option<Ticket>,
@@ -39,7 +39,7 @@ impl Lookup {
     }
 
     /// What may be served.
-    pub fn found(&self) -> Option<&Found> {
+    pub fn found(&self) -> Option<&ServedEntry> {
         match self {
             Self::Hit(found) | Self::Stale { found, .. } => Some(found),
             Self::Miss { .. } => None,
@@ -49,7 +49,7 @@ impl Lookup {
 
 /// An entry as it is served.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct ServedEntry {
     /// Opaque bytes.
     pub body: Bytes,
     /// As it was given.
@@ -62,7 +62,7 @@ pub struct Found {
 
 /// Which entries to list; every part that is given must hold.
 #[derive(Debug, Clone, Default)]
-pub struct Filter {
+pub struct EntryFilter {
     /// Of this entity type.
     pub type_name: Option<TypeName>,
     /// With this custom tag.
@@ -73,7 +73,7 @@ pub struct Filter {
 
 /// One line of a listing.
 #[derive(Debug, Clone)]
-pub struct Listed {
+pub struct ListedEntry {
     /// Its key.
     pub key: Label,
     /// Its entity type.

@@ -63,20 +63,20 @@ impl Stamps {
         self.hard.load(Acquire).max(self.soft.load(Acquire))
     }
 
-    fn verdict(&self, ticket: u64) -> Verdict {
+    fn verdict(&self, ticket: u64) -> Freshness {
         if self.hard.load(Acquire) > ticket {
-            return Verdict::Gone;
+            return Freshness::Gone;
         }
         if self.soft.load(Acquire) > ticket {
-            return Verdict::Stale { since_ms: self.soft_at_ms.load(Acquire) };
+            return Freshness::Stale { since_ms: self.soft_at_ms.load(Acquire) };
         }
-        Verdict::Fresh
+        Freshness::Fresh
     }
 }
 
 /// What invalidations say of an entry; time limits are not looked at here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Freshness {
     /// Nothing newer than its ticket.
     Fresh,
     /// Softly invalidated at this time of the store's clock.
@@ -88,7 +88,7 @@ pub enum Verdict {
     Gone,
 }
 
-impl Verdict {
+impl Freshness {
     /// The worse of both; of two stale ones the longer stale.
     #[must_use]
     pub fn worse(self, other: Self) -> Self {
@@ -149,13 +149,13 @@ impl Watch {
     }
 
     /// What was found out about the entry itself.
-    pub fn own_verdict(&self) -> Verdict {
+    pub fn own_verdict(&self) -> Freshness {
         if self.is_cleared.load(Acquire) {
-            return Verdict::Gone;
+            return Freshness::Gone;
         }
         match self.stale_at.load(Acquire) {
-            0 => Verdict::Fresh,
-            at => Verdict::Stale { since_ms: at - 1 },
+            0 => Freshness::Fresh,
+            at => Freshness::Stale { since_ms: at - 1 },
         }
     }
 
@@ -166,17 +166,17 @@ impl Watch {
     pub fn judge<'a>(
         &self,
         generation: &Generation,
-        bans: impl FnOnce() -> Verdict,
+        bans: impl FnOnce() -> Freshness,
         stamps: impl Iterator<Item = &'a Stamps>,
-    ) -> Verdict {
+    ) -> Freshness {
         let now = generation.current();
         if self.checked() >= now {
-            return Verdict::Fresh;
+            return Freshness::Fresh;
         }
         let banned = bans();
         let stamped = stamps.fold(banned, |sum, one| sum.worse(one.verdict(self.ticket)));
         let verdict = stamped.worse(self.own_verdict());
-        if verdict == Verdict::Fresh {
+        if verdict == Freshness::Fresh {
             self.confirm(now);
         }
         verdict

@@ -1,4 +1,4 @@
-//! Key to entry, bounded in bytes, the least useful going first (`quick_cache`: S3-FIFO with
+//! MapKey to entry, bounded in bytes, the least useful going first (`quick_cache`: S3-FIFO with
 //! ghosts).
 //!
 //! `quick_cache` divides its capacity among shards and silently drops what exceeds the hot part of
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 
-use super::entry::Entry;
+use super::entry::StoredEntry;
 use super::expiry::Expiry;
 use crate::domain::Label;
 
@@ -30,15 +30,15 @@ const SHARDS_PER_CORE: usize = 4;
 
 /// A key that can be looked up by its text.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Key(Label);
+pub(super) struct MapKey(Label);
 
-impl Borrow<str> for Key {
+impl Borrow<str> for MapKey {
     fn borrow(&self) -> &str {
         self.0.as_str()
     }
 }
 
-impl Hash for Key {
+impl Hash for MapKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.as_str().hash(state);
     }
@@ -47,27 +47,27 @@ impl Hash for Key {
 #[derive(Clone)]
 struct ByWeight;
 
-impl Weighter<Key, Arc<Entry>> for ByWeight {
-    fn weight(&self, _: &Key, entry: &Arc<Entry>) -> u64 {
+impl Weighter<MapKey, Arc<StoredEntry>> for ByWeight {
+    fn weight(&self, _: &MapKey, entry: &Arc<StoredEntry>) -> u64 {
         entry.weight()
     }
 }
 
 /// Hands over what an insertion pushed out, a replaced entry included.
 #[derive(Clone)]
-struct HandOver;
+struct CollectEvicted;
 
-impl Lifecycle<Key, Arc<Entry>> for HandOver {
-    type RequestState = Vec<Arc<Entry>>;
+impl Lifecycle<MapKey, Arc<StoredEntry>> for CollectEvicted {
+    type RequestState = Vec<Arc<StoredEntry>>;
 
-    fn on_evict(&self, out: &mut Self::RequestState, _: Key, entry: Arc<Entry>) {
+    fn on_evict(&self, out: &mut Self::RequestState, _: MapKey, entry: Arc<StoredEntry>) {
         out.push(entry);
     }
 }
 
 /// The map.
 pub(super) struct Map {
-    cache: Cache<Key, Arc<Entry>, ByWeight, RandomState, HandOver>,
+    cache: Cache<MapKey, Arc<StoredEntry>, ByWeight, RandomState, CollectEvicted>,
     expiry: Expiry,
 }
 
@@ -93,7 +93,7 @@ impl Map {
             .hot_allocation(HOT_PART)
             .build()
             .expect("both capacities are set");
-        let cache = Cache::with_options(options, ByWeight, RandomState::new(), HandOver);
+        let cache = Cache::with_options(options, ByWeight, RandomState::new(), CollectEvicted);
         Self { cache, expiry: Expiry::default() }
     }
 
@@ -103,22 +103,22 @@ impl Map {
     }
 
     /// The entry of a key; counts as a use.
-    pub fn get(&self, key: &str) -> Option<Arc<Entry>> {
+    pub fn get(&self, key: &str) -> Option<Arc<StoredEntry>> {
         self.cache.get(key)
     }
 
     /// The entry of a key; does not count as a use.
-    pub fn peek(&self, key: &str) -> Option<Arc<Entry>> {
+    pub fn peek(&self, key: &str) -> Option<Arc<StoredEntry>> {
         self.cache.peek(key)
     }
 
     /// Puts an entry in. What had to go is condemned, so that nobody counts it as cleared later.
-    pub fn insert(&self, entry: Arc<Entry>) -> Inserted {
+    pub fn insert(&self, entry: Arc<StoredEntry>) -> Inserted {
         let mut out = Vec::new();
         let key = entry.key.clone();
         // Before anybody can remove it.
         self.expiry.enter(entry.fresh_until_ms());
-        self.cache.insert_with_lifecycle(Key(key.clone()), entry, &mut out);
+        self.cache.insert_with_lifecycle(MapKey(key.clone()), entry, &mut out);
         let mut inserted = Inserted { replaced: false, evicted: 0 };
         for gone in &out {
             gone.watch.clear();
@@ -133,8 +133,8 @@ impl Map {
     }
 
     /// Takes out this very entry, not one that has taken its place.
-    pub fn remove(&self, entry: &Arc<Entry>) -> bool {
-        let is_it = |held: &Arc<Entry>| Arc::ptr_eq(held, entry);
+    pub fn remove(&self, entry: &Arc<StoredEntry>) -> bool {
+        let is_it = |held: &Arc<StoredEntry>| Arc::ptr_eq(held, entry);
         let is_removed = self.cache.remove_if(entry.key.as_str(), is_it).is_some();
         if is_removed {
             self.expiry.leave(entry.fresh_until_ms());
@@ -143,7 +143,7 @@ impl Map {
     }
 
     /// All entries that stay throughout; those that come or go meanwhile may be missed.
-    pub fn iter(&self) -> impl Iterator<Item = Arc<Entry>> + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = Arc<StoredEntry>> + '_ {
         self.cache.iter().map(|(_, entry)| entry)
     }
 

@@ -17,15 +17,15 @@ use super::bans::Bans;
 use super::cells::{Cell, Cells, name};
 use super::clear::Reclaim;
 use super::clock::{MonotonicClock, ProcessClock, millis};
-use super::entry::{Entry, Life, respelt};
-use super::flight::{Flights, Turn};
-use super::generation::{Generation, NewestBan, Stamps, Verdict, Watch};
+use super::entry::{Lifetime, StoredEntry, respelt};
+use super::flight::{FlightRole, Flights};
+use super::generation::{Freshness, Generation, NewestBan, Stamps, Watch};
 use super::map::Map;
 use super::recent::Recent;
 use super::stats::Counts;
 use super::sweep::Sweeper;
 use super::ticket::{self, Ticket};
-use super::{Admitted, Config, Fill, Filter, Listed, Lookup, Refused, Stats};
+use super::{Admitted, Config, EntryFilter, Fill, FillRefusal, ListedEntry, Lookup, Stats};
 use crate::domain::{Label, UrlPath};
 
 /// The cache; clones are the same one.
@@ -97,8 +97,8 @@ impl Memory {
     /// Reads the text form of a ticket.
     ///
     /// # Errors
-    /// [`Refused::ForeignTicket`] for one of another process start, or for any other text.
-    pub fn parse_ticket(&self, text: &str) -> Result<Ticket, Refused> {
+    /// [`FillRefusal::ForeignTicket`] for one of another process start, or for any other text.
+    pub fn parse_ticket(&self, text: &str) -> Result<Ticket, FillRefusal> {
         Ticket::parse(text, self.inner.nonce)
     }
 
@@ -118,9 +118,11 @@ impl Memory {
                 return self.inner.counted(answer);
             }
             match self.inner.flights.join(key) {
-                Turn::Lead => return self.inner.counted(self.lead(key)),
-                Turn::Wait(_) if Instant::now() >= deadline => return self.inner.counted(answer),
-                Turn::Wait(wait) => wait.over(deadline).await,
+                FlightRole::Lead => return self.inner.counted(self.lead(key)),
+                FlightRole::Wait(_) if Instant::now() >= deadline => {
+                    return self.inner.counted(answer);
+                }
+                FlightRole::Wait(wait) => wait.over(deadline).await,
             }
         }
     }
@@ -146,8 +148,8 @@ impl Memory {
     /// Stores a fill unless an invalidation has overtaken it since its ticket.
     ///
     /// # Errors
-    /// [`Refused`]; nothing was changed then.
-    pub fn admit(&self, fill: Fill, ticket: Ticket) -> Result<Admitted, Refused> {
+    /// [`FillRefusal`]; nothing was changed then.
+    pub fn admit(&self, fill: Fill, ticket: Ticket) -> Result<Admitted, FillRefusal> {
         self.take(fill, ticket, None)
     }
 
@@ -155,14 +157,19 @@ impl Memory {
     /// Says in [`Admitted::is_doubtful`] whether an invalidation may have overtaken it before.
     ///
     /// # Errors
-    /// [`Refused`]; nothing was changed then.
-    pub fn admit_unfenced(&self, fill: Fill, ticket: Ticket) -> Result<Admitted, Refused> {
+    /// [`FillRefusal`]; nothing was changed then.
+    pub fn admit_unfenced(&self, fill: Fill, ticket: Ticket) -> Result<Admitted, FillRefusal> {
         let inner = &self.inner;
         let earliest = inner.recent.lock().earliest(inner.now_ms(), ticket.generation);
         self.take(fill, ticket, Some(earliest.min(ticket.generation)))
     }
 
-    fn take(&self, fill: Fill, ticket: Ticket, earliest: Option<u64>) -> Result<Admitted, Refused> {
+    fn take(
+        &self,
+        fill: Fill,
+        ticket: Ticket,
+        earliest: Option<u64>,
+    ) -> Result<Admitted, FillRefusal> {
         let key = fill.key.clone();
         let result = self.inner.admit(fill, ticket, earliest);
         if result.is_ok() {
@@ -176,7 +183,7 @@ impl Memory {
     }
 
     /// At most `limit` servable entries that pass the filter, in no order.
-    pub fn list(&self, filter: &Filter, limit: usize) -> Vec<Listed> {
+    pub fn list(&self, filter: &EntryFilter, limit: usize) -> Vec<ListedEntry> {
         let named = match (&filter.tag, &filter.type_name) {
             (Some(tag), _) => Some(name::of_tag(tag)),
             (None, Some(type_name)) => Some(name::of_type(type_name)),
@@ -184,10 +191,10 @@ impl Memory {
         };
         let now_ms = self.inner.now_ms();
         let below = filter.prefix.as_deref().and_then(|prefix| UrlPath::prefix(prefix).ok());
-        let list = |entry: Arc<Entry>| {
+        let list = |entry: Arc<StoredEntry>| {
             // The members of a cell include entries that were evicted a moment ago.
             let verdict = self.inner.verdict(&entry, now_ms).worse(entry.watch.own_verdict());
-            let is_listed = verdict != Verdict::Gone && filter.passes(&entry, below.as_ref());
+            let is_listed = verdict != Freshness::Gone && filter.passes(&entry, below.as_ref());
             is_listed.then(|| entry.listed(verdict, now_ms))
         };
         match named {
@@ -201,7 +208,7 @@ impl Memory {
 
     /// The servable entries of one key or path: the entry of that key, and those that have it as
     /// their path, in any spelling.
-    pub fn inspect(&self, place: &Label, limit: usize) -> Vec<Listed> {
+    pub fn inspect(&self, place: &Label, limit: usize) -> Vec<ListedEntry> {
         let now_ms = self.inner.now_ms();
         let path = UrlPath::of_key(place);
         let path = path.as_ref().map_or(place, UrlPath::label);
@@ -210,10 +217,10 @@ impl Memory {
         let keys = [place, path];
         let keys = &keys[..if place == path { 1 } else { 2 }];
         let keyed = keys.iter().filter_map(|key| self.inner.map.peek(key.as_str()));
-        let is_other = |entry: &Arc<Entry>| !keys.contains(&&entry.key);
-        let list = |entry: Arc<Entry>| {
+        let is_other = |entry: &Arc<StoredEntry>| !keys.contains(&&entry.key);
+        let list = |entry: Arc<StoredEntry>| {
             let verdict = self.inner.verdict(&entry, now_ms).worse(entry.watch.own_verdict());
-            (verdict != Verdict::Gone).then(|| entry.listed(verdict, now_ms))
+            (verdict != Freshness::Gone).then(|| entry.listed(verdict, now_ms))
         };
         keyed.chain(named.filter(is_other)).filter_map(list).take(limit).collect()
     }
@@ -254,16 +261,16 @@ impl Inner {
     }
 
     /// What invalidations and time say of an entry now.
-    pub fn verdict(&self, entry: &Entry, now_ms: u64) -> Verdict {
+    pub fn verdict(&self, entry: &StoredEntry, now_ms: u64) -> Freshness {
         let verdict = self.invalidated(entry);
         entry.temper(verdict, now_ms, millis(self.config.soft_time_max))
     }
 
     /// What invalidations alone say of an entry.
-    pub fn invalidated(&self, entry: &Entry) -> Verdict {
+    pub fn invalidated(&self, entry: &StoredEntry) -> Freshness {
         let bans = || {
             if self.newest_ban.get() <= entry.watch.checked() {
-                return Verdict::Fresh;
+                return Freshness::Fresh;
             }
             self.fence.read().verdict(entry)
         };
@@ -277,12 +284,12 @@ impl Inner {
             let verdict = self.verdict(&entry, now_ms);
             let found = || entry.found(verdict, now_ms);
             match verdict {
-                Verdict::Fresh => return Lookup::Hit(found()),
-                Verdict::Stale { .. } => {
+                Freshness::Fresh => return Lookup::Hit(found()),
+                Freshness::Stale { .. } => {
                     let refresh = entry.elect(now_ms).then(|| self.ticket());
                     return Lookup::Stale { found: found(), refresh };
                 }
-                Verdict::Gone => {}
+                Freshness::Gone => {}
             }
         }
         Lookup::Miss { ticket: self.ticket() }
@@ -302,15 +309,15 @@ impl Inner {
         fill: Fill,
         ticket: Ticket,
         earliest: Option<u64>,
-    ) -> Result<Admitted, Refused> {
+    ) -> Result<Admitted, FillRefusal> {
         // A generation that was never published is a forgery that would pass every check.
         if ticket.store != self.nonce || ticket.generation > self.generation.current() {
-            return Err(Refused::ForeignTicket);
+            return Err(FillRefusal::ForeignTicket);
         }
         self.fits(fill.body.len() as u64)?;
-        let life = Life::new(&fill, &self.config, self.now_ms());
+        let life = Lifetime::new(&fill, &self.config, self.now_ms());
         let cells = self.cells_of(&fill);
-        let entry = Arc::new(Entry::new(fill, cells, Watch::new(ticket.generation), life));
+        let entry = Arc::new(StoredEntry::new(fill, cells, Watch::new(ticket.generation), life));
         self.fits(entry.weight())?;
         let bans = self.fence.read();
         self.check(&entry, ticket.generation, &bans)?;
@@ -326,9 +333,9 @@ impl Inner {
         Ok(Admitted { replaced: inserted.replaced, ttl: life.ttl(), swr: life.swr(), is_doubtful })
     }
 
-    fn fits(&self, bytes: u64) -> Result<(), Refused> {
+    fn fits(&self, bytes: u64) -> Result<(), FillRefusal> {
         let bytes_max = self.map.entry_bytes_max();
-        if bytes > bytes_max { Err(Refused::TooLarge { bytes, bytes_max }) } else { Ok(()) }
+        if bytes > bytes_max { Err(FillRefusal::TooLarge { bytes, bytes_max }) } else { Ok(()) }
     }
 
     /// The cells an entry is a member of. Its key is none of them: the map finds it by that.
@@ -350,7 +357,7 @@ impl Inner {
     }
 
     /// Whether nothing has overtaken the fill since the generation of its ticket.
-    fn check(&self, entry: &Entry, ticket: u64, bans: &Bans) -> Result<(), Refused> {
+    fn check(&self, entry: &StoredEntry, ticket: u64, bans: &Bans) -> Result<(), FillRefusal> {
         let key = entry.key.as_str();
         let is_overtaken = self.all.newest() > ticket
             || entry.cells.iter().any(|cell| cell.stamps.newest() > ticket)
@@ -359,14 +366,14 @@ impl Inner {
             || bans.overtook(ticket, entry);
         // Last: a stamp that was forgotten before it was looked for has raised the floor before.
         if ticket < self.cells.floor() {
-            return Err(Refused::TicketExpired);
+            return Err(FillRefusal::TicketExpired);
         }
-        if is_overtaken { Err(Refused::Overtaken) } else { Ok(()) }
+        if is_overtaken { Err(FillRefusal::Overtaken) } else { Ok(()) }
     }
 }
 
-impl Filter {
-    fn passes(&self, entry: &Entry, below: Option<&UrlPath>) -> bool {
+impl EntryFilter {
+    fn passes(&self, entry: &StoredEntry, below: Option<&UrlPath>) -> bool {
         self.type_name.as_ref().is_none_or(|name| entry.type_name.as_ref() == Some(name))
             && self.tag.as_ref().is_none_or(|tag| entry.has_tag(tag))
             && self.prefix.as_ref().is_none_or(|prefix| {
@@ -377,6 +384,6 @@ impl Filter {
 }
 
 /// The living members of a cell, a slice at a time.
-pub(super) fn members(cell: &Cell) -> impl Iterator<Item = Arc<Entry>> + '_ {
+pub(super) fn members(cell: &Cell) -> impl Iterator<Item = Arc<StoredEntry>> + '_ {
     (0..).step_by(super::cells::SLICE).map_while(|from| cell.slice(from)).flatten()
 }

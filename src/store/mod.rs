@@ -35,8 +35,8 @@ mod atomic {
 }
 
 pub use clock::{MonotonicClock, ProcessClock};
-pub use fill::{Admitted, Fill, Refused};
-pub use found::{Filter, Found, Listed, Lookup};
+pub use fill::{Admitted, Fill, FillRefusal};
+pub use found::{EntryFilter, ListedEntry, Lookup, ServedEntry};
 pub use memory::Memory;
 pub use stats::Stats;
 pub use sweep::Swept;
@@ -49,7 +49,7 @@ pub struct Config {
     pub bytes_max: u64,
     /// How long counting what was cleared may take.
     pub count_time_max: Duration,
-    /// Life of an entry whose fill names none.
+    /// Time to live of an entry whose fill names none.
     pub ttl: Duration,
     /// Longest life that may be named.
     pub ttl_max: Duration,

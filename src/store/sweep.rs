@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::Memory;
 use super::cells::Cells;
 use super::clock::millis;
-use super::entry::Entry;
-use super::generation::Verdict;
+use super::entry::StoredEntry;
+use super::generation::Freshness;
 use super::memory::Inner;
 
 /// Between steps when nothing is waiting.
@@ -160,14 +160,14 @@ impl Inner {
             let invalidated = self.invalidated(&entry);
             let verdict = entry.temper(invalidated, now_ms, soft_ms_max);
             // After the verdict: a stamp is never seen before its application is.
-            if verdict != Verdict::Fresh && self.counting.load(Ordering::Acquire) > 0 {
+            if verdict != Freshness::Fresh && self.counting.load(Ordering::Acquire) > 0 {
                 is_whole = false;
                 continue;
             }
             match (verdict, invalidated) {
-                (Verdict::Gone, _) => removed += usize::from(self.condemn(&entry)),
-                (_, Verdict::Stale { since_ms }) => drop(entry.watch.mark_stale(since_ms)),
-                (Verdict::Stale { .. } | Verdict::Fresh, _) => {}
+                (Freshness::Gone, _) => removed += usize::from(self.condemn(&entry)),
+                (_, Freshness::Stale { since_ms }) => drop(entry.watch.mark_stale(since_ms)),
+                (Freshness::Stale { .. } | Freshness::Fresh, _) => {}
             }
         }
         if is_whole {
@@ -178,7 +178,7 @@ impl Inner {
         removed
     }
 
-    fn condemn(&self, entry: &Arc<Entry>) -> bool {
+    fn condemn(&self, entry: &Arc<StoredEntry>) -> bool {
         entry.watch.clear();
         self.map.remove(entry)
     }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::Refused;
+use super::FillRefusal;
 
 /// The generation read before a fill began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,15 +16,19 @@ pub struct Ticket {
 
 impl Ticket {
     /// Reads the text form and checks that it is of `store`.
-    pub(super) fn parse(text: &str, store: u64) -> Result<Self, Refused> {
-        let (nonce, generation) = text.split_once('-').ok_or(Refused::ForeignTicket)?;
+    pub(super) fn parse(text: &str, store: u64) -> Result<Self, FillRefusal> {
+        let (nonce, generation) = text.split_once('-').ok_or(FillRefusal::ForeignTicket)?;
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
         if !digits(nonce) || !digits(generation) {
-            return Err(Refused::ForeignTicket);
+            return Err(FillRefusal::ForeignTicket);
         }
-        let nonce = u64::from_str_radix(nonce, 16).map_err(|_| Refused::ForeignTicket)?;
-        let generation = generation.parse().map_err(|_| Refused::ForeignTicket)?;
-        if nonce == store { Ok(Self { store, generation }) } else { Err(Refused::ForeignTicket) }
+        let nonce = u64::from_str_radix(nonce, 16).map_err(|_| FillRefusal::ForeignTicket)?;
+        let generation = generation.parse().map_err(|_| FillRefusal::ForeignTicket)?;
+        if nonce == store {
+            Ok(Self { store, generation })
+        } else {
+            Err(FillRefusal::ForeignTicket)
+        }
     }
 }
 

@@ -19,4 +19,4 @@ pub mod visible;
 pub use finish::Finish;
 pub use live::Live;
 pub use secret::Secret;
-pub use seldom::Seldom;
+pub use seldom::LogThrottle;

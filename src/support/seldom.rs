@@ -13,15 +13,15 @@ const PAUSE: Duration = Duration::from_secs(60);
 
 /// Remembers what was said lately.
 #[derive(Debug, Default)]
-pub struct Seldom(Mutex<HashMap<String, Said>>);
+pub struct LogThrottle(Mutex<HashMap<String, LastLogged>>);
 
 #[derive(Debug)]
-struct Said {
+struct LastLogged {
     at: Instant,
     unsaid: u64,
 }
 
-impl Seldom {
+impl LogThrottle {
     /// Whether this is to be said now, and how often it was not said since the last time.
     pub fn is_due(&self, text: &str, now: Instant) -> Option<u64> {
         let mut said = self.0.lock();
@@ -39,7 +39,7 @@ impl Seldom {
         if said.len() >= TEXTS_MAX {
             return None;
         }
-        said.insert(text.to_owned(), Said { at: now, unsaid: 0 });
+        said.insert(text.to_owned(), LastLogged { at: now, unsaid: 0 });
         Some(0)
     }
 }
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn a_text_is_said_once_a_minute_and_the_rest_is_counted() {
-        let (seldom, start) = (Seldom::default(), Instant::now());
+        let (seldom, start) = (LogThrottle::default(), Instant::now());
         assert_eq!(seldom.is_due("a", start), Some(0));
         for _ in 0..3 {
             assert_eq!(seldom.is_due("a", start), None);
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn it_is_bounded() {
-        let (seldom, start) = (Seldom::default(), Instant::now());
+        let (seldom, start) = (LogThrottle::default(), Instant::now());
         for now in [start, start + PAUSE] {
             let texts = (0..1000).map(|n| format!("{n} {now:?}"));
             let said = texts.filter(|text| seldom.is_due(text, now).is_some());

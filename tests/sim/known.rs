@@ -1,7 +1,7 @@
 //! Calls under random event ids: whatever is known of an id, nothing that a call names is served
 //! once the call is acknowledged.
 
-use cache_mirror::domain::submission::{PeerBatch, Told};
+use cache_mirror::domain::submission::{PeerBatch, PeerEvent};
 use cache_mirror::domain::{
     Action, Demand, EventId, Label, Mode, Selector, Selectors, TypeName, UrlPath,
 };
@@ -59,7 +59,7 @@ async fn nothing_named_is_served_after_an_acknowledged_call_whatever_its_ids() {
             match draw(3) {
                 0 => {
                     let other = Mode::Soft;
-                    let told = |id, selectors, mode| Told {
+                    let told = |id, selectors, mode| PeerEvent {
                         id,
                         selectors,
                         mode,

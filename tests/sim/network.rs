@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use cache_mirror::deliver::identity::PATH;
 use cache_mirror::journal::sim::Chance;
-use cache_mirror::net::{Answer, Failure, FailureKind, Outgoing, Transport};
+use cache_mirror::net::{Failure, FailureKind, HttpAnswer, Outgoing, Transport};
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 
@@ -75,7 +75,7 @@ impl Network {
         self.draw(100) < in_a_hundred
     }
 
-    async fn carry(&self, from: usize, request: Outgoing) -> Result<Answer, Failure> {
+    async fn carry(&self, from: usize, request: Outgoing) -> Result<HttpAnswer, Failure> {
         let fail = |kind| Err(Failure { kind, cause: "the weather".into() });
         let delay = Duration::from_millis(self.draw(30));
         tokio::time::sleep(delay).await;
@@ -118,11 +118,11 @@ pub struct End {
 }
 
 impl Transport for End {
-    fn send(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, Failure>> {
+    fn send(&self, request: Outgoing) -> BoxFuture<'_, Result<HttpAnswer, Failure>> {
         Box::pin(self.network.carry(self.at, request))
     }
 
-    fn send_alone(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, Failure>> {
+    fn send_alone(&self, request: Outgoing) -> BoxFuture<'_, Result<HttpAnswer, Failure>> {
         self.send(request)
     }
 }

@@ -18,7 +18,7 @@ use cache_mirror::domain::{Event, EventId, Mode, Principal, Role, Selectors, Sou
 use cache_mirror::gate::{self, Gate, Password, ServiceAccount};
 use cache_mirror::ingest::body::InvalidateBody;
 use cache_mirror::journal::{self, Journal, sim::SimDisk};
-use cache_mirror::net::{Answer, Outgoing};
+use cache_mirror::net::{HttpAnswer, Outgoing};
 use cache_mirror::pipeline::{Pipeline, SubmitOutcome};
 use cache_mirror::resolve::{self, Rules};
 use cache_mirror::store::{self, Memory};
@@ -132,7 +132,7 @@ impl Node {
     }
 
     /// What the control API would answer.
-    pub async fn answer(&self, request: Outgoing) -> Answer {
+    pub async fn answer(&self, request: Outgoing) -> HttpAnswer {
         match request.url.path() {
             identity::PATH => self.identity(&request),
             LOGIN_PATH => self.login(&request).await,
@@ -140,7 +140,7 @@ impl Node {
         }
     }
 
-    fn identity(&self, request: &Outgoing) -> Answer {
+    fn identity(&self, request: &Outgoing) -> HttpAnswer {
         let nonce = request.url.query().and_then(|query| query.strip_prefix("nonce="));
         let identity = Identity {
             instance: self.pipeline.instance.clone(),
@@ -155,7 +155,7 @@ impl Node {
         json_answer(200, &json!(identity))
     }
 
-    async fn login(&self, request: &Outgoing) -> Answer {
+    async fn login(&self, request: &Outgoing) -> HttpAnswer {
         let login: serde_json::Value = serde_json::from_slice(&request.body).expect("JSON");
         let text = |field: &str| login[field].as_str().unwrap_or_default().to_owned();
         let password = Secret::new(text("password"));
@@ -167,7 +167,7 @@ impl Node {
         }
     }
 
-    async fn take(&self, request: &Outgoing) -> Answer {
+    async fn take(&self, request: &Outgoing) -> HttpAnswer {
         let header = |name: &str| {
             let found = request.headers.iter().find(|(known, _)| known.as_str() == name);
             found.map(|(_, value)| value.as_str())
@@ -204,9 +204,14 @@ async fn clock_held<T>(work: impl Future<Output = T>) -> T {
     result
 }
 
-fn json_answer(status: u16, body: &serde_json::Value) -> Answer {
+fn json_answer(status: u16, body: &serde_json::Value) -> HttpAnswer {
     let body = body.to_string().into();
-    Answer { status, content_type: Some("application/json".into()), body, ..Answer::default() }
+    HttpAnswer {
+        status,
+        content_type: Some("application/json".into()),
+        body,
+        ..HttpAnswer::default()
+    }
 }
 
 fn submission(selectors: Selectors) -> Submission {

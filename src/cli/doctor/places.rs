@@ -15,7 +15,7 @@ use crate::cli::print;
 use crate::config;
 use crate::deliver::targets::{RevalidateForm, Target};
 use crate::deliver::{INVALIDATE_PATH, PeerConfig};
-use crate::net::{Answer, Outgoing};
+use crate::net::{HttpAnswer, Outgoing};
 use crate::support::clock;
 
 /// Variables by which applications find a site, and what they call below it.
@@ -44,7 +44,7 @@ pub struct Visit {
     /// What is called.
     pub url: Url,
     /// What was answered, or why nothing was.
-    pub answer: Result<Answer, String>,
+    pub answer: Result<HttpAnswer, String>,
     /// When it was asked and answered by our clock, milliseconds since 1970.
     pub asked_ms: (u64, u64),
 }
@@ -397,7 +397,7 @@ mod tests {
                 name: "NEXT_REVALIDATE_URL".into(),
                 caller: Caller::Site,
                 url: url("http://localhost:3000/api/revalidate"),
-                answer: Ok(Answer { status, ..Answer::default() }),
+                answer: Ok(HttpAnswer { status, ..HttpAnswer::default() }),
                 asked_ms: (0, 0),
             };
             endpoint(&visit, None)
@@ -416,7 +416,7 @@ mod tests {
                 name: name.into(),
                 caller: Caller::ByName,
                 url: url("http://localhost:3000/api/revalidate"),
-                answer: Ok(Answer { status, ..Answer::default() }),
+                answer: Ok(HttpAnswer { status, ..HttpAnswer::default() }),
                 asked_ms: (0, 0),
             };
             let sends = |failures: u64| json!({ "failures": failures, "last_error": "http 403" });
@@ -433,7 +433,7 @@ mod tests {
             name: "web".into(),
             caller: Caller::ByName,
             url: url("http://localhost:3000/api/revalidate"),
-            answer: Ok(Answer { status, ..Answer::default() }),
+            answer: Ok(HttpAnswer { status, ..HttpAnswer::default() }),
             asked_ms: (0, 0),
         })
     }

@@ -16,7 +16,7 @@ use super::{Config, Webhook};
 use crate::deliver::Signer;
 use crate::deliver::throttle;
 use crate::deliver::worker::VIA;
-use crate::net::{Answer, Outgoing, Transport};
+use crate::net::{HttpAnswer, Outgoing, Transport};
 use crate::support::backoff::{Backoff, chance};
 use crate::support::clock;
 
@@ -101,7 +101,7 @@ impl Messenger {
     }
 }
 
-fn judge(webhook: &Webhook, answer: &Answer) -> Result<u16, Refusal> {
+fn judge(webhook: &Webhook, answer: &HttpAnswer) -> Result<u16, Refusal> {
     let error = format!("{}: http {}", webhook.host(), answer.status);
     let asked = answer.retry_after.or((answer.status == 429).then_some(Duration::ZERO));
     let asked = asked.map(|asked| asked.min(RETRY_AFTER_MAX));

@@ -12,7 +12,7 @@ use crate::activity::{Activity, Level, joined};
 use crate::deliver::peer::Peer;
 use crate::deliver::verdict::AnswerVerdict;
 use crate::domain::Status;
-use crate::net::Answer;
+use crate::net::HttpAnswer;
 
 /// Bytes of an answer that are shown.
 const ANSWER_BYTES_MAX: usize = 256;
@@ -22,7 +22,7 @@ const MASK: &str = "***";
 /// What became of one call to one address.
 pub(super) struct CallResult {
     pub(super) address: Option<SocketAddr>,
-    pub(super) answer: Option<Answer>,
+    pub(super) answer: Option<HttpAnswer>,
     pub(super) verdict: AnswerVerdict,
     pub(super) took: Duration,
 }

@@ -29,7 +29,7 @@ use super::verdict::{AnswerVerdict, judge};
 use crate::activity::ActivityKind;
 use crate::domain::{Event, Selector};
 use crate::journal::Backlog;
-use crate::net::Answer;
+use crate::net::HttpAnswer;
 
 pub use owed::OwedCall;
 pub(super) use owed::needed_by;
@@ -207,7 +207,7 @@ impl Target {
     }
 
     /// What an answer means.
-    pub fn judge(&self, answer: &Answer) -> AnswerVerdict {
+    pub fn judge(&self, answer: &HttpAnswer) -> AnswerVerdict {
         match self {
             Self::Revalidate(_) => judge(answer),
             Self::Purge(purge) => purge.judge(answer),

@@ -130,7 +130,7 @@ async fn a_throttled_login_waits() {
     let scene = Scene::with(|asked| match (asked.what, asked.count) {
         (What::Login, 1..=2) => {
             let wait = Some(Duration::from_secs(30));
-            Reaction::Answer(crate::net::Answer { retry_after: wait, ..answer(429, "", "") })
+            Reaction::Answer(crate::net::HttpAnswer { retry_after: wait, ..answer(429, "", "") })
         }
         _ => good_mirror(asked),
     });
@@ -166,7 +166,7 @@ async fn a_refusal_by_a_host_with_another_clock_names_the_clock() {
     let late = crate::support::clock::wall_ms() + 602_000;
     let dated = move |status| {
         let refusal = answer(status, "", "");
-        Reaction::Answer(crate::net::Answer { date_ms: Some(late), ..refusal })
+        Reaction::Answer(crate::net::HttpAnswer { date_ms: Some(late), ..refusal })
     };
     let bearer = Login { credentials: None, means: LoginMethod::Bearer(Secret::new("given")) };
     let ways =

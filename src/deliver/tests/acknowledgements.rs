@@ -91,7 +91,7 @@ async fn a_throttle_is_waited_for_and_no_failure() {
     for (said, least) in [(Some(Duration::from_secs(70)), 70), (None, 1)] {
         let scene = Scene::with(move |asked| match (asked.what, asked.count) {
             (What::Invalidate, 1..=9) => {
-                let throttled = crate::net::Answer { retry_after: said, ..answer(429, "", "") };
+                let throttled = crate::net::HttpAnswer { retry_after: said, ..answer(429, "", "") };
                 Reaction::Answer(throttled)
             }
             _ => good_mirror(asked),
@@ -220,7 +220,10 @@ async fn a_pause_of_no_length_is_no_storm() {
         let scene = Scene::with(move |asked| match asked.what == refusing {
             true => {
                 let now = Some(Duration::ZERO);
-                Reaction::Answer(crate::net::Answer { retry_after: now, ..answer(status, "", "") })
+                Reaction::Answer(crate::net::HttpAnswer {
+                    retry_after: now,
+                    ..answer(status, "", "")
+                })
             }
             false => good_mirror(asked),
         });

@@ -61,7 +61,7 @@ async fn a_retry_does_not_wait_for_the_back_off() {
     let scene = Scene::with(|asked| match (asked.what, asked.count) {
         (What::Invalidate, 1) => {
             let wait = Some(Duration::from_secs(1800));
-            Reaction::Answer(crate::net::Answer { retry_after: wait, ..answer(503, "", "") })
+            Reaction::Answer(crate::net::HttpAnswer { retry_after: wait, ..answer(503, "", "") })
         }
         _ => good_mirror(asked),
     });

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::*;
-use crate::net::{Answer, Failure, FailureKind, Outgoing, Transport};
+use crate::net::{Failure, FailureKind, HttpAnswer, Outgoing, Transport};
 
 /// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,7 +57,7 @@ impl Asked {
 
 /// What a peer does about it.
 pub enum Reaction {
-    Answer(Answer),
+    Answer(HttpAnswer),
     Fail(FailureKind),
     /// Until the request's own time is over.
     Hang,
@@ -130,7 +130,7 @@ impl Stub {
 }
 
 impl Transport for Stub {
-    fn send(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, Failure>> {
+    fn send(&self, request: Outgoing) -> BoxFuture<'_, Result<HttpAnswer, Failure>> {
         self.play(request, None)
     }
 
@@ -142,11 +142,11 @@ impl Transport for Stub {
         &self,
         request: Outgoing,
         address: SocketAddr,
-    ) -> BoxFuture<'_, Result<Answer, Failure>> {
+    ) -> BoxFuture<'_, Result<HttpAnswer, Failure>> {
         self.play(request, Some(address))
     }
 
-    fn send_alone(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, Failure>> {
+    fn send_alone(&self, request: Outgoing) -> BoxFuture<'_, Result<HttpAnswer, Failure>> {
         self.send(request)
     }
 }
@@ -156,7 +156,7 @@ impl Stub {
         &self,
         request: Outgoing,
         to: Option<SocketAddr>,
-    ) -> BoxFuture<'_, Result<Answer, Failure>> {
+    ) -> BoxFuture<'_, Result<HttpAnswer, Failure>> {
         Box::pin(async move {
             let fail = |kind| Err(Failure { kind, cause: "as the script says".into() });
             if request.url.path() == crate::deliver::HELLO_PATH {
@@ -175,9 +175,9 @@ impl Stub {
     }
 }
 
-pub fn answer(status: u16, media: &str, body: impl Into<Bytes>) -> Answer {
+pub fn answer(status: u16, media: &str, body: impl Into<Bytes>) -> HttpAnswer {
     let content_type = (!media.is_empty()).then(|| media.to_owned());
-    Answer { status, content_type, body: body.into(), ..Answer::default() }
+    HttpAnswer { status, content_type, body: body.into(), ..HttpAnswer::default() }
 }
 
 pub fn ok() -> Reaction {
@@ -192,7 +192,7 @@ pub fn token(text: &str, life_s: u64) -> Reaction {
 /// A failure after which half a minute is waited for: long enough to look at it.
 pub fn unwell() -> Reaction {
     let wait = Some(Duration::from_secs(30));
-    Reaction::Answer(Answer { retry_after: wait, ..answer(503, "", "") })
+    Reaction::Answer(HttpAnswer { retry_after: wait, ..answer(503, "", "") })
 }
 
 /// What a cache-mirror says of itself, with somebody else's proof.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::Scope;
-use crate::domain::submission::Told;
+use crate::domain::submission::PeerEvent;
 
 fn submission(selectors: Selectors) -> Submission {
     Submission {
@@ -23,8 +23,8 @@ fn submission(selectors: Selectors) -> Submission {
     }
 }
 
-fn told(name: &str) -> Told {
-    Told {
+fn told(name: &str) -> PeerEvent {
+    PeerEvent {
         id: EventId::fresh(),
         selectors: whole(name),
         mode: Mode::Hard,
@@ -35,7 +35,7 @@ fn told(name: &str) -> Told {
     }
 }
 
-fn batch(events: Vec<Told>) -> PeerBatch {
+fn batch(events: Vec<PeerEvent>) -> PeerBatch {
     PeerBatch {
         origin: "b".into(),
         events,
@@ -131,7 +131,7 @@ fn one_event_keeps_its_name_everywhere() {
 
 #[test]
 fn several_events_become_one_that_names_them() {
-    let soft = Told { mode: Mode::Soft, action: Action::Create, ..told("pages") };
+    let soft = PeerEvent { mode: Mode::Soft, action: Action::Create, ..told("pages") };
     let events = vec![told("posts"), soft];
     let ids: Vec<EventId> = events.iter().map(|event| event.id).collect();
     let admitted = fresh(&gate(), Role::Service, from_peer(batch(events)));
@@ -180,8 +180,10 @@ fn the_merged_part_is_never_a_duplicate() {
 fn selectors_beside_a_batch_are_not_lost() {
     let gate = gate();
     let event = told("posts");
-    let beside =
-        |event: Told| Submission { selectors: whole("pages"), ..from_peer(batch(vec![event])) };
+    let beside = |event: PeerEvent| Submission {
+        selectors: whole("pages"),
+        ..from_peer(batch(vec![event]))
+    };
     let admitted = fresh(&gate, Role::AdminToken, beside(event.clone()));
     assert!(admitted.demand.hard.covers(&whole("pages")));
     assert!(admitted.demand.hard.covers(&whole("posts")));

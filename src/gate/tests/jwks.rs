@@ -42,7 +42,7 @@ impl Issuer {
 }
 
 impl Transport for Issuer {
-    fn send(&self, request: Outgoing) -> BoxFuture<'_, Result<net::Answer, Failure>> {
+    fn send(&self, request: Outgoing) -> BoxFuture<'_, Result<net::HttpAnswer, Failure>> {
         assert_eq!(request.url.as_str(), "https://idp.example/jwks");
         *self.fetches.lock() += 1;
         let answer = self.answer.lock().clone();
@@ -51,11 +51,11 @@ impl Transport for Issuer {
             tokio::time::sleep(Duration::from_millis(50)).await;
             let down = Failure { kind: FailureKind::Connect, cause: "down".into() };
             let (status, body) = answer.ok_or(down)?;
-            Ok(net::Answer { status, body, ..net::Answer::default() })
+            Ok(net::HttpAnswer { status, body, ..net::HttpAnswer::default() })
         })
     }
 
-    fn send_alone(&self, request: Outgoing) -> BoxFuture<'_, Result<net::Answer, Failure>> {
+    fn send_alone(&self, request: Outgoing) -> BoxFuture<'_, Result<net::HttpAnswer, Failure>> {
         self.send(request)
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::parents;
 use super::template::{JsonPath, TemplateContext, TemplateTexts, WebhookTemplate};
-use crate::domain::submission::Part;
+use crate::domain::submission::SubmissionPart;
 use crate::domain::type_name::loose_stem;
 use crate::domain::{Action, Label, Selector, Selectors, TypeName, entity, route};
 use crate::ingest::damaged_json::{UNREADABLE, is_doubtful};
@@ -76,7 +76,7 @@ pub struct WebhookChange {
     /// What to clear.
     pub selectors: Selectors,
     /// The events that mean something, one by one.
-    pub parts: Vec<Part>,
+    pub parts: Vec<SubmissionPart>,
     /// What else is said of the entity of the last event.
     pub fields: BTreeMap<String, String>,
     /// The paths that were named, as they were written; one more than are kept tells that there
@@ -178,7 +178,7 @@ impl Mapping {
         change.selectors.join(&selectors);
         change.fields = self.fields(place);
         let changed = if selectors.is_all() { vec![] } else { self.changed(place) };
-        let part = Part { selectors, action, changed, parents: by_type };
+        let part = SubmissionPart { selectors, action, changed, parents: by_type };
         part.parent_tags().for_each(|tag| change.selectors.insert(tag));
         change.parts.push(part);
     }

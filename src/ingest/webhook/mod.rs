@@ -27,13 +27,13 @@ pub use scheme::{
 };
 pub use template::{JsonPath, TemplateContext, WebhookTemplate};
 
-use crate::domain::submission::Part;
+use crate::domain::submission::SubmissionPart;
 use crate::domain::{Demand, EventId, Mode, Principal, Role, Selectors, Source, Submission};
 use crate::gate::{self, KeptAnswer, KeptAnswers};
 use crate::journal::Journal;
 use crate::pipeline::{Pipeline, SubmitError, SubmitOutcome};
 use crate::resolve::Rules;
-use crate::support::{Finish, Live, Secret, Seldom};
+use crate::support::{Finish, Live, LogThrottle, Secret};
 
 /// Characters of a delivery's own name that go into the log.
 const NAME_CHARS_MAX: usize = 200;
@@ -242,14 +242,15 @@ pub struct Hooks {
     by_name: Live<BTreeMap<String, Arc<Hook>>>,
     taken: KeptAnswers,
     /// What was said of deliveries that clear nothing, or a type that nobody knows.
-    pub said: Seldom,
+    pub said: LogThrottle,
 }
 
 impl Hooks {
     /// Takes these; deliveries that the journal remembers are known.
     pub fn new(config: Config, journal: &Journal) -> Self {
         let taken = KeptAnswers::new(config.ids_max);
-        let hooks = Self { by_name: Live::new(by_name(config)), taken, said: Seldom::default() };
+        let hooks =
+            Self { by_name: Live::new(by_name(config)), taken, said: LogThrottle::default() };
         let events = journal.after(0, usize::MAX).events;
         for event in events.iter().filter(|event| event.source == Source::Webhook) {
             if let Some(identity) = &event.reason {
@@ -334,7 +335,7 @@ fn by_name(config: Config) -> BTreeMap<String, Arc<Hook>> {
 fn submission(change: WebhookChange, identity: Option<String>, from: DeliveryOrigin) -> Submission {
     let (action, routes) = (change.action(), change.routes());
     // What was said of one entity is not true of the others.
-    let (parts, changed, fields) = match <[Part; 1]>::try_from(change.parts) {
+    let (parts, changed, fields) = match <[SubmissionPart; 1]>::try_from(change.parts) {
         Ok([only]) if only.parents.is_empty() => (vec![], only.changed, change.fields),
         Ok([only]) => (vec![only.clone()], only.changed, change.fields),
         Err(parts) => (parts, vec![], BTreeMap::new()),

@@ -2,10 +2,10 @@
 //! Nothing is acknowledged into files without a name, and what is known is written when it can be.
 
 use super::*;
-use crate::journal::Refused;
+use crate::journal::WriteRefusal;
 use crate::journal::sim::Faults;
 
-async fn post(journal: &Journal, id: &str) -> Result<Arc<Event>, Refused> {
+async fn post(journal: &Journal, id: &str) -> Result<Arc<Event>, WriteRefusal> {
     journal.append(mirrored(entity("posts", id))).await
 }
 
@@ -41,7 +41,7 @@ async fn a_directory_that_is_gone_is_seen_at_the_next_commit_and_by_itself() {
     let (disk, journal) = begun().await;
     let away = disk.take_away();
     let refused = post(&journal, "2").await;
-    assert!(matches!(refused, Err(Refused::Lost(_))), "{refused:?}");
+    assert!(matches!(refused, Err(WriteRefusal::Lost(_))), "{refused:?}");
     let error = journal.health().last_error.expect("said");
     assert!(error.contains("/data") && error.contains("is gone"), "{error}");
     assert!(disk.files().is_empty(), "a directory that is gone is not made again");
@@ -98,7 +98,7 @@ async fn the_journal_of_another_instance_is_left_alone() {
     let (disk, journal) = begun().await;
     disk.replace(&files);
     let refused = post(&journal, "2").await;
-    assert!(matches!(refused, Err(Refused::Lost(_))), "{refused:?}");
+    assert!(matches!(refused, Err(WriteRefusal::Lost(_))), "{refused:?}");
     until(&journal, true).await;
     tokio::time::sleep(std::time::Duration::from_millis(1_200)).await;
     assert!(post(&journal, "3").await.is_err());
@@ -123,7 +123,7 @@ async fn segments_that_are_taken_are_written_anew_and_marked_meanwhile() {
     let (disk, journal) = begun().await;
     disk.take_files(|path| path.extension().is_some_and(|name| name == "seg"));
     let refused = post(&journal, "2").await;
-    assert!(matches!(refused, Err(Refused::Degraded(_))), "the slot is there: {refused:?}");
+    assert!(matches!(refused, Err(WriteRefusal::Degraded(_))), "the slot is there: {refused:?}");
     until(&journal, false).await;
     post(&journal, "3").await.expect("durable");
     owes(&disk, &["1", "2", "3"]);

@@ -1,10 +1,10 @@
 //! What is on its way to the disk may be sent meanwhile; nothing else may be seen of it.
 
 use super::*;
-use crate::journal::Refused;
+use crate::journal::WriteRefusal;
 use crate::journal::sim::Faults;
 
-type Appending = tokio::task::JoinHandle<Result<Arc<Event>, Refused>>;
+type Appending = tokio::task::JoinHandle<Result<Arc<Event>, WriteRefusal>>;
 
 /// Appends an event on a disk that waits; gives what may be sent of it to `a` meanwhile.
 async fn sent_early(journal: &Journal) -> (Appending, Backlog) {

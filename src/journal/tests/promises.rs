@@ -2,7 +2,7 @@
 //! Seeded, with the power cut anywhere, so that each life can be lived again.
 
 use super::*;
-use crate::journal::Refused;
+use crate::journal::WriteRefusal;
 use crate::journal::sim::{Chance, Faults};
 
 const DESTINATIONS: [&str; 3] = ["a", "b", "c"];
@@ -79,10 +79,10 @@ impl Witness {
                 self.accepted.push((event.id, receipt.seq));
                 self.accept(event, receipt);
             }
-            Err(Refused::Degraded(receipt)) => self.accept(event, receipt),
+            Err(WriteRefusal::Degraded(receipt)) => self.accept(event, receipt),
             // Not promised over a crash, so nothing may rest on it, its numbers included.
-            Err(Refused::Lost(_)) => self.is_lost = true,
-            Err(Refused::Closed) => panic!("nobody closed it"),
+            Err(WriteRefusal::Lost(_)) => self.is_lost = true,
+            Err(WriteRefusal::Closed) => panic!("nobody closed it"),
         }
     }
 

@@ -2,7 +2,7 @@
 //! They read as the promises of `journal` do, in the same order.
 
 use super::*;
-use crate::journal::Refused;
+use crate::journal::WriteRefusal;
 use crate::journal::sim::Faults;
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn everything_is_there_again_after_a_restart() {
     journal.ack("a", &sent);
     let versions = journal.versions();
     journal.close().await;
-    assert_eq!(journal.append(local(whole("x"))).await, Err(Refused::Closed));
+    assert_eq!(journal.append(local(whole("x"))).await, Err(WriteRefusal::Closed));
 
     let (again, recovered) = open_with(&config(), &disk.kill(), &["b", "c"]);
     assert_eq!((recovered.damaged, recovered.events, recovered.head), (None, 2, 2));
@@ -223,7 +223,7 @@ async fn a_full_disk_degrades_and_heals_without_losing_a_name() {
             Err(error) => refused = Some(error),
         }
     }
-    let Some(Refused::Degraded(receipt)) = refused else { panic!("{refused:?}") };
+    let Some(WriteRefusal::Degraded(receipt)) = refused else { panic!("{refused:?}") };
     assert_eq!((receipt.seq, receipt.version), (40, 40));
     assert!(journal.health().is_degraded && journal.health().last_error.is_some());
     assert_eq!(pending(&journal, "a").expect("due").events.len(), 40);
@@ -250,10 +250,13 @@ async fn a_crash_while_degraded_is_answered_with_all() {
     let (journal, _) = open(&disk);
     disk.set_faults(Faults { sync_fails_at: Some(1), sync_fails_on: true, ..Faults::default() });
     let lost = journal.append(mirrored(whole("posts"))).await;
-    assert!(matches!(lost, Err(Refused::Lost(_))), "the slot cannot be synced either: {lost:?}");
+    assert!(
+        matches!(lost, Err(WriteRefusal::Lost(_))),
+        "the slot cannot be synced either: {lost:?}"
+    );
     disk.set_faults(Faults { sync_fails_at: Some(2), sync_fails_on: true, ..Faults::default() });
     let degraded = journal.append(mirrored(whole("posts"))).await;
-    assert!(matches!(degraded, Err(Refused::Degraded(_))), "{degraded:?}");
+    assert!(matches!(degraded, Err(WriteRefusal::Degraded(_))), "{degraded:?}");
     let (again, recovered) = open(&disk.cut_power(7));
     assert!(recovered.damaged.is_some());
     let backlog = pending(&again, "b").expect("all is due");

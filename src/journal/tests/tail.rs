@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::journal::Refused;
+use crate::journal::WriteRefusal;
 use crate::journal::sim::Faults;
 
 fn is_segment(path: &std::path::Path) -> bool {
@@ -88,7 +88,7 @@ async fn a_version_that_was_shown_never_comes_again() {
     disk.set_faults(Faults { sync_fails_at: Some(1), sync_fails_on: true, ..refuses });
     for _ in 0..3 {
         let refused = journal.append(mirrored(whole("posts"))).await;
-        assert!(matches!(refused, Err(Refused::Lost(_))), "{refused:?}");
+        assert!(matches!(refused, Err(WriteRefusal::Lost(_))), "{refused:?}");
     }
     assert_eq!(journal.versions(), shown);
     let events = journal.after(0, 10).events;

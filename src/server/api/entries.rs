@@ -14,7 +14,7 @@ use crate::domain::{Label, TypeName, UrlPath, entity, label::Malformed};
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Answer, Handled, Problem, bytes, json_answer};
-use crate::store::{Fill, Filter, Found, Listed, Lookup};
+use crate::store::{EntryFilter, Fill, ListedEntry, Lookup, ServedEntry};
 
 const TICKET: HeaderName = HeaderName::from_static("cache-mirror-ticket");
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -54,7 +54,7 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
     })
 }
 
-fn hit(found: &Found, status: &str, ticket: Option<String>) -> Answer {
+fn hit(found: &ServedEntry, status: &str, ticket: Option<String>) -> Answer {
     let media = found.content_type.as_deref().unwrap_or("application/octet-stream");
     let mut answer = bytes(StatusCode::OK, media, found.body.clone());
     let headers = answer.headers_mut();
@@ -158,7 +158,7 @@ pub async fn delete(control: Arc<Control>, mut call: Call) -> Handled {
 /// `GET /api/cache/entries?type=&tag=&prefix=&limit=`.
 pub async fn list(control: Arc<Control>, call: Call) -> Handled {
     call.takes_only(&["type", "tag", "prefix", "limit"])?;
-    let mut filter = Filter::default();
+    let mut filter = EntryFilter::default();
     let mut limit = 100;
     for (name, value) in call.pairs() {
         match name.as_str() {
@@ -179,7 +179,7 @@ pub async fn list(control: Arc<Control>, call: Call) -> Handled {
     Ok(json_answer(StatusCode::OK, &Entries { entries }))
 }
 
-fn told(entry: Listed) -> EntryAnswer {
+fn told(entry: ListedEntry) -> EntryAnswer {
     EntryAnswer {
         key: entry.key,
         r#type: entry.type_name,

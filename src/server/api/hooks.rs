@@ -19,7 +19,7 @@ use crate::resolve::Rules;
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Handled, Problem, json_answer};
-use crate::support::{Seldom, clock};
+use crate::support::{LogThrottle, clock};
 
 /// Unknown types in one line of the log.
 const UNKNOWN_SHOWN_MAX: usize = 8;
@@ -133,7 +133,7 @@ fn unknown_types(rules: &Rules, selectors: &Selectors) -> Vec<String> {
 /// Nobody reads what a webhook is answered. So what clears nothing, though nobody chose that, and
 /// what names a type that nothing may be stored under, is a warning, once in a while.
 fn log_lost(
-    said: &Seldom,
+    said: &LogThrottle,
     hook: &str,
     taken: &DeliveryOutcome,
     is_puzzling: bool,

@@ -15,7 +15,7 @@ use crate::domain::{Event, Label, Selector, TypeName, UrlPath, entity};
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Handled, Problem, json_answer};
-use crate::store::Listed;
+use crate::store::ListedEntry;
 use crate::support::clock;
 
 /// Events unless told otherwise, and at most.
@@ -104,7 +104,7 @@ fn read(control: &Control, call: &Call) -> Result<Asked, Problem> {
 
 /// Everything that the entry is stored under: what clears one of these clears the entry. A type
 /// without an id says that the entry is a list of that type.
-fn selectors(place: &Label, asked: &Asked, entries: &[Listed]) -> Vec<Selector> {
+fn selectors(place: &Label, asked: &Asked, entries: &[ListedEntry]) -> Vec<Selector> {
     let mut all = vec![];
     add_place(&mut all, place);
     if let Some(name) = &asked.type_name {
@@ -138,7 +138,7 @@ fn add_type(all: &mut Vec<Selector>, name: &TypeName, id: Option<&Label>) {
     });
 }
 
-fn entry(entry: &Listed) -> CachedEntry {
+fn entry(entry: &ListedEntry) -> CachedEntry {
     let age_ms = u64::try_from(entry.age.as_millis()).unwrap_or(u64::MAX);
     CachedEntry {
         key: entry.key.clone(),

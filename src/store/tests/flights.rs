@@ -39,7 +39,7 @@ async fn an_overtaken_fill_reaches_no_waiter_and_one_of_them_leads_next() {
         let mut two = pin!(store.lookup_or_wait("a", LONG));
         assert!(poll!(&mut one).is_pending() && poll!(&mut two).is_pending());
         store.apply(&hard(selector));
-        assert_eq!(store.admit(tagged("a", "t"), old), Err(Refused::Overtaken));
+        assert_eq!(store.admit(tagged("a", "t"), old), Err(FillRefusal::Overtaken));
         let new = ticket_of(&one.await);
         assert!(new.generation > old.generation, "the next leader has a new ticket");
         assert!(poll!(&mut two).is_pending(), "and only one leads");

@@ -67,7 +67,7 @@ fn a_refresh_that_is_overtaken_or_withdrawn_makes_room_for_another() {
     store.apply(&soft(tag("t")));
     let ticket = refresh_of(&store.lookup("a")).expect("elected");
     store.apply(&soft(tag("t")));
-    assert_eq!(store.admit(tagged("a", "t"), ticket), Err(Refused::Overtaken));
+    assert_eq!(store.admit(tagged("a", "t"), ticket), Err(FillRefusal::Overtaken));
     assert!(refresh_of(&store.lookup("a")).is_some());
     store.withdraw("a");
     assert!(refresh_of(&store.lookup("a")).is_some());
@@ -102,12 +102,12 @@ fn tickets_of_other_processes_and_forged_ones_are_refused() {
     let ((store, _), (other, _)) = (store(), store());
     let ticket = store.ticket();
     assert_eq!(store.parse_ticket(&ticket.to_string()), Ok(ticket));
-    assert_eq!(store.admit(fill("a"), other.ticket()), Err(Refused::ForeignTicket));
+    assert_eq!(store.admit(fill("a"), other.ticket()), Err(FillRefusal::ForeignTicket));
     let future = Ticket { generation: ticket.generation + 1, ..ticket };
-    assert_eq!(store.admit(fill("a"), future), Err(Refused::ForeignTicket));
+    assert_eq!(store.admit(fill("a"), future), Err(FillRefusal::ForeignTicket));
     let foreign = other.ticket().to_string();
     for text in ["", "-", "x-1", "1", "1-", "-1", "+1-1", "1-+1", &foreign] {
-        assert_eq!(store.parse_ticket(text), Err(Refused::ForeignTicket), "{text:?}");
+        assert_eq!(store.parse_ticket(text), Err(FillRefusal::ForeignTicket), "{text:?}");
     }
     assert!(is_miss(&store, "a"));
 }
@@ -119,7 +119,7 @@ fn a_body_of_a_mebibyte_fits_by_default_and_what_does_not_fit_is_said() {
     put(&store, big(1 << 20));
     assert_eq!(store.lookup("big").found().map(|found| found.body.len()), Some(1 << 20));
     let refused = store.admit(big(64 << 20), store.ticket());
-    assert!(matches!(refused, Err(Refused::TooLarge { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(FillRefusal::TooLarge { .. })), "{refused:?}");
     // Exactly what is promised to fit does, one byte more is refused and never silently dropped.
     let most = usize::try_from(store.inner.map.entry_bytes_max()).expect("fits");
     let body = most - 3 - usize::try_from(super::super::entry::ENTRY_BYTES).expect("fits");
@@ -148,20 +148,20 @@ fn listings_show_what_may_be_served() {
     put(&store, Fill { type_name: Some(type_name("post")), ..tagged("p:1", "t") });
     put(&store, Fill { type_name: Some(type_name("posts")), ..fill("p:2") });
     put(&store, Fill { ttl: Some(secs(1)), ..tagged("q:1", "t") });
-    let keys = |filter: Filter| {
+    let keys = |filter: EntryFilter| {
         let mut keys: Vec<_> =
             store.list(&filter, 10).into_iter().map(|one| one.key.to_string()).collect();
         keys.sort();
         keys.join(" ")
     };
-    assert_eq!(keys(Filter::default()), "p:1 p:2 q:1");
-    let by_type = Filter { type_name: Some(type_name("posts")), ..Filter::default() };
+    assert_eq!(keys(EntryFilter::default()), "p:1 p:2 q:1");
+    let by_type = EntryFilter { type_name: Some(type_name("posts")), ..EntryFilter::default() };
     assert_eq!(keys(by_type.clone()), "p:1 p:2");
-    let by_tag = Filter { tag: Some(label("t")), ..Filter::default() };
+    let by_tag = EntryFilter { tag: Some(label("t")), ..EntryFilter::default() };
     assert_eq!(keys(by_tag.clone()), "p:1 q:1");
-    assert_eq!(keys(Filter { tag: Some(label("t")), ..by_type.clone() }), "p:1");
-    assert_eq!(keys(Filter { prefix: Some("q".into()), ..Filter::default() }), "q:1");
-    assert_eq!(store.list(&Filter::default(), 1).len(), 1);
+    assert_eq!(keys(EntryFilter { tag: Some(label("t")), ..by_type.clone() }), "p:1");
+    assert_eq!(keys(EntryFilter { prefix: Some("q".into()), ..EntryFilter::default() }), "q:1");
+    assert_eq!(store.list(&EntryFilter::default(), 1).len(), 1);
     clock.advance(secs(1));
     assert_eq!(keys(by_tag), "p:1", "expired ones are not listed");
     store.apply(&hard(Selector::Type(type_name("posts"))));

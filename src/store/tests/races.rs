@@ -93,7 +93,7 @@ fn play(store: &Memory, demand: &Demand, moves: &[(usize, Move)]) -> (u32, u32) 
             Admit => match store.admit(page(hand.1), hand.0) {
                 Ok(_) => taken += 1,
                 Err(error) => {
-                    assert_eq!(error, Refused::Overtaken, "{moves:?}");
+                    assert_eq!(error, FillRefusal::Overtaken, "{moves:?}");
                     refused += 1;
                 }
             },
@@ -194,7 +194,7 @@ fn a_key_that_is_a_path_is_fenced_as_one() {
         let (store, _) = store();
         let ticket = store.ticket();
         assert_eq!(store.apply(&hard(selector)).entries, 0);
-        assert_eq!(store.admit(fill("/k"), ticket), Err(Refused::Overtaken));
+        assert_eq!(store.admit(fill("/k"), ticket), Err(FillRefusal::Overtaken));
     }
 }
 
@@ -211,9 +211,9 @@ fn the_fill_of_a_list_is_overtaken_by_any_entity_of_its_type() {
             let ticket = store.ticket();
             store.apply(&demand(entity("post", "7")));
             let list = Fill { key: label("k2"), ..list_page(1) };
-            assert_eq!(store.admit(list.clone(), ticket), Err(Refused::Overtaken));
+            assert_eq!(store.admit(list.clone(), ticket), Err(FillRefusal::Overtaken));
             assert_eq!(store.admit(Fill { id: Some(label("7")), ..list.clone() }, ticket).err(), {
-                Some(Refused::Overtaken)
+                Some(FillRefusal::Overtaken)
             });
             store
                 .admit(Fill { id: Some(label("8")), ..list }, ticket)

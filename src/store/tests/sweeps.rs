@@ -102,7 +102,7 @@ fn every_entry_is_counted_by_its_expiry_exactly_once() {
             _ => {}
         }
         let now = store.inner.now_ms();
-        let is_past = |it: &Arc<entry::Entry>| it.fresh_until_ms().div_ceil(100) <= now / 100;
+        let is_past = |it: &Arc<entry::StoredEntry>| it.fresh_until_ms().div_ceil(100) <= now / 100;
         let past = store.inner.map.iter().filter(is_past).count() as u64;
         assert_eq!(store.stats().expired_entries, past, "after {n}");
         assert_eq!(store.inner.map.counted(), store.inner.map.len() as u64, "after {n}");
@@ -120,13 +120,13 @@ fn an_enforced_ban_still_fences_fills_until_the_floor_passes_it() {
     assert_eq!((store.inner.fence.read().live(), store.stats().bans), (1, 1));
     sweep_all(&store);
     assert_eq!((store.inner.fence.read().live(), store.stats().bans), (0, 1));
-    assert_eq!(store.admit(fill("k2"), old), Err(Refused::Overtaken));
+    assert_eq!(store.admit(fill("k2"), old), Err(FillRefusal::Overtaken));
     clock.advance(secs(10));
     store.sweep(LONG);
     clock.advance(secs(600));
     sweep_all(&store);
     assert_eq!(store.stats().bans, 0);
-    assert_eq!(store.admit(fill("k2"), old), Err(Refused::TicketExpired));
+    assert_eq!(store.admit(fill("k2"), old), Err(FillRefusal::TicketExpired));
     put(&store, fill("k2"));
 }
 
@@ -158,7 +158,7 @@ fn too_many_live_bans_become_one_stamp_on_everything() {
         assert_eq!(store.stats().bans_collapsed, 1, "equal bans count once");
         assert_eq!(store.lookup("a").as_str(), expected);
         assert_eq!(store.lookup("bystander").as_str(), expected, "too much, never too little");
-        assert_eq!(store.admit(fill("a"), old), Err(Refused::Overtaken));
+        assert_eq!(store.admit(fill("a"), old), Err(FillRefusal::Overtaken));
         put(&store, fill("a"));
         assert_eq!(store.lookup("a").as_str(), "hit");
     }
@@ -175,7 +175,7 @@ fn too_many_fences_give_up_the_oldest_fills_and_clear_nothing() {
     assert!(store.stats().bans <= 4);
     assert_eq!(store.stats().bans_collapsed, 0);
     assert!(!is_miss(&store, "bystander"));
-    assert_eq!(store.admit(fill("x0"), old), Err(Refused::TicketExpired));
+    assert_eq!(store.admit(fill("x0"), old), Err(FillRefusal::TicketExpired));
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn stamps_without_entries_are_remembered_as_long_as_a_ticket_may_come() {
     }
     sweep_all(&store);
     assert_eq!(store.stats().stamps, 5_000);
-    assert_eq!(store.admit(tagged("a", "t17"), old), Err(Refused::Overtaken));
+    assert_eq!(store.admit(tagged("a", "t17"), old), Err(FillRefusal::Overtaken));
     clock.advance(secs(10));
     store.sweep(LONG);
     clock.advance(secs(600));
@@ -197,7 +197,7 @@ fn stamps_without_entries_are_remembered_as_long_as_a_ticket_may_come() {
     }
     let stats = store.stats();
     assert_eq!((stats.stamps, stats.floor), (0, stats.generation));
-    assert_eq!(store.admit(tagged("a", "t17"), old), Err(Refused::TicketExpired));
+    assert_eq!(store.admit(tagged("a", "t17"), old), Err(FillRefusal::TicketExpired));
     put(&store, tagged("a", "t17"));
 }
 
@@ -215,7 +215,7 @@ fn too_many_stamps_give_up_old_tickets_instead_of_memory() {
         store.sweep(LONG);
     }
     assert!(store.stats().stamps <= 640 + 64, "{:?}", store.stats());
-    assert_eq!(store.admit(tagged("a", "x1"), old), Err(Refused::TicketExpired));
+    assert_eq!(store.admit(tagged("a", "x1"), old), Err(FillRefusal::TicketExpired));
     assert!(!is_miss(&store, "kept"));
     assert_eq!(store.apply(&hard(tag("t0"))).entries, 1);
 }

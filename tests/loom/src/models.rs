@@ -5,7 +5,7 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 
-use super::generation::{Generation, NewestBan, Stamps, Verdict, Watch};
+use super::generation::{Generation, NewestBan, Stamps, Freshness, Watch};
 
 /// One entry with one tag, and one ban that means it.
 struct World {
@@ -30,10 +30,10 @@ impl World {
         })
     }
 
-    fn judge(&self) -> Verdict {
+    fn judge(&self) -> Freshness {
         let ban = || match self.newest_ban.get() {
-            newest if newest > self.watch.checked() => Verdict::Gone,
-            _ => Verdict::Fresh,
+            newest if newest > self.watch.checked() => Freshness::Gone,
+            _ => Freshness::Fresh,
         };
         self.watch.judge(&self.generation, ban, std::iter::once(&self.stamps))
     }
@@ -42,7 +42,7 @@ impl World {
     fn look(&self) {
         let is_after = self.acknowledged.load(Ordering::Acquire);
         let verdict = self.judge();
-        assert!(!(is_after && verdict == Verdict::Fresh), "stale after the acknowledgement");
+        assert!(!(is_after && verdict == Freshness::Fresh), "stale after the acknowledgement");
     }
 
     fn acknowledge(&self) {
@@ -128,7 +128,7 @@ fn a_hard_stamp_is_seen_by_every_lookup_after_it() {
 #[test]
 fn a_soft_stamp_is_seen_with_its_time() {
     fn look_at_the_time(world: &World) {
-        if let Verdict::Stale { since_ms } = world.judge() {
+        if let Freshness::Stale { since_ms } = world.judge() {
             assert_eq!(since_ms, 7);
         }
     }

@@ -14,7 +14,7 @@ use super::dialect::DialectRules;
 use super::purge_set::PurgeSet;
 use super::tags::TagRules;
 use super::{Purge, TargetCall, address, batches, sites};
-use crate::net::Answer;
+use crate::net::HttpAnswer;
 
 /// Operations of one call.
 const ITEMS_MAX: usize = 100;
@@ -94,7 +94,7 @@ impl DialectRules for Cloudflare {
         Some(TargetCall { paths: paths.to_vec(), ..call })
     }
 
-    fn rejection(&self, _name: &str, answer: &Answer) -> Option<String> {
+    fn rejection(&self, _name: &str, answer: &HttpAnswer) -> Option<String> {
         let body: Option<Value> = serde_json::from_slice(&answer.body).ok();
         match body.as_ref().and_then(|body| body.get("success")) {
             Some(Value::Bool(true)) => None,
@@ -112,7 +112,7 @@ impl DialectRules for Cloudflare {
     }
 
     /// The numbers of its errors; its words might repeat what we sent.
-    fn detail(&self, name: &str, answer: &Answer) -> Option<String> {
+    fn detail(&self, name: &str, answer: &HttpAnswer) -> Option<String> {
         let body: Value = serde_json::from_slice(&answer.body).ok()?;
         let errors = body.get("errors")?.as_array()?;
         let codes: Vec<i64> =

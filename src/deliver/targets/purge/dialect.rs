@@ -6,7 +6,7 @@ use super::tags::TagRules;
 use super::{Bunny, Cloudflare, Fastly, Http, Purge, Refresh, TargetCall, Vercel};
 use crate::deliver::verdict::{self, AnswerVerdict};
 use crate::domain::Glob;
-use crate::net::Answer;
+use crate::net::HttpAnswer;
 
 /// One of them, with what only it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +88,7 @@ pub(super) trait DialectRules {
     }
 
     /// Why a 2xx is no acknowledgement, if it is none.
-    fn rejection(&self, _name: &str, answer: &Answer) -> Option<String> {
+    fn rejection(&self, _name: &str, answer: &HttpAnswer) -> Option<String> {
         match verdict::judge(answer) {
             AnswerVerdict::Refused(reason, _) => Some(reason),
             _ => None,
@@ -102,7 +102,7 @@ pub(super) trait DialectRules {
     fn not_found_hint(&self, name: &str) -> String;
 
     /// What else a refusal says of itself.
-    fn detail(&self, _name: &str, _answer: &Answer) -> Option<String> {
+    fn detail(&self, _name: &str, _answer: &HttpAnswer) -> Option<String> {
         None
     }
 }

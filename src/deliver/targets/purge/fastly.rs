@@ -10,7 +10,7 @@ use super::purge_set::PurgeSet;
 use super::tags::TagRules;
 use super::{Purge, TargetCall, batches, sites};
 use crate::domain::Mode;
-use crate::net::Answer;
+use crate::net::HttpAnswer;
 
 /// Keys of one call.
 const KEYS_MAX: usize = 256;
@@ -69,7 +69,7 @@ impl DialectRules for Fastly {
         calls
     }
 
-    fn rejection(&self, _name: &str, answer: &Answer) -> Option<String> {
+    fn rejection(&self, _name: &str, answer: &HttpAnswer) -> Option<String> {
         match serde_json::from_slice::<Value>(&answer.body) {
             Ok(Value::Object(body)) => match body.get("status").and_then(Value::as_str) {
                 None | Some("ok") => None,

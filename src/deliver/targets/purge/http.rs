@@ -14,7 +14,7 @@ use super::purge_set::PurgeSet;
 use super::tags::TagRules;
 use super::{Purge, TargetCall, address, batches};
 use crate::domain::{Glob, Mode};
-use crate::net::Answer;
+use crate::net::HttpAnswer;
 
 /// Longest value of one header that is sent: caches take 8 KiB a header line by default.
 const HEADER_BYTES_MAX: usize = 7500;
@@ -88,7 +88,7 @@ impl DialectRules for Http {
         (200..300).contains(&status) || self.absent_status == Some(status)
     }
 
-    fn rejection(&self, _name: &str, _answer: &Answer) -> Option<String> {
+    fn rejection(&self, _name: &str, _answer: &HttpAnswer) -> Option<String> {
         None
     }
 

@@ -34,7 +34,7 @@ use super::{Reach, TargetCall};
 use crate::deliver::verdict::AnswerVerdict;
 use crate::domain::{Demand, Event, Mode, Selector, Selectors, UrlPath};
 use crate::journal::Backlog;
-use crate::net::Answer;
+use crate::net::HttpAnswer;
 use crate::support::Secret;
 
 pub use bunny::Bunny;
@@ -250,7 +250,7 @@ impl Purge {
     }
 
     /// What an answer means.
-    pub fn judge(&self, answer: &Answer) -> AnswerVerdict {
+    pub fn judge(&self, answer: &HttpAnswer) -> AnswerVerdict {
         verdict::judge(self, answer)
     }
 

@@ -13,7 +13,7 @@ use super::http::hosts;
 use super::purge_set::PurgeSet;
 use super::tags::TagRules;
 use super::{Purge, TargetCall, address};
-use crate::net::Answer;
+use crate::net::HttpAnswer;
 
 /// What the header says where no token is configured.
 const YES: &str = "1";
@@ -60,7 +60,7 @@ impl DialectRules for Refresh {
         matches!(status, 200..=399 | 404 | 410)
     }
 
-    fn rejection(&self, _name: &str, _answer: &Answer) -> Option<String> {
+    fn rejection(&self, _name: &str, _answer: &HttpAnswer) -> Option<String> {
         None
     }
 

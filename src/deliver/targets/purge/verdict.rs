@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use super::Purge;
 use crate::deliver::verdict::{AnswerVerdict, RETRY_AFTER_MAX};
-use crate::net::Answer;
+use crate::net::HttpAnswer;
 
 /// Refused credentials are tried again after this: soon enough to notice that they were mended,
 /// seldom enough not to look like an attack.
 const REFUSED_WAIT: Duration = Duration::from_secs(60);
 
 /// Judges the answer to one call.
-pub fn judge(purge: &Purge, answer: &Answer) -> AnswerVerdict {
+pub fn judge(purge: &Purge, answer: &HttpAnswer) -> AnswerVerdict {
     let (rules, name) = (purge.dialect.rules(), purge.name.as_str());
     let wait = answer.retry_after.map(|wait| wait.min(RETRY_AFTER_MAX));
     let refused =

@@ -3,12 +3,12 @@
 use super::super::*;
 use super::laws::targets;
 
-fn answer(status: u16, media: &str, body: &str) -> Answer {
+fn answer(status: u16, media: &str, body: &str) -> HttpAnswer {
     let content_type = (!media.is_empty()).then(|| media.to_owned());
-    Answer { status, content_type, body: body.to_owned().into(), ..Answer::default() }
+    HttpAnswer { status, content_type, body: body.to_owned().into(), ..HttpAnswer::default() }
 }
 
-fn refusal(purge: &Purge, answer: &Answer) -> String {
+fn refusal(purge: &Purge, answer: &HttpAnswer) -> String {
     match purge.judge(answer) {
         AnswerVerdict::Refused(reason, _) => reason,
         other => panic!("{answer:?} is {other:?}"),
