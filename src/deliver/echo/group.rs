@@ -76,11 +76,13 @@ impl Member {
 #[derive(Debug)]
 enum State {
     Idle,
-    /// Nothing is sent from `since` until `until`; the last arrival came after `tail`.
+    /// Nothing is sent from `since` until `until`. The last arrival came at `newest`, and the last
+    /// send before was at `sent`: a return may take as long as lies between.
     Quiet {
         since: Duration,
         until: Duration,
-        tail: Duration,
+        sent: Duration,
+        newest: Duration,
     },
     /// One after the other.
     Damped,
@@ -169,7 +171,8 @@ impl Group {
         }
     }
 
-    /// An arrival. `None` where this group does not judge it.
+    /// An arrival; `sent` gives when the destinations were sent the same before. `None` where this
+    /// group does not judge it.
     pub fn arrived(
         &mut self,
         now: Duration,
@@ -177,6 +180,7 @@ impl Group {
         to: &[&str],
         limits: &Limits,
         is_attended: bool,
+        sent: impl FnOnce() -> Option<Duration>,
     ) -> Option<Vec<Judged>> {
         self.settle(now, limits);
         let is_first = std::mem::take(&mut self.is_sent);
@@ -194,16 +198,17 @@ impl Group {
                 if self.weight < self.needed * ATTENDED || mean > PAUSE_MAX {
                     return None;
                 }
-                let (since, tail) = (now, Duration::ZERO);
+                let (since, newest) = (now, now);
+                let sent = sent().unwrap_or(now);
                 let until = now + limits.waits.min * (1 << self.tests.min(DOUBLINGS_MAX));
                 self.tests += 1;
-                self.state = State::Quiet { since, until, tail };
+                self.state = State::Quiet { since, until, sent, newest };
                 let members = to.iter().map(|name| ((*name).to_owned(), Member::new(until)));
                 self.members = members.collect();
                 Some(self.hold(id, to))
             }
-            State::Quiet { since, until, .. } if now < since + (until - since) / 2 => {
-                self.state = State::Quiet { since, until, tail: now - since };
+            State::Quiet { since, until, sent, .. } if now < since + (until - since) / 2 => {
+                self.state = State::Quiet { since, until, sent, newest: now };
                 Some(self.hold(id, to))
             }
             State::Quiet { .. } => {
@@ -313,11 +318,14 @@ impl Group {
 
     /// What time alone decides.
     pub fn settle(&mut self, now: Duration, limits: &Limits) {
-        if let State::Quiet { until, tail, .. } = self.state
+        if let State::Quiet { since, until, sent, newest } = self.state
             && now >= until
         {
             self.state = State::Damped;
-            self.reach = (tail + tail / 4).max(limits.waits.min / 4);
+            // Nothing came after the one that began it: nothing was under way for longer.
+            let sent = if newest > since { sent } else { since };
+            let lag = newest.saturating_sub(sent);
+            self.reach = (lag + lag / 4).min(GAP_MAX).max(limits.waits.min / 4);
             let slot = self.reach + Duration::from_millis(50);
             for (at, member) in self.members.values_mut().enumerate() {
                 member.due = until + slot * u32::try_from(at).unwrap_or(u32::MAX);

@@ -99,7 +99,13 @@ impl Machine {
         let group = self.groups.get_mut(&arrival.key)?;
         let names: Vec<&str> = to.iter().map(|(name, _)| *name).collect();
         let was_active = group.is_active();
-        let judged = group.arrived(now, arrival.id, &names, limits, is_attended);
+        // When a destination of the chain was sent it last.
+        let sent = || {
+            let sent =
+                names.iter().filter_map(|name| self.links.get(*name)?.sent.get(&arrival.key));
+            sent.map(|(at, _)| *at).max()
+        };
+        let judged = group.arrived(now, arrival.id, &names, limits, is_attended, sent);
         note_active(&mut self.active, arrival.key, group);
         let judged = judged?;
         let is_new = !was_active;

@@ -124,7 +124,10 @@ fn several_returns_and_several_echoing_destinations_come_to_rest() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    // A loop that does not come to rest is slow to simulate, and so is each step of shrinking it.
+    #![proptest_config(ProptestConfig {
+        cases: 24, max_shrink_iters: 16, ..ProptestConfig::default()
+    })]
 
     /// Whatever the delay of an echo and its jitter within reach: at most once a minute.
     #[test]
@@ -160,5 +163,22 @@ proptest! {
         prop_assert!(world.waited_longest("b") <= ms(1_000));
         prop_assert!(world.waited("b") <= ms(2_000), "{:?}", world.waits);
         prop_assert!(world.began.is_empty());
+    }
+}
+
+/// Three returns for each call, all of them still under way when the quiet time begins: the time
+/// that they take is measured from the last send, or the other destination would be blamed.
+#[test]
+fn returns_that_come_in_bursts_are_blamed_on_their_own_destination() {
+    for delay in (500..580).step_by(8) {
+        let returns = vec![delay, delay + 7, delay + 14];
+        let echo = Echoer { is_inside: false, returns, ..echoer("x", delay) };
+        let mut world = World::new(&[("b", Some(echo)), ("c", None)]);
+        world.save(1, "x", POST);
+        world.run(ms(120_000));
+        let late = world.calls_between("b", 60_000, 120_000);
+        assert!(late <= 6, "{delay}: {late} calls in a minute");
+        assert!(world.began.contains(&"b".to_owned()), "{delay}: {:?}", world.began);
+        assert!(!world.machine.is_echoing("c"), "{delay}");
     }
 }
