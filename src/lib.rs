@@ -4,7 +4,7 @@
 //!
 //! - [`domain`]: the nouns, and the algebra that makes merging lossless; [`support`]: small things.
 //! - [`resolve`]: names and the dependency graph, pure; [`activity`]: what happened, as log lines;
-//!   [`net`]: outgoing HTTP.
+//!   [`net`]: outgoing HTTP; [`wire`]: the JSON contract of the control API.
 //! - [`store`]: the cache, cleared by generations; [`journal`]: the durable log and its cursors.
 //! - [`gate`]: who may; [`announce`]: to listeners; [`deliver`]: to mirrors.
 //! - [`pipeline`]: THE invalidation path; [`ingest`]: what leads into it.
@@ -28,3 +28,4 @@ pub mod resolve;
 pub mod server;
 pub mod store;
 pub mod support;
+pub mod wire;

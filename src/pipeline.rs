@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::announce::Hub;
-use crate::deliver::{Caller, Delivery, DeliveryOutcome};
+use crate::deliver::{Caller, Delivery};
 use crate::domain::scope::LocalReason;
 use crate::domain::{
     Applied, Demand, Event, EventId, Invalidation, Mode, Plan, Principal, Scope, Selectors, Source,
@@ -24,6 +24,7 @@ use crate::journal::{Journal, NotReset, WriteRefusal};
 use crate::resolve::{self, Rules, UNKNOWN_NAMED};
 use crate::store::Memory;
 use crate::support::{Finish, Live, clock};
+use crate::wire::DeliveryOutcome;
 
 /// Everything an invalidation passes through.
 pub struct Pipeline {

@@ -1,10 +1,11 @@
 //! What a dry run says of each destination: whether an event would queue there, and how that
 //! destination is at present. Nothing is sent or written.
 
+use super::Delivery;
 use super::peer::{Peer, PeerKind};
 use super::targets::PARTLY_UNSUPPORTED;
-use super::{Delivery, DeliveryOutcome, PeerView};
 use crate::domain::{Event, Scope, Status};
+use crate::wire::{DeliveryOutcome, DestinationView, Text};
 
 impl Delivery {
     /// Where an event would go: every mirror, then every other destination.
@@ -34,7 +35,7 @@ impl Delivery {
                 .reason_skipped(event)
                 .or_else(|| target.omits_part(event).then_some(PARTLY_UNSUPPORTED)),
         };
-        let state = PeerView::of(peer, &self.shared).state;
+        let state = DestinationView::of(peer, &self.shared).state;
         let status = match reason {
             None | Some(PARTLY_UNSUPPORTED) => Status::WouldQueue,
             Some(_) => Status::Skipped,
@@ -47,7 +48,7 @@ fn outcome(
     peer: &Peer,
     status: Status,
     reason: Option<&str>,
-    state: Option<&'static str>,
+    state: Option<Text>,
 ) -> DeliveryOutcome {
     DeliveryOutcome {
         peer: peer.config.name.clone(),

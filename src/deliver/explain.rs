@@ -1,45 +1,11 @@
 //! What each mirror would be told of an event, in its own form: the answer of `explain`.
 //! It sends nothing, and what it says holds for what is known of the mirror now.
 
-use serde::Serialize;
-use serde_json::Value;
-
+use super::Delivery;
 use super::mirror::{batch_body, legacy_body, legacy_form};
 use super::peer::{Peer, PeerKind};
-use super::{Delivery, PeerView};
 use crate::domain::{Demand, Event, Selectors};
-
-/// One mirror's part.
-#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
-#[schemars(inline)]
-pub struct MirrorExplanation {
-    /// The mirror's name.
-    pub peer: String,
-    /// `unknown`, `legacy`, `cache-mirror` or `self`.
-    pub kind: &'static str,
-    /// `ok`, `failing`, `paused` or `self`: whether it would be told at once.
-    pub state: &'static str,
-    /// `batch`, `legacy`, or `none` where there is nothing to say.
-    pub form: &'static str,
-    /// Whether its graph is ours: `equal`, `differs`, or absent where it did not say.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub graph: Option<&'static str>,
-    /// Requests that it takes, where nothing else waits to be merged with it.
-    pub requests: usize,
-    /// Bytes of their bodies.
-    pub bytes: usize,
-    /// The bodies in the legacy form, exactly as they would be sent.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub bodies: Vec<Value>,
-    /// Selectors that it has no words for.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub skipped: Vec<String>,
-    /// Why it is told nothing, or not all.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'static str>,
-    /// Events that wait for it already.
-    pub waiting: u64,
-}
+use crate::wire::{DestinationView, MirrorExplanation};
 
 impl Delivery {
     /// What every mirror would be told of an event.
@@ -58,35 +24,32 @@ impl Delivery {
     }
 
     fn explain_one(&self, peer: &Peer, event: &Event) -> MirrorExplanation {
-        let view = PeerView::of(peer, &self.shared);
+        let view = DestinationView::of(peer, &self.shared);
         let rules = self.shared.sender.rules.get();
         let ours = rules.graph().hash();
-        let equal = |hash: &String| if hash == ours { "equal" } else { "differs" };
+        let equal = |hash: &String| if hash == ours { "equal" } else { "differs" }.into();
         let mut explanation = MirrorExplanation {
             peer: view.name,
             kind: view.kind,
             state: view.state,
-            form: "none",
+            form: "none".into(),
             graph: view.graph.as_ref().map(equal),
-            requests: 0,
-            bytes: 0,
-            bodies: vec![],
-            skipped: vec![],
-            reason: None,
             waiting: view.backlog_events,
+            ..MirrorExplanation::default()
         };
         match peer.kind() {
-            PeerKind::Oneself => explanation.reason = Some("it is this instance"),
+            PeerKind::Oneself => explanation.reason = Some("it is this instance".into()),
             PeerKind::CacheMirror(_) => self.as_batch(&mut explanation, event),
             PeerKind::Legacy => self.as_legacy(&mut explanation, event),
             PeerKind::Unknown => {
                 self.as_legacy(&mut explanation, event);
                 // What has no words in the legacy form is held, not skipped.
                 let is_held = !std::mem::take(&mut explanation.skipped).is_empty();
-                explanation.reason = Some(match is_held || event.demand.selectors().is_all() {
+                let reason = match is_held || event.demand.selectors().is_all() {
                     true => "unknown_kind",
                     false => "it has not said yet who it is; a cache-mirror gets a batch",
-                });
+                };
+                explanation.reason = Some(reason.into());
             }
         }
         explanation
@@ -96,21 +59,22 @@ impl Delivery {
         let (merged, cascade) = (Demand::default(), Selectors::default());
         let events = std::iter::once(event);
         let body = batch_body(&self.shared.sender, event.seq, events, merged, &cascade);
-        (explanation.form, explanation.requests, explanation.bytes) = ("batch", 1, body.len());
+        (explanation.form, explanation.requests, explanation.bytes) =
+            ("batch".into(), 1, body.len());
     }
 
     fn as_legacy(&self, explanation: &mut MirrorExplanation, event: &Event) {
         let types = self.shared.sender.known_types();
         let form = legacy_form(&event.demand.selectors(), &types);
         let bodies: Vec<String> = form.words.iter().map(legacy_body).collect();
-        explanation.form = if bodies.is_empty() { "none" } else { "legacy" };
+        explanation.form = if bodies.is_empty() { "none" } else { "legacy" }.into();
         explanation.requests = bodies.len();
         explanation.bytes = bodies.iter().map(String::len).sum();
         let parsed = bodies.iter().filter_map(|body| serde_json::from_str(body).ok());
         explanation.bodies = parsed.collect();
         explanation.skipped = form.unsupported.iter().map(ToString::to_string).collect();
         if !explanation.skipped.is_empty() {
-            explanation.reason = Some("unsupported");
+            explanation.reason = Some("unsupported".into());
         }
     }
 }

@@ -50,22 +50,21 @@ pub use config::{
     PeerConfig, WidenedAll,
 };
 pub use echo::Caller;
-pub use explain::MirrorExplanation;
 pub use hello::{HELLO_PATH, Hello, HelloAnswer};
 pub use kinds::KINDS_FILE;
 pub use limiter::Limiter;
 pub use log::reconciled as log_reconciled;
 pub use pauses::PAUSES_FILE;
-pub use ping::{PingReport, Pinger};
+pub use ping::Pinger;
 pub use signature::Signer;
 pub use targets::EVENT_IDS;
-pub use view::{PeerView, RemovedView};
 pub use worker::{INVALIDATE_PATH, VIA};
 
 use crate::domain::{Event, Selector, Selectors, Status};
 use crate::journal::Journal;
 use crate::net::Transport;
 use crate::support::{Live, Secret};
+use crate::wire::{AddressOutcome, DeliveryOutcome, DestinationView, RemovedDestination};
 use echo::Echo;
 use encoded::EncodedBacklogs;
 use identity::BootNonce;
@@ -123,44 +122,6 @@ impl Shared {
     fn is_wholly_sayable(&self, selectors: &Selectors) -> bool {
         !selectors.is_all() && legacy_form(selectors, &[]).unsupported.is_empty()
     }
-}
-
-/// Where one event stands at one mirror.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
-#[schemars(rename = "Outcome")]
-pub struct DeliveryOutcome {
-    /// The mirror's name.
-    pub peer: String,
-    /// Where it stands.
-    pub status: Status,
-    /// Why, where that needs words.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Of a dry run: the destination's present state, as `GET /api/mirrors` shows it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub state: Option<&'static str>,
-    /// Failed attempts that covered this event, while it waits.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub attempts: Option<u32>,
-    /// The last failure at this mirror, while the event waits.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_error: Option<String>,
-    /// Where each address behind the name is called: what each said last.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub addresses: Vec<AddressOutcome>,
-}
-
-/// What one of several addresses behind a name said last.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
-pub struct AddressOutcome {
-    /// The address.
-    #[schemars(with = "String")]
-    pub address: IpAddr,
-    /// `delivered` or `failed`.
-    pub status: Status,
-    /// Why it failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
 }
 
 impl AddressOutcome {
@@ -357,15 +318,15 @@ impl Delivery {
     }
 
     /// Every mirror as an operator sees it.
-    pub fn view(&self) -> Vec<PeerView> {
-        self.peers.get().iter().map(|peer| PeerView::of(peer, &self.shared)).collect()
+    pub fn view(&self) -> Vec<DestinationView> {
+        self.peers.get().iter().map(|peer| DestinationView::of(peer, &self.shared)).collect()
     }
 
     /// Destinations that the settings name no more, and what is kept for them.
-    pub fn removed(&self) -> Vec<RemovedView> {
+    pub fn removed(&self) -> Vec<RemovedDestination> {
         let forget_after = self.shared.config.get().forget_after;
         let removed = self.shared.journal.removed();
-        removed.iter().map(|removed| RemovedView::of(removed, forget_after)).collect()
+        removed.iter().map(|removed| RemovedDestination::of(removed, forget_after)).collect()
     }
 
     /// Every mirror's name.

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::AUTHORIZATION;
-use serde::Serialize;
 use url::Url;
 
 use super::credentials::{Account, LoginFailure, below};
@@ -19,42 +18,10 @@ use super::peer::PeerKind;
 use super::{Delivery, Login, Mint};
 use crate::net::{Outgoing, Transport};
 use crate::support::Secret;
+use crate::wire::PingReport;
 
 /// The question of who is there; a login may take the mirrors' own time limit.
 const PROBE_TIME_MAX: Duration = Duration::from_secs(3);
-
-/// What came of it. Every text is safe to show.
-#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
-#[schemars(rename = "Ping")]
-pub struct PingReport {
-    /// The mirror's name.
-    pub name: String,
-    /// Where it is.
-    pub url: String,
-    /// Whether anything answered.
-    pub reachable: bool,
-    /// `cache-mirror`, `self`, `legacy` where the settings or deliveries have decided so, `unknown`
-    /// where the answer proves nothing; `revalidate` or `purge` beside this instance, where nobody
-    /// logs in.
-    pub kind: &'static str,
-    /// Its `instance.name`, where it said one.
-    pub instance: Option<String>,
-    /// Its product version, where it said one.
-    pub version: Option<String>,
-    /// `equal` or `differs`, where it said its graph.
-    pub graph: Option<&'static str>,
-    /// From the question to the answer, a new connection included.
-    pub round_trip_ms: Option<f64>,
-    /// `ok`, `refused`, `failed`, `none` where no account is set, or `skipped`.
-    pub login: &'static str,
-    /// Why the login did not work.
-    pub login_error: Option<String>,
-    /// `equal`, `differs`, `absent` there, or too `short` to be compared: the secret of
-    /// revalidation routes, where we have one and a cache-mirror takes our account.
-    pub revalidate_secret: Option<&'static str>,
-    /// Why nothing answered.
-    pub error: Option<String>,
-}
 
 impl PingReport {
     fn of(name: &str, url: String) -> Self {
@@ -62,12 +29,12 @@ impl PingReport {
             name: name.to_owned(),
             url,
             reachable: false,
-            kind: "unknown",
+            kind: "unknown".into(),
             instance: None,
             version: None,
             graph: None,
             round_trip_ms: None,
-            login: "skipped",
+            login: "skipped".into(),
             login_error: None,
             revalidate_secret: None,
             error: None,
@@ -112,7 +79,9 @@ impl Delivery {
                 let is_legacy = matches!(peer.kind(), PeerKind::Legacy);
                 asker.ask(name, base, peer.account.login(), is_legacy).await
             }
-            Some(target) => PingReport { kind: target.kind(), ..asker.reach(name, base).await.0 },
+            Some(target) => {
+                PingReport { kind: target.kind().into(), ..asker.reach(name, base).await.0 }
+            }
         })
     }
 }
@@ -125,17 +94,18 @@ impl Pinger<'_> {
         let Some(answered) = answered else { return ping };
         let login_path = match answered {
             ProbeResult::Oneself => {
-                ping.kind = "self";
+                ping.kind = "self".into();
                 return ping;
             }
             ProbeResult::Absent | ProbeResult::Unclear { .. } => {
-                ping.kind = if is_legacy { "legacy" } else { "unknown" };
+                ping.kind = if is_legacy { "legacy" } else { "unknown" }.into();
                 None
             }
             ProbeResult::CacheMirror(said) => {
                 let identity = said.identity;
-                ping.kind = "cache-mirror";
-                ping.graph = Some(if identity.graph == self.graph { "equal" } else { "differs" });
+                ping.kind = "cache-mirror".into();
+                let is_equal = identity.graph == self.graph;
+                ping.graph = Some(if is_equal { "equal" } else { "differs" }.into());
                 ping.instance = Some(identity.instance);
                 ping.version = Some(identity.version);
                 Some(identity.paths.login)
@@ -148,17 +118,18 @@ impl Pinger<'_> {
         let token = match outcome {
             Ok(obtained) => obtained.token,
             Err(failure) => {
-                (ping.login, ping.login_error) = (word(&failure), Some(failure.to_string()));
+                ping.login = word(&failure).into();
+                ping.login_error = Some(failure.to_string());
                 return ping;
             }
         };
-        ping.login = "ok";
+        ping.login = "ok".into();
         if ping.kind == "cache-mirror" {
             match self.compare(base, &token).await {
-                Ok(word) => ping.revalidate_secret = word,
+                Ok(word) => ping.revalidate_secret = word.map(Into::into),
                 // A token that we made, or were given, no login has judged.
                 Err(status) => {
-                    ping.login = "refused";
+                    ping.login = "refused".into();
                     ping.login_error = Some(format!("the token is refused with http {status}"));
                 }
             }

@@ -4,7 +4,6 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::time::Instant;
 
 use super::Shared;
@@ -13,88 +12,12 @@ use super::partial::PendingRequest;
 use super::peer::{Peer, PeerKind, PeerState};
 use crate::journal::{BacklogSize, Journal, Removed};
 use crate::support::clock;
+use crate::wire::{DestinationView, ParkedRequest, RemovedDestination};
 
 /// Refused requests that are shown of one mirror.
 const PARKED_SHOWN_MAX: usize = 100;
 
-/// One mirror. Every text is safe to show: no token, no password.
-#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
-#[schemars(rename = "Mirror")]
-pub struct PeerView {
-    /// What operators call it.
-    pub name: String,
-    /// Where it is.
-    pub url: String,
-    /// `unknown`, `legacy`, `cache-mirror` or `self`; of what is beside this instance, what it is:
-    /// `revalidate`, `purge`, ...
-    pub kind: &'static str,
-    /// `ok`, `failing`, `throttled`, `paused`, `self`; `held` where something waits until its kind
-    /// is known, `parked` where it refuses something for what it is.
-    pub state: &'static str,
-    /// `operator` or `auth`, where it is paused.
-    pub paused: Option<&'static str>,
-    /// Its `instance.name`, where it said one.
-    pub instance: Option<String>,
-    /// Whether its graph is ours, where it said.
-    pub graph: Option<String>,
-    /// Requests a second.
-    pub rate_per_second: f64,
-    /// Requests at once after a pause.
-    pub burst: u32,
-    /// `closed` or `open`.
-    pub breaker: &'static str,
-    /// Failures in a row.
-    pub failures: u32,
-    /// The last failure, until the next success.
-    pub last_error: Option<String>,
-    /// Milliseconds until the next attempt, where one is scheduled.
-    pub next_attempt_ms: Option<u64>,
-    /// Until when it asked to be left alone (429, or `Retry-After`), as RFC 3339.
-    pub throttled_until: Option<String>,
-    /// Whether it calls back with what it is sent, so that copies of what goes round wait.
-    pub echoing: bool,
-    /// Events of which something is held until its kind is known (`state` is `held`).
-    pub held_events: u64,
-    /// What it refuses, with the reason, at most the first hundred: tried once an hour, and never
-    /// counted as delivered.
-    pub parked: Vec<Parked>,
-    /// How many it refuses.
-    pub parked_count: usize,
-    /// Events waiting.
-    pub backlog_events: u64,
-    /// Acceptance of the oldest of them, milliseconds since 1970.
-    pub backlog_oldest_ms: Option<u64>,
-    /// How long it has waited, by the clock of this instance.
-    pub backlog_age_ms: Option<u64>,
-    /// Whether the backlog had to be widened.
-    pub backlog_widened: bool,
-    /// Requests made since the start.
-    pub requests: u64,
-    /// Events acknowledged since the start.
-    pub delivered: u64,
-    /// Events since the start that it has no words for, so that nothing was sent of them.
-    pub skipped: u64,
-}
-
-/// A destination that the settings name no more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-#[schemars(rename = "RemovedMirror")]
-pub struct RemovedView {
-    /// What operators called it.
-    pub name: String,
-    /// Events that are kept for it.
-    pub backlog_events: u64,
-    /// Acceptance of the oldest of them, milliseconds since 1970.
-    pub backlog_oldest_ms: Option<u64>,
-    /// Whether the backlog had to be widened.
-    pub backlog_widened: bool,
-    /// When it was removed, milliseconds since 1970.
-    pub removed_ms: u64,
-    /// When what is kept is dropped, milliseconds since 1970.
-    pub forgotten_ms: u64,
-}
-
-impl RemovedView {
+impl RemovedDestination {
     pub(super) fn of(removed: &Removed, forget_after: Duration) -> Self {
         let after_ms = u64::try_from(forget_after.as_millis()).unwrap_or(u64::MAX);
         Self {
@@ -108,23 +31,7 @@ impl RemovedView {
     }
 }
 
-/// What a mirror refuses.
-#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
-#[schemars(rename = "ParkedRequest")]
-pub struct Parked {
-    /// The type, or one entity of it; of a site or a cache the paths and tags, or the name.
-    pub what: String,
-    /// Why, in words.
-    pub error: Option<String>,
-    /// How often it was refused in a row.
-    pub attempts: u32,
-    /// Events that wait for it.
-    pub events: u64,
-    /// Milliseconds until it is tried again.
-    pub next_attempt_ms: u64,
-}
-
-impl Parked {
+impl ParkedRequest {
     fn of((what, word): (String, &PendingRequest), now: Instant) -> Self {
         let wait = word.not_before.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
         Self {
@@ -162,7 +69,7 @@ impl Peer {
     }
 }
 
-impl PeerView {
+impl DestinationView {
     pub(super) fn of(peer: &Peer, shared: &Shared) -> Self {
         let backlog = peer.backlog_size(&shared.journal);
         let (rate_per_second, burst) = peer.limiter.limit();
@@ -177,7 +84,7 @@ impl PeerView {
             let failing = state.waiting().find(|(_, word)| word.error.is_some() && !word.is_parked);
             let parked = state.waiting().filter(|(_, word)| word.is_parked).map(|(what, word)| {
                 let what = what.to_string();
-                Parked::of((what, word), now)
+                ParkedRequest::of((what, word), now)
             });
             let wait = state.not_before.filter(|at| *at > now).map(|at| at - now);
             Self {
@@ -186,7 +93,8 @@ impl PeerView {
                 kind: match (&state.kind, peer.config.class.target()) {
                     (PeerKind::Oneself, _) | (_, None) => state.kind.as_str(),
                     (_, Some(target)) => target.kind(),
-                },
+                }
+                .into(),
                 state: match (&state.kind, state.pause, throttled, state.failures) {
                     (PeerKind::Oneself, ..) => "self",
                     (_, Some(_), ..) => "paused",
@@ -197,16 +105,17 @@ impl PeerView {
                     (_, None, None, 0) if failing.is_some() => "failing",
                     (_, None, None, 0) if parked_count > 0 => "parked",
                     (_, None, None, 0) => "ok",
-                },
+                }
+                .into(),
                 held_events: state.partial.held().map_or(0, |held| held.events),
                 parked: parked.take(PARKED_SHOWN_MAX).collect(),
                 parked_count,
-                paused: state.pause.map(super::peer::PauseReason::as_str),
+                paused: state.pause.map(|pause| pause.as_str().into()),
                 instance: identity.map(|identity| identity.instance.clone()),
                 graph: identity.map(|identity| identity.graph.clone()),
                 rate_per_second,
                 burst,
-                breaker: if state.is_broken { "open" } else { "closed" },
+                breaker: if state.is_broken { "open" } else { "closed" }.into(),
                 failures: state.failures,
                 last_error: state
                     .last_error

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{Action, Demand, Label, Mode, Scope, Selector, Selectors, Source};
 
 /// The id of an event, given by the instance that accepted it from outside (UUID version 7).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EventId(Uuid);
 

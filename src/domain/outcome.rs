@@ -1,10 +1,10 @@
 //! How one event stands at one destination: one vocabulary for answers, lines and metrics.
 //! Nothing expires: `Failed` is the last attempt, and the next one is scheduled.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Where an event stands at a destination.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Waiting for its turn.

@@ -10,12 +10,11 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use parking_lot::Mutex;
-use schemars::JsonSchema;
-use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::activity::{Activity, ActivityKind, Level, counters};
 use crate::gate::ClientAddress;
+use crate::wire::{RefusedBy, RefusedCalls};
 
 /// Between two lines about one kind of refusal.
 const SAID_EVERY: Duration = Duration::from_secs(60);
@@ -51,31 +50,6 @@ struct Kept {
 pub struct Refusals {
     started: Instant,
     kept: Arc<Mutex<BTreeMap<What, Kept>>>,
-}
-
-/// Calls refused in the last hour.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(inline)]
-pub struct RefusedView {
-    /// All of them.
-    pub last_hour: u64,
-    /// By caller, route and reason; the most frequent first, at most 20.
-    pub by: Vec<RefusedBy>,
-}
-
-/// Calls of one kind.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(inline)]
-pub struct RefusedBy {
-    /// Who called; `anonymous` where no credential held.
-    pub principal: String,
-    /// Method and path of the route.
-    pub route: String,
-    /// Why: a word of the metric `cache_mirror_refused_total`.
-    pub reason: String,
-    pub count: u64,
-    /// Where the last one came from.
-    pub address: String,
 }
 
 impl Default for Refusals {
@@ -160,7 +134,7 @@ impl Refusals {
     }
 
     /// The last hour.
-    pub fn view(&self) -> RefusedView {
+    pub fn view(&self) -> RefusedCalls {
         let minute = self.minute(Instant::now());
         let kept = self.kept.lock();
         let counted = kept.iter().map(|(what, it)| RefusedBy {
@@ -174,7 +148,7 @@ impl Refusals {
         by.sort_by_key(|it| std::cmp::Reverse(it.count));
         let last_hour = by.iter().map(|it| it.count).sum();
         by.truncate(SHOWN_MAX);
-        RefusedView { last_hour, by }
+        RefusedCalls { last_hour, by }
     }
 
     fn minute(&self, at: Instant) -> u64 {

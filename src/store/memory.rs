@@ -25,8 +25,9 @@ use super::recent::Recent;
 use super::stats::Counts;
 use super::sweep::Sweeper;
 use super::ticket::{self, Ticket};
-use super::{Admitted, Config, EntryFilter, Fill, FillRefusal, ListedEntry, Lookup, Stats};
+use super::{Admitted, Config, EntryFilter, Fill, FillRefusal, ListedEntry, Lookup};
 use crate::domain::{Label, UrlPath};
+use crate::wire::StoreStats;
 
 /// The cache; clones are the same one.
 #[derive(Clone)]
@@ -226,10 +227,10 @@ impl Memory {
     }
 
     /// Figures, each true of about now.
-    pub fn stats(&self) -> Stats {
+    pub fn stats(&self) -> StoreStats {
         let inner = &self.inner;
         let counts = &inner.counts;
-        Stats {
+        StoreStats {
             entries: inner.map.len() as u64,
             expired_entries: inner.map.expired(inner.now_ms()),
             bytes: inner.map.bytes(),

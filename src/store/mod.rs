@@ -38,7 +38,6 @@ pub use clock::{MonotonicClock, ProcessClock};
 pub use fill::{Admitted, Fill, FillRefusal};
 pub use found::{EntryFilter, ListedEntry, Lookup, ServedEntry};
 pub use memory::Memory;
-pub use stats::Stats;
 pub use sweep::Swept;
 pub use ticket::Ticket;
 

@@ -10,7 +10,7 @@ use crate::mask::{Source, closing, line_of, words};
 /// From the ground up. A new module needs a line here, and that is when its place is thought about.
 const LAYERS: [&[&str]; 11] = [
     &["domain", "support"],
-    &["resolve", "activity", "net"],
+    &["resolve", "activity", "net", "wire"],
     &["store", "journal"],
     &["gate", "announce", "deliver"],
     &["pipeline"],

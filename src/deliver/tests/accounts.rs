@@ -32,7 +32,7 @@ async fn a_peer_that_refuses_fresh_tokens_is_paused() {
         _ => good_mirror(asked),
     });
     let event = scene.log(whole("posts")).await;
-    scene.until("the pause", |scene| scene.view().paused == Some("auth")).await;
+    scene.until("the pause", |scene| scene.view().paused.as_deref() == Some("auth")).await;
     assert_eq!((scene.sends().len(), scene.status(&event)), (2, Status::Paused));
     tokio::time::sleep(MINUTE - Duration::from_secs(1)).await;
     assert_eq!(scene.sends().len(), 2, "not before a minute is over");
@@ -72,7 +72,7 @@ async fn without_credentials_a_peer_is_paused() {
     nobody.login.credentials = None;
     let scene = Scene::of(config(vec![nobody]), good_mirror);
     let event = scene.log(whole("posts")).await;
-    scene.until("the pause", |scene| scene.view().paused == Some("auth")).await;
+    scene.until("the pause", |scene| scene.view().paused.as_deref() == Some("auth")).await;
     for _ in 0..5 {
         scene.log(whole("posts")).await;
     }

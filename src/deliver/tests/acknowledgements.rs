@@ -99,7 +99,7 @@ async fn a_throttle_is_waited_for_and_no_failure() {
         let event = scene.log(whole("posts")).await;
         scene.until("the ninth pause", |scene| scene.sends().len() == 9).await;
         let view = scene.view();
-        assert_eq!((view.failures, view.state, view.breaker), (0, "throttled", "closed"));
+        assert_eq!((view.failures, &*view.state, &*view.breaker), (0, "throttled", "closed"));
         assert!(view.throttled_until.is_some());
         assert_eq!(scene.status(&event), Status::Queued);
         scene.delivered().await;

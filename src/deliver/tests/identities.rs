@@ -65,7 +65,7 @@ async fn what_an_unknown_peer_may_not_understand_is_held_and_holds_up_nothing() 
             assert_eq!(reason(&scene, event), expected, "case {case}");
         }
         let view = scene.view();
-        assert_eq!((view.kind, view.state, view.backlog_events), ("unknown", "held", 6));
+        assert_eq!((&*view.kind, &*view.state, view.backlog_events), ("unknown", "held", 6));
         assert_eq!(view.delivered, 2, "case {case}");
         let sends = scene.sends().len();
         tokio::time::sleep(Duration::from_secs(15)).await;

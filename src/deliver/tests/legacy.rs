@@ -109,7 +109,7 @@ async fn a_refused_type_is_parked_and_holds_up_nothing() {
         }
         assert_eq!(outcome(&scene, &bad), (Status::Failed, Some("refused".into())));
         let view = scene.view();
-        assert_eq!((view.state, view.delivered, view.backlog_events), ("parked", 3, 1));
+        assert_eq!((&*view.state, view.delivered, view.backlog_events), ("parked", 3, 1));
         assert_eq!(view.parked[0].what, "banners");
         tokio::time::sleep(Duration::from_secs(3 * 3600 + 60)).await;
         assert_eq!((sent(&scene, "banners"), scene.sends().len()), (4, 7), "once an hour");
@@ -187,7 +187,7 @@ async fn a_parked_type_is_tried_again_with_news_and_on_request() {
     scene.delivered().await;
     assert_eq!([scene.status(&one), scene.status(&two)], [Status::Delivered; 2]);
     let view = scene.view();
-    assert_eq!((view.state, view.parked_count, view.delivered), ("ok", 0, 2));
+    assert_eq!((&*view.state, view.parked_count, view.delivered), ("ok", 0, 2));
 }
 
 /// A restart forgets neither what is owed nor that it is refused.

@@ -101,7 +101,7 @@ async fn a_parked_path_is_tried_with_news_and_for_an_operator() {
     arrives(&scene, &bad).await;
     assert_eq!(scene.sends().len(), 3);
     let view = scene.view();
-    assert_eq!((view.state, view.backlog_events, view.parked_count), ("ok", 0, 0));
+    assert_eq!((&*view.state, view.backlog_events, view.parked_count), ("ok", 0, 0));
     assert!(scene.journal.is_acknowledged("beside:b", *scene.journal.head().borrow()));
 }
 
@@ -250,7 +250,7 @@ async fn a_site_that_refuses_whatever_comes_waits_as_a_whole() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     scene.until("the breaker", |scene| scene.view().breaker == "open").await;
-    assert_eq!((scene.view().state, scene.view().delivered), ("failing", 0));
+    assert_eq!((&*scene.view().state, scene.view().delivered), ("failing", 0));
     assert!(scene.view().parked_count <= 12, "{}", scene.view().parked_count);
     is_repaired.store(true, std::sync::atomic::Ordering::SeqCst);
     assert!(scene.delivery.retry("b"));
@@ -258,7 +258,7 @@ async fn a_site_that_refuses_whatever_comes_waits_as_a_whole() {
         arrives(&scene, event).await;
     }
     let view = scene.view();
-    assert_eq!((view.parked_count, view.backlog_events, view.breaker), (0, 0, "closed"));
+    assert_eq!((view.parked_count, view.backlog_events, &*view.breaker), (0, 0, "closed"));
     assert_eq!(view.delivered, 200);
 }
 
@@ -275,7 +275,7 @@ async fn a_parked_call_is_settled_by_everything() {
     arrives(&scene, &all).await;
     arrives(&scene, &bad).await;
     let view = scene.view();
-    assert_eq!((view.state, view.parked_count, view.backlog_events), ("ok", 0, 0));
+    assert_eq!((&*view.state, view.parked_count, view.backlog_events), ("ok", 0, 0));
     assert_eq!((view.delivered, calls_of(&scene, "/bad").len()), (3, 1));
     assert!(scene.journal.is_acknowledged("beside:b", all.seq));
 }
@@ -449,7 +449,7 @@ async fn what_fails_alone_for_long_does_not_delay_the_next_event() {
         assert!(begun.elapsed() < Duration::from_secs(1), "{status}: {:?}", begun.elapsed());
         let view = scene.view();
         assert_eq!(
-            (view.state, view.breaker, view.delivered),
+            (&*view.state, &*view.breaker, view.delivered),
             ("failing", "closed", 2),
             "{status}"
         );

@@ -199,7 +199,7 @@ impl Scene {
         self.peers.asked("b", What::Login).len()
     }
 
-    pub fn view(&self) -> PeerView {
+    pub fn view(&self) -> DestinationView {
         self.delivery.view().remove(0)
     }
 

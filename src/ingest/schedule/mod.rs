@@ -24,10 +24,10 @@ use tokio::sync::Notify;
 use crate::domain::{Action, Label, Mode, Selectors, Source};
 use crate::journal::Journal;
 use crate::support::{Live, clock};
+use crate::wire::ScheduleView;
 
 pub use book::{Book, RunRecord};
 pub use run::ManualRun;
-pub use view::{RunView, ScheduleView};
 pub use when::{BadSchedule, When};
 
 use file::BookFile;

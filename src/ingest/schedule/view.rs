@@ -1,53 +1,13 @@
 //! A schedule as an operator sees it: `GET /api/schedules`, `schedules`.
 //! A snapshot: a run may be under way while it is shown.
 
-use schemars::JsonSchema;
-use serde::Serialize;
-use serde_json::Value;
-
 use super::Schedule;
 use super::book::{Progress, RunRecord};
 use crate::support::clock;
+use crate::wire::{RunView, ScheduleView};
 
 /// Times shown ahead.
 const NEXT_MAX: usize = 5;
-
-/// One schedule.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-#[schemars(rename = "Schedule")]
-pub struct ScheduleView {
-    /// Its name for good.
-    pub id: String,
-    /// Five fields of cron.
-    pub cron: String,
-    /// The zone that they are read in.
-    pub tz: String,
-    /// What it clears, as `POST /api/cache/invalidate` takes it.
-    pub invalidate: Value,
-    /// `active` or `paused`.
-    pub state: &'static str,
-    /// When it fires next, at most five times; none while it is paused.
-    pub next: Vec<String>,
-    /// How the last run went.
-    pub last_run: Option<RunView>,
-    /// How often it ran.
-    pub runs: u64,
-}
-
-/// A run, or an attempt at one.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct RunView {
-    /// The time it was for; `null` where somebody asked for it.
-    pub due: Option<String>,
-    /// When it was done.
-    pub at: String,
-    /// The event that came of it.
-    pub event_id: Option<String>,
-    /// `applied`, `degraded` or `failed`; what failed is tried again.
-    pub outcome: String,
-    /// Why it failed.
-    pub error: Option<String>,
-}
 
 impl ScheduleView {
     pub(super) fn of(schedule: &Schedule, entry: &Progress, now_ms: u64) -> Self {
@@ -58,7 +18,7 @@ impl ScheduleView {
             cron: schedule.when.pattern().to_owned(),
             tz: schedule.when.zone().to_owned(),
             invalidate: schedule.asks.shown.clone(),
-            state: if entry.is_paused { "paused" } else { "active" },
+            state: if entry.is_paused { "paused" } else { "active" }.into(),
             next: times.skip(1).take(NEXT_MAX).map(clock::rfc3339).collect(),
             last_run: entry.last.as_ref().map(RunView::of),
             runs: entry.runs,

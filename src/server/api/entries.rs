@@ -9,12 +9,12 @@ use std::time::Duration;
 use hyper::StatusCode;
 use hyper::header::{AGE, HeaderName, HeaderValue};
 
-use super::answers::{Entries, EntryAnswer, Removed, Stored};
 use crate::domain::{Label, TypeName, UrlPath, entity, label::Malformed};
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Answer, Handled, Problem, bytes, json_answer};
 use crate::store::{EntryFilter, Fill, ListedEntry, Lookup, ServedEntry};
+use crate::wire::{Entries, EntryAnswer, Removed, Stored};
 
 const TICKET: HeaderName = HeaderName::from_static("cache-mirror-ticket");
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -100,7 +100,7 @@ pub async fn put(control: Arc<Control>, mut call: Call) -> Handled {
     let status = if admitted.replaced { StatusCode::OK } else { StatusCode::CREATED };
     let body = {
         let warnings = admitted.is_doubtful.then(|| UNFENCED.to_owned()).into_iter().collect();
-        Stored { success: true, key, ttl: admitted.ttl.as_secs(), warnings }
+        Stored { success: true, key: key.to_string(), ttl: admitted.ttl.as_secs(), warnings }
     };
     Ok(json_answer(status, &body))
 }
@@ -181,11 +181,11 @@ pub async fn list(control: Arc<Control>, call: Call) -> Handled {
 
 fn told(entry: ListedEntry) -> EntryAnswer {
     EntryAnswer {
-        key: entry.key,
-        r#type: entry.type_name,
-        id: entry.id,
-        tags: entry.tags,
-        path: entry.path,
+        key: entry.key.to_string(),
+        r#type: entry.type_name.map(|name| name.to_string()),
+        id: entry.id.map(|id| id.to_string()),
+        tags: entry.tags.iter().map(ToString::to_string).collect(),
+        path: entry.path.map(|path| path.to_string()),
         bytes: entry.body_bytes as u64,
         age: entry.age.as_secs(),
         ttl: entry.ttl_left,

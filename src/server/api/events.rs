@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 
-use super::answers::{EventAnswer, JournalPage};
 use crate::domain::{Event, EventId, Scope};
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Handled, Problem, json_answer};
 use crate::support::clock;
+use crate::wire::{EventAnswer, JournalPage};
 
 /// Events in one page of the journal.
 const PAGE_MAX: usize = 1000;
@@ -72,11 +72,11 @@ pub fn told(event: &Event) -> EventAnswer {
         at: clock::rfc3339(event.at_ms),
         origin: event.origin.clone(),
         principal: event.principal.clone(),
-        source: event.source,
-        scope: event.scope,
-        action: event.action,
+        source: event.source.as_str().into(),
+        scope: event.scope.as_str().into(),
+        action: event.action.as_str().into(),
         selectors: event.demand.selectors().iter().map(|s| s.to_string()).collect(),
-        cascade: event.cascade.types().iter().cloned().collect(),
+        cascade: event.cascade.types().iter().map(ToString::to_string).collect(),
         covers: event.covers.clone(),
         reason: event.reason.clone(),
         changed: event.changed.clone(),

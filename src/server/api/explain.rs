@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 
-use super::answers::explained::{Cost, Edge, Explained, Walk};
 use super::invalidate::submission;
 use crate::domain::{Scope, Selector, Selectors};
 use crate::ingest::body::InvalidateBody;
@@ -15,6 +14,7 @@ use crate::resolve::Rules;
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Handled, Problem, json_answer};
+use crate::wire::{Cost, Edge, Explained, Walk};
 
 /// Explains one request.
 pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
@@ -32,7 +32,7 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
         SubmitOutcome::Applied(mut report) => {
             report.warnings.extend(notes);
             let rules = pipeline.rules.get();
-            Ok(json_answer(StatusCode::OK, &told(&control, &rules, &report)))
+            Ok(json_answer(StatusCode::OK, &explained(&control, &rules, &report)))
         }
         SubmitOutcome::Unaffected(warnings) => {
             Err(Problem::bad_request("bad_json", warnings.join("; ")))
@@ -41,14 +41,15 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
     }
 }
 
-fn told<'a>(control: &'a Control, rules: &'a Rules, report: &'a SubmitReport) -> Explained<'a> {
+fn explained(control: &Control, rules: &Rules, report: &SubmitReport) -> Explained {
     let pipeline = &control.pipeline;
     let event = &report.event;
     let selectors = event.demand.selectors();
     let graph = rules.graph();
     let edges = graph.walk(&selectors).into_iter();
     let edges = edges.filter(|(_, to)| !selectors.types().contains(*to));
-    let edges = edges.map(|(from, to)| Edge { from: from.clone(), to: to.clone() }).collect();
+    let edges =
+        edges.map(|(from, to)| Edge { from: from.to_string(), to: to.to_string() }).collect();
     let destinations = match event.scope {
         Scope::Mirrored => pipeline.delivery.explain(event),
         Scope::Local => vec![],
@@ -63,21 +64,21 @@ fn told<'a>(control: &'a Control, rules: &'a Rules, report: &'a SubmitReport) ->
     };
     Explained {
         success: true,
-        instance: &pipeline.instance,
+        instance: pipeline.instance.to_string(),
         selectors: selectors.iter().map(|one| one.to_string()).collect(),
         lists: footprint.ids().keys().map(ToString::to_string).collect(),
-        mode: event.mode(),
-        scope: event.scope,
-        graph: Walk { hash: graph.hash(), edges },
-        cascade: event.cascade.types(),
+        mode: event.mode().as_str().into(),
+        scope: event.scope.as_str().into(),
+        graph: Walk { hash: graph.hash().to_owned(), edges },
+        cascade: event.cascade.types().iter().map(ToString::to_string).collect(),
         entries: report.applied.entries,
         bytes: report.applied.bytes,
         count_complete: report.applied.count_complete,
-        types: &report.applied.types,
+        types: report.applied.types.clone(),
         cost,
         destinations,
         neighbours: pipeline.delivery.targets(),
-        warnings: &report.warnings,
+        warnings: report.warnings.clone(),
     }
 }
 

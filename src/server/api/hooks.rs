@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use hyper::StatusCode;
 
-use super::answers::Delivered;
 use crate::activity::{Activity, ActivityKind, Level, joined};
 use crate::domain::Selectors;
 use crate::gate::Rejected;
@@ -20,6 +19,7 @@ use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Handled, Problem, json_answer};
 use crate::support::{LogThrottle, clock};
+use crate::wire::Delivered;
 
 /// Unknown types in one line of the log.
 const UNKNOWN_SHOWN_MAX: usize = 8;
@@ -67,7 +67,7 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
 }
 
 fn answer(taken: DeliveryOutcome, warnings: &[String]) -> Delivered<'_> {
-    let done = Delivered { success: true, warnings, ..Delivered::default() };
+    let done = Delivered { success: true, warnings: warnings.into(), ..Delivered::default() };
     match taken {
         DeliveryOutcome::Applied { id, is_degraded, .. } => {
             Delivered { id: Some(id), degraded: is_degraded, ..done }

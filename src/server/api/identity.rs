@@ -7,7 +7,6 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use hyper::header::AUTHORIZATION;
 
-use super::answers::Health;
 use crate::deliver::identity::{
     Identity, NONCE_BYTES_MAX, PROTOCOL, Paths, REVALIDATE, SecretCheck,
 };
@@ -17,6 +16,7 @@ use crate::gate::Rejected;
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Handled, Problem, json_answer};
+use crate::wire::Health;
 
 /// Longest name of an instance that is looked at.
 const INSTANCE_BYTES_MAX: usize = 255;
@@ -89,7 +89,7 @@ pub async fn hello(control: Arc<Control>, mut call: Call) -> Handled {
 
 /// `GET /healthz`: this process answers.
 pub async fn healthy(_control: Arc<Control>, _call: Call) -> Handled {
-    Ok(json_answer(StatusCode::OK, &Health { status: "ok" }))
+    Ok(json_answer(StatusCode::OK, &Health { status: "ok".into() }))
 }
 
 /// `GET /readyz`: it can take invalidations. Peers do not matter here.
@@ -100,5 +100,5 @@ pub async fn ready(control: Arc<Control>, _call: Call) -> Handled {
     } else {
         (StatusCode::OK, "ok")
     };
-    Ok(json_answer(status, &Health { status: word }))
+    Ok(json_answer(status, &Health { status: word.into() }))
 }

@@ -2,7 +2,7 @@
 //! From HTTP to a submission, and from a report to the answer of the contract; the path between
 //! them is `pipeline`. One `Idempotency-Key` has one effect.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,10 +12,8 @@ use hyper::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::answers::{Duplicate, Invalidated};
 use super::wait::Wait;
 use crate::activity::{Activity, ActivityKind, Level, joined};
-use crate::deliver::DeliveryOutcome;
 use crate::domain::submission::PeerBatch;
 use crate::domain::{Applied, Role, Scope, Source, Submission};
 use crate::gate::{KeptAnswer, identity};
@@ -25,6 +23,7 @@ use crate::pipeline::{SubmitOutcome, SubmitReport};
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Answer, Handled, Problem, bytes, json_answer};
+use crate::wire::{DeliveryOutcome, Duplicate, Invalidated};
 
 /// Longest `Idempotency-Key` in bytes.
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
@@ -174,7 +173,7 @@ async fn effect(control: &Control, call: &Call, json: &[u8]) -> Result<Effect, P
             report.warnings.extend(notes);
             let (mirrors, beside) = control.pipeline.delivery.dry_run(&report.event);
             let told = answer(control, &report, true);
-            let told = Invalidated { mirrors: &mirrors, beside: &beside, ..told };
+            let told = Invalidated { mirrors: mirrors.into(), beside: beside.into(), ..told };
             Effect::new(StatusCode::OK, &told, false)
         }
         SubmitOutcome::Applied(mut report) => {
@@ -229,22 +228,13 @@ fn unaffected<'a>(
     warnings: &'a [String],
     is_dry_run: bool,
 ) -> Invalidated<'a> {
-    static NO_TYPES: BTreeMap<String, u64> = BTreeMap::new();
     Invalidated {
         success: true,
-        id: None,
-        instance: &control.pipeline.instance,
-        seq: None,
-        version: None,
-        invalidated_entries: 0,
+        instance: (&*control.pipeline.instance).into(),
         count_complete: true,
-        types: &NO_TYPES,
-        cascade: vec![],
-        warnings,
-        mirrors: &[],
-        beside: &[],
-        degraded: false,
+        warnings: warnings.into(),
         dry_run: is_dry_run,
+        ..Invalidated::default()
     }
 }
 
@@ -253,7 +243,7 @@ fn duplicate<'a>(control: &'a Control, applied: &Applied) -> Duplicate<'a> {
     Duplicate {
         success: true,
         duplicate: true,
-        instance: &control.pipeline.instance,
+        instance: (&*control.pipeline.instance).into(),
         version: control.pipeline.journal.versions().version,
         invalidated_entries: applied.entries,
     }
@@ -301,16 +291,16 @@ fn answer<'a>(control: &'a Control, report: &'a SubmitReport, is_dry_run: bool) 
     Invalidated {
         success: true,
         id: (!is_dry_run).then_some(event.id),
-        instance: &control.pipeline.instance,
+        instance: (&*control.pipeline.instance).into(),
         seq: (!is_dry_run).then_some(event.seq),
         version: (!is_dry_run).then_some(event.version),
         invalidated_entries: report.applied.entries,
         count_complete: report.applied.count_complete,
-        types: &report.applied.types,
-        cascade: event.cascade.types().iter().collect(),
-        warnings: &report.warnings,
-        mirrors,
-        beside: &[],
+        types: Cow::Borrowed(&report.applied.types),
+        cascade: event.cascade.types().iter().map(|name| name.as_str().into()).collect(),
+        warnings: (&report.warnings).into(),
+        mirrors: mirrors.into(),
+        beside: Cow::default(),
         degraded: report.is_degraded,
         dry_run: is_dry_run,
     }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use serde::Deserialize;
 
-use super::answers::LoggedIn;
 use crate::activity::{Activity, ActivityKind, Level};
 use crate::gate::Rejected;
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Handled, Problem, json_answer};
 use crate::support::Secret;
+use crate::wire::LoggedIn;
 
 /// Letters of an email that are logged.
 const NAME_CHARS_MAX: usize = 128;
@@ -34,7 +34,7 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
     let name: String = login.email.chars().take(NAME_CHARS_MAX).collect();
     log(&name, &call.address.to_string(), outcome.as_ref().err());
     let (access_token, expires_in) = outcome?;
-    let body = LoggedIn { access_token, token_type: "bearer", expires_in };
+    let body = LoggedIn { access_token, token_type: "bearer".into(), expires_in };
     Ok(json_answer(StatusCode::OK, &body))
 }
 

@@ -19,11 +19,11 @@ use prometheus_client::registry::{Registry, Unit};
 use super::stream::admit_reader;
 use crate::activity::counters;
 use crate::activity::counters::PREFIX;
-use crate::deliver::PeerView;
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Handled, Problem, bytes};
 use crate::support::clock;
+use crate::wire::DestinationView;
 
 const MEDIA: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -85,7 +85,7 @@ fn journal(control: &Control, to: &mut Registry) {
     to.register_with_unit("journal", "Bytes of the journal's files", Unit::Bytes, held);
 }
 
-fn backlogs(mirrors: &[PeerView], to: &mut Registry) {
+fn backlogs(mirrors: &[DestinationView], to: &mut Registry) {
     let waiting = PerPeer::<i64, std::sync::atomic::AtomicI64>::default();
     let oldest = PerPeer::<f64, AtomicU64>::default();
     let throttled = PerPeer::<f64, AtomicU64>::default();

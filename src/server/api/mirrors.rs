@@ -7,11 +7,11 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use serde::Deserialize;
 
-use super::answers::{Limited, Mirrors, Operated};
 use crate::activity::{Activity, ActivityKind};
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Handled, Problem, json_answer};
+use crate::wire::{Limited, Mirrors, Operated};
 
 /// Highest rate that may be set: past it a limit is none.
 const RATE_MAX: f64 = 1_000_000.0;
@@ -83,7 +83,7 @@ pub async fn limit(control: Arc<Control>, mut call: Call) -> Handled {
         return Err(unknown(&control, &name));
     };
     log(&call, &name, &format!("limit set to {rate}/s, burst {burst}"));
-    let body = Limited { success: true, name: &name, rate_per_second: rate, burst };
+    let body = Limited { success: true, name, rate_per_second: rate, burst };
     Ok(json_answer(StatusCode::OK, &body))
 }
 

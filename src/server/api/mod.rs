@@ -1,7 +1,6 @@
 //! The handlers, one file for each resource. They translate between HTTP and the rooms below and
 //! decide nothing themselves.
 
-pub mod answers;
 pub mod compat;
 pub mod entries;
 pub mod events;

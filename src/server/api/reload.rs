@@ -6,10 +6,10 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use serde_json::json;
 
-use super::answers::Reloaded;
 use crate::server::call::Call;
 use crate::server::respond::{Handled, Problem, bytes, json_answer};
 use crate::server::{Control, Outcome};
+use crate::wire::Reloaded;
 
 /// 200 with what changed, or a problem document that also names each problem; then everything is as
 /// it was.

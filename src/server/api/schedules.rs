@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 
-use super::answers::{Held, Schedules};
 use super::invalidate::answered;
 use crate::activity::{Activity, ActivityKind};
 use crate::ingest::schedule::ManualRun;
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Handled, Problem, json_answer};
+use crate::wire::{Held, Schedules};
 
 /// Every schedule.
 pub async fn list(control: Arc<Control>, _call: Call) -> Handled {

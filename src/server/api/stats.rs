@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 
-use super::answers::{JournalStats, LogStats, Stats, StreamStats, Versions, VersionsReset};
 use crate::activity::counters;
 use crate::domain::{Role, TypeName};
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Handled, Problem, json_answer};
 use crate::support::clock;
+use crate::wire::{JournalStats, LogStats, Stats, StreamStats, Versions, VersionsReset};
 
 /// Types that may be asked for by name.
 const TYPES_MAX: usize = 1000;
@@ -23,10 +23,10 @@ pub async fn stats(control: Arc<Control>, call: Call) -> Handled {
     let health = pipeline.journal.health();
     let rules = pipeline.rules.get();
     let body = Stats {
-        instance: &pipeline.instance,
+        instance: pipeline.instance.to_string(),
         uptime_s: control.started.elapsed().as_secs(),
         version: pipeline.journal.versions().version,
-        graph: rules.graph().hash(),
+        graph: rules.graph().hash().to_owned(),
         store: pipeline.store.stats(),
         journal: JournalStats {
             epoch: pipeline.journal.epoch(),
@@ -39,7 +39,7 @@ pub async fn stats(control: Arc<Control>, call: Call) -> Handled {
         },
         stream: StreamStats { clients: pipeline.hub.readers() },
         log: LogStats { dropped: counters().log_dropped() },
-        loops_prevented: counters().loops().collect(),
+        loops_prevented: counters().loops().map(|(wall, it)| (wall.to_owned(), it)).collect(),
         refused: (call.principal().role >= Role::Admin).then(|| control.refusals.view()),
     };
     Ok(json_answer(StatusCode::OK, &body))

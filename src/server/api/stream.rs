@@ -11,7 +11,6 @@ use hyper::header::{
 use hyper::upgrade::OnUpgrade;
 use hyper::{Response, StatusCode};
 
-use super::answers::Ticket;
 use crate::announce::{Refused, Sse};
 use crate::domain::Role;
 use crate::gate::Rejected;
@@ -20,6 +19,7 @@ use crate::server::call::Call;
 use crate::server::respond::{Answer, Handled, Problem, bytes, json_answer};
 use crate::server::sse::SseBody;
 use crate::server::websocket::{self, handshake};
+use crate::wire::Ticket;
 
 const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 

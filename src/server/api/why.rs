@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-use super::answers::explained::{CachedEntry, Touch, Why};
 use super::events;
 use crate::domain::{Event, Label, Selector, TypeName, UrlPath, entity};
 use crate::server::Control;
@@ -17,6 +16,7 @@ use crate::server::call::Call;
 use crate::server::respond::{Handled, Problem, json_answer};
 use crate::store::ListedEntry;
 use crate::support::clock;
+use crate::wire::{CachedEntry, Touch, Why};
 
 /// Events unless told otherwise, and at most.
 const EVENTS_DEFAULT: usize = 5;
@@ -53,7 +53,7 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
     let searched = searched.unwrap_or_default();
     let told = |event: &Arc<Event>| touched(&control, event, &selectors);
     let body = Why {
-        place,
+        place: place.to_string(),
         cached: !entries.is_empty(),
         entries: entries.iter().map(entry).collect(),
         selectors: selectors.iter().map(ToString::to_string).collect(),
@@ -141,15 +141,15 @@ fn add_type(all: &mut Vec<Selector>, name: &TypeName, id: Option<&Label>) {
 fn entry(entry: &ListedEntry) -> CachedEntry {
     let age_ms = u64::try_from(entry.age.as_millis()).unwrap_or(u64::MAX);
     CachedEntry {
-        key: entry.key.clone(),
-        state: if entry.ttl_left < 0 { "stale" } else { "valid" },
+        key: entry.key.to_string(),
+        state: if entry.ttl_left < 0 { "stale" } else { "valid" }.into(),
         filled_at: clock::rfc3339(clock::wall_ms().saturating_sub(age_ms)),
         age: Duration::from_millis(age_ms).as_secs(),
         ttl: entry.ttl_left,
-        r#type: entry.type_name.clone(),
-        id: entry.id.clone(),
-        tags: entry.tags.clone(),
-        path: entry.path.clone(),
+        r#type: entry.type_name.as_ref().map(ToString::to_string),
+        id: entry.id.as_ref().map(ToString::to_string),
+        tags: entry.tags.iter().map(ToString::to_string).collect(),
+        path: entry.path.as_ref().map(ToString::to_string),
     }
 }
 
@@ -167,7 +167,8 @@ fn touched(control: &Control, event: &Event, selectors: &[Selector]) -> Touch {
     let by_cascade = brought
         .map(|name| {
             let chain = graph.chain(&demand, name);
-            if chain.is_empty() { vec![name.clone()] } else { chain }
+            let chain = if chain.is_empty() { vec![name.clone()] } else { chain };
+            chain.iter().map(ToString::to_string).collect()
         })
         .collect();
     Touch { event: events::told(event), by, by_cascade }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::explained;
 use super::operation::Operation;
 use super::requests::type_name;
-use crate::server::api::answers::{
+use crate::wire::{
     Duplicate, EventAnswer, Invalidated, JournalPage, Stats, Versions, VersionsReset,
 };
 
@@ -17,7 +17,7 @@ pub fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
     all.push(
         Operation::new(Method::GET, "/api/cache/stats", "stats", "Figures of the instance")
             .tag("cache")
-            .gives(200, "Each true of about now", types.subschema_for::<Stats<'_>>())
+            .gives(200, "Each true of about now", types.subschema_for::<Stats>())
             .problem(400, &["unknown_parameter"]),
     );
     all.push(versions(types));

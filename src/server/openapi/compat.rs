@@ -6,11 +6,11 @@ use schemars::SchemaGenerator;
 use serde_json::json;
 
 use super::operation::Operation;
-use crate::server::api::answers::{Duplicate, Invalidated};
 use crate::server::api::compat::Failed;
 use crate::server::api::compat::admin::{AdminError, AdminStats, Cleared};
 use crate::server::api::compat::named::RevalidatedName;
 use crate::server::api::compat::paths::{Revalidated, Usage};
+use crate::wire::{Duplicate, Invalidated};
 
 const TOO_MANY: &str = "Too many failures, or requests";
 

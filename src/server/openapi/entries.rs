@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::explained::path;
 use super::operation::Operation;
 use super::requests::{label, type_name};
-use crate::server::api::answers::{Entries, Removed, Stored};
+use crate::wire::{Entries, Removed, Stored};
 
 const ENTRY: &str = "/api/cache/entries/{*key}";
 const TICKET: (&str, &str) = ("Cache-Mirror-Ticket", "To be sent back with the fill");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::operation::Operation;
 use super::requests::{label, type_name};
-use crate::server::api::answers::explained::{Explained, Why};
+use crate::wire::{Explained, Why};
 
 pub fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
     vec![explain(types), why(types)]
@@ -27,7 +27,7 @@ fn explain(types: &mut SchemaGenerator) -> Operation {
              is cleared, written or sent.",
         )
         .json("Invalidation", true, &examples)
-        .gives(200, "True of about now", types.subschema_for::<Explained<'_>>())
+        .gives(200, "True of about now", types.subschema_for::<Explained>())
         .problem(422, &["bad_value", "unknown_type"])
 }
 
@@ -44,7 +44,7 @@ fn why(types: &mut SchemaGenerator) -> Operation {
         .query("type", "Its type, where it is gone", &type_name(), &json!("posts"))
         .query("id", "Its id, where it is gone; needs `type`", &label(), &json!("42"))
         .query("limit", "Events at most; a larger number counts as 100", &limit, &json!(10))
-        .gives(200, "Newest first", types.subschema_for::<Why<'_>>())
+        .gives(200, "Newest first", types.subschema_for::<Why>())
         .problem(400, &["bad_value", "repeated_parameter", "unknown_parameter"])
         .problem(422, &["bad_value"])
 }

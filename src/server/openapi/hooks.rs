@@ -6,7 +6,7 @@ use schemars::SchemaGenerator;
 use serde_json::json;
 
 use super::operation::Operation;
-use crate::server::api::answers::Delivered;
+use crate::wire::Delivered;
 
 pub fn operation(types: &mut SchemaGenerator) -> Operation {
     let name = json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$" });

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::operation::Operation;
 use crate::deliver::HelloAnswer;
 use crate::deliver::identity::Identity;
-use crate::server::api::answers::{Health, LoggedIn, Reloaded, Ticket};
+use crate::wire::{Health, LoggedIn, Reloaded, Ticket};
 
 const POLICY: (&str, &str) = ("Content-Security-Policy", "No script but these files");
 

@@ -6,8 +6,7 @@ use schemars::SchemaGenerator;
 use serde_json::json;
 
 use super::operation::Operation;
-use crate::deliver::PingReport;
-use crate::server::api::answers::{Limited, Mirrors, Operated};
+use crate::wire::{Limited, Mirrors, Operated, PingReport};
 
 pub fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
     let hands = [
@@ -60,6 +59,6 @@ fn limit(types: &mut SchemaGenerator) -> Operation {
     named(it)
         .words("In force at once, lost at a restart.")
         .json("Limit", true, &examples)
-        .gives(200, "The limit now in force", types.subschema_for::<Limited<'_>>())
+        .gives(200, "The limit now in force", types.subschema_for::<Limited>())
         .problem(422, &["bad_value"])
 }

@@ -6,7 +6,7 @@ use schemars::SchemaGenerator;
 use serde_json::json;
 
 use super::operation::Operation;
-use crate::server::api::answers::{Duplicate, Held, Invalidated, Schedules};
+use crate::wire::{Duplicate, Held, Invalidated, Schedules};
 
 pub fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
     let hands = [

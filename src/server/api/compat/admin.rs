@@ -18,8 +18,8 @@ use crate::resolve::Rules;
 use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Answer, Handled, json_answer};
-use crate::store::Stats;
 use crate::support::nearest;
+use crate::wire::StoreStats;
 
 const NO_STATS: &str = "Failed to get cache stats";
 const NOT_CLEARED: &str = "Failed to clear cache";
@@ -90,7 +90,7 @@ pub async fn stats(control: Arc<Control>, _call: Call) -> Handled {
 }
 
 /// The bounds are exclusive: 80 percent is good, not excellent.
-fn judged(stats: &Stats, advice: Vec<String>) -> AdminStats {
+fn judged(stats: &StoreStats, advice: Vec<String>) -> AdminStats {
     let hits = stats.hits + stats.stale_hits;
     let lookups = hits + stats.misses;
     let hit_rate_status = match lookups {
@@ -222,7 +222,7 @@ mod tests {
             (801, 199, "excellent"),
             (5, 0, "excellent"),
         ] {
-            let told = judged(&Stats { hits, misses, ..Stats::default() }, vec![]);
+            let told = judged(&StoreStats { hits, misses, ..StoreStats::default() }, vec![]);
             assert_eq!(told.recommendations.hit_rate_status, expected, "{hits} {misses}");
         }
         for (expired_entries, entries, expected) in [
@@ -233,7 +233,8 @@ mod tests {
             (300, 1000, "normal"),
             (301, 1000, "high"),
         ] {
-            let told = judged(&Stats { expired_entries, entries, ..Stats::default() }, vec![]);
+            let told =
+                judged(&StoreStats { expired_entries, entries, ..StoreStats::default() }, vec![]);
             let status = told.recommendations.expired_entries_status;
             assert_eq!(status, expected, "{expired_entries} of {entries}");
         }
@@ -242,9 +243,9 @@ mod tests {
     /// S2 2.5: the rate is in percent.
     #[test]
     fn the_rate_is_in_percent_and_a_stale_hit_is_one() {
-        let stats = Stats { hits: 2, stale_hits: 1, misses: 1, ..Stats::default() };
+        let stats = StoreStats { hits: 2, stale_hits: 1, misses: 1, ..StoreStats::default() };
         assert!((judged(&stats, vec![]).cache_stats.hit_rate - 75.0).abs() < f64::EPSILON);
-        let none = judged(&Stats::default(), vec![]).cache_stats.hit_rate;
+        let none = judged(&StoreStats::default(), vec![]).cache_stats.hit_rate;
         assert!(none.abs() < f64::EPSILON);
     }
 }
