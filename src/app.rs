@@ -30,7 +30,7 @@ use crate::deliver::{self, Delivery, KINDS_FILE, Mint, PAUSES_FILE, PeerConfig};
 use crate::gate::{Gate, TokenRequest};
 use crate::ingest::schedule::Schedules;
 use crate::ingest::webhook::Hooks;
-use crate::journal::{FileDisk, Journal, Reconciled, Recovered};
+use crate::journal::{FileDisk, Flights, Journal, Reconciled, Recovered};
 use crate::net::{self, Network, Transport};
 use crate::pipeline::Pipeline;
 use crate::resolve::Rules;
@@ -187,6 +187,7 @@ fn assemble(
         hub: Hub::new(settings.announce.clone(), instance.clone(), journal.clone()),
         rules,
         journal,
+        flights: Flights::default(),
         delivery,
         instance,
     }))

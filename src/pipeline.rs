@@ -1,12 +1,16 @@
-//! THE invalidation path. It reads like the specification:
+//! The path of an invalidation, in five steps:
 //!
-//! submission -> gate -> invalidation -> resolve -> plan -> store.apply -> applied ->
-//! journal.append -> event, the answer. Announcing and delivering read the journal at their own
-//! pace; nothing here waits for a listener or a peer.
+//! 1. `prepare` fits a submission to the rules;
+//! 2. `admit` decides its scope and recognises what was done before;
+//! 3. `resolve` adds the cascade;
+//! 4. `apply` clears the store;
+//! 5. `record` makes the event durable. Then the caller gets its answer.
 //!
-//! A submission that was begun is finished even where its caller hangs up, so that store, journal
-//! and log never disagree.
+//! Listeners and destinations read the journal at their own pace; nothing here waits for them. A
+//! submission that was begun is finished even if its caller disconnects, so that store, journal and
+//! log always agree.
 
+mod admit;
 mod log;
 
 use std::sync::Arc;
@@ -19,8 +23,8 @@ use crate::domain::{
     Applied, Demand, Event, EventId, Invalidation, Mode, Plan, Principal, Scope, Selectors, Source,
     Submission, TypeName,
 };
-use crate::gate::{Admission, Gate, Known};
-use crate::journal::{Journal, NotReset, WriteRefusal};
+use crate::gate::Gate;
+use crate::journal::{Flight, Flights, Journal, KnownPart, NotReset, WriteRefusal};
 use crate::resolve::{self, Rules, UNKNOWN_NAMED};
 use crate::store::Memory;
 use crate::support::{Finish, Live, clock};
@@ -32,40 +36,42 @@ pub struct Pipeline {
     pub instance: String,
     /// Names and graph.
     pub rules: Arc<Live<Rules>>,
-    /// Who may, how often, seen before.
+    /// Authentication and limits.
     pub gate: Arc<Gate>,
     /// The cache.
     pub store: Memory,
     /// The durable log.
     pub journal: Journal,
-    /// To mirrors.
+    /// Events that are being recorded.
+    pub flights: Flights,
+    /// To destinations.
     pub delivery: Delivery,
     /// To listeners.
     pub hub: Hub,
 }
 
-/// What became of a submission.
+/// The outcome of a submission.
 #[derive(Debug)]
 pub enum SubmitOutcome {
-    /// It had its effect.
+    /// It was applied and recorded.
     Applied(Box<SubmitReport>),
-    /// All of it was done here before under the same ids. The store was cleared of it again; nobody
-    /// is told a second time.
+    /// All of it was done here before under the same ids. The store was cleared again; nothing is
+    /// sent a second time.
     Duplicate(Applied),
-    /// Nothing that changed matters to what was named; the caller is told so.
+    /// None of the changed fields matters to what was named. The texts are for the caller.
     Unaffected(Vec<String>),
 }
 
-/// The facts of one application.
+/// What was applied and recorded.
 #[derive(Debug)]
 pub struct SubmitReport {
     /// The event as the journal has it.
     pub event: Arc<Event>,
     /// What the store did.
     pub applied: Applied,
-    /// What the caller should be told.
+    /// Warnings for the caller.
     pub warnings: Vec<String>,
-    /// Where it stands at each mirror; empty for local scope.
+    /// Its state at each mirror; empty for local scope.
     pub mirrors: Vec<DeliveryOutcome>,
     /// True where the disk refused the event and only the preallocated slot holds it, as `all`.
     pub is_degraded: bool,
@@ -98,8 +104,24 @@ fn unknown_text(unknown: &[(TypeName, Option<TypeName>)]) -> String {
     format!("not in the graph: {}{more}", list.join(", "))
 }
 
+/// What one step hands to the next.
+enum Progress<T> {
+    /// It is new: it takes all steps.
+    New(T),
+    /// All of it was done before: the store is cleared once more, and the steps end there.
+    Repeated(T),
+    /// There is nothing to clear, and why.
+    Unaffected(Vec<String>),
+}
+
+/// A submission that fits the rules, and what to report about the rest of it.
+struct Prepared {
+    submission: Submission,
+    warnings: Vec<String>,
+}
+
 impl Pipeline {
-    /// Takes a submission all the way; finished even if the caller stops waiting.
+    /// Takes a submission through all steps; they are finished even if the caller stops waiting.
     ///
     /// # Errors
     /// [`SubmitError`].
@@ -117,21 +139,89 @@ impl Pipeline {
         who: Principal,
         submission: Submission,
     ) -> Result<SubmitOutcome, SubmitError> {
-        // A second copy of an event must wait for the first one's disk before it is called known.
-        let mut flight = self.gate.flights.enter(ids_of(&submission)).await;
+        // A second copy of an event waits until the first one is on disk: only then is it known.
+        let flight = self.flights.enter(ids_of(&submission)).await;
         let caller = Caller::of(&who, &submission);
-        let cleared = self.rules.with(|rules| self.clear(rules, who, submission))?;
-        let (plan, applied) = match cleared {
-            Ok(cleared) => cleared,
-            Err(done) => return Ok(done),
+        // The rules cannot be exchanged between these steps.
+        let cleared = self.rules.with(|rules| {
+            let prepared = prepare(rules, &who, submission)?;
+            let admitted = self.admit(rules, who, prepared);
+            let planned = resolve(rules, admitted);
+            Ok::<_, SubmitError>(self.apply(planned))
+        })?;
+        match cleared {
+            Progress::New((plan, applied)) => self.record(*plan, applied, caller, flight).await,
+            Progress::Repeated((_, applied)) => Ok(SubmitOutcome::Duplicate(applied)),
+            Progress::Unaffected(warnings) => Ok(SubmitOutcome::Unaffected(warnings)),
+        }
+    }
+
+    /// Step 2: decides scope and id, and separates what is new from what was done before.
+    fn admit(
+        &self,
+        rules: &Rules,
+        who: Principal,
+        prepared: Prepared,
+    ) -> Progress<Box<Invalidation>> {
+        let Prepared { submission, warnings } = prepared;
+        if submission.selectors.is_empty() && !warnings.is_empty() {
+            return Progress::Unaffected(warnings);
+        }
+        let known = self.known_parts(rules, &submission);
+        let mut admitted = admit::admit(submission, who, &self.instance, &known);
+        if let Progress::New(invalidation) = &mut admitted {
+            invalidation.warnings.extend(warnings);
+        }
+        admitted
+    }
+
+    /// What was done here before under the ids of a submission, in the form that `admit` takes.
+    fn known_parts(&self, rules: &Rules, submission: &Submission) -> Vec<KnownPart> {
+        let known = |ids: &[EventId], mode: Mode, selectors: &Selectors| {
+            let asked = || rules.canonical_demand(&Demand::new(mode, selectors.clone()));
+            self.flights.known(&self.journal, ids, asked)
         };
+        match &submission.peer {
+            Some(batch) => {
+                let events = batch.events.iter();
+                events.map(|event| known(&[event.id], event.mode, &event.selectors)).collect()
+            }
+            None => vec![known(&submission.ids, submission.mode, &submission.selectors)],
+        }
+    }
+
+    /// Step 4: clears the store.
+    fn apply(&self, planned: Progress<Box<Plan>>) -> Progress<(Box<Plan>, Applied)> {
+        match planned {
+            Progress::New(mut plan) => {
+                let applied = self.store.apply(&plan.total());
+                self.advise(&mut plan.invalidation);
+                Progress::New((plan, applied))
+            }
+            Progress::Repeated(plan) => {
+                let applied = self.store.apply(&plan.total());
+                log::repeated(&plan.invalidation, &applied);
+                Progress::Repeated((plan, applied))
+            }
+            Progress::Unaffected(warnings) => Progress::Unaffected(warnings),
+        }
+    }
+
+    /// Step 5: makes the event durable.
+    async fn record(
+        &self,
+        plan: Plan,
+        applied: Applied,
+        caller: Option<Caller>,
+        mut flight: Flight,
+    ) -> Result<SubmitOutcome, SubmitError> {
         let (event, wall, mut warnings) = plan.into_event(clock::wall_ms());
         if let Some(caller) = caller {
             warnings.extend(self.delivery.arrived(&caller, &event));
         }
-        // A mirror may be sent it, and send it back, before the caller has its answer.
+        // A mirror may get the event and send it back before our caller has its answer.
         flight.add(event.id);
-        let (event, is_degraded) = self.record(event).await?;
+        let (event, is_degraded) = self.append(event).await?;
         drop(flight);
         log::applied(&event, wall, &applied, is_degraded);
         let mirrors = self.outcomes(&event);
@@ -139,55 +229,20 @@ impl Pipeline {
         Ok(SubmitOutcome::Applied(Box::new(report)))
     }
 
-    /// From the gate to the cleared store under one set of rules, which cannot be exchanged
-    /// meanwhile; or what became of it where there was nothing to clear.
-    fn clear(
-        &self,
-        rules: &Rules,
-        who: Principal,
-        mut submission: Submission,
-    ) -> Result<Result<(Plan, Applied), SubmitOutcome>, SubmitError> {
-        compare_graphs(rules, &mut submission);
-        Ok(match self.plan(rules, who, submission)? {
-            Planned::Fresh(mut plan) => {
-                let applied = self.store.apply(&plan.total());
-                self.advise(&mut plan.invalidation);
-                Ok((*plan, applied))
-            }
-            Planned::Repeated(plan) => {
-                let applied = self.store.apply(&plan.total());
-                log::repeated(&plan.invalidation, &applied);
-                Err(SubmitOutcome::Duplicate(applied))
-            }
-            Planned::Unaffected(warnings) => Err(SubmitOutcome::Unaffected(warnings)),
-        })
-    }
-
-    /// What is to be done, under these rules.
+    /// Steps 1 to 3, which change nothing.
     fn plan(
         &self,
         rules: &Rules,
         who: Principal,
-        mut submission: Submission,
-    ) -> Result<Planned, SubmitError> {
-        let mut warnings = take_unknown(rules, &who, &mut submission)?;
-        let left_out = rules.leave_out(&mut submission);
-        warnings.extend(left_out.iter().map(resolve::left_out_text));
-        if submission.selectors.is_empty() && !warnings.is_empty() {
-            return Ok(Planned::Unaffected(warnings));
-        }
-        let known = KnownEvents { pipeline: self, rules };
-        Ok(match self.gate.admit(submission, who, &self.instance, &known) {
-            Admission::Duplicate(again) => Planned::Repeated(Box::new(rules.resolve(*again))),
-            Admission::Fresh(mut invalidation) => {
-                invalidation.warnings.extend(warnings);
-                Planned::Fresh(Box::new(rules.resolve(*invalidation)))
-            }
-        })
+        submission: Submission,
+    ) -> Result<Progress<Box<Plan>>, SubmitError> {
+        let prepared = prepare(rules, &who, submission)?;
+        let admitted = self.admit(rules, who, prepared);
+        Ok(resolve(rules, admitted))
     }
 
-    /// Tells a caller what would have been better; peers merge by themselves, and nobody calls for
-    /// the clock.
+    /// Advises a caller how to call better. Peers merge by themselves, and a schedule has no
+    /// caller.
     fn advise(&self, invalidation: &mut Invalidation) {
         let is_peer =
             matches!(invalidation.wall, Some(LocalReason::Credential | LocalReason::Mark));
@@ -202,20 +257,19 @@ impl Pipeline {
         }
     }
 
-    /// Clears the store, and nothing else: of what came again and was told to everybody before.
+    /// Clears the store again of what was recorded and sent before. Nothing else happens.
     pub fn clear_again(&self, asked: &Demand) -> Applied {
         self.rules.with(|rules| self.store.apply(&rules.total(asked)))
     }
 
-    /// Clears the store again for what was asked before, as it would be cleared now, and nothing
-    /// else.
+    /// Clears the store again of what was asked before, under the rules of now. Nothing else
+    /// happens.
     ///
     /// # Errors
     /// [`SubmitError::UnknownTypes`].
-    pub fn repeat(&self, who: Principal, mut submission: Submission) -> Result<(), SubmitError> {
+    pub fn repeat(&self, who: Principal, submission: Submission) -> Result<(), SubmitError> {
         self.rules.with(|rules| {
-            compare_graphs(rules, &mut submission);
-            if let Planned::Fresh(plan) | Planned::Repeated(plan) =
+            if let Progress::New(plan) | Progress::Repeated(plan) =
                 self.plan(rules, who, submission)?
             {
                 self.store.apply(&plan.total());
@@ -224,10 +278,10 @@ impl Pipeline {
         })
     }
 
-    /// Goes on under other rules. Invalidations are cleared under the old or the new ones, never
-    /// under some of each. Where a name means another type than before, everything stored is
-    /// cleared with the exchange: entries lie under the meaning of their time, and an invalidation
-    /// under the new one would not find them. Says whether that was so.
+    /// Exchanges the rules. Each invalidation is cleared under the old or the new ones, never under
+    /// some of each. If a name now means another type, the exchange clears the whole store: entries
+    /// are tagged by the old meaning, and an invalidation by the new one would not find them.
+    /// Returns whether that happened.
     pub fn adopt_rules(&self, rules: Rules) -> bool {
         self.rules.exchange(rules, |old, new| {
             let is_cleared = !old.means_as(new);
@@ -238,7 +292,7 @@ impl Pipeline {
         })
     }
 
-    /// What a submission would do: the same steps, stopped after the plan.
+    /// What a submission would do: steps 1 to 3, and an estimate of the fourth.
     ///
     /// # Errors
     /// [`SubmitError::UnknownTypes`].
@@ -248,11 +302,11 @@ impl Pipeline {
         submission: Submission,
     ) -> Result<SubmitOutcome, SubmitError> {
         let plan = match self.plan(&self.rules.get(), who, submission)? {
-            Planned::Fresh(plan) => *plan,
-            Planned::Repeated(plan) => {
+            Progress::New(plan) => *plan,
+            Progress::Repeated(plan) => {
                 return Ok(SubmitOutcome::Duplicate(self.store.estimate(&plan.total())));
             }
-            Planned::Unaffected(warnings) => return Ok(SubmitOutcome::Unaffected(warnings)),
+            Progress::Unaffected(warnings) => return Ok(SubmitOutcome::Unaffected(warnings)),
         };
         let applied = self.store.estimate(&plan.total());
         let (event, _, warnings) = plan.into_event(clock::wall_ms());
@@ -262,12 +316,12 @@ impl Pipeline {
         Ok(SubmitOutcome::Applied(Box::new(report)))
     }
 
-    /// Sets the versions to 0 and the last clear to now; gives the version before and the time.
-    /// Listeners are told to fetch anew: one that compares versions would wait for a number that
-    /// does not come. Nothing is cleared, and mirrors count for themselves.
+    /// Sets the versions to 0 and the last clear to now. Returns the version before and the time.
+    /// Listeners get a resync: one that compares versions would wait for a number that does not
+    /// come. Nothing is cleared, and each mirror has versions of its own.
     ///
     /// # Errors
-    /// [`NotReset`]; everything is then as it was.
+    /// [`NotReset`]; nothing has changed then.
     pub async fn reset_versions(&self, who: &Principal) -> Result<(u64, u64), NotReset> {
         let at_ms = clock::wall_ms();
         let before = self.journal.reset_versions(at_ms).await?;
@@ -276,26 +330,26 @@ impl Pipeline {
         Ok((before, at_ms))
     }
 
-    /// Makes the event durable. The flag says whether only the slot holds it.
-    async fn record(&self, event: Event) -> Result<(Arc<Event>, bool), SubmitError> {
+    /// Makes the event durable. The flag is set if only the preallocated slot holds it.
+    async fn append(&self, event: Event) -> Result<(Arc<Event>, bool), SubmitError> {
         let (event, is_degraded) = match self.journal.append(event).await {
             Ok(event) => (event, false),
             Err(WriteRefusal::Degraded(event)) => (event, true),
             Err(WriteRefusal::Lost(event)) => {
-                self.gate.flights.lost(event.known_ids());
+                self.flights.lost(event.known_ids());
                 log::lost(&self.journal);
                 return Err(SubmitError::NotDurable);
             }
             Err(WriteRefusal::Closed) => return Err(SubmitError::Stopping),
         };
-        self.gate.flights.landed();
+        self.flights.landed();
         if is_degraded {
             log::degraded(&self.journal);
         }
         Ok((event, is_degraded))
     }
 
-    /// Where it stands at each mirror.
+    /// Its state at each mirror.
     fn outcomes(&self, event: &Event) -> Vec<DeliveryOutcome> {
         match event.scope {
             Scope::Mirrored => self.delivery.outcomes(event),
@@ -304,42 +358,40 @@ impl Pipeline {
     }
 }
 
-/// What is to be done with a submission.
-enum Planned {
-    Fresh(Box<Plan>),
-    /// Everything was done before; only the store is cleared again.
-    Repeated(Box<Plan>),
-    Unaffected(Vec<String>),
+/// Step 1: fits a submission to the rules, or refuses it. Selectors to which nothing applies are
+/// taken out and reported.
+fn prepare(
+    rules: &Rules,
+    who: &Principal,
+    mut submission: Submission,
+) -> Result<Prepared, SubmitError> {
+    compare_graphs(rules, &mut submission);
+    let mut warnings = take_unknown(rules, who, &mut submission)?;
+    let left_out = rules.leave_out(&mut submission);
+    warnings.extend(left_out.iter().map(resolve::left_out_text));
+    Ok(Prepared { submission, warnings })
 }
 
-/// What the journal knows of events, under one set of rules.
-struct KnownEvents<'a> {
-    pipeline: &'a Pipeline,
-    rules: &'a Rules,
-}
-
-impl Known for KnownEvents<'_> {
-    fn has(&self, id: EventId) -> bool {
-        self.pipeline.journal.event(id).is_some()
-    }
-
-    fn covers(&self, ids: &[EventId], asked: &Demand) -> bool {
-        let is_lost = |id: &EventId| self.pipeline.gate.flights.is_lost(*id);
-        !ids.iter().any(is_lost)
-            && self.pipeline.journal.has_done(ids, &self.rules.canonical_demand(asked))
+/// Step 3: canonical names and the cascade of the graph.
+fn resolve(rules: &Rules, admitted: Progress<Box<Invalidation>>) -> Progress<Box<Plan>> {
+    let plan = |invalidation: Box<Invalidation>| Box::new(rules.resolve(*invalidation));
+    match admitted {
+        Progress::New(invalidation) => Progress::New(plan(invalidation)),
+        Progress::Repeated(invalidation) => Progress::Repeated(plan(invalidation)),
+        Progress::Unaffected(warnings) => Progress::Unaffected(warnings),
     }
 }
 
-/// The ids of the events that a submission is said to be.
+/// The ids of the events that a submission names.
 fn ids_of(submission: &Submission) -> Vec<EventId> {
     match &submission.peer {
-        Some(batch) => batch.events.iter().map(|told| told.id).collect(),
+        Some(batch) => batch.events.iter().map(|event| event.id).collect(),
         None => submission.ids.clone(),
     }
 }
 
-/// Refuses types that the graph does not know, where it must. The sender of a webhook can mend
-/// nothing: there they are taken out and named, and the rest has its effect.
+/// Refuses types that the graph does not know, if the rules are strict. The sender of a webhook
+/// cannot correct it, so there they are taken out and reported, and the rest takes effect.
 fn take_unknown(
     rules: &Rules,
     who: &Principal,
@@ -363,7 +415,7 @@ fn take_unknown(
     Ok(vec![text])
 }
 
-/// Where a peer's graph is ours, its cascade is ours too and need not be joined.
+/// Drops the cascade of a peer whose graph equals ours: ours is the same.
 fn compare_graphs(rules: &Rules, submission: &mut Submission) {
     let Some(batch) = &mut submission.peer else { return };
     if batch.graph == rules.graph().hash() {

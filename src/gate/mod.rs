@@ -11,6 +11,7 @@ mod apps;
 mod config;
 mod forwarded;
 mod header;
+mod idempotency;
 mod jwk;
 mod jwks;
 mod key;
@@ -18,7 +19,6 @@ mod known_logins;
 mod limit;
 mod policy;
 mod revalidator;
-mod seen;
 mod signing;
 mod token;
 mod turns;
@@ -36,17 +36,13 @@ pub use advice::{Advice, Advised};
 pub use apps::{APP_TOKENS_MAX, AppToken, AppTokens, is_app_name};
 pub use config::{Config, JwksConfig, Password, Person, ServiceAccount};
 pub use forwarded::{ClientAddress, PassedOn, elements_of, parameter};
+pub use idempotency::{KeptAnswer, KeptAnswers, Lanes, identity};
 pub use jwks::{JWKS_BYTES_MAX, JWKS_TIME_MAX};
 pub use limit::{KeyedLimit, address_key};
-pub use seen::{Flight, Flights, KeptAnswer, KeptAnswers, Lanes, identity};
 pub use signing::{BadKey, SigningKey};
 pub use token::{BadToken, Claims, Tokens};
 
-use crate::domain::scope::{self, LocalReason};
-use crate::domain::submission::PeerBatch;
-use crate::domain::{
-    Action, Demand, EventId, Invalidation, Principal, Role, Selectors, Submission,
-};
+use crate::domain::{Principal, Role};
 use crate::net::Transport;
 use crate::support::{Live, Secret};
 use header::Header;
@@ -106,32 +102,11 @@ pub enum Rejected {
     TooMany(Duration),
 }
 
-/// What is known here of events by their ids.
-pub trait Known {
-    /// Whether anything was done here under this id, as far as that is known.
-    fn has(&self, id: EventId) -> bool;
-
-    /// Whether what was done here under these ids is known, and covers this demand, in the caller's
-    /// spelling, in the same mode.
-    fn covers(&self, ids: &[EventId], asked: &Demand) -> bool;
-}
-
-/// What became of a submission.
-#[derive(Debug)]
-pub enum Admission {
-    /// To be applied.
-    Fresh(Box<Invalidation>),
-    /// Everything in it was done before. Only the store is cleared again, of `again`.
-    Duplicate(Box<Invalidation>),
-}
-
 /// The gate: who may, how often, seen before.
 pub struct Gate {
     policy: Live<Policy>,
     /// Over what keys of other issuers are fetched, where anybody may fetch.
     over: Option<Arc<dyn Transport>>,
-    /// Events that are being made durable.
-    pub flights: Flights,
     /// Answers by idempotency key.
     pub answers: KeptAnswers,
     /// One at a time for one identity.
@@ -144,7 +119,6 @@ impl Gate {
     /// Builds the gate.
     pub fn new(config: Config) -> Self {
         Self {
-            flights: Flights::default(),
             answers: KeptAnswers::new(config.idempotency_keys_max),
             lanes: Lanes::default(),
             advice: Advice::default(),
@@ -165,7 +139,7 @@ impl Gate {
     /// Judges by another configuration from now on. What was counted against a limit stays counted
     /// where the limit stays; what was seen before stays seen.
     pub fn adopt(&self, config: Config) {
-        self.answers.keep(config.idempotency_keys_max);
+        self.answers.set_keys_max(config.idempotency_keys_max);
         let before = self.policy.get();
         self.policy.set(Policy::new(config, Some(&before), self.over.as_ref()));
     }
@@ -322,103 +296,6 @@ impl Gate {
         })?;
         policy.login_failures.check(&["account", &account]).map_err(Rejected::TooMany)?;
         Err(Rejected::Invalid)
-    }
-
-    /// Judges a submission: scope, identity, what of it is new. One event may come in several
-    /// calls, each of which names a part of it, and an id that is known is no reason to drop a part
-    /// that is not. What is no news is left in `again`: the store is cleared of it all the same.
-    pub fn admit(
-        &self,
-        submission: Submission,
-        principal: Principal,
-        instance: &str,
-        known: &impl Known,
-    ) -> Admission {
-        let is_marked =
-            submission.is_marked || submission.peer.is_some() || !submission.ids.is_empty();
-        let (scope, wall) = scope::decide(&principal, is_marked, submission.mirror);
-        let mut invalidation = Invalidation {
-            id: EventId::fresh(),
-            origin: instance.to_owned(),
-            source: submission.source,
-            scope,
-            wall,
-            demand: Demand::new(submission.mode, submission.selectors),
-            again: Demand::default(),
-            foreign_cascade: Selectors::default(),
-            action: submission.action,
-            reason: submission.reason,
-            changed: submission.changed,
-            fields: submission.fields,
-            routes: submission.routes,
-            covers: vec![],
-            ends_here: submission.is_marked
-                && submission.peer.is_none()
-                && submission.ids.is_empty(),
-            warnings: vec![],
-            principal,
-        };
-        if wall.is_some_and(|wall| wall != LocalReason::Asked) && submission.mirror == Some(true) {
-            invalidation.warnings.push(
-                "mirror: true was ignored: what a peer sends is never mirrored onwards".into(),
-            );
-        }
-        let Some(batch) = submission.peer else {
-            let ids = submission.ids;
-            if !ids.is_empty() && known.covers(&ids, &invalidation.demand) {
-                invalidation.again = std::mem::take(&mut invalidation.demand);
-                return Admission::Duplicate(Box::new(invalidation));
-            }
-            if let [only] = ids[..]
-                && !known.has(only)
-            {
-                invalidation.id = only;
-            }
-            invalidation.covers = ids;
-            return Admission::Fresh(Box::new(invalidation));
-        };
-        Self::take_batch(&mut invalidation, batch, known);
-        if invalidation.demand.is_empty() {
-            return Admission::Duplicate(Box::new(invalidation));
-        }
-        Admission::Fresh(Box::new(invalidation))
-    }
-
-    /// Joins what is new in a peer's batch into one invalidation.
-    fn take_batch(invalidation: &mut Invalidation, batch: PeerBatch, known: &impl Known) {
-        let mut is_part = false;
-        let mut actions: Vec<Action> = vec![];
-        let mut demand = batch.merged;
-        // What stands beside the batch is asked for like what was merged past naming.
-        demand.join(&invalidation.demand);
-        let is_named_whole = demand.is_empty();
-        for told in batch.events {
-            let asked = Demand::new(told.mode, told.selectors);
-            if known.covers(&[told.id], &asked) {
-                invalidation.again.join(&asked);
-                continue;
-            }
-            is_part |= known.has(told.id);
-            demand.join(&asked);
-            invalidation.covers.push(told.id);
-            actions.push(told.action);
-            (invalidation.changed, invalidation.fields) = (told.changed, told.fields);
-            invalidation.routes = told.routes;
-        }
-        if invalidation.covers.len() != 1 || !is_named_whole {
-            // What was said of one entity is not true of the others.
-            (invalidation.changed, invalidation.fields) = Default::default();
-            invalidation.routes.clear();
-        }
-        // One event keeps its name everywhere; of a merged batch the parts are named in `covers`.
-        if let ([only], true, false) = (&invalidation.covers[..], is_named_whole, is_part) {
-            invalidation.id = *only;
-        }
-        actions.dedup();
-        invalidation.action = if let [one] = actions[..] { one } else { Action::Update };
-        invalidation.origin = batch.origin;
-        invalidation.foreign_cascade = batch.cascade;
-        invalidation.demand = demand;
     }
 }
 

@@ -12,11 +12,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::{Mode, Selector, Source, TypeName};
 use crate::support::clock;
 
 mod addresses;
-mod admission;
 mod headers;
 mod identity;
 mod jwks;
@@ -123,10 +121,6 @@ fn somebody() -> IpAddr {
 /// What a fresh gate says to this token.
 fn judge(token: &str) -> Result<Principal, Rejected> {
     gate().authenticate(Some(&format!("Bearer {token}")), somebody())
-}
-
-fn whole(name: &str) -> Selectors {
-    Selectors::one(Selector::Type(TypeName::parse(name).expect("type")))
 }
 
 fn who(role: Role) -> Principal {

@@ -17,7 +17,7 @@ use cache_mirror::domain::submission::PeerBatch;
 use cache_mirror::domain::{Event, EventId, Mode, Principal, Role, Selectors, Source, Submission};
 use cache_mirror::gate::{self, Gate, Password, ServiceAccount};
 use cache_mirror::ingest::body::InvalidateBody;
-use cache_mirror::journal::{self, Journal, sim::SimDisk};
+use cache_mirror::journal::{self, Flights, Journal, sim::SimDisk};
 use cache_mirror::net::{HttpAnswer, Outgoing};
 use cache_mirror::pipeline::{Pipeline, SubmitOutcome};
 use cache_mirror::resolve::{self, Rules};
@@ -63,6 +63,7 @@ impl Node {
             instance: name,
             rules,
             journal,
+            flights: Flights::default(),
             delivery,
         });
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());

@@ -1,35 +1,10 @@
-//! Identities seen before: event ids, idempotency keys, and one at a time for each.
+//! Requests that come again: idempotency keys, and one call at a time for each identity.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::*;
-
-/// Calls about the same event go one after the other, others go side by side, and what no disk
-/// took is not known until a disk takes something again.
-#[tokio::test(start_paused = true)]
-async fn a_second_copy_of_an_event_waits_for_the_first() {
-    let flights = Arc::new(Flights::default());
-    let ids: Vec<EventId> = (0..3).map(|_| EventId::fresh()).collect();
-    let mut first = flights.enter([ids[0]]).await;
-    first.add(ids[1]);
-    let second = tokio::spawn({
-        let (flights, both) = (Arc::clone(&flights), [ids[2], ids[1]]);
-        async move { drop(flights.enter(both).await) }
-    });
-    drop(flights.enter([ids[2], ids[2]]).await);
-    tokio::task::yield_now().await;
-    assert!(!second.is_finished());
-    drop(first);
-    second.await.expect("gets in");
-    assert_eq!(flights.at_work(), 0, "what is done is forgotten");
-
-    flights.lost([ids[0]]);
-    assert!(flights.is_lost(ids[0]) && !flights.is_lost(ids[1]));
-    flights.landed();
-    assert!(!flights.is_lost(ids[0]));
-}
 
 #[test]
 fn answers_are_kept_by_key_and_bounded() {
@@ -73,8 +48,10 @@ async fn one_at_a_time_for_one_identity() {
 fn an_identity_tells_where_its_parts_end() {
     let lists: [&[&str]; 6] =
         [&["a", "b"], &["ab"], &["a b"], &["", "ab"], &["ab", ""], &["a", "b", ""]];
-    let ids: std::collections::BTreeSet<String> =
-        lists.iter().map(|list| seen::identity(list.iter().map(|text| text.as_bytes()))).collect();
+    let ids: std::collections::BTreeSet<String> = lists
+        .iter()
+        .map(|list| idempotency::identity(list.iter().map(|text| text.as_bytes())))
+        .collect();
     assert_eq!(ids.len(), lists.len());
 }
 

@@ -262,7 +262,7 @@ impl Hooks {
 
     /// Takes others from now on; what came before stays known.
     pub fn adopt(&self, config: Config) {
-        self.taken.keep(config.ids_max);
+        self.taken.set_keys_max(config.ids_max);
         self.by_name.set(by_name(config));
     }
 

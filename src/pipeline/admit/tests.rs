@@ -1,8 +1,16 @@
 //! What of a submission is new, under which id it goes, and how far.
 
 use super::*;
-use crate::domain::Scope;
 use crate::domain::submission::PeerEvent;
+use crate::domain::{Mode, Role, Scope, Selector, Source, TypeName};
+
+fn whole(name: &str) -> Selectors {
+    Selectors::one(Selector::Type(TypeName::parse(name).expect("type")))
+}
+
+fn who(role: Role) -> Principal {
+    Principal { name: "ann@x.example".into(), role }
+}
 
 fn submission(selectors: Selectors) -> Submission {
     Submission {
@@ -18,12 +26,12 @@ fn submission(selectors: Selectors) -> Submission {
         source: Source::Api,
         is_marked: false,
         ids: vec![],
-        address: Some(somebody()),
+        address: None,
         peer: None,
     }
 }
 
-fn told(name: &str) -> PeerEvent {
+fn event_of(name: &str) -> PeerEvent {
     PeerEvent {
         id: EventId::fresh(),
         selectors: whole(name),
@@ -52,34 +60,44 @@ fn from_peer(batch: PeerBatch) -> Submission {
 /// Some known ids, and whether what was done under them covers whatever is asked.
 struct Remembers(Vec<EventId>, bool);
 
-impl Known for Remembers {
-    fn has(&self, id: EventId) -> bool {
-        self.0.contains(&id)
+impl Remembers {
+    fn part(&self, ids: &[EventId]) -> KnownPart {
+        match ids.iter().filter(|id| self.0.contains(id)).count() {
+            0 => KnownPart::Nothing,
+            count if self.1 && count == ids.len() => KnownPart::All,
+            _ => KnownPart::Part,
+        }
     }
 
-    fn covers(&self, ids: &[EventId], _: &Demand) -> bool {
-        self.1 && ids.iter().all(|id| self.has(*id))
+    fn admit(&self, role: Role, submission: Submission) -> Progress<Box<Invalidation>> {
+        let known = match &submission.peer {
+            Some(batch) => batch.events.iter().map(|event| self.part(&[event.id])).collect(),
+            None => vec![self.part(&submission.ids)],
+        };
+        admit(submission, who(role), "here", &known)
     }
 }
 
 const NOTHING: Remembers = Remembers(vec![], true);
 
-fn fresh(gate: &Gate, role: Role, submission: Submission) -> Invalidation {
-    fresh_beside(&NOTHING, gate, role, submission)
+fn fresh(role: Role, submission: Submission) -> Invalidation {
+    fresh_with(&NOTHING, role, submission)
 }
 
-fn fresh_beside(known: &Remembers, gate: &Gate, role: Role, asked: Submission) -> Invalidation {
-    match gate.admit(asked, who(role), "here", known) {
-        Admission::Fresh(invalidation) => *invalidation,
-        Admission::Duplicate(again) => panic!("it is new: {again:?}"),
+fn fresh_with(known: &Remembers, role: Role, submission: Submission) -> Invalidation {
+    match known.admit(role, submission) {
+        Progress::New(invalidation) => *invalidation,
+        Progress::Repeated(again) => panic!("it is new: {again:?}"),
+        Progress::Unaffected(why) => panic!("it clears something: {why:?}"),
     }
 }
 
 /// What the store is cleared of again, where there is nothing new.
 fn repeated(known: &Remembers, submission: Submission) -> Demand {
-    match gate().admit(submission, who(Role::Service), "here", known) {
-        Admission::Duplicate(again) => again.again,
-        Admission::Fresh(new) => panic!("it is no news: {new:?}"),
+    match known.admit(Role::Service, submission) {
+        Progress::Repeated(again) => again.again,
+        Progress::New(new) => panic!("it is no news: {new:?}"),
+        Progress::Unaffected(why) => panic!("it clears something: {why:?}"),
     }
 }
 
@@ -98,7 +116,7 @@ fn the_scope_is_decided_by_credential_then_mark_then_body() {
         (Role::AdminToken, false, Some(true), Mirrored, false),
     ] {
         let asked = Submission { is_marked, mirror, ..submission(whole("posts")) };
-        let admitted = fresh(&gate(), role, asked);
+        let admitted = fresh(role, asked);
         let case = format!("{role:?} marked={is_marked} mirror={mirror:?}");
         assert_eq!(admitted.scope, expected, "{case}");
         assert_eq!(!admitted.warnings.is_empty(), is_warned, "{case}: {:?}", admitted.warnings);
@@ -106,8 +124,8 @@ fn the_scope_is_decided_by_credential_then_mark_then_body() {
 }
 
 #[test]
-fn a_users_invalidation_keeps_all_that_was_said() {
-    let admitted = fresh(&gate(), Role::Editor, submission(whole("posts")));
+fn a_users_invalidation_keeps_its_description() {
+    let admitted = fresh(Role::Editor, submission(whole("posts")));
     assert_eq!(admitted.demand, Demand::new(Mode::Hard, whole("posts")));
     assert_eq!((admitted.origin.as_str(), admitted.action), ("here", Action::Delete));
     assert_eq!(admitted.reason.as_deref(), Some("why"));
@@ -117,10 +135,10 @@ fn a_users_invalidation_keeps_all_that_was_said() {
 
 /// A batch is local whoever sends it, keeps its origin, and one event keeps its id.
 #[test]
-fn one_event_keeps_its_name_everywhere() {
-    let event = told("posts");
+fn a_single_event_keeps_its_id_everywhere() {
+    let event = event_of("posts");
     let id = event.id;
-    let admitted = fresh(&gate(), Role::AdminToken, from_peer(batch(vec![event])));
+    let admitted = fresh(Role::AdminToken, from_peer(batch(vec![event])));
     assert_eq!(admitted.id, id);
     assert_eq!((admitted.scope, admitted.origin.as_str()), (Scope::Local, "b"));
     assert_eq!((admitted.covers, admitted.action), (vec![id], Action::Delete));
@@ -131,10 +149,10 @@ fn one_event_keeps_its_name_everywhere() {
 
 #[test]
 fn several_events_become_one_that_names_them() {
-    let soft = PeerEvent { mode: Mode::Soft, action: Action::Create, ..told("pages") };
-    let events = vec![told("posts"), soft];
+    let soft = PeerEvent { mode: Mode::Soft, action: Action::Create, ..event_of("pages") };
+    let events = vec![event_of("posts"), soft];
     let ids: Vec<EventId> = events.iter().map(|event| event.id).collect();
-    let admitted = fresh(&gate(), Role::Service, from_peer(batch(events)));
+    let admitted = fresh(Role::Service, from_peer(batch(events)));
     assert!(!ids.contains(&admitted.id));
     assert_eq!(admitted.covers, ids);
     assert_eq!(admitted.demand, Demand { hard: whole("posts"), soft: whole("pages") });
@@ -142,14 +160,13 @@ fn several_events_become_one_that_names_them() {
     assert!(admitted.changed.is_empty() && admitted.fields.is_empty(), "nor one slug");
 }
 
-/// S3 3.7, invariant I12: what was done is told to nobody, and still cleared again here.
+/// S3 3.7, invariant I12: what was done is not sent again, and still cleared again here.
 #[test]
 fn known_events_of_a_batch_are_for_the_store_alone() {
-    let gate = gate();
-    let (old, new) = (told("posts"), told("pages"));
+    let (old, new) = (event_of("posts"), event_of("pages"));
     let known = Remembers(vec![old.id], true);
     let both = || from_peer(batch(vec![old.clone(), new.clone()]));
-    let admitted = fresh_beside(&known, &gate, Role::Service, both());
+    let admitted = fresh_with(&known, Role::Service, both());
     assert_eq!(admitted.covers, [new.id]);
     assert_eq!(admitted.demand.hard, whole("pages"));
     assert_eq!(admitted.again.hard, whole("posts"));
@@ -162,65 +179,61 @@ fn known_events_of_a_batch_are_for_the_store_alone() {
 /// What was merged past naming cannot be recognised, so it always has its effect.
 #[test]
 fn the_merged_part_is_never_a_duplicate() {
-    let gate = gate();
-    let event = told("posts");
+    let event = event_of("posts");
     let known = Remembers(vec![event.id], true);
     let merged = Demand::new(Mode::Soft, Selectors::all());
     let both = PeerBatch { merged: merged.clone(), ..batch(vec![event.clone()]) };
-    let admitted = fresh_beside(&known, &gate, Role::Service, from_peer(both));
+    let admitted = fresh_with(&known, Role::Service, from_peer(both));
     assert_eq!(admitted.demand, merged);
-    let new = told("pages");
+    let new = event_of("pages");
     let both = PeerBatch { merged, ..batch(vec![new.clone()]) };
-    let admitted = fresh(&gate, Role::Service, from_peer(both));
-    assert_ne!(admitted.id, new.id, "the name of a part is not the name of the whole");
+    let admitted = fresh(Role::Service, from_peer(both));
+    assert_ne!(admitted.id, new.id, "the id of a part is not the id of the whole");
 }
 
-/// A selector beside a batch is asked for like any other.
+/// A selector outside the batch is cleared like any other.
 #[test]
-fn selectors_beside_a_batch_are_not_lost() {
-    let gate = gate();
-    let event = told("posts");
-    let beside = |event: PeerEvent| Submission {
+fn selectors_outside_a_batch_are_not_lost() {
+    let event = event_of("posts");
+    let with_selectors = |event: PeerEvent| Submission {
         selectors: whole("pages"),
         ..from_peer(batch(vec![event]))
     };
-    let admitted = fresh(&gate, Role::AdminToken, beside(event.clone()));
+    let admitted = fresh(Role::AdminToken, with_selectors(event.clone()));
     assert!(admitted.demand.hard.covers(&whole("pages")));
     assert!(admitted.demand.hard.covers(&whole("posts")));
     assert_ne!(admitted.id, event.id, "it is more than that event");
     let known = Remembers(vec![event.id], true);
-    let admitted = fresh_beside(&known, &gate, Role::AdminToken, beside(event));
+    let admitted = fresh_with(&known, Role::AdminToken, with_selectors(event));
     assert_eq!(admitted.demand.hard, whole("pages"));
 }
 
 /// A ring of gateways that call each other's routes comes to rest: see `docs/PROTOCOL.md`.
 #[test]
 fn a_call_that_names_its_events_has_one_effect_and_one_that_does_not_ends_here() {
-    let gate = gate();
     let id = EventId::fresh();
     let named = || Submission { is_marked: true, ids: vec![id], ..submission(whole("posts")) };
-    let first = fresh(&gate, Role::Editor, named());
+    let first = fresh(Role::Editor, named());
     assert_eq!((first.id, first.scope, first.ends_here), (id, Scope::Local, false));
     assert_eq!(repeated(&Remembers(first.covers, true), named()).hard, whole("posts"));
 
     let nameless = Submission { is_marked: true, ..submission(whole("posts")) };
-    let last = fresh(&gate, Role::Editor, nameless);
+    let last = fresh(Role::Editor, nameless);
     assert_eq!((last.scope, last.ends_here), (Scope::Local, true));
 }
 
-/// A part of an event that did not come before has its effect under a name of its own, so that the
-/// journal tells both; one that came has none.
+/// A part of an event that is new here is recorded under an id of its own, so that the journal holds
+/// both parts. A part that came before has no effect.
 #[test]
 fn a_known_id_is_no_reason_to_drop_a_part_that_is_not_known() {
-    let gate = gate();
-    let event = told("a");
+    let event = event_of("a");
     let by_id = Submission { ids: vec![event.id], ..submission(whole("posts")) };
     let by_batch = from_peer(batch(vec![event.clone()]));
     let known = |is_covered| Remembers(vec![event.id], is_covered);
     assert_eq!(repeated(&known(true), by_id.clone()).hard, whole("posts"));
     assert_eq!(repeated(&known(true), by_batch.clone()).hard, whole("a"));
     for part in [by_id, by_batch] {
-        let part = fresh_beside(&known(false), &gate, Role::Editor, part);
+        let part = fresh_with(&known(false), Role::Editor, part);
         assert_eq!((part.scope, &part.covers[..]), (Scope::Local, &[event.id][..]));
         assert_ne!(part.id, event.id);
     }
@@ -232,6 +245,6 @@ fn one_unknown_event_makes_the_call_new() {
     let (old, new) = (EventId::fresh(), EventId::fresh());
     let asked = Submission { ids: vec![old, new], ..submission(whole("posts")) };
     let known = Remembers(vec![old], true);
-    let admitted = fresh_beside(&known, &gate(), Role::Editor, asked);
+    let admitted = fresh_with(&known, Role::Editor, asked);
     assert_eq!((admitted.demand.hard, admitted.covers), (whole("posts"), vec![old, new]));
 }
