@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 use super::*;
 use crate::domain::Action;
-use crate::ingest::webhook::{Delivery, DeliveryRefusal, Hook, Limits, ReadDelivery};
+use crate::ingest::webhook::{Hook, Limits, ReadWebhook, WebhookRefusal, WebhookRequest};
 use crate::resolve::Rules;
 use crate::support::Secret;
 
@@ -59,21 +59,21 @@ impl Sent {
         self
     }
 
-    fn delivery(&self) -> Delivery<'_> {
+    fn delivery(&self) -> WebhookRequest<'_> {
         let (headers, body) = (&self.headers, self.body.as_bytes());
-        Delivery { target: "/api/hooks/cms", headers, body, now_ms: self.now_ms }
+        WebhookRequest { target: "/api/hooks/cms", headers, body, now_ms: self.now_ms }
     }
 
-    fn check(&self, hook: &Hook) -> Result<(), DeliveryRefusal> {
+    fn check(&self, hook: &Hook) -> Result<(), WebhookRefusal> {
         hook.check(&self.delivery())
     }
 
-    fn read(&self, hook: &Hook) -> ReadDelivery {
+    fn read(&self, hook: &Hook) -> ReadWebhook {
         hook.read(&self.delivery(), LIMITS, &rules()).expect("can be read")
     }
 
     pub(super) fn means(&self, hook: &Hook) -> (String, Action) {
-        let ReadDelivery { change, .. } = self.read(hook);
+        let ReadWebhook { change, .. } = self.read(hook);
         (change.selectors.to_string(), change.action())
     }
 }

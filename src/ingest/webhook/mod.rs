@@ -23,7 +23,7 @@ use hyper::HeaderMap;
 pub use body::{BadDelivery, Form};
 pub use mapping::{ActionRule, EVERY_TYPE, Mapping, WebhookChange};
 pub use scheme::{
-    Content, DeliveryRefusal, Encoding, Hmac, KeyForm, Scheme, Timestamp, TimestampAt,
+    Content, Encoding, Hmac, KeyForm, Scheme, Timestamp, TimestampAt, WebhookRefusal,
 };
 pub use template::{JsonPath, TemplateContext, WebhookTemplate};
 
@@ -66,7 +66,7 @@ pub struct Hook {
 
 /// A request, as it came.
 #[derive(Clone, Copy)]
-pub struct Delivery<'a> {
+pub struct WebhookRequest<'a> {
     /// Path and query.
     pub target: &'a str,
     /// Its headers.
@@ -88,7 +88,7 @@ pub struct Limits {
 
 /// What a delivery said.
 #[derive(Debug)]
-pub struct ReadDelivery {
+pub struct ReadWebhook {
     /// What it means.
     pub change: WebhookChange,
     /// Its own name, where the sender gives one.
@@ -99,7 +99,7 @@ pub struct ReadDelivery {
 
 /// By whom a delivery came, as far as loops are concerned.
 #[derive(Debug, Clone)]
-pub struct DeliveryOrigin {
+pub struct WebhookOrigin {
     /// The address to judge by, where it can be told.
     pub address: Option<IpAddr>,
     /// Whether a gateway's mark is on it.
@@ -110,7 +110,7 @@ pub struct DeliveryOrigin {
 
 /// What became of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DeliveryOutcome {
+pub enum WebhookOutcome {
     /// It had its effect.
     Applied {
         /// The event's id.
@@ -131,7 +131,7 @@ impl Hook {
     ///
     /// # Errors
     /// Why not, for the log.
-    pub fn check(&self, delivery: &Delivery<'_>) -> Result<(), DeliveryRefusal> {
+    pub fn check(&self, delivery: &WebhookRequest<'_>) -> Result<(), WebhookRefusal> {
         self.scheme.check(&self.secrets, delivery)
     }
 
@@ -141,10 +141,10 @@ impl Hook {
     /// Why it cannot be read.
     pub fn read(
         &self,
-        delivery: &Delivery<'_>,
+        delivery: &WebhookRequest<'_>,
         limits: Limits,
         rules: &Rules,
-    ) -> Result<ReadDelivery, BadDelivery> {
+    ) -> Result<ReadWebhook, BadDelivery> {
         let body = self.form.events(delivery.headers, delivery.body, limits.depth_max)?;
         let events = &body.list;
         let texts_max = limits.selectors_max;
@@ -179,7 +179,7 @@ impl Hook {
             change.widened("more selectors than are taken at once: they were widened");
         }
         let identity = (!names.is_empty()).then(|| Identity::of(&names, delivery, &change));
-        Ok(ReadDelivery { change, delivery: names.into_iter().next(), identity })
+        Ok(ReadWebhook { change, delivery: names.into_iter().next(), identity })
     }
 }
 
@@ -193,7 +193,7 @@ struct Identity {
 }
 
 impl Identity {
-    fn of(names: &[String], delivery: &Delivery<'_>, change: &WebhookChange) -> Self {
+    fn of(names: &[String], delivery: &WebhookRequest<'_>, change: &WebhookChange) -> Self {
         let shown = names.first().map(String::as_str).unwrap_or_default();
         let shown = shown.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect();
         let query = delivery.target.split_once('?').map_or("", |(_, query)| query);
@@ -214,7 +214,7 @@ impl Identity {
 
     /// The same with the marks that were on the call. The journal has it as the event's reason, so
     /// that it is known over a restart.
-    fn under(&self, from: &DeliveryOrigin) -> String {
+    fn under(&self, from: &WebhookOrigin) -> String {
         let mut parts = vec![self.hash.clone(), from.is_marked.to_string()];
         parts.extend(from.ids.iter().map(ToString::to_string));
         let hash = gate::identity(parts.iter().map(String::as_bytes));
@@ -280,15 +280,15 @@ impl Hooks {
         self: &Arc<Self>,
         pipeline: &Arc<Pipeline>,
         hook: &Hook,
-        read: ReadDelivery,
-        from: DeliveryOrigin,
-    ) -> Result<DeliveryOutcome, SubmitError> {
+        read: ReadWebhook,
+        from: WebhookOrigin,
+    ) -> Result<WebhookOutcome, SubmitError> {
         if read.change.selectors.is_empty() {
             let nothing = || "the delivery holds no event".to_owned();
-            return Ok(DeliveryOutcome::Ignored(read.change.ignored.unwrap_or_else(nothing)));
+            return Ok(WebhookOutcome::Ignored(read.change.ignored.unwrap_or_else(nothing)));
         }
         let who = Principal { name: format!("hook:{}", hook.name), role: Role::Editor };
-        let ReadDelivery { change, identity, .. } = read;
+        let ReadWebhook { change, identity, .. } = read;
         let identity = identity.map(|identity| identity.under(&from));
         let submission = submission(change, identity.clone(), from);
         let (hooks, pipeline) = (Arc::clone(self), Arc::clone(pipeline));
@@ -307,16 +307,16 @@ impl Hooks {
         who: Principal,
         submission: Submission,
         identity: String,
-    ) -> Result<DeliveryOutcome, SubmitError> {
+    ) -> Result<WebhookOutcome, SubmitError> {
         let key = key(&who.name, &identity);
         let _turn = pipeline.gate.lanes.enter(&key).await;
         if let Some(before) = self.taken.get(&key) {
             let id = std::str::from_utf8(&before.body).ok().and_then(EventId::parse);
             pipeline.clear_again(&Demand::new(submission.mode, submission.selectors));
-            return Ok(DeliveryOutcome::Duplicate(id));
+            return Ok(WebhookOutcome::Duplicate(id));
         }
         let taken = submit(pipeline, who, submission).await?;
-        if let DeliveryOutcome::Applied { id, is_degraded: false, .. } = &taken {
+        if let WebhookOutcome::Applied { id, is_degraded: false, .. } = &taken {
             self.remember(key, *id);
         }
         Ok(taken)
@@ -332,7 +332,7 @@ fn by_name(config: Config) -> BTreeMap<String, Arc<Hook>> {
     config.hooks.into_iter().map(|hook| (hook.name.clone(), Arc::new(hook))).collect()
 }
 
-fn submission(change: WebhookChange, identity: Option<String>, from: DeliveryOrigin) -> Submission {
+fn submission(change: WebhookChange, identity: Option<String>, from: WebhookOrigin) -> Submission {
     let (action, routes) = (change.action(), change.routes());
     // What was said of one entity is not true of the others.
     let (parts, changed, fields) = match <[SubmissionPart; 1]>::try_from(change.parts) {
@@ -362,14 +362,14 @@ async fn submit(
     pipeline: &Arc<Pipeline>,
     who: Principal,
     submission: Submission,
-) -> Result<DeliveryOutcome, SubmitError> {
+) -> Result<WebhookOutcome, SubmitError> {
     match pipeline.submit(who, submission).await {
         Ok(SubmitOutcome::Applied(report)) => {
             let (id, is_degraded) = (report.event.id, report.is_degraded);
-            Ok(DeliveryOutcome::Applied { id, is_degraded, warnings: report.warnings })
+            Ok(WebhookOutcome::Applied { id, is_degraded, warnings: report.warnings })
         }
-        Ok(SubmitOutcome::Duplicate(_)) => Ok(DeliveryOutcome::Duplicate(None)),
-        Ok(SubmitOutcome::Unaffected(why)) => Ok(DeliveryOutcome::Ignored(why.join("; "))),
+        Ok(SubmitOutcome::Duplicate(_)) => Ok(WebhookOutcome::Duplicate(None)),
+        Ok(SubmitOutcome::Unaffected(why)) => Ok(WebhookOutcome::Ignored(why.join("; "))),
         Err(rejected) => Err(rejected),
     }
 }

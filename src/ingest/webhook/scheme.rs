@@ -16,7 +16,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName};
 
-use super::Delivery;
+use super::WebhookRequest;
 use crate::support::Secret;
 
 /// Signatures looked at in one header: two secrets of the sender, and room for its own rotation.
@@ -115,7 +115,7 @@ enum Signed {
 }
 
 /// Why a delivery was refused.
-pub type DeliveryRefusal = &'static str;
+pub type WebhookRefusal = &'static str;
 
 impl Content {
     /// Reads a template of `{body}`, `{timestamp}`, `{header:NAME}`, `{method}`, `{path}` and
@@ -221,8 +221,8 @@ impl Scheme {
     pub fn check(
         &self,
         secrets: &[Secret],
-        delivery: &Delivery<'_>,
-    ) -> Result<(), DeliveryRefusal> {
+        delivery: &WebhookRequest<'_>,
+    ) -> Result<(), WebhookRefusal> {
         match self {
             Self::Secret(header) => check_secret(header, secrets, delivery),
             Self::Hmac(hmac) => hmac.check(secrets, delivery),
@@ -233,8 +233,8 @@ impl Scheme {
 fn check_secret(
     header: &HeaderName,
     secrets: &[Secret],
-    delivery: &Delivery<'_>,
-) -> Result<(), DeliveryRefusal> {
+    delivery: &WebhookRequest<'_>,
+) -> Result<(), WebhookRefusal> {
     let given = single(delivery.headers, header).ok_or("no secret, or two")?;
     let (scheme, token) = given.split_once(' ').unwrap_or(("", given));
     let token = if scheme.eq_ignore_ascii_case("Bearer") { token.trim() } else { given };
@@ -245,7 +245,11 @@ fn check_secret(
 }
 
 impl Hmac {
-    fn check(&self, secrets: &[Secret], delivery: &Delivery<'_>) -> Result<(), DeliveryRefusal> {
+    fn check(
+        &self,
+        secrets: &[Secret],
+        delivery: &WebhookRequest<'_>,
+    ) -> Result<(), WebhookRefusal> {
         let header = single(delivery.headers, &self.header).ok_or("no signature, or two")?;
         let values: Vec<&str> = match self.separator {
             Some(separator) => header.split(separator).map(str::trim).collect(),
@@ -281,8 +285,8 @@ impl Hmac {
     fn signed<'a>(
         &'a self,
         timestamp: &'a str,
-        delivery: &'a Delivery<'_>,
-    ) -> Result<Vec<Cow<'a, [u8]>>, DeliveryRefusal> {
+        delivery: &'a WebhookRequest<'_>,
+    ) -> Result<Vec<Cow<'a, [u8]>>, WebhookRefusal> {
         let mut pieces: Vec<Cow<'a, [u8]>> = Vec::new();
         for (at, part) in self.content.0.iter().enumerate() {
             let text = match part {
@@ -313,7 +317,7 @@ impl Hmac {
         Ok(pieces)
     }
 
-    fn path<'a>(&'a self, delivery: &'a Delivery<'_>) -> Cow<'a, str> {
+    fn path<'a>(&'a self, delivery: &'a WebhookRequest<'_>) -> Cow<'a, str> {
         let Some(path) = &self.path else { return Cow::Borrowed(delivery.target) };
         match delivery.target.split_once('?') {
             Some((_, query)) => Cow::Owned(format!("{path}?{query}")),
@@ -323,7 +327,7 @@ impl Hmac {
 
     /// Signed headers in one line: `name:value`, by name, between semicolons. The list of them and
     /// the timestamp are always among them, so that neither can be exchanged.
-    fn headers(&self, delivery: &Delivery<'_>) -> Result<String, DeliveryRefusal> {
+    fn headers(&self, delivery: &WebhookRequest<'_>) -> Result<String, WebhookRefusal> {
         let list = self.signed_headers.as_ref().ok_or("no list of signed headers")?;
         let listed = single(delivery.headers, list).ok_or("no list of signed headers")?;
         let mut names: Vec<HeaderName> =
@@ -347,8 +351,8 @@ impl Timestamp {
     fn read<'a>(
         &self,
         values: &[&'a str],
-        delivery: &'a Delivery<'_>,
-    ) -> Result<&'a str, DeliveryRefusal> {
+        delivery: &'a WebhookRequest<'_>,
+    ) -> Result<&'a str, WebhookRefusal> {
         let text = match &self.at {
             TimestampAt::Header(name) => single(delivery.headers, name),
             TimestampAt::Beside(prefix) => {

@@ -13,7 +13,9 @@ use crate::activity::{Activity, ActivityKind, Level, joined};
 use crate::domain::Selectors;
 use crate::gate::Rejected;
 use crate::ingest::fields;
-use crate::ingest::webhook::{Delivery, DeliveryOrigin, DeliveryOutcome, DeliveryRefusal, Limits};
+use crate::ingest::webhook::{
+    Limits, WebhookOrigin, WebhookOutcome, WebhookRefusal, WebhookRequest,
+};
 use crate::resolve::Rules;
 use crate::server::Control;
 use crate::server::call::Call;
@@ -32,8 +34,12 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
     let body = call.read(&control.config).await?;
     let query = call.query.as_deref().map(|query| format!("?{query}")).unwrap_or_default();
     let target = format!("/api/hooks/{}{query}", hook.name);
-    let delivery =
-        Delivery { target: &target, headers: &call.headers, body: &body, now_ms: clock::wall_ms() };
+    let delivery = WebhookRequest {
+        target: &target,
+        headers: &call.headers,
+        body: &body,
+        now_ms: clock::wall_ms(),
+    };
     let gate = &control.pipeline.gate;
     if let Err(refusal) = hook.check(&delivery) {
         let rejected = gate.refuse(call.address);
@@ -52,7 +58,7 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
     let notes = read.change.notes.clone();
     let is_puzzling = read.change.is_puzzling;
     let unknown = unknown_types(&rules, &read.change.selectors);
-    let from = DeliveryOrigin {
+    let from = WebhookOrigin {
         address: call.address.known(),
         is_marked: call.is_marked(),
         ids: call.event_ids(),
@@ -61,26 +67,26 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
     log_taken(&hook.name, &taken, &notes);
     log_lost(&control.hooks.said, &hook.name, &taken, is_puzzling, &unknown);
     let of_rules =
-        if let DeliveryOutcome::Applied { warnings, .. } = &taken { &warnings[..] } else { &[] };
+        if let WebhookOutcome::Applied { warnings, .. } = &taken { &warnings[..] } else { &[] };
     let warnings = [notes, of_rules.to_vec()].concat();
     Ok(json_answer(StatusCode::ACCEPTED, &answer(taken, &warnings)))
 }
 
-fn answer(taken: DeliveryOutcome, warnings: &[String]) -> Delivered<'_> {
+fn answer(taken: WebhookOutcome, warnings: &[String]) -> Delivered<'_> {
     let done = Delivered { success: true, warnings: warnings.into(), ..Delivered::default() };
     match taken {
-        DeliveryOutcome::Applied { id, is_degraded, .. } => {
+        WebhookOutcome::Applied { id, is_degraded, .. } => {
             Delivered { id: Some(id), degraded: is_degraded, ..done }
         }
-        DeliveryOutcome::Duplicate(id) => Delivered { id, duplicate: true, ..done },
-        DeliveryOutcome::Ignored(reason) => {
+        WebhookOutcome::Duplicate(id) => Delivered { id, duplicate: true, ..done },
+        WebhookOutcome::Ignored(reason) => {
             Delivered { ignored: true, reason: Some(reason), ..done }
         }
     }
 }
 
 /// Past the limit nothing is told: a flood of forgeries must not become one of lines.
-fn log_refused(hook: &str, call: &Call, rejected: &Rejected, refusal: DeliveryRefusal) {
+fn log_refused(hook: &str, call: &Call, rejected: &Rejected, refusal: WebhookRefusal) {
     if matches!(rejected, Rejected::TooMany(_)) {
         return;
     }
@@ -98,14 +104,14 @@ fn log_refused(hook: &str, call: &Call, rejected: &Rejected, refusal: DeliveryRe
 }
 
 /// What was applied has its own line, by the pipeline.
-fn log_taken(hook: &str, taken: &DeliveryOutcome, warnings: &[String]) {
+fn log_taken(hook: &str, taken: &WebhookOutcome, warnings: &[String]) {
     if !warnings.is_empty() {
         let msg = "not all of a webhook could be read";
         log(hook, Level::Warn, msg, "widened", &joined(warnings));
     }
     match taken {
-        DeliveryOutcome::Applied { .. } => {}
-        DeliveryOutcome::Duplicate(id) => Activity {
+        WebhookOutcome::Applied { .. } => {}
+        WebhookOutcome::Duplicate(id) => Activity {
             event: ActivityKind::Webhook,
             msg: "a webhook came again: it had its effect before",
             event_id: id.map(|id| id.to_string()).as_deref(),
@@ -114,7 +120,7 @@ fn log_taken(hook: &str, taken: &DeliveryOutcome, warnings: &[String]) {
             ..Activity::default()
         }
         .emit(),
-        DeliveryOutcome::Ignored(reason) => {
+        WebhookOutcome::Ignored(reason) => {
             log(hook, Level::Info, "a webhook was ignored", "ignored", reason);
         }
     }
@@ -135,15 +141,15 @@ fn unknown_types(rules: &Rules, selectors: &Selectors) -> Vec<String> {
 fn log_lost(
     said: &LogThrottle,
     hook: &str,
-    taken: &DeliveryOutcome,
+    taken: &WebhookOutcome,
     is_puzzling: bool,
     unknown: &[String],
 ) {
     let (msg, status, reason) = match taken {
-        DeliveryOutcome::Ignored(reason) if is_puzzling || !unknown.is_empty() => {
+        WebhookOutcome::Ignored(reason) if is_puzzling || !unknown.is_empty() => {
             ("a webhook cleared nothing", "cleared_nothing", reason.clone())
         }
-        DeliveryOutcome::Applied { .. } if !unknown.is_empty() => {
+        WebhookOutcome::Applied { .. } if !unknown.is_empty() => {
             let reason = format!(
                 "not in the graph: {}; name them in [dependencies], or map them in mapping.types",
                 unknown.join(", ")

@@ -65,7 +65,7 @@ proptest! {
         let text = body.to_string();
         let headers = HeaderMap::new();
         let delivery =
-            Delivery { target: "/", headers: &headers, body: text.as_bytes(), now_ms: 0 };
+            WebhookRequest { target: "/", headers: &headers, body: text.as_bytes(), now_ms: 0 };
         let read = hook(Form::Json(path)).read(&delivery, LIMITS, &rules()).expect("it is JSON");
         prop_assert!(read.change.selectors.members() <= LIMITS.selectors_max);
         prop_assert!(!read.change.selectors.is_empty() || read.change.notes.len() <= 8);
@@ -81,7 +81,7 @@ proptest! {
         for name in ["authorization", "via", "content-type", "ce-type", "ce-specversion"] {
             headers.insert(name, header.parse().expect("visible text"));
         }
-        let delivery = Delivery { target: "/?a", headers: &headers, body: &body, now_ms };
+        let delivery = WebhookRequest { target: "/?a", headers: &headers, body: &body, now_ms };
         for form in [Form::Json(None), Form::CloudEvents] {
             drop(hook(form).read(&delivery, LIMITS, &rules()));
         }
@@ -96,7 +96,7 @@ proptest! {
         let text = serde_json::json!([before, named]).to_string();
         let headers = HeaderMap::new();
         let delivery =
-            Delivery { target: "/", headers: &headers, body: text.as_bytes(), now_ms: 0 };
+            WebhookRequest { target: "/", headers: &headers, body: text.as_bytes(), now_ms: 0 };
         let read = hook(Form::Json(None)).read(&delivery, LIMITS, &rules()).expect("it is JSON");
         let posts = TypeName::parse("posts").expect("a type");
         let entity = Selector::Entity(posts, Label::parse(&id).expect("an id"));
@@ -124,7 +124,7 @@ proptest! {
         let end = whole.len().min(at + length);
         let body = [&whole[..at], &junk, &whole[end..]].concat();
         let headers = HeaderMap::new();
-        let delivery = Delivery { target: "/", headers: &headers, body: &body, now_ms: 0 };
+        let delivery = WebhookRequest { target: "/", headers: &headers, body: &body, now_ms: 0 };
         let posts = Selector::Type(TypeName::parse("posts").expect("a type"));
         let entity = |id: &str| {
             let name = TypeName::parse("posts").expect("a type");
@@ -133,7 +133,7 @@ proptest! {
         let shown = String::from_utf8_lossy(&body).into_owned();
         match hook(Form::Json(None)).read(&delivery, LIMITS, &rules()) {
             Err(_) => prop_assert!(false, "refused, though its type can be read: {shown}"),
-            Ok(ReadDelivery { change, .. }) => {
+            Ok(ReadWebhook { change, .. }) => {
                 let selectors = change.selectors;
                 prop_assert!(!selectors.is_empty(), "accepted for nothing: {shown}");
                 let is_intact = body.windows(9).any(|part| part == br#","id":41,"#);
@@ -159,7 +159,7 @@ fn a_deep_body_is_refused_and_a_long_list_is_everything() {
     let deep = "[".repeat(17) + &"]".repeat(17);
     let read = |body: &str| {
         let delivery =
-            Delivery { target: "/", headers: &headers, body: body.as_bytes(), now_ms: 0 };
+            WebhookRequest { target: "/", headers: &headers, body: body.as_bytes(), now_ms: 0 };
         hook(Form::Json(None)).read(&delivery, LIMITS, &rules())
     };
     assert_eq!(read(&deep).expect_err("too deep"), BadDelivery::TooDeep(16));
@@ -177,7 +177,7 @@ fn a_type_that_cannot_be_read_clears_everything() {
         let mut hook = hook(Form::Json(None));
         hook.mapping.is_unlisted_ignored = is_unlisted_ignored;
         let body = body.as_bytes();
-        let delivery = Delivery { target: "/", headers: &headers, body, now_ms: 0 };
+        let delivery = WebhookRequest { target: "/", headers: &headers, body, now_ms: 0 };
         hook.read(&delivery, LIMITS, &rules()).expect("it is read").change
     };
     for body in [
