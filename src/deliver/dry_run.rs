@@ -27,7 +27,7 @@ impl Delivery {
             }
             None if event.scope == Scope::Local => Some("local"),
             None if matches!(kind, PeerKind::Legacy) => {
-                self.shared.left_unsaid(&event.demand.selectors())
+                self.shared.legacy_gap(&event.demand.selectors())
             }
             None => None,
             Some(_) if !event.is_for_targets() => Some("ends_here"),

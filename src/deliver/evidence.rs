@@ -20,7 +20,7 @@ const LEGACY_AFTER_TIME: Duration = Duration::from_secs(30);
 
 impl PeerState {
     /// It said so itself.
-    pub(super) fn is_a_cache_mirror(&mut self, identity: Identity) {
+    pub(super) fn set_cache_mirror(&mut self, identity: Identity) {
         match &self.kind {
             PeerKind::CacheMirror(Some(known)) if known.version == identity.version => {}
             // Another program answers: it may take what the one before refused.
@@ -38,7 +38,7 @@ impl PeerState {
 
     /// It gave an answer without an identity. A site beside this instance is judged by one such
     /// answer; a mirror by proof only, and never one that is known as a cache-mirror.
-    pub(super) fn is_no_cache_mirror(&mut self, is_proved: bool, config: &PeerConfig) {
+    pub(super) fn set_no_cache_mirror(&mut self, is_proved: bool, config: &PeerConfig) {
         let is_target = config.class.target().is_some();
         match self.kind {
             PeerKind::CacheMirror(_) => {}

@@ -66,7 +66,7 @@ impl Delivery {
     fn as_legacy(&self, explanation: &mut MirrorExplanation, event: &Event) {
         let types = self.shared.sender.known_types();
         let form = legacy_form(&event.demand.selectors(), &types);
-        let bodies: Vec<String> = form.words.iter().map(legacy_body).collect();
+        let bodies: Vec<String> = form.requests.iter().map(legacy_body).collect();
         explanation.form = if bodies.is_empty() { "none" } else { "legacy" }.into();
         explanation.requests = bodies.len();
         explanation.bytes = bodies.iter().map(String::len).sum();

@@ -1,10 +1,10 @@
-//! The legacy form: one request for each type, each of which settles alone.
+//! The legacy form: one request for each type. Each request settles separately.
 //!
-//! A refused request is parked and sent again after an hour; one that failed otherwise waits on its
-//! own, as long as the mirror takes others. Only a mirror that takes nothing waits as a whole.
-//! While a mirror's kind is unknown it gets the same requests, for both kinds understand them; what
-//! they cannot say is held, and the cursor stays in front of everything, so that a cache-mirror
-//! gets it all as a batch once it has said what it is.
+//! A request that is refused as malformed is parked and retried after an hour. A request that
+//! failed otherwise waits separately, as long as the mirror accepts others. Only a mirror that
+//! accepts nothing waits as a whole. While a mirror's kind is unknown it gets the same requests,
+//! because both kinds understand them. What they cannot express is held, and the cursor does not
+//! move, so that a cache-mirror gets everything as a batch once its kind is known.
 
 use std::time::Duration;
 
@@ -23,22 +23,22 @@ use crate::domain::{Demand, Mode, Selector, Selectors};
 use crate::journal::Backlog;
 use crate::support::backoff::chance;
 
-/// Statuses of a server that does not take what it was sent, however often it is sent.
+/// Statuses that mean: malformed. The same request will be refused again.
 pub(super) const MALFORMED: [u16; 6] = [400, 413, 414, 415, 422, 431];
-/// Statuses that are about one request only where the server takes others.
+/// Statuses that concern one request only if the server accepts others.
 const ABOUT_ONE: [u16; 6] = [401, 403, 404, 405, 409, 410];
-/// Failures in a row, with nothing acknowledged before, after which a server is left alone.
+/// Failures in a row without any acknowledgement after which an attempt ends.
 pub(super) const FAILURES_MAX: usize = 3;
 
-/// A request that was answered with something else than an acknowledgement.
+/// A request that was not acknowledged.
 struct FailedRequest {
-    word: Selector,
+    request: Selector,
     status: Option<u16>,
     error: String,
     wait: Option<Duration>,
 }
 
-/// One attempt at one mirror.
+/// The state of one attempt at one mirror.
 struct LegacyAttempt<'a> {
     backlog: &'a Backlog,
     encoded: &'a EncodedBacklog,
@@ -51,13 +51,13 @@ struct LegacyAttempt<'a> {
 }
 
 impl Worker {
-    /// Whether something waits for this mirror that can be sent now.
-    pub(super) fn has_due_words(&self) -> bool {
+    /// Whether a pending request is due.
+    pub(super) fn has_due_requests(&self) -> bool {
         let now = Instant::now();
         self.peer.with(|state| state.next_due(now).is_some_and(|at| at <= now))
     }
 
-    /// Sends what is new and what is due again.
+    /// Sends the new requests and those that are due again.
     pub(super) async fn send_legacy(&self) {
         let is_legacy = matches!(self.peer.kind(), PeerKind::Legacy);
         if is_legacy {
@@ -66,71 +66,75 @@ impl Worker {
         let backlog = self.take().unwrap_or_default();
         let encoded = self.encoded(&backlog);
         let form = legacy_form(&encoded.selectors, &self.shared.sender.known_types());
-        let spread = EventsByType::of(&backlog);
-        let words = self.peer.with(|state| {
-            state.partial.begin(form.words.clone(), |word| spread.span(word), Instant::now())
+        let by_type = EventsByType::of(&backlog);
+        let requests = self.peer.with(|state| {
+            state.partial.begin(
+                form.requests.clone(),
+                |request| by_type.span(request),
+                Instant::now(),
+            )
         });
         let mut attempt = LegacyAttempt {
             backlog: &backlog,
             encoded: &encoded,
-            fresh: &form.words,
-            has_settled: words.is_empty(),
+            fresh: &form.requests,
+            has_settled: requests.is_empty(),
             failures: vec![],
             unsent: vec![],
             parked: vec![],
             delivered: 0,
         };
         self.shared.echo.sending(&self.peer.destination, &keys_of(&backlog));
-        self.send_words(&mut attempt, words).await;
+        self.send_requests(&mut attempt, requests).await;
         self.shared.echo.sent(&self.peer.destination);
-        if !self.keep(&attempt, &spread) {
+        if !self.keep_unsettled(&attempt, &by_type) {
             return;
         }
         if backlog.through > 0 {
-            self.advance(&backlog, &spread, is_legacy, &form.unsupported);
+            self.advance(&backlog, &by_type, is_legacy, &form.unsupported);
         }
-        self.settle_what_is_whole(is_legacy, attempt.delivered);
+        self.settle_through(is_legacy, attempt.delivered);
     }
 
-    async fn send_words(&self, attempt: &mut LegacyAttempt<'_>, words: Vec<Selector>) {
-        let mut words = words.into_iter();
+    async fn send_requests(&self, attempt: &mut LegacyAttempt<'_>, requests: Vec<Selector>) {
+        let mut requests = requests.into_iter();
         let mut has_logged_in = false;
         for at in 0.. {
-            let Some(word) = words.next() else { return };
+            let Some(request) = requests.next() else { return };
             if at > 0 {
                 tokio::select! {
                     () = self.stop.cancelled() => {
-                        attempt.unsent.push(word);
+                        attempt.unsent.push(request);
                         break;
                     }
                     _ = self.peer.limiter.turn() => {}
                 }
             }
-            let is_over = self.send_word(attempt, word, &mut has_logged_in).await
+            let is_finished = self.send_one(attempt, request, &mut has_logged_in).await
                 || (!attempt.has_settled && attempt.failures.len() >= FAILURES_MAX);
-            if is_over {
+            if is_finished {
                 break;
             }
         }
-        attempt.unsent.extend(words);
+        attempt.unsent.extend(requests);
     }
 
-    /// One request. Says whether the attempt is over.
-    async fn send_word(
+    /// Sends one request. Returns whether the attempt is finished.
+    async fn send_one(
         &self,
         attempt: &mut LegacyAttempt<'_>,
-        word: Selector,
+        request: Selector,
         has_logged_in: &mut bool,
     ) -> bool {
         let own;
-        let (backlog, encoded) = match attempt.fresh.contains(&word) {
+        let (backlog, encoded) = match attempt.fresh.contains(&request) {
             true => (attempt.backlog, attempt.encoded),
             false => {
-                own = self.again(&word);
+                own = self.pending_backlog(&request);
                 (&own.0, &own.1)
             }
         };
-        let body = legacy_body(&word).into();
+        let body = legacy_body(&request).into();
         let may_log_in = !*has_logged_in;
         let answered = self.request(backlog, INVALIDATE_PATH, body, may_log_in).await;
         let answer = match answered {
@@ -139,17 +143,17 @@ impl Worker {
                 answer
             }
             RequestOutcome::NotLoggedIn => {
-                attempt.unsent.push(word);
+                attempt.unsent.push(request);
                 return true;
             }
         };
-        self.judge_word(attempt, word, (backlog, encoded), &answer)
+        self.judge_one(attempt, request, (backlog, encoded), &answer)
     }
 
-    fn judge_word(
+    fn judge_one(
         &self,
         attempt: &mut LegacyAttempt<'_>,
-        word: Selector,
+        request: Selector,
         (backlog, encoded): (&Backlog, &EncodedBacklog),
         answer: &JudgedAnswer,
     ) -> bool {
@@ -165,28 +169,28 @@ impl Worker {
                     answer.http_status,
                     answer.took,
                 );
-                self.word_acknowledged(attempt, &word);
+                self.request_acknowledged(attempt, &request);
                 return false;
             }
             AnswerVerdict::Throttled(wait) => {
                 let wait = self.peer.throttled(*wait);
                 log::throttled(&self.peer, backlog, wait);
-                attempt.unsent.push(word);
+                attempt.unsent.push(request);
                 return true;
             }
             AnswerVerdict::Unauthorized => {
-                let error = self.naming_the_clock("401 with a fresh token");
-                attempt.failures.push(FailedRequest { word, status, error, wait: None });
+                let error = self.with_clock_difference("401 with a fresh token");
+                attempt.failures.push(FailedRequest { request, status, error, wait: None });
             }
             AnswerVerdict::Refused(reason, wait) => {
-                let failure = FailedRequest { word, status, error: reason.clone(), wait: *wait };
+                let failure = FailedRequest { request, status, error: reason.clone(), wait: *wait };
                 match status {
                     Some(status) if MALFORMED.contains(&status) => {
                         attempt.has_settled = true;
                         attempt.parked.push(failure);
                     }
                     Some(_) => attempt.failures.push(failure),
-                    // Nobody answered: the mirror as a whole is not well.
+                    // No answer: the mirror as a whole is not reachable.
                     None => {
                         attempt.failures.insert(0, failure);
                         return true;
@@ -197,7 +201,7 @@ impl Worker {
         false
     }
 
-    fn word_acknowledged(&self, attempt: &mut LegacyAttempt<'_>, word: &Selector) {
+    fn request_acknowledged(&self, attempt: &mut LegacyAttempt<'_>, request: &Selector) {
         attempt.has_settled = true;
         let (failures, lasted) = self.peer.with(|state| (state.failures, state.streak.end()));
         if self.peer.succeeded() {
@@ -205,92 +209,111 @@ impl Worker {
         }
         let (events, was_parked) = self.peer.with(|state| {
             state.took_legacy_form();
-            state.partial.acknowledge(word)
+            state.partial.acknowledge(request)
         });
         attempt.delivered += events;
         if was_parked {
-            log::unparked(&self.peer, word);
+            log::unparked(&self.peer, request);
         }
     }
 
-    /// Keeps what was not acknowledged. Says whether the backlog is settled but for that; where the
-    /// mirror took nothing it is not, and all of it is sent again.
-    fn keep(&self, attempt: &LegacyAttempt<'_>, spread: &EventsByType) -> bool {
-        let is_old = |word: &Selector| !attempt.fresh.contains(word);
-        if !self.fails_by_word(attempt) {
+    /// Keeps the requests that were not acknowledged. Returns whether the backlog is settled except
+    /// for those. If the mirror acknowledged nothing it is not, and all of it is sent again.
+    fn keep_unsettled(&self, attempt: &LegacyAttempt<'_>, by_type: &EventsByType) -> bool {
+        let was_pending = |request: &Selector| !attempt.fresh.contains(request);
+        if !self.fails_by_request(attempt) {
             self.fail_as_a_whole(attempt);
             if let Some(first) = attempt.failures.first() {
-                self.peer.with(|state| state.partial.suspect = Some(first.word.clone()));
+                self.peer.with(|state| state.partial.suspect = Some(first.request.clone()));
             }
-            let failed = attempt.failures.iter().map(|failure| &failure.word);
-            return failed.chain(&attempt.unsent).all(is_old);
+            let failed = attempt.failures.iter().map(|failure| &failure.request);
+            return failed.chain(&attempt.unsent).all(was_pending);
         }
-        if !attempt.has_settled && !attempt.unsent.iter().all(is_old) {
+        if !attempt.has_settled && !attempt.unsent.iter().all(was_pending) {
             return false;
         }
-        let mut has_room = true;
-        let mut owe = |failure: &FailedRequest, is_parked: bool| {
-            has_room &= self.owe(failure, spread_of(attempt, &failure.word, spread), is_parked);
+        let mut has_capacity = true;
+        let mut keep = |failure: &FailedRequest, is_parked: bool| {
+            has_capacity &=
+                self.keep_failed(failure, events_of(attempt, &failure.request, by_type), is_parked);
         };
-        attempt.parked.iter().for_each(|failure| owe(failure, true));
+        attempt.parked.iter().for_each(|failure| keep(failure, true));
         for failure in &attempt.failures {
             let is_refused = failure.status.is_some_and(|status| ABOUT_ONE.contains(&status));
-            owe(failure, is_refused && attempt.has_settled);
+            keep(failure, is_refused && attempt.has_settled);
         }
         self.peer.with(|state| {
-            for word in attempt.unsent.iter().filter(|word| !is_old(word)) {
-                has_room &= state.partial.owe(word, Some(spread.span(word)), None, (false, None));
+            for request in attempt.unsent.iter().filter(|request| !was_pending(request)) {
+                has_capacity &= state.partial.keep_pending(
+                    request,
+                    Some(by_type.span(request)),
+                    None,
+                    (false, None),
+                );
             }
         });
-        if !has_room {
+        if !has_capacity {
             self.fail(attempt.backlog, "the mirror refuses too many types", None, None);
         }
-        has_room
+        has_capacity
     }
 
-    /// Whether each word that failed waits on its own: the mirror takes others, or did.
-    fn fails_by_word(&self, attempt: &LegacyAttempt<'_>) -> bool {
+    /// Whether each failed request waits separately, because the mirror accepts others or accepted
+    /// some before.
+    fn fails_by_request(&self, attempt: &LegacyAttempt<'_>) -> bool {
         let Some(first) = attempt.failures.first() else { return true };
         let is_dead = first.status.is_none();
         let failed_before = self.peer.with(|state| {
-            let words = state.partial.pending();
+            let requests = state.partial.pending();
             let has_failed = |failure: &FailedRequest| {
-                words.get(&failure.word).is_some_and(|word| word.attempts > 0)
+                requests.get(&failure.request).is_some_and(|request| request.attempts > 0)
             };
             attempt.failures.iter().all(has_failed)
         });
         attempt.has_settled || (failed_before && (!is_dead || attempt.unsent.is_empty()))
     }
 
-    /// Notes a word that failed, and when it is sent again.
-    fn owe(&self, failure: &FailedRequest, spread: Option<&EventsByType>, is_parked: bool) -> bool {
-        let FailedRequest { word, status, error, wait } = failure;
+    /// Records a failed request and schedules its retry. Returns false if there are too many.
+    fn keep_failed(
+        &self,
+        failure: &FailedRequest,
+        by_type: Option<&EventsByType>,
+        is_parked: bool,
+    ) -> bool {
+        let FailedRequest { request, status, error, wait } = failure;
         let (attempts, was_parked) = self.peer.with(|state| {
-            let known = state.partial.pending().get(word);
+            let known = state.partial.pending().get(request);
             known.map_or((0, false), |known| (known.attempts, known.is_parked))
         });
         let backoff = self.shared.config.get().backoff;
         let own = if is_parked { PARKED_RETRY } else { backoff.wait(attempts + 1, chance()) };
         let next = own.max(wait.unwrap_or_default());
-        let fresh = spread.map(|spread| spread.span(word));
-        let has_room = self
-            .peer
-            .with(|state| state.partial.owe(word, fresh, Some(error), (is_parked, Some(next))));
+        let fresh = by_type.map(|known| known.span(request));
+        let has_capacity = self.peer.with(|state| {
+            state.partial.keep_pending(request, fresh, Some(error), (is_parked, Some(next)))
+        });
         if is_parked && !was_parked {
-            log::parked(&self.peer, word, status.map(u64::from), error, own);
+            log::parked(&self.peer, request, status.map(u64::from), error, own);
         } else if !is_parked {
-            log::word_failed(&self.peer, word, attempts + 1, status.map(u64::from), error, next);
+            log::request_failed(
+                &self.peer,
+                request,
+                attempts + 1,
+                status.map(u64::from),
+                error,
+                next,
+            );
         }
-        has_room
+        has_capacity
     }
 
     fn fail_as_a_whole(&self, attempt: &LegacyAttempt<'_>) {
         let Some(first) = attempt.failures.first() else { return };
         let own;
-        let backlog = match attempt.fresh.contains(&first.word) {
+        let backlog = match attempt.fresh.contains(&first.request) {
             true => attempt.backlog,
             false => {
-                own = self.again(&first.word).0;
+                own = self.pending_backlog(&first.request).0;
                 &own
             }
         };
@@ -303,11 +326,11 @@ impl Worker {
         self.fail(backlog, &first.error, first.wait, first.status.map(u64::from));
     }
 
-    /// The backlog is settled, but for what waits and what is held.
+    /// Settles the backlog, except for the pending and held parts.
     fn advance(
         &self,
         backlog: &Backlog,
-        spread: &EventsByType,
+        by_type: &EventsByType,
         is_legacy: bool,
         unsupported: &[Selector],
     ) {
@@ -319,7 +342,7 @@ impl Worker {
             state.partial.through = state.partial.through.max(backlog.through);
             let was_holding = state.partial.is_holding();
             if held > 0 {
-                state.partial.hold(spread.part(held));
+                state.partial.hold(by_type.part(held));
             }
             held > 0 && !was_holding
         });
@@ -330,10 +353,10 @@ impl Worker {
         let skipped = if is_legacy { self.skipped_count(backlog) } else { 0 };
         let waiting = backlog.events.iter().filter(|event| {
             let selectors = event.demand.selectors();
-            let is_sayable = || is_legacy || self.is_wholly_sayable(&selectors);
-            let is_asked = |word: &Selector| is_asked_for(word, &selectors);
+            let is_expressible = || is_legacy || self.fits_legacy_form(&selectors);
+            let needs = |request: &Selector| is_asked_for(request, &selectors);
             let place =
-                self.peer.with(|state| state.partial.place(event.seq, is_asked, is_sayable));
+                self.peer.with(|state| state.partial.place(event.seq, needs, is_expressible));
             place != EventPlace::Settled
         });
         let waiting = waiting.count() as u64;
@@ -341,9 +364,9 @@ impl Worker {
         self.peer.settled(all.saturating_sub(skipped + waiting), skipped);
     }
 
-    /// Moves the cursor as far as nothing is owed. It waits in front of everything while the kind
-    /// is unknown.
-    fn settle_what_is_whole(&self, is_legacy: bool, delivered: u64) {
+    /// Moves the cursor up to the oldest pending request. It does not move while the kind is
+    /// unknown.
+    fn settle_through(&self, is_legacy: bool, delivered: u64) {
         self.peer.settled(delivered, 0);
         if !is_legacy {
             return self.shared.journal.wake_waiters();
@@ -360,7 +383,7 @@ impl Worker {
         self.shared.journal.wake_waiters();
     }
 
-    /// It is a legacy server: what was held for the case that it is none is skipped.
+    /// Skips the held events, because the mirror is now known to be a legacy server.
     fn release_held(&self) {
         let Some(held) = self.peer.with(|state: &mut PeerState| state.partial.release()) else {
             return;
@@ -374,26 +397,26 @@ impl Worker {
         }
     }
 
-    /// Events of which the legacy form does not say all, or that it says without their names.
+    /// The number of events that the legacy form cannot express in full, or only without their ids.
     fn held_events(&self, backlog: &Backlog) -> u64 {
-        let is_held = |selectors: &Selectors| !self.is_wholly_sayable(selectors);
+        let is_held = |selectors: &Selectors| !self.fits_legacy_form(selectors);
         let events = backlog.events.iter().filter(|event| is_held(&event.demand.selectors()));
         let merged = if backlog.merged.is_empty() { 0 } else { backlog.merged_count.max(1) };
         events.count() as u64 + merged
     }
 
-    fn is_wholly_sayable(&self, selectors: &Selectors) -> bool {
-        self.shared.is_wholly_sayable(selectors)
+    fn fits_legacy_form(&self, selectors: &Selectors) -> bool {
+        self.shared.fits_legacy_form(selectors)
     }
 
-    /// A word that is sent again, as a backlog of its own.
-    fn again(&self, word: &Selector) -> (Backlog, EncodedBacklog) {
-        let span = self.peer.with(|state| state.partial.pending().get(word).map(|it| it.span));
+    /// The backlog of a pending request that is sent again.
+    fn pending_backlog(&self, request: &Selector) -> (Backlog, EncodedBacklog) {
+        let span = self.peer.with(|state| state.partial.pending().get(request).map(|it| it.span));
         let Span { first, last, events, oldest_at_ms } =
             span.unwrap_or(Span { first: 0, last: 0, events: 1, oldest_at_ms: 0 });
         let backlog = Backlog {
             through: last,
-            merged: Demand::new(Mode::Hard, Selectors::one(word.clone())),
+            merged: Demand::new(Mode::Hard, Selectors::one(request.clone())),
             merged_count: events,
             first_seq: first,
             oldest_at_ms,
@@ -404,11 +427,11 @@ impl Worker {
     }
 }
 
-/// The events of a word that is new; those of one that waited are known.
-fn spread_of<'a>(
+/// The events of a new request; `None` for a pending one, whose events are recorded.
+fn events_of<'a>(
     attempt: &LegacyAttempt<'_>,
-    word: &Selector,
-    spread: &'a EventsByType,
+    request: &Selector,
+    by_type: &'a EventsByType,
 ) -> Option<&'a EventsByType> {
-    attempt.fresh.contains(word).then_some(spread)
+    attempt.fresh.contains(request).then_some(by_type)
 }

@@ -1,13 +1,12 @@
-//! The log lines of delivery, one function for each thing that can happen.
-//! The words are chosen here and nowhere else, so that the worker reads as steps and a log reader
-//! finds one form of each line.
+//! The log lines of deliveries, one function for each thing that can happen. All messages are
+//! written here, so that each line has one form and the worker reads as a list of steps.
 
 mod settings;
 
 use std::time::Duration;
 
 pub use settings::reconciled;
-pub(super) use settings::{moved, plain, relimited};
+pub(super) use settings::{configured_name, moved, relimited};
 
 use super::credentials::LoginFailure;
 use super::encoded::EncodedBacklog;
@@ -23,7 +22,7 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What the lines of a destination are about.
+/// The kind of the log lines of a destination.
 fn kind(peer: &Peer) -> ActivityKind {
     peer.config.class.target().map_or(ActivityKind::Mirror, Target::activity)
 }
@@ -32,12 +31,12 @@ fn count(backlog: &Backlog) -> u64 {
     backlog.events.len() as u64 + backlog.merged_count
 }
 
-/// Writes a line about a backlog; `event_id` is filled where it is about one event only.
-fn about(peer: &Peer, backlog: &Backlog, line: Activity<'_>) {
-    about_told(peer, backlog, &EncodedBacklog::of(backlog), line);
+/// Writes a line about a backlog. `event_id` is set only if the backlog is one event.
+fn log_backlog(peer: &Peer, backlog: &Backlog, line: Activity<'_>) {
+    log_encoded(peer, backlog, &EncodedBacklog::of(backlog), line);
 }
 
-fn about_told(peer: &Peer, backlog: &Backlog, encoded: &EncodedBacklog, line: Activity<'_>) {
+fn log_encoded(peer: &Peer, backlog: &Backlog, encoded: &EncodedBacklog, line: Activity<'_>) {
     let list = &encoded.ids;
     let is_single = backlog.events.len() == 1 && backlog.merged_count == 0;
     let line = Activity {
@@ -68,10 +67,11 @@ pub(super) fn delivered(
         propagation_ms: propagation_ms(backlog),
         ..Activity::default()
     };
-    about_told(peer, backlog, encoded, line);
+    log_encoded(peer, backlog, encoded, line);
 }
 
-/// From the acceptance of the oldest event to now; unknown where a gap made the backlog.
+/// Milliseconds since the oldest event was accepted; `None` if unknown, as after a gap in the
+/// journal.
 fn propagation_ms(backlog: &Backlog) -> Option<u64> {
     let accepted = Some(backlog.oldest_at_ms).filter(|at| *at > 0)?;
     Some(clock::wall_ms().saturating_sub(accepted))
@@ -84,14 +84,14 @@ pub(super) fn failed(
     http_status: Option<u64>,
     error: &str,
 ) {
-    let row = match failed_attempt.attempt {
+    let repeated = match failed_attempt.attempt {
         0..=1 => String::new(),
         attempt => format!(" {attempt} times in a row"),
     };
     let line = Activity {
         level: if failed_attempt.is_logged { Level::Warn } else { Level::Debug },
         event: kind(peer),
-        msg: &format!("{} failed{row}, will be tried again", kind(peer)),
+        msg: &format!("{} failed{repeated}, will be tried again", kind(peer)),
         status: Some(Status::Failed.as_str()),
         attempt: Some(u64::from(failed_attempt.attempt)),
         http_status,
@@ -100,9 +100,10 @@ pub(super) fn failed(
         ..Activity::default()
     };
     if failed_attempt.attempt <= 1 {
-        return about(peer, backlog, line);
+        return log_backlog(peer, backlog, line);
     }
-    // Later attempts count the events: naming all of a backlog that grows would fill the log.
+    // Later attempts log the number of events only: the ids of a growing backlog would fill the
+    // log.
     Activity { peer: Some(&peer.config.name), events: Some(count(backlog)), ..line }.emit();
 }
 
@@ -112,27 +113,27 @@ pub(super) fn skipped(peer: &Peer, backlog: &Backlog, unsupported: &[Selector]) 
         level: Level::Warn,
         event: kind(peer),
         msg: match peer.is_mirror() {
-            true => "a legacy peer has no words for these selectors",
-            false => "there are no words for these selectors here",
+            true => "the legacy form cannot express these selectors: not sent",
+            false => "this cache cannot express these selectors: not sent",
         },
         status: Some(Status::Skipped.as_str()),
         reason: Some("unsupported"),
         error: Some(&what),
         ..Activity::default()
     };
-    about(peer, backlog, line);
+    log_backlog(peer, backlog, line);
 }
 
-/// There is nothing to call for; `backlog` holds one event, or what is past naming.
+/// No call is configured. `backlog` holds one event, or the merged part.
 pub(super) fn not_called(peer: &Peer, backlog: &Backlog, reason: &str) {
     let line = Activity {
         event: kind(peer),
-        msg: "nothing is configured here for this event: not called",
+        msg: "no call is configured for this event: not called",
         status: Some(Status::Skipped.as_str()),
         reason: Some(reason),
         ..Activity::default()
     };
-    about(peer, backlog, line);
+    log_backlog(peer, backlog, line);
 }
 
 pub(super) fn paused(peer: &Peer, backlog: &Backlog, error: &str) {
@@ -150,7 +151,7 @@ pub(super) fn paused(peer: &Peer, backlog: &Backlog, error: &str) {
         error: Some(error),
         ..Activity::default()
     };
-    about(peer, backlog, line);
+    log_backlog(peer, backlog, line);
 }
 
 pub(super) fn still_paused(peer: &Peer) {
@@ -166,16 +167,16 @@ pub(super) fn still_paused(peer: &Peer) {
 }
 
 pub(super) fn pauses_unread(problem: &str) {
-    let msg = "which mirrors are paused cannot be read: none counts as paused";
-    pauses("unread", msg, Some(problem));
+    let msg = "the list of paused mirrors cannot be read: no mirror is paused";
+    log_file_problem("unread", msg, Some(problem));
 }
 
 pub(super) fn pauses_unwritten(problem: Option<&str>) {
-    let msg = "which mirrors are paused cannot be written: a restart may change it";
-    pauses("unwritten", msg, problem);
+    let msg = "the list of paused mirrors cannot be written: a restart may lose changes";
+    log_file_problem("unwritten", msg, problem);
 }
 
-fn pauses(status: &str, msg: &str, error: Option<&str>) {
+fn log_file_problem(status: &str, msg: &str, error: Option<&str>) {
     Activity {
         level: Level::Error,
         event: ActivityKind::Mirror,
@@ -187,15 +188,15 @@ fn pauses(status: &str, msg: &str, error: Option<&str>) {
     .emit();
 }
 
-/// A mirror refused one request for what it is; `word` is its type, or one entity of it.
+/// A mirror refused one request as malformed. `request` is a type, or one entity of it.
 pub(super) fn parked(
     peer: &Peer,
-    word: &Selector,
+    request: &Selector,
     http_status: Option<u64>,
     error: &str,
     wait: Duration,
 ) {
-    let msg = format!("the mirror refuses {word}: parked, tried once an hour, never dropped");
+    let msg = format!("the mirror refuses {request}: parked, tried once an hour, never dropped");
     let line = Activity {
         level: Level::Warn,
         event: ActivityKind::Mirror,
@@ -207,11 +208,11 @@ pub(super) fn parked(
         wait_ms: Some(millis(wait)),
         ..Activity::default()
     };
-    about_word(peer, word, line);
+    log_request(peer, request, line);
 }
 
-pub(super) fn unparked(peer: &Peer, word: &Selector) {
-    let msg = format!("the mirror accepts {word} again");
+pub(super) fn unparked(peer: &Peer, request: &Selector) {
+    let msg = format!("the mirror accepts {request} again");
     let line = Activity {
         event: ActivityKind::Mirror,
         msg: &msg,
@@ -219,19 +220,19 @@ pub(super) fn unparked(peer: &Peer, word: &Selector) {
         reason: Some("refused"),
         ..Activity::default()
     };
-    about_word(peer, word, line);
+    log_request(peer, request, line);
 }
 
-/// One request failed while the mirror takes others.
-pub(super) fn word_failed(
+/// One request failed while the mirror accepts others.
+pub(super) fn request_failed(
     peer: &Peer,
-    word: &Selector,
+    request: &Selector,
     attempt: u32,
     http_status: Option<u64>,
     error: &str,
     wait: Duration,
 ) {
-    let msg = format!("mirror failed for {word}, will be tried again");
+    let msg = format!("mirror failed for {request}, will be tried again");
     let line = Activity {
         level: Level::Warn,
         event: ActivityKind::Mirror,
@@ -243,15 +244,15 @@ pub(super) fn word_failed(
         wait_ms: Some(millis(wait)),
         ..Activity::default()
     };
-    about_word(peer, word, line);
+    log_request(peer, request, line);
 }
 
-fn about_word(peer: &Peer, word: &Selector, line: Activity<'_>) {
-    let touched = Touched::of(&Selectors::one(word.clone()));
+fn log_request(peer: &Peer, request: &Selector, line: Activity<'_>) {
+    let touched = Touched::of(&Selectors::one(request.clone()));
     touched.name_in(Activity { peer: Some(&peer.config.name), ..line }).emit();
 }
 
-/// A call that a site or a cache refuses.
+/// A target refuses a call.
 pub(super) fn call_parked(peer: &Peer, what: &str, error: &str, wait: Duration) {
     Activity {
         level: Level::Warn,
@@ -282,27 +283,27 @@ pub(super) fn held(peer: &Peer, backlog: &Backlog) {
     let line = Activity {
         level: Level::Warn,
         event: ActivityKind::Mirror,
-        msg: "held: the mirror has not said whether it is a cache-mirror",
+        msg: "held until it is known whether the mirror is a cache-mirror",
         status: Some(Status::Queued.as_str()),
         reason: Some("unknown_kind"),
         ..Activity::default()
     };
-    about(peer, backlog, line);
+    log_backlog(peer, backlog, line);
 }
 
 pub(super) fn bad_paths(peer: &Peer) {
     let msg =
-        "the mirror names paths that are not plain paths below its URL: the usual ones are used";
-    identity(peer, "paths", msg);
+        "the mirror names paths that are not plain paths below its URL: the default paths are used";
+    log_kind(peer, "paths", msg);
 }
 
 pub(super) fn other_kind(peer: &Peer) {
     let msg = "the settings call this mirror legacy, but it answers as a cache-mirror: \
                remove kind = \"legacy\"";
-    identity(peer, "kind", msg);
+    log_kind(peer, "kind", msg);
 }
 
-fn identity(peer: &Peer, reason: &str, msg: &str) {
+fn log_kind(peer: &Peer, reason: &str, msg: &str) {
     Activity {
         level: Level::Warn,
         event: ActivityKind::Identity,
@@ -316,17 +317,17 @@ fn identity(peer: &Peer, reason: &str, msg: &str) {
 }
 
 pub(super) fn kinds_unread(problem: &str) {
-    pauses(
+    log_file_problem(
         "unread",
-        "which mirrors are cache-mirrors cannot be read: they are asked again",
+        "the list of known cache-mirrors cannot be read: they are probed again",
         Some(problem),
     );
 }
 
 pub(super) fn kinds_unwritten(problem: &str) {
-    pauses(
+    log_file_problem(
         "unwritten",
-        "which mirrors are cache-mirrors cannot be written: a restart asks again",
+        "the list of known cache-mirrors cannot be written: a restart probes them again",
         Some(problem),
     );
 }
@@ -334,30 +335,30 @@ pub(super) fn kinds_unwritten(problem: &str) {
 pub(super) fn throttled(peer: &Peer, backlog: &Backlog, wait: Duration) {
     let line = Activity {
         event: ActivityKind::Limit,
-        msg: "the peer asked for a pause",
+        msg: "the peer asked us to wait",
         status: Some(Status::Queued.as_str()),
         http_status: Some(429),
         reason: Some("throttled"),
         wait_ms: Some(millis(wait)),
         ..Activity::default()
     };
-    about(peer, backlog, line);
+    log_backlog(peer, backlog, line);
 }
 
 pub(super) fn limited(peer: &Peer, backlog: &Backlog, waited: Duration) {
     let line = Activity {
         event: ActivityKind::Limit,
-        msg: "held by the rate limit and merged",
+        msg: "delayed by the rate limit and merged",
         status: Some(Status::Queued.as_str()),
         reason: Some("rate"),
         wait_ms: Some(millis(waited)),
         ..Activity::default()
     };
-    about(peer, backlog, line);
+    log_backlog(peer, backlog, line);
 }
 
 pub(super) fn opened(peer: &Peer) {
-    breaker(peer, Level::Error, "too many failures in a row", "open");
+    log_breaker(peer, Level::Error, "too many failures in a row", "open");
 }
 
 pub(super) fn closed(peer: &Peer, failures: u32, lasted: Duration) {
@@ -365,10 +366,10 @@ pub(super) fn closed(peer: &Peer, failures: u32, lasted: Duration) {
     let msg = format!(
         "the peer answers again: delivered after {failures} failed attempts in {seconds} s"
     );
-    breaker(peer, Level::Info, &msg, "closed");
+    log_breaker(peer, Level::Info, &msg, "closed");
 }
 
-fn breaker(peer: &Peer, level: Level, msg: &str, status: &str) {
+fn log_breaker(peer: &Peer, level: Level, msg: &str, status: &str) {
     Activity {
         level,
         event: ActivityKind::Breaker,
@@ -393,10 +394,10 @@ pub(super) fn logged_in(peer: &Peer, took: Duration) {
     .emit();
 }
 
-/// What it means for the backlog is another line; this one is about the login.
+/// This line is about the login. The backlog has a line of its own.
 pub(super) fn not_logged_in(peer: &Peer, failure: &LoginFailure, took: Duration) {
     let outcome = match failure {
-        // Nothing was tried.
+        // No login was tried.
         LoginFailure::NoCredentials => return,
         LoginFailure::Refused(_) => "refused",
         LoginFailure::Throttled(_) => "throttled",
@@ -421,7 +422,7 @@ pub(super) fn identified(peer: &Peer) {
     let is_oneself = kind.as_str() == "self";
     Activity {
         event: if is_oneself { ActivityKind::Loop } else { ActivityKind::Identity },
-        msg: if is_oneself { "this mirror is ourselves: skipped" } else { "peer identified" },
+        msg: if is_oneself { "this mirror is this instance: skipped" } else { "peer identified" },
         peer: Some(&peer.config.name),
         status: Some(kind.as_str()),
         reason: is_oneself.then_some("self"),
@@ -430,13 +431,13 @@ pub(super) fn identified(peer: &Peer) {
     .emit();
 }
 
-/// Its clock and ours differ so much that tokens may be refused.
+/// The clocks differ so much that tokens may be refused.
 pub(super) fn skewed(peer: &Peer) {
-    let words = peer.with(|state| state.skew.description()).unwrap_or_default();
+    let difference = peer.with(|state| state.skew.description()).unwrap_or_default();
     Activity {
         level: Level::Warn,
         event: ActivityKind::Identity,
-        msg: &format!("{words}: signed tokens may be refused; let NTP set both clocks"),
+        msg: &format!("{difference}: signed tokens may be refused; let NTP set both clocks"),
         peer: Some(&peer.config.name),
         status: Some("clock"),
         ..Activity::default()
@@ -444,7 +445,7 @@ pub(super) fn skewed(peer: &Peer) {
     .emit();
 }
 
-/// A peer says that it has started.
+/// A peer announced its start.
 pub(super) fn announced(peer: &Peer) {
     Activity {
         event: ActivityKind::Identity,

@@ -1,7 +1,7 @@
-//! What is said to a mirror: a batch to a cache-mirror, exactly the old JSON to a legacy peer.
+//! The bodies of requests to mirrors: a batch for a cache-mirror, the old JSON for a legacy peer.
 //!
-//! The wire form of batches is `docs/PROTOCOL.md`. A legacy peer knows types only, in the plural,
-//! with at most one id; what cannot be said to it is named, so that it can be logged as skipped.
+//! `docs/PROTOCOL.md` defines batches. The legacy form knows only types, in the plural, with at
+//! most one id. Selectors that it cannot express are listed, so that they can be logged as skipped.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +20,7 @@ use crate::support::Live;
 /// A batch on the wire.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Batch<'a> {
-    /// Protocol of the sender.
+    /// The protocol version of the sender.
     pub protocol: u32,
     /// `instance.name` of the sender, whose events these are.
     pub origin: String,
@@ -30,13 +30,13 @@ pub struct Batch<'a> {
     pub graph: String,
     /// The sender's newest seq that this batch settles.
     pub watermark: u64,
-    /// Events one by one.
+    /// The events that are named one by one.
     #[serde(default)]
     pub events: Vec<WireEvent<'a>>,
-    /// What was merged past naming.
+    /// The union of the events that are no longer named one by one.
     #[serde(default, skip_serializing_if = "Demand::is_empty")]
     pub merged: Demand,
-    /// What the sender's graph added.
+    /// The types that the sender's graph added.
     #[serde(default, skip_serializing_if = "Selectors::is_empty")]
     pub cascade: Selectors,
 }
@@ -44,25 +44,25 @@ pub struct Batch<'a> {
 /// One event on the wire.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WireEvent<'a> {
-    /// Its id.
+    /// The id.
     pub id: EventId,
-    /// Its place in the sender's journal.
+    /// The sequence number in the sender's journal.
     pub seq: u64,
-    /// What it clears, in the sender's canonical spelling.
+    /// The selectors, in the sender's canonical spelling.
     pub selectors: Cow<'a, Selectors>,
-    /// How. One event of both modes travels as hard.
+    /// The mode. An event with selectors of both modes is sent as hard.
     #[serde(default)]
     pub mode: Mode,
-    /// What happened.
+    /// The action.
     #[serde(default)]
     pub action: Action,
-    /// Names of the fields that changed.
+    /// The names of the changed fields.
     #[serde(default, skip_serializing_if = "no_names")]
     pub changed: Cow<'a, [String]>,
-    /// What else was said of the entity.
+    /// Further fields of the entity.
     #[serde(default, skip_serializing_if = "no_fields")]
     pub fields: Cow<'a, BTreeMap<String, String>>,
-    /// Routes that the caller named.
+    /// The routes that the caller named.
     #[serde(default, skip_serializing_if = "no_routes")]
     pub routes: Cow<'a, [Label]>,
 }
@@ -81,7 +81,7 @@ fn no_fields(fields: &BTreeMap<String, String>) -> bool {
 
 impl From<Batch<'_>> for PeerBatch {
     fn from(batch: Batch<'_>) -> Self {
-        let told = |event: WireEvent<'_>| PeerEvent {
+        let peer_event = |event: WireEvent<'_>| PeerEvent {
             id: event.id,
             selectors: event.selectors.into_owned(),
             mode: event.mode,
@@ -92,7 +92,7 @@ impl From<Batch<'_>> for PeerBatch {
         };
         Self {
             origin: batch.origin,
-            events: batch.events.into_iter().map(told).collect(),
+            events: batch.events.into_iter().map(peer_event).collect(),
             merged: batch.merged,
             cascade: batch.cascade,
             graph: batch.graph,
@@ -100,25 +100,25 @@ impl From<Batch<'_>> for PeerBatch {
     }
 }
 
-/// Who sends.
+/// The instance that sends batches.
 #[derive(Clone)]
 pub struct Sender {
     /// `instance.name`.
     pub instance: String,
     /// The epoch of its journal.
     pub epoch: u64,
-    /// Its rules: the graph's hash, its types, and the cascade of what was merged past naming.
+    /// The rules: the graph's hash, its types, and the cascade of merged selectors.
     pub rules: Arc<Live<Rules>>,
 }
 
 impl Sender {
-    /// The graph's types, for telling legacy peers to clear all.
+    /// The types of the graph. A legacy peer gets one request for each in place of `all`.
     pub fn known_types(&self) -> Vec<TypeName> {
         self.rules.with(|rules| rules.graph().types().cloned().collect())
     }
 }
 
-/// A batch as a request body.
+/// Encodes a batch as a request body.
 pub fn batch_body<'a>(
     sender: &Sender,
     watermark: u64,
@@ -162,24 +162,24 @@ pub fn batch_body<'a>(
     Bytes::from(body.expect("a batch is plain data with text keys"))
 }
 
-/// What is posted.
+/// The whole request body.
 #[derive(Serialize)]
 struct Request<'a> {
     mirror: bool,
     batch: Batch<'a>,
 }
 
-/// What a legacy peer is told, and what it cannot be told.
+/// The legacy form of some selectors.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct LegacyForm {
-    /// One request each: a type, or one entity of it.
-    pub words: Vec<Selector>,
-    /// Selectors it has no words for.
+    /// One request for each: a type, or one entity of it.
+    pub requests: Vec<Selector>,
+    /// Selectors that the legacy form cannot express.
     pub unsupported: Vec<Selector>,
 }
 
-/// The legacy form of some selectors: `{"type":"posts","mirror":false}`, with `"id"` where there is
-/// exactly one; several ids of one type go as the type.
+/// The legacy form of some selectors: `{"type":"posts","mirror":false}`, with `"id"` if there is
+/// exactly one. Several ids of one type become the type.
 pub fn legacy_form(selectors: &Selectors, known_types: &[TypeName]) -> LegacyForm {
     let mut form = LegacyForm::default();
     let mut whole: BTreeSet<&TypeName> = selectors.types().iter().collect();
@@ -192,31 +192,31 @@ pub fn legacy_form(selectors: &Selectors, known_types: &[TypeName]) -> LegacyFor
     for (name, ids) in selectors.ids() {
         match ids.iter().next() {
             Some(id) if ids.len() == 1 => {
-                form.words.push(Selector::Entity(name.clone(), id.clone()));
+                form.requests.push(Selector::Entity(name.clone(), id.clone()));
             }
             _ => {
                 whole.insert(name);
             }
         }
     }
-    form.words.extend(whole.into_iter().cloned().map(Selector::Type));
-    let speechless =
+    form.requests.extend(whole.into_iter().cloned().map(Selector::Type));
+    let is_unsupported =
         |one: &Selector| !matches!(one, Selector::All | Selector::Type(_) | Selector::Entity(..));
-    form.unsupported.extend(selectors.iter().filter(speechless));
+    form.unsupported.extend(selectors.iter().filter(is_unsupported));
     form
 }
 
-/// The body for one word, written by hand, because the order of the members is part of what old
-/// peers were tested with.
-pub fn legacy_body(word: &Selector) -> String {
+/// The body of one legacy request. It is formatted by hand, because old peers were tested with this
+/// order of the members.
+pub fn legacy_body(request: &Selector) -> String {
     let quoted = |text: &str| json!(text);
-    match word {
+    match request {
         Selector::Entity(name, id) => {
             let (name, id) = (quoted(name.as_str()), quoted(id.as_str()));
             format!(r#"{{"type":{name},"id":{id},"mirror":false}}"#)
         }
         Selector::Type(name) => format!(r#"{{"type":{},"mirror":false}}"#, quoted(name.as_str())),
-        // Nothing else is a word of a legacy form; an empty body clears nothing and is refused.
+        // A legacy form holds nothing else. An empty body clears nothing and is refused.
         _ => "{}".to_owned(),
     }
 }
@@ -231,7 +231,7 @@ mod tests {
     }
 
     fn bodies(selectors: &Selectors, known: &[TypeName]) -> Vec<String> {
-        legacy_form(selectors, known).words.iter().map(legacy_body).collect()
+        legacy_form(selectors, known).requests.iter().map(legacy_body).collect()
     }
 
     fn entity(of: &str, id: &str) -> Selector {
@@ -258,6 +258,6 @@ mod tests {
         assert_eq!(legacy_form(&Selectors::all(), &[]).unsupported, [Selector::All]);
         let tag = Selector::Tag(Label::parse("x").expect("tag"));
         let form = legacy_form(&Selectors::one(tag.clone()), &[]);
-        assert_eq!((form.words.len(), form.unsupported), (0, vec![tag]));
+        assert_eq!((form.requests.len(), form.unsupported), (0, vec![tag]));
     }
 }

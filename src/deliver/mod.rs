@@ -1,10 +1,9 @@
-//! To servers, at least once: mirrors, which are told, and neighbours, which are called; one
-//! worker, limiter and breaker for each.
+//! Delivers events to destinations, at least once. A destination is a mirror or a target. Each has
+//! one worker, one limiter and one breaker.
 //!
-//! Deliveries read the journal and never the request: an event's way out is the cursor of its
-//! destination. Invariants: a cursor moves only on an acknowledgement; no destination delays
-//! another; what is ourselves is skipped only on proof; nothing is dropped by a limit, a back-off
-//! or a pause.
+//! A delivery reads the journal, never the request. Invariants: a cursor moves only on an
+//! acknowledgement; no destination delays another; a destination is skipped as this instance only
+//! on proof; a limit, a back-off or a pause drops nothing.
 
 mod adopt;
 pub mod alerts;
@@ -76,7 +75,7 @@ use peer::{Peer, PeerKind, PeerState};
 use targets::Target;
 use worker::Worker;
 
-/// Where every instance logs others in.
+/// The path of the login at every instance.
 pub const LOGIN_PATH: &str = "/api/auth/login";
 
 /// What all workers share.
@@ -94,7 +93,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// A peer with an authority of its own has a client of its own.
+    /// The client of this peer: its own if it has certificates of its own, else the shared one.
     fn transport_to<'a>(&'a self, peer: &'a Peer) -> &'a dyn Transport {
         match &peer.config.network {
             Some(own) => &**own,
@@ -102,24 +101,24 @@ impl Shared {
         }
     }
 
-    /// Whether a legacy peer has words for any of it.
-    fn is_speakable(&self, selectors: &Selectors) -> bool {
+    /// Whether the legacy form can express at least one of the selectors.
+    fn has_legacy_form(&self, selectors: &Selectors) -> bool {
         let types = self.sender.known_types();
-        !legacy_form(selectors, &types).words.is_empty()
+        !legacy_form(selectors, &types).requests.is_empty()
     }
 
-    /// Why a legacy peer is told only part of it or nothing, where that is so.
-    fn left_unsaid(&self, selectors: &Selectors) -> Option<&'static str> {
+    /// Why a legacy peer gets only a part of the selectors, or nothing; `None` if it gets all.
+    fn legacy_gap(&self, selectors: &Selectors) -> Option<&'static str> {
         let form = legacy_form(selectors, &self.sender.known_types());
-        match (form.words.is_empty(), form.unsupported.is_empty()) {
+        match (form.requests.is_empty(), form.unsupported.is_empty()) {
             (true, _) => Some(targets::UNSUPPORTED),
             (false, false) => Some(targets::PARTLY_UNSUPPORTED),
             (false, true) => None,
         }
     }
 
-    /// Whether the legacy form says all of it, to whatever kind of mirror.
-    fn is_wholly_sayable(&self, selectors: &Selectors) -> bool {
+    /// Whether the legacy form expresses all selectors, for a legacy peer and for a cache-mirror.
+    fn fits_legacy_form(&self, selectors: &Selectors) -> bool {
         !selectors.is_all() && legacy_form(selectors, &[]).unsupported.is_empty()
     }
 }
@@ -131,17 +130,17 @@ impl AddressOutcome {
     }
 }
 
-/// All mirrors.
+/// All destinations.
 #[derive(Clone)]
 pub struct Delivery {
     shared: Arc<Shared>,
     peers: Arc<Live<Vec<Arc<Peer>>>>,
-    /// Ends every worker; set by the start.
+    /// Stops every worker. Set by [`Delivery::start`].
     stop: Arc<OnceLock<CancellationToken>>,
 }
 
 impl Delivery {
-    /// Prepares every mirror; nothing is sent before [`Delivery::start`].
+    /// Prepares every destination. Nothing is sent before [`Delivery::start`].
     pub fn new(
         config: Config,
         journal: Journal,
@@ -174,7 +173,7 @@ impl Delivery {
         Self { shared: Arc::new(shared), peers, stop: Arc::default() }
     }
 
-    /// Starts the workers on `tasks`; each ends after `stop`, its send in flight finished.
+    /// Starts the workers on `tasks`. Each ends after `stop` and after its send in flight.
     pub fn start(&self, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
         let stop = self.stop.get_or_init(|| stop.clone());
         for peer in self.peers.get().iter() {
@@ -186,8 +185,8 @@ impl Delivery {
         }
     }
 
-    /// Starts one worker, after the one before it under the same name has ended: two would send
-    /// the same.
+    /// Starts one worker after the previous worker of the same name has ended: two workers would
+    /// send the same events.
     fn start_one(
         &self,
         peer: &Arc<Peer>,
@@ -210,14 +209,14 @@ impl Delivery {
         });
     }
 
-    /// Where an event stands at every mirror.
+    /// The state of an event at every mirror.
     pub fn outcomes(&self, event: &Event) -> Vec<DeliveryOutcome> {
         let peers = self.peers.get();
         let mirrors = peers.iter().filter(|peer| peer.is_mirror());
         mirrors.map(|peer| self.outcome(peer, event)).collect()
     }
 
-    /// Where an event stands at every cache and framework beside this instance.
+    /// The state of an event at every target.
     pub fn target_outcomes(&self, event: &Event) -> Vec<DeliveryOutcome> {
         let peers = self.peers.get();
         let targets = peers.iter().filter(|peer| !peer.is_mirror());
@@ -242,12 +241,12 @@ impl Delivery {
                     (Status::Skipped, Some("ends_here".to_owned()))
                 }
                 _ if is_done && is_legacy => {
-                    let unsaid = self.shared.left_unsaid(&event.demand.selectors());
-                    let status = match unsaid {
+                    let gap = self.shared.legacy_gap(&event.demand.selectors());
+                    let status = match gap {
                         Some(targets::UNSUPPORTED) => Status::Skipped,
                         _ => Status::Delivered,
                     };
-                    (status, unsaid.map(str::to_owned))
+                    (status, gap.map(str::to_owned))
                 }
                 _ if is_done && silence.is_some() => (Status::Skipped, silence.map(str::to_owned)),
                 _ if is_done => {
@@ -261,7 +260,7 @@ impl Delivery {
                     None => waiting_status(&place, state.failures),
                 },
             };
-            let is_word = matches!(place, EventPlace::Waiting { attempts: 1.., .. });
+            let is_waiting_alone = matches!(place, EventPlace::Waiting { attempts: 1.., .. });
             let (attempts, last_error) = match place {
                 EventPlace::Waiting { attempts: attempts @ 1.., error, .. } => (attempts, error),
                 EventPlace::Held => (0, None),
@@ -273,7 +272,7 @@ impl Delivery {
                 status,
                 reason,
                 state: None,
-                attempts: (waits && attempts > 0).then(|| match is_word {
+                attempts: (waits && attempts > 0).then(|| match is_waiting_alone {
                     true => attempts,
                     false => state.streak.attempts(event.seq),
                 }),
@@ -288,53 +287,54 @@ impl Delivery {
         })
     }
 
-    /// Whether the copy of an event is held, because it looks like this destination's echo.
+    /// Whether the event is held because it looks like an echo of this destination.
     fn is_held(&self, peer: &Peer, event: &Event) -> bool {
         self.shared.echo.is_held(&peer.destination, event.id)
             || self.shared.journal.is_held(&peer.destination, event.seq)
     }
 
-    /// Where an event stands at a destination of which each part settles alone.
+    /// The state of an event at a destination whose requests settle separately.
     fn place_of(&self, state: &PeerState, peer: &Peer, event: &Event) -> EventPlace {
         match peer.config.class.target() {
             None if matches!(state.kind, PeerKind::Unknown | PeerKind::Legacy) => {
-                self.place(state, event)
+                self.mirror_place(state, event)
             }
             Some(target) if event.is_for_targets() => target_place(state, target, event),
             _ => EventPlace::Ahead,
         }
     }
 
-    /// Where an event stands at a mirror that gets the legacy form.
-    fn place(&self, state: &PeerState, event: &Event) -> EventPlace {
+    /// The state of an event at a mirror that gets the legacy form.
+    fn mirror_place(&self, state: &PeerState, event: &Event) -> EventPlace {
         let selectors = event.demand.selectors();
         let is_unknown = matches!(state.kind, PeerKind::Unknown);
-        let is_sayable = || !is_unknown || self.shared.is_wholly_sayable(&selectors);
-        let is_asked = |word: &Selector| is_asked_for(word, &selectors);
-        match state.partial.place(event.seq, is_asked, is_sayable) {
-            EventPlace::Ahead if is_unknown && !is_sayable() => EventPlace::Held,
+        let is_expressible = || !is_unknown || self.shared.fits_legacy_form(&selectors);
+        let is_asked = |request: &Selector| is_asked_for(request, &selectors);
+        match state.partial.place(event.seq, is_asked, is_expressible) {
+            EventPlace::Ahead if is_unknown && !is_expressible() => EventPlace::Held,
             place => place,
         }
     }
 
-    /// Every mirror as an operator sees it.
+    /// Every destination as an operator sees it.
     pub fn view(&self) -> Vec<DestinationView> {
         self.peers.get().iter().map(|peer| DestinationView::of(peer, &self.shared)).collect()
     }
 
-    /// Destinations that the settings name no more, and what is kept for them.
+    /// Destinations that the settings no longer name, and the size of the backlog kept for each.
     pub fn removed(&self) -> Vec<RemovedDestination> {
         let forget_after = self.shared.config.get().forget_after;
         let removed = self.shared.journal.removed();
         removed.iter().map(|removed| RemovedDestination::of(removed, forget_after)).collect()
     }
 
-    /// Every mirror's name.
+    /// The names of all destinations.
     pub fn names(&self) -> Vec<String> {
         self.peers.get().iter().map(|peer| peer.config.name.clone()).collect()
     }
 
-    /// What is sent to routes that revalidate: what callers send here, and we elsewhere.
+    /// All known secrets of revalidation routes: those that callers send here, and those that we
+    /// send.
     pub fn revalidate_secrets(&self) -> Vec<Secret> {
         self.shared.config.get().known_revalidate_secrets()
     }
@@ -343,24 +343,24 @@ impl Delivery {
         self.peers.get().iter().find(|peer| peer.config.name == name).cloned()
     }
 
-    /// Holds a mirror back; false where there is none of that name. [`Delivery::keep_pauses`] makes
-    /// it last.
+    /// Pauses a destination. Returns false if no destination has this name. Call
+    /// [`Delivery::keep_pauses`] to keep the pause over a restart.
     pub fn pause(&self, name: &str) -> bool {
         self.find(name).map(|peer| peer.pause()).is_some()
     }
 
-    /// Lets a mirror go on at once.
+    /// Resumes a destination at once.
     pub fn resume(&self, name: &str) -> bool {
         self.find(name).map(|peer| peer.resume()).is_some()
     }
 
-    /// Tries a mirror now.
+    /// Tries a destination now.
     pub fn retry(&self, name: &str) -> bool {
         self.find(name).map(|peer| peer.retry()).is_some()
     }
 
-    /// Changes a mirror's limit until the next restart or reload; what is not given stays. Gives
-    /// the limit now in force.
+    /// Changes a destination's limit until the next restart or reload. A missing value stays as it
+    /// is. Returns the limit that now applies.
     pub fn limit(&self, name: &str, rate: Option<f64>, burst: Option<u32>) -> Option<(f64, u32)> {
         let peer = self.find(name)?;
         let (old_rate, old_burst) = peer.limiter.limit();
@@ -369,7 +369,7 @@ impl Delivery {
     }
 }
 
-/// The status of an event that waits, and why.
+/// The status of a waiting event, and the reason.
 fn waiting_status(place: &EventPlace, failures: u32) -> (Status, Option<String>) {
     match place {
         EventPlace::Held => (Status::Queued, Some("unknown_kind".to_owned())),
@@ -380,7 +380,7 @@ fn waiting_status(place: &EventPlace, failures: u32) -> (Status, Option<String>)
     }
 }
 
-/// Where an event stands at a site or a cache, each call to which settles alone.
+/// The state of an event at a target, whose calls settle separately.
 fn target_place(state: &PeerState, target: &Target, event: &Event) -> EventPlace {
     if state.calls.pending().is_empty() {
         return state.calls.place(event.seq, |_| false, || true);

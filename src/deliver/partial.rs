@@ -1,10 +1,10 @@
-//! What one mirror has settled of a backlog whose cursor cannot move yet.
+//! The requests that one destination still has to acknowledge while its cursor cannot move.
 //!
-//! A mirror that gets the legacy form settles each request alone. What it refused, and what cannot
-//! be sent before its kind is known, stays owed; the journal's cursor stays in front of it, and
-//! this memory says what of the rest was acknowledged, so that nothing is sent twice and nothing
-//! else waits. It is kept in memory only: a restart sends everything after the cursor once more.
-//! It holds at most [`PENDING_MAX`] words; past that, the backlog itself is kept instead.
+//! A mirror that gets the legacy form settles each request separately, and so does a target. The
+//! journal's cursor stays before the oldest pending request. This state records which later
+//! requests were acknowledged, so that nothing is sent twice and no request waits for another. It
+//! is kept in memory only: after a restart everything after the cursor is sent again. It holds at
+//! most [`PENDING_MAX`] requests; beyond that the backlog itself is kept instead.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,22 +14,22 @@ use tokio::time::Instant;
 use crate::domain::{Selector, Selectors, TypeName};
 use crate::journal::Backlog;
 
-/// Words that one mirror may owe: far above any real schema.
+/// Pending requests of one destination: far above any real schema.
 pub const PENDING_MAX: usize = 4096;
-/// A refused request is sent again after this time.
+/// A parked request is retried after this time.
 pub const PARKED_RETRY: Duration = Duration::from_secs(3600);
-/// A new event for a refused type sends it again, at most once in this time.
+/// A new event for a parked type brings its retry forward, at most once in this time.
 pub const PARKED_RETRY_ON_NEWS: Duration = Duration::from_secs(60);
 
-/// A request that can be owed by itself.
+/// Identifies a request that settles separately.
 pub trait RequestKey: Ord + Clone {
-    /// Whether an acknowledgement of this one settles another.
+    /// Whether an acknowledgement of this request settles the other.
     fn covers(&self, other: &Self) -> bool;
 
-    /// Whether this one waits with another that was refused, because it would be refused as well.
+    /// Whether this request waits with a refused one, because it would be refused as well.
     fn is_refused_with(&self, other: &Self) -> bool;
 
-    /// What stands for it and its siblings where several of them are owed, if anything does.
+    /// The request that replaces this one and its siblings if several of them are pending.
     fn whole(&self) -> Option<Self>;
 }
 
@@ -47,16 +47,16 @@ impl RequestKey for Selector {
     }
 }
 
-/// The events that something is owed for.
+/// The events that a pending request covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// The oldest of them.
+    /// The sequence number of the oldest.
     pub first: u64,
-    /// The newest of them.
+    /// The sequence number of the newest.
     pub last: u64,
-    /// How many they are.
+    /// Their number.
     pub events: u64,
-    /// When the oldest was accepted, milliseconds since 1970.
+    /// When the oldest was accepted, in milliseconds since 1970.
     pub oldest_at_ms: u64,
 }
 
@@ -73,7 +73,7 @@ impl Span {
     }
 }
 
-/// How the events of one backlog spread over the types.
+/// Counts the events of one backlog by type.
 pub struct EventsByType {
     whole: Span,
     merged: u64,
@@ -82,7 +82,7 @@ pub struct EventsByType {
 }
 
 impl EventsByType {
-    /// Of a backlog.
+    /// Counts the events of a backlog.
     pub fn of(backlog: &Backlog) -> Self {
         let mut types = BTreeMap::new();
         let mut all = 0;
@@ -103,30 +103,30 @@ impl EventsByType {
         Self { whole, merged, all, types }
     }
 
-    /// The events that one word is for.
-    pub fn span(&self, word: &Selector) -> Span {
-        let named = name_of(word).and_then(|name| self.types.get(name)).copied();
+    /// The events that one request covers.
+    pub fn span(&self, request: &Selector) -> Span {
+        let named = name_of(request).and_then(|name| self.types.get(name)).copied();
         Span { events: self.merged + self.all + named.unwrap_or_default(), ..self.whole }
     }
 
-    /// This many of its events.
+    /// A span of the backlog with this many events.
     pub fn part(&self, events: u64) -> Span {
         Span { events, ..self.whole }
     }
 }
 
-/// One request that is still owed.
+/// The state of one pending request.
 #[derive(Debug, Clone)]
 pub struct PendingRequest {
-    /// The events that it is for.
+    /// The events that it covers.
     pub span: Span,
-    /// Attempts that failed, in a row.
+    /// Failed attempts in a row.
     pub attempts: u32,
-    /// Whether the mirror refused it for what it is.
+    /// Whether it is parked: the destination refused it as malformed.
     pub is_parked: bool,
-    /// The last failure in words.
+    /// The last failure.
     pub error: Option<String>,
-    /// Not before this.
+    /// The earliest time of the next attempt.
     pub not_before: Option<Instant>,
     tried_at: Option<Instant>,
 }
@@ -137,34 +137,35 @@ impl PendingRequest {
     }
 }
 
-/// Where an event stands that the cursor has not passed.
+/// The state of an event that the cursor has not passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventPlace {
-    /// Nothing is known of it here.
+    /// It is after `through`: nothing is recorded about it.
     Ahead,
-    /// Every part of it was acknowledged.
+    /// All its requests were acknowledged.
     Settled,
-    /// A part cannot be sent before the mirror's kind is known.
+    /// A part is held until the mirror's kind is known.
     Held,
-    /// A part waits, with the number of failed attempts and the last failure.
+    /// A request for it is pending.
     Waiting {
         /// Failed attempts in a row.
         attempts: u32,
-        /// Whether it is refused for what it is.
+        /// Whether it is parked.
         is_parked: bool,
         /// The last failure.
         error: Option<String>,
     },
 }
 
-/// What was settled, and what of it was not.
+/// The requests that are pending although later events are settled.
 #[derive(Debug, Clone)]
 pub struct Partial<K> {
-    /// Everything at or below is settled, but for what follows.
+    /// Events up to this number are settled, except for the pending and held parts.
     pub through: u64,
     pending: BTreeMap<K, PendingRequest>,
     held: Option<Span>,
-    /// What the last attempt failed with, where it took nothing: it goes last next time.
+    /// The request that failed first in an attempt without any acknowledgement. It is sent last
+    /// next time.
     pub suspect: Option<K>,
 }
 
@@ -175,98 +176,98 @@ impl<K> Default for Partial<K> {
 }
 
 impl<K: RequestKey> Partial<K> {
-    /// Forgets everything: the cursor says all there is to say.
+    /// Forgets everything. Then only the cursor counts.
     pub fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// Whether nothing at or below `through` is owed.
+    /// Whether everything up to `through` is settled.
     pub fn is_whole(&self) -> bool {
         self.pending.is_empty() && self.held.is_none()
     }
 
-    /// Whether the cursor may move although nothing is due.
+    /// Whether the cursor may move although no request is due.
     pub fn is_stale(&self) -> bool {
         self.through > 0 && (self.is_whole() || self.is_holding())
     }
 
-    /// Whether something cannot be sent before the mirror's kind is known.
+    /// Whether a part is held until the mirror's kind is known.
     pub fn is_holding(&self) -> bool {
         self.held.is_some()
     }
 
-    /// What is owed at or below `through`, by word.
+    /// The pending requests.
     pub fn pending(&self) -> &BTreeMap<K, PendingRequest> {
         &self.pending
     }
 
-    /// The events that cannot be sent before the mirror's kind is known.
+    /// The events that are held until the mirror's kind is known.
     pub fn held(&self) -> Option<Span> {
         self.held
     }
 
-    /// What was held is owed no more.
+    /// Releases the held events and returns them.
     pub fn release(&mut self) -> Option<Span> {
         self.held.take()
     }
 
-    /// The cursor may move up to here.
+    /// The number up to which the cursor may move.
     pub fn floor(&self) -> u64 {
-        let words = self.pending.values().map(|word| word.span.first);
-        let first = words.chain(self.held.map(|held| held.first)).min();
+        let requests = self.pending.values().map(|request| request.span.first);
+        let first = requests.chain(self.held.map(|held| held.first)).min();
         first.map_or(self.through, |first| first.saturating_sub(1))
     }
 
-    /// When the next word is due.
+    /// When the next pending request is due.
     pub fn next_due(&self, now: Instant) -> Option<Instant> {
-        self.pending.values().map(|word| word.not_before.unwrap_or(now)).min()
+        self.pending.values().map(|request| request.not_before.unwrap_or(now)).min()
     }
 
-    /// Everything that waits is due now.
+    /// Makes all pending requests due now.
     pub fn retry_now(&mut self) {
-        self.pending.values_mut().for_each(|word| word.not_before = None);
+        self.pending.values_mut().for_each(|request| request.not_before = None);
     }
 
-    /// Nothing that waits is due before this.
+    /// Makes no pending request due before this time.
     pub fn postpone(&mut self, until: Instant) {
-        for word in self.pending.values_mut() {
-            word.not_before = Some(word.not_before.map_or(until, |at| at.max(until)));
+        for request in self.pending.values_mut() {
+            request.not_before = Some(request.not_before.map_or(until, |at| at.max(until)));
         }
     }
 
-    /// The words to send now: the fresh ones, then those whose time has come. A fresh one that is
-    /// refused already waits with the refused one.
+    /// The requests to send now: the new ones, then the pending ones that are due. A new one that a
+    /// parked request covers waits with it.
     pub fn begin(&mut self, fresh: Vec<K>, span: impl Fn(&K) -> Span, now: Instant) -> Vec<K> {
-        let mut words = Vec::new();
-        for word in fresh {
-            match self.pending.iter_mut().find(|(waiting, _)| word.is_refused_with(waiting)) {
+        let mut requests = Vec::new();
+        for request in fresh {
+            match self.pending.iter_mut().find(|(waiting, _)| request.is_refused_with(waiting)) {
                 Some((_, waiting)) if waiting.is_parked || !waiting.is_due(now) => {
-                    waiting.span.join(span(&word));
+                    waiting.span.join(span(&request));
                     let soon = waiting.tried_at.map_or(now, |at| at + PARKED_RETRY_ON_NEWS);
                     waiting.not_before = waiting.not_before.map(|at| at.min(soon));
                 }
-                _ => words.push(word),
+                _ => requests.push(request),
             }
         }
-        let due = self.pending.iter().filter(|(word, waiting)| {
-            waiting.is_due(now) && !words.iter().any(|fresh| fresh.covers(word))
+        let due = self.pending.iter().filter(|(request, waiting)| {
+            waiting.is_due(now) && !requests.iter().any(|fresh| fresh.covers(request))
         });
-        let due: Vec<_> = due.map(|(word, _)| word.clone()).collect();
-        words.extend(due);
+        let due: Vec<_> = due.map(|(request, _)| request.clone()).collect();
+        requests.extend(due);
         let suspect = self.suspect.take();
-        if let Some(at) = words.iter().position(|word| Some(word) == suspect.as_ref()) {
-            let last = words.remove(at);
-            words.push(last);
+        if let Some(at) = requests.iter().position(|request| Some(request) == suspect.as_ref()) {
+            let last = requests.remove(at);
+            requests.push(last);
         }
-        words
+        requests
     }
 
-    /// A word was acknowledged: what it covers is owed no more. Gives the number of events, and
-    /// whether a refused word was among it.
-    pub fn acknowledge(&mut self, word: &K) -> (u64, bool) {
+    /// Removes the pending requests that an acknowledged one covers. Returns the number of their
+    /// events, and whether one of them was parked.
+    pub fn acknowledge(&mut self, request: &K) -> (u64, bool) {
         let mut done = (0, false);
         self.pending.retain(|waiting, state| {
-            let is_done = word.covers(waiting);
+            let is_done = request.covers(waiting);
             if is_done {
                 done = (done.0 + state.span.events, done.1 | state.is_parked);
             }
@@ -275,22 +276,22 @@ impl<K: RequestKey> Partial<K> {
         done
     }
 
-    /// A word stays owed. Gives false where there is no room for another.
-    pub fn owe(
+    /// Records that a request is still pending. Returns false if the limit is reached.
+    pub fn keep_pending(
         &mut self,
-        word: &K,
+        request: &K,
         fresh: Option<Span>,
         error: Option<&str>,
         (is_parked, wait): (bool, Option<Duration>),
     ) -> bool {
-        if !self.pending.contains_key(word) && self.pending.len() >= PENDING_MAX {
+        if !self.pending.contains_key(request) && self.pending.len() >= PENDING_MAX {
             return false;
         }
-        let Some(span) = fresh.or_else(|| self.span_of(word)) else { return true };
+        let Some(span) = fresh.or_else(|| self.span_of(request)) else { return true };
         let now = Instant::now();
-        // One word for each type, so that memory is bounded by the types.
-        let (word, narrower) = self.merge_narrower(word);
-        let known = self.pending.remove(&word);
+        // One request for each type, so that the number of types bounds the memory.
+        let (request, narrower) = self.merge_narrower(request);
+        let known = self.pending.remove(&request);
         let attempts = known.as_ref().map_or(0, |known| known.attempts);
         let mut span = known.map_or(span, |known| {
             let mut span = known.span;
@@ -308,32 +309,32 @@ impl<K: RequestKey> Partial<K> {
             not_before: wait.map(|wait| now + wait),
             tried_at: error.map(|_| now),
         };
-        self.pending.insert(word, state);
+        self.pending.insert(request, state);
         true
     }
 
-    pub fn span_of(&self, word: &K) -> Option<Span> {
-        self.pending.get(word).map(|word| word.span)
+    pub fn span_of(&self, request: &K) -> Option<Span> {
+        self.pending.get(request).map(|request| request.span)
     }
 
-    /// The word that stands for this one and the other entities of its type that wait.
-    fn merge_narrower(&mut self, word: &K) -> (K, Vec<Span>) {
-        let Some(whole) = word.whole() else { return (word.clone(), vec![]) };
-        let is_sibling = |other: &K| other != word && other.whole().as_ref() == Some(&whole);
+    /// The request that replaces this one and the other pending entities of its type.
+    fn merge_narrower(&mut self, request: &K) -> (K, Vec<Span>) {
+        let Some(whole) = request.whole() else { return (request.clone(), vec![]) };
+        let is_sibling = |other: &K| other != request && other.whole().as_ref() == Some(&whole);
         let others: Vec<K> =
             self.pending.keys().filter(|other| is_sibling(other)).cloned().collect();
         let spans = others.iter().filter_map(|other| self.pending.remove(other));
         let spans: Vec<Span> = spans.map(|other| other.span).collect();
-        let whole = if spans.is_empty() { word.clone() } else { whole };
+        let whole = if spans.is_empty() { request.clone() } else { whole };
         (whole, spans)
     }
 
-    /// Takes one that waits out, to be owed in parts.
-    pub fn take_out(&mut self, word: &K) -> Option<Span> {
-        self.pending.remove(word).map(|word| word.span)
+    /// Removes a pending request, so that it can be split.
+    pub fn take_out(&mut self, request: &K) -> Option<Span> {
+        self.pending.remove(request).map(|request| request.span)
     }
 
-    /// Events that cannot be sent before the mirror's kind is known.
+    /// Holds events until the mirror's kind is known.
     pub fn hold(&mut self, span: Span) {
         match &mut self.held {
             Some(held) => held.join(span),
@@ -341,31 +342,33 @@ impl<K: RequestKey> Partial<K> {
         }
     }
 
-    /// Where an event stands that asks for these words; `is_sayable` where words say all of it.
+    /// The state of an event. `is_expressible` returns whether requests can express all of it.
     pub fn place(
         &self,
         seq: u64,
         is_asked_for: impl Fn(&K) -> bool,
-        is_sayable: impl Fn() -> bool,
+        is_expressible: impl Fn() -> bool,
     ) -> EventPlace {
         if seq > self.through {
             return EventPlace::Ahead;
         }
-        let waits =
-            self.pending.iter().find(|(word, state)| state.span.has(seq) && is_asked_for(word));
+        let waits = self
+            .pending
+            .iter()
+            .find(|(request, state)| state.span.has(seq) && is_asked_for(request));
         if let Some((_, state)) = waits {
             let (attempts, is_parked) = (state.attempts, state.is_parked);
             return EventPlace::Waiting { attempts, is_parked, error: state.error.clone() };
         }
         match self.held {
-            Some(held) if held.has(seq) && !is_sayable() => EventPlace::Held,
+            Some(held) if held.has(seq) && !is_expressible() => EventPlace::Held,
             _ => EventPlace::Settled,
         }
     }
 
-    /// Events that are owed at or below `through`, and when the oldest was accepted.
-    pub fn owed(&self) -> (u64, Option<u64>) {
-        let spans = self.pending.values().map(|word| word.span).chain(self.held);
+    /// The number of events with a pending or held part, and when the oldest was accepted.
+    pub fn pending_events(&self) -> (u64, Option<u64>) {
+        let spans = self.pending.values().map(|request| request.span).chain(self.held);
         spans.fold((0, None), |(events, oldest), span| {
             let at = span.oldest_at_ms;
             (events + span.events.max(1), Some(oldest.map_or(at, |oldest: u64| oldest.min(at))))
@@ -373,17 +376,17 @@ impl<K: RequestKey> Partial<K> {
     }
 }
 
-fn name_of(word: &Selector) -> Option<&TypeName> {
-    match word {
+fn name_of(request: &Selector) -> Option<&TypeName> {
+    match request {
         Selector::Type(name) | Selector::Entity(name, _) => Some(name),
         _ => None,
     }
 }
 
-/// Whether an event with these selectors asks for a word of the legacy form.
-pub fn is_asked_for(word: &Selector, selectors: &Selectors) -> bool {
-    selectors.covers_one(word)
-        || match word {
+/// Whether an event with these selectors needs a request of the legacy form.
+pub fn is_asked_for(request: &Selector, selectors: &Selectors) -> bool {
+    selectors.covers_one(request)
+        || match request {
             Selector::Type(name) => selectors.named_types().any(|named| named == name),
             _ => false,
         }

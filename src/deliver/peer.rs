@@ -1,6 +1,6 @@
-//! What is known of one peer, shared by its worker and by those who ask and operate.
+//! The state of one destination, shared by its worker, the API and the operator commands.
 //!
-//! Only the worker moves the delivery part; operators pause, resume, retry and change the limit.
+//! Only the worker changes the delivery part. Operators pause, resume, retry and change the limit.
 //! The lock is never held over an await.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,35 +27,36 @@ use super::{Config, ConfiguredKind, PeerConfig};
 use crate::domain::Selector;
 use crate::support::backoff::chance;
 
-/// Addresses remembered of one peer; a balanced name shows a few.
+/// Addresses remembered for one peer. A load-balanced name shows a few.
 const ADDRESSES_MAX: usize = 16;
-/// Refusals in a row after which a batch is no longer said in types but as `all`.
+/// Refusals in a row after which a batch is sent as `all` instead of as types.
 pub const WIDEST_AFTER: u32 = 6;
-/// Between two probes of an unknown peer for which something is held: at first, and at most.
+/// The shortest and the longest wait between two probes of an unknown peer for which something is
+/// held.
 const PROBE_WAIT_MIN: Duration = Duration::from_secs(1);
 const PROBE_WAIT_HOLDING_MAX: Duration = Duration::from_secs(5);
-/// Between two probes while further answers may prove a legacy server.
+/// The wait between two probes while further answers may prove a legacy server.
 const PROBE_WAIT_OPEN: Duration = Duration::from_secs(10);
-/// Answers as ourselves in a row before a peer is skipped: behind a balanced name, others get a
-/// chance to answer.
+/// Answers of this instance in a row before a peer is skipped. Behind a load-balanced name another
+/// instance may answer.
 pub const ONESELF_AFTER: u32 = 3;
 
-/// What sort of peer it is, as far as known.
+/// The kind of a peer, as far as it is known.
 #[derive(Debug, Clone, Default)]
 pub enum PeerKind {
-    /// No probe had a definite answer yet.
+    /// No probe has had a definite answer yet.
     #[default]
     Unknown,
-    /// A server that speaks the legacy form only.
+    /// A server that understands the legacy form only.
     Legacy,
-    /// A cache-mirror, and what it said of itself since this process started.
+    /// A cache-mirror, with the identity that it sent since this process started.
     CacheMirror(Option<Arc<Identity>>),
-    /// This very process.
+    /// This process.
     Oneself,
 }
 
 impl PeerKind {
-    /// The word used in answers and log lines.
+    /// The value in answers and log lines.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
@@ -69,16 +70,16 @@ impl PeerKind {
 /// Why a peer is paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PauseReason {
-    /// By an operator, until resumed.
+    /// By an operator, until an operator resumes it.
     Operator,
-    /// The peer refuses our credentials; tried again after a while.
+    /// The peer refuses our credentials. They are tried again after a while.
     Auth,
-    /// There are no credentials to try.
+    /// No credentials are configured.
     NoCredentials,
 }
 
 impl PauseReason {
-    /// The word used in answers and log lines.
+    /// The value in answers and log lines.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Operator => "operator",
@@ -87,96 +88,95 @@ impl PauseReason {
     }
 }
 
-/// The moving part.
+/// The changing part of a peer.
 #[derive(Debug, Default)]
 pub struct PeerState {
-    /// What sort of peer.
+    /// The kind.
     pub kind: PeerKind,
-    /// Whether somebody other than ourselves ever answered under this name.
+    /// Whether another process than this one ever answered under this name.
     pub was_another: bool,
-    /// Answers as ourselves in a row.
+    /// Answers of this instance in a row.
     pub oneself_in_a_row: u32,
-    /// What speaks for a legacy server.
+    /// The evidence that it is a legacy server.
     pub evidence: LegacyEvidence,
     /// Probes in a row without a definite answer.
     pub probes_in_vain: u32,
-    /// Whether it was told that its paths are not used.
+    /// Whether the log line about its unusable paths was written.
     pub has_logged_bad_paths: bool,
-    /// Whether it was told that it answers as a cache-mirror against the settings.
+    /// Whether the log line about its kind, which differs from the settings, was written.
     pub has_logged_other_kind: bool,
-    /// Whether the last probe found nobody to ask.
+    /// Whether the last probe could not connect.
     pub is_unreached: bool,
-    /// Whether the last probe was not answered in time.
+    /// Whether the last probe timed out.
     pub is_probe_slow: bool,
-    /// When it was last asked who it is.
+    /// When it was last probed.
     pub probed_at: Option<Instant>,
-    /// Held back, and why.
+    /// Why it is paused, if it is.
     pub pause: Option<PauseReason>,
-    /// Not before this.
+    /// The earliest time of the next attempt.
     pub not_before: Option<Instant>,
     /// Failures in a row.
     pub failures: u32,
     /// Whether failures opened the breaker.
     pub is_broken: bool,
-    /// How often in a row the peer refused what it is sent as something that it cannot take; the
-    /// next attempt goes wider.
+    /// How often in a row the peer refused a request as malformed. The next attempt is widened.
     pub refusals: u32,
     /// When it refused even the widest form, and the newest event at that time.
     pub refused_all: Option<(Instant, u64)>,
-    /// What is settled and what is owed of a mirror that gets the legacy form.
+    /// The pending requests of a mirror that gets the legacy form.
     pub partial: Partial<Selector>,
-    /// The same of a site or a cache.
+    /// The pending calls of a target.
     pub calls: Partial<OwedCall>,
-    /// What a site or a cache refused in attempts that came to nothing, and how often: it is sent
-    /// last.
+    /// Calls that a target refused in attempts without any acknowledgement, with their number. They
+    /// are sent last.
     pub suspects: BTreeMap<String, u32>,
-    /// New calls that a site or a cache refused since it acknowledged one.
+    /// New calls that a target refused since its last acknowledgement.
     pub calls_refused: usize,
-    /// The last failure in words.
+    /// The last failure.
     pub last_error: Option<String>,
     /// Addresses that answered.
     pub addresses: BTreeSet<IpAddr>,
     /// Requests made for invalidations.
     pub requests: u64,
-    /// What each address behind the name said last, where each is called: why not, or nothing.
+    /// The last error of each address behind the name, if each is called; `None` after a success.
     pub address_errors: Vec<(IpAddr, Option<String>)>,
     /// Events acknowledged.
     pub delivered: u64,
-    /// Events settled without a word of them.
+    /// Events settled without sending anything for them.
     pub skipped: u64,
-    /// Its failures in a row, as far as they are told.
+    /// Its failures in a row. They decide which failures are logged.
     pub streak: FailureStreak,
-    /// Whether it seems to be down.
+    /// Whether it appears to be down.
     pub outage: Outage,
-    /// How its clock differs from ours.
+    /// The difference between its clock and ours.
     pub skew: Skew,
-    /// Whether it asked for a pause.
+    /// Whether it asked us to wait.
     pub throttle: Throttle,
-    /// When it last said that it has started.
+    /// When it last announced its start.
     pub heard_hello_at: Option<Instant>,
 }
 
-/// One peer.
+/// One destination: a mirror or a target.
 pub struct Peer {
-    /// Its settings when it came; `limiter` and `account` know what has changed since.
+    /// Its settings when it was created. `limiter` and `account` hold later changes.
     pub config: PeerConfig,
-    /// Its name among the journal's destinations.
+    /// The name of its cursor in the journal.
     pub destination: String,
     /// Its rate limit.
     pub limiter: Limiter,
     /// Our account there.
     pub account: Account,
-    /// Rings when the worker should look again.
+    /// Wakes the worker, which then looks for work again.
     pub wake: Notify,
-    /// Ends its worker; set by the start.
+    /// Stops its worker. Set by [`super::Delivery::start`].
     pub stop: OnceLock<CancellationToken>,
-    /// Fires when its worker has ended.
+    /// Cancelled when its worker has ended.
     pub ended: CancellationToken,
     state: Mutex<PeerState>,
 }
 
 impl Peer {
-    /// A peer of which nothing is known yet.
+    /// A peer in its initial state.
     pub fn new(config: PeerConfig, all: &Config) -> Self {
         Self {
             destination: config.destination(),
@@ -185,12 +185,12 @@ impl Peer {
             wake: Notify::new(),
             stop: OnceLock::new(),
             ended: CancellationToken::new(),
-            state: Mutex::new(PeerState { kind: stated(&config), ..PeerState::default() }),
+            state: Mutex::new(PeerState { kind: configured_kind(&config), ..PeerState::default() }),
             config,
         }
     }
 
-    /// It answered as a cache-mirror once, as the data directory says.
+    /// Records that it answered as a cache-mirror before, according to the data directory.
     pub fn remember_cache_mirror(&self) {
         self.with(|state| {
             if self.config.kind.is_none() && matches!(state.kind, PeerKind::Unknown) {
@@ -199,22 +199,22 @@ impl Peer {
         });
     }
 
-    /// Whether it is told what was invalidated, rather than called.
+    /// Whether it is a mirror, not a target.
     pub fn is_mirror(&self) -> bool {
         self.config.class.target().is_none()
     }
 
-    /// Looks at or changes the moving part.
+    /// Reads or changes the state under its lock.
     pub fn with<R>(&self, use_it: impl FnOnce(&mut PeerState) -> R) -> R {
         use_it(&mut self.state.lock())
     }
 
-    /// What sort of peer.
+    /// The kind.
     pub fn kind(&self) -> PeerKind {
         self.state.lock().kind.clone()
     }
 
-    /// Takes the answer of a probe; says whether the kind changed.
+    /// Records the answer of a probe. Returns whether the kind changed.
     pub fn identified(&self, answered: ProbeResult) -> bool {
         self.with(|state| {
             let before = state.kind.as_str();
@@ -233,30 +233,30 @@ impl Peer {
                         state.kind = PeerKind::Oneself;
                     }
                 }
-                ProbeResult::CacheMirror(said) => {
-                    state.became_another();
+                ProbeResult::CacheMirror(parsed) => {
+                    state.note_another();
                     state.evidence = LegacyEvidence::default();
                     if self.config.kind != Some(ConfiguredKind::Legacy) {
-                        state.is_a_cache_mirror(said.identity);
+                        state.set_cache_mirror(parsed.identity);
                     }
                 }
                 ProbeResult::Absent => {
-                    state.became_another();
+                    state.note_another();
                     let is_proved = state.evidence.absent(now);
-                    state.is_no_cache_mirror(is_proved, &self.config);
+                    state.set_no_cache_mirror(is_proved, &self.config);
                 }
                 ProbeResult::Unclear { is_another } => {
                     if is_another {
-                        state.became_another();
+                        state.note_another();
                     }
-                    state.is_no_cache_mirror(false, &self.config);
+                    state.set_no_cache_mirror(false, &self.config);
                 }
             }
             before != state.kind.as_str()
         })
     }
 
-    /// Takes that a probe came to nothing.
+    /// Records a probe without an answer.
     pub fn not_identified(&self, is_slow: bool) {
         self.with(|state| {
             state.probed_at = Some(Instant::now());
@@ -266,8 +266,8 @@ impl Peer {
         });
     }
 
-    /// When it is to be asked next who it is; now where it never was. `every` is the time between
-    /// two probes of a mirror whose kind is known.
+    /// When the next probe is due; now if there was none yet. `every` is the time between two
+    /// probes of a mirror whose kind is known.
     pub fn next_probe(&self, every: Duration) -> Instant {
         self.with(|state| {
             let Some(at) = state.probed_at else { return Instant::now() };
@@ -283,7 +283,8 @@ impl Peer {
         })
     }
 
-    /// Whether it is worth asking who it is before something is sent: not again and again.
+    /// Whether to probe before something is sent. Probes are limited, so that they do not delay
+    /// each attempt.
     pub fn is_probe_worthwhile(&self) -> bool {
         self.with(|state| {
             let wait = if state.is_probe_slow { PROBE_WAIT_OPEN } else { PROBE_WAIT_MIN };
@@ -291,7 +292,7 @@ impl Peer {
         })
     }
 
-    /// Asks who it is at once, and tries what waits: it announced its start, or an operator did.
+    /// Probes at once and retries what waits, because it announced its start.
     pub fn probe_now(&self) {
         self.with(|state| {
             state.probed_at = None;
@@ -303,8 +304,8 @@ impl Peer {
         self.wake.notify_one();
     }
 
-    /// Notes who answered.
-    pub fn met(&self, address: Option<IpAddr>) {
+    /// Records an address that answered.
+    pub fn note_address(&self, address: Option<IpAddr>) {
         if let Some(address) = address {
             self.with(|state| {
                 if state.addresses.len() < ADDRESSES_MAX {
@@ -314,7 +315,7 @@ impl Peer {
         }
     }
 
-    /// Notes what each address behind the name said.
+    /// Records the last error of each address behind the name.
     pub fn set_address_errors(
         &self,
         address_errors: impl Iterator<Item = (IpAddr, Option<String>)>,
@@ -323,7 +324,7 @@ impl Peer {
         self.with(|state| state.address_errors = address_errors);
     }
 
-    /// Notes an acknowledgement; says whether it closed the breaker.
+    /// Records an acknowledgement. Returns whether it closed the breaker.
     pub fn succeeded(&self) -> bool {
         self.with(|state| {
             state.failures = 0;
@@ -342,7 +343,7 @@ impl Peer {
         })
     }
 
-    /// Counts what became of events that are owed no more.
+    /// Counts settled events.
     pub fn settled(&self, delivered: u64, skipped: u64) {
         self.with(|state| {
             state.delivered += delivered;
@@ -350,8 +351,8 @@ impl Peer {
         });
     }
 
-    /// Notes a failed attempt and when the next may come; says how many failed in a row, and
-    /// whether this one opened the breaker.
+    /// Records a failed attempt and the time of the next. Returns the number of failures in a row,
+    /// and whether this one opened the breaker.
     pub fn failed(&self, error: &str, wait: Duration, breaker_failures: u32) -> (u32, bool) {
         self.with(|state| {
             state.failures = state.failures.saturating_add(1);
@@ -363,8 +364,8 @@ impl Peer {
         })
     }
 
-    /// Waits as long as the peer asked for and a growing floor at least, without a failure being
-    /// counted; gives how long.
+    /// Waits as long as the peer asked for, and at least for a growing floor. It does not count as
+    /// a failure. Returns the wait.
     pub fn throttled(&self, asked: Option<Duration>) -> Duration {
         self.with(|state| {
             let wait = state.throttle.note(asked, chance());
@@ -373,7 +374,8 @@ impl Peer {
         })
     }
 
-    /// Held back for its refusal of our credentials; says whether that is news.
+    /// Pauses it because it refuses our credentials. Returns whether it was not paused for this
+    /// reason before.
     pub fn refused_credentials(
         &self,
         pause: PauseReason,
@@ -391,13 +393,13 @@ impl Peer {
         })
     }
 
-    /// Holds it back until it is resumed.
+    /// Pauses it until it is resumed.
     pub fn pause(&self) {
         self.with(|state| state.pause = Some(PauseReason::Operator));
         self.wake.notify_one();
     }
 
-    /// Lets it go on at once, whatever held it.
+    /// Resumes it at once, whatever paused it.
     pub fn resume(&self) {
         self.with(|state| {
             state.pause = None;
@@ -407,7 +409,7 @@ impl Peer {
         self.wake.notify_one();
     }
 
-    /// Tries now instead of when the back-off ends; an operator's pause stays.
+    /// Retries now instead of at the end of the back-off. An operator's pause stays.
     pub fn retry(&self) {
         self.with(|state| {
             if state.pause != Some(PauseReason::Operator) {
@@ -426,23 +428,23 @@ impl Peer {
 }
 
 impl PeerState {
-    /// Everything at or below is settled, but for what waits by itself.
+    /// Events up to this number are settled, except for the pending requests.
     pub(super) fn settled_through(&self) -> u64 {
         self.partial.through.max(self.calls.through)
     }
 
-    /// When the next of what waits by itself is due.
+    /// When the next pending request is due.
     pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
         self.partial.next_due(now).into_iter().chain(self.calls.next_due(now)).min()
     }
 
-    pub(super) fn became_another(&mut self) {
+    pub(super) fn note_another(&mut self) {
         self.was_another = true;
         self.oneself_in_a_row = 0;
     }
 }
 
-fn stated(config: &PeerConfig) -> PeerKind {
+fn configured_kind(config: &PeerConfig) -> PeerKind {
     match config.kind {
         None => PeerKind::Unknown,
         Some(ConfiguredKind::Legacy) => PeerKind::Legacy,

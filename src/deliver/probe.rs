@@ -17,7 +17,7 @@ const PROBE_TIME_MAX: Duration = Duration::from_secs(3);
 impl Worker {
     /// Asks who the peer is and logs in ahead of the first event, so that it need not wait for
     /// either. Failures count for nothing here: the first attempt repeats them and tells.
-    pub(super) async fn introduce(&self) {
+    pub(super) async fn probe_and_log_in(&self) {
         tokio::select! {
             () = self.stop.cancelled() => {}
             () = async {
@@ -88,7 +88,7 @@ impl Worker {
                     return Err(failure);
                 }
             };
-            self.peer.met(address);
+            self.peer.note_address(address);
             let is_oneself = matches!(answered, ProbeResult::Oneself);
             let is_cache_mirror = matches!(answered, ProbeResult::CacheMirror(_));
             if let ProbeResult::CacheMirror(said) = &answered {

@@ -1,5 +1,5 @@
-//! One send to a mirror, from the words for it to the judgement on its answer.
-//! An answer that acknowledges is told here; moving the cursor is the worker's.
+//! One send to a mirror: the request, and the verdict on its answer. An acknowledgement is logged
+//! here; the worker moves the cursor.
 
 use std::time::Duration;
 
@@ -20,27 +20,27 @@ use crate::journal::Backlog;
 use crate::net::{HttpAnswer, Outgoing};
 use crate::support::Secret;
 
-/// A refused login is tried again after this: often enough to notice a repaired account, seldom
+/// A refused login is retried after this time: often enough to notice a repaired account, rarely
 /// enough not to look like an attack.
 pub(super) const AUTH_RETRY: Duration = Duration::from_secs(60);
 
-/// One request and the judgement on its answer.
+/// The verdict on the answer to one request.
 pub(super) struct JudgedAnswer {
     pub(super) verdict: AnswerVerdict,
     pub(super) http_status: Option<u64>,
     pub(super) took: Duration,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 pub(super) enum RequestOutcome {
-    /// It was answered, perhaps after one more login.
+    /// It was answered, possibly after one more login.
     Answered { answer: JudgedAnswer, has_logged_in: bool },
-    /// There is no token; what that means for the peer was noted.
+    /// There is no token. The reason was recorded for the peer.
     NotLoggedIn,
 }
 
 impl Worker {
-    /// One batch, with one more login after a 401.
+    /// Sends one batch, with one more login after a 401.
     pub(super) async fn send(
         &self,
         backlog: &Backlog,
@@ -54,7 +54,7 @@ impl Worker {
         }
     }
 
-    /// One request; where it `may_log_in` with one more login after a 401.
+    /// Sends one request, with one more login after a 401 if it `may_log_in`.
     pub(super) async fn request(
         &self,
         backlog: &Backlog,
@@ -114,7 +114,7 @@ impl Worker {
         let took = started.elapsed();
         match answered {
             Ok(answer) => {
-                self.peer.met(answer.address);
+                self.peer.note_address(answer.address);
                 let HttpAnswer { status, .. } = answer;
                 JudgedAnswer { verdict: judge(&answer), http_status: Some(u64::from(status)), took }
             }
@@ -125,7 +125,7 @@ impl Worker {
         }
     }
 
-    /// Turns a judgement into a line, a wait, or the good news.
+    /// Acts on a verdict: logs it, and waits if it is no acknowledgement.
     fn conclude(
         &self,
         backlog: &Backlog,
@@ -140,7 +140,7 @@ impl Worker {
                 return BatchOutcome::Acknowledged;
             }
             AnswerVerdict::Unauthorized => {
-                let error = self.naming_the_clock("401 with a fresh token");
+                let error = self.with_clock_difference("401 with a fresh token");
                 if self.peer.refused_credentials(PauseReason::Auth, &error, Some(AUTH_RETRY)) {
                     log::paused(&self.peer, backlog, &error);
                 }
@@ -150,10 +150,10 @@ impl Worker {
                 log::throttled(&self.peer, backlog, wait);
             }
             AnswerVerdict::Refused(reason, wait) => {
-                let is_refusing_all = self.refuses(answer.http_status);
+                let is_refusing_all = self.count_refusal(answer.http_status);
                 self.fail(backlog, reason, *wait, answer.http_status);
                 if is_refusing_all {
-                    // There is nothing wider to say: it is tried seldom, and shown.
+                    // No wider form exists, so it is parked.
                     let (now, through) = (Instant::now(), *self.shared.journal.head().borrow());
                     self.peer.with(|state| {
                         state.not_before = Some(now + PARKED_RETRY);
@@ -165,8 +165,8 @@ impl Worker {
         BatchOutcome::RetryLater
     }
 
-    /// Counts a refusal of what was sent; says whether even `all` was refused often.
-    fn refuses(&self, http_status: Option<u64>) -> bool {
+    /// Counts a refusal as malformed. Returns whether even `all` was refused often.
+    fn count_refusal(&self, http_status: Option<u64>) -> bool {
         let status = http_status.and_then(|status| u16::try_from(status).ok());
         if !status.is_some_and(|status| MALFORMED.contains(&status)) {
             return false;
@@ -182,7 +182,7 @@ impl Worker {
             PeerKind::CacheMirror(Some(identity)) => Some(identity.paths.login.clone()),
             _ => None,
         };
-        // A login URL of the operator's wins over what the peer says of itself.
+        // A login URL in the settings wins over the path that the peer names.
         let path = login_path.filter(|_| self.peer.account.takes_login_path());
         let started = Instant::now();
         let over = self.transport();
@@ -193,16 +193,16 @@ impl Worker {
             .await
             .inspect_err(|failure| log::not_logged_in(&self.peer, failure, started.elapsed()))?;
         if obtained.is_fresh {
-            // Whom we meet here may echo the first event before it has acknowledged it.
-            self.peer.met(obtained.address);
+            // The server at this address may echo the first event before it has acknowledged it.
+            self.peer.note_address(obtained.address);
             log::logged_in(&self.peer, started.elapsed());
         }
         Ok(obtained.token)
     }
 
-    /// Why our credentials are refused: a token that is not valid yet, or no more, is refused like
-    /// one that is forged.
-    pub(super) fn naming_the_clock(&self, error: &str) -> String {
+    /// Adds the difference of the clocks to an error, because a token that is not yet or no longer
+    /// valid is refused like a forged one.
+    pub(super) fn with_clock_difference(&self, error: &str) -> String {
         let clock = self.peer.with(|state| state.skew.description());
         clock.map_or_else(|| error.to_owned(), |clock| format!("{error}; {clock}"))
     }
@@ -216,7 +216,7 @@ impl Worker {
                 }
             }
             LoginFailure::Refused(_) => {
-                let error = self.naming_the_clock(&error);
+                let error = self.with_clock_difference(&error);
                 if self.peer.refused_credentials(PauseReason::Auth, &error, Some(AUTH_RETRY)) {
                     log::paused(&self.peer, backlog, &error);
                 }

@@ -1,7 +1,7 @@
-//! Which failed attempts are worth a line: the first, then at growing intervals, and each new
-//! reason. A dead destination is tried every few seconds for days; its log stays short, and the
-//! counters count every attempt all the same. The failed attempts of each event are counted here
-//! too, because they begin and end with the outage.
+//! Decides which failed attempts are logged as warnings: the first, then at growing intervals, and
+//! each new reason. A dead destination is tried every few seconds for days: its log stays short,
+//! and the counters still count every attempt. The failed attempts of each event are counted here
+//! as well, because they begin and end with the outage.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Different reasons told in one streak of failures, besides those at growing intervals: an error may
-/// hold a number that is another each time.
+/// Different reasons logged in one streak of failures, in addition to those at growing intervals.
+/// An error may contain a number that always changes.
 const REASONS_MAX: usize = 4;
-/// Backlogs of different length that are told apart.
+/// Backlogs of different length that are counted separately.
 const BACKLOGS_MAX: usize = 256;
 
-/// A streak of failures of one destination.
+/// The failures in a row of one destination.
 #[derive(Debug, Default)]
 pub struct FailureStreak {
     since: Option<Instant>,
@@ -25,8 +25,8 @@ pub struct FailureStreak {
 }
 
 impl FailureStreak {
-    /// Notes the failed attempt of this number, which covered all that waited up to `through`.
-    /// Says whether it is worth a line.
+    /// Records the failed attempt with this number, which covered all events up to `through`.
+    /// Returns whether it is logged as a warning.
     pub fn note(&mut self, attempt: u32, error: &str, through: u64) -> bool {
         self.since.get_or_insert_with(Instant::now);
         *self.covered.entry(through).or_default() += 1;
@@ -34,7 +34,7 @@ impl FailureStreak {
             && let Some((_, attempts)) = self.covered.pop_first()
             && let Some(mut next) = self.covered.first_entry()
         {
-            // The events between the two are said to have a few attempts too many.
+            // The events between the two get slightly too many attempts.
             *next.get_mut() += attempts;
         }
         let mut hasher = DefaultHasher::new();
@@ -47,12 +47,13 @@ impl FailureStreak {
         is_new || attempt.is_power_of_two()
     }
 
-    /// Failed attempts that covered the event of this number.
+    /// The failed attempts that covered the event with this number.
     pub fn attempts(&self, seq: u64) -> u32 {
         self.covered.range(seq..).map(|(_, attempts)| attempts).sum()
     }
 
-    /// The destination took something: gives how long it had failed.
+    /// Ends the streak, because the destination acknowledged something. Returns how long it had
+    /// failed.
     pub fn end(&mut self) -> Duration {
         let since = std::mem::take(self).since;
         since.map(|since| since.elapsed()).unwrap_or_default()
@@ -64,19 +65,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_row_of_failures_is_a_few_lines() {
+    fn a_long_streak_writes_a_few_lines() {
         let mut streak = FailureStreak::default();
-        let told = (1..=10_000).filter(|attempt| streak.note(*attempt, "connect: refused", 1));
-        assert_eq!(told.collect::<Vec<_>>(), (0..14).map(|n| 1 << n).collect::<Vec<u32>>());
+        let logged = (1..=10_000).filter(|attempt| streak.note(*attempt, "connect: refused", 1));
+        assert_eq!(logged.collect::<Vec<_>>(), (0..14).map(|n| 1 << n).collect::<Vec<u32>>());
     }
 
     #[test]
-    fn a_new_reason_is_told_and_reasons_without_end_are_not() {
+    fn a_new_reason_is_logged_but_not_endlessly_many() {
         let mut streak = FailureStreak::default();
-        let told = [(5, "connect"), (6, "connect"), (7, "http 500"), (9, "connect")];
-        assert_eq!(told.map(|(at, why)| streak.note(at, why, 1)), [true, false, true, false]);
-        let told = (100..10_000).filter(|at| streak.note(*at, &format!("http 500 at {at}"), 1));
-        assert!(told.count() <= REASONS_MAX + 7);
+        let logged = [(5, "connect"), (6, "connect"), (7, "http 500"), (9, "connect")];
+        assert_eq!(logged.map(|(at, why)| streak.note(at, why, 1)), [true, false, true, false]);
+        let logged = (100..10_000).filter(|at| streak.note(*at, &format!("http 500 at {at}"), 1));
+        assert!(logged.count() <= REASONS_MAX + 7);
     }
 
     #[test]

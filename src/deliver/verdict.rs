@@ -1,5 +1,5 @@
-//! What an answer means. Only an acknowledgement moves a cursor, so doubt is never one: HTML from a
-//! captive portal, a redirect, a body that says `"success": false` with 200, all are tried again.
+//! The meaning of an answer. Only an acknowledgement moves a cursor, so an unclear answer is never
+//! one: HTML from a captive portal, a redirect and `"success": false` with 200 are all retried.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use serde_json::Value;
 pub use super::throttle::RETRY_AFTER_MAX;
 use crate::net::HttpAnswer;
 
-/// The judgement on one answer.
+/// The verdict on one answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AnswerVerdict {
-    /// It holds: the event has arrived.
+    /// The event has arrived.
     Acknowledged,
-    /// 401: the token is no longer good.
+    /// 401: the token is not valid.
     Unauthorized,
-    /// 429: wait; this is no failed attempt.
+    /// 429: wait. This is no failed attempt.
     Throttled(Option<Duration>),
-    /// Anything else, in words for the log; with the least time to wait, where it said one.
+    /// Anything else: the reason for the log, and the least time to wait if the answer names one.
     Refused(String, Option<Duration>),
 }
 
@@ -36,7 +36,7 @@ pub fn judge(answer: &HttpAnswer) -> AnswerVerdict {
     }
 }
 
-/// Why a 2xx is no acknowledgement, if it is none.
+/// Why a 2xx is no acknowledgement; `None` if it is one.
 fn reason_against(answer: &HttpAnswer) -> Option<String> {
     if answer.body.iter().all(u8::is_ascii_whitespace) {
         return None;
@@ -46,7 +46,7 @@ fn reason_against(answer: &HttpAnswer) -> Option<String> {
         Some(media) if media == "application/json" || media.ends_with("+json") => {
             reason_in_json(&answer.body)
         }
-        // Nobody said what it is: JSON speaks for itself, anything else stays in doubt.
+        // Without a content type, only JSON is clear.
         None => reason_in_json(&answer.body),
         Some(media) => Some(format!("an answer of type {media}")),
     }

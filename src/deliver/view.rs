@@ -1,5 +1,5 @@
-//! A mirror as an operator sees it: `GET /api/mirrors`, `status`, `mirrors`.
-//! A snapshot: it holds no lock and promises nothing about the next moment.
+//! A destination as an operator sees it: `GET /api/mirrors`, `cache-mirror status` and `mirrors`.
+//! It is a snapshot: it holds no lock, and the state may change at any time.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use crate::journal::{BacklogSize, Journal, Removed};
 use crate::support::clock;
 use crate::wire::{DestinationView, ParkedRequest, RemovedDestination};
 
-/// Refused requests that are shown of one mirror.
+/// Parked requests shown for one destination.
 const PARKED_SHOWN_MAX: usize = 100;
 
 impl RemovedDestination {
     pub(super) fn of(removed: &Removed, forget_after: Duration) -> Self {
         let after_ms = u64::try_from(forget_after.as_millis()).unwrap_or(u64::MAX);
         Self {
-            name: log::plain(&removed.name).to_owned(),
+            name: log::configured_name(&removed.name).to_owned(),
             backlog_events: removed.backlog.events,
             backlog_oldest_ms: removed.backlog.oldest_at_ms,
             backlog_widened: removed.backlog.widened,
@@ -32,38 +32,41 @@ impl RemovedDestination {
 }
 
 impl ParkedRequest {
-    fn of((what, word): (String, &PendingRequest), now: Instant) -> Self {
-        let wait = word.not_before.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
+    fn of((what, request): (String, &PendingRequest), now: Instant) -> Self {
+        let wait =
+            request.not_before.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
         Self {
             what,
-            error: word.error.clone(),
-            attempts: word.attempts,
-            events: word.span.events,
+            error: request.error.clone(),
+            attempts: request.attempts,
+            events: request.span.events,
             next_attempt_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
         }
     }
 }
 
 impl PeerState {
-    /// What waits by itself.
-    fn waiting(&self) -> impl Iterator<Item = (&dyn Display, &PendingRequest)> {
-        let words = self.partial.pending().iter().map(|(what, word)| (what as &dyn Display, word));
-        words.chain(self.calls.pending().iter().map(|(what, word)| (what as &dyn Display, word)))
+    /// The requests that are pending separately.
+    fn pending(&self) -> impl Iterator<Item = (&dyn Display, &PendingRequest)> {
+        let legacy = self.partial.pending().iter().map(|(what, one)| (what as &dyn Display, one));
+        legacy.chain(self.calls.pending().iter().map(|(what, one)| (what as &dyn Display, one)))
     }
 
-    /// Events for which something waits by itself, and when the oldest was accepted.
-    fn owed(&self) -> (u64, Option<u64>) {
-        let ((words, word_at), (calls, call_at)) = (self.partial.owed(), self.calls.owed());
-        (words + calls, word_at.into_iter().chain(call_at).min())
+    /// The events with a request that is pending separately, and when the oldest was accepted.
+    fn pending_events(&self) -> (u64, Option<u64>) {
+        let ((requests, request_at), (calls, call_at)) =
+            (self.partial.pending_events(), self.calls.pending_events());
+        (requests + calls, request_at.into_iter().chain(call_at).min())
     }
 }
 
 impl Peer {
-    /// What waits, apart from what was settled past a cursor that cannot move.
+    /// The waiting events, without those that are settled although the cursor cannot move.
     pub(super) fn backlog_size(&self, journal: &Journal) -> BacklogSize {
-        let (through, (owed, oldest)) = self.with(|state| (state.settled_through(), state.owed()));
+        let (through, (pending, oldest)) =
+            self.with(|state| (state.settled_through(), state.pending_events()));
         let mut size = journal.backlog_size_after(&self.destination, through);
-        size.events += owed;
+        size.events += pending;
         size.oldest_at_ms = oldest.into_iter().chain(size.oldest_at_ms).min();
         size
     }
@@ -80,12 +83,14 @@ impl DestinationView {
                 _ => None,
             };
             let throttled = state.throttle.left(now);
-            let parked_count = state.waiting().filter(|(_, word)| word.is_parked).count();
-            let failing = state.waiting().find(|(_, word)| word.error.is_some() && !word.is_parked);
-            let parked = state.waiting().filter(|(_, word)| word.is_parked).map(|(what, word)| {
-                let what = what.to_string();
-                ParkedRequest::of((what, word), now)
-            });
+            let parked_count = state.pending().filter(|(_, request)| request.is_parked).count();
+            let failing =
+                state.pending().find(|(_, request)| request.error.is_some() && !request.is_parked);
+            let parked =
+                state.pending().filter(|(_, request)| request.is_parked).map(|(what, request)| {
+                    let what = what.to_string();
+                    ParkedRequest::of((what, request), now)
+                });
             let wait = state.not_before.filter(|at| *at > now).map(|at| at - now);
             Self {
                 name: peer.config.name.clone(),
@@ -138,7 +143,7 @@ impl DestinationView {
     }
 }
 
-/// The end of a wait on the wall clock, for people.
+/// The end of a wait, as wall-clock time.
 fn until(wait: Duration) -> String {
     let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
     clock::rfc3339(clock::wall_ms().saturating_add(ms))

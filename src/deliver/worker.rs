@@ -1,9 +1,10 @@
-//! One worker for one mirror: take what gathered, send it, move the cursor, or wait and try again.
+//! One worker for one destination. It takes the backlog, sends it, and moves the cursor, or waits
+//! and tries again.
 //!
-//! Nothing is given up: an attempt ends in an acknowledgement or in a later attempt. Nothing is
-//! waited for in order to merge: events are sent at once, and what gathers while the limiter, a
-//! back-off or a send in flight holds the worker goes out together next. What is in flight is
-//! closed. A worker touches its own peer only, so a dead mirror delays nobody.
+//! Nothing is given up: an attempt ends in an acknowledgement or in a later attempt. Events are
+//! sent at once, without waiting for more. What arrives while the limiter, a back-off or a send in
+//! flight holds the worker is sent together next. A request in flight does not change. A worker
+//! uses its own peer only, so a dead destination delays no other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,16 +24,16 @@ use crate::journal::{Backlog, Limits};
 use crate::net::Transport;
 use crate::support::backoff::chance;
 
-/// The mark on every outgoing call.
+/// The header that marks every outgoing call.
 pub const VIA: HeaderName = HeaderName::from_static("cache-mirror-via");
-/// Where a legacy peer takes invalidations, and every cache-mirror by default.
+/// The path for invalidations at a legacy peer, and at a cache-mirror by default.
 pub const INVALIDATE_PATH: &str = "/api/cache/invalidate";
 
-/// Selectors of the named events of one batch: what any instance takes by default. Past its limit a
-/// receiver widens.
+/// Selectors of the named events of one batch. Every instance accepts this many by default. Past
+/// its limit a receiver widens.
 const BATCH_MEMBERS_MAX: usize = 10_000;
 
-/// A worker and what it works with.
+/// A worker and its shared state.
 pub struct Worker {
     pub(super) peer: Arc<Peer>,
     pub(super) shared: Arc<Shared>,
@@ -40,31 +41,31 @@ pub struct Worker {
     pub(super) over: WatchedTransport,
 }
 
-/// How an attempt ended, for the loop.
+/// How the sending of a batch ended.
 pub(super) enum BatchOutcome {
     Acknowledged,
     RetryLater,
 }
 
-/// A failed attempt, and when the next one comes.
+/// A failed attempt and the wait after it.
 pub(super) struct FailedAttempt {
     pub(super) attempt: u32,
     pub(super) wait: Duration,
     pub(super) opens: bool,
-    /// Whether it is worth a line.
+    /// Whether it is logged as a warning.
     pub(super) is_logged: bool,
 }
 
 impl Worker {
-    /// Works until it is told to stop. A send in flight is finished first.
+    /// Works until `stop` is cancelled. A send in flight is finished first.
     pub async fn run(self) {
-        self.introduce().await;
+        self.probe_and_log_in().await;
         while self.wait_for_work().await {
             self.attempt().await;
         }
     }
 
-    /// Sleeps until something is due; false once it is time to stop.
+    /// Sleeps until something is due. Returns false once the worker must stop.
     async fn wait_for_work(&self) -> bool {
         let mut due = self.shared.journal.due();
         loop {
@@ -72,7 +73,7 @@ impl Worker {
                 return false;
             }
             due.borrow_and_update();
-            let is_parked = self.wake_by_news();
+            let is_parked = self.wake_for_new_events();
             let now = Instant::now();
             let (pause, not_before) = self.peer.with(|state| (state.pause, state.not_before));
             let is_held = matches!(pause, Some(PauseReason::Operator | PauseReason::NoCredentials));
@@ -85,11 +86,12 @@ impl Worker {
             if !is_held && until.is_none() && self.has_pending() {
                 return true;
             }
-            // A peer that is held is not probed, so the time of its next probe wakes nobody.
+            // A paused peer is not probed, so the time of its next probe is ignored.
             let is_probed = !is_held && self.peer.config.class.is_probed();
             let probe_at = is_probed.then(|| self.next_probe());
-            let word_at = self.peer.with(|state| state.next_due(now));
-            let wake_at = until.or(probe_at.into_iter().chain(word_at.filter(|_| !is_held)).min());
+            let pending_at = self.peer.with(|state| state.next_due(now));
+            let wake_at =
+                until.or(probe_at.into_iter().chain(pending_at.filter(|_| !is_held)).min());
             let wake_at = wake_at.into_iter().chain(release.filter(|_| until.is_none())).min();
             tokio::select! {
                 () = self.stop.cancelled() => return false,
@@ -100,9 +102,9 @@ impl Worker {
         }
     }
 
-    /// Where a mirror refuses even the widest form: a new event for it brings the next attempt
-    /// forward to a minute after the last. Says whether news is waited for.
-    fn wake_by_news(&self) -> bool {
+    /// If a mirror refuses even the widest form, a new event brings the next attempt forward to a
+    /// minute after the last. Returns whether the worker waits for a new event.
+    fn wake_for_new_events(&self) -> bool {
         let Some((refused_at, through)) = self.peer.with(|state| state.refused_all) else {
             return false;
         };
@@ -119,8 +121,8 @@ impl Worker {
 
     fn has_pending(&self) -> bool {
         self.has_pending_after(self.peer.with(|state| state.settled_through()))
-            || self.has_due_words()
-            || self.has_news_of_its_kind()
+            || self.has_due_requests()
+            || self.can_settle_held()
     }
 
     pub(super) fn has_pending_after(&self, after: u64) -> bool {
@@ -128,8 +130,8 @@ impl Worker {
         self.pending(after, one).is_some()
     }
 
-    /// Whether what was held can be settled, now that it is known to be a legacy server.
-    fn has_news_of_its_kind(&self) -> bool {
+    /// Whether held events can be settled, because the peer is now known to be a legacy server.
+    fn can_settle_held(&self) -> bool {
         self.peer.with(|state| {
             matches!(state.kind, PeerKind::Legacy)
                 && state.partial.through > 0
@@ -137,15 +139,15 @@ impl Worker {
         })
     }
 
-    /// One attempt to empty the backlog, or its first batch.
+    /// One attempt to send the backlog, or its first batch.
     async fn attempt(&self) {
         if !self.is_worth_trying().await {
             return;
         }
-        let is_asked = matches!(self.peer.kind(), PeerKind::Unknown)
+        let needs_probe = matches!(self.peer.kind(), PeerKind::Unknown)
             && self.peer.config.class.is_probed()
             && self.peer.is_probe_worthwhile();
-        if is_asked && !self.probe_before_sending().await {
+        if needs_probe && !self.probe_before_sending().await {
             return;
         }
         if matches!(self.peer.kind(), PeerKind::Oneself) {
@@ -203,13 +205,13 @@ impl Worker {
         ended
     }
 
-    /// What is due and not held, of what came after a place.
+    /// The backlog after a sequence number, without held events.
     pub(super) fn pending(&self, after: u64, limits: Limits) -> Option<Backlog> {
         let held = self.shared.echo.held(&self.peer.destination);
         self.shared.journal.pending_but(&self.peer.destination, after, limits, &held)
     }
 
-    /// Moves the cursor past what was acknowledged, or what there is nothing to say of.
+    /// Moves the cursor past a backlog that was acknowledged or that needs no request.
     pub(super) fn settle(&self, backlog: &Backlog) {
         self.shared.journal.ack(&self.peer.destination, backlog);
         let skipped = self.skipped_count(backlog);
@@ -217,7 +219,8 @@ impl Worker {
         self.peer.settled(delivered, skipped);
     }
 
-    /// Takes what one send is to cover. A legacy peer is told types, so everything goes at once.
+    /// Takes the backlog for one send. A legacy peer gets types, so it gets the whole backlog at
+    /// once.
     pub(super) fn take(&self) -> Option<Backlog> {
         let config = self.shared.config.get();
         let limits = match (self.peer.kind(), self.peer.is_mirror()) {
@@ -228,7 +231,7 @@ impl Worker {
                     _ => self.take_from(after),
                 };
             }
-            // It may be a cache-mirror, which passes on only what is named.
+            // It may be a cache-mirror, which forwards only named events to its targets.
             (PeerKind::Unknown, true) => {
                 return self.take_identifiable(self.peer.with(|state| state.partial.through));
             }
@@ -245,7 +248,7 @@ impl Worker {
         self.pending(0, limits)
     }
 
-    /// Everything that is owed of what came after a place.
+    /// The whole backlog after a sequence number.
     pub(super) fn take_from(&self, after: u64) -> Option<Backlog> {
         let limits =
             Limits { events_max: usize::MAX, bytes_max: usize::MAX, members_max: usize::MAX };
@@ -264,12 +267,12 @@ impl Worker {
             merged = widened_all(backlog, self.shared.config.get().widened_all, refusals);
         }
         if refusals >= WIDEST_AFTER {
-            // There is nothing simpler to say, and nothing that it would leave out.
+            // No wider form exists, and `all` covers every event.
             let (events, cascade) = (std::iter::empty(), Selectors::default());
             return batch_body(&self.shared.sender, backlog.through, events, merged, &cascade);
         }
         if refusals > 0 {
-            // It refused the batch as it was: say the same more simply, one step wider.
+            // It refused the batch. Send the same selectors in a simpler form, one step wider.
             for event in &backlog.events {
                 merged.join(&event.demand);
             }
@@ -286,7 +289,7 @@ impl Worker {
         })
     }
 
-    /// Counts a failed attempt and plans the next one.
+    /// Records a failed attempt, logs it, and schedules the next one.
     pub(super) fn fail(
         &self,
         backlog: &Backlog,
@@ -296,15 +299,15 @@ impl Worker {
     ) {
         let is_cache_mirror = matches!(self.peer.kind(), PeerKind::CacheMirror(_));
         let is_outage = outage::is_outage(status, is_cache_mirror);
-        let failed_attempt = self.failed_attempt(backlog, error, least, is_outage);
+        let failed_attempt = self.schedule_retry(backlog, error, least, is_outage);
         log::failed(&self.peer, backlog, &failed_attempt, status, error);
         if failed_attempt.opens {
             log::opened(&self.peer);
         }
     }
 
-    /// The same, told by somebody else.
-    pub(super) fn failed_attempt(
+    /// Records a failed attempt and schedules the next one. The caller logs it.
+    pub(super) fn schedule_retry(
         &self,
         backlog: &Backlog,
         error: &str,
@@ -315,7 +318,7 @@ impl Worker {
         let wait = self.peer.with(|state| {
             let failures = state.failures.saturating_add(1);
             let wait = state.outage.failed(&config.backoff, failures, is_outage, chance());
-            // Even a pause of no length is asked for.
+            // A `Retry-After` of 0 counts as well.
             let least = least.map(|asked| state.throttle.note(Some(asked), chance()));
             wait.max(least.unwrap_or_default())
         });
@@ -324,14 +327,14 @@ impl Worker {
         FailedAttempt { attempt, wait, opens, is_logged }
     }
 
-    /// The way to this peer.
+    /// The transport to this peer.
     pub(super) fn transport(&self) -> &dyn Transport {
         &self.over
     }
 }
 
-/// The merged part of a backlog that is to be said as `all`, and past the last refusal the named
-/// part as well.
+/// The merged part of a backlog that is sent as `all`. After too many refusals it includes the
+/// named part.
 fn widened_all(backlog: &Backlog, how: WidenedAll, refusals: u32) -> Demand {
     let is_everything = refusals >= WIDEST_AFTER;
     let whole = if is_everything { backlog.demand() } else { backlog.merged.clone() };
@@ -340,9 +343,9 @@ fn widened_all(backlog: &Backlog, how: WidenedAll, refusals: u32) -> Demand {
     let all = |mode| Demand::new(mode, Selectors::all());
     match how {
         WidenedAll::Hard => all(Mode::Hard),
-        // Each mode widens by itself: what is hard and still named stays so beside a soft `all`.
+        // Each mode widens separately: named hard selectors stay hard next to a soft `all`.
         WidenedAll::Soft if !is_everything && !backlog.merged.hard.is_all() => whole,
-        // What somebody asked for as `all` did not come from widening.
+        // An `all` that a caller asked for did not come from widening.
         WidenedAll::Soft if !is_asked => all(Mode::Soft),
         WidenedAll::AsMerged if !is_everything => whole,
         _ if whole.hard.is_empty() => all(Mode::Soft),

@@ -1,5 +1,4 @@
-//! The log lines of what a reading of the settings changes for destinations.
-//! The words are chosen here and nowhere else, as for the lines of delivery itself.
+//! The log lines of changes that new settings make to destinations.
 
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use crate::journal::Reconciled;
 fn added(peer: &str) {
     Activity {
         event: ActivityKind::Config,
-        msg: "a new mirror: it gets everything from now on",
+        msg: "a new destination: it gets every event from now on",
         peer: Some(peer),
         status: Some("added"),
         ..Activity::default()
@@ -22,7 +21,7 @@ fn added(peer: &str) {
 pub(in crate::deliver) fn moved(peer: &Peer) {
     Activity {
         event: ActivityKind::Config,
-        msg: "a destination was changed: it gets what it is still owed as it is configured now",
+        msg: "a destination was changed: its backlog is sent with the new settings",
         peer: Some(&peer.config.name),
         status: Some("moved"),
         ..Activity::default()
@@ -30,47 +29,55 @@ pub(in crate::deliver) fn moved(peer: &Peer) {
     .emit();
 }
 
-/// A destination's name, of its name in the journal.
-pub(in crate::deliver) fn plain(destination: &str) -> &str {
+/// The configured name of a destination, from its name in the journal.
+pub(in crate::deliver) fn configured_name(destination: &str) -> &str {
     destination.split_once(':').map_or(destination, |(_, name)| name)
 }
 
-/// What came and what went with a reading of the settings.
+/// Logs the destinations that new settings added, removed, returned and renamed.
 pub fn reconciled(reconciled: &Reconciled, forget_after: Duration) {
-    reconciled.added.iter().for_each(|name| added(plain(name)));
-    for (name, owed) in &reconciled.removed {
-        removed(plain(name), *owed, forget_after);
+    reconciled.added.iter().for_each(|name| added(configured_name(name)));
+    for (name, waiting) in &reconciled.removed {
+        removed(configured_name(name), *waiting, forget_after);
     }
-    for (name, owed) in &reconciled.returned {
-        settled(plain(name), "configured again: it goes on from where it was", "returned", *owed);
+    for (name, waiting) in &reconciled.returned {
+        continued(
+            configured_name(name),
+            "configured again: it continues at its old cursor",
+            "returned",
+            *waiting,
+        );
     }
     for (before, name) in &reconciled.renamed {
-        let msg = format!("{} under another name: it goes on from where it was", plain(before));
-        settled(plain(name), &msg, "renamed", 0);
+        let msg = format!(
+            "{} under another name: it continues at its old cursor",
+            configured_name(before)
+        );
+        continued(configured_name(name), &msg, "renamed", 0);
     }
 }
 
-fn removed(peer: &str, owed: u64, forget_after: Duration) {
+fn removed(peer: &str, waiting: u64, forget_after: Duration) {
     Activity {
-        level: if owed > 0 { Level::Warn } else { Level::Info },
+        level: if waiting > 0 { Level::Warn } else { Level::Info },
         event: ActivityKind::Config,
-        msg: "no longer configured: what it is owed is kept for mirrors.forget_after",
+        msg: "no longer configured: its backlog is kept for mirrors.forget_after",
         peer: Some(peer),
         status: Some("removed"),
-        events: Some(owed),
+        events: Some(waiting),
         wait_ms: Some(millis(forget_after)),
         ..Activity::default()
     }
     .emit();
 }
 
-fn settled(peer: &str, msg: &str, status: &str, owed: u64) {
+fn continued(peer: &str, msg: &str, status: &str, waiting: u64) {
     Activity {
         event: ActivityKind::Config,
         msg,
         peer: Some(peer),
         status: Some(status),
-        events: (owed > 0).then_some(owed),
+        events: (waiting > 0).then_some(waiting),
         ..Activity::default()
     }
     .emit();

@@ -89,11 +89,11 @@ impl Worker {
     pub(in crate::deliver) fn skipped_count(&self, backlog: &Backlog) -> u64 {
         let is_untold = |event: &&Arc<Event>| match self.peer.config.class.target() {
             Some(target) => target.reason_skipped(event).is_some(),
-            None => self.is_legacy() && !self.shared.is_speakable(&event.demand.selectors()),
+            None => self.is_legacy() && !self.shared.has_legacy_form(&event.demand.selectors()),
         };
         let merged = match self.peer.config.class.target() {
             Some(target) => target.calls(&merged_part(backlog), false, CallReader::Site).is_empty(),
-            None => self.is_legacy() && !self.shared.is_speakable(&backlog.merged.selectors()),
+            None => self.is_legacy() && !self.shared.has_legacy_form(&backlog.merged.selectors()),
         };
         let named = backlog.events.iter().filter(is_untold).count() as u64;
         named + if merged { backlog.merged_count } else { 0 }

@@ -67,7 +67,7 @@ impl Worker {
             self.peer.with(|state| {
                 match state.calls.pending().contains_key(owed) && span.is_none() {
                     true => {}
-                    false => has_room &= state.calls.owe(owed, span, None, (false, None)),
+                    false => has_room &= state.calls.keep_pending(owed, span, None, (false, None)),
                 }
             });
         }
@@ -100,7 +100,7 @@ impl Worker {
             }
             let now = (false, Some(Duration::ZERO));
             self.peer.with(|state| match state.calls.pending().contains_key(owed) {
-                true => state.calls.owe(owed, None, Some(error), now),
+                true => state.calls.keep_pending(owed, None, Some(error), now),
                 false => true,
             });
         }
@@ -126,9 +126,9 @@ impl Worker {
         let backoff = self.shared.config.get().backoff;
         let own = if is_parked { PARKED_RETRY } else { backoff.wait(attempts + 1, chance()) };
         let wait = own.max(failure.wait.unwrap_or_default());
-        let has_room = self
-            .peer
-            .with(|state| state.calls.owe(owed, span, Some(error), (is_parked, Some(wait))));
+        let has_room = self.peer.with(|state| {
+            state.calls.keep_pending(owed, span, Some(error), (is_parked, Some(wait)))
+        });
         let is_logged = !was_parked && (is_parked || (attempts + 1).is_power_of_two());
         let again = Retry { attempt: attempts + 1, wait, is_logged };
         self.log_failure(round, failure, again);
@@ -148,7 +148,7 @@ impl Worker {
         let Some(first) = it.failures.first() else { return };
         let is_outage = self.is_outage(&first.tried);
         let failed_attempt =
-            self.failed_attempt(round.backlog, &first.error, first.wait, is_outage);
+            self.schedule_retry(round.backlog, &first.error, first.wait, is_outage);
         let (attempt, wait, is_logged) =
             (failed_attempt.attempt, failed_attempt.wait, failed_attempt.is_logged);
         for failure in &it.failures {
