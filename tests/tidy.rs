@@ -1,9 +1,8 @@
-//! The house rules that rustfmt and clippy do not know, kept by reading the source tree.
+//! The house rules that rustfmt and clippy cannot check, checked by reading the source tree.
 //!
-//! Each rule is a function from text to findings, and each has a test of its own that shows it can
-//! fail. A finding names file, line, rule and remedy. What is read: `src/`, `tests/` and
-//! `benches/`, the documents, and the sizes of what git tracks; nothing is compiled and nothing is
-//! run but git.
+//! Each rule is a function from text to findings, and each has a test that shows it can fail. A
+//! finding names file, line, rule and remedy. The rules read `src/`, `tests/` and `benches/`, the
+//! documents, and the sizes of the files in git. They compile nothing and run only git.
 
 #[path = "tidy/acceptance.rs"]
 mod acceptance;
@@ -25,7 +24,7 @@ use std::fmt;
 use mask::Source;
 use tree::Tree;
 
-/// One breach of one rule.
+/// One violation of one rule.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
     path: String,
@@ -54,11 +53,9 @@ fn check_source(source: &Source) -> Vec<Finding> {
         shape::file_length,
         shape::function_length,
         shape::columns,
-        shape::opening,
         shape::name,
         words::forbidden,
         words::unfinished,
-        words::sleeps,
     ];
     rules.iter().flat_map(|rule| rule(source)).collect()
 }
@@ -74,10 +71,10 @@ fn the_tree_keeps_the_house_rules() {
     findings.extend(tree.sizes.iter().filter_map(|(path, bytes)| tree::size(path, *bytes)));
     findings.sort();
     let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
-    assert!(lines.is_empty(), "{} breaches:\n{}", lines.len(), lines.join("\n"));
+    assert!(lines.is_empty(), "{} violations:\n{}", lines.len(), lines.join("\n"));
 }
 
-/// A walk that finds nothing would pass everything.
+/// Without files, every rule would pass.
 #[test]
 fn the_whole_tree_is_read() {
     let tree = Tree::read();

@@ -1,8 +1,7 @@
-//! How large files and functions may be, how a file opens, and what it may be called.
+//! Limits for the length of files, functions and lines, and the ban on vague file names.
 //!
-//! A file that fits a few screens and a function that fits one can be understood without a search;
-//! the first lines say what a file is for before anything else does. Names are the field's words,
-//! because a word that fits everything tells nothing.
+//! A function that fits one screen, and a file that fits a few, can be read without a search. A
+//! file is named after its subject: a name that fits everything explains nothing.
 
 use crate::Finding;
 use crate::mask::{Source, item_end, line_of, words};
@@ -10,13 +9,12 @@ use crate::mask::{Source, item_end, line_of, words};
 const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
 const COLUMNS_MAX: usize = 100;
-const OPENING_LINES: std::ops::RangeInclusive<usize> = 2..=14;
 
-/// Longer functions that are better left in one piece: path, name, reason. Tables, in practice.
+/// Functions that may be longer, such as tables: path, name, reason.
 const LONG_FUNCTIONS: &[(&str, &str, &str)] = &[];
 
-const VAGUE: [&str; 9] =
-    ["manager", "managers", "helper", "helpers", "util", "utils", "utility", "utilities", "common"];
+const VAGUE: [&str; 8] =
+    ["manager", "managers", "helper", "helpers", "util", "utils", "utility", "utilities"];
 
 pub fn file_length(source: &Source) -> Vec<Finding> {
     let lines = source.text.lines().count();
@@ -24,7 +22,7 @@ pub fn file_length(source: &Source) -> Vec<Finding> {
         return vec![];
     }
     let rule = format!("{lines} lines, {FILE_LINES_MAX} is the limit");
-    let remedy = "move one of its subjects into a file of its own";
+    let remedy = "move one of its subjects into another file";
     vec![Finding::new(&source.path, FILE_LINES_MAX + 1, rule, remedy)]
 }
 
@@ -54,12 +52,12 @@ pub fn function_length(source: &Source) -> Vec<Finding> {
         .filter(|(name, _, lines)| *lines > FUNCTION_LINES_MAX && !is_excepted(name))
         .map(|(name, first, lines)| {
             let rule = format!("fn {name} has {lines} lines, {FUNCTION_LINES_MAX} is the limit");
-            Finding::new(&source.path, first, rule, "give its steps names and functions")
+            Finding::new(&source.path, first, rule, "move its steps into functions")
         })
         .collect()
 }
 
-/// An exception for a function that is short, or gone, is an open door.
+/// Finds exceptions for functions that are short or gone.
 pub fn stale_exceptions(sources: &[Source]) -> Vec<Finding> {
     let is_needed = |path: &str, name: &str| {
         sources.iter().filter(|source| source.path == path).any(|source| {
@@ -70,13 +68,13 @@ pub fn stale_exceptions(sources: &[Source]) -> Vec<Finding> {
         .iter()
         .filter(|(path, name, _)| !is_needed(path, name))
         .map(|(path, name, _)| {
-            let rule = format!("fn {name} needs no exception any more");
-            Finding::new(path, 1, rule, "take it out of tests/tidy/shape.rs")
+            let rule = format!("fn {name} no longer needs an exception");
+            Finding::new(path, 1, rule, "remove it from tests/tidy/shape.rs")
         })
         .collect()
 }
 
-/// rustfmt leaves long strings, comments and macro arguments as they are.
+/// Finds wide lines: rustfmt does not break strings, comments and macro arguments.
 pub fn columns(source: &Source) -> Vec<Finding> {
     let wide = source.lines().filter(|(_, text)| text.chars().count() > COLUMNS_MAX);
     wide.map(|(line, text)| {
@@ -86,27 +84,13 @@ pub fn columns(source: &Source) -> Vec<Finding> {
     .collect()
 }
 
-pub fn opening(source: &Source) -> Vec<Finding> {
-    let lines = source.text.lines().take_while(|line| line.starts_with("//!")).count();
-    // A file of tests has said enough with what its scenes are about.
-    let is_tests = source.path.contains("tests");
-    let (least, most) = OPENING_LINES.into_inner();
-    let least = if is_tests { 1 } else { least };
-    if (least..=most).contains(&lines) {
-        return vec![];
-    }
-    let rule = format!("opens with {lines} lines of //!, {least} to {most} are due");
-    let remedy = "say what it is for, what it keeps, and what it does not do";
-    vec![Finding::new(&source.path, 1, rule, remedy)]
-}
-
 pub fn name(source: &Source) -> Vec<Finding> {
     let parts = source.path.trim_end_matches(".rs").split(['/', '_', '-', '.']);
     parts
         .filter(|part| VAGUE.contains(part))
         .map(|part| {
             let rule = format!("{part} is in its name");
-            Finding::new(&source.path, 1, rule, "name the subject it is about")
+            Finding::new(&source.path, 1, rule, "name its subject")
         })
         .collect()
 }
@@ -139,19 +123,10 @@ fn a_wide_line_is_found_by_its_characters() {
 }
 
 #[test]
-fn a_file_that_does_not_introduce_itself_is_found() {
-    let found = |lines: usize| {
-        opening(&Source::new("src/a/mod.rs", &format!("{}mod b;\n", "//! x\n".repeat(lines)))).len()
-    };
-    assert_eq!([0, 1, 2, 14, 15].map(found), [1, 1, 0, 0, 1]);
-    assert_eq!(opening(&Source::new("src/a.rs", "use b;\n//! late\n//! late\n")).len(), 1);
-}
-
-#[test]
 fn a_vague_name_is_found_as_a_whole_word() {
     let found = |path: &str| name(&Source::new(path, "")).len();
     assert_eq!(found("src/cache_manager.rs"), 1);
     assert_eq!(found("src/utils/mod.rs"), 1);
-    assert_eq!(found("tests/common/mod.rs"), 1);
-    assert_eq!(found("src/commons_register.rs"), 0);
+    assert_eq!(found("tests/helpers/mod.rs"), 1);
+    assert_eq!(found("src/utilisation.rs"), 0);
 }

@@ -1,26 +1,26 @@
-//! Words that may not stand in the code: ways to panic or print, unfinished work, waiting by guess.
+//! Words that are forbidden in the code: calls that panic or print, and marks of unfinished work.
 //!
-//! `expect("why it holds")` says what `unwrap` leaves open; only the command line has a terminal;
-//! and a test that sleeps is either slow or wrong, unless it says why it may.
+//! `expect("why it holds")` gives the reason that `unwrap` leaves out. Only the command line has a
+//! terminal to print to.
 
 use crate::Finding;
 use crate::mask::{Source, words};
 
-/// Word, and what to write instead.
+/// Word and remedy.
 const FORBIDDEN: [(&str, &str); 7] = [
     (".unwrap()", "return the error, or expect(\"why it holds\")"),
-    ("todo!", "write it, or leave the door out"),
-    ("unimplemented!", "write it, or leave the door out"),
-    ("dbg!", "say it as an Activity, or take it out"),
-    ("println!", "say it as an Activity; only the command line prints"),
-    ("print!", "say it as an Activity; only the command line prints"),
-    ("eprintln!", "say it as an Activity; only the command line prints"),
+    ("todo!", "implement it, or remove it"),
+    ("unimplemented!", "implement it, or remove it"),
+    ("dbg!", "log it as an Activity, or remove it"),
+    ("println!", "log it as an Activity; only the command line prints"),
+    ("print!", "log it as an Activity; only the command line prints"),
+    ("eprintln!", "log it as an Activity; only the command line prints"),
 ];
 
-// In two pieces, so that this file does not find itself.
+// In two pieces, so that the rule does not match this file.
 const MARKS: [&str; 2] = [concat!("FIX", "ME"), concat!("XX", "X")];
 
-/// Product code that can panic without a reason, or prints.
+/// Finds product code that can panic without a reason, or that prints.
 pub fn forbidden(source: &Source) -> Vec<Finding> {
     if !source.path.starts_with("src/") {
         return vec![];
@@ -38,39 +38,21 @@ pub fn forbidden(source: &Source) -> Vec<Finding> {
     found
 }
 
-/// Notes of unfinished work, and tests that do not run.
+/// Finds marks of unfinished work, and tests that do not run.
 pub fn unfinished(source: &Source) -> Vec<Finding> {
     let mut found = Vec::new();
     for (line, text) in source.lines() {
         for mark in MARKS {
             if words(text, mark).next().is_some() {
                 let rule = format!("{mark} is left");
-                found.push(Finding::new(&source.path, line, rule, "mend it, or open an issue"));
+                found.push(Finding::new(&source.path, line, rule, "fix it, or open an issue"));
             }
         }
     }
     for (line, code) in source.code_lines() {
         if code.contains("#[ignore") {
-            let remedy = "make it run everywhere, or take it out";
+            let remedy = "make it run everywhere, or remove it";
             found.push(Finding::new(&source.path, line, "a test that does not run", remedy));
-        }
-    }
-    found
-}
-
-/// A sleep in `tests/` that does not say why on the line before. The simulation may: its clock is
-/// virtual and moves when everybody waits.
-pub fn sleeps(source: &Source) -> Vec<Finding> {
-    if !source.path.starts_with("tests/") || source.path.starts_with("tests/sim/") {
-        return vec![];
-    }
-    let lines: Vec<&str> = source.text.lines().collect();
-    let mut found = Vec::new();
-    for (line, code) in source.code_lines() {
-        let says_why = line > 1 && lines[line - 2].trim_start().starts_with("//");
-        if words(code, "sleep(").next().is_some() && !says_why {
-            let remedy = "wait for the event with a deadline, or say why on the line before";
-            found.push(Finding::new(&source.path, line, "a sleep without a reason", remedy));
         }
     }
     found
@@ -98,17 +80,4 @@ fn unfinished_work_is_found_in_comments_too() {
     assert_eq!(found(&format!("let a = 1; // {}", MARKS[1])), 1);
     assert_eq!(found("#[test]\n#[ignore = \"slow\"]\nfn a() {}"), 1);
     assert_eq!(found("// fixed; the mask XXXX is four letters"), 0);
-}
-
-#[test]
-fn a_sleep_without_a_reason_is_found() {
-    let found = |path: &str, text: &str| sleeps(&Source::new(path, text)).len();
-    let bare = "fn f() {\n    std::thread::sleep(D);\n}";
-    assert_eq!(found("tests/it/a.rs", bare), 1);
-    assert_eq!(found("tests/it/a.rs", "tokio::time::sleep(D).await;"), 1);
-    let said = "// The peer is to stay silent this long.\ntokio::time::sleep(D).await;";
-    assert_eq!(found("tests/it/a.rs", said), 0);
-    assert_eq!(found("tests/sim/a.rs", bare), 0);
-    assert_eq!(found("tests/it/a.rs", "let text = \"sleep(1)\"; sleep_until(a)"), 0);
-    assert_eq!(found("src/a.rs", bare), 0);
 }
