@@ -1,8 +1,8 @@
 //! Login with an email and a password.
 //!
-//! Hashes are argon2id and are checked off the async threads, each attempt in its turn (`turns`),
-//! unless the same login was right a moment ago (`known_logins`).
-//! Plain passwords cost nothing and never wait. An unknown account costs the same as a known one.
+//! Hashes are argon2id and are checked outside the async threads, each attempt in its turn
+//! (`turns`), unless the same login was valid recently (`known_logins`). Plain passwords cost
+//! nothing and never wait. An unknown account costs the same time as a known one.
 
 use std::sync::{Arc, OnceLock};
 
@@ -18,7 +18,7 @@ use crate::support::{Secret, random};
 pub struct Accounts {
     accounts: Vec<ServiceAccount>,
     hashes_max: usize,
-    /// Logins that were right for these very accounts.
+    /// Logins that were valid for exactly these accounts.
     known_logins: Arc<KnownLogins>,
 }
 
@@ -43,7 +43,7 @@ pub fn hash_password(password: &str) -> Result<String, HashError> {
 }
 
 impl Accounts {
-    /// Takes the configured accounts; one with two passwords stands there twice.
+    /// Takes the configured accounts. One with two passwords is listed twice.
     pub fn new(accounts: Vec<ServiceAccount>) -> Self {
         let hashes = |email: &str| {
             let is_hash = |it: &&ServiceAccount| matches!(it.password, Password::Hash(_));
@@ -53,7 +53,7 @@ impl Accounts {
         Self { accounts, hashes_max, known_logins: Arc::new(KnownLogins::new()) }
     }
 
-    /// Whether there is anybody who could log in.
+    /// Whether there are no accounts.
     pub fn is_empty(&self) -> bool {
         self.accounts.is_empty()
     }
@@ -63,7 +63,7 @@ impl Accounts {
         self.accounts.iter().any(|account| account.email.eq_ignore_ascii_case(email))
     }
 
-    /// Whether email and password belong together by a password that is known in the clear.
+    /// Whether email and password match an account whose password is configured in plain text.
     pub fn verify_plain(&self, email: &str, password: &Secret) -> bool {
         let own = self.accounts.iter().filter(|account| account.email == email);
         own.fold(false, |is_one, account| match &account.password {
@@ -72,24 +72,24 @@ impl Accounts {
         })
     }
 
-    /// Whether any password is known by its hash alone.
+    /// Whether any password is configured as a hash.
     pub fn has_hashes(&self) -> bool {
         self.hashes_max > 0
     }
 
-    /// What these accounts call a login, to ask by it whether it was right before.
+    /// The hash of a login, for `was_right`.
     pub(super) fn login(&self, address: &str, email: &str, password: &Secret) -> Option<LoginHash> {
         self.known_logins.login(address, email, password)
     }
 
-    /// Whether this login was right before.
+    /// Whether this login was valid before.
     pub(super) fn was_right(&self, login: Option<&LoginHash>) -> bool {
         self.known_logins.is_right(login)
     }
 
-    /// Whether email and password belong together by a hash. A failure costs the same whoever is
-    /// named: as many hashes are tried as the account with most of them has. The turn ends with the
-    /// work, also where the caller has gone before.
+    /// Whether email and password match an account by its hash. A failure takes the same time for
+    /// every name: it tries as many hashes as the account with most of them has. The turn ends with
+    /// the work, even if the caller disconnects before.
     pub(super) async fn verify_hashed(
         &self,
         (email, password): (&str, Secret),
@@ -126,7 +126,7 @@ impl Accounts {
     }
 }
 
-/// A hash of nothing anybody knows, to spend the same time on accounts that do not exist.
+/// The hash of a random text, to spend the same time on accounts that do not exist.
 fn decoy() -> &'static str {
     static DECOY: OnceLock<String> = OnceLock::new();
     DECOY.get_or_init(|| {

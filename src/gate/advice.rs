@@ -1,8 +1,8 @@
-//! Advice to callers who ask for more than they need: one call for each of many, or everything
-//! where a little would do. It refuses nothing and changes nothing.
+//! Advice to callers that clear more than needed: many single calls instead of a batch, or
+//! everything instead of a few ids. It refuses nothing and changes nothing.
 //!
-//! What peers send is not looked at: they merge by themselves. Memory is bounded by the number of
-//! types; time is given from outside.
+//! Calls of peers are not examined: peers merge by themselves. Memory is bounded by a number of
+//! types; the caller passes the time.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -11,40 +11,40 @@ use parking_lot::Mutex;
 
 use crate::domain::{Demand, TypeName};
 
-/// So many single events of one type within [`WINDOW`] are a loop that wants to be a batch.
+/// So many single events of one type within [`WINDOW`] should have been a batch.
 const SINGLES: usize = 17;
 const WINDOW: Duration = Duration::from_secs(1);
-/// Ids that were named this recently show that the caller knows them.
+/// If ids were named this recently, the caller knows them.
 const IDS_RECENT: Duration = Duration::from_mins(1);
-/// Between two log lines with the same advice.
-const SAID_EVERY: Duration = Duration::from_mins(1);
-/// How long advice is shown with the figures.
+/// Time between two log lines with the same advice.
+const LOG_EVERY: Duration = Duration::from_mins(1);
+/// How long advice is shown in the statistics.
 const SHOWN: Duration = Duration::from_mins(10);
-/// Types remembered; past it those that nothing happened to lately are forgotten.
+/// Types remembered; beyond it the ones without recent events are forgotten.
 const TYPES_MAX: usize = 1024;
-/// Pieces of advice on one event.
+/// Advice for one event.
 const ADVICE_MAX: usize = 8;
-/// Pieces of advice remembered.
-const SAID_MAX: usize = 64;
+/// Advice remembered.
+const ADVICE_KEPT_MAX: usize = 64;
 
 /// One piece of advice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advised {
     /// What to do instead.
     pub text: String,
-    /// Whether it was not said lately.
+    /// Whether to log it: it was not logged recently.
     pub is_due: bool,
 }
 
-/// Who calls how, as far as advice needs to know.
+/// Recent calls, as far as advice needs them.
 #[derive(Default)]
 pub struct Advice(Mutex<AdviceState>);
 
 #[derive(Default)]
 struct AdviceState {
     types: HashMap<TypeName, TypeCalls>,
-    said: VecDeque<(Instant, String)>,
-    given: VecDeque<(Instant, String)>,
+    logged: VecDeque<(Instant, String)>,
+    shown: VecDeque<(Instant, String)>,
 }
 
 #[derive(Default)]
@@ -54,10 +54,10 @@ struct TypeCalls {
 }
 
 impl Advice {
-    /// Looks at what is cleared, canonical names, and says what would have been better.
+    /// Notes a demand in canonical names, and returns advice on it.
     pub fn look(&self, demand: &Demand, now: Instant) -> Vec<Advised> {
         let mut state = self.0.lock();
-        state.make_room(now);
+        state.forget_old_types(now);
         let mut texts = Vec::new();
         let parts = [&demand.hard, &demand.soft];
         if parts.iter().any(|part| part.is_all())
@@ -90,26 +90,26 @@ impl Advice {
                 ));
             }
         }
-        texts.into_iter().map(|text| state.say(text, now)).collect()
+        texts.into_iter().map(|text| state.advise(text, now)).collect()
     }
 
-    /// What was advised lately, newest first, each once.
+    /// Recent advice, newest first, each text once.
     pub fn recent(&self, now: Instant) -> Vec<String> {
         let state = self.0.lock();
-        let recent = state.given.iter().rev().filter(|(at, _)| now.duration_since(*at) < SHOWN);
+        let recent = state.shown.iter().rev().filter(|(at, _)| now.duration_since(*at) < SHOWN);
         recent.map(|(_, text)| text.clone()).collect()
     }
 }
 
 impl AdviceState {
-    /// Forgets types that nothing happened to lately. Once for each event: it looks at all of them.
-    fn make_room(&mut self, now: Instant) {
+    /// Forgets types without recent events. Called once for each event, because it scans all types.
+    fn forget_old_types(&mut self, now: Instant) {
         if self.types.len() >= TYPES_MAX {
             self.types.retain(|_, seen| seen.is_recent(now));
         }
     }
 
-    /// Remembers a type that was named; gives how many single events it had within the window.
+    /// Notes that a type was named. Returns how many single events it had within the window.
     fn note(&mut self, name: &TypeName, is_single: bool, has_id: bool, now: Instant) -> usize {
         if self.types.len() >= TYPES_MAX && !self.types.contains_key(name) {
             return 0;
@@ -122,7 +122,7 @@ impl AdviceState {
             seen.singles.pop_front();
         }
         if is_single {
-            // One more than is needed would only cost memory.
+            // More than SINGLES are never needed.
             if seen.singles.len() == SINGLES {
                 seen.singles.pop_front();
             }
@@ -136,18 +136,18 @@ impl AdviceState {
         with_ids.max_by_key(|(_, seen)| seen.id_named).map(|(name, _)| name)
     }
 
-    fn say(&mut self, text: String, now: Instant) -> Advised {
-        self.said.retain(|(at, _)| now.duration_since(*at) < SAID_EVERY);
-        let is_due = !self.said.iter().any(|(_, said)| *said == text);
+    fn advise(&mut self, text: String, now: Instant) -> Advised {
+        self.logged.retain(|(at, _)| now.duration_since(*at) < LOG_EVERY);
+        let is_due = !self.logged.iter().any(|(_, logged)| *logged == text);
         if is_due {
-            keep(&mut self.said, text.clone(), now);
+            keep(&mut self.logged, text.clone(), now);
         }
-        match self.given.back_mut() {
-            // The usual case in a loop, which wants to be quick.
-            Some((at, given)) if *given == text => *at = now,
+        match self.shown.back_mut() {
+            // The usual case in a loop of calls: keep it fast.
+            Some((at, shown)) if *shown == text => *at = now,
             _ => {
-                self.given.retain(|(_, given)| *given != text);
-                keep(&mut self.given, text.clone(), now);
+                self.shown.retain(|(_, shown)| *shown != text);
+                keep(&mut self.shown, text.clone(), now);
             }
         }
         Advised { text, is_due }
@@ -155,7 +155,7 @@ impl AdviceState {
 }
 
 fn keep(list: &mut VecDeque<(Instant, String)>, text: String, now: Instant) {
-    if list.len() == SAID_MAX {
+    if list.len() == ADVICE_KEPT_MAX {
         list.pop_front();
     }
     list.push_back((now, text));
@@ -195,7 +195,7 @@ mod tests {
 
     /// S2 2.7: the 17th single event within a second, not the 16th, and not after the second.
     #[test]
-    fn a_loop_is_told_to_be_a_batch() {
+    fn a_loop_of_single_calls_gets_the_advice_to_batch() {
         let (advice, start) = (Advice::default(), Instant::now());
         let step = Duration::from_millis(62);
         for at in 0..16_u32 {
@@ -206,7 +206,7 @@ mod tests {
         assert!(texts(&found)[0].starts_with("17 single events of posts within a second"));
         assert!(found[0].is_due);
         let again = advice.look(&hard([post(17)]), start + step * 16);
-        assert!(!again[0].is_due, "said a moment ago");
+        assert!(!again[0].is_due, "logged a moment ago");
         let slow = Advice::default();
         for at in 0..40_u32 {
             let found = slow.look(&hard([post(1)]), start + Duration::from_millis(63) * at);
@@ -224,11 +224,11 @@ mod tests {
         }
     }
 
-    /// S2 2.7, 2.11: a broad clear of what was just named by its ids.
+    /// S2 2.7, 2.11: a broad clear of a type whose ids were just named.
     #[test]
-    fn a_broad_clear_is_told_to_name_ids() {
+    fn a_broad_clear_gets_the_advice_to_name_ids() {
         let (advice, start) = (Advice::default(), Instant::now());
-        assert_eq!(advice.look(&hard([posts()]), start), [], "nobody knew any id");
+        assert_eq!(advice.look(&hard([posts()]), start), [], "no id was named before");
         assert_eq!(advice.look(&hard([post(1)]), start), []);
         let later = start + Duration::from_secs(59);
         let found = advice.look(&hard([posts()]), later);
@@ -249,9 +249,12 @@ mod tests {
         }
         assert_eq!(advice.recent(start).len(), 1);
         assert_eq!(advice.recent(start + SHOWN), Vec::<String>::new());
-        let later = start + SAID_EVERY;
+        let later = start + LOG_EVERY;
         advice.look(&hard([post(1)]), later);
-        assert!(advice.look(&hard([posts()]), later)[0].is_due, "a minute later it is said again");
+        assert!(
+            advice.look(&hard([posts()]), later)[0].is_due,
+            "a minute later it is logged again"
+        );
     }
 
     #[test]
@@ -265,10 +268,10 @@ mod tests {
         let later = now + IDS_RECENT;
         advice.look(&hard([posts()]), later);
         assert!(advice.0.lock().types.len() <= TYPES_MAX);
-        for at in 0..3 * SAID_MAX {
-            advice.0.lock().say(at.to_string(), later);
+        for at in 0..3 * ADVICE_KEPT_MAX {
+            advice.0.lock().advise(at.to_string(), later);
         }
         let state = advice.0.lock();
-        assert_eq!((state.said.len(), state.given.len()), (SAID_MAX, SAID_MAX));
+        assert_eq!((state.logged.len(), state.shown.len()), (ADVICE_KEPT_MAX, ADVICE_KEPT_MAX));
     }
 }

@@ -1,8 +1,8 @@
-//! Tokens of applications: they have a name, do not expire, and are valid while a list says so.
+//! Tokens of applications: they have a name, do not expire, and are valid while they are listed.
 //!
-//! The list is a file in the data directory that `token mint --app` and `token revoke` change. It
-//! is looked at with every request under such a token, and read again when it is another file than
-//! before, so that a revocation counts at once. A list that cannot be read makes none valid.
+//! The list is a file in the data directory that `token mint --app` and `token revoke` change.
+//! Every request with such a token checks whether the file changed and reads it again if so: a
+//! revocation takes effect at once. If the list cannot be read, no application token is valid.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
@@ -29,7 +29,7 @@ pub const APP_TOKENS_MAX: usize = 1_000;
 /// Bytes of an application's name.
 const NAME_BYTES_MAX: usize = 64;
 
-/// A token of an application, as the list has it; the token itself is kept nowhere.
+/// A listed token of an application. The token itself is not stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AppToken {
@@ -37,7 +37,7 @@ pub struct AppToken {
     pub app: String,
     /// `jti` of the token.
     pub jti: String,
-    /// What it may do.
+    /// Its role.
     pub role: String,
     /// When it was made, in milliseconds since 1970.
     pub created_ms: u64,
@@ -59,7 +59,7 @@ pub struct AppTokens {
     read: Mutex<Option<(Mark, Arc<Vec<AppToken>>)>>,
 }
 
-/// What tells one state of a file from another.
+/// Identifies one state of a file: device, inode, length, times of modification and change.
 type Mark = (u64, u64, u64, i64, i64, i64, i64);
 
 fn mark(of: &Metadata) -> Mark {
@@ -67,7 +67,7 @@ fn mark(of: &Metadata) -> Mark {
     (of.dev(), of.ino(), of.len(), times.0, times.1, times.2, times.3)
 }
 
-/// Whether an application may have this name: it stands in log lines and command lines.
+/// Whether an application may have this name. Names appear in log lines and command lines.
 pub fn is_app_name(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(plain)
@@ -104,19 +104,20 @@ impl AppTokens {
             return Err(format!("format {}; this version knows {FORMAT}", list.format));
         }
         let tokens = Arc::new(list.tokens);
-        // Marked by what was seen before it was read: if it changed since, the next look reads it.
+        // The mark was taken before the read: if the file changed since, the next check reads
+        // again.
         *read = Some((found, Arc::clone(&tokens)));
         Ok(tokens)
     }
 
-    /// Whether a list that was read before, with tokens on it, is gone.
+    /// Whether a list with tokens was read before and is gone now.
     pub(super) fn is_lost(&self) -> bool {
         let found = self.list();
         let had_some = self.read.lock().as_ref().is_some_and(|(_, tokens)| !tokens.is_empty());
         had_some && found.is_ok_and(|tokens| tokens.is_empty())
     }
 
-    /// Checks that the token of this name and `jti` is valid now.
+    /// Checks that the token with this name and `jti` is valid now.
     pub(super) fn check(&self, app: &str, jti: &str) -> Result<(), BadToken> {
         let tokens = self.list().map_err(|why| {
             BadToken(format!("the list of application tokens cannot be read: {why}"))
@@ -130,10 +131,10 @@ impl AppTokens {
         }
     }
 
-    /// Changes the list, alone among processes; the change is on disk when it returns.
+    /// Changes the list under a lock between processes. The change is on disk when it returns.
     ///
     /// # Errors
-    /// Why it cannot be read or written; nothing was changed then.
+    /// Why it cannot be read or written. Nothing was changed then.
     pub fn change<T>(
         &self,
         change: impl FnOnce(&mut Vec<AppToken>) -> Result<T, String>,

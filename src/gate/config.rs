@@ -1,5 +1,5 @@
-//! What the gate is told: true values only, checked before anything binds.
-//! Secrets stay masked in `Debug`; what must not be empty was refused by `config`.
+//! The settings of the gate. `config` has validated them before anything binds.
+//! Secrets stay masked in `Debug`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,16 +10,16 @@ use url::Url;
 use super::SigningKey;
 use crate::support::Secret;
 
-/// Who may do what, and how often.
+/// Credentials, roles and limits.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Tokens that may do everything: the present one first, then one in rotation. Never empty.
+    /// Tokens that may do everything: the current one first, then one in rotation. Never empty.
     pub admin_tokens: Vec<Secret>,
-    /// HS256 keys, the signing one first; each at least 32 bytes. Empty only beside signing keys.
+    /// HS256 keys, the signing one first; each at least 32 bytes. Empty only with signing keys.
     pub jwt_secrets: Vec<Secret>,
     /// Private keys: the one that signs first, then one in rotation. They sign before any secret.
     pub signing_keys: Vec<SigningKey>,
-    /// What callers of the revalidation routes may send instead of a token. May be empty.
+    /// Secrets that the revalidation routes accept instead of a token. May be empty.
     pub revalidate_secrets: Vec<Secret>,
     /// Another issuer's keys.
     pub jwks: Option<JwksConfig>,
@@ -37,28 +37,28 @@ pub struct Config {
     pub token_life: Duration,
     /// Tolerated clock difference.
     pub leeway: Duration,
-    /// Where the list of application tokens is; `None`: no such token is taken.
+    /// The directory with the list of application tokens; `None`: no such token is accepted.
     pub data_dir: Option<PathBuf>,
-    /// Who may connect; empty: everybody.
+    /// Networks that may connect; empty means all.
     pub allow: Vec<IpNet>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// Failed logins a minute before failures answer 429.
+    /// Failed logins a minute after which failures answer 429.
     pub login_failures_per_minute: u32,
-    /// Failed tokens a minute before failures answer 429.
+    /// Invalid tokens a minute after which failures answer 429.
     pub token_failures_per_minute: u32,
     /// Accounts that may log in.
     pub service_accounts: Vec<ServiceAccount>,
     /// The account of a person that may log in (`TEST_EMAIL`); it gets an editor's token.
     pub person: Option<Person>,
-    /// Emails that mark a verified token as a peer's, beside the accounts (our own SERVICE_EMAIL).
+    /// Further emails that mark a verified token as a peer's (our own SERVICE_EMAIL).
     pub service_emails: Vec<String>,
     /// Requests a second for each principal at each address.
     pub requests_per_second: u32,
-    /// Burst of the same.
+    /// Burst of these requests.
     pub burst: u32,
-    /// Requests a second for each principal at all its addresses; a service account, which many
-    /// instances share, has no such limit.
+    /// Requests a second for each principal at all its addresses. A service account has no such
+    /// limit, because many instances share it.
     pub requests_per_second_total: u32,
     /// Selectors in one request.
     pub selectors_max: usize,
@@ -81,7 +81,7 @@ pub struct JwksConfig {
     pub ttl: Duration,
     /// Least time between two fetches.
     pub refresh_min: Duration,
-    /// How old keys may become while fetches fail.
+    /// Most age of keys while fetches fail.
     pub stale_max: Duration,
 }
 
@@ -94,12 +94,12 @@ pub struct ServiceAccount {
     pub password: Password,
 }
 
-/// An account of a person, which makes no peer.
+/// An account of a person, not of a peer.
 #[derive(Debug, Clone)]
 pub struct Person {
     /// Its name.
     pub email: String,
-    /// In the clear, as the environment gives it.
+    /// In plain text, as the environment gives it.
     pub password: Secret,
     /// The role of its tokens.
     pub role: String,
@@ -110,6 +110,6 @@ pub struct Person {
 pub enum Password {
     /// An argon2id hash in PHC form.
     Hash(String),
-    /// The plain text, where only the environment gives it (`SERVICE_PASSWORD`).
+    /// The plain text, which only the environment gives (`SERVICE_PASSWORD`).
     Plain(Secret),
 }

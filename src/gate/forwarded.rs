@@ -1,8 +1,8 @@
-//! Which address a call is judged by, where a proxy passed it on.
+//! The client's address of a call that came through proxies.
 //!
-//! Only trusted proxies are believed, from right to left: each names the address that it was called
-//! from. A name that cannot be read ends the reading as *unreadable* and never as the proxy's own
-//! address: an allow list then refuses, and all such callers share one limit.
+//! Only trusted proxies are believed, from right to left: each names the address that called it. If
+//! a name cannot be read, the address is *unreadable*, never the proxy's own: an allow list then
+//! refuses the call, and all such callers share one limit.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,17 +12,17 @@ use ipnet::IpNet;
 use super::is_within;
 use crate::net::with_zone;
 
-/// The address of a client, as far as it can be told.
+/// The address of a client, if it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ClientAddress {
-    /// This one.
+    /// A known address.
     Known(IpAddr),
-    /// A trusted proxy passed the call on and did not say readably for whom.
+    /// A trusted proxy forwarded the call without a readable address.
     Unreadable,
 }
 
 impl ClientAddress {
-    /// The address, where there is one.
+    /// The address, if it is known.
     pub fn known(self) -> Option<IpAddr> {
         match self {
             Self::Known(address) => Some(address),
@@ -46,22 +46,22 @@ impl fmt::Display for ClientAddress {
     }
 }
 
-/// What the headers of a call say about who passed it on. A header line that is no text is given as
-/// an empty line.
+/// The headers of a call that proxies set. A header line that is not text is passed as an empty
+/// line.
 #[derive(Debug, Default)]
 pub struct PassedOn<'a> {
     /// The lines of `X-Forwarded-For`, in order.
     pub x_forwarded_for: Vec<&'a str>,
-    /// The lines of `Forwarded` (RFC 7239), read where `X-Forwarded-For` is absent.
+    /// The lines of `Forwarded` (RFC 7239), read if `X-Forwarded-For` is absent.
     pub forwarded: Vec<&'a str>,
-    /// The lines of `X-Real-IP`, read where both others are absent.
+    /// The lines of `X-Real-IP`, read if both others are absent.
     pub x_real_ip: Vec<&'a str>,
-    /// Whether another header (`Via`, `X-Forwarded-Proto`) shows that a proxy passed it on.
+    /// Whether another header (`Via`, `X-Forwarded-Proto`) shows that a proxy forwarded the call.
     pub is_shown: bool,
 }
 
 impl PassedOn<'_> {
-    /// The addresses named, the client's first; `None` where one cannot be read.
+    /// The named addresses, the client's first; `None` for one that cannot be read.
     fn hops(&self) -> Vec<Option<IpAddr>> {
         let [x_forwarded_for, forwarded, x_real_ip] =
             [&self.x_forwarded_for, &self.forwarded, &self.x_real_ip];
@@ -79,8 +79,8 @@ impl PassedOn<'_> {
     }
 }
 
-/// The address to judge a call by: the socket's, unless a trusted proxy says for whom it speaks.
-/// Then it is the rightmost address that is no trusted proxy itself.
+/// The client's address: the socket's, or, behind trusted proxies, the rightmost named address that
+/// is not a trusted proxy.
 pub(super) fn client(socket: IpAddr, by: &PassedOn<'_>, trusted: &[IpNet]) -> ClientAddress {
     let mut address = socket.to_canonical();
     if !is_within(address, trusted) {
@@ -102,12 +102,12 @@ fn elements(line: &str) -> Vec<Option<IpAddr>> {
     elements.into_iter().map(|element| node(parameter(element, "for")?)).collect()
 }
 
-/// The elements of a `Forwarded` line (RFC 7239 section 4); `None` where it cannot be read.
+/// The elements of a `Forwarded` line (RFC 7239 section 4); `None` if it is malformed.
 pub fn elements_of(line: &str) -> Option<Vec<&str>> {
     split(line, ',')
 }
 
-/// A parameter of an element, out of its quotes; `None` where it is not there once.
+/// The unquoted value of a parameter; `None` unless the element has it exactly once.
 pub fn parameter<'a>(element: &'a str, name: &str) -> Option<&'a str> {
     let mut found = None;
     for pair in split(element, ';')? {
@@ -123,7 +123,7 @@ pub fn parameter<'a>(element: &'a str, name: &str) -> Option<&'a str> {
     }
 }
 
-/// Splits outside quoted strings; `None` where a quote does not end.
+/// Splits outside quoted strings; `None` if a quote is not closed.
 fn split(text: &str, at: char) -> Option<Vec<&str>> {
     let (mut parts, mut from) = (vec![], 0);
     let (mut is_quoted, mut is_escaped) = (false, false);
@@ -143,9 +143,9 @@ fn split(text: &str, at: char) -> Option<Vec<&str>> {
     (!is_quoted).then_some(parts)
 }
 
-/// One address as proxies write it: bare, with a port, in brackets, in quotes (RFC 7239 section 6),
-/// with a zone, which means something to the proxy alone.
-/// `unknown` and obfuscated names are none.
+/// Parses one address as proxies write it: bare, with a port, in brackets, in quotes (RFC 7239
+/// section 6), or with a zone, which is meaningful to the proxy only. `unknown` and obfuscated
+/// names are not addresses.
 fn node(text: &str) -> Option<IpAddr> {
     let text = text.trim_matches([' ', '\t']);
     let text = match text.strip_prefix('"') {

@@ -1,7 +1,7 @@
-//! The header of a token, as far as it may say anything: which of the keys we trust it names.
+//! The header of a token. It may only name one of the keys that we trust.
 //!
-//! Everything else is refused (`crit`, `b64`, another `typ`, a member said twice) or not looked at
-//! (`jku`, `jwk`, `x5u`: keys and addresses that a stranger brings along).
+//! Anything else is refused (`crit`, `b64`, another `typ`, a duplicate member) or ignored (`jku`,
+//! `jwk`, `x5u`: keys and addresses that the sender brings along).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,14 +12,14 @@ use serde_json::Value;
 use super::BadToken;
 use super::unique::Unique;
 
-/// Longest token looked at. Ours are under 1 KiB; decoding megabytes would be work for nothing.
+/// Longest token that is parsed. Ours are under 1 KiB; larger ones are refused before decoding.
 pub(super) const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
-/// What a header may say.
+/// The parts of a header that matter.
 pub(super) struct Header {
     pub(super) algorithm: Algorithm,
     pub(super) kid: Option<String>,
-    /// Whether it calls itself an access token (RFC 9068), as other issuers' tokens may.
+    /// Whether its `typ` is that of an access token (RFC 9068). Other issuers may use it.
     pub(super) is_access_token: bool,
 }
 
@@ -30,7 +30,7 @@ struct Plain {
     typ: Option<String>,
     #[serde(default)]
     kid: Option<String>,
-    // `null` is a value too: an absent `crit` is the only one that asks for nothing.
+    // `null` is a value too: only an absent `crit` demands nothing.
     #[serde(default, deserialize_with = "present")]
     crit: Option<Value>,
     #[serde(default, deserialize_with = "present")]
@@ -42,7 +42,7 @@ fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Value>, D
 }
 
 impl Header {
-    /// Refuses every header but a plain one.
+    /// Parses a header; refuses all but plain ones.
     pub(super) fn read(token: &str) -> Result<Self, BadToken> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(BadToken("longer than 8 KiB".into()));

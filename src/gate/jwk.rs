@@ -1,8 +1,7 @@
-//! One published key (RFC 7517, RFC 7518, RFC 8037), read strictly.
+//! One published key (RFC 7517, RFC 7518, RFC 8037), parsed strictly.
 //!
-//! Type and curve decide the algorithm; an `alg` that says otherwise makes the key useless, and so
-//! does a use other than verifying signatures. A symmetric key (`oct`) on the network is nobody's
-//! secret and is never one here.
+//! Type and curve decide the algorithm. A key with a different `alg`, or for another use than
+//! verifying signatures, is ignored. So is a symmetric key (`oct`): published, it is not a secret.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,7 +13,7 @@ const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 /// Bytes of a coordinate of P-256 and of an Ed25519 key.
 const POINT_BYTES: usize = 32;
 
-/// The name, the algorithm and the key, where it is one that verifies.
+/// The `kid`, the algorithm and the key, if it can verify signatures.
 pub(super) fn read(jwk: &Value) -> Option<(Option<String>, Algorithm, DecodingKey)> {
     let text = |name: &str| jwk.get(name).and_then(Value::as_str);
     let (algorithm, key) = match (text("kty")?, text("crv")) {
@@ -23,7 +22,7 @@ pub(super) fn read(jwk: &Value) -> Option<(Option<String>, Algorithm, DecodingKe
         ("OKP", Some("Ed25519")) => (Algorithm::EdDSA, ed(text("x")?)?),
         _ => return None,
     };
-    // "Ed25519" is the newer name of the same (RFC 9864).
+    // RFC 9864 names EdDSA with this curve "Ed25519".
     let is_named = |name: &str| {
         name == format!("{algorithm:?}") || (algorithm == Algorithm::EdDSA && name == "Ed25519")
     };

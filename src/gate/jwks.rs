@@ -1,9 +1,9 @@
 //! Keys that another issuer publishes: fetched, kept for a while, fetched again.
 //!
-//! One fetch at a time, however many wait for it, and none within the least interval of the one
-//! before, so that made-up key names cannot make us storm the issuer. While the issuer is down the
-//! keys we have go on working, up to a limit. A fetch runs as a task of its own: a client that goes
-//! away cannot cancel it. No lock is held over an await.
+//! One fetch runs at a time, and fetches keep a minimum interval, so that invented key names cannot
+//! flood the issuer with requests. While the issuer is down, the known keys stay valid up to a
+//! limit. A fetch is a task of its own: a client that disconnects cannot cancel it. No lock is held
+//! over an await.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use crate::support::boot::Moment;
 pub const JWKS_BYTES_MAX: usize = 64 * 1024;
 /// Keys of one set. A token without `kid` is tried with each that fits.
 const KEYS_MAX: usize = 32;
-/// One fetch, whole: requests wait for it.
+/// Time limit of a whole fetch: requests wait for it.
 pub const JWKS_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// The keys of one fetch.
@@ -41,7 +41,7 @@ pub(super) struct KeySet {
 }
 
 impl KeySet {
-    /// Reads a JWK set (RFC 7517 section 5). What is of no use to us is left out.
+    /// Parses a JWK set (RFC 7517 section 5). Keys that we cannot use are left out.
     fn read(body: &[u8], expected: &Expected) -> Result<Self, String> {
         if body.len() > JWKS_BYTES_MAX {
             return Err(format!("more than {JWKS_BYTES_MAX} bytes"));
@@ -71,7 +71,7 @@ impl KeySet {
         self.by_id.len() + self.nameless.len()
     }
 
-    /// The key that a header names; where it names none, every key for its algorithm.
+    /// The key that a header names, or every key for its algorithm if it names none.
     pub(super) fn candidates(&self, header: &Header) -> Vec<&Key> {
         let fits = |key: &&Key| key.algorithm == header.algorithm;
         match &header.kid {
@@ -81,12 +81,12 @@ impl KeySet {
     }
 }
 
-/// How well a token can be judged by what we have.
+/// Which keys are needed to judge a token.
 enum KeyNeed {
     Nothing,
-    /// The keys are past their time.
+    /// The keys are too old.
     Fresher,
-    /// The key is not there.
+    /// The key is not known.
     Unknown,
 }
 
@@ -95,7 +95,7 @@ struct JwksState {
     keys: Option<Arc<KeySet>>,
     tried_at: Option<Instant>,
     has_failed: bool,
-    /// Closes when the fetch under way has landed.
+    /// Closes when the running fetch has ended.
     flight: Option<watch::Receiver<()>>,
 }
 
@@ -114,14 +114,14 @@ impl Jwks {
         Self { config, expected, over, state: Mutex::default() }
     }
 
-    /// The keys we have, unless they are older than they may become.
+    /// The known keys, unless they are too old.
     pub(super) fn known(&self) -> Option<Arc<KeySet>> {
         let keys = self.state.lock().keys.clone()?;
         (keys.fetched_at.age() <= self.config.stale_max.max(self.config.ttl)).then_some(keys)
     }
 
-    /// Sees to it that a token with this header can be judged: waits for the keys where they are
-    /// missing or past their time. While fetches fail, keys that are there are used at once.
+    /// Waits for keys if those for this header are missing or too old. While fetches fail, known
+    /// keys are used at once.
     pub(super) async fn learn(self: &Arc<Self>, header: &Header) {
         let need = self.need(header);
         if matches!(need, KeyNeed::Nothing) {
@@ -130,7 +130,7 @@ impl Jwks {
         let was_failing = self.state.lock().has_failed;
         let Some(mut landing) = self.fetch_once() else { return };
         if matches!(need, KeyNeed::Unknown) || !was_failing {
-            // An error is the news: whoever flew has landed.
+            // An error means that the fetch has ended.
             drop(landing.changed().await);
         }
     }
@@ -146,10 +146,10 @@ impl Jwks {
         }
     }
 
-    /// Joins the fetch under way, or begins one if one may begin.
+    /// Joins the running fetch, or starts one if the interval allows it.
     fn fetch_once(self: &Arc<Self>) -> Option<watch::Receiver<()>> {
         let mut state = self.state.lock();
-        // A flight whose sender is gone has landed, however it did.
+        // If the sender is gone, the fetch has ended, with or without success.
         if let Some(flight) = state.flight.as_ref().filter(|flight| flight.has_changed().is_ok()) {
             return Some(flight.clone());
         }

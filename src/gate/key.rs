@@ -1,8 +1,8 @@
 //! Keys of tokens, each bound to one algorithm.
 //!
-//! The binding is the promise of this file: a key knows what it verifies (RFC 8725 section 3.1) and
-//! whose tokens those are, and a token has no say in either. So a public key never serves as an
-//! HMAC secret, and a key of another issuer never vouches for ours. Fetching keys is in `jwks`.
+//! Invariant: the key decides the algorithm (RFC 8725 section 3.1) and the issuer, never the token.
+//! So a public key is never used as an HMAC secret, and a key of another issuer never verifies our
+//! tokens. `jwks` fetches keys.
 
 use aws_lc_rs::{digest, hmac};
 use jsonwebtoken::errors::ErrorKind;
@@ -13,10 +13,10 @@ use super::unique::Unique;
 use super::{BadToken, Config, SigningKey};
 use crate::support::Secret;
 
-/// The reason that says least, for it holds of every key but the right one.
+/// The least specific reason: every key but the right one gives it.
 pub(super) const UNSIGNED: &str = "not signed with a key of ours";
 
-/// Who must have issued a token, and for whom.
+/// The issuer and audience that a token must have.
 #[derive(Debug, Clone)]
 pub(super) struct Expected {
     pub(super) issuer: String,
@@ -36,7 +36,7 @@ impl Expected {
     }
 }
 
-/// A key that verifies.
+/// A key that verifies tokens.
 #[derive(Debug, Clone)]
 pub(super) struct Key {
     pub(super) id: Option<String>,
@@ -76,33 +76,33 @@ impl Key {
     }
 }
 
-/// What signs: a shared secret, or the private half of a pair.
+/// A shared secret or the private half of a pair.
 enum Signer {
     Secret(Box<hmac::Key>),
     Private(SigningKey),
 }
 
-/// How tokens name an HS256 key: by the beginning of its hash.
+/// The `kid` of an HS256 key: the first bytes of its hash.
 fn name_of(secret: &Secret) -> String {
     let digest = digest::digest(&digest::SHA256, secret.expose().as_bytes());
     digest.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Config {
-    /// Our own keys by the names that tokens call them: the one that signs comes first.
+    /// The `kid`s of our own keys, the signing one first.
     pub fn key_names(&self) -> Vec<String> {
         let pairs = self.signing_keys.iter().map(|pair| pair.id().to_owned());
         pairs.chain(self.jwt_secrets.iter().map(name_of)).collect()
     }
 
-    /// Takes away the keys that are not named.
+    /// Removes the keys that are not named.
     pub fn keep_keys(&mut self, names: &[String]) {
         self.signing_keys.retain(|pair| names.iter().any(|name| name == pair.id()));
         self.jwt_secrets.retain(|secret| names.contains(&name_of(secret)));
     }
 }
 
-/// A key of our own: it signs and verifies.
+/// A key of our own. It signs and verifies.
 pub(super) struct OwnKey {
     pub(super) key: Key,
     signer: Signer,
@@ -119,7 +119,7 @@ impl OwnKey {
         }
     }
 
-    /// A pair, named by its thumbprint.
+    /// A pair of keys, named by its thumbprint.
     pub(super) fn of_pair(pair: &SigningKey, expected: &Expected) -> Self {
         let id = Some(pair.id().to_owned());
         Self {

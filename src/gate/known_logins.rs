@@ -1,9 +1,9 @@
-//! Which passwords were right a moment ago, so that a valid login need not be checked twice.
+//! Logins that were valid recently, so that a valid login is not checked twice.
 //!
-//! A peer that logs in again passes at once, whatever else its address sends. What is kept is a
-//! keyed hash of address, email and password, under a key of this process alone, in memory alone.
-//! The address is part of it, so that nobody elsewhere can try passwords without the cost of a
-//! check. Wrong passwords are not remembered: each of them costs a check.
+//! A peer that logs in again passes at once, whatever else its address sends. Only a keyed hash of
+//! address, email and password is kept, in memory, with a key of this process. The address is part
+//! of it, so that another address cannot try passwords without the cost of a check. Wrong passwords
+//! are not remembered: each one costs a check.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -12,15 +12,15 @@ use parking_lot::Mutex;
 
 use crate::support::{Secret, random};
 
-/// Logins remembered; past it the oldest goes.
+/// Logins remembered; beyond it the oldest is forgotten.
 const REMEMBERED_MAX: usize = 4096;
 
 /// An address, an email and a password, as one keyed hash.
 pub(super) type LoginHash = [u8; 32];
 
-/// Logins that were right. They are right for the accounts that they were checked against.
+/// Logins that were valid for the accounts that they were checked against.
 pub(super) struct KnownLogins {
-    /// `None` where there are no random bytes: then nothing is remembered.
+    /// `None` if there are no random bytes; then nothing is remembered.
     key: Option<hmac::Key>,
     right: Mutex<Right>,
 }
@@ -38,7 +38,7 @@ impl KnownLogins {
         Self { key, right: Mutex::default() }
     }
 
-    /// The hash of a login; each part has its length before it.
+    /// The hash of a login, over each part with its length.
     pub(super) fn login(&self, address: &str, email: &str, password: &Secret) -> Option<LoginHash> {
         let mut context = hmac::Context::with_key(self.key.as_ref()?);
         for part in [address, email, password.expose()] {
@@ -48,12 +48,12 @@ impl KnownLogins {
         context.sign().as_ref().try_into().ok()
     }
 
-    /// Whether this one was right before.
+    /// Whether this login was valid before.
     pub(super) fn is_right(&self, login: Option<&LoginHash>) -> bool {
         login.is_some_and(|login| self.right.lock().logins.contains(login))
     }
 
-    /// Remembers that it is right.
+    /// Remembers a valid login.
     pub(super) fn remember(&self, login: Option<LoginHash>) {
         let Some(login) = login else { return };
         let mut right = self.right.lock();

@@ -1,9 +1,9 @@
-//! How often: requests by principal and address, failures by address and account.
+//! Rate limits: requests by principal and address, failures by address and account.
 //!
-//! Success is never counted by the failure limits, so that a flood of bad tokens from behind the
-//! same address cannot lock out the good one. Keys are kept as keyed hashes, so that each costs the
-//! same, and are swept while the limit is used, because governor's own store grows for ever; past a
-//! bound, new keys share a few places.
+//! The failure limits never count a success, so a flood of bad tokens from an address cannot lock
+//! out a good one from the same address. Keys are stored as keyed hashes of equal size. They are
+//! swept during use, because governor never removes any. Beyond a bound, new keys share a few
+//! slots.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
@@ -16,11 +16,11 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use super::ClientAddress;
 
-/// Checks between two sweeps of forgotten keys.
+/// Checks between two sweeps of unused keys.
 const CHECKS_PER_SWEEP: u32 = 4096;
-/// Keys held at once.
+/// Most keys held at once.
 const KEYS_MAX: usize = 65_536;
-/// What keys share that come past the bound.
+/// Slots shared by the keys beyond the bound.
 const SHARED_KEYS: u64 = 1024;
 
 /// A limit for each key.
@@ -32,12 +32,12 @@ pub struct KeyedLimit {
 }
 
 impl KeyedLimit {
-    /// So many a second, and so many at once after a pause. Zero counts as one.
+    /// `rate` checks a second, and `burst` at once after a pause. Zero counts as one.
     pub fn per_second(rate: u32, burst: u32) -> Self {
         Self::new(Quota::per_second(at_least_one(rate)).allow_burst(at_least_one(burst)))
     }
 
-    /// So many a minute.
+    /// `rate` checks a minute.
     pub fn per_minute(rate: u32) -> Self {
         Self::new(Quota::per_minute(at_least_one(rate)))
     }
@@ -51,10 +51,10 @@ impl KeyedLimit {
         }
     }
 
-    /// Counts one; where the limit is reached, says how long until the next may come.
+    /// Counts one check.
     ///
     /// # Errors
-    /// The time to wait.
+    /// The limit is reached: the time until the next check may pass.
     pub fn check(&self, key: &[&str]) -> Result<(), Duration> {
         if self.checks.fetch_add(1, Ordering::Relaxed) % CHECKS_PER_SWEEP == CHECKS_PER_SWEEP - 1 {
             self.limiter.retain_recent();
@@ -78,8 +78,8 @@ fn at_least_one(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
 }
 
-/// The key of an address: an IPv6 client owns a whole /64, so that is what is counted. All clients
-/// whose address cannot be read share one.
+/// The key of an address. An IPv6 client owns a whole /64, so the /64 is counted. All clients whose
+/// address cannot be read share one key.
 pub fn address_key(address: impl Into<ClientAddress>) -> String {
     match address.into() {
         ClientAddress::Known(IpAddr::V4(v4)) => v4.to_string(),
@@ -96,10 +96,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_for_keys_is_bounded() {
+    fn the_number_of_keys_is_bounded() {
         let limit = KeyedLimit::per_minute(5);
         for at in 0..KEYS_MAX + 50_000 {
-            _ = limit.check(&["somebody", &at.to_string()]);
+            _ = limit.check(&["a", &at.to_string()]);
         }
         assert!(limit.len() <= KEYS_MAX + SHARED_KEYS as usize, "{}", limit.len());
     }

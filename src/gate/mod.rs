@@ -1,9 +1,7 @@
-//! The gate: who may, how often, seen before. A submission goes in, an invalidation comes out.
+//! The gate: authentication, roles, rate limits, and requests that come again.
 //!
-//! Invariants: no credential but a verified one decides anything; the scope is decided by
-//! `domain::scope` alone; an event is a repetition only where what was done under its id is known
-//! and covers what is asked. The gate knows nothing of HTTP beyond the text of a header, and
-//! announces nothing.
+//! Invariant: only a verified credential decides anything. The gate knows nothing of HTTP beyond
+//! the text of a header.
 
 mod accounts;
 mod advice;
@@ -48,25 +46,25 @@ use crate::support::{Live, Secret};
 use header::Header;
 use policy::Policy;
 
-/// Longest email and password looked at, in bytes.
+/// Longest email and password that are checked, in bytes.
 const LOGIN_BYTES_MAX: usize = 1024;
 
-/// A token to be made.
+/// A token to be issued.
 #[derive(Debug, Clone, Copy)]
 pub struct TokenRequest<'a> {
     /// `sub`.
     pub subject: &'a str,
     /// `role`.
     pub role: &'a str,
-    /// `aud`; `None`: as configured.
+    /// `aud`; `None` means as configured.
     pub audience: Option<&'a str>,
-    /// How long it is valid; `None`: as configured.
+    /// How long it is valid; `None` means as configured.
     pub life: Option<Duration>,
-    /// The application that it is for: then it does not expire, and is valid while it is listed.
+    /// Its application. Such a token does not expire and is valid while it is listed.
     pub app: Option<TokenApp<'a>>,
 }
 
-/// An application that a token is for.
+/// The application of a token.
 #[derive(Debug, Clone, Copy)]
 pub struct TokenApp<'a> {
     /// Its name.
@@ -76,22 +74,22 @@ pub struct TokenApp<'a> {
 }
 
 impl<'a> TokenRequest<'a> {
-    /// A service account's, as login gives it out.
+    /// The token that a service account gets when it logs in.
     pub fn service(subject: &'a str) -> Self {
         Self { subject, role: "service", audience: None, life: None, app: None }
     }
 }
 
-/// Why somebody may not.
+/// Why a request is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
-    /// No credential, or one of a kind that is not taken here.
+    /// No credential, or one of a kind that is not accepted here.
     #[error("a bearer token is needed")]
     Missing,
-    /// A credential that does not hold.
+    /// A credential that is not valid.
     #[error("the credentials are not valid")]
     Invalid,
-    /// A valid credential that may not do this.
+    /// A valid credential without the needed role.
     #[error("this needs {0}")]
     Forbidden(&'static str),
     /// An address outside `auth.allow`.
@@ -102,16 +100,16 @@ pub enum Rejected {
     TooMany(Duration),
 }
 
-/// The gate: who may, how often, seen before.
+/// Authentication, rate limits, and requests that come again.
 pub struct Gate {
     policy: Live<Policy>,
-    /// Over what keys of other issuers are fetched, where anybody may fetch.
+    /// Fetches keys of other issuers; `None` where nothing may be fetched.
     over: Option<Arc<dyn Transport>>,
-    /// Answers by idempotency key.
+    /// Answers that were given, by idempotency key.
     pub answers: KeptAnswers,
-    /// One at a time for one identity.
+    /// Runs requests with the same identity one after another.
     pub lanes: Lanes,
-    /// What callers could do better.
+    /// Advice to callers.
     pub advice: Advice,
 }
 
@@ -136,8 +134,8 @@ impl Gate {
         self
     }
 
-    /// Judges by another configuration from now on. What was counted against a limit stays counted
-    /// where the limit stays; what was seen before stays seen.
+    /// Exchanges the configuration. A limit that did not change keeps its counts, and kept answers
+    /// stay.
     pub fn adopt(&self, config: Config) {
         self.answers.set_keys_max(config.idempotency_keys_max);
         let before = self.policy.get();
@@ -149,12 +147,12 @@ impl Gate {
         Arc::clone(&self.policy.get().config)
     }
 
-    /// The address to judge by: the socket's, unless a trusted proxy says for whom it speaks.
+    /// The client's address: the socket's, or what trusted proxies name.
     pub fn client_address(&self, socket: IpAddr, by: &PassedOn<'_>) -> ClientAddress {
         forwarded::client(socket, by, &self.config().trusted_proxies)
     }
 
-    /// Whether the address may talk to us at all. One that cannot be read is in no list.
+    /// Checks that the address may connect at all. One that cannot be read is in no list.
     ///
     /// # Errors
     /// [`Rejected::Address`].
@@ -165,9 +163,8 @@ impl Gate {
         if is_allowed { Ok(()) } else { Err(Rejected::Address) }
     }
 
-    /// Fetches the key that a token names, where it is another issuer's and we do not have it. To
-    /// be awaited before [`Gate::authenticate`], which judges by what is known; mostly there is
-    /// nothing to wait for.
+    /// Fetches the key that a token names, if it is another issuer's and not known. Await it before
+    /// [`Gate::authenticate`], which judges by known keys. Usually there is nothing to wait for.
     pub async fn learn_key(&self, authorization: Option<&str>) {
         let policy = self.policy.get();
         let Some(jwks) = &policy.jwks else { return };
@@ -181,11 +178,11 @@ impl Gate {
         }
     }
 
-    /// Who a request comes from, by the keys that are known.
+    /// The principal of a request, by the keys that are known.
     ///
     /// # Errors
-    /// [`Rejected::Missing`], [`Rejected::Invalid`], or [`Rejected::TooMany`] once failures from
-    /// this address have passed their limit.
+    /// [`Rejected::Missing`], [`Rejected::Invalid`], or [`Rejected::TooMany`] once the failures of
+    /// this address exceed their limit.
     pub fn authenticate(
         &self,
         authorization: Option<&str>,
@@ -204,18 +201,18 @@ impl Gate {
         }
     }
 
-    /// Counts a credential that did not hold, which was judged elsewhere (a webhook's signature),
-    /// as a bad token, and says what to answer.
+    /// Counts an invalid credential that was checked elsewhere (a webhook's signature) like a bad
+    /// token. Returns what to answer.
     pub fn refuse(&self, address: impl Into<ClientAddress>) -> Rejected {
         let key = limit::address_key(address);
         let counted = self.policy.get().token_failures.check(&[&key]);
         counted.map_or_else(Rejected::TooMany, |()| Rejected::Invalid)
     }
 
-    /// Whom a token stands for, or why it does not: for the operator who holds it. Counts nothing.
+    /// The principal of a token, or why it is invalid: for the operator who holds it. Counts
+    /// nothing.
     ///
-    /// # Errors
-    /// The reason, which callers of the API are never told.
+    /// # Errors The reason. It is never sent to callers of the API.
     pub fn explain(&self, token: &str) -> Result<Principal, String> {
         let policy = self.policy.get();
         if let Some(admin) = policy.admin(token) {
@@ -225,12 +222,12 @@ impl Gate {
         policy.principal(&claims).map_err(|rejected| rejected.to_string())
     }
 
-    /// Makes a token with our first key, and says how many seconds it is valid.
+    /// Issues a token with our first key; the number is its life in seconds.
     pub fn issue(&self, order: &TokenRequest<'_>) -> Option<(String, u64)> {
         self.policy.get().tokens.issue(order)
     }
 
-    /// Whether the list of application tokens is gone since it was last read. It is read here too.
+    /// Whether the list of application tokens has disappeared since it was last read. Reads it.
     pub fn lost_app_tokens(&self) -> bool {
         self.policy.get().apps.as_ref().is_some_and(|apps| apps.is_lost())
     }
@@ -241,12 +238,12 @@ impl Gate {
         json!({ "keys": keys })
     }
 
-    /// Counts a request against its principal at this address, so that a flood of one caller takes
-    /// nothing from another one under the same account; the admin token is exempt. A principal also
-    /// has a limit over all its addresses, but for service accounts: many instances share one.
+    /// Counts a request against its principal at this address, so that a flood from one address
+    /// does not use up the limit of another under the same account. The admin token is exempt. A
+    /// principal also has a limit over all its addresses, except service accounts, which many
+    /// instances share.
     ///
-    /// # Errors
-    /// [`Rejected::TooMany`].
+    /// # Errors [`Rejected::TooMany`].
     pub fn check_rate(
         &self,
         who: &Principal,
@@ -267,9 +264,8 @@ impl Gate {
     /// Checks email and password and issues a token.
     ///
     /// # Errors
-    /// [`Rejected::Invalid`], or [`Rejected::TooMany`] once failures for the account or the address
-    /// have passed their limit. Valid credentials always pass, though they may have to wait for
-    /// their turn.
+    /// [`Rejected::Invalid`], or [`Rejected::TooMany`] once the failures of the account or the
+    /// address exceed their limit. Valid credentials always pass, but may have to wait for a check.
     pub async fn login(
         &self,
         email: &str,
@@ -282,7 +278,7 @@ impl Gate {
         let account: String = email.chars().take(128).collect();
         let issue = |order: &TokenRequest<'_>| {
             let issued = policy.tokens.issue(order);
-            issued.expect("a gate in service has a key, as its configuration says")
+            issued.expect("the configuration of a running gate has a key")
         };
         if is_short && let Some(person) = policy.person(email, &password) {
             return Ok(issue(&TokenRequest { role: &person.role, ..TokenRequest::service(email) }));
@@ -306,7 +302,7 @@ fn bearer(header: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("Bearer") && !token.is_empty()).then_some(token)
 }
 
-/// Whether an address is in one of the networks, v4-mapped addresses unwrapped.
+/// Whether an address is in one of the networks. v4-mapped addresses count as v4.
 pub fn is_within(address: IpAddr, networks: &[IpNet]) -> bool {
     let address = address.to_canonical();
     networks.iter().any(|network| network.contains(&address))

@@ -1,7 +1,7 @@
-//! What the gate judges by, as one value, so that all of it changes at once.
+//! The configuration of the gate and what is built from it, as one value that is exchanged at once.
 //!
-//! A request that began under one policy ends under it. Limits whose figures stay go on counting
-//! where they were: a change of something else must not forgive a flood.
+//! A request uses one policy from beginning to end. A limit whose figures do not change keeps its
+//! counts: a change of other settings must not reset it for a flood.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use crate::domain::{Principal, Role};
 use crate::net::Transport;
 use crate::support::Secret;
 
-/// Names of callers that hold no token of their own. Those of webhooks and schedules have a colon.
+/// Names of callers without a token of their own. Those of webhooks and schedules have a colon.
 const RESERVED: [&str; 4] = ["", "admin", "anonymous", super::revalidator::NAME];
 
-/// A configuration and what is built of it.
+/// A configuration and what is built from it.
 pub(super) struct Policy {
     pub config: Arc<Config>,
     pub tokens: Tokens,
@@ -30,8 +30,8 @@ pub(super) struct Policy {
 }
 
 impl Policy {
-    /// Builds it; limits that are as `before` are taken over with what they counted, and so are the
-    /// keys of another issuer with what was fetched.
+    /// Builds a policy. It takes unchanged limits over from `before` with their counts, and the
+    /// fetched keys of another issuer.
     pub fn new(config: Config, before: Option<&Self>, over: Option<&Arc<dyn Transport>>) -> Self {
         let kept = before.filter(|before| before.config.jwks == config.jwks);
         let fetch =
@@ -71,20 +71,20 @@ impl Policy {
         }
     }
 
-    /// The admin, where the token is one of theirs.
+    /// The admin, if this is an admin token.
     pub fn admin(&self, token: &str) -> Option<Principal> {
         let is_one = self.config.admin_tokens.iter().any(|admin| admin.matches(token));
         is_one.then(|| Principal { name: "admin".into(), role: Role::AdminToken })
     }
 
-    /// The person whom email and password belong to.
+    /// The person with this email and password.
     pub(super) fn person(&self, email: &str, password: &Secret) -> Option<&Person> {
         let is_it = |it: &&Person| it.password.matches(password.expose()) && it.email == email;
         self.config.person.as_ref().filter(is_it)
     }
 
-    /// Whether email and password belong together. A hash is checked in its turn, unless the same
-    /// login was right before.
+    /// Whether email and password match an account. A hash is checked in its turn, unless the same
+    /// login was valid before.
     pub(super) async fn knows(
         &self,
         email: &str,
@@ -102,12 +102,12 @@ impl Policy {
             return true;
         }
         let turn = self.turns.take(address, account).await;
-        // An equal login may have been checked meanwhile.
+        // The same login may have been checked in the meantime.
         self.accounts.was_right(login.as_ref())
             || self.accounts.verify_hashed((email, password), login, turn).await
     }
 
-    /// What a token says, by our own keys and by those of another issuer that are known.
+    /// Verifies a token by our own keys and the known keys of another issuer.
     pub fn verify(&self, token: &str) -> Result<Claims, BadToken> {
         let others = self.jwks.as_ref().and_then(|jwks| jwks.known());
         let claims = self.tokens.verify(token, others.as_deref())?;
@@ -118,11 +118,12 @@ impl Policy {
         Ok(claims)
     }
 
-    /// The role is decided by the verified name first: a peer's account stays a peer's account
-    /// whatever else its token claims.
+    /// The principal of verified claims. The name decides first: a peer's account stays one,
+    /// whatever role its token claims.
     pub(super) fn principal(&self, claims: &Claims) -> Result<Principal, Rejected> {
         let name = claims.email.as_ref().unwrap_or(&claims.subject).clone();
-        // Issuers fold the case of an address as they like; a wall must not depend on it.
+        // Issuers differ in the case of email addresses; the wall against loops must not depend on
+        // it.
         let is_ours = |name: &str, ours: &String| ours.eq_ignore_ascii_case(name);
         let is_service = |name: &str| {
             self.accounts.has(name) || self.config.service_emails.iter().any(|it| is_ours(name, it))
@@ -140,7 +141,7 @@ impl Policy {
         } else {
             return Err(Rejected::Forbidden("a role that this instance knows"));
         };
-        // Only what is on our own list is told as an application.
+        // Only tokens on our own list get the name of an application.
         let name = match &claims.app {
             Some(app) => format!("app:{}", app.name),
             None => self.shown_name(name),
@@ -148,9 +149,9 @@ impl Policy {
         Ok(Principal { name, role })
     }
 
-    /// The name that log and events tell. A token's subject is whatever its issuer wrote there, so
-    /// one that could be taken for somebody who is no token holder (the admin token, a webhook, a
-    /// schedule, this instance) is told as `jwt:` and the name.
+    /// The name for log and events. The issuer of a token chooses its subject, so a name that looks
+    /// like another kind of caller (the admin token, a webhook, a schedule, this instance) gets the
+    /// prefix `jwt:`.
     fn shown_name(&self, name: String) -> String {
         let bare: String =
             name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();

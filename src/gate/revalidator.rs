@@ -1,21 +1,21 @@
-//! Callers of the older revalidation routes, who hold a shared secret instead of an account.
+//! Callers of the older revalidation routes, which hold a shared secret instead of an account.
 //!
-//! On those routes a secret is as good as an editor's token; nowhere else is it anything. Wrong
-//! ones count against the limit for bad tokens, right ones never do.
+//! On those routes a secret counts like an editor's token; elsewhere it has no effect. Wrong
+//! secrets count against the limit for bad tokens, valid ones never do.
 
 use super::policy::Policy;
 use super::{ClientAddress, Gate, Rejected, bearer};
 use crate::domain::{Principal, Role};
 
-/// The name in log lines and events of whoever holds a secret.
+/// The name of such a caller in log lines and events.
 pub(super) const NAME: &str = "revalidate";
 
 impl Gate {
-    /// Who sent a shared secret in the body.
+    /// The principal of a call with a shared secret in its body.
     ///
     /// # Errors
-    /// [`Rejected::Invalid`], also where no secret is configured; [`Rejected::TooMany`] once
-    /// failures from this address have passed their limit.
+    /// [`Rejected::Invalid`], also if no secret is configured; [`Rejected::TooMany`] once the
+    /// failures of this address exceed their limit.
     pub fn authenticate_secret(
         &self,
         secret: Option<&str>,
@@ -28,7 +28,8 @@ impl Gate {
         Err(self.refuse(address))
     }
 
-    /// Who sent a shared secret as bearer, or a token whose role may invalidate everywhere.
+    /// The principal of a call with a shared secret as bearer, or with a token whose role may
+    /// invalidate everywhere.
     ///
     /// # Errors
     /// As [`Gate::authenticate`], and [`Rejected::Forbidden`] for a service account.

@@ -1,4 +1,4 @@
-//! Private keys of our own: read from PEM, used to sign, published by their public half.
+//! Private keys of our own: parsed from PEM, used to sign; their public halves are published.
 //!
 //! Ed25519, P-256 and RSA from 2,048 bits, as unencrypted PKCS#8 (what `openssl genpkey` writes).
 //! The type of the key decides the algorithm. `Debug` shows the name and nothing else.
@@ -19,10 +19,10 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
-/// Smaller ones can be factored within reach of money (NIST SP 800-131A).
+/// Smaller keys can be factored (NIST SP 800-131A).
 const RSA_BYTES_MIN: usize = 2048 / 8;
 
-/// Why a text is no signing key.
+/// The text is not a signing key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected an unencrypted private key in PEM (PKCS#8, BEGIN PRIVATE KEY): Ed25519, P-256, or \
@@ -37,7 +37,7 @@ pub struct SigningKey(Arc<Inner>);
 struct Inner {
     pair: Pair,
     id: String,
-    /// Its public half, without `kid`, `use` and `alg`; the members in the order of their names.
+    /// Its public half without `kid`, `use` and `alg`, members in alphabetical order.
     public: Value,
 }
 
@@ -48,7 +48,7 @@ enum Pair {
 }
 
 impl SigningKey {
-    /// Reads a key.
+    /// Parses a key.
     ///
     /// # Errors
     /// [`BadKey`].
@@ -56,7 +56,7 @@ impl SigningKey {
         let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| BadKey)?;
         let pair = Pair::read(der.secret_pkcs8_der()).ok_or(BadKey)?;
         let public = pair.public();
-        // RFC 7638: the hash over the required members, in the order of their names, unspaced.
+        // RFC 7638: the hash over the required members in alphabetical order, without spaces.
         let hash = digest::digest(&digest::SHA256, public.to_string().as_bytes());
         let id = URL_SAFE_NO_PAD.encode(hash);
         Ok(Self(Arc::new(Inner { pair, id, public })))
@@ -67,7 +67,7 @@ impl SigningKey {
         &self.0.id
     }
 
-    /// What it signs with.
+    /// The algorithm of its signatures.
     pub fn algorithm(&self) -> Algorithm {
         match self.0.pair {
             Pair::Ed(_) => Algorithm::EdDSA,
@@ -93,7 +93,7 @@ impl SigningKey {
             Pair::Ec(_) => DecodingKey::from_ec_components(member("x"), member("y")),
             Pair::Rsa(_) => DecodingKey::from_rsa_components(member("n"), member("e")),
         };
-        key.expect("we encoded its parts ourselves")
+        key.expect("its parts were encoded above")
     }
 
     pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
@@ -107,7 +107,7 @@ impl SigningKey {
             Pair::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
                 pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature)
-                    .expect("a checked key signs into room of its own size");
+                    .expect("a checked key signs into a buffer of its own size");
                 signature
             }
         }

@@ -114,13 +114,13 @@ fn address(text: &str) -> IpAddr {
     text.parse().expect("address")
 }
 
-fn somebody() -> IpAddr {
+fn client() -> IpAddr {
     address("203.0.113.7")
 }
 
-/// What a fresh gate says to this token.
+/// How a new gate judges this token.
 fn judge(token: &str) -> Result<Principal, Rejected> {
-    gate().authenticate(Some(&format!("Bearer {token}")), somebody())
+    gate().authenticate(Some(&format!("Bearer {token}")), client())
 }
 
 fn who(role: Role) -> Principal {

@@ -1,9 +1,8 @@
-//! JWTs: issued for service accounts, verified strictly.
+//! JWTs: issued for accounts and applications, verified strictly.
 //!
-//! The library's defaults are too kind for a gate (an unknown `crit`, a future `nbf`, a token
-//! without `aud` would pass), so the header is checked here first and every claim that matters is
-//! required and typed. A token names a key at most; which algorithm and whose tokens that key is
-//! for stands with the key (RFC 8725).
+//! The library's defaults are too lenient: an unknown `crit`, a future `nbf` or a token without
+//! `aud` would pass. So the header is checked first, and every relevant claim is required and
+//! typed. A token can only name a key; the key decides algorithm and issuer (RFC 8725).
 
 use std::time::Duration;
 
@@ -19,20 +18,20 @@ use super::key::{Expected, Key, OwnKey, UNSIGNED};
 use super::{Config, TokenRequest};
 use crate::support::clock;
 
-/// What a verified token says.
+/// The claims of a verified token.
 #[derive(Debug, Clone)]
 pub struct Claims {
     /// `sub`.
     pub subject: String,
-    /// `email`, where there is one.
+    /// `email`, if present.
     pub email: Option<String>,
     /// Every role named at the configured pointer.
     pub roles: Vec<String>,
-    /// The application that it is for: it is valid only while it is listed.
+    /// Its application: the token is valid only while it is listed.
     pub app: Option<AppClaims>,
 }
 
-/// What names an application's token.
+/// The claims that name an application's token.
 #[derive(Debug, Clone)]
 pub struct AppClaims {
     /// The application.
@@ -41,14 +40,14 @@ pub struct AppClaims {
     pub jti: String,
 }
 
-/// Why a token is none. The text is for the log; the caller is told only that it is not valid.
+/// Why a token is not valid. The text is for the log and is never sent to the caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadToken(pub String);
 
 /// Signs and verifies tokens with keys of our own, and verifies with those of others.
 pub struct Tokens {
-    /// The one that signs comes first.
+    /// The signing key comes first.
     keys: Vec<OwnKey>,
     issuer: String,
     audience: String,
@@ -74,8 +73,7 @@ struct Issued<'a> {
     app: Option<&'a str>,
 }
 
-/// The claims that must be there, in the only types accepted. A text or a list in the wrong place
-/// fails here.
+/// The claims that are checked, in the only types that are accepted.
 #[derive(Deserialize)]
 struct Required {
     #[allow(dead_code, reason = "its type is the check: the library would accept a list")]
@@ -102,7 +100,7 @@ struct Date(f64);
 impl<'de> Deserialize<'de> for Date {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let seconds = f64::deserialize(from)?;
-        // Up to what a date in whole seconds may be; beyond, or before 1970, it is a mistake.
+        // Dates before 1970 or beyond 64 bits are mistakes.
         let is_date = (0.0..=u64::MAX as f64).contains(&seconds);
         is_date.then_some(Self(seconds)).ok_or_else(|| {
             serde::de::Error::custom(format!("{seconds} is no date in seconds since 1970"))
@@ -110,7 +108,7 @@ impl<'de> Deserialize<'de> for Date {
     }
 }
 
-/// Puts a text where a JSON pointer leads, unless something is there or in the way.
+/// Sets a text at a JSON pointer, unless a value is there or blocks the way.
 fn put_absent(claims: &mut Value, pointer: &str, text: &str) {
     let names = pointer.split('/').skip(1).map(|name| name.replace("~1", "/").replace("~0", "~"));
     let mut place = claims;
@@ -140,7 +138,7 @@ impl Tokens {
         }
     }
 
-    /// A token for a service account, and its life in seconds; `None` where no key signs.
+    /// A token and its life in seconds; `None` if there is no signing key.
     pub fn issue(&self, order: &TokenRequest<'_>) -> Option<(String, u64)> {
         let key = self.keys.first()?;
         let now = clock::wall_ms() / 1000;
@@ -167,31 +165,31 @@ impl Tokens {
         Some((format!("{signed}.{signature}"), life))
     }
 
-    /// Whether a private key of ours has this name.
+    /// Whether one of our private keys has this `kid`.
     pub(super) fn has_pair(&self, kid: Option<&str>) -> bool {
         let is_it = |key: &Key| key.algorithm != Algorithm::HS256 && key.id.as_deref() == kid;
         self.keys.iter().any(|own| is_it(&own.key))
     }
 
-    /// Checks everything about a token; `others` are keys that another issuer publishes.
+    /// Verifies a token. `others` are keys that another issuer publishes.
     ///
     /// # Errors
     /// [`BadToken`] with the reason, for the log only.
     pub(super) fn verify(&self, token: &str, others: Option<&KeySet>) -> Result<Claims, BadToken> {
         let header = Header::read(token)?;
-        // Ours never call themselves access tokens; another issuer's may (RFC 9068).
+        // Our tokens never have the type of access tokens; another issuer's may (RFC 9068).
         let ours = self.candidates(&header).filter(|_| !header.is_access_token);
         let ours = ours.map(|key| (key, true));
         let theirs = others.into_iter().flat_map(|set| set.candidates(&header));
         let theirs = theirs.map(|key| (key, false));
         let mut why = BadToken(format!("no key for {:?} of this name", header.algorithm));
-        let mut is_told = false;
+        let mut is_specific = false;
         for (key, is_ours) in ours.chain(theirs) {
             match key.open(token) {
                 Ok(claims) => return self.claims(claims, is_ours),
-                // What is wrong beyond the signature is worth more than that another did not sign.
-                Err(bad) if !is_told => {
-                    is_told = bad.0 != UNSIGNED;
+                // An error other than the signature is the more useful reason.
+                Err(bad) if !is_specific => {
+                    is_specific = bad.0 != UNSIGNED;
                     why = bad;
                 }
                 Err(_) => {}
@@ -200,8 +198,8 @@ impl Tokens {
         Err(why)
     }
 
-    /// Secrets may go without a name, because applications that share one know no name for it; a
-    /// pair is found by its name alone.
+    /// Tokens signed with a secret need no `kid`, because applications that share the secret do not
+    /// know one. A pair is found by its `kid` only.
     fn candidates(&self, header: &Header) -> impl Iterator<Item = &Key> {
         let (algorithm, kid) = (header.algorithm, header.kid.clone());
         let fitting =
@@ -223,7 +221,7 @@ impl Tokens {
         let required: Required =
             serde_json::from_value(claims).map_err(|error| BadToken(error.to_string()))?;
         let (now, leeway) = (clock::wall_ms() as f64 / 1000.0, self.leeway.as_secs_f64());
-        // Only we give out tokens of applications: to another issuer the claim means nothing.
+        // Only we issue tokens of applications: another issuer's claim of that name is ignored.
         let app = match (is_ours, required.app, required.jti) {
             (false, ..) | (true, None, _) => None,
             (true, Some(Value::String(name)), Some(Value::String(jti))) => {

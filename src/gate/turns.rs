@@ -1,12 +1,12 @@
 //! Turns at checking passwords, shared fairly.
 //!
-//! A check costs tens of milliseconds and 19 MiB by design. So few run at once, one for each
-//! address; addresses take turns, and so do the accounts that one address names. An address whose
-//! failures passed their limit is still served, because its next attempt may be the right one, but
-//! all such addresses share one place and leave the other free. Nobody is sent away: every attempt
-//! waits on a connection of its own, so the limits on connections bound the queue. Of one address
-//! three turns of four go to the newest attempt, so that a valid login does not wait for all of a
-//! flood that came before it, and the fourth goes in order, so that every attempt has its turn.
+//! A check costs tens of milliseconds and 19 MiB by design. So few run at once, at most one for
+//! each address. Addresses take turns, and so do the accounts that one address names. An address
+//! whose failures exceed their limit is still served, because its next attempt may be valid, but
+//! all such addresses share one slot and leave the other free. No attempt is refused: each one
+//! waits on a connection of its own, so the connection limits bound the queue. Of one address,
+//! three turns of four go to the newest attempt, so that a valid login does not wait for a whole
+//! flood before it. The fourth goes in order, so that every attempt gets a turn.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// Checks at once: the machine has other work, and each takes 19 MiB.
+/// Checks that run at once: each takes a core and 19 MiB.
 const CHECKS_AT_ONCE: usize = 2;
-/// One turn of so many goes to the attempt that is next in order, the others to the newest.
+/// One turn of so many goes to the attempt that is next in order, the others to the newest one.
 const ORDERLY_ONE_OF: u64 = 4;
 /// Addresses remembered as limited.
 const LIMITED_MAX: usize = 10_000;
@@ -31,22 +31,22 @@ pub(super) struct Turns {
 
 #[derive(Default)]
 struct TurnState {
-    /// Addresses whose attempt is being checked, and whether each was limited when it began.
+    /// Addresses with a running check, and whether each was limited when the check began.
     running: HashMap<String, bool>,
     queues: HashMap<String, AddressQueue>,
-    /// Addresses with attempts that wait, by the number of their round; the first is next.
+    /// Addresses with waiting attempts, by the number of their round; the first is next.
     rounds: BTreeMap<u64, String>,
     limited_until: HashMap<String, Instant>,
-    /// Numbers given out, to attempts and to rounds.
+    /// The last number given to an attempt or a round.
     numbers: u64,
 }
 
-/// What one address waits for. Accounts take turns by tags: an attempt is tagged one past the last
-/// one that waits for its account, and the smallest tag is next in order (fair queueing).
+/// The waiting attempts of one address. Accounts take turns by tags: an attempt gets the tag after
+/// the last one that waits for its account, and the smallest tag is next (fair queueing).
 #[derive(Default)]
 struct AddressQueue {
     round: u64,
-    /// The tag that was last served in order.
+    /// The last tag that was served in order.
     served: u64,
     turns: u64,
     waiters: BTreeMap<QueuePlace, Waiter>,
@@ -63,7 +63,7 @@ struct Waiter {
     turn: oneshot::Sender<Turn>,
 }
 
-/// What waits for one account.
+/// The waiting attempts for one account.
 #[derive(Default)]
 struct AccountQueue {
     waiting: usize,
@@ -107,13 +107,13 @@ impl AddressQueue {
     }
 }
 
-/// A turn; over when it is dropped.
+/// The right to check one password, released when it is dropped.
 pub(super) struct Turn {
     state: Arc<Mutex<TurnState>>,
     address: String,
 }
 
-/// An attempt that waits; it leaves the queue when its caller goes.
+/// A waiting attempt. It leaves the queue when its caller disconnects.
 struct Waiting<'a> {
     state: &'a Mutex<TurnState>,
     address: &'a str,
@@ -137,7 +137,7 @@ impl Turns {
         mine.await.expect("an attempt stays in the queue until its turn is sent")
     }
 
-    /// Notes that the failures of `address` are past their limit for so long.
+    /// Notes that the failures of `address` exceed their limit for this time.
     pub(super) fn limit(&self, address: &str, time: Duration) {
         let now = Instant::now();
         let mut state = self.state.lock();
@@ -172,7 +172,7 @@ impl TurnState {
         queue.push(arrival, waiter)
     }
 
-    /// Takes out an attempt whose caller has gone; one that had its turn is no longer there.
+    /// Removes an attempt whose caller disconnected, unless it got its turn before.
     fn leave(&mut self, address: &str, place: QueuePlace) {
         if let Some(queue) = self.queues.get_mut(address)
             && queue.take(place).is_some()
@@ -183,7 +183,7 @@ impl TurnState {
         }
     }
 
-    /// The next attempt that may be checked now.
+    /// The next attempt that may run now.
     fn next(&mut self) -> Option<(String, oneshot::Sender<Turn>)> {
         if self.running.len() >= CHECKS_AT_ONCE {
             return None;
@@ -212,7 +212,7 @@ impl TurnState {
     }
 }
 
-/// Gives out every turn that is free. A caller that has gone gives its own back when it is dropped.
+/// Gives out every free turn. If a caller has disconnected, its turn is released as it is dropped.
 fn dispatch(state: &Arc<Mutex<TurnState>>) {
     loop {
         let next = state.lock().next();

@@ -1,14 +1,14 @@
-//! JSON in which no member is said twice, at any depth.
+//! JSON in which no object has a member twice, at any depth.
 //!
-//! Of two values one reader takes the first and another one the last (RFC 8259 section 4). What is
-//! signed must mean one thing, so neither is taken.
+//! Some parsers take the first of two values, others the last (RFC 8259 section 4). Signed content
+//! must have one meaning, so duplicates are refused.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// A value without double members.
+/// A value without duplicate members.
 pub(super) struct Unique(pub(super) Value);
 
 struct Reader;
@@ -62,7 +62,7 @@ impl<'de> Visitor<'de> for Reader {
         let mut members = Map::new();
         while let Some((name, Unique(value))) = from.next_entry::<String, Unique>()? {
             if members.insert(name, value).is_some() {
-                return Err(A::Error::custom("a member that is said twice"));
+                return Err(A::Error::custom("a duplicate member"));
             }
         }
         Ok(members.into())
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_member_is_said_twice_at_any_depth() {
+    fn a_duplicate_member_is_refused_at_any_depth() {
         for (text, is_taken) in [
             (r#"{"a":1,"b":[{"a":1},{"a":2}],"c":{"a":null,"b":-1.5e3,"d":true}}"#, true),
             (r#"{"a":1,"a":1}"#, false),

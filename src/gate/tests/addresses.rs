@@ -145,7 +145,7 @@ fn callers_that_cannot_be_told_apart_share_a_limit_with_nobody_else() {
         assert_eq!(gate.refuse(ClientAddress::Unreadable), Rejected::Invalid);
     }
     assert!(matches!(gate.refuse(ClientAddress::Unreadable), Rejected::TooMany(_)));
-    assert_eq!(gate.refuse(somebody()), Rejected::Invalid);
+    assert_eq!(gate.refuse(client()), Rejected::Invalid);
 }
 
 /// One peer's flood under an account that many share leaves the others their share; a person's

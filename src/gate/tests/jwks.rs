@@ -90,7 +90,7 @@ fn token_of(pair: &SigningKey) -> String {
 async fn judged(gate: &Gate, token: &str) -> Result<Principal, Rejected> {
     let header = format!("Bearer {token}");
     gate.learn_key(Some(&header)).await;
-    gate.authenticate(Some(&header), somebody())
+    gate.authenticate(Some(&header), client())
 }
 
 #[tokio::test(start_paused = true)]

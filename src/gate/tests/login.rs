@@ -24,10 +24,10 @@ async fn right_credentials_give_a_token_that_is_a_service_account() {
         [("plain@x.example", "correct horse"), ("hashed@x.example", "battery staple")]
     {
         let (token, life) =
-            gate.login(email, Secret::new(password), somebody()).await.expect("logs in");
+            gate.login(email, Secret::new(password), client()).await.expect("logs in");
         assert_eq!(life, 3600);
         let header = format!("Bearer {token}");
-        let who = gate.authenticate(Some(&header), somebody()).expect("valid");
+        let who = gate.authenticate(Some(&header), client()).expect("valid");
         assert_eq!(who, Principal { name: email.into(), role: Role::Service });
     }
 }
@@ -44,7 +44,7 @@ async fn a_person_logs_in_as_an_editor() {
         let role_claim = role_claim.to_owned();
         let gate = Gate::new(Config { person: Some(person), role_claim, ..config() });
         let token = log_in(&gate, "ann@x.example", "her own", "203.0.113.7").await.expect("hers");
-        let who = gate.authenticate(Some(&format!("Bearer {token}")), somebody()).expect("valid");
+        let who = gate.authenticate(Some(&format!("Bearer {token}")), client()).expect("valid");
         assert_eq!(who, Principal { name: "ann@x.example".into(), role: Role::Editor });
         for (email, password) in [("ann@x.example", ""), ("ann@x.example", "x"), ("", "her own")] {
             let answer = log_in(&gate, email, password, "203.0.113.7").await;
@@ -59,7 +59,7 @@ async fn an_account_is_one_in_any_case() {
     let gate = with_accounts();
     for email in ["Plain@X.example", "OWN@here.example"] {
         let token = sign(&good_header(), &claims_with("email", json!(email)), KEY);
-        let who = gate.authenticate(Some(&format!("Bearer {token}")), somebody()).expect("valid");
+        let who = gate.authenticate(Some(&format!("Bearer {token}")), client()).expect("valid");
         assert_eq!(who.role, Role::Service, "{email}");
     }
 }

@@ -69,7 +69,7 @@ fn gate_with(keys: &[&SigningKey]) -> Gate {
 }
 
 fn judged(gate: &Gate, token: &str) -> Result<Principal, Rejected> {
-    gate.authenticate(Some(&format!("Bearer {token}")), somebody())
+    gate.authenticate(Some(&format!("Bearer {token}")), client())
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn login_signs_with_the_private_key_and_the_token_passes() {
     for (alg, pair) in one_of_each() {
         let gate = gate_with(&[&pair]);
         let password = Secret::new("correct horse");
-        let (token, _) = gate.login("mirror@b.example", password, somebody()).await.expect(alg);
+        let (token, _) = gate.login("mirror@b.example", password, client()).await.expect(alg);
         let header = URL_SAFE_NO_PAD.decode(token.split('.').next().expect("a header"));
         let header: Value = serde_json::from_slice(&header.expect("base64url")).expect("JSON");
         assert_eq!(header, json!({ "typ": "JWT", "alg": alg, "kid": pair.id() }));

@@ -15,7 +15,7 @@ fn bearer_of(token: &str) -> Option<String> {
 }
 
 fn judged(gate: &Gate, header: Option<String>) -> Result<Role, Rejected> {
-    gate.authenticate_revalidator(header.as_deref(), somebody()).map(|who| who.role)
+    gate.authenticate_revalidator(header.as_deref(), client()).map(|who| who.role)
 }
 
 #[test]
@@ -45,18 +45,14 @@ fn either_secret_or_a_role_suffices() {
 fn a_secret_opens_nothing_else() {
     let gate = gate_with(&[NOW]);
     let header = bearer_of(NOW);
-    assert_eq!(gate.authenticate(header.as_deref(), somebody()), Err(Rejected::Invalid));
+    assert_eq!(gate.authenticate(header.as_deref(), client()), Err(Rejected::Invalid));
 }
 
 #[test]
 fn an_unset_secret_is_nobodys() {
     let gate = gate_with(&[]);
     for given in [None, Some(""), Some(NOW)] {
-        assert_eq!(
-            gate.authenticate_secret(given, somebody()),
-            Err(Rejected::Invalid),
-            "{given:?}"
-        );
+        assert_eq!(gate.authenticate_secret(given, client()), Err(Rejected::Invalid), "{given:?}");
     }
 }
 
@@ -65,8 +61,8 @@ fn failures_are_limited_and_the_right_secret_never_is() {
     let gate = gate_with(&[NOW]);
     let mut refused = vec![];
     for _ in 0..5 {
-        refused.push(gate.authenticate_secret(Some("guess"), somebody()).expect_err("wrong"));
-        assert!(gate.authenticate_secret(Some(NOW), somebody()).is_ok());
+        refused.push(gate.authenticate_secret(Some("guess"), client()).expect_err("wrong"));
+        assert!(gate.authenticate_secret(Some(NOW), client()).is_ok());
         assert_eq!(judged(&gate, bearer_of(NOW)), Ok(Role::Editor));
     }
     assert_eq!(refused[..3], [Rejected::Invalid, Rejected::Invalid, Rejected::Invalid]);

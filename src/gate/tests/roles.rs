@@ -4,7 +4,7 @@ use super::*;
 
 fn role_of(gate: &Gate, claims: &Value) -> Result<Role, Rejected> {
     let token = sign(&good_header(), claims, KEY);
-    gate.authenticate(Some(&format!("Bearer {token}")), somebody()).map(|who| who.role)
+    gate.authenticate(Some(&format!("Bearer {token}")), client()).map(|who| who.role)
 }
 
 fn named(sub: &str, email: Option<&str>, role: Value) -> Value {
@@ -91,11 +91,11 @@ fn admin_tokens_of_both_generations_and_no_other() {
         ("Basic YWRtaW46YWRtaW4tbm93", Err(Rejected::Missing)),
         ("", Err(Rejected::Missing)),
     ] {
-        let judged = gate().authenticate(Some(header), somebody());
+        let judged = gate().authenticate(Some(header), client());
         assert_eq!(judged.map(drop), expected, "{header:?}");
     }
-    assert_eq!(gate().authenticate(None, somebody()), Err(Rejected::Missing));
-    let who = gate().authenticate(Some("Bearer admin-now"), somebody()).expect("valid");
+    assert_eq!(gate().authenticate(None, client()), Err(Rejected::Missing));
+    let who = gate().authenticate(Some("Bearer admin-now"), client()).expect("valid");
     assert_eq!(who.role, Role::AdminToken);
 }
 
@@ -106,26 +106,26 @@ fn requests_are_counted_by_principal_and_the_admin_token_is_not() {
     let ann = who(Role::Admin);
     let bea = Principal { name: "bea@x.example".into(), role: Role::Editor };
     let admin = Principal { name: "admin".into(), role: Role::AdminToken };
-    let taken = (0..10).filter(|_| gate.check_rate(&ann, somebody()).is_ok()).count();
+    let taken = (0..10).filter(|_| gate.check_rate(&ann, client()).is_ok()).count();
     assert!((2..=4).contains(&taken), "{taken}");
     assert!(
-        matches!(gate.check_rate(&ann, somebody()), Err(Rejected::TooMany(wait)) if !wait.is_zero())
+        matches!(gate.check_rate(&ann, client()), Err(Rejected::TooMany(wait)) if !wait.is_zero())
     );
-    assert!(gate.check_rate(&bea, somebody()).is_ok());
-    assert!((0..100).all(|_| gate.check_rate(&admin, somebody()).is_ok()));
+    assert!(gate.check_rate(&bea, client()).is_ok());
+    assert!((0..100).all(|_| gate.check_rate(&admin, client()).is_ok()));
 }
 
 /// A25: failures are limited by address, and success never is.
 #[test]
 fn a_flood_of_bad_tokens_is_limited_and_good_ones_pass() {
     let gate = gate();
-    let bad = || gate.authenticate(Some("Bearer nonsense"), somebody());
+    let bad = || gate.authenticate(Some("Bearer nonsense"), client());
     let refused = (0..30).map(|_| bad()).filter(|e| *e == Err(Rejected::Invalid)).count();
     assert!((20..=22).contains(&refused), "{refused}");
     assert!(matches!(bad(), Err(Rejected::TooMany(wait)) if wait <= Duration::from_secs(60)));
-    assert!(gate.authenticate(Some("Bearer admin-now"), somebody()).is_ok());
+    assert!(gate.authenticate(Some("Bearer admin-now"), client()).is_ok());
     let good = format!("Bearer {}", sign(&good_header(), &good_claims(), KEY));
-    assert!(gate.authenticate(Some(&good), somebody()).is_ok());
+    assert!(gate.authenticate(Some(&good), client()).is_ok());
     let elsewhere = gate.authenticate(Some("Bearer nonsense"), address("203.0.113.8"));
     assert_eq!(elsewhere, Err(Rejected::Invalid), "another address has its own count");
 }
@@ -135,18 +135,15 @@ fn a_flood_of_bad_tokens_is_limited_and_good_ones_pass() {
 fn another_policy_takes_over_and_counts_stay() {
     let gate = Gate::new(Config { requests_per_second: 1, burst: 2, ..config() });
     let ann = who(Role::Admin);
-    while gate.check_rate(&ann, somebody()).is_ok() {}
+    while gate.check_rate(&ann, client()).is_ok() {}
     let rotated = vec![Secret::new("admin-after-it-was-changed")];
     let other = Config { requests_per_second: 1, burst: 2, admin_tokens: rotated, ..config() };
     gate.adopt(other.clone());
-    assert!(gate.authenticate(Some("Bearer admin-after-it-was-changed"), somebody()).is_ok());
-    assert!(gate.authenticate(Some("Bearer admin-now"), somebody()).is_err());
-    assert!(
-        gate.check_rate(&ann, somebody()).is_err(),
-        "the limit is the one that ann has reached"
-    );
+    assert!(gate.authenticate(Some("Bearer admin-after-it-was-changed"), client()).is_ok());
+    assert!(gate.authenticate(Some("Bearer admin-now"), client()).is_err());
+    assert!(gate.check_rate(&ann, client()).is_err(), "the limit is the one that ann has reached");
     gate.adopt(Config { burst: 50, selectors_max: 7, ..other });
-    assert!(gate.check_rate(&ann, somebody()).is_ok());
+    assert!(gate.check_rate(&ann, client()).is_ok());
     assert_eq!(gate.config().selectors_max, 7);
 }
 
@@ -170,9 +167,9 @@ fn a_subject_never_passes_for_the_admin_token_or_a_webhook() {
         ("here", "jwt:here"),
     ] {
         let token = sign(&good_header(), &named(subject, None, json!("ADMIN")), KEY);
-        let who = gate.authenticate(Some(&format!("Bearer {token}")), somebody()).expect("valid");
+        let who = gate.authenticate(Some(&format!("Bearer {token}")), client()).expect("valid");
         assert_eq!((who.name.as_str(), who.role), (told, Role::Admin));
     }
-    let admin = gate.authenticate(Some("Bearer admin-now"), somebody()).expect("valid");
+    let admin = gate.authenticate(Some("Bearer admin-now"), client()).expect("valid");
     assert_eq!(admin.name, "admin");
 }

@@ -150,7 +150,7 @@ fn an_endless_token_is_refused_without_being_read() {
     let header = format!("Bearer {token}");
     let gate = gate();
     let started = Instant::now();
-    assert_eq!(gate.authenticate(Some(&header), somebody()), Err(Rejected::Invalid));
+    assert_eq!(gate.authenticate(Some(&header), client()), Err(Rejected::Invalid));
     assert!(started.elapsed() < Duration::from_millis(500), "{:?}", started.elapsed());
 }
 
@@ -171,13 +171,13 @@ fn the_previous_key_is_accepted_and_one_rotated_away_is_not() {
 async fn a_token_of_ours_outlives_one_rotation() {
     let login = |gate: Gate| async move {
         let password = Secret::new("correct horse");
-        gate.login("mirror@b.example", password, somebody()).await.expect("logs in").0
+        gate.login("mirror@b.example", password, client()).await.expect("logs in").0
     };
     let before = Config { jwt_secrets: vec![Secret::new(KEY_BEFORE)], ..config() };
     let token = login(Gate::new(before)).await;
     assert!(judge(&token).is_ok());
     let after = Config { jwt_secrets: vec![Secret::new(KEY)], ..config() };
     let header = format!("Bearer {token}");
-    let judged = Gate::new(after).authenticate(Some(&header), somebody());
+    let judged = Gate::new(after).authenticate(Some(&header), client());
     assert_eq!(judged, Err(Rejected::Invalid));
 }
