@@ -9,7 +9,7 @@ use reqwest::header::HeaderName;
 use url::Url;
 
 use super::targets::Target;
-use crate::journal::{Destination, TARGET_PREFIX};
+use crate::journal::{CursorClass, Destination};
 use crate::net::Network;
 use crate::support::{Secret, backoff::Backoff};
 
@@ -98,14 +98,18 @@ impl PeerConfig {
         let host = base.host_str().unwrap_or_default();
         let port = base.port_or_known_default().unwrap_or_default();
         let address = format!("{}://{host}:{port}{}", base.scheme(), base.path());
-        Destination { name: self.destination(), address }
+        Destination { name: self.destination(), address, class: self.cursor_class() }
     }
 
     /// The journal's name of it.
     pub fn destination(&self) -> String {
+        self.cursor_class().stored_name(&self.name)
+    }
+
+    fn cursor_class(&self) -> CursorClass {
         match self.class {
-            DestinationClass::Mirror => format!("mirror:{}", self.name),
-            DestinationClass::Target(_) => format!("{TARGET_PREFIX}{}", self.name),
+            DestinationClass::Mirror => CursorClass::Mirror,
+            DestinationClass::Target(_) => CursorClass::Target,
         }
     }
 }

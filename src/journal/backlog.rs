@@ -1,5 +1,5 @@
-//! What callers are shown: what a destination is owed, a page of the ring, the version counters.
-//! Copies, made for the caller: nothing here keeps the book locked.
+//! What the journal returns: the backlog of a destination, a page of events, the version counters.
+//! These are copies; none of them keeps the book locked.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,42 +8,42 @@ use crate::domain::{Demand, Event, Selectors, TypeName};
 
 use super::state::Folded;
 
-/// How much one send may name.
+/// Limits of one send.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Events named one by one.
+    /// Events that are sent one by one.
     pub events_max: usize,
-    /// Bytes of them, as records.
+    /// Bytes of these events, as records.
     pub bytes_max: usize,
-    /// Selectors of them.
+    /// Selectors of these events.
     pub members_max: usize,
 }
 
-/// What one send is to cover: closed when it was taken; what arrives later is another send's.
+/// What one send covers. Events that arrive later belong to the next send.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Backlog {
-    /// Its acknowledgement settles everything at or below this sequence number.
+    /// An acknowledgement settles everything up to and including this sequence number.
     pub through: u64,
-    /// Named one by one, oldest first.
+    /// Events sent one by one, oldest first.
     pub events: Vec<Arc<Event>>,
-    /// What is past naming, merged; older than every named event.
+    /// Older events, merged because they are no longer in memory one by one.
     pub merged: Demand,
-    /// The cascade of what is past naming, for a destination with another graph.
+    /// The cascade of the merged events, for a destination with another graph.
     pub merged_cascade: Selectors,
-    /// How many events were merged; 0 with a merged demand where a gap made it.
+    /// How many events were merged; 0 if the merged demand comes from a gap.
     pub merged_count: u64,
-    /// Whether the merged demand holds an `all` that nobody asked for.
+    /// Whether the merged demand became `all` by widening, not by request.
     pub widened: bool,
-    /// The oldest sequence number in it; 0 where a gap made it.
+    /// The oldest sequence number; 0 if the backlog comes from a gap.
     pub first_seq: u64,
-    /// When the oldest was accepted, milliseconds since 1970.
+    /// When the oldest event was accepted, in milliseconds since 1970.
     pub oldest_at_ms: u64,
 }
 
 impl Backlog {
-    /// The held part is copied here, which is why callers do it outside the lock.
-    pub(super) fn new(taken: SharedBacklog) -> Self {
-        let SharedBacklog { held, events, through } = taken;
+    /// Copies the merged part; call it without holding the lock.
+    pub(super) fn new(shared: SharedBacklog) -> Self {
+        let SharedBacklog { folded, events, through } = shared;
         let first = events.first();
         let mut backlog = Self {
             through,
@@ -52,23 +52,23 @@ impl Backlog {
             events,
             ..Self::default()
         };
-        if let Some(held) = held {
-            backlog.merged = Arc::unwrap_or_clone(held.demand);
-            backlog.merged_cascade = Arc::unwrap_or_clone(held.cascade);
-            backlog.merged_count = held.count;
-            backlog.widened = held.widened;
-            backlog.first_seq = held.first_seq;
-            backlog.oldest_at_ms = held.oldest_at_ms;
+        if let Some(folded) = folded {
+            backlog.merged = Arc::unwrap_or_clone(folded.demand);
+            backlog.merged_cascade = Arc::unwrap_or_clone(folded.cascade);
+            backlog.merged_count = folded.count;
+            backlog.widened = folded.widened;
+            backlog.first_seq = folded.first_seq;
+            backlog.oldest_at_ms = folded.oldest_at_ms;
         }
         backlog
     }
 
-    /// Whether nothing is owed.
+    /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
         self.events.is_empty() && self.merged.is_empty()
     }
 
-    /// Everything in it as one demand, the cascades left out.
+    /// Everything in it as one demand, without the cascades.
     pub fn demand(&self) -> Demand {
         let mut whole = self.merged.clone();
         self.events.iter().for_each(|event| whole.join(&event.demand));
@@ -76,19 +76,19 @@ impl Backlog {
     }
 }
 
-/// What was taken under the lock, still shared.
+/// A backlog as it leaves the lock, still shared with the book.
 pub(super) struct SharedBacklog {
-    pub held: Option<Folded>,
+    pub folded: Option<Folded>,
     pub events: Vec<Arc<Event>>,
     pub through: u64,
 }
 
-/// The size of a backlog, for people and metrics.
+/// The size of a backlog, for status and metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BacklogSize {
-    /// Events owed, merged ones included.
+    /// Pending events, merged ones included.
     pub events: u64,
-    /// When the oldest of them was accepted, milliseconds since 1970.
+    /// When the oldest of them was accepted, in milliseconds since 1970.
     pub oldest_at_ms: Option<u64>,
     /// Whether it became `all` by widening.
     pub widened: bool,
@@ -99,19 +99,19 @@ pub struct BacklogSize {
 pub struct EventPage {
     /// The events.
     pub events: Vec<Arc<Event>>,
-    /// Whether events after the asked place are gone, or the place was never given here.
+    /// Whether events after the requested number are gone, or that number was never used here.
     pub gap: bool,
 }
 
 /// The counters of `GET /api/cache/versions`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Versions {
-    /// One more for every event applied here.
+    /// Incremented by every event that is applied here.
     pub version: u64,
-    /// When anything was last cleared, milliseconds since 1970.
+    /// When anything was last cleared, in milliseconds since 1970.
     pub last_clear_ms: Option<u64>,
-    /// One more for every event that touches the type.
+    /// By type: incremented by every event that touches the type.
     pub types: BTreeMap<TypeName, u64>,
-    /// The version of every type that is not among them: events that cleared everything.
+    /// The version of every other type: the events that cleared everything.
     pub others: u64,
 }

@@ -1,12 +1,12 @@
 //! State and ring together, behind the journal's one lock.
 //!
-//! Whatever leaves the ring is folded into the state first, so that what a destination is owed is
-//! always `held` joined with the due events of the ring after it: no backlog is ever read from disk
-//! once recovery is done, and memory is bounded however long an outage lasts.
+//! An event that leaves the ring is folded into the state first. So the backlog of a destination is
+//! always its `folded` demand joined with the due events of the ring after it: after recovery no
+//! backlog is read from disk, and memory is bounded however long an outage lasts.
 //!
-//! What is on its way to the disk may be sent before it is there, and acknowledged too; nobody else
-//! sees it yet, and no cursor passes it. What is held for one destination (`ahead`) stays owed
-//! to it while later events go.
+//! Events on their way to the disk may already be sent and acknowledged, but nothing else sees
+//! them, and no cursor passes them. Events that are held for a destination (`ahead`) stay in its
+//! backlog while later ones are sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,31 +15,31 @@ use crate::domain::{Event, EventId};
 
 use super::ahead::{Ahead, BYTES_PART};
 use super::backlog::{BacklogSize, Limits, SharedBacklog, Versions};
-use super::ring::{Class, Ring};
+use super::ring::Ring;
 use super::state::{Cursor, JournalState};
 use super::{Config, Destination};
 
-/// Which destinations came and which went. Numbers are the events that each is owed.
+/// How the list of destinations changed. The numbers are the pending events of each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reconciled {
-    /// They start at the head.
+    /// New destinations; they start at the head.
     pub added: Vec<String>,
-    /// They are named no more; what they are owed is kept for a while, and grows.
+    /// No longer in the settings; their backlog is kept for a while, and grows.
     pub removed: Vec<(String, u64)>,
-    /// They were removed before and go on from where they were.
+    /// Removed earlier and now back; they continue from their cursor.
     pub returned: Vec<(String, u64)>,
-    /// The same place under another name: the old one, the new one.
+    /// The same address under another name: the old name, the new name.
     pub renamed: Vec<(String, String)>,
 }
 
-/// A destination that is named no more.
+/// A destination that is no longer in the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removed {
     /// Its name.
     pub name: String,
-    /// What it is owed.
+    /// What it has not received.
     pub backlog: BacklogSize,
-    /// Since when, milliseconds since 1970.
+    /// When it was removed, in milliseconds since 1970.
     pub removed_at_ms: u64,
 }
 
@@ -51,18 +51,18 @@ pub(super) struct Book {
     members_max: usize,
     /// Destinations whose cursor on disk is behind the one here.
     unwritten: BTreeSet<String>,
-    /// The events after the head that the writer has in hand, with their sizes as records.
+    /// The events after the head that the writer is syncing, with their sizes as records.
     coming: Vec<(Arc<Event>, usize)>,
-    /// How far into them a destination has acknowledged.
+    /// How far into `coming` each destination has acknowledged.
     early: BTreeMap<String, u64>,
-    /// The versions that are shown while newer ones would be forgotten in a crash.
+    /// The versions that readers see while a crash would lose the newer ones.
     shown: Option<Versions>,
-    /// Destinations for which single events are held.
+    /// The destinations for which single events are held.
     ahead: BTreeMap<String, Ahead>,
 }
 
 impl Book {
-    /// A book that goes on after `state`, whose older events, in order, are `kept`.
+    /// A book that continues after `state`; `kept` are its older events, in order.
     pub(super) fn new(
         config: &Config,
         state: JournalState,
@@ -72,7 +72,7 @@ impl Book {
         let mut book = Self {
             state,
             ring: Ring::after(floor),
-            // The newest event is always kept: who is told of a head must find it.
+            // The newest event is always kept: a reader that learned of a head must find it.
             events_kept: config.events_kept.max(1),
             bytes_kept: config.bytes_kept,
             members_max: config.backlog_members_max,
@@ -87,13 +87,13 @@ impl Book {
         book
     }
 
-    /// Lets these be sent while they are made durable.
+    /// Lets these events be sent while they are made durable.
     pub(super) fn expect(&mut self, coming: Vec<(Arc<Event>, usize)>) {
         self.coming = coming;
     }
 
-    /// What was expected has come, whatever the disk said to it: takes it in, and what was
-    /// acknowledged of it.
+    /// Applies the expected events, whether or not the disk accepted them, and the acknowledgements
+    /// that arrived for them meanwhile.
     pub(super) fn arrive(&mut self) {
         for (event, bytes) in std::mem::take(&mut self.coming) {
             self.apply(event, bytes);
@@ -103,9 +103,9 @@ impl Book {
         }
     }
 
-    /// While nothing on disk bounds the versions, the last ones that it holds are shown: a number
-    /// that was given out must not come again, for something else, after a crash. Events go out
-    /// all the same. Before [`Book::arrive`], so that what comes is given these versions too.
+    /// While nothing on disk bounds the versions, readers see the last durable ones: a number that
+    /// was shown must not stand for something else after a crash. Events are still sent. Call it
+    /// before [`Book::arrive`], so that the expected events get these versions too.
     pub(super) fn hide_versions(&mut self, is_hidden: bool) {
         if !is_hidden {
             self.shown = None;
@@ -128,15 +128,15 @@ impl Book {
         })
     }
 
-    /// Takes the next event in.
+    /// Applies the next event.
     pub(super) fn apply(&mut self, event: Arc<Event>, bytes: usize) {
         self.state.count(&event, self.members_max);
-        debug_assert!(event.version <= self.state.version, "it was given its version before");
+        debug_assert!(event.version <= self.state.version, "the version is set before");
         let seq = event.seq;
-        for (name, cursor) in &mut self.state.destinations {
-            // It does not wait for this one: if it has everything so far, it has it too.
-            let is_even = cursor.held.is_none() && cursor.through + 1 == seq;
-            if is_even && !Class::of(name).is_owed(&event) {
+        for cursor in self.state.destinations.values_mut() {
+            // A destination that is up to date and does not receive this event stays up to date.
+            let is_even = cursor.folded.is_none() && cursor.through + 1 == seq;
+            if is_even && !cursor.class.receives(&event) {
                 cursor.through = seq;
             }
         }
@@ -161,15 +161,15 @@ impl Book {
         }
     }
 
-    /// Folds the ring up to `seq`, so that no older segment is needed.
+    /// Folds the events up to `seq`, so that no older segment is needed.
     pub(super) fn drop_through(&mut self, seq: u64) {
         while self.ring.floor() < seq && self.ring.len() > 0 {
             self.drop_oldest();
         }
     }
 
-    /// Makes these the destinations. What is new starts at the head, unless one that was removed is
-    /// at its address; one that is not among them is kept as removed.
+    /// Sets the list of destinations. A new one starts at the head, unless a removed one has the
+    /// same address; then it continues that cursor. One that is not listed is kept as removed.
     pub(super) fn reconcile(&mut self, listed: &[Destination], now_ms: u64) -> Reconciled {
         let mut reconciled = Reconciled::default();
         let names: BTreeSet<&str> = listed.iter().map(|listed| &listed.name[..]).collect();
@@ -178,36 +178,36 @@ impl Book {
                 cursor.removed_at_ms.is_none() && !names.contains(&name[..])
             });
         for name in gone.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
-            let owed = self.backlog_size(&name, 0).events;
+            let pending = self.backlog_size(&name, 0).events;
             if let Some(cursor) = self.state.destinations.get_mut(&name) {
                 cursor.removed_at_ms = Some(now_ms);
             }
-            reconciled.removed.push((name, owed));
+            reconciled.removed.push((name, pending));
         }
         for destination in listed {
-            self.list(destination, &mut reconciled);
+            self.add_listed(destination, &mut reconciled);
         }
         reconciled
     }
 
-    fn list(&mut self, destination: &Destination, reconciled: &mut Reconciled) {
-        let Destination { name, address } = destination;
-        let owed = self.backlog_size(name, 0).events;
+    fn add_listed(&mut self, destination: &Destination, reconciled: &mut Reconciled) {
+        let Destination { name, address, class } = destination;
+        let pending = self.backlog_size(name, 0).events;
         if let Some(cursor) = self.state.destinations.get_mut(name) {
             cursor.address.clone_from(address);
+            cursor.class = *class;
             if cursor.removed_at_ms.take().is_some() {
-                reconciled.returned.push((name.clone(), owed));
+                reconciled.returned.push((name.clone(), pending));
             }
             return;
         }
-        let class = Class::of(name);
-        let before = self.state.destinations.iter().find(|(old, cursor)| {
+        let before = self.state.destinations.iter().find(|(_, cursor)| {
             let is_there = !address.is_empty() && cursor.address == *address;
-            is_there && cursor.removed_at_ms.is_some() && Class::of(old) == class
+            is_there && cursor.removed_at_ms.is_some() && cursor.class == *class
         });
         let Some(before) = before.map(|(old, _)| old.clone()) else {
             let (through, address) = (self.state.head, address.clone());
-            let cursor = Cursor { through, address, ..Cursor::default() };
+            let cursor = Cursor { through, address, class: *class, ..Cursor::default() };
             self.state.destinations.insert(name.clone(), cursor);
             reconciled.added.push(name.clone());
             return;
@@ -223,7 +223,7 @@ impl Book {
         reconciled.renamed.push((before, name.clone()));
     }
 
-    /// Destinations that are named no more.
+    /// The removed destinations.
     pub(super) fn removed(&self) -> Vec<Removed> {
         let removed = self.state.destinations.iter().filter_map(|(name, cursor)| {
             let removed_at_ms = cursor.removed_at_ms?;
@@ -232,7 +232,7 @@ impl Book {
         removed.collect()
     }
 
-    /// Drops what was removed before this time, with what it is owed.
+    /// Drops the destinations that were removed before this time, with their backlogs.
     pub(super) fn forget(&mut self, removed_before_ms: u64) -> Vec<Removed> {
         let mut forgotten = self.removed();
         forgotten.retain(|removed| removed.removed_at_ms <= removed_before_ms);
@@ -243,10 +243,10 @@ impl Book {
         forgotten
     }
 
-    /// Everything at or below `through` was acknowledged, but for what is held and is not among
-    /// `events`. Says whether that is news.
+    /// Everything up to and including `through` was acknowledged, except held events that are not
+    /// in `events`. Returns whether this changed anything.
     pub(super) fn ack(&mut self, destination: &str, events: &[Arc<Event>], through: u64) -> bool {
-        let (class, head) = (Class::of(destination), self.state.head);
+        let head = self.state.head;
         let Some(cursor) = self.state.destinations.get_mut(destination) else { return false };
         let ahead = self.ahead.get_mut(destination).map(|ahead| {
             ahead.reached = ahead.reached.max(through);
@@ -255,14 +255,14 @@ impl Book {
         });
         let settled = ahead.map_or(through, |ahead| ahead.settled(through));
         let is_whole = ahead.is_none_or(Ahead::is_whole);
-        let mut is_news = cursor.ack(settled.min(head)) | cursor.let_go(through);
+        let mut is_news = cursor.ack(settled.min(head)) | cursor.settle_folded(through);
         if through > head && !self.coming.is_empty() {
             let early = self.early.entry(destination.to_owned()).or_default();
             is_news |= through > *early;
             *early = through.max(*early);
         }
-        let is_even = is_whole && cursor.held.is_none();
-        if is_even && self.ring.due_between(class, cursor.through, head) == 0 {
+        let is_even = is_whole && cursor.folded.is_none();
+        if is_even && self.ring.due_between(cursor.class, cursor.through, head) == 0 {
             is_news |= cursor.ack(head);
         }
         if is_whole && ahead.is_some_and(|ahead| ahead.reached <= cursor.through) {
@@ -274,8 +274,8 @@ impl Book {
         is_news
     }
 
-    /// From here on somebody else remembers whether these are owed, and acknowledges them by
-    /// number alone.
+    /// Stops holding these events: from now on the caller remembers whether they are settled, and
+    /// acknowledges them by number alone.
     pub(super) fn let_go(&mut self, destination: &str, events: &[Arc<Event>]) {
         let Some(ahead) = self.ahead.get_mut(destination) else { return };
         let Some(cursor) = self.state.destinations.get_mut(destination) else { return };
@@ -289,18 +289,18 @@ impl Book {
         }
     }
 
-    /// Whether single events are held for a destination, and this is one of them.
+    /// Whether this event is held for a destination.
     pub(super) fn is_held(&self, destination: &str, seq: u64) -> bool {
         self.ahead.get(destination).is_some_and(|ahead| ahead.holds(seq))
     }
 
-    /// Nothing is owed to a destination up to the newest event.
+    /// Settles everything up to the newest event for a destination.
     pub(super) fn skip(&mut self, destination: &str) -> bool {
         self.ahead.remove(destination);
         self.ack(destination, &[], self.newest())
     }
 
-    /// The cursors that are not on disk yet, as (destination, through).
+    /// Takes the cursors that are not on disk yet, as (destination, through).
     pub(super) fn take_unwritten(&mut self) -> Vec<(String, u64)> {
         std::mem::take(&mut self.unwritten)
             .into_iter()
@@ -311,20 +311,21 @@ impl Book {
             .collect()
     }
 
-    /// Bytes of events that may be held beside those that are. Past them, copies go at once: a loop
-    /// is slowed less then, and nothing is lost.
-    fn holding_room(&self) -> usize {
+    /// Bytes of events that may still be held. Past that, events are sent at once: a loop is then
+    /// slowed less, and nothing is lost.
+    fn holding_bytes_left(&self) -> usize {
         let holding: usize = self.ahead.values().map(Ahead::bytes).sum();
         (self.bytes_kept / BYTES_PART).saturating_sub(holding)
     }
 
-    /// The newest event, durable or on its way.
+    /// The newest event, durable or being synced.
     pub(super) fn newest(&self) -> u64 {
         self.coming.last().map_or(self.state.head, |(event, _)| event.seq)
     }
 
-    /// What one send to a destination is to cover, of what came after `after`; `None` where nothing
-    /// is due. Events with these ids are held: they stay owed, and the others go first.
+    /// What one send to a destination covers, of the events after `after`; `None` if nothing is
+    /// due. Events with the ids in `held` are held: they stay in the backlog, and the others are
+    /// sent first.
     pub(super) fn take(
         &mut self,
         destination: &str,
@@ -339,89 +340,92 @@ impl Book {
         let ahead = self.ahead.get(destination);
         let reached = ahead.map_or(0, |ahead| ahead.reached).max(cursor.base());
         let reached = reached.max(after);
-        // Where nothing due is left out, the local events up to the newest are settled as well.
+        // If no due event is left out, the local events up to the newest are settled as well.
         let mut through = self.newest();
         let mut settled = reached;
         let mut events: Vec<Arc<Event>> = Vec::new();
         let mut holding: Vec<(Arc<Event>, usize)> = Vec::new();
-        let mut holding_room = self.holding_room();
-        let (mut room, mut members) = (limits.bytes_max, limits.members_max);
+        let mut holding_left = self.holding_bytes_left();
+        let (mut bytes_left, mut members_left) = (limits.bytes_max, limits.members_max);
         let early = self.early.get(destination).copied().unwrap_or_default();
-        let class = Class::of(destination);
-        // In order: what is held and not in what follows, then the ring, then what is coming.
+        let class = cursor.class;
+        // In order: held events that left the ring, the ring, the events being synced.
         let known = reached.max(self.ring.floor());
         let before = ahead.into_iter().flat_map(|ahead| ahead.through(known));
         let before = before.map(|event| (event, 0));
         let is_held_already = |seq| ahead.is_some_and(|ahead| ahead.holds(seq));
         let is_new = |(event, _): &(&Arc<Event>, usize)| {
-            event.seq > early.max(reached) && class.is_owed(event)
+            event.seq > early.max(reached) && class.receives(event)
         };
         let coming = self.coming.iter().map(|(event, bytes)| (event, *bytes)).filter(is_new);
         let later = self.ring.due_after(class, reached).chain(coming);
         for (event, bytes) in before.chain(later) {
             let is_held = held.contains(&event.id);
-            if is_held && (is_held_already(event.seq) || bytes <= holding_room) {
+            if is_held && (is_held_already(event.seq) || bytes <= holding_left) {
                 if !is_held_already(event.seq) {
-                    holding_room -= bytes;
+                    holding_left -= bytes;
                 }
                 holding.push((Arc::clone(event), bytes));
             } else if !events.is_empty()
                 && (events.len() >= limits.events_max
-                    || bytes > room
-                    || event.demand.members() > members)
+                    || bytes > bytes_left
+                    || event.demand.members() > members_left)
             {
                 through = settled;
                 break;
             } else {
-                room = room.saturating_sub(bytes);
-                members = members.saturating_sub(event.demand.members());
+                bytes_left = bytes_left.saturating_sub(bytes);
+                members_left = members_left.saturating_sub(event.demand.members());
                 events.push(Arc::clone(event));
             }
             settled = settled.max(event.seq);
         }
-        let merged = cursor.held.clone().filter(|held| held.last_seq > after);
-        let is_due = merged.is_some() || !events.is_empty();
+        let folded = cursor.folded.clone().filter(|folded| folded.last_seq > after);
+        let is_due = folded.is_some() || !events.is_empty();
         if !holding.is_empty() {
             let ahead = self.ahead.entry(destination.to_owned()).or_default();
             holding.into_iter().for_each(|(event, bytes)| ahead.hold(event, bytes));
             if !is_due && after == 0 {
-                // All of it is held: what comes later goes past it.
+                // All due events are held: later ones may pass them.
                 ahead.reached = ahead.reached.max(through);
             }
         }
-        is_due.then_some(SharedBacklog { held: merged, events, through })
+        is_due.then_some(SharedBacklog { folded, events, through })
     }
 
-    /// The size of what is owed, of what came after `after`.
+    /// The size of a destination's backlog, of the events after `after`.
     pub(super) fn backlog_size(&self, destination: &str, after: u64) -> BacklogSize {
         let Some(cursor) = self.state.destinations.get(destination) else {
             return BacklogSize::default();
         };
-        let held = cursor.held.as_ref().filter(|held| held.last_seq > after);
+        let folded = cursor.folded.as_ref().filter(|folded| folded.last_seq > after);
         let ahead = self.ahead.get(destination);
         let base = ahead.map_or(0, |ahead| ahead.reached).max(cursor.base()).max(after);
-        let class = Class::of(destination);
+        let class = cursor.class;
         let waiting = ahead.into_iter().flat_map(|ahead| ahead.through(base));
         let first_waiting = waiting.clone().next().map(|event| event.at_ms);
         let named = self.ring.due_between(class, base, self.state.head) + waiting.count() as u64;
         let first_named = || self.ring.due_after(class, base).next().map(|(event, _)| event.at_ms);
         BacklogSize {
-            events: named + held.map_or(0, |held| held.count.max(1)),
-            oldest_at_ms: held.map(|held| held.oldest_at_ms).or(first_waiting).or_else(first_named),
-            widened: held.is_some_and(|held| held.widened),
+            events: named + folded.map_or(0, |folded| folded.count.max(1)),
+            oldest_at_ms: folded
+                .map(|folded| folded.oldest_at_ms)
+                .or(first_waiting)
+                .or_else(first_named),
+            widened: folded.is_some_and(|folded| folded.widened),
         }
     }
 
-    /// Whether nothing at or below `seq` is owed to a destination.
+    /// Whether a destination has acknowledged every event up to and including `seq`.
     pub(super) fn is_acknowledged(&self, destination: &str, seq: u64) -> bool {
         let is_held = |ahead: &Ahead| ahead.through(seq).next().is_some();
         !self.ahead.get(destination).is_some_and(is_held) && self.has(destination, seq)
     }
 
-    /// Whether an event is not owed to a destination, whatever is held beside it.
+    /// Whether a destination has this event or does not receive it, whatever else is held.
     pub(super) fn has(&self, destination: &str, seq: u64) -> bool {
         let Some(cursor) = self.state.destinations.get(destination) else { return false };
-        if cursor.held.as_ref().is_some_and(|held| held.first_seq <= seq) {
+        if cursor.folded.as_ref().is_some_and(|folded| folded.first_seq <= seq) {
             return false;
         }
         let ahead = self.ahead.get(destination);
@@ -429,11 +433,10 @@ impl Book {
             return false;
         }
         let base = ahead.map_or(0, |ahead| ahead.reached).max(cursor.base());
-        let class = Class::of(destination);
-        seq <= self.state.head && self.ring.due_between(class, base, seq) == 0
+        seq <= self.state.head && self.ring.due_between(cursor.class, base, seq) == 0
     }
 
-    /// The state that a checkpoint is made of: what is held and gone from the ring is folded in.
+    /// The state for a checkpoint: held events that left the ring are folded in.
     pub(super) fn snapshot(&self) -> JournalState {
         let mut state = self.state.clone();
         let folded_through = state.folded_through;
@@ -447,7 +450,7 @@ impl Book {
     }
 }
 
-/// The state with all of these events folded in: a checkpoint that needs no older record.
+/// The state with these events folded in: a checkpoint that needs no older record.
 pub(super) fn folded(
     mut state: JournalState,
     events: &[Arc<Event>],

@@ -1,5 +1,5 @@
-//! What callers ask of the writer, and how much of it goes into one commit.
-//! Nothing is decided here about the disk.
+//! The commands to the writer, and how many of them share one commit.
+//! Nothing here knows the disk.
 
 use std::sync::Arc;
 
@@ -8,46 +8,46 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::{Destination, NotReset, Reconciled, WriteRefusal};
 use crate::domain::Event;
 
-/// Events in one commit: past it a sync is shared widely enough, and waiting longer helps nobody.
+/// Events in one commit: more would only delay the answers, as the sync is shared widely enough.
 const BATCH_EVENTS_MAX: usize = 512;
-/// Bytes in one commit, so that one write stays in the range of milliseconds.
+/// Bytes in one commit, so that one write takes milliseconds.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 
 /// An event on its way to the disk.
 pub(super) struct AppendRequest {
     pub event: Event,
-    /// Its JSON, made by the caller so that the writer need not.
+    /// Its JSON, encoded by the caller to spare the writer thread the work.
     pub json: Vec<u8>,
     pub reply: oneshot::Sender<Result<Arc<Event>, WriteRefusal>>,
-    /// Its place in the queue, given back when it is dropped.
+    /// Its place in the queue, released on drop.
     pub permit: OwnedSemaphorePermit,
 }
 
-/// The version counters are to begin anew.
+/// Sets the version counters to 0.
 pub(super) struct ResetRequest {
     pub at_ms: u64,
-    /// The version before, once the reset is durable.
+    /// Receives the version before the reset, once the reset is durable.
     pub reply: oneshot::Sender<Result<u64, NotReset>>,
 }
 
 pub(super) enum Command {
     Append(Box<AppendRequest>),
-    /// An acknowledgement waits to be written.
+    /// A cursor moved and is not on disk yet.
     Acked,
     Reset(ResetRequest),
-    /// These are the destinations now.
+    /// Replaces the list of destinations.
     Reconfigure(Vec<Destination>, oneshot::Sender<Reconciled>),
     Flush(oneshot::Sender<()>),
     Close(oneshot::Sender<()>),
 }
 
-/// What one commit takes together.
+/// The commands of one commit.
 #[derive(Default)]
 pub(super) struct CommitBatch {
     pub(super) appends: Vec<AppendRequest>,
     bytes: usize,
     pub(super) is_acked_only: bool,
-    /// The last one taken: what came before it counts before it.
+    /// It ends the batch: events before it count before the reset.
     pub(super) reset: Option<ResetRequest>,
     pub(super) reconfigure: Option<(Vec<Destination>, oneshot::Sender<Reconciled>)>,
     pub(super) flushed: Vec<oneshot::Sender<()>>,
@@ -55,7 +55,7 @@ pub(super) struct CommitBatch {
 }
 
 impl CommitBatch {
-    /// Takes one more.
+    /// Adds a command.
     pub(super) fn take(&mut self, command: Command) {
         self.is_acked_only = matches!(command, Command::Acked) && self.appends.is_empty();
         match command {
@@ -71,8 +71,8 @@ impl CommitBatch {
         }
     }
 
-    /// Whether another may join.
-    pub(super) fn has_room(&self) -> bool {
+    /// Whether another command may join this commit.
+    pub(super) fn accepts_more(&self) -> bool {
         self.closed.is_none()
             && self.reset.is_none()
             && self.reconfigure.is_none()

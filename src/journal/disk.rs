@@ -1,9 +1,8 @@
-//! The disk as the journal sees it, so that tests can take it away.
+//! The interface to the file system, so that tests can simulate one.
 //!
-//! The contract of [`Disk`] is POSIX at its least: what was written is durable after `sync_data` of
-//! the file, a name is durable after `sync_dir` of its directory, and after a failed sync nothing
-//! is known about what it should have made durable. Creates private files (0600) and directories
-//! (0700).
+//! The contract of [`Disk`] is the minimum of POSIX: a write is durable after `sync_data` of the
+//! file, a name after `sync_dir` of its directory, and after a failed sync the state of those
+//! writes is unknown. Files are created with mode 0600, directories with 0700.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
@@ -18,37 +17,37 @@ use crate::support::plain_file::{self, Origin};
 
 /// Far above the largest segment that the settings allow.
 const SEGMENT_BYTES_MAX: u64 = 4 << 30;
-/// Far above the other files, which have a line or a few numbers.
+/// Far above the size of the other files, which contain a line or a few numbers.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// A directory tree with files that are written in place.
 pub trait Disk: Send + Sync {
-    /// Makes a directory and its parents; one that is there is fine.
+    /// Creates a directory and its parents, if they do not exist.
     ///
     /// # Errors
-    /// Whatever the file system says; the same for all below.
+    /// The error of the file system; the same for all methods below.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
     /// The names in a directory, in no order.
     ///
     /// # Errors
     /// See [`Disk::create_dir`].
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
-    /// A whole file; `None` where there is none.
+    /// Reads a whole file; `None` if it does not exist.
     ///
     /// # Errors
     /// See [`Disk::create_dir`].
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>>;
-    /// A new file; one that is there is an error.
+    /// Creates a file; an error if it exists.
     ///
     /// # Errors
     /// See [`Disk::create_dir`].
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
-    /// A file that is there, to be overwritten in place.
+    /// Opens an existing file, to overwrite it in place.
     ///
     /// # Errors
     /// See [`Disk::create_dir`].
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
-    /// Takes a file away.
+    /// Removes a file.
     ///
     /// # Errors
     /// See [`Disk::create_dir`].
@@ -58,17 +57,17 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// See [`Disk::create_dir`].
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
-    /// Takes the lock until the answer is dropped; `None` where another process has it.
+    /// Takes the lock until the returned value is dropped; `None` if another process has it.
     ///
     /// # Errors
     /// See [`Disk::create_dir`].
     fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>>;
 }
 
-/// Where the path of something that is open leads to now.
+/// Where the path of an open file leads to now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathState {
-    /// To what is open.
+    /// To the open file.
     Ours,
     /// To nothing: it was removed, moved away or unmounted.
     Missing,
@@ -76,34 +75,34 @@ pub enum PathState {
     Replaced,
 }
 
-/// A lock that is held until it is dropped.
+/// A lock; dropping it releases it.
 pub trait DiskLock: Send {
     /// Where the lock's path leads to now.
-    fn place(&self) -> PathState;
+    fn path_state(&self) -> PathState;
 }
 
 /// One open file.
 pub trait DiskFile: Send {
-    /// Writes all bytes at an offset; the file grows where needed.
+    /// Writes all bytes at an offset; the file grows if needed.
     ///
     /// # Errors
-    /// Whatever the file system says; part of the bytes may have been written.
+    /// The error of the file system; some of the bytes may have been written.
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
-    /// Makes what was written durable, the length included.
+    /// Makes all writes durable, and the length of the file.
     ///
     /// # Errors
-    /// Whatever the file system says. It must not be repeated on this file: see the module's text.
+    /// The error of the file system. Never repeat it on this file: see the top of this file.
     fn sync_data(&mut self) -> io::Result<()>;
-    /// Where the file's path leads to now. What is written to a file without a name is gone when
-    /// the file is closed, and no write says so.
-    fn place(&self) -> PathState;
+    /// Where the path of the file leads to now. Writes to a file without a name succeed, and are
+    /// lost when it is closed.
+    fn path_state(&self) -> PathState;
 }
 
 /// A file, and the path it was opened by.
 struct OpenFile {
     file: File,
     path: PathBuf,
-    /// Which file it is; that of an open file is nobody else's.
+    /// Which file it is. No other file has this identity while it is open.
     identity: FileIdentity,
     /// How far this process has written, in bytes: a shorter file was cut by another program.
     written: u64,
@@ -118,7 +117,7 @@ impl OpenFile {
         Ok(Self { file, path: path.to_owned(), identity, written: 0 })
     }
 
-    fn place(&self) -> PathState {
+    fn path_state(&self) -> PathState {
         match identity(CWD, &self.path, AtFlags::empty()) {
             Ok((there, size)) if there == self.identity && size >= self.written => PathState::Ours,
             Ok(_) => PathState::Replaced,
@@ -127,15 +126,15 @@ impl OpenFile {
     }
 }
 
-/// Which file it is, and its size in bytes. Asks for nothing else: where times are asked for, the
-/// kernel notes that somebody looked, and gives the next write a time of its own: each sync then
-/// writes the inode too, which made an answer wait a third longer.
+/// Which file it is, and its size in bytes. It must not ask for times: the kernel then gives the
+/// next write a new timestamp, so each sync also writes the inode, and an answer takes a third
+/// longer.
 fn identity(dir: impl AsFd, path: impl Arg, flags: AtFlags) -> io::Result<(FileIdentity, u64)> {
     let found = statx(dir, path, flags, StatxFlags::INO | StatxFlags::SIZE)?;
     Ok(((found.stx_dev_major, found.stx_dev_minor, found.stx_ino), found.stx_size))
 }
 
-/// The real one.
+/// The real file system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FileDisk;
 
@@ -180,7 +179,7 @@ impl Disk for FileDisk {
     }
 
     fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>> {
-        // Never truncated: the lock is on the file, not on what it says.
+        // Never truncated: the lock is on the file, not on its content.
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(0o600);
         let file = options.custom_flags(plain_file::flags()).open(path)?;
@@ -203,13 +202,13 @@ impl DiskFile for OpenFile {
         self.file.sync_data()
     }
 
-    fn place(&self) -> PathState {
-        OpenFile::place(self)
+    fn path_state(&self) -> PathState {
+        OpenFile::path_state(self)
     }
 }
 
 impl DiskLock for OpenFile {
-    fn place(&self) -> PathState {
-        OpenFile::place(self)
+    fn path_state(&self) -> PathState {
+        OpenFile::path_state(self)
     }
 }

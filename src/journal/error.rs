@@ -1,5 +1,5 @@
-//! How the journal says no. Two enums because two callers branch: start-up, and the pipeline.
-//! Each variant names what holds nevertheless, so that the caller can say it too.
+//! The errors of the journal: one enum for start-up, one for the pipeline.
+//! Each variant states what is still guaranteed, so that the caller can report it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,35 +22,35 @@ pub enum OpenError {
          use the version that wrote it, or an empty directory"
     )]
     UnknownFormat {
-        /// What the format file says, shortened.
+        /// The content of the format file, shortened.
         found: String,
     },
-    /// The file system refused.
+    /// The file system returned an error.
     #[error("{}: {source}", path.display())]
     Io {
-        /// What was being used.
+        /// The path of the failed operation.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
 impl OpenError {
-    /// For `map_err`: names the path an error is about.
+    /// For `map_err`: adds the path to an error.
     pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Io { path, source }
     }
 }
 
-/// Why an append is not durable as itself. The event counts and is delivered while this process
-/// lives in both of the first cases.
+/// Why an append is not durable exactly. After `Degraded` and `Lost` the event is applied, and this
+/// process delivers it as long as it runs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WriteRefusal {
-    /// The disk refused the record, and the slot has it on disk that everybody needs `all`.
+    /// The disk refused the record; the slot on disk marks every destination for `all`.
     #[error("the disk refused the record; every destination is marked for `all` instead")]
     Degraded(Arc<Event>),
-    /// The disk refused the record and the slot: a crash now would lose it.
+    /// The disk refused both the record and the slot: a crash now would lose the event.
     #[error("the disk refused the record and the overflow slot")]
     Lost(Arc<Event>),
     /// The journal was closed before the event was taken.
@@ -58,8 +58,8 @@ pub enum WriteRefusal {
     Closed,
 }
 
-/// Why the version counters go on as they were. A reset that the disk refused may still be found on
-/// it after a crash, as any record whose sync failed.
+/// The version counters were not reset. After a crash, a reset that the disk refused may still be
+/// found on it, like any record whose sync failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the disk refused the reset, or the journal is closed: the counters go on")]
+#[error("the disk refused the reset, or the journal is closed: the counters are unchanged")]
 pub struct NotReset;

@@ -1,7 +1,7 @@
-//! What callers hold: one clonable handle to the book and the writer.
+//! The journal's API: a clonable handle to the book and the writer.
 //!
-//! Reads take one short lock and no disk. `append` is the only thing that waits for the disk, and
-//! the bounded queue in front of the writer is the only thing that makes a caller wait for others.
+//! Reads take one short lock and do no I/O. Only `append`, `reconfigure` and `reset_versions` wait
+//! for the disk, and the bounded queue before the writer is the only wait for other callers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,43 +26,43 @@ use super::slot::{self, Slot, SlotFound};
 use super::writer::{OpenDir, Writer};
 use super::{Config, Destination, Disk, NotReset, OpenError, Recovered, WriteRefusal};
 
-/// Events that may wait for the writer. Four full commits: more would only be more latency.
+/// Events that may wait for the writer: four full commits. More would only add latency.
 const QUEUE_EVENTS_MAX: usize = 2048;
 
-/// A day: a mistake in the settings is noticed within one.
+/// One day: time enough to notice a mistake in the settings.
 const FORGET_AFTER_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// How the writing goes.
+/// The state of the writer and its files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Health {
-    /// Whether the disk refuses records at present.
+    /// Whether the disk refuses records now.
     pub is_degraded: bool,
-    /// What the disk last complained of, since the start.
+    /// The last error of the disk since the start.
     pub last_error: Option<String>,
-    /// What was wrong with the files when they were opened; every destination was given `all`.
+    /// The damage found at the start; every destination was sent `all` for it.
     pub damaged: Option<String>,
-    /// Segment files.
+    /// Number of segment files.
     pub segments: usize,
-    /// Bytes of them.
+    /// Bytes of the segment files.
     pub bytes: u64,
 }
 
-/// What handles and writer share.
+/// Shared by the handles and the writer.
 pub(super) struct Shared {
     pub book: Mutex<Book>,
     pub health: Mutex<Health>,
     pub head: watch::Sender<u64>,
-    /// The newest event that destinations are owed, durable or on its way.
+    /// The newest event that a destination receives, durable or being synced.
     pub due: watch::Sender<u64>,
     pub acks: watch::Sender<u64>,
     pub epoch: u64,
-    /// How often the journal went on after its directory, or its files, had been taken away.
+    /// How often the journal continued after its directory or files were removed.
     pub moves: watch::Sender<u64>,
     /// How long removed destinations are kept.
     pub forget_after_ms: AtomicU64,
 }
 
-/// The journal of one instance. The last handle that goes stops the writer, as `close` does.
+/// The journal of one instance. Dropping the last handle stops the writer, as `close` does.
 #[derive(Clone)]
 pub struct Journal {
     shared: Arc<Shared>,
@@ -71,14 +71,15 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Takes the data directory, reads what is there and starts the writer. Blocks on the disk.
+    /// Locks the data directory, reads it and starts the writer. Blocks on the disk.
     ///
-    /// Destinations that are new start at the head; ones no longer named are kept as removed, until
-    /// [`Journal::forget_after`] has passed.
+    /// New destinations start at the head; those that are not listed any more are kept as removed
+    /// for the time of [`Journal::forget_after`].
     ///
     /// # Errors
-    /// [`OpenError`]. Damage is none: it is reported in [`Recovered`] and widened. A disk too full
-    /// for a new segment is none either: the journal then begins degraded.
+    /// [`OpenError`]. Damage is not an error: it is reported in [`Recovered`], and every
+    /// destination gets `all`. If the disk is too full for a new segment, the journal starts
+    /// degraded.
     pub fn open<'a, D>(
         config: Config,
         disk: Arc<dyn Disk>,
@@ -104,8 +105,8 @@ impl Journal {
             moves: watch::Sender::new(0),
             forget_after_ms: AtomicU64::new(FORGET_AFTER_MS),
         });
-        let held = OpenDir { home: Home::new(lock), mark: Some(mark) };
-        let mut writer = Writer::new(config, disk, Arc::clone(&shared), held, files, next_number);
+        let dir = OpenDir { home: Home::new(lock), mark: Some(mark) };
+        let mut writer = Writer::new(config, disk, Arc::clone(&shared), dir, files, next_number);
         writer.start();
         let (commands, inbox) = crossbeam_channel::unbounded();
         thread::Builder::new()
@@ -116,12 +117,12 @@ impl Journal {
         Ok((Self { shared, commands, queue }, recovered))
     }
 
-    /// Makes an event durable and gives it its place: answers the event as readers see it, with the
-    /// `seq`, `epoch` and `version` it got here, whatever the argument said. Once it has been
-    /// polled the event may be journalled even if the future is dropped.
+    /// Makes an event durable. Returns it as readers see it, with the `seq`, `epoch` and `version`
+    /// that the journal gave it. Once the future was polled, the event may be recorded even if the
+    /// future is dropped.
     ///
     /// # Errors
-    /// [`WriteRefusal`], which tells how much of the promise holds.
+    /// [`WriteRefusal`] states what is still guaranteed.
     pub async fn append(&self, event: Event) -> Result<Arc<Event>, WriteRefusal> {
         let permit =
             Arc::clone(&self.queue).acquire_owned().await.map_err(|_| WriteRefusal::Closed)?;
@@ -132,12 +133,13 @@ impl Journal {
         answer.await.unwrap_or(Err(WriteRefusal::Closed))
     }
 
-    /// What [`Journal::pending`] gave was acknowledged. Durable soon; losing it only sends again.
+    /// A backlog of [`Journal::pending`] was acknowledged. It is durable soon; if a crash loses it,
+    /// the backlog is sent again.
     pub fn ack(&self, destination: &str, backlog: &Backlog) {
         self.acknowledge(|book| book.ack(destination, &backlog.events, backlog.through));
     }
 
-    /// Nothing is owed to this destination up to now: it is ourselves.
+    /// Settles everything up to now for this destination: it is this instance.
     pub fn skip_to_head(&self, destination: &str) {
         self.acknowledge(|book| book.skip(destination));
     }
@@ -146,20 +148,20 @@ impl Journal {
         let is_news = ack(&mut self.shared.book.lock());
         if is_news {
             self.shared.acks.send_modify(|ticks| *ticks += 1);
-            // A writer that has stopped needs no waking.
+            // If the writer has stopped, nothing is left to wake.
             let _ = self.commands.send(Command::Acked);
         }
     }
 
-    /// What one send is to cover; `None` where nothing is due. At least one event, whatever the
-    /// limits; what is past naming comes first and is not limited.
+    /// What one send covers; `None` if nothing is due. It has at least one event, whatever the
+    /// limits; merged events come first and are not limited.
     pub fn pending(&self, destination: &str, limits: Limits) -> Option<Backlog> {
         self.pending_but(destination, 0, limits, &BTreeSet::new())
     }
 
-    /// The same without the events with these ids: they stay owed, over a restart too, and later
-    /// ones go first. Only what came after `after`, for a caller that remembers what of the rest is
-    /// settled while the cursor waits.
+    /// Like [`Journal::pending`], without the events with the ids in `held`: they stay in the
+    /// backlog, even after a restart, and later ones are sent first. Only events after `after`, for
+    /// a caller that remembers what of the rest is settled while the cursor waits.
     pub fn pending_but(
         &self,
         destination: &str,
@@ -167,31 +169,32 @@ impl Journal {
         limits: Limits,
         held: &BTreeSet<EventId>,
     ) -> Option<Backlog> {
-        let taken = self.shared.book.lock().take(destination, after, limits, held);
-        taken.map(Backlog::new)
+        let shared = self.shared.book.lock().take(destination, after, limits, held);
+        shared.map(Backlog::new)
     }
 
-    /// From here on the caller remembers what becomes of these, and acknowledges them by number.
+    /// Stops holding these events: from now on the caller remembers whether they are settled, and
+    /// acknowledges them by number.
     pub fn let_go(&self, destination: &str, events: &[Arc<Event>]) {
         self.shared.book.lock().let_go(destination, events);
     }
 
-    /// Whether [`Journal::pending_but`] held this event for a destination, and it was not sent yet.
+    /// Whether [`Journal::pending_but`] holds this event for a destination and it was not sent yet.
     pub fn is_held(&self, destination: &str, seq: u64) -> bool {
         self.shared.book.lock().is_held(destination, seq)
     }
 
-    /// Tells everybody who waits for an acknowledgement to look again.
+    /// Wakes all that wait for an acknowledgement, so that they check again.
     pub fn wake_waiters(&self) {
         self.shared.acks.send_modify(|ticks| *ticks += 1);
     }
 
-    /// How much a destination is owed; nothing for an unknown one.
+    /// The size of a destination's backlog; 0 for an unknown destination.
     pub fn backlog_size(&self, destination: &str) -> BacklogSize {
         self.backlog_size_after(destination, 0)
     }
 
-    /// The same, of what came after `after`.
+    /// The size of its backlog, of the events after `after`.
     pub fn backlog_size_after(&self, destination: &str, after: u64) -> BacklogSize {
         self.shared.book.lock().backlog_size(destination, after)
     }
@@ -203,23 +206,23 @@ impl Journal {
         cursor.removed_at_ms.is_none().then_some(cursor.through)
     }
 
-    /// Whether nothing at or below `seq` is owed to a destination any more; false for an unknown
-    /// one and for a number that was not given yet.
+    /// Whether a destination has acknowledged every event up to and including `seq`; false for an
+    /// unknown destination and for a number that is not in use yet.
     pub fn is_acknowledged(&self, destination: &str, seq: u64) -> bool {
         self.shared.book.lock().is_acknowledged(destination, seq)
     }
 
-    /// Whether this event is not owed to a destination any more, even where an older one is held
-    /// for it; false as for [`Journal::is_acknowledged`].
+    /// Whether a destination has acknowledged this event, even if an older one is held for it;
+    /// false as for [`Journal::is_acknowledged`].
     pub fn has(&self, destination: &str, seq: u64) -> bool {
         self.shared.book.lock().has(destination, seq)
     }
 
-    /// Makes these the destinations while the journal runs: what is new is owed everything from now
-    /// on; what is not named any more is kept as removed, and goes on where it was if it comes back
-    /// or its address is named under another name. It comes between two
-    /// events and is in a checkpoint of its own before the next one is answered, so that a restart
-    /// agrees. On a disk that refuses, it is in the checkpoint that ends the refusal.
+    /// Replaces the list of destinations while the journal runs. A new one receives everything from
+    /// now on. One that is not listed any more is kept as removed, and continues from its cursor if
+    /// it returns or its address gets another name. The change is made between two events, and a
+    /// checkpoint has it before the next event is answered, so that a restart agrees. If the disk
+    /// refuses, the checkpoint that ends the refusal has it.
     ///
     /// # Errors
     /// [`WriteRefusal::Closed`].
@@ -232,25 +235,25 @@ impl Journal {
         let order = Command::Reconfigure(destinations, reply);
         self.commands.send(order).map_err(|_| WriteRefusal::Closed)?;
         let reconciled = done.await.map_err(|_| WriteRefusal::Closed)?;
-        // Who waits for a destination that is gone looks again.
+        // Callers that wait for a removed destination check again.
         self.shared.acks.send_modify(|ticks| *ticks += 1);
         Ok(reconciled)
     }
 
-    /// How long what a removed destination is owed is kept, from its removal on; a day unless this
-    /// was called.
+    /// Sets how long the backlog of a removed destination is kept after its removal; one day unless
+    /// this is called.
     pub fn forget_after(&self, time: Duration) {
         let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         self.shared.forget_after_ms.store(ms, Ordering::Relaxed);
     }
 
-    /// Destinations that are named no more, and are still owed what they miss.
+    /// The removed destinations whose backlog is still kept.
     pub fn removed(&self) -> Vec<Removed> {
         self.shared.book.lock().removed()
     }
 
-    /// Ticks whenever [`Journal::pending`] may have more. That is before the event is durable: it
-    /// may be sent meanwhile, and its acknowledgement counts once it is.
+    /// Changes whenever [`Journal::pending`] may have more. That is before the event is durable: it
+    /// may already be sent, and its acknowledgement counts once the event is durable.
     pub fn due(&self) -> watch::Receiver<u64> {
         self.shared.due.subscribe()
     }
@@ -260,12 +263,12 @@ impl Journal {
         self.shared.head.subscribe()
     }
 
-    /// Ticks whenever a destination acknowledged something.
+    /// Changes whenever a destination acknowledged something.
     pub fn acks(&self) -> watch::Receiver<u64> {
         self.shared.acks.subscribe()
     }
 
-    /// Up to `limit` events after a place, oldest first.
+    /// Up to `limit` events after `seq`, oldest first.
     pub fn after(&self, seq: u64, limit: usize) -> EventPage {
         let book = self.shared.book.lock();
         let gap = seq < book.ring.floor() || seq > book.state.head;
@@ -273,19 +276,19 @@ impl Journal {
         EventPage { events, gap }
     }
 
-    /// The recent events that brought something under this id, oldest first.
+    /// The recent events with this id, their own or covered, oldest first.
     pub fn events_of(&self, id: EventId) -> Vec<Arc<Event>> {
         self.shared.book.lock().ring.events_of(id).cloned().collect()
     }
 
-    /// A recent event by its own id or one it covers; the first, where several calls brought parts
-    /// of it.
+    /// A recent event by its own id or by one that it covers; the first one, if several calls
+    /// brought parts of it.
     pub fn event(&self, id: EventId) -> Option<Arc<Event>> {
         self.shared.book.lock().ring.event(id).cloned()
     }
 
-    /// The recent events under all of these ids, oldest first and each once; `None` where one id is
-    /// not known, or none was given.
+    /// The recent events with these ids, oldest first and each once; `None` if an id is unknown or
+    /// the list is empty.
     pub(super) fn events_under(&self, ids: &[EventId]) -> Option<Vec<Arc<Event>>> {
         let mut found = BTreeMap::new();
         let book = self.shared.book.lock();
@@ -307,11 +310,11 @@ impl Journal {
         self.shared.book.lock().versions()
     }
 
-    /// Sets every version to 0 and the last clear to `at_ms`; answers the version before. Events
-    /// keep the versions they were given, and sequence numbers go on.
+    /// Sets every version to 0 and the time of the last clear to `at_ms`; returns the version
+    /// before. Events keep their versions, and sequence numbers continue.
     ///
     /// # Errors
-    /// [`NotReset`]; the counters then go on.
+    /// [`NotReset`]: the counters are unchanged.
     pub async fn reset_versions(&self, at_ms: u64) -> Result<u64, NotReset> {
         let (reply, answer) = oneshot::channel();
         let reset = Command::Reset(ResetRequest { at_ms, reply });
@@ -319,18 +322,18 @@ impl Journal {
         answer.await.unwrap_or(Err(NotReset))
     }
 
-    /// Changes when the journal goes on after its directory, or its files, had been taken away:
-    /// other files in it may be missing then.
+    /// Changes when the journal continues after its directory or files were removed: other files in
+    /// the directory may be missing then.
     pub fn moves(&self) -> watch::Receiver<u64> {
         self.shared.moves.subscribe()
     }
 
-    /// This process start; higher than that of every earlier one.
+    /// The number of this process start; higher than that of every earlier one.
     pub fn epoch(&self) -> u64 {
         self.shared.epoch
     }
 
-    /// How the writing goes.
+    /// The state of the writer and its files.
     pub fn health(&self) -> Health {
         self.shared.health.lock().clone()
     }
@@ -340,7 +343,7 @@ impl Journal {
         QUEUE_EVENTS_MAX - self.queue.available_permits()
     }
 
-    /// Waits until everything so far, acknowledgements included, was given to the disk.
+    /// Waits until everything so far, acknowledgements included, was written.
     pub async fn flush(&self) {
         let (reply, done) = oneshot::channel();
         if self.commands.send(Command::Flush(reply)).is_ok() {
@@ -358,8 +361,8 @@ impl Journal {
     }
 }
 
-/// Makes slot, end mark and format whole before anything is accepted. After damage the slot says so
-/// until the first checkpoint that carries it is sound.
+/// Writes slot, end mark and format before anything is accepted. After damage the slot is marked
+/// `all` until the first checkpoint that contains it is durable.
 fn prepare(
     disk: &dyn Disk,
     layout: &Layout,
@@ -373,7 +376,7 @@ fn prepare(
         slot::write(disk, layout, Slot { all: is_damaged, segment, epoch: *epoch, seq, owner: 0 })
             .map_err(OpenError::at(&layout.slot()))?;
     }
-    // The numbers of a damaged journal jumped: the mark begins anew there.
+    // After damage the sequence numbers jumped: the mark continues from there.
     let mark = Mark::open(disk, layout, seq).map_err(OpenError::at(&layout.mark()))?;
     if format != Format::Present {
         layout.write_format(disk)?;

@@ -1,14 +1,14 @@
-//! The data directory while the process runs: whether its path still leads to what we hold.
+//! Checks while the process runs that the path of the data directory still leads to our directory.
 //!
 //! A directory can be deleted, moved or unmounted under an open file, and every write and sync
-//! still succeeds. So the place is checked after each sync, before the answer, and once a second.
-//! Promised is that at the check the record was reachable by its path. A removal after it cannot be
-//! prevented: it is seen within a second, and what this process still knows is then written as one
-//! full checkpoint, as soon as there is a directory for it.
+//! still succeeds. So its path is checked after each sync, before the answer, and once a second.
+//! Guaranteed is that the record was reachable by its path at the time of the check. A later
+//! removal cannot be prevented: it is detected within a second, and as soon as there is a directory
+//! again, everything this process knows is written to it as one full checkpoint.
 //!
-//! A missing directory is not made again: what is missing may be a mount. A directory in its place
-//! is used where it holds no journal, or one that this very process wrote. The journal of another
-//! process is left alone.
+//! A missing directory is not created again, because it may be a missing mount. Another directory
+//! at its path is used if it has no journal, or one that this process wrote. The journal of another
+//! process is never touched.
 
 use std::io;
 
@@ -16,7 +16,7 @@ use super::disk::{Disk, DiskLock, PathState};
 use super::layout::{Format, Layout};
 use super::slot::{self, Slot, SlotFound};
 
-/// The held lock, by which a directory is recognised.
+/// The lock file, by which our directory is recognised.
 pub(super) struct Home {
     lock: Box<dyn DiskLock>,
 }
@@ -29,9 +29,9 @@ impl Home {
     /// Whether the directory at the path is the one whose lock we hold.
     ///
     /// # Errors
-    /// What was found there instead.
+    /// What is at the path instead.
     pub(super) fn check(&self, layout: &Layout) -> io::Result<()> {
-        let what = match self.lock.place() {
+        let what = match self.lock.path_state() {
             PathState::Ours => return Ok(()),
             PathState::Missing => "is gone: it was deleted, moved or unmounted",
             PathState::Replaced => "was replaced by another directory",
@@ -39,10 +39,10 @@ impl Home {
         Err(away(layout, what))
     }
 
-    /// Takes what is at the path now, where that may be done.
+    /// Starts to use the directory that is at the path now, if that is allowed.
     ///
     /// # Errors
-    /// Why not, or what the disk says.
+    /// Why it is not allowed, or the error of the disk.
     pub(super) fn move_in(
         &mut self,
         disk: &dyn Disk,
@@ -62,20 +62,20 @@ impl Home {
             && layout.numbers(disk).is_ok_and(|numbers| numbers.is_empty());
         let is_our_own = matches!(slot, SlotFound::Whole(slot) if slot.owner == ours.owner);
         if !is_empty && !is_our_own {
-            let what = "was replaced by one that holds the journal of another process; put the \
+            let what = "was replaced by one that contains the journal of another process; put the \
                         directory back, or restart to use the other one";
             return Err(away(layout, what));
         }
         self.lock = layout.lock(disk).map_err(io::Error::other)?;
-        // Until a checkpoint holds what was owed, a crash is answered with `all`.
+        // Until a checkpoint contains every backlog, a crash leads to `all`.
         slot::write(disk, layout, Slot { all: true, segment: 0, ..ours })?;
         layout.write_format(disk).map_err(io::Error::other)
     }
 
-    /// Whether everything beside the segments is there and whole.
+    /// Whether the slot and the format file are present and valid.
     ///
     /// # Errors
-    /// What is not.
+    /// The file that is not.
     pub(super) fn check_files(&self, disk: &dyn Disk, layout: &Layout) -> io::Result<()> {
         self.check(layout)?;
         if !matches!(slot::read(disk, layout)?, SlotFound::Whole(_)) {

@@ -1,7 +1,7 @@
-//! Where things lie in the data directory, and the preparation of it: directories, lock, format.
+//! The paths in the data directory, and its preparation: directories, lock, format.
 //!
-//! The format file is written after the slot and before the first segment: where it is, the slot
-//! must be; where it is not, nothing was ever accepted.
+//! The format file is written after the slot and before the first segment. If it exists, the slot
+//! must exist; if it does not, nothing was ever accepted.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,24 +9,24 @@ use std::path::{Path, PathBuf};
 use super::disk::DiskLock;
 use super::{Disk, OpenError};
 
-/// The text of the format file. Another text is another format, and is refused.
+/// The content of the format file. Any other text is another format and is refused.
 const FORMAT: &str = "cache-mirror data 2\n";
 
-/// The format before the end mark and before removed destinations. It is read, and then rewritten
-/// as the present one: an older version would not understand what is written from now on.
+/// The format without the end mark and without removed destinations. It is read, and then replaced
+/// by the current one, because an older version would not understand what is written from now on.
 const FORMAT_BEFORE: &str = "cache-mirror data 1\n";
 
-/// What the format file says.
+/// The state of the format file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
-    /// Nothing yet, or it was cut off while it was being written.
+    /// No file, or one that was cut off while it was written.
     Absent,
-    /// The one before, to be upgraded.
+    /// The previous format, to be upgraded.
     Before,
     Present,
 }
 
-/// Digits of a segment's number: every `u64` fits, so that names sort as numbers do.
+/// Digits of a segment's number: enough for a `u64`, so that names sort as numbers do.
 const NUMBER_DIGITS: usize = 20;
 
 /// The paths of one data directory.
@@ -64,7 +64,7 @@ impl Layout {
         self.dir.join("format")
     }
 
-    /// Makes the directories and takes the lock.
+    /// Creates the directories and takes the lock.
     pub(super) fn lock(&self, disk: &dyn Disk) -> Result<Box<dyn DiskLock>, OpenError> {
         let segments = self.segments();
         disk.create_dir(&segments).map_err(OpenError::at(&segments))?;
@@ -74,7 +74,7 @@ impl Layout {
             .ok_or_else(|| OpenError::Locked { dir: self.dir.clone() })
     }
 
-    /// What format the directory has; one that this version does not know is an error.
+    /// Reads the format; one that this version does not know is an error.
     pub(super) fn read_format(&self, disk: &dyn Disk) -> Result<Format, OpenError> {
         let path = self.format();
         let Some(found) = disk.read(&path).map_err(OpenError::at(&path))? else {
@@ -84,7 +84,7 @@ impl Layout {
         match found.trim_end_matches('\0') {
             FORMAT => Ok(Format::Present),
             FORMAT_BEFORE => Ok(Format::Before),
-            // A power cut while it was being written: not there yet.
+            // A power cut while it was written: it counts as absent.
             text if FORMAT.starts_with(text) => Ok(Format::Absent),
             text => {
                 Err(OpenError::UnknownFormat { found: text.trim_end().chars().take(64).collect() })
@@ -102,8 +102,8 @@ impl Layout {
             file.write_at(0, FORMAT.as_bytes())?;
             file.sync_data()?;
             disk.sync_dir(&self.dir)?;
-            // The directory's own name. Best effort: where the parent cannot be read, it is not us
-            // who made the directory in it.
+            // The directory's own name. Best effort: if the parent cannot be read, this program did
+            // not create the directory in it.
             let parent = self.dir.parent().filter(|parent| !parent.as_os_str().is_empty());
             let _ = disk.sync_dir(parent.unwrap_or(Path::new(".")));
             Ok(())
@@ -111,7 +111,7 @@ impl Layout {
         write().map_err(OpenError::at(&path))
     }
 
-    /// The numbers of the segment files that are there, in order.
+    /// The numbers of the segment files, in order.
     pub(super) fn numbers(&self, disk: &dyn Disk) -> Result<Vec<u64>, OpenError> {
         let dir = self.segments();
         let names = match disk.list(&dir) {

@@ -1,10 +1,10 @@
 //! The end mark: how far records were acknowledged, in a small file of its own.
 //!
-//! A segment that was replaced by an older copy of itself is sound and too short; only something
-//! outside it can show that. The mark is written after each commit and not synced: it survives
-//! `kill -9`, and after a power cut it may be behind, never ahead. Two cells in two sectors are
-//! written by turns, so that one that is torn leaves the one before it. An unreadable mark proves
-//! nothing; a missing one is damage, because nothing but a person removes it.
+//! If a segment was replaced by an older copy of itself, it is valid but too short. Only something
+//! outside the segment can show that. The mark is written after each commit and not synced: it
+//! survives `kill -9`, and after a power cut it may be behind, never ahead. Two cells in two
+//! sectors are written alternately, so a torn write leaves the older cell intact. An unreadable
+//! mark proves nothing; a missing one is damage, because this program never removes it.
 
 use std::io;
 
@@ -16,20 +16,20 @@ use super::record::{self, RecordKind};
 /// One sector for each cell: a disk writes a sector whole or not at all.
 const CELL_BYTES: usize = 512;
 
-/// The cells of the file.
+/// Cells in the file.
 const CELLS: u64 = 2;
 
-/// What was found where the mark should be.
+/// The content of the mark file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MarkFound {
     Missing,
-    /// No cell is whole.
+    /// No cell is valid.
     Unreadable,
     /// Events up to this one were acknowledged.
     Through(u64),
 }
 
-/// Reads it.
+/// Reads the mark file.
 pub(super) fn read(disk: &dyn Disk, layout: &Layout) -> io::Result<MarkFound> {
     let Some(bytes) = disk.read(&layout.mark())? else { return Ok(MarkFound::Missing) };
     let seq = |cell: &[u8]| match record::read(cell, 0) {
@@ -40,16 +40,16 @@ pub(super) fn read(disk: &dyn Disk, layout: &Layout) -> io::Result<MarkFound> {
     Ok(newest.map_or(MarkFound::Unreadable, MarkFound::Through))
 }
 
-/// The open file.
+/// The open mark file.
 pub(super) struct Mark {
     file: Box<dyn DiskFile>,
-    /// Cells written so far: the next one is the older of the two.
+    /// Cells written so far; the next write replaces the older of the two.
     written: u64,
     through: u64,
 }
 
 impl Mark {
-    /// Makes the file, or takes the one there is; durable on `Ok`.
+    /// Opens the file, or creates it; durable on `Ok`.
     pub(super) fn open(disk: &dyn Disk, layout: &Layout, through: u64) -> io::Result<Self> {
         let path = layout.mark();
         let is_new = disk.read(&path)?.is_none();
@@ -65,7 +65,7 @@ impl Mark {
         Ok(mark)
     }
 
-    /// Events up to this one are durable. Not synced: see the module's text.
+    /// Notes that events up to this one are durable. Not synced: see the top of this file.
     pub(super) fn advance(&mut self, through: u64) -> io::Result<()> {
         if through > self.through { self.put(through) } else { Ok(()) }
     }
@@ -80,13 +80,13 @@ impl Mark {
         Ok(())
     }
 
-    /// For an orderly stop: then it is not behind after a power cut either.
+    /// Called at an orderly stop, so that the mark is exact even after a power cut.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         self.file.sync_data()
     }
 
-    /// Whether the file is still there.
-    pub(super) fn is_there(&self) -> bool {
-        self.file.place() == PathState::Ours
+    /// Whether the path still leads to the open file.
+    pub(super) fn is_in_place(&self) -> bool {
+        self.file.path_state() == PathState::Ours
     }
 }

@@ -1,14 +1,15 @@
 //! The durable, append-only log of applied invalidations, with a cursor for each destination.
 //!
-//! Promise: an append that was answered `Ok` survives `kill -9` and power loss, and every
-//! destination is owed it, by name or inside something wider, until that destination has
-//! acknowledged it. What cannot be kept exactly (a full disk, damage, an outage longer than memory)
-//! is widened, never dropped, and never in silence.
+//! Guarantee: an append that returned `Ok` survives `kill -9` and power loss. It must be sent to
+//! every destination, by name or as part of something wider, until that destination acknowledges
+//! it. What cannot be kept exactly (a full disk, damage, an outage longer than memory) is widened
+//! and reported, never dropped.
 //!
-//! Parts: [`disk`] is the world, `home` the directory that can be taken away, `record` the bytes,
-//! `segment` one file, `slot` the last resort, `mark` the proof of where the records end; `state`
-//! is the fold of the records, `ring` the recent events, `book` both together; `recovery` reads,
-//! `writer` writes, `handle` is what callers hold. It sends nothing: `deliver` does.
+//! Files: [`disk`] is the interface to the file system, `home` checks that the directory is still
+//! ours, `record` encodes one record, `segment` is one file of records, `slot` the last resort on a
+//! full disk, `mark` the proof of where the records end; `state` is the fold of the records, `ring`
+//! the recent events, `book` both together; `recovery` reads, `writer` writes, `handle` is the API.
+//! The journal sends nothing: `deliver` does.
 
 use std::path::PathBuf;
 
@@ -41,10 +42,10 @@ pub use error::{NotReset, OpenError, WriteRefusal};
 pub use flights::{Flight, Flights, KnownPart};
 pub use handle::{Health, Journal};
 pub use recovery::Recovered;
-pub use ring::TARGET_PREFIX;
+pub use ring::CursorClass;
 pub use search::SearchResult;
 
-/// Where the journal lives and how much it keeps.
+/// Where the journal is and how much it keeps.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The data directory.
@@ -59,18 +60,22 @@ pub struct Config {
     pub backlog_members_max: usize,
 }
 
-/// One destination, as the settings name it.
+/// A destination, as the settings describe it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Destination {
-    /// Under this it has its cursor.
+    /// The name of its cursor, made by [`CursorClass::stored_name`].
     pub name: String,
-    /// Where it is; under another name it goes on from there. Empty where that is not to be.
+    /// If a destination gets another name, the same address finds its cursor. Empty: never.
     pub address: String,
+    /// Which events it receives.
+    pub class: CursorClass,
 }
 
+/// By its stored name alone.
 impl From<&String> for Destination {
     fn from(name: &String) -> Self {
-        Self { name: name.clone(), address: String::new() }
+        let class = CursorClass::of_stored_name(name);
+        Self { name: name.clone(), address: String::new(), class }
     }
 }
 

@@ -1,13 +1,14 @@
 //! The bytes of one record: length, CRC-32C, kind, sequence number, payload.
 //!
 //! All numbers are little-endian; the checksum covers everything but itself, so a length or a kind
-//! cannot be damaged unseen. A record never has the kind 0: zeros mean "nothing written yet", which
-//! is what preallocated space looks like. The payload is JSON; this file does not look into it.
+//! cannot be damaged without being detected. A record never has the kind 0: zeros mean "nothing
+//! written yet", which is what preallocated space looks like. The payload is JSON; this file does
+//! not look into it.
 
 /// Bytes in front of a payload: u32 length, u32 checksum, u8 kind, u64 seq.
 pub(super) const FRAME_BYTES: usize = 17;
 
-/// What a record is.
+/// The kinds of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RecordKind {
     /// The first of a segment.
@@ -16,12 +17,12 @@ pub(super) enum RecordKind {
     Checkpoint,
     /// An event.
     Event,
-    /// A destination's cursor moved.
+    /// The cursor of a destination moved.
     Ack,
     /// The content of the overflow slot.
     Slot,
-    /// The version counters were set to 0. An older version does not know it, and so treats the
-    /// rest of the segment as damage.
+    /// The version counters were set to 0. An older version of this program does not know this
+    /// kind, so it treats the rest of the segment as damage.
     Reset,
     /// How far records were acknowledged to callers.
     Mark,
@@ -51,13 +52,13 @@ impl RecordKind {
     }
 }
 
-/// A record that was read and is whole.
+/// A record that was read and whose checksum is right.
 #[derive(Debug)]
 pub(super) struct Record<'a> {
     pub kind: RecordKind,
     pub seq: u64,
     pub payload: &'a [u8],
-    /// Where the next one begins.
+    /// Where the next record begins.
     pub end: usize,
 }
 
@@ -76,7 +77,7 @@ pub(super) fn write(out: &mut Vec<u8>, kind: RecordKind, seq: u64, payload: &[u8
 /// Reads the record at an offset; `None` where only zeros follow.
 ///
 /// # Errors
-/// What is wrong there: a record cut or changed, or of a kind that this version does not know.
+/// What is wrong: the record was cut or changed, or this version does not know its kind.
 pub(super) fn read(bytes: &[u8], at: usize) -> Result<Option<Record<'_>>, String> {
     let rest = bytes.get(at..).unwrap_or_default();
     let Some((frame, after)) = rest.split_at_checked(FRAME_BYTES) else {
@@ -86,7 +87,7 @@ pub(super) fn read(bytes: &[u8], at: usize) -> Result<Option<Record<'_>>, String
             Err(format!("a record is cut at byte {at}"))
         };
     };
-    let word = |from: usize| -> [u8; 4] {
+    let four_bytes = |from: usize| -> [u8; 4] {
         frame[from..from + 4].try_into().expect("four bytes of a whole frame")
     };
     if frame.iter().all(|byte| *byte == 0) {
@@ -96,10 +97,10 @@ pub(super) fn read(bytes: &[u8], at: usize) -> Result<Option<Record<'_>>, String
             Err(format!("bytes after the end of the records at byte {at}"))
         };
     }
-    let length = usize::try_from(u32::from_le_bytes(word(0))).unwrap_or(usize::MAX);
+    let length = usize::try_from(u32::from_le_bytes(four_bytes(0))).unwrap_or(usize::MAX);
     let payload = after.get(..length).ok_or_else(|| format!("a record is cut at byte {at}"))?;
     let seq = &frame[9..FRAME_BYTES];
-    if checksum(&frame[..4], &frame[8..9], seq, payload) != u32::from_le_bytes(word(4)) {
+    if checksum(&frame[..4], &frame[8..9], seq, payload) != u32::from_le_bytes(four_bytes(4)) {
         return Err(format!("the checksum is wrong at byte {at}"));
     }
     let kind = RecordKind::ALL
@@ -119,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_written_reads_back_and_zeros_end_it() {
+    fn written_records_are_read_back_and_zeros_end_them() {
         let mut bytes = Vec::new();
         write(&mut bytes, RecordKind::Event, 7, b"{}");
         write(&mut bytes, RecordKind::Ack, 8, b"");
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn every_changed_bit_is_seen() {
+    fn every_changed_bit_is_detected() {
         let mut bytes = Vec::new();
         write(&mut bytes, RecordKind::Event, 7, b"{\"a\":1}");
         for bit in 0..bytes.len() * 8 {
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_kind_is_an_error_though_it_is_whole() {
+    fn a_valid_record_of_an_unknown_kind_is_an_error() {
         let mut bytes = vec![0; FRAME_BYTES];
         bytes[8] = 200;
         let sum = checksum(&bytes[..4], &bytes[8..9], &bytes[9..], b"");

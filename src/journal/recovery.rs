@@ -1,10 +1,11 @@
-//! From files to a book: what was accepted, or the certainty that something is missing.
+//! Builds the book from the files: either everything that was accepted, or the certainty that
+//! something is missing.
 //!
-//! The newest sound checkpoint is the state; older segments only give back events that it does not
-//! hold folded. They must be there without a hole. A file may be broken where nothing is missed for
-//! it (a segment that failed while it was being made); any other breach is damage, and damage means
-//! `all` for every destination and counters that jump past whatever was given. A tail that is sound
-//! but older than the end mark is such a breach. Writes nothing.
+//! The newest valid checkpoint is the state; older segments only supply the events that it has not
+//! folded. These must be complete. A file may be invalid if nothing depends on it (a segment that
+//! failed while it was created); anything else is damage. Damage means `all` for every destination,
+//! and counters that jump past every number in use. A tail that is valid but older than the end
+//! mark is damage too. This file only reads.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,26 +21,26 @@ use super::slot::{self, Slot, SlotFound};
 use super::state::JournalState;
 use super::{Config, Destination, Disk, OpenError};
 
-/// How far sequence numbers and versions jump over a gap: more than any number of events that can
-/// have been given between two things that survive (a segment holds far fewer).
+/// How far sequence numbers and versions jump over a gap: more than the events that can be lost
+/// between two surviving records (a segment has far fewer).
 const JUMP: u64 = 1_000_000;
 
-/// What an opening found.
+/// What was found when the journal was opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recovered {
-    /// What is wrong with what was found. Every destination was given `all` for it.
+    /// The damage, if any. Every destination is sent `all` for it.
     pub damaged: Option<String>,
-    /// Events that are there for replay.
+    /// Events available for replay.
     pub events: usize,
     /// The newest sequence number.
     pub head: u64,
-    /// Destinations that are new: they start at the head.
+    /// New destinations; they start at the head.
     pub added: Vec<String>,
-    /// What else changed among the destinations while nothing ran.
+    /// How the list of destinations differs from that of the last run.
     pub reconciled: Reconciled,
 }
 
-/// What the writer goes on from.
+/// The journal as it was read, from which the writer continues.
 pub(super) struct RecoveredJournal {
     pub book: Book,
     pub recovered: Recovered,
@@ -47,15 +48,15 @@ pub(super) struct RecoveredJournal {
     pub epoch: u64,
     /// Segment files as found: number, last event in it, bytes.
     pub files: BTreeMap<u64, (u64, u64)>,
-    /// The number for the next one.
+    /// The number of the next segment file.
     pub next_number: u64,
 }
 
-/// What is gathered from the segments.
+/// What the segments contain.
 #[derive(Default)]
 struct FoundRecords {
     state: Option<JournalState>,
-    /// What comes after the newest checkpoint is replayed; older events are kept.
+    /// Events before the newest checkpoint that it has not folded; `replay` is what comes after it.
     older: Vec<SizedEvent>,
     replay: Vec<ReplayStep>,
     files: BTreeMap<u64, (u64, u64)>,
@@ -71,7 +72,7 @@ enum ReplayStep {
     Reset(segment::ResetRecord),
 }
 
-/// Reads everything and makes the book.
+/// Reads all files and builds the book.
 pub(super) fn recover(
     config: &Config,
     disk: &dyn Disk,
@@ -86,32 +87,32 @@ pub(super) fn recover(
         SlotFound::Whole(slot) => *slot,
         SlotFound::Missing | SlotFound::Damaged => Slot::default(),
     };
-    let mut gathered = FoundRecords { epoch: slot.epoch, ..FoundRecords::default() };
-    gathered.read_segments(disk, layout, &numbers, slot.segment)?;
+    let mut records = FoundRecords { epoch: slot.epoch, ..FoundRecords::default() };
+    records.read_segments(disk, layout, &numbers, slot.segment)?;
     let had_journal = format != Format::Absent || !numbers.is_empty();
     if had_journal && !matches!(found, SlotFound::Whole(_)) {
-        gathered.damage("the overflow slot is missing or damaged".to_owned());
+        records.damage("the overflow slot is missing or damaged".to_owned());
     }
     if slot.all {
-        gathered.damage("the disk refused records before the last stop".to_owned());
+        records.damage("the disk refused records before the last stop".to_owned());
     }
-    // The end that was acknowledged, as far as something outside the segments knows it.
+    // The last event that was acknowledged to a caller, as far as the end mark knows it.
     let end = if let mark::MarkFound::Through(end) = mark { end } else { 0 };
-    let head = gathered.head();
+    let head = records.head();
     if end > head {
-        gathered.damage(format!("events {} to {end} were recorded and are missing", head + 1));
+        records.damage(format!("events {} to {end} were recorded and are missing", head + 1));
     } else if mark == mark::MarkFound::Missing && format == Format::Present {
-        gathered.damage("the end mark is missing".to_owned());
+        records.damage("the end mark is missing".to_owned());
     }
     let next_number = numbers.last().copied().unwrap_or(0).max(slot.segment) + 1;
-    let (epoch, files) = (gathered.epoch, std::mem::take(&mut gathered.files));
-    let (book, recovered) = gathered.into_book(config, slot.seq.max(end), destinations);
+    let (epoch, files) = (records.epoch, std::mem::take(&mut records.files));
+    let (book, recovered) = records.into_book(config, slot.seq.max(end), destinations);
     let epoch = clock::wall_ms().max(epoch + 1);
     Ok(RecoveredJournal { book, recovered, slot: found, epoch, files, next_number })
 }
 
 impl FoundRecords {
-    /// The first damage is the one to tell.
+    /// Notes damage; the first one is reported.
     fn damage(&mut self, what: String) {
         self.damage.get_or_insert(what);
     }
@@ -123,7 +124,7 @@ impl FoundRecords {
         numbers: &[u64],
         newest: u64,
     ) -> Result<(), OpenError> {
-        // Of the newest sound segment: its number, and what is wrong with its end.
+        // The newest valid segment: its number, and what is wrong with its end.
         let mut last = (0, None);
         for &number in numbers {
             let path = layout.segment(number);
@@ -135,7 +136,7 @@ impl FoundRecords {
                     self.files.insert(number, (events_through, size));
                     last = (number, broken);
                 }
-                // A segment that the slot does not name was never accepted into.
+                // A segment that the slot does not name contains no accepted event.
                 Err(_) => drop(self.files.insert(number, (0, size))),
             }
         }
@@ -150,7 +151,7 @@ impl FoundRecords {
         Ok(())
     }
 
-    /// Goes on to the next segment; answers its last event, and what is wrong with its end.
+    /// Takes the next segment; returns its last event, and what is wrong with its end.
     fn take(&mut self, scan: SegmentScan<'_>) -> (u64, Option<String>) {
         let SegmentScan { header, state, entries, mut broken } = scan;
         self.epoch = self.epoch.max(header.epoch);
@@ -162,7 +163,7 @@ impl FoundRecords {
         self.older.retain(|(event, _)| {
             event.seq > state.folded_through && event.seq <= header.previous_seq
         });
-        // Counted here and not back from the newest checkpoint: a reset may lie in between.
+        // Counted forwards from each checkpoint, because a reset may lie before the next one.
         let mut version = state.version;
         self.state = Some(state);
         let mut through = 0;
@@ -190,7 +191,7 @@ impl FoundRecords {
         (through, broken)
     }
 
-    /// What the newest checkpoint does not hold folded must be here whole.
+    /// Events that the newest checkpoint has not folded must be complete.
     fn check_older(&mut self) {
         let Some(state) = &self.state else { return };
         let needed = state.folded_through + 1..=state.head;
@@ -199,7 +200,7 @@ impl FoundRecords {
         }
     }
 
-    /// The newest event that the segments hold.
+    /// The newest event in the segments.
     fn head(&self) -> u64 {
         let replayed = self.replay.iter().rev().find_map(|step| match step {
             ReplayStep::Event(kept) => Some(kept.0.seq),

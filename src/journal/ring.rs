@@ -1,8 +1,9 @@
-//! The recent events in memory: for replay to streams, for `events/{id}`, for naming a backlog.
+//! The recent events in memory: for replay to streams, for `events/{id}`, and for backlogs whose
+//! events are sent one by one.
 //!
-//! Sequence numbers in the ring have no holes, so a place is found by subtraction; each entry
-//! counts the due events up to itself, so the size of a backlog is one subtraction too. The ring
-//! does not know destinations: what leaves it is handed back to be folded.
+//! Sequence numbers in the ring have no holes, so an event is found by subtraction. Each entry
+//! counts the due events up to itself, so the size of a backlog is one subtraction as well. The
+//! ring does not know destinations: the caller folds what leaves it.
 
 use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::collections::{HashMap, VecDeque};
@@ -10,27 +11,46 @@ use std::sync::Arc;
 
 use crate::domain::{Event, EventId};
 
-/// What sort of destination it is, which decides what it is owed. Kept in its name, so that a
-/// journal read back knows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Class {
-    /// Another instance: owed what is mirrored.
+/// Which events a destination receives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CursorClass {
+    /// Another instance: it receives what is mirrored.
+    #[default]
     Mirror,
-    /// A cache or a framework beside this instance: owed everything that was applied here.
+    /// A site or a cache: it receives everything that was applied here.
     Target,
 }
 
-/// What the names of neighbours begin with.
-pub const TARGET_PREFIX: &str = "beside:";
+impl CursorClass {
+    const ALL: [Self; 2] = [Self::Mirror, Self::Target];
 
-impl Class {
-    /// The class of a destination.
-    pub(super) fn of(destination: &str) -> Self {
-        if destination.starts_with(TARGET_PREFIX) { Self::Target } else { Self::Mirror }
+    /// The class as it is stored: at the beginning of the name. `beside:` is what targets were
+    /// called when the format was defined.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Mirror => "mirror:",
+            Self::Target => "beside:",
+        }
     }
 
-    /// Whether its destinations are owed an event.
-    pub(super) fn is_owed(self, event: &Event) -> bool {
+    /// The name under which the journal keeps the cursor of a destination of this class.
+    pub fn stored_name(self, name: &str) -> String {
+        format!("{}{name}", self.prefix())
+    }
+
+    /// A destination's name as the settings give it.
+    pub fn display_name(stored_name: &str) -> &str {
+        let bare = Self::ALL.iter().find_map(|class| stored_name.strip_prefix(class.prefix()));
+        bare.unwrap_or(stored_name)
+    }
+
+    /// Only for reading what is on disk: everywhere else the class is a field.
+    pub(super) fn of_stored_name(stored_name: &str) -> Self {
+        if stored_name.starts_with(Self::Target.prefix()) { Self::Target } else { Self::Mirror }
+    }
+
+    /// Whether destinations of this class receive an event.
+    pub(super) fn receives(self, event: &Event) -> bool {
         match self {
             Self::Mirror => event.is_for_mirrors(),
             Self::Target => event.is_for_targets(),
@@ -38,32 +58,33 @@ impl Class {
     }
 }
 
-/// How many events each class is owed.
+/// Events that each class receives.
 type Counts = [u64; 2];
 
-/// Whether anybody is owed an event.
-pub(super) fn is_owed(event: &Event) -> bool {
-    [Class::Mirror, Class::Target].into_iter().any(|class| class.is_owed(event))
+/// Whether any class of destinations receives an event.
+pub(super) fn has_receiver(event: &Event) -> bool {
+    CursorClass::ALL.into_iter().any(|class| class.receives(event))
 }
 
 struct RingEntry {
     event: Arc<Event>,
-    /// As a record.
+    /// Size as a record.
     bytes: usize,
-    /// In memory.
+    /// Estimated size in memory, in bytes.
     weight: usize,
-    /// Events owed up to and including this one, since the ring was made.
+    /// Due events up to and including this one, since the ring was created.
     due: Counts,
 }
 
-/// What an event takes beside its texts, which its record has once as well.
+/// Bytes of an event in memory, apart from its texts, which its record contains as well.
 const EVENT_WEIGHT: usize = 256;
-/// What one selector takes beside its text: pointers, counts, its share of a tree's node.
+/// Bytes of one selector apart from its text: pointers, counts, its share of a tree node.
 const MEMBER_WEIGHT: usize = 64;
-/// What one id takes, with its place in the index.
+/// Bytes of one id, with its entry in the index.
 const ID_WEIGHT: usize = 96;
 
-/// What an event takes in memory, about. A record of many short selectors is many times smaller.
+/// Estimates the bytes of an event in memory. A record of many short selectors is many times
+/// smaller.
 fn weight(event: &Event, bytes: usize) -> usize {
     let members = event.demand.members() + event.cascade.members();
     let names = event.changed.len() + event.fields.len() + event.routes.len();
@@ -77,19 +98,19 @@ pub(super) struct Ring {
     floor: u64,
     due_at_floor: Counts,
     bytes: usize,
-    /// The first event under each id.
+    /// The first event of each id.
     places: HashMap<EventId, u64>,
-    /// Further ones, of the few ids that came in parts.
+    /// The later events of those few ids that arrived in parts.
     further: HashMap<EventId, VecDeque<u64>>,
 }
 
 impl Ring {
-    /// An empty ring that goes on after `floor`.
+    /// An empty ring whose first event will be `floor + 1`.
     pub(super) fn after(floor: u64) -> Self {
         Self { floor, ..Self::default() }
     }
 
-    /// The newest event that is no longer in it.
+    /// The newest event that has left the ring.
     pub(super) fn floor(&self) -> u64 {
         self.floor
     }
@@ -102,7 +123,7 @@ impl Ring {
         self.entries.len()
     }
 
-    /// What the events take in memory, about.
+    /// Estimated bytes of the events in memory.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -111,8 +132,8 @@ impl Ring {
     pub(super) fn push(&mut self, event: Arc<Event>, bytes: usize) {
         debug_assert_eq!(event.seq, self.head() + 1, "sequence numbers have no holes");
         let mut due = self.counts_through(self.head());
-        for class in [Class::Mirror, Class::Target] {
-            due[class as usize] += u64::from(class.is_owed(&event));
+        for class in CursorClass::ALL {
+            due[class as usize] += u64::from(class.receives(&event));
         }
         let weight = weight(&event, bytes);
         self.bytes += weight;
@@ -126,7 +147,7 @@ impl Ring {
         self.entries.push_back(RingEntry { event, bytes, weight, due });
     }
 
-    /// Takes the oldest event out.
+    /// Removes the oldest event.
     pub(super) fn pop(&mut self) -> Option<Arc<Event>> {
         let RingEntry { event, weight, due, .. } = self.entries.pop_front()?;
         self.floor = event.seq;
@@ -140,7 +161,7 @@ impl Ring {
         Some(event)
     }
 
-    /// The next event under an id, if there is one, is its first now.
+    /// Makes the next event of an id, if there is one, its first.
     fn forget_first(&mut self, id: EventId) {
         let Some(further) = self.further.get_mut(&id) else {
             self.places.remove(&id);
@@ -167,24 +188,24 @@ impl Ring {
         }
     }
 
-    fn due_through(&self, class: Class, seq: u64) -> u64 {
+    fn due_through(&self, class: CursorClass, seq: u64) -> u64 {
         self.counts_through(seq)[class as usize]
     }
 
-    /// How many events that a class is owed lie in `after + 1 ..= through`.
-    pub(super) fn due_between(&self, class: Class, after: u64, through: u64) -> u64 {
+    /// How many events of `after + 1 ..= through` a class receives.
+    pub(super) fn due_between(&self, class: CursorClass, after: u64, through: u64) -> u64 {
         self.due_through(class, through).saturating_sub(self.due_through(class, after))
     }
 
-    /// The events after `seq` that a class is owed, with their sizes.
+    /// The events after `seq` that a class receives, with their sizes.
     pub(super) fn due_after(
         &self,
-        class: Class,
+        class: CursorClass,
         seq: u64,
     ) -> impl Iterator<Item = (&Arc<Event>, usize)> {
         let mut seen = self.due_through(class, seq);
         std::iter::from_fn(move || {
-            // By search, not by walking: thousands of local events may lie between two due ones.
+            // A binary search: thousands of local events may lie between two due ones.
             let place = self.entries.partition_point(|entry| entry.due[class as usize] <= seen);
             let entry = self.entries.get(place)?;
             seen = entry.due[class as usize];
@@ -200,7 +221,7 @@ impl Ring {
         self.events_of(id).next()
     }
 
-    /// Every event under an id, oldest first.
+    /// Every event with this id, oldest first.
     pub(super) fn events_of(&self, id: EventId) -> impl Iterator<Item = &Arc<Event>> {
         let further = self.further.get(&id).into_iter().flatten();
         let places = self.places.get(&id).into_iter().chain(further);

@@ -1,8 +1,8 @@
-//! Which recent events touched something: the question of `why`.
+//! Finds the recent events that touched an entry, for `why`, and recognises repetitions.
 //!
-//! It walks the ring backwards in pieces, so that the book's lock is held for one piece at a time
-//! and never while selectors are compared. Events past the ring are not found, and the answer says
-//! so.
+//! The ring is searched backwards in pieces, so that the book is locked for one piece at a time and
+//! never while selectors are compared. Events that left the ring are not found; the result states
+//! whether there may be any.
 
 use std::sync::Arc;
 
@@ -10,28 +10,28 @@ use crate::domain::{Demand, Event, EventId, Mode, Selector};
 
 use super::Journal;
 
-/// Events taken under one lock.
+/// Events read under one lock.
 const PIECE_EVENTS: u64 = 256;
 
-/// What a search found.
+/// The result of a search.
 #[derive(Debug, Clone, Default)]
 pub struct SearchResult {
-    /// The newest events that touched it, newest first.
+    /// The newest matching events, newest first.
     pub events: Vec<Arc<Event>>,
-    /// Whether every event of this journal was looked at; false where older ones are gone, or
-    /// where enough were found before the oldest.
+    /// Whether every event of this journal was searched; false if older ones are gone, or if the
+    /// limit was reached before the oldest.
     pub is_complete: bool,
 }
 
 impl Journal {
-    /// Whether all of these ids are known, and what was done here under them covers the demand, in
-    /// canonical spelling, in the same mode. Nothing is known of what the journal has no more.
+    /// Whether all of these ids are known, and their events here cover the demand (in canonical
+    /// spelling) in the same mode. Ids whose events left the ring are not known.
     pub fn has_done(&self, ids: &[EventId], asked: &Demand) -> bool {
         let Some(events) = self.events_under(ids) else { return false };
-        // The newest first: it is the one that answered the last repetition.
-        // Of one that ended here, the destinations were not told.
-        let told = || events.iter().rev().filter(|event| !event.ends_here);
-        let is_done = |one: &Selector, mode| told().any(|event| event.has_cleared(one, mode));
+        // The newest first, as it answered the last repetition. An event that ended here does not
+        // count: the destinations did not receive it.
+        let sent = || events.iter().rev().filter(|event| !event.ends_here);
+        let is_done = |one: &Selector, mode| sent().any(|event| event.has_cleared(one, mode));
         asked.hard.iter().all(|one| is_done(&one, Mode::Hard))
             && asked.soft.iter().all(|one| is_done(&one, Mode::Soft))
     }

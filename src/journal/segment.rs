@@ -1,8 +1,9 @@
-//! One segment file: header, checkpoint, then records, in space that was zeroed ahead.
+//! One segment file: header, checkpoint, then records, in space that was filled with zeros before.
 //!
-//! A segment is written by one process start only and never appended to again. After the first
-//! failed write or sync it must be dropped: nobody knows what such a sync left on the disk. At
-//! least one frame of zeros always follows the last record, so that a cut at a record's end shows.
+//! Only one process start writes a segment; no later one appends to it. After the first failed
+//! write or sync it is never used again, because it is unknown what that sync left on the disk. At
+//! least one frame of zeros follows the last record, so that a cut at the end of a record is
+//! detected.
 
 use std::io;
 
@@ -14,11 +15,11 @@ use super::layout::Layout;
 use super::record::{self, FRAME_BYTES, RecordKind};
 use super::state::JournalState;
 
-/// Step in which a file grows. Between two steps a sync changes no metadata, which is what makes it
-/// cheap; 256 KiB are a thousand events and cost a small instance nothing.
+/// A file grows in steps of this size. Between two steps a sync changes no metadata, which makes it
+/// cheap. 256 KiB are about a thousand events.
 const STEP_BYTES: u64 = 256 * 1024;
 
-/// Version of the records. A higher one is not read, and so treated as damage.
+/// Version of the record format. A higher one is treated as damage.
 const FORMAT: u32 = 1;
 
 /// The first record.
@@ -29,15 +30,15 @@ pub(super) struct SegmentHeader {
     pub number: u64,
     /// The process start that writes it.
     pub epoch: u64,
-    /// The first sequence number that may come in it.
+    /// The first sequence number that it may contain.
     pub first_seq: u64,
-    /// The last event in older segments that counts; what they hold after it was never accepted.
+    /// The last valid event in older segments; later ones in them were never accepted.
     pub previous_seq: u64,
     /// The file's length is a multiple of this.
     step: u64,
 }
 
-/// A destination's cursor moved.
+/// The cursor of a destination moved.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct AckRecord {
     pub destination: String,
@@ -54,7 +55,8 @@ pub(super) struct ResetRecord {
 pub(super) struct Segment {
     file: Box<dyn DiskFile>,
     pub number: u64,
-    /// Where the first record after the checkpoint begins: a large checkpoint makes none full.
+    /// Where the first record after the checkpoint begins: the checkpoint does not count as
+    /// content.
     begin: u64,
     end: u64,
     pub length: u64,
@@ -62,7 +64,7 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// Makes the file with header and checkpoint, durable on `Ok`.
+    /// Creates the file with header and checkpoint; durable on `Ok`.
     pub(super) fn create(
         disk: &dyn Disk,
         layout: &Layout,
@@ -84,24 +86,25 @@ impl Segment {
         Ok(segment)
     }
 
-    /// Whether records of so many bytes belong into the next segment.
+    /// Whether records of this size belong into the next segment.
     pub(super) fn is_full(&self, bytes: usize, segment_bytes: u64) -> bool {
         let written = self.end - self.begin;
         written > 0 && written + bytes as u64 > segment_bytes
     }
 
-    /// Where the file's path leads to now.
-    pub(super) fn place(&self) -> PathState {
-        self.file.place()
+    /// Where the path of the file leads to now.
+    pub(super) fn path_state(&self) -> PathState {
+        self.file.path_state()
     }
 
-    /// Appends records with one write and one sync; durable on `Ok`, to be dropped on an error.
+    /// Appends records with one write and one sync; durable on `Ok`. After an error, drop the
+    /// segment.
     pub(super) fn write(&mut self, records: &[u8]) -> io::Result<()> {
         let end = self.end + records.len() as u64;
         let needed = (end + FRAME_BYTES as u64).next_multiple_of(self.step);
         if needed > self.length {
             // Growth would hide that another program cut the file.
-            if self.file.place() != PathState::Ours {
+            if self.file.path_state() != PathState::Ours {
                 return Err(io::Error::other("the segment was removed, replaced or cut"));
             }
             let zeros = vec![0; usize::try_from(needed - self.length).unwrap_or(usize::MAX)];
@@ -119,7 +122,7 @@ fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("plain structs with text keys serialise")
 }
 
-/// Appends the records of some acknowledgements.
+/// Encodes acknowledgements.
 pub(super) fn encode_acks(out: &mut Vec<u8>, head: u64, acks: &[(String, u64)]) {
     for (destination, through) in acks {
         let ack = AckRecord { destination: destination.clone(), through: *through };
@@ -127,22 +130,22 @@ pub(super) fn encode_acks(out: &mut Vec<u8>, head: u64, acks: &[(String, u64)]) 
     }
 }
 
-/// Appends the record of a reset.
+/// Encodes a reset of the version counters.
 pub(super) fn encode_reset(out: &mut Vec<u8>, head: u64, at_ms: u64) {
     record::write(out, RecordKind::Reset, head, &json(&ResetRecord { at_ms }));
 }
 
-/// A segment as it was found.
+/// The content of a segment file.
 pub(super) struct SegmentScan<'a> {
     pub header: SegmentHeader,
     pub state: JournalState,
     /// Events, acknowledgements and resets, in order.
     pub entries: Vec<SegmentEntry<'a>>,
-    /// What is wrong after them, where something is.
+    /// What is wrong after the last valid record, if anything.
     pub broken: Option<String>,
 }
 
-/// One record of interest.
+/// A record after the checkpoint.
 pub(super) enum SegmentEntry<'a> {
     /// Sequence number, and the event's JSON.
     Event(u64, &'a [u8]),
@@ -150,10 +153,10 @@ pub(super) enum SegmentEntry<'a> {
     Reset(ResetRecord),
 }
 
-/// Reads as much of a segment as is sound.
+/// Reads the valid part of a segment.
 ///
 /// # Errors
-/// What is wrong with its header or checkpoint: then nothing of it can be used.
+/// Its header or checkpoint is invalid, so nothing of it can be used.
 pub(super) fn scan(number: u64, bytes: &[u8]) -> Result<SegmentScan<'_>, String> {
     let first = expect(bytes, 0, RecordKind::Header)?;
     let header: SegmentHeader = parse(first.payload)?;

@@ -1,10 +1,10 @@
-//! A disk in memory that loses what was not synced, for tests of the journal and of whole nodes.
+//! A disk in memory that loses unsynced writes, for tests of the journal and of whole instances.
 //!
-//! [`SimDisk::cut_power`] decides for every un-synced write, creation and removal by a seeded
-//! generator whether it is kept, lost or torn; [`SimDisk::kill`] keeps all of it, as the page cache
-//! does. Both give the handle of the next life and make every older handle fail. After a failed
-//! sync the writes it was for are decided at once and never become durable later, as on Linux. The
-//! directory can be taken away, replaced and put back; open files then go on without a name.
+//! [`SimDisk::cut_power`] decides for every unsynced write, creation and removal by a seeded
+//! generator whether it is kept, lost or torn; [`SimDisk::kill`] keeps all of them, as the page
+//! cache does. Both return the handle of the next process life, and every older handle fails. After
+//! a failed sync the fate of its writes is decided at once: they never become durable later, as on
+//! Linux. The directory can be removed, replaced and put back; open files then have no name.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,24 +15,24 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::disk::{Disk, DiskFile, DiskLock, PathState};
 
-/// What is to go wrong, and when.
+/// The faults of a disk.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Faults {
     /// This sync fails (counted from 1 since the faults were set; directory syncs count too).
     pub sync_fails_at: Option<u64>,
-    /// So does every later one.
+    /// Every later sync fails as well.
     pub sync_fails_on: bool,
-    /// No file may grow any more; a write that would grow one is cut short.
+    /// No file can grow; a write that would grow one is cut short.
     pub is_full: bool,
     /// Writing the overflow slot fails.
     pub slot_fails: bool,
-    /// After so many changes nothing happens any more: the machine is about to lose its power.
+    /// After so many changes every change fails: the machine is about to lose power.
     pub stops_after: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default)]
 struct SimFile {
-    /// What handles recognise it by, as by an inode.
+    /// Identifies the file, like an inode.
     number: u64,
     durable: Vec<u8>,
     seen: Vec<u8>,
@@ -44,9 +44,9 @@ struct SimFile {
 struct World {
     files: BTreeMap<PathBuf, SimFile>,
     removed: BTreeMap<PathBuf, SimFile>,
-    /// Numbers given to files and directories so far.
+    /// The last number given to a file or directory.
     numbers: u64,
-    /// The directory; `None` where it was taken away.
+    /// The directory; `None` after it was removed.
     dir: Option<u64>,
     life: u64,
     locked_in: Option<(u64, u64)>,
@@ -73,14 +73,14 @@ impl Default for World {
     }
 }
 
-/// A directory that was taken away, to be put back.
+/// A removed directory, which can be put back.
 #[derive(Debug, Clone)]
 pub struct Away {
     dir: Option<u64>,
     files: BTreeMap<PathBuf, SimFile>,
 }
 
-/// One life's handle to a simulated disk.
+/// The handle of one process life to a simulated disk.
 #[derive(Debug, Clone, Default)]
 pub struct SimDisk {
     world: Arc<Mutex<World>>,
@@ -93,7 +93,7 @@ impl SimDisk {
         Self::default()
     }
 
-    /// The process dies; what it wrote is in the page cache and stays.
+    /// The process dies; its writes are in the page cache and stay.
     #[must_use]
     pub fn kill(&self) -> Self {
         let mut world = self.world.lock();
@@ -105,7 +105,7 @@ impl SimDisk {
         self.next_life(&mut world)
     }
 
-    /// The machine dies; what was not synced is at the mercy of the seed.
+    /// The machine loses power; the seed decides about each unsynced write.
     #[must_use]
     pub fn cut_power(&self, seed: u64) -> Self {
         let mut chance = Chance(seed);
@@ -130,7 +130,7 @@ impl SimDisk {
         Self { world: Arc::clone(&self.world), life: world.life }
     }
 
-    /// From now on these things go wrong.
+    /// Sets the faults from now on.
     pub fn set_faults(&self, faults: Faults) {
         let mut world = self.world.lock();
         world.faults = faults;
@@ -138,25 +138,25 @@ impl SimDisk {
         world.changes_since_faults = 0;
     }
 
-    /// Syncs since the disk was made.
+    /// Syncs since the disk was created.
     pub fn syncs(&self) -> u64 {
         self.world.lock().syncs
     }
 
-    /// Takes the directory away, with all that is in it; files that are open lose their names.
+    /// Removes the directory with its files; open files lose their names.
     pub fn take_away(&self) -> Away {
         let mut world = self.world.lock();
         world.removed.clear();
         Away { dir: world.dir.take(), files: std::mem::take(&mut world.files) }
     }
 
-    /// Puts a directory that was taken away in the place of whatever is there.
+    /// Puts a removed directory back, in place of the current one.
     pub fn put_back(&self, away: Away) {
         let mut world = self.world.lock();
         (world.dir, world.files) = (away.dir, away.files);
     }
 
-    /// Puts another directory, with these files, in the place of whatever is there.
+    /// Replaces the directory by another one with these files.
     pub fn replace(&self, files: &BTreeMap<PathBuf, Vec<u8>>) {
         let mut world = self.world.lock();
         world.files = BTreeMap::new();
@@ -164,23 +164,23 @@ impl SimDisk {
         files.iter().for_each(|(path, bytes)| world.put_file(path, bytes));
     }
 
-    /// Takes some files away, as somebody else would.
+    /// Removes some files, as another program would.
     pub fn take_files(&self, is_taken: impl Fn(&Path) -> bool) {
         self.world.lock().files.retain(|path, _| !is_taken(path));
     }
 
-    /// Makes every operation wait until the answer is dropped.
+    /// Makes every operation wait until the returned value is dropped.
     pub fn hold(&self) -> impl Drop + '_ {
         PausedDisk(self.world.lock())
     }
 
-    /// The files as a process sees them.
+    /// The files as a process reads them.
     pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let world = self.world.lock();
         world.files.iter().map(|(path, file)| (path.clone(), file.seen.clone())).collect()
     }
 
-    /// A disk on which exactly these files are, durable.
+    /// A disk with exactly these files, all durable.
     pub fn with_files(files: &BTreeMap<PathBuf, Vec<u8>>) -> Self {
         let disk = Self::new();
         files.iter().for_each(|(path, bytes)| disk.world.lock().put_file(path, bytes));
@@ -192,7 +192,7 @@ impl SimDisk {
         if world.life == self.life { Ok(world) } else { Err(io::Error::other("another life")) }
     }
 
-    /// For what changes the disk.
+    /// Enters an operation that changes the disk.
     fn change(&self) -> io::Result<MutexGuard<'_, World>> {
         let mut world = self.enter()?;
         world.changes_since_faults += 1;
@@ -204,7 +204,7 @@ impl SimDisk {
 }
 
 impl World {
-    /// Counts a sync; says whether it is one that fails.
+    /// Counts a sync; returns whether it fails.
     fn sync_fails(&mut self) -> bool {
         self.syncs += 1;
         let count = self.syncs - self.syncs_before_faults;
@@ -233,7 +233,7 @@ impl World {
         self.files.get_mut(path).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// Where there is no directory, no name in it can be used.
+    /// Without a directory, no name in it can be used.
     fn dir(&self) -> io::Result<u64> {
         self.dir.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
@@ -251,7 +251,7 @@ impl SimFile {
         }
     }
 
-    /// Decides every un-synced write: kept, lost, cut, or in part.
+    /// Decides about every unsynced write: kept, lost, or one part of it lost.
     fn settle(&mut self, chance: &mut Chance) {
         for (offset, bytes) in std::mem::take(&mut self.unsynced) {
             let cut = usize::try_from(chance.below(bytes.len() as u64 + 1)).unwrap_or(0);
@@ -274,12 +274,12 @@ fn put(content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
     content[offset..end].copy_from_slice(bytes);
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): a seed gives the same disk every time.
+/// SplitMix64 (Steele, Lea, Flood 2014): the same seed always gives the same disk.
 #[derive(Debug, Clone)]
 pub struct Chance(pub u64);
 
 impl Chance {
-    /// The next number below a bound, which is at least 1.
+    /// The next number below `bound`, which must be at least 1.
     pub fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -295,11 +295,11 @@ impl Drop for PausedDisk<'_> {
     fn drop(&mut self) {}
 }
 
-/// A lock of one life on one directory.
+/// The lock of one process life on one directory.
 struct SimLock(SimDisk, u64);
 
 impl DiskLock for SimLock {
-    fn place(&self) -> PathState {
+    fn path_state(&self) -> PathState {
         match self.0.world.lock().dir {
             None => PathState::Missing,
             Some(dir) if dir == self.1 => PathState::Ours,
@@ -397,7 +397,7 @@ impl SimHandle {
         world.faults.slot_fails && self.path.extension().is_some_and(|name| name == "slot")
     }
 
-    /// Writes and syncs of a file without a name succeed, and are of no use.
+    /// Writes and syncs of a file without a name succeed, but have no effect.
     fn has_name(&self, world: &World) -> bool {
         world.files.get(&self.path).is_some_and(|file| file.number == self.number)
     }
@@ -415,9 +415,9 @@ impl DiskFile for SimHandle {
         let is_full = world.faults.is_full;
         let file = world.file(&self.path)?;
         let offset = usize::try_from(offset).map_err(io::Error::other)?;
-        let room = file.seen.len().saturating_sub(offset);
-        if is_full && bytes.len() > room {
-            file.write(offset, &bytes[..room]);
+        let free = file.seen.len().saturating_sub(offset);
+        if is_full && bytes.len() > free {
+            file.write(offset, &bytes[..free]);
             return Err(io::ErrorKind::StorageFull.into());
         }
         file.write(offset, bytes);
@@ -440,7 +440,7 @@ impl DiskFile for SimHandle {
         Ok(())
     }
 
-    fn place(&self) -> PathState {
+    fn path_state(&self) -> PathState {
         let world = self.disk.world.lock();
         match world.files.get(&self.path) {
             None => PathState::Missing,

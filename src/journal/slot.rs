@@ -1,9 +1,9 @@
 //! The overflow slot: one preallocated 4 KiB file that is overwritten in place.
 //!
-//! It can say "every destination needs `all`" when the disk takes nothing else, because it needs no
-//! new space. It also names the newest segment that records were accepted into, so that the loss of
-//! that file is seen; a segment is used only after the slot names it. One copy, checksummed: a slot
-//! that a power cut tore reads as damage, and damage is `all`.
+//! It needs no new space, so it can record "every destination needs `all`" when the disk accepts
+//! nothing else. It also names the newest segment in use, so that the loss of that file is
+//! detected; a segment is used only after the slot names it. There is one copy with a checksum: a
+//! slot torn by a power cut is damage, and damage means `all`.
 
 use std::io;
 
@@ -15,26 +15,26 @@ use super::Disk;
 use super::layout::Layout;
 use super::record::{self, RecordKind};
 
-/// One page: written in one piece by every disk in use.
+/// One page: the disks in use write it as a whole.
 const SLOT_BYTES: usize = 4096;
 
-/// What the slot says.
+/// The content of the slot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Slot {
     /// Whether every destination needs `all`.
     pub all: bool,
     /// The newest segment in use; 0 before the first.
     pub segment: u64,
-    /// The process start that wrote it.
+    /// The epoch (process start) that wrote it.
     pub epoch: u64,
-    /// The newest sequence number given when it was written.
+    /// The newest sequence number in use when it was written.
     pub seq: u64,
     /// A random number of the process that wrote it; 0 before its first segment.
     #[serde(default)]
     pub owner: u64,
 }
 
-/// What was found where the slot should be.
+/// The result of reading the slot file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SlotFound {
     Missing,
@@ -42,7 +42,7 @@ pub(super) enum SlotFound {
     Whole(Slot),
 }
 
-/// Reads it.
+/// Reads the slot file.
 pub(super) fn read(disk: &dyn Disk, layout: &Layout) -> io::Result<SlotFound> {
     let Some(bytes) = disk.read(&layout.slot())? else {
         return Ok(SlotFound::Missing);
@@ -59,8 +59,8 @@ pub(super) fn read(disk: &dyn Disk, layout: &Layout) -> io::Result<SlotFound> {
     Ok(slot.map_or(SlotFound::Damaged, SlotFound::Whole))
 }
 
-/// Overwrites it, or makes it where it is missing; durable on `Ok`. After an error its content is
-/// unknown until the next `Ok`.
+/// Overwrites the slot, or creates it if it is missing; durable on `Ok`. After an error its content
+/// is unknown until the next `Ok`.
 pub(super) fn write(disk: &dyn Disk, layout: &Layout, slot: Slot) -> io::Result<()> {
     if disk.read(&layout.slot())?.is_none() {
         let mut file = disk.create(&layout.slot())?;
@@ -72,16 +72,16 @@ pub(super) fn write(disk: &dyn Disk, layout: &Layout, slot: Slot) -> io::Result<
 }
 
 fn overwrite(disk: &dyn Disk, layout: &Layout, slot: Slot) -> io::Result<()> {
-    // Opened anew each time: an error of an earlier sync must not be reported, or swallowed, here.
+    // Opened for each write: an error of an earlier sync must be neither reported nor hidden here.
     let mut file = disk.open(&layout.slot())?;
     file.write_at(0, &encode(slot))?;
     file.sync_data()
 }
 
-/// A number for [`Slot::owner`]; never 0, which stands for nobody.
+/// A number for [`Slot::owner`]; never 0, which means "no owner".
 pub(super) fn draw_owner() -> u64 {
     let mut bytes = [0; 8];
-    // Without random bytes a directory of our own is only recognised less surely.
+    // Without random bytes, only the recognition of our own directory is less certain.
     let _ = random::fill(&mut bytes);
     u64::from_le_bytes(bytes) | 1
 }

@@ -1,9 +1,9 @@
-//! The state: a deterministic fold of the records, which a checkpoint is the JSON of.
+//! The state: a deterministic fold of the records. A checkpoint is its JSON.
 //!
-//! The live process and recovery run the same code here. Kept invariant, for every destination and
-//! every event it is owed: it is at or below the cursor, folded into `held`, or still in the ring.
-//! Folding is a join in the lattice of demands, so the order of folding does not matter, and past
-//! its bound a demand only goes up. Nothing here does I/O or knows the time.
+//! The live process and recovery run the same code. The invariant, for every destination and every
+//! event it must receive: the event is at or below the cursor, part of `folded`, or still in the
+//! ring. Folding is a join in the lattice of demands, so its order does not matter, and a demand
+//! past its bound only gets wider. Nothing here does I/O or knows the time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,31 +12,33 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::domain::{Demand, Event, Pairs, Selectors, Source, TypeName};
 
-use super::ring::Class;
+use super::ring::CursorClass;
 
-/// Types that are given a counter of their own. Far above any real schema; past it (somebody
-/// invents names) only the whole `version` moves, so that a checkpoint stays below a few MiB.
+/// Types that have their own counter: far more than any real schema has. Past it (a caller invents
+/// names) only the total `version` moves, so that a checkpoint stays below a few MiB.
 const TYPES_MAX: usize = 16_384;
 
-/// Everything but the ring. An unknown field is refused: a newer version may owe something by it.
+/// Everything except the ring. An unknown field is refused: in it, a newer version of this program
+/// may have stored something that must be sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct JournalState {
     /// The newest event that was applied.
     pub head: u64,
-    /// Events at or below are in `held` where they are owed, and are not needed from older
-    /// segments.
+    /// Events up to here are in `folded` where they are still to be sent, so older segments are
+    /// not needed for them.
     pub folded_through: u64,
-    /// One more for every event.
+    /// Incremented by every event.
     pub version: u64,
-    /// The same by type.
+    /// By type: incremented by every event that touches the type.
     #[serde(deserialize_with = "highest")]
     pub types: BTreeMap<TypeName, u64>,
-    /// The same of types that nothing named yet: events that cleared everything.
+    /// The version of every other type: the events that cleared everything.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub others: u64,
     /// When the newest event was accepted, wall clock.
     pub last_clear_ms: Option<u64>,
+    #[serde(deserialize_with = "with_classes")]
     pub destinations: BTreeMap<String, Cursor>,
     /// What older versions kept back from every mirror because of one.
     /// [`JournalState::send_quenched`] adds it to what each mirror must get; nothing is added here
@@ -44,47 +46,51 @@ pub(super) struct JournalState {
     pub quenched: BTreeMap<String, Demand>,
 }
 
-/// How far one destination is.
+/// How far one destination has acknowledged.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Cursor {
-    /// Everything at or below was acknowledged, except what `held` holds.
+    /// Everything up to and including this was acknowledged, except what is in `folded`.
     pub through: u64,
-    pub held: Option<Folded>,
-    /// Since when the settings do not name it any more, wall clock: it is owed on for a while.
+    #[serde(rename = "held")]
+    pub folded: Option<Folded>,
+    /// When the settings stopped to name it, wall clock. Its backlog is kept for a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed_at_ms: Option<u64>,
-    /// Where it is, so that it is recognised under another name; empty where that is not known.
+    /// Finds the cursor when the destination gets another name; empty if unknown.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub address: String,
+    /// On disk it is the beginning of the name.
+    #[serde(skip)]
+    pub class: CursorClass,
 }
 
-/// What is owed and can no longer be named event by event.
+/// Events that are still to be sent, but no longer one by one: they are joined into one demand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Folded {
-    /// Shared, so that taking a checkpoint or a backlog copies nothing under the lock.
+    /// Shared, so that a checkpoint or a backlog copies nothing under the lock.
     pub demand: Arc<Demand>,
     pub cascade: Arc<Selectors>,
     /// Events folded in.
     pub count: u64,
-    /// Whether it became `all` by widening, not because somebody asked for `all`.
+    /// Whether it became `all` by widening, not by request.
     pub widened: bool,
     pub first_seq: u64,
-    /// Nothing in it is newer: an acknowledgement through here settles it.
+    /// The newest event in it: an acknowledgement up to here settles it.
     pub last_seq: u64,
-    /// When the oldest was accepted, wall clock.
+    /// When the oldest event was accepted, wall clock.
     pub oldest_at_ms: u64,
 }
 
 impl JournalState {
-    /// The version that an event makes of the one before it.
+    /// The version after an event.
     pub(super) fn version_after(version: u64, event: &Event) -> u64 {
-        // What the quench mirrors again was applied, and counted, when it came in.
+        // An event of the old echo quench was applied and counted when it first arrived.
         version + u64::from(event.source != Source::Quench)
     }
 
-    /// Counts one event; the ring is somebody else's.
+    /// Counts one event. The caller puts it into the ring.
     pub(super) fn count(&mut self, event: &Event, members_max: usize) {
         self.head = event.seq;
         self.version = Self::version_after(self.version, event);
@@ -107,7 +113,7 @@ impl JournalState {
         self.quench(event, members_max);
     }
 
-    /// Counts anew from 0. What is owed to destinations is not touched by it.
+    /// Sets the counters to 0. Backlogs do not change.
     pub(super) fn reset_versions(&mut self, at_ms: u64) {
         self.version = 0;
         self.types.clear();
@@ -122,7 +128,7 @@ impl JournalState {
             demand.join(&event.demand);
             demand.widen_to(members_max);
         } else if let Some(demand) = self.quenched.get_mut(mirror) {
-            // What joined after the release was drawn up is not in it and stays held back.
+            // What joined after the release was created is not in it and stays kept back.
             let rest = without(demand, &event.demand);
             if rest.is_empty() {
                 self.quenched.remove(mirror);
@@ -132,28 +138,28 @@ impl JournalState {
         }
     }
 
-    /// Folds an event that leaves the ring into what every destination that lacks it is owed.
+    /// Folds an event that leaves the ring into the backlog of every destination that lacks it.
     pub(super) fn fold(&mut self, event: &Event, members_max: usize, has: impl Fn(&str) -> bool) {
         for (name, cursor) in &mut self.destinations {
-            if Class::of(name).is_owed(event) && !has(name) {
+            if cursor.class.receives(event) && !has(name) {
                 cursor.fold(event, members_max);
             }
         }
     }
 
-    /// Every mirror is owed what an older version held back.
+    /// Adds what an older version kept back to the backlog of every mirror.
     pub(super) fn send_quenched(&mut self, members_max: usize, now_ms: u64) {
         for demand in std::mem::take(&mut self.quenched).into_values() {
-            let mirrors = self.destinations.iter_mut();
-            for (_, cursor) in mirrors.filter(|(name, _)| Class::of(name) == Class::Mirror) {
-                cursor.owe(&demand, members_max, now_ms);
+            let cursors = self.destinations.values_mut();
+            for cursor in cursors.filter(|cursor| cursor.class == CursorClass::Mirror) {
+                cursor.join_demand(&demand, members_max, now_ms);
             }
         }
     }
 
-    /// After a gap: every destination needs `all`, and the counters move past whatever was given.
+    /// After a gap: every destination needs `all`, and the counters move past every number in use.
     pub(super) fn widen_all(&mut self, head: u64, jump: u64, now_ms: u64) {
-        // The version never exceeds the sequence number, so the head bounds what was lost of it.
+        // The version never exceeds the sequence number, so the head bounds what was lost.
         self.version = self.version.max(head) + jump;
         // Every lost event may have counted for every type.
         let lost = head.saturating_sub(self.head) + jump;
@@ -163,7 +169,7 @@ impl JournalState {
         self.folded_through = self.head;
         for cursor in self.destinations.values_mut() {
             cursor.through = self.head;
-            cursor.held = Some(Folded::all(self.head, now_ms));
+            cursor.folded = Some(Folded::all(self.head, now_ms));
         }
     }
 }
@@ -172,7 +178,7 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// What of `demand` the other does not cover.
+/// The part of `demand` that `other` does not cover.
 fn without(demand: &Demand, other: &Demand) -> Demand {
     let soft =
         demand.soft.iter().filter(|one| !other.hard.covers_one(one) && !other.soft.covers_one(one));
@@ -183,9 +189,9 @@ fn without(demand: &Demand, other: &Demand) -> Demand {
 }
 
 impl Cursor {
-    /// Where naming starts: below, everything is acknowledged or held.
+    /// Everything up to here is acknowledged or folded; later events are sent one by one.
     pub(super) fn base(&self) -> u64 {
-        self.held.as_ref().map_or(self.through, |held| held.last_seq.max(self.through))
+        self.folded.as_ref().map_or(self.through, |folded| folded.last_seq.max(self.through))
     }
 
     fn fold(&mut self, event: &Event, members_max: usize) {
@@ -195,18 +201,18 @@ impl Cursor {
         self.join(event, members_max);
     }
 
-    /// Joins an event to what is owed past naming, wherever the cursor is.
+    /// Folds an event, wherever the cursor is.
     pub(super) fn join(&mut self, event: &Event, members_max: usize) {
-        match &mut self.held {
-            Some(held) => held.join(event, members_max),
-            None => self.held = Some(Folded::new(event, members_max)),
+        match &mut self.folded {
+            Some(folded) => folded.join(event, members_max),
+            None => self.folded = Some(Folded::new(event, members_max)),
         }
     }
 
-    /// Joins a demand that no event stands for. It is settled by any acknowledgement from here on.
-    fn owe(&mut self, demand: &Demand, members_max: usize, now_ms: u64) {
+    /// Joins a demand that belongs to no event. Any later acknowledgement settles it.
+    fn join_demand(&mut self, demand: &Demand, members_max: usize, now_ms: u64) {
         let seq = self.base();
-        let held = self.held.get_or_insert_with(|| Folded {
+        let folded = self.folded.get_or_insert_with(|| Folded {
             demand: Arc::default(),
             cascade: Arc::default(),
             count: 0,
@@ -215,33 +221,43 @@ impl Cursor {
             last_seq: seq,
             oldest_at_ms: now_ms,
         });
-        held.count += 1;
-        let whole = Arc::make_mut(&mut held.demand);
+        folded.count += 1;
+        let whole = Arc::make_mut(&mut folded.demand);
         whole.join(demand);
         whole.widen_to(members_max);
     }
 
-    /// What is past naming was acknowledged, though the cursor stays behind. Says whether that is
-    /// news.
-    pub(super) fn let_go(&mut self, through: u64) -> bool {
-        let settles = self.held.as_ref().is_some_and(|held| held.last_seq <= through);
+    /// The folded part was acknowledged, although the cursor stays behind. Returns whether this
+    /// changed anything.
+    pub(super) fn settle_folded(&mut self, through: u64) -> bool {
+        let settles = self.folded.as_ref().is_some_and(|folded| folded.last_seq <= through);
         if settles {
-            self.held = None;
+            self.folded = None;
         }
         settles
     }
 
-    /// Everything at or below `through` was acknowledged. Says whether that is news.
+    /// Everything up to and including `through` was acknowledged. Returns whether this changed
+    /// anything.
     pub(super) fn ack(&mut self, through: u64) -> bool {
-        let settles = self.let_go(through);
+        let settles = self.settle_folded(through);
         let moves = through > self.through;
         self.through = self.through.max(through);
         settles || moves
     }
 }
 
-/// Reads versions by type. Names that an older binary kept apart may be one type by now, whose
-/// version must not go back for anybody.
+/// Reads the destinations of a checkpoint. Their class is the beginning of their name.
+fn with_classes<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Cursor>, D::Error> {
+    let mut destinations = BTreeMap::<String, Cursor>::deserialize(from)?;
+    for (name, cursor) in &mut destinations {
+        cursor.class = CursorClass::of_stored_name(name);
+    }
+    Ok(destinations)
+}
+
+/// Reads versions by type. Two names of an older binary may be one type now; its version must never
+/// decrease for a client, so the higher one counts.
 fn highest<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<TypeName, u64>, D::Error> {
     let mut types = BTreeMap::new();
     for (name, version) in Pairs::<TypeName, u64>::deserialize(from)?.0 {
@@ -253,7 +269,7 @@ fn highest<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<TypeName, u64>
 
 impl Folded {
     fn new(event: &Event, members_max: usize) -> Self {
-        let mut held = Self {
+        let mut folded = Self {
             demand: Arc::default(),
             cascade: Arc::default(),
             count: 0,
@@ -262,8 +278,8 @@ impl Folded {
             last_seq: event.seq,
             oldest_at_ms: event.at_ms,
         };
-        held.join(event, members_max);
-        held
+        folded.join(event, members_max);
+        folded
     }
 
     fn all(seq: u64, now_ms: u64) -> Self {
@@ -292,7 +308,7 @@ impl Folded {
         if demand.widen_to(members_max) && (demand.hard.is_all() || demand.soft.is_all()) {
             self.widened = true;
         }
-        // Everything is demanded already: the cascade adds nothing to it.
+        // `all` is demanded already: the cascade adds nothing.
         if demand.hard.is_all() {
             self.cascade = Arc::default();
         } else if !event.cascade.is_empty() {
@@ -308,7 +324,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn types_that_fold_by_now_keep_the_higher_version_and_all_their_ids() {
+    fn types_that_became_one_keep_the_higher_version_and_all_their_ids() {
         let json = r#"{"head":9,"folded_through":0,"version":9,"last_clear_ms":null,
             "types":{"blog-post":5,"blog_posts":3,"pages":1},"destinations":{},"quenched":{}}"#;
         let state: JournalState =

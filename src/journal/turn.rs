@@ -1,21 +1,20 @@
-//! What the writer itself says in the log.
+//! The log lines of the writer: the disk begins to refuse records, the disk accepts them again, a
+//! removed destination is dropped.
 //!
-//! The log line when the disk begins to refuse records, and the one when it takes them again.
-//!
-//! Each refused event has a line of its own, written by who submitted it; these two mark the time
-//! in between, also where no event comes. And one when a removed destination is dropped.
+//! Each refused event also has its own log line, written by the pipeline. The first two lines here
+//! mark the whole period, even if no event arrives in it.
 
 use crate::activity::{Activity, ActivityKind, Level};
 
+use super::CursorClass;
 use super::book::Removed;
-use super::ring::TARGET_PREFIX;
 
-/// Says that the disk begins to refuse, or has stopped to.
-pub(super) fn log(is_degraded: bool, error: Option<&str>) {
+/// Logs that the disk begins to refuse records, or accepts them again.
+pub(super) fn log_turn(is_degraded: bool, error: Option<&str>) {
     let (level, msg, status) = if is_degraded {
-        (Level::Error, "the journal cannot be written: it is tried every second", "degraded")
+        (Level::Error, "the journal cannot be written; it is retried every second", "degraded")
     } else {
-        let msg = "the journal is written again, with everything that was owed";
+        let msg = "the journal is written again, with every backlog complete";
         (Level::Warn, msg, "recovered")
     };
     Activity {
@@ -29,14 +28,13 @@ pub(super) fn log(is_degraded: bool, error: Option<&str>) {
     .emit();
 }
 
-/// Says that a removed destination did not come back in time.
+/// Logs that a removed destination did not return in time.
 pub(super) fn log_forgotten(removed: &Removed) {
-    let name = removed.name.strip_prefix(TARGET_PREFIX).or(removed.name.strip_prefix("mirror:"));
     Activity {
         level: if removed.backlog.events > 0 { Level::Warn } else { Level::Info },
         event: ActivityKind::Config,
-        msg: "removed longer ago than mirrors.forget_after: what it was owed is dropped",
-        peer: Some(name.unwrap_or(&removed.name)),
+        msg: "removed longer ago than mirrors.forget_after: its backlog is dropped",
+        peer: Some(CursorClass::display_name(&removed.name)),
         status: Some("forgotten"),
         events: Some(removed.backlog.events),
         ..Activity::default()

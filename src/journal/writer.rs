@@ -1,12 +1,13 @@
-//! The one thread that writes: group commit, and what to do when the disk says no.
+//! The only thread that writes: group commit, and what to do when the disk refuses.
 //!
-//! It takes one command, drains what else is there, and makes all of it durable with one write and
-//! one sync; only then do readers see it. After a failed write or sync the segment is dropped for
-//! ever and the batch is written once into a new one; failing that, the slot marks `all`. The book
-//! goes on in memory either way, and a later checkpoint makes it durable exactly.
+//! It takes one command, adds those that wait behind it, and makes all of them durable with one
+//! write and one sync; only then do readers see them. After a failed write or sync the segment is
+//! never used again, and the batch is written once into a new one; if that fails too, the slot
+//! marks `all`. The book continues in memory either way, and a later checkpoint makes it durable
+//! exactly.
 //!
-//! A sync proves nothing about a file that lost its name, so the place of the directory and of the
-//! segment is checked after it (`home`), and once a second while nothing is written.
+//! A sync proves nothing about a file that lost its name. So the paths of the directory and of the
+//! segment are checked after it (`home`), and once a second while nothing is written.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -27,36 +28,37 @@ use super::home::Home;
 use super::layout::Layout;
 use super::mark::Mark;
 use super::record::{self, RecordKind};
-use super::ring::is_owed;
+use super::ring::has_receiver;
 use super::segment::{self, Segment};
 use super::slot::{self, Slot};
 use super::state::JournalState;
 use super::{Config, Destination, Disk, NotReset, Reconciled, WriteRefusal, book, turn};
 
-/// How long an acknowledgement may wait for a commit to ride on. Losing it only sends again.
+/// How long an acknowledgement may wait to share a commit. If it is lost, the events are sent
+/// again.
 const ACK_DELAY: Duration = Duration::from_millis(50);
-/// Between two attempts to write again after a refusal.
+/// Time between two attempts to write after a refusal.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
-/// Between two looks at whether the directory is still ours while nothing is written.
+/// Time between two checks of the directory while nothing is written.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The slot's `all` is renewed after so many events: far below the jump that recovery makes from
-/// the number in it.
+/// The slot's `all` is written again after so many events: far fewer than recovery adds to the
+/// sequence number in it.
 const REMARK_EVENTS: u64 = 100_000;
-/// Segment files at most. Idle restarts leave none behind, so this many hold events; past it the
-/// oldest are folded. Even at one preallocation step each they are 64 MiB.
+/// Maximum of segment files. Idle restarts leave none behind, so all of them contain events; past
+/// it the oldest are folded. Even with one preallocation step each they are 64 MiB.
 const SEGMENTS_MAX: usize = 256;
 
-/// Who waits for an event that is in hand.
+/// A caller that waits for the event of this commit.
 struct PendingReply {
     event: Arc<Event>,
     reply: oneshot::Sender<Result<Arc<Event>, WriteRefusal>>,
     permit: OwnedSemaphorePermit,
 }
 
-/// What a writer holds of the data directory.
+/// The open files of the data directory, apart from the segment.
 pub(super) struct OpenDir {
     pub home: Home,
-    /// `None` after it could not be written; made anew with the next segment.
+    /// `None` after it could not be written; created again with the next segment.
     pub mark: Option<Mark>,
 }
 
@@ -65,9 +67,9 @@ pub(super) struct Writer {
     disk: Arc<dyn Disk>,
     layout: Layout,
     shared: Arc<Shared>,
-    held: OpenDir,
+    dir: OpenDir,
     epoch: u64,
-    /// What a directory that this process wrote is recognised by.
+    /// Recognises a directory that this process wrote.
     owner: u64,
     segment: Option<Segment>,
     next_number: u64,
@@ -75,10 +77,10 @@ pub(super) struct Writer {
     files: BTreeMap<u64, (u64, u64)>,
     /// The newest event in a segment; behind the head after refusals.
     durable: u64,
-    /// The directory or the segment lost its place: older segments may be gone too, so the next
-    /// checkpoint must hold everything.
+    /// The path of the directory or of the segment leads elsewhere: older segments may be gone too,
+    /// so the next checkpoint must contain everything.
     is_away: bool,
-    /// The event at which the slot was last made to say `all`, while it is known to say so.
+    /// The event at which the slot was last marked `all`, as long as that mark is on disk.
     marked_at: Option<u64>,
     retry_at: Option<Instant>,
     buffer: Vec<u8>,
@@ -89,7 +91,7 @@ impl Writer {
         config: Config,
         disk: Arc<dyn Disk>,
         shared: Arc<Shared>,
-        held: OpenDir,
+        dir: OpenDir,
         files: BTreeMap<u64, (u64, u64)>,
         next_number: u64,
     ) -> Self {
@@ -100,7 +102,7 @@ impl Writer {
             disk,
             layout,
             shared,
-            held,
+            dir,
             epoch,
             owner: slot::draw_owner(),
             segment: None,
@@ -114,7 +116,8 @@ impl Writer {
         }
     }
 
-    /// The first segment of this start. A disk that refuses it leaves a journal that says so.
+    /// Opens the first segment of this process. If the disk refuses it, the journal starts
+    /// degraded.
     pub(super) fn start(&mut self) {
         if let Err(error) = self.open_segment() {
             self.fail(&error);
@@ -122,12 +125,12 @@ impl Writer {
         self.log();
     }
 
-    /// Until it is closed or every handle is gone.
+    /// Runs until the journal is closed or every handle is dropped.
     pub(super) fn run(mut self, commands: &Receiver<Command>) {
         let closed = self.serve(commands);
         self.commit(Vec::new());
-        if let Some(mark) = &mut self.held.mark {
-            // It is a lower bound: where this fails it is only a weaker one.
+        if let Some(mark) = &mut self.dir.mark {
+            // The mark is a lower bound; without the sync it may be a lower one.
             let _ = mark.sync();
         }
         drop(self);
@@ -141,40 +144,40 @@ impl Writer {
         loop {
             let until = wake.or(self.retry_at).unwrap_or_else(|| Instant::now() + LOOK_EVERY);
             let first = commands.recv_deadline(until);
-            let mut gathered = CommitBatch::default();
+            let mut batch = CommitBatch::default();
             match first {
-                Ok(command) => gathered.take(command),
-                Err(RecvTimeoutError::Timeout) => self.look(),
+                Ok(command) => batch.take(command),
+                Err(RecvTimeoutError::Timeout) => self.check_paths(),
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
-            if gathered.is_acked_only
+            if batch.is_acked_only
                 && Instant::now() < *wake.get_or_insert_with(|| Instant::now() + ACK_DELAY)
             {
                 continue;
             }
-            while gathered.has_room()
+            while batch.accepts_more()
                 && let Ok(command) = commands.try_recv()
             {
-                gathered.take(command);
+                batch.take(command);
             }
             wake = None;
-            self.commit(gathered.appends);
-            if let Some(reset) = gathered.reset {
+            self.commit(batch.appends);
+            if let Some(reset) = batch.reset {
                 self.reset(reset);
             }
-            if let Some((names, reply)) = gathered.reconfigure {
+            if let Some((names, reply)) = batch.reconfigure {
                 let _ = reply.send(self.reconfigure(&names));
             }
-            for reply in gathered.flushed {
+            for reply in batch.flushed {
                 let _ = reply.send(());
             }
-            if gathered.closed.is_some() {
-                return gathered.closed;
+            if batch.closed.is_some() {
+                return batch.closed;
             }
         }
     }
 
-    /// Makes a batch, and every acknowledgement so far, durable as well as the disk lets it.
+    /// Makes a batch, and every acknowledgement so far, as durable as the disk allows.
     fn commit(&mut self, batch: Vec<AppendRequest>) {
         let shared = Arc::clone(&self.shared);
         let mut book = shared.book.lock();
@@ -198,19 +201,19 @@ impl Writer {
         }
         book.expect(coming);
         drop(book);
-        if callers.iter().any(|caller| is_owed(&caller.event)) {
+        if callers.iter().any(|caller| has_receiver(&caller.event)) {
             self.shared.due.send_replace(last);
         }
         segment::encode_acks(&mut records, last, &acks);
-        // Acknowledgements that are refused here are in the next segment's checkpoint.
+        // Acknowledgements that the disk refuses are in the checkpoint of the next segment.
         let refusal = self.persist(&records, last);
         self.buffer = records;
-        // Before the answers: who was refused finds the instance degraded.
+        // Before the answers: a refused caller must find the instance degraded.
         self.log();
         self.publish(callers, refusal);
     }
 
-    /// Durable first: readers see the counters at 0 only once they will stay there.
+    /// Durable first: readers see the counters at 0 only when a crash cannot undo it.
     fn reset(&mut self, ResetRequest { at_ms, reply }: ResetRequest) {
         let head = self.shared.book.lock().state.head;
         let mut records = Vec::new();
@@ -228,8 +231,8 @@ impl Writer {
         let _ = reply.send(answer);
     }
 
-    /// Other destinations, and a checkpoint that knows them. Where the disk refuses it, no event is
-    /// accepted before another checkpoint was written or the slot says `all`.
+    /// Changes the destinations and writes a checkpoint with them. If the disk refuses it, no event
+    /// is accepted until a checkpoint is written or the slot is marked `all`.
     fn reconfigure(&mut self, listed: &[Destination]) -> Reconciled {
         let reconciled = self.shared.book.lock().reconcile(listed, clock::wall_ms());
         if reconciled != Reconciled::default() {
@@ -241,7 +244,7 @@ impl Writer {
         reconciled
     }
 
-    /// `None` where the records are durable, else how bad it is.
+    /// Writes records up to event `last`. Returns `None` if they are durable, else the error.
     fn persist(&mut self, records: &[u8], last: u64) -> Option<fn(Arc<Event>) -> WriteRefusal> {
         let attempts = match (&self.segment, self.retry_at) {
             (Some(_), _) => 2,
@@ -260,13 +263,13 @@ impl Writer {
                 break;
             }
         }
-        // Acknowledgements alone need no mark: losing them only sends again.
+        // Acknowledgements alone need no mark: if they are lost, the events are sent again.
         let is_due = self.marked_at.is_none_or(|at| last > at.saturating_add(REMARK_EVENTS));
         if is_due && (last > self.durable || self.is_away) {
             let newest = self.files.keys().next_back().copied().unwrap_or(0);
             let marked = self.write_slot(newest, true, last);
             self.marked_at = marked.is_ok().then_some(last);
-            // Of a directory that is not ours, the reason was said before.
+            // If the directory is not ours, that is already the last error.
             if let Err(error) = marked
                 && !self.is_away
             {
@@ -278,20 +281,20 @@ impl Writer {
         Some(if is_marked { WriteRefusal::Degraded } else { WriteRefusal::Lost })
     }
 
-    /// Everything up to `last` is durable.
+    /// Notes that everything up to `last` is durable.
     fn recorded(&mut self, last: u64) {
         self.durable = last;
         self.retry_at = None;
-        if let Some(mark) = &mut self.held.mark
+        if let Some(mark) = &mut self.dir.mark
             && mark.advance(last).is_err()
         {
-            // A mark that is behind is still true.
-            self.held.mark = None;
+            // A mark that is behind is still correct.
+            self.dir.mark = None;
         }
         self.shared.book.lock().hide_versions(false);
     }
 
-    /// Drops what was removed from the settings long enough ago; the next checkpoint knows it.
+    /// Drops destinations that were removed long enough ago; the next checkpoint is without them.
     fn forget(&self) {
         let after_ms = self.shared.forget_after_ms.load(Ordering::Relaxed);
         let Some(before_ms) = clock::wall_ms().checked_sub(after_ms) else { return };
@@ -299,13 +302,13 @@ impl Writer {
         forgotten.iter().for_each(turn::log_forgotten);
     }
 
-    /// Notices between commits that the directory, or a file in it, was taken away.
-    fn look(&mut self) {
+    /// Detects between commits that the directory, or a file in it, was removed or replaced.
+    fn check_paths(&mut self) {
         self.forget();
         let Some(segment) = &self.segment else { return };
-        let is_there = segment.place() == PathState::Ours;
-        let mark_is_there = self.held.mark.as_ref().is_none_or(Mark::is_there);
-        let checked = match self.held.home.check_files(&*self.disk, &self.layout) {
+        let is_there = segment.path_state() == PathState::Ours;
+        let mark_is_there = self.dir.mark.as_ref().is_none_or(Mark::is_in_place);
+        let checked = match self.dir.home.check_files(&*self.disk, &self.layout) {
             Ok(()) if !is_there => Err(self.segment_away(segment.number)),
             Ok(()) if !mark_is_there => Err(io::Error::other(format!(
                 "{} was removed, replaced or cut",
@@ -326,7 +329,7 @@ impl Writer {
         io::Error::new(io::ErrorKind::NotFound, what)
     }
 
-    /// One attempt: into the segment there is, else into a new one.
+    /// One attempt: into the current segment, or a new one if there is none or it is full.
     fn write(&mut self, records: &[u8]) -> io::Result<()> {
         let limit = self.config.segment_bytes;
         if self.segment.as_ref().is_none_or(|segment| segment.is_full(records.len(), limit)) {
@@ -336,28 +339,29 @@ impl Writer {
         if !records.is_empty() {
             segment.write(records)?;
         }
-        // After the sync and before any answer: what was synced may have lost its name before.
-        let (number, is_there) = (segment.number, segment.place() == PathState::Ours);
-        let checked = self.held.home.check(&self.layout);
+        // After the sync and before any answer: the file may have lost its name before the sync.
+        let (number, is_there) = (segment.number, segment.path_state() == PathState::Ours);
+        let checked = self.dir.home.check(&self.layout);
         let checked =
             checked.and_then(|()| if is_there { Ok(()) } else { Err(self.segment_away(number)) });
         self.is_away |= checked.is_err();
         checked
     }
 
-    /// A new segment with a checkpoint of now; the slot names it, and what it replaces goes.
+    /// Opens a segment that begins with a checkpoint, names it in the slot, and removes the
+    /// segments that it replaces.
     fn open_segment(&mut self) -> io::Result<()> {
         self.retire();
-        if let Err(error) = self.held.home.check(&self.layout)
+        if let Err(error) = self.dir.home.check(&self.layout)
             && !std::mem::replace(&mut self.is_away, true)
         {
-            // It is said before anything is written elsewhere.
+            // Reported first; the next attempt may write elsewhere.
             return Err(error);
         }
         if self.is_away {
             let seq = self.shared.book.lock().state.head;
             let slot = self.slot(0, true, seq);
-            self.held.home.move_in(&*self.disk, &self.layout, slot)?;
+            self.dir.home.move_in(&*self.disk, &self.layout, slot)?;
             self.disk.create_dir(&self.layout.segments())?;
         }
         let state = self.checkpoint();
@@ -375,7 +379,7 @@ impl Writer {
                 Ok(())
             }
             Err(error) => {
-                // Nothing was accepted into it. Left behind, one a second would fill the disk.
+                // It contains no event. One file for each retry would fill the disk.
                 let removed = self.disk.remove(&self.layout.segment(number));
                 if removed.is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
                     self.files.insert(number, (0, 0));
@@ -392,16 +396,16 @@ impl Writer {
         if self.is_away {
             self.layout.write_format(&*self.disk).map_err(io::Error::other)?;
         }
-        // The same write takes the mark away: the checkpoint holds what it stood for.
+        // The checkpoint contains every backlog, so the slot's `all` is cleared.
         self.marked_at = None;
         self.write_slot(number, false, state.head)?;
-        if self.is_away || self.held.mark.is_none() {
-            self.held.mark = Some(Mark::open(&*self.disk, &self.layout, state.head)?);
+        if self.is_away || self.dir.mark.is_none() {
+            self.dir.mark = Some(Mark::open(&*self.disk, &self.layout, state.head)?);
         }
         Ok(segment)
     }
 
-    /// The segment is written no more; what is known of it is kept.
+    /// Stops writing the segment; its file is still listed.
     fn retire(&mut self) {
         if let Some(segment) = self.segment.take() {
             self.files.insert(segment.number, (self.durable, segment.length));
@@ -417,14 +421,14 @@ impl Writer {
         if self.durable >= state.head && !self.is_away {
             return state;
         }
-        // Events that no segment holds, or may not any more: the checkpoint has to hold them all.
+        // Some events are in no segment, or may not be any more: the checkpoint must contain all.
         let events: Vec<_> = book.ring.events_after(0).cloned().collect();
         drop(book);
         book::folded(state, &events, self.config.backlog_members_max)
     }
 
-    /// Takes away the segments that hold nothing that is still needed. What cannot be removed now
-    /// is tried again with the next segment.
+    /// Removes the segments that are not needed any more. A failed removal is retried with the next
+    /// segment.
     fn compact(&mut self, folded_through: u64) {
         let (disk, layout) = (&self.disk, &self.layout);
         let current = self.segment.as_ref().map_or(0, |segment| segment.number);
@@ -437,14 +441,14 @@ impl Writer {
                     .is_err_and(|error| error.kind() != io::ErrorKind::NotFound)
         });
         if self.files.len() < before {
-            // A removal that comes undone only brings back what nobody needs.
+            // If a crash undoes a removal, it only brings back a file that is not needed.
             let _ = disk.sync_dir(&layout.segments());
         }
     }
 
-    /// Never into a directory that is not ours.
+    /// Writes the slot, but never into a directory that is not ours.
     fn write_slot(&self, segment: u64, all: bool, seq: u64) -> io::Result<()> {
-        self.held.home.check(&self.layout)?;
+        self.dir.home.check(&self.layout)?;
         slot::write(&*self.disk, &self.layout, self.slot(segment, all, seq))
     }
 
@@ -452,14 +456,14 @@ impl Writer {
         Slot { all, segment, epoch: self.epoch, seq, owner: self.owner }
     }
 
-    /// Nothing is acknowledged from the segment any more.
+    /// Handles a failed write: nothing more is acknowledged from this segment.
     fn fail(&mut self, error: &io::Error) {
         self.retire();
         self.retry_at = Some(Instant::now() + RETRY_EVERY);
         self.shared.health.lock().last_error = Some(error.to_string());
     }
 
-    /// Readers see the batch, callers get their answers.
+    /// Makes the batch visible to readers and answers its callers.
     fn publish(
         &mut self,
         callers: Vec<PendingReply>,
@@ -477,7 +481,7 @@ impl Writer {
                 None => Ok(event),
                 Some(refused) => Err(refused(event)),
             };
-            // A caller that went away has its event journalled all the same.
+            // If the caller is gone, its event is in the journal nevertheless.
             let _ = reply.send(answer);
         }
     }
@@ -491,7 +495,7 @@ impl Writer {
         let is_degraded = self.segment.is_none();
         let was_degraded = std::mem::replace(&mut health.is_degraded, is_degraded);
         if was_degraded != is_degraded {
-            turn::log(is_degraded, health.last_error.as_deref());
+            turn::log_turn(is_degraded, health.last_error.as_deref());
         }
         health.segments = self.files.len();
         health.bytes = bytes + current.map_or(0, |(_, length)| length);

@@ -1,9 +1,10 @@
-//! Mirrors are owed what is mirrored, neighbours everything that was applied here.
+//! Mirrors receive what is mirrored, targets everything that was applied here.
 
 use super::*;
+use crate::journal::{CursorClass, Destination};
 
 #[tokio::test]
-async fn a_neighbour_is_owed_local_events_too_and_none_that_end_here() {
+async fn a_target_receives_local_events_too_but_none_that_end_here() {
     let disk = SimDisk::new();
     let (journal, _) = open_with(&config(), &disk, &["mirror:m", "beside:n"]);
     let ended = Event { ends_here: true, ..local(whole("ended")) };
@@ -12,19 +13,19 @@ async fn a_neighbour_is_owed_local_events_too_and_none_that_end_here() {
     for event in [mirrored(whole("both")), local(whole("here")), ended, held, release] {
         journal.append(event).await.expect("durable");
     }
-    let told = |name: &str| -> Vec<String> {
+    let received = |name: &str| -> Vec<String> {
         let backlog = pending(&journal, name).expect("owed");
         backlog.events.iter().map(|event| event.demand.hard.to_string()).collect()
     };
-    assert_eq!(told("mirror:m"), ["both", "held"]);
-    assert_eq!(told("beside:n"), ["both", "here", "held"]);
+    assert_eq!(received("mirror:m"), ["both", "held"]);
+    assert_eq!(received("beside:n"), ["both", "here", "held"]);
     let all = pending(&journal, "beside:n").expect("owed");
     journal.ack("beside:n", &all);
     assert!(journal.is_acknowledged("beside:n", 5) && !journal.is_acknowledged("mirror:m", 5));
 }
 
 #[tokio::test]
-async fn each_class_keeps_its_backlog_when_the_ring_forgets_and_over_a_restart() {
+async fn each_class_keeps_its_backlog_when_the_ring_drops_events_and_after_a_restart() {
     let disk = SimDisk::new();
     let small = Config { events_kept: 2, ..config() };
     let (journal, _) = open_with(&small, &disk, &["mirror:m", "beside:n"]);
@@ -41,4 +42,20 @@ async fn each_class_keeps_its_backlog_when_the_ring_forgets_and_over_a_restart()
     drop(journal);
     let (again, _) = open_with(&small, &disk.kill(), &["mirror:m", "beside:n"]);
     assert_eq!(count(&again), (3, 6));
+}
+
+#[tokio::test]
+async fn the_class_is_what_the_caller_gave_and_survives_a_restart() {
+    let disk = SimDisk::new();
+    let class = CursorClass::Target;
+    let target = Destination { name: class.stored_name("n"), class, address: String::new() };
+    let (journal, _) = Journal::open(config(), Arc::new(disk.clone()), &[target]).expect("opens");
+    journal.append(local(whole("posts"))).await.expect("durable");
+    assert_eq!(owed(&journal, "beside:n").hard, whole("posts"));
+    drop(journal);
+    // Without destinations in the settings, only the files know the class.
+    let (again, _) = open_with(&config(), &disk.kill(), &[]);
+    again.append(local(whole("pages"))).await.expect("durable");
+    assert_eq!(again.backlog_size("beside:n").events, 2);
+    assert_eq!(CursorClass::display_name("beside:n"), "n");
 }

@@ -109,7 +109,10 @@ async fn what_is_let_go_is_owed_as_any_other_event() {
 #[tokio::test]
 async fn held_copies_go_with_a_destination_to_its_new_name() {
     let disk = SimDisk::new();
-    let at = |name: &str| Destination { name: name.to_owned(), address: "http://b/".to_owned() };
+    let at = |name: &str| Destination {
+        address: "http://b/".to_owned(),
+        ..Destination::from(&name.to_owned())
+    };
     let small = Config { events_kept: 2, ..config() };
     let open = |disk: &SimDisk, name: &str| {
         Journal::open(small.clone(), Arc::new(disk.clone()), &[at(name)]).expect("opens").0

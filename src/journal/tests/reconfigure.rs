@@ -95,8 +95,8 @@ async fn a_start_without_destinations_says_what_they_are_owed() {
 async fn a_place_under_another_name_goes_on_from_its_cursor() {
     let disk = SimDisk::new();
     let at = |name: &str, address: &str| Destination {
-        name: name.to_owned(),
         address: address.to_owned(),
+        ..Destination::from(&name.to_owned())
     };
     let before = [at("mirror:old", "http://b/"), at("mirror:stays", "http://c/")];
     let open = |disk: &SimDisk, listed: &[Destination]| {
