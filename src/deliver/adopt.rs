@@ -1,10 +1,10 @@
-//! Other mirrors, and other settings for those that stay, while everything runs.
+//! Applies new settings to the destinations while everything runs.
 //!
-//! A mirror is known by its name, as its cursor in the journal is. One that stays where it is goes
-//! on undisturbed: its limit and its account are exchanged under its worker, which keeps what it
-//! has in hand. One that moved to another URL gets a worker anew, once the old one's send in flight
-//! has ended, and keeps its cursor, as over a restart. One that is new starts at the head. What one
-//! that is gone is owed is kept for a while: it may be gone by mistake, or have another name now.
+//! A destination is identified by its name, as its cursor in the journal is. If its URL stays the
+//! same, its limit and its account are replaced and its worker continues. If its URL changed, it
+//! gets a new worker after the old one's send in flight has ended, and keeps its cursor, as over a
+//! restart. A new destination starts at the head. The backlog of a removed one is kept for a while:
+//! it may be removed by mistake, or have another name now.
 
 use std::sync::Arc;
 
@@ -15,32 +15,32 @@ use super::peer::{PauseReason, Peer};
 use super::{Config, Delivery, PeerConfig, log};
 use crate::journal::WriteRefusal;
 
-/// The mirrors to be, and what becomes of the workers.
+/// The new list of destinations, and the workers to start and to stop.
 #[derive(Default)]
 struct PeerChanges {
     peers: Vec<Arc<Peer>>,
-    /// Each with the end of its predecessor, where it has one.
+    /// Each with the end of the previous worker of the same name, if there is one.
     starting: Vec<(Arc<Peer>, Option<CancellationToken>)>,
     stopping: Vec<Arc<Peer>>,
 }
 
 impl Delivery {
-    /// Goes on with this configuration; workers of new mirrors run on `tasks`.
+    /// Applies this configuration. Workers of new destinations run on `tasks`.
     ///
     /// # Errors
-    /// [`WriteRefusal::Closed`] where the journal is closed: the instance is stopping.
+    /// [`JournalRefusal::Closed`] if the journal is closed: the instance is stopping.
     pub async fn adopt(&self, config: Config, tasks: &mut JoinSet<()>) -> Result<(), WriteRefusal> {
         self.shared.kinds.configure(&config.peers);
         let change = self.compare(&config);
         let names: Vec<_> = config.peers.iter().map(PeerConfig::destination).collect();
         let listed: Vec<_> = config.peers.iter().map(PeerConfig::listed).collect();
         self.shared.journal.forget_after(config.forget_after);
-        // A mirror is listed only while the journal knows it: what is accepted meanwhile is owed to
-        // it, and nobody is told of a mirror that nothing is owed to.
+        // A destination is listed only while the journal knows it. So events that are accepted
+        // meanwhile are kept for it, and no destination is listed without its backlog.
         self.peers.set(self.without_gone(&names));
         self.shared.echo.keep(&names);
         let reconciled = self.shared.journal.reconfigure(listed).await?;
-        self.keep_going(&change, &config);
+        self.update_running(&change, &config);
         self.shared.echo.adopt(config.echo_window, config.echo);
         let forget_after = config.forget_after;
         self.shared.config.set(config);
@@ -72,7 +72,7 @@ impl Delivery {
             let known = before.peers.iter().find(|known| known.name == wanted.name);
             let peer = self.find(&wanted.name);
             let peer = match (peer, known) {
-                (Some(peer), Some(known)) if is_same_place(known, wanted) => peer,
+                (Some(peer), Some(known)) if is_same_destination(known, wanted) => peer,
                 (old, _) => {
                     let new = Arc::new(Peer::new(wanted.clone(), config));
                     self.shared.kinds.recall(&new);
@@ -92,9 +92,9 @@ impl Delivery {
         change
     }
 
-    /// Hands their limits and accounts to the mirrors that stay where they are. One that moved must
-    /// not see a new password at its old place.
-    fn keep_going(&self, change: &PeerChanges, config: &Config) {
+    /// Applies the limits and accounts to the destinations that stay at their URL. A new password
+    /// must not be sent to the old URL of one that moved.
+    fn update_running(&self, change: &PeerChanges, config: &Config) {
         let before = self.shared.config.get();
         for wanted in &config.peers {
             let Some(peer) = self.find(&wanted.name) else { continue };
@@ -104,7 +104,7 @@ impl Delivery {
             let configured = before.peers.iter().find(|known| known.name == wanted.name);
             peer.relimit(wanted, configured);
             if peer.account.adopt(wanted.login.clone(), config.mint.clone(), config.timeout) {
-                // Whatever held it for its credentials is to be tried anew.
+                // A pause because of the old credentials ends.
                 peer.retry();
             }
         }
@@ -118,7 +118,7 @@ impl Peer {
         }
     }
 
-    /// The configured limit, also over one that an operator set.
+    /// Applies the configured limit, also over one that an operator set.
     fn relimit(&self, wanted: &PeerConfig, configured: Option<&PeerConfig>) {
         let now = self.limiter.limit();
         let limit = (wanted.rate_per_second, wanted.burst);
@@ -130,7 +130,7 @@ impl Peer {
         log::relimited(&self.config.name, now, limit, is_operators);
     }
 
-    /// An operator's pause is about the mirror, wherever it is.
+    /// Keeps an operator's pause when the URL changes.
     fn take_over(&self, old: &Self) {
         if old.with(|state| state.pause) == Some(PauseReason::Operator) {
             self.pause();
@@ -138,8 +138,8 @@ impl Peer {
     }
 }
 
-/// Whether nothing differs but what can be exchanged under a running worker.
-fn is_same_place(known: &PeerConfig, wanted: &PeerConfig) -> bool {
+/// Whether only settings differ that a running worker can apply.
+fn is_same_destination(known: &PeerConfig, wanted: &PeerConfig) -> bool {
     let exchanged = PeerConfig {
         rate_per_second: wanted.rate_per_second,
         burst: wanted.burst,

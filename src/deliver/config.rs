@@ -1,5 +1,5 @@
-//! What delivery is told: true values only, checked before anything binds.
-//! One part holds for every peer, one is per peer; who fills them in is not this room's business.
+//! The validated configuration of deliveries. One part applies to all destinations, one part to
+//! each.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,43 +13,45 @@ use crate::journal::{CursorClass, Destination};
 use crate::net::Network;
 use crate::support::{Secret, backoff::Backoff};
 
-/// How deliveries behave, and to whom.
+/// How deliveries behave, and the destinations.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The peers, in the order they were named, without doubles.
+    /// The destinations, in their order in the settings, without duplicates.
     pub peers: Vec<PeerConfig>,
-    /// One request, connect to last byte.
+    /// The time limit of one request, from connect to the last byte.
     pub timeout: Duration,
-    /// The connect part of it.
+    /// The time limit of the connect.
     pub connect_time_max: Duration,
-    /// Events in one batch.
+    /// The maximum number of events in one batch.
     pub batch_events_max: usize,
-    /// Bytes of one batch.
+    /// The maximum size of one batch.
     pub batch_bytes_max: usize,
-    /// Waits after failures.
+    /// The waits after failures.
     pub backoff: Backoff,
     /// Failures in a row that open the breaker.
     pub breaker_failures: u32,
-    /// Between two identity probes.
+    /// The time between two identity probes.
     pub probe_every: Duration,
-    /// Bytes of an answer that are read.
+    /// The maximum size of an answer.
     pub answer_bytes_max: usize,
-    /// How an `all` that came from widening is applied.
+    /// How an `all` that came from widening is sent.
     pub widened_all: WidenedAll,
-    /// How long a sent selector that comes back counts as an echo.
+    /// How long a sent selector that returns counts as an echo.
     pub echo_window: Duration,
-    /// Waits before an echo is mirrored again.
+    /// The waits before an echo is mirrored again.
     pub echo: Backoff,
-    /// What is sent to routes that revalidate, here or elsewhere; compared with peers by hash.
+    /// The secrets of revalidation routes, here and at targets. They are compared with peers by
+    /// hash.
     pub revalidate_secrets: Vec<Secret>,
-    /// How long what a destination is owed is kept after the settings stopped to name it.
+    /// How long the backlog of a removed destination is kept.
     pub forget_after: Duration,
-    /// Who makes tokens of our own, for peers that are logged in at with such.
+    /// Makes self-signed tokens, for peers that use them.
     pub mint: Mint,
 }
 
 impl Config {
-    /// What callers of routes that revalidate send here, and what we send to such elsewhere.
+    /// All known secrets of revalidation routes: those that callers send here, and those that we
+    /// send.
     pub fn known_revalidate_secrets(&self) -> Vec<Secret> {
         let sent = self.peers.iter().filter_map(|peer| match peer.class.target()? {
             Target::Revalidate(revalidate) => Some(revalidate.secret.clone()),
@@ -60,39 +62,39 @@ impl Config {
     }
 }
 
-/// One peer.
+/// One destination.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PeerConfig {
-    /// `host[:port]`, or the configured name: what operators call it.
+    /// The configured name, or `host[:port]`.
     pub name: String,
     /// Scheme, host, port and base path, ending in `/`.
     pub base: Url,
-    /// Requests a second.
+    /// The rate limit, in requests per second.
     pub rate_per_second: f64,
-    /// Requests at once after a pause.
+    /// Requests that may be sent at once after a pause.
     pub burst: u32,
-    /// How we log in there.
+    /// How we log in.
     pub login: Login,
-    /// The way there, where it is not the common one: with certificates of its own.
+    /// Its own transport, if it has certificates of its own.
     pub network: Option<Arc<Network>>,
-    /// What is done there.
+    /// Whether it is a mirror or a target.
     pub class: DestinationClass,
-    /// What sort of mirror it is, where the settings say so.
+    /// The kind of mirror, if the settings name it.
     pub kind: Option<ConfiguredKind>,
 }
 
-/// What sort of mirror an operator says that it is.
+/// The kind of a mirror in the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConfiguredKind {
-    /// A server that speaks the legacy form only.
+    /// A server that understands the legacy form only.
     Legacy,
     /// Another instance.
     CacheMirror,
 }
 
 impl PeerConfig {
-    /// As the journal lists it: under its name, and with the address by which it is recognised
-    /// under another one. A query may hold a secret and stays out.
+    /// Its entry in the journal: its name, and the address that identifies it under another name.
+    /// The query is left out, because it may hold a secret.
     pub fn listed(&self) -> Destination {
         let Self { base, .. } = self;
         let host = base.host_str().unwrap_or_default();
@@ -101,7 +103,7 @@ impl PeerConfig {
         Destination { name: self.destination(), address, class: self.cursor_class() }
     }
 
-    /// The journal's name of it.
+    /// The name of its cursor in the journal.
     pub fn destination(&self) -> String {
         self.cursor_class().stored_name(&self.name)
     }
@@ -114,17 +116,17 @@ impl PeerConfig {
     }
 }
 
-/// What is done at a destination.
+/// The class of a destination.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DestinationClass {
-    /// Another instance, or a server that speaks as one, is told what was invalidated here.
+    /// Another instance or a legacy server. It gets the invalidations of this instance.
     Mirror,
-    /// A cache or a framework beside this instance is called.
+    /// A site or a cache. It is called.
     Target(Target),
 }
 
 impl DestinationClass {
-    /// What is called, where something is.
+    /// The target, if it is one.
     pub fn target(&self) -> Option<&Target> {
         match self {
             Self::Mirror => None,
@@ -132,18 +134,18 @@ impl DestinationClass {
         }
     }
 
-    /// Whether it is asked who it is: only what could be a gateway.
+    /// Whether it is probed. Only a server that may be a gateway is.
     pub fn is_probed(&self) -> bool {
         self.target().is_none_or(Target::is_probed)
     }
 }
 
-/// How a token is got from a peer.
+/// How a token is obtained.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
     /// The account; `None` where none is configured.
     pub credentials: Option<Credentials>,
-    /// By which way.
+    /// The method.
     pub means: LoginMethod,
 }
 
@@ -154,34 +156,34 @@ impl Login {
     }
 }
 
-/// The ways to a token.
+/// The methods to obtain a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LoginMethod {
-    /// A request that is answered with one.
+    /// A login request, whose answer contains the token.
     Request(Box<LoginRequest>),
-    /// We make it ourselves, with our own key.
+    /// A token that is signed with our own key.
     SelfSigned {
         /// `aud`; `sub` is the account's email.
         audience: String,
     },
-    /// It was given to us, once and for all.
+    /// A configured token.
     Bearer(Secret),
 }
 
-/// What is sent to log in. Its `Debug` leaves out what may hold a key: body and headers.
+/// The login request. Its `Debug` omits body and headers, which may contain a key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LoginRequest {
     /// A path below the peer's base, or a whole URL.
     pub url: String,
-    /// Text with `{email}` and `{password}`.
+    /// The template, with `{email}` and `{password}`.
     pub body: String,
-    /// Whether the body is a form; else it is JSON.
+    /// Whether the body is a form. Otherwise it is JSON.
     pub is_form: bool,
     /// Further headers, such as an API key.
     pub headers: Vec<(HeaderName, Secret)>,
     /// JSON pointer to the token.
     pub token_pointer: String,
-    /// JSON pointer to its life in seconds.
+    /// JSON pointer to the life of the token in seconds.
     pub expires_pointer: String,
 }
 
@@ -196,22 +198,22 @@ impl fmt::Debug for LoginRequest {
     }
 }
 
-/// Makes a token of our own: email and audience go in, the token and its life come out.
+/// Makes a self-signed token from email and audience. Returns the token and its life.
 pub type MintFn = dyn Fn(&str, &str) -> Option<(Secret, Duration)> + Send + Sync;
 
-/// Who makes tokens of our own. The default makes none.
+/// Makes self-signed tokens. The default makes none.
 #[derive(Clone, Default)]
 pub struct Mint(Option<Arc<MintFn>>);
 
 impl Mint {
-    /// Makes them so.
+    /// Makes tokens with this function.
     pub fn new(
         make: impl Fn(&str, &str) -> Option<(Secret, Duration)> + Send + Sync + 'static,
     ) -> Self {
         Self(Some(Arc::new(make)))
     }
 
-    /// A token for this account and audience.
+    /// Makes a token for this account and audience.
     pub fn make(&self, email: &str, audience: &str) -> Option<(Secret, Duration)> {
         self.0.as_ref().and_then(|make| make(email, audience))
     }
@@ -226,20 +228,21 @@ impl fmt::Debug for Mint {
 /// A service account at a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// Its name.
+    /// The email.
     pub email: String,
-    /// Its password.
+    /// The password.
     pub password: Secret,
 }
 
-/// How an `all` that nobody asked for, but that stands for a backlog past its bound, is applied.
+/// How an `all` that widening made of a long backlog is sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum WidenedAll {
-    /// As hard as the hardest event in it: what was asked hard is never served again.
+    /// As hard as the hardest event in it: an entry that was invalidated hard is never served
+    /// again.
     #[default]
     AsMerged,
     /// Always hard.
     Hard,
-    /// Always soft: the old is served once more, while one refresh runs.
+    /// Always soft: the stale entry is served once more while one refresh runs.
     Soft,
 }

@@ -1,8 +1,8 @@
-//! The service account at one peer: log in, keep the token to 80 % of its life, log in again. A
-//! token that we make ourselves is kept the same way; one that was given to us needs no keeping.
+//! The service account at one peer: logs in, keeps the token for 80 % of its life, and logs in
+//! again. A self-signed token is kept the same way; a configured token does not expire.
 //!
-//! One login at a time: whoever else needs the token waits for that login's result. The token is
-//! never shown; failures carry the peer's status and never its words, which might echo the
+//! Only one login runs at a time. Other requests that need the token wait for its result. The token
+//! is never shown. Failures contain the peer's status and never its text, which might repeat the
 //! password.
 
 use std::net::IpAddr;
@@ -22,9 +22,9 @@ use crate::net::{Failure, Outgoing, Transport};
 use crate::support::boot::{Deadline, Moment};
 use crate::support::{Live, Secret};
 
-/// Life assumed where the answer names none: short, because a 401 costs only one more login.
+/// The assumed life if the answer names none. It is short, because a 401 costs only one more login.
 const LIFE_UNKNOWN: Duration = Duration::from_secs(300);
-/// Longest life believed.
+/// The longest accepted life.
 const LIFE_MAX: Duration = Duration::from_secs(86_400);
 
 /// Why there is no token.
@@ -33,16 +33,16 @@ pub enum LoginFailure {
     /// No account is configured for this peer.
     #[error("no credentials: set SERVICE_EMAIL and SERVICE_PASSWORD")]
     NoCredentials,
-    /// We are to make the token, and nothing signs.
+    /// The token must be self-signed, and no key is configured.
     #[error("no key of ours to sign a token with")]
     NoKey,
-    /// The peer said no.
+    /// The peer refused the login.
     #[error("login refused with http {0}")]
     Refused(u16),
-    /// The peer asked to wait.
+    /// The peer asked us to wait.
     #[error("login throttled")]
     Throttled(Option<Duration>),
-    /// The peer answered, but not with a token; with the least time to wait, where it said one.
+    /// The peer answered without a token. Holds the least time to wait, if the answer names one.
     #[error("login answered {0}")]
     NoToken(String, Option<Duration>),
     /// The peer did not answer.
@@ -50,7 +50,7 @@ pub enum LoginFailure {
     Unreachable(#[from] Failure),
 }
 
-/// A token at one peer.
+/// The account at one peer, with its token.
 pub struct Account {
     login: Live<Login>,
     mint: Live<Mint>,
@@ -59,7 +59,7 @@ pub struct Account {
 }
 
 struct CachedToken {
-    /// What it was got with: a token of another account is none.
+    /// The login that returned it. It is not used for another account.
     login: Arc<Login>,
     token: Secret,
     refresh: Deadline,
@@ -71,18 +71,18 @@ impl CachedToken {
     }
 }
 
-/// A token and whether this call had to log in for it.
+/// A token.
 pub struct ObtainedToken {
     /// The bearer token.
     pub token: Secret,
-    /// Whether a login was made.
+    /// Whether this call logged in for it.
     pub is_fresh: bool,
-    /// Who answered that login.
+    /// The address that answered the login.
     pub address: Option<IpAddr>,
 }
 
 impl Account {
-    /// An account; nothing is sent yet.
+    /// An account. Nothing is sent yet.
     pub fn new(login: Login, mint: Mint, timeout: Duration) -> Self {
         Self {
             login: Live::new(login),
@@ -92,19 +92,19 @@ impl Account {
         }
     }
 
-    /// The email we log in with there.
+    /// The email of the account.
     pub fn email(&self) -> Option<String> {
         let login = self.login.get();
         login.credentials.as_ref().map(|credentials| credentials.email.clone())
     }
 
-    /// How we log in there.
+    /// The login settings.
     pub fn login(&self) -> Login {
         (*self.login.get()).clone()
     }
 
-    /// Logs in like this from now on. Says whether that is another way than before, whose token is
-    /// then used no more.
+    /// Uses this login from now on. Returns whether it differs from the previous one, whose token
+    /// is then no longer used.
     pub fn adopt(&self, login: Login, mint: Mint, timeout: Duration) -> bool {
         self.timeout.set(timeout);
         self.mint.set(mint);
@@ -115,13 +115,13 @@ impl Account {
         is_other
     }
 
-    /// Whether the peer may say where to log in: not where an operator did.
+    /// Whether the peer may name the login path. It may not if the settings do.
     pub fn takes_login_path(&self) -> bool {
         let login = self.login.get();
         matches!(&login.means, LoginMethod::Request(request) if request.url == super::LOGIN_PATH)
     }
 
-    /// The token, logging in where there is none or it is past 80 % of its life.
+    /// Returns the token. Logs in if there is none, or if it is past 80 % of its life.
     ///
     /// # Errors
     /// [`LoginFailure`].
@@ -137,7 +137,8 @@ impl Account {
             return Ok(ObtainedToken { token: kept.token.clone(), is_fresh: false, address: None });
         }
         *kept = None;
-        // Lives count from the question: the peer may have made the token when it got that.
+        // The life counts from the request: the peer may have made the token when the request
+        // arrived.
         let asked = Moment::now();
         let (token, life, address) = match &login.means {
             LoginMethod::Bearer(token) => (token.clone(), LIFE_MAX, None),
@@ -162,7 +163,7 @@ impl Account {
         Ok(obtained)
     }
 
-    /// The token, where there is one that is still good.
+    /// The token, if one is kept and still good.
     pub async fn cached_token(&self) -> Option<Secret> {
         let kept = self.token.lock().await;
         let login = self.login.get();
@@ -170,7 +171,7 @@ impl Account {
         kept.map(|kept| kept.token.clone())
     }
 
-    /// Forgets the token after a 401, unless a newer one has taken its place.
+    /// Forgets the token after a 401, unless a newer one has replaced it.
     pub async fn forget(&self, token: &Secret) {
         let mut kept = self.token.lock().await;
         if kept.as_ref().is_some_and(|kept| kept.token.matches(token.expose())) {
@@ -179,7 +180,7 @@ impl Account {
     }
 }
 
-/// The request; its time limit is the caller's to set.
+/// The login request. The caller sets its time limit.
 fn outgoing(
     request: &LoginRequest,
     base: &Url,
@@ -202,15 +203,15 @@ fn outgoing(
     Ok(Outgoing { method: Method::POST, url, headers, body, timeout: LIFE_UNKNOWN })
 }
 
-/// The body with the account filled in, each value as one of its kind: nothing in a password can
-/// end it and begin another member.
+/// The body with the account filled in. Each value is encoded, so a password cannot end it and
+/// begin another member.
 fn body(request: &LoginRequest, credentials: &Credentials) -> String {
     let filled = |text: &str| match request.is_form {
         true => url::form_urlencoded::byte_serialize(text.as_bytes()).collect(),
         false => Value::String(text.to_owned()).to_string(),
     };
     let (email, password) = (filled(&credentials.email), filled(credentials.password.expose()));
-    // Piece by piece, for an email may hold the letters "{password}".
+    // Each piece is filled separately, because an email may contain the text "{password}".
     let pieces = request.body.split("{email}").map(|piece| piece.replace("{password}", &password));
     pieces.collect::<Vec<_>>().join(&email)
 }
@@ -245,7 +246,7 @@ fn read(
     Ok((Secret::new(token), life))
 }
 
-/// Where to log in: a path below a peer's base, or a whole URL of an operator's.
+/// The login URL: a path below the peer's base, or a whole URL from the settings.
 fn login_url(base: &Url, path_or_url: &str) -> Option<Url> {
     if path_or_url.starts_with('/') || !path_or_url.contains("://") {
         return below(base, path_or_url);
@@ -254,7 +255,7 @@ fn login_url(base: &Url, path_or_url: &str) -> Option<Url> {
     matches!(url.scheme(), "http" | "https").then_some(url)
 }
 
-/// A path below a peer's base: `/a` stays below the base's prefix. `None` where it would lead to
+/// A path below a peer's base: `/a` stays below the base's prefix. `None` if it would lead to
 /// another scheme, host, port or prefix.
 pub fn below(base: &Url, path: &str) -> Option<Url> {
     let url = base.join(path.trim_start_matches('/')).ok()?;

@@ -1,5 +1,5 @@
-//! What a dry run says of each destination: whether an event would queue there, and how that
-//! destination is at present. Nothing is sent or written.
+//! What a dry run reports for each destination: whether an event would queue there, and the
+//! destination's present state. Nothing is sent or written.
 
 use super::Delivery;
 use super::peer::{Peer, PeerKind};
@@ -8,7 +8,7 @@ use crate::domain::{Event, Scope, Status};
 use crate::wire::{DeliveryOutcome, DestinationView, Text};
 
 impl Delivery {
-    /// Where an event would go: every mirror, then every other destination.
+    /// The outcome of an event at every mirror, then at every target.
     pub fn dry_run(&self, event: &Event) -> (Vec<DeliveryOutcome>, Vec<DeliveryOutcome>) {
         let peers = self.peers.get();
         let (mirrors, others): (Vec<_>, Vec<_>) = peers.iter().partition(|peer| peer.is_mirror());

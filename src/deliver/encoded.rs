@@ -1,8 +1,8 @@
-//! What a backlog is to the mirrors that have it, made once for all of them.
+//! The encoded form of a backlog, made once for all mirrors that have the same backlog.
 //!
-//! Mirrors of one instance are mostly told the same at the same time; each would otherwise write
-//! out the batch, and the log line about it, for itself. Only backlogs that are named event by
-//! event are shared: numbers are never given twice, so they say which events they are.
+//! The mirrors of one instance mostly get the same events at the same time. Without this, each
+//! worker would encode the batch and its log line itself. Only backlogs whose events are all named
+//! are shared: sequence numbers are unique, so they identify the events.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
@@ -15,14 +15,14 @@ use crate::activity::{Touched, joined};
 use crate::domain::Selectors;
 use crate::journal::Backlog;
 
-/// Tellings that are remembered: mirrors drift apart by a batch or two under load.
+/// Encoded backlogs that are kept: under load, mirrors differ by a batch or two.
 const KEPT: usize = 4;
 
-/// One backlog, as it is told and logged.
+/// The encoded form of one backlog.
 pub struct EncodedBacklog {
-    /// Everything it is about, both modes as one union.
+    /// The union of all selectors of both modes.
     pub selectors: Selectors,
-    /// The same as log fields.
+    /// The selectors as log fields.
     pub touched: Touched,
     /// The events' ids as one log field.
     pub ids: String,
@@ -31,7 +31,7 @@ pub struct EncodedBacklog {
 }
 
 impl EncodedBacklog {
-    /// Of any backlog.
+    /// Encodes any backlog.
     pub fn of(backlog: &Backlog) -> Self {
         let mut selectors = backlog.merged.selectors();
         for event in &backlog.events {
@@ -47,41 +47,41 @@ impl EncodedBacklog {
         }
     }
 
-    /// What the memory of echoes knows its events by.
+    /// The keys of its events for the detection of echoes.
     pub fn keys(&self, backlog: &Backlog) -> &[Key] {
         self.keys.get_or_init(|| echo::keys_of(backlog))
     }
 
-    /// The batch, as it was made for the first mirror that needed it.
+    /// The batch, encoded for the first mirror that needs it.
     pub fn body(&self, make: impl FnOnce() -> Bytes) -> Bytes {
         self.body.get_or_init(make).clone()
     }
 }
 
-/// Which events, what their acknowledgement settles, and under which graph they are told.
-type Of = (Vec<u64>, u64, String);
+/// The events, the watermark and the graph of an encoded backlog.
+type BacklogKey = (Vec<u64>, u64, String);
 
-/// The last tellings.
+/// The last encoded backlogs.
 #[derive(Default)]
-pub struct EncodedBacklogs(Mutex<VecDeque<(Of, Arc<EncodedBacklog>)>>);
+pub struct EncodedBacklogs(Mutex<VecDeque<(BacklogKey, Arc<EncodedBacklog>)>>);
 
 impl EncodedBacklogs {
-    /// The telling of a backlog, under the graph with this hash.
+    /// The encoded form of a backlog, under the graph with this hash.
     pub fn get(&self, backlog: &Backlog, graph: impl FnOnce() -> String) -> Arc<EncodedBacklog> {
         if backlog.events.is_empty() || !backlog.merged.is_empty() {
             return Arc::new(EncodedBacklog::of(backlog));
         }
-        // All of them: where an event is held for a destination, the first and the last are not
-        // enough.
+        // All numbers are compared: if an event is held for a destination, the first and the last
+        // do not identify the backlog.
         let events = backlog.events.iter().map(|event| event.seq).collect();
-        let of = (events, backlog.through, graph());
+        let key = (events, backlog.through, graph());
         let mut kept = self.0.lock();
-        if let Some((_, encoded)) = kept.iter().find(|(kept, _)| *kept == of) {
+        if let Some((_, encoded)) = kept.iter().find(|(kept, _)| *kept == key) {
             return Arc::clone(encoded);
         }
         let encoded = Arc::new(EncodedBacklog::of(backlog));
         kept.truncate(KEPT - 1);
-        kept.push_front((of, Arc::clone(&encoded)));
+        kept.push_front((key, Arc::clone(&encoded)));
         encoded
     }
 }

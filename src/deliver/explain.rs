@@ -1,5 +1,5 @@
-//! What each mirror would be told of an event, in its own form: the answer of `explain`.
-//! It sends nothing, and what it says holds for what is known of the mirror now.
+//! What each mirror would get for an event, and in which form: the answer of `explain`. Nothing is
+//! sent, and the answer describes the present state of the mirrors.
 
 use super::Delivery;
 use super::mirror::{batch_body, legacy_body, legacy_form};
@@ -8,19 +8,18 @@ use crate::domain::{Demand, Event, Selectors};
 use crate::wire::{DestinationView, MirrorExplanation};
 
 impl Delivery {
-    /// What every mirror would be told of an event.
+    /// What every mirror would get for an event.
     pub fn explain(&self, event: &Event) -> Vec<MirrorExplanation> {
         let peers = self.peers.get();
         let mirrors = peers.iter().filter(|peer| peer.is_mirror());
         mirrors.map(|peer| self.explain_one(peer, event)).collect()
     }
 
-    /// Names of those beside this instance: they are called as well, and how often only shows when
-    /// they are.
+    /// The names of all targets. How many calls they get is known only when the calls are made.
     pub fn targets(&self) -> Vec<String> {
         let peers = self.peers.get();
-        let called = peers.iter().filter(|peer| !peer.is_mirror());
-        called.map(|peer| peer.config.name.clone()).collect()
+        let targets = peers.iter().filter(|peer| !peer.is_mirror());
+        targets.map(|peer| peer.config.name.clone()).collect()
     }
 
     fn explain_one(&self, peer: &Peer, event: &Event) -> MirrorExplanation {
@@ -43,11 +42,11 @@ impl Delivery {
             PeerKind::Legacy => self.as_legacy(&mut explanation, event),
             PeerKind::Unknown => {
                 self.as_legacy(&mut explanation, event);
-                // What has no words in the legacy form is held, not skipped.
+                // Selectors that the legacy form cannot express are held, not skipped.
                 let is_held = !std::mem::take(&mut explanation.skipped).is_empty();
                 let reason = match is_held || event.demand.selectors().is_all() {
                     true => "unknown_kind",
-                    false => "it has not said yet who it is; a cache-mirror gets a batch",
+                    false => "its kind is not known yet; a cache-mirror gets a batch",
                 };
                 explanation.reason = Some(reason.into());
             }

@@ -1,9 +1,9 @@
-//! "I have just started": what an instance says to its mirrors once, and what they make of it.
+//! The hello: an instance announces its start to its mirrors once, and they probe it again.
 //!
-//! It makes recovery quicker and nothing depends on it: a peer that does not know the call answers
-//! 404, and one that missed it finds out by its own checks. The receiver believes nothing in it. It
-//! only looks again at a destination that it has configured itself, at most once in a while, so the
-//! worst that a forged call can cause is one request for an identity.
+//! It makes recovery quicker, and nothing depends on it: a peer that does not know the call answers
+//! 404, and one that missed it notices the start by its own checks. The receiver trusts nothing in
+//! the call. It only probes a destination from its own settings, at most once in a while. So a
+//! forged call causes at most one identity request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,18 +22,18 @@ use super::{Delivery, Shared, log};
 use crate::net::Outgoing;
 use crate::support::backoff::chance;
 
-/// Where every instance takes it.
+/// The path of the call at every instance.
 pub const HELLO_PATH: &str = "/_cache-mirror/hello";
 
-/// Spreads the calls of one start, and those of instances that start together.
+/// Spreads the calls of one start, and the calls of instances that start together.
 const JITTER: Duration = Duration::from_millis(1000);
-/// How long a starting instance waits to learn who a peer is.
+/// How long a starting instance waits until the kind of a peer is known.
 const KNOWN_WITHIN: Duration = Duration::from_secs(10);
-/// How often it looks.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// One peer is looked at again at most this often, however many say hello.
-const HEARD_EVERY: Duration = Duration::from_secs(5);
-/// The call, from connect to the last byte of the answer.
+/// How often it checks the kind.
+const CHECK_EVERY: Duration = Duration::from_millis(250);
+/// One peer is probed at most this often because of hellos.
+const PROBE_EVERY: Duration = Duration::from_secs(5);
+/// The time limit of the call, from connect to the last byte of the answer.
 const TIME_MAX: Duration = Duration::from_secs(3);
 
 /// The body of the call.
@@ -47,30 +47,30 @@ pub struct Hello {
 #[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 #[schemars(rename = "Greeted")]
 pub struct HelloAnswer {
-    /// Destinations that are looked at again because of it.
+    /// Destinations that are probed because of it.
     pub checked: u64,
 }
 
 impl Delivery {
-    /// An instance of this name says that it has started: looks again at the mirrors that are it,
-    /// or that may be it because they never said who they are. Gives how many.
+    /// Handles the hello of the instance with this name: probes the mirrors that have this name,
+    /// and those that may have it because their identity is unknown. Returns their number.
     pub fn receive_hello(&self, instance: &str) -> u64 {
         let mut checked = 0;
         for peer in self.peers.get().iter() {
             if !peer.is_mirror() || !peer.may_be(instance) {
                 continue;
             }
-            let Some(at) = peer.hear_hello() else { continue };
+            let Some(at) = peer.schedule_probe() else { continue };
             checked += 1;
             if at <= Instant::now() {
-                peer.look_again();
+                peer.probe_after_hello();
                 log::announced(peer);
                 continue;
             }
             let peer = Arc::clone(peer);
             tokio::spawn(async move {
                 tokio::time::sleep_until(at).await;
-                peer.look_again();
+                peer.probe_after_hello();
             });
         }
         checked
@@ -86,28 +86,28 @@ impl Peer {
         })
     }
 
-    /// When to look again for a hello that is heard now: at once, or where it was looked at just
-    /// now, as soon as that may be repeated; not at all where that is planned already.
-    fn hear_hello(&self) -> Option<Instant> {
+    /// When to probe because of a hello that arrives now: at once, or as soon as the interval
+    /// allows. `None` if a probe is already planned.
+    fn schedule_probe(&self) -> Option<Instant> {
         let now = Instant::now();
         self.with(|state| {
-            let at = match state.heard_hello_at {
+            let at = match state.hello_probe_at {
                 Some(last) if last > now => return None,
-                Some(last) => now.max(last + HEARD_EVERY),
+                Some(last) => now.max(last + PROBE_EVERY),
                 None => now,
             };
-            state.heard_hello_at = Some(at);
+            state.hello_probe_at = Some(at);
             Some(at)
         })
     }
 
-    /// Looks again. A wait that the peer asked for stays.
-    fn look_again(&self) {
+    /// Probes the peer. A wait that the peer asked for stays.
+    fn probe_after_hello(&self) {
         let now = Instant::now();
         self.with(|state| {
             match state.failures {
                 0 => state.probed_at = None,
-                // The check comes first: a forged hello sends no delivery to a dead peer.
+                // The check comes first, so that a forged hello sends no delivery to a dead peer.
                 _ => state.outage.suspect(),
             }
             if !state.throttle.is_on(now) {
@@ -119,7 +119,7 @@ impl Peer {
     }
 }
 
-/// Says hello to one mirror, once, if it turns out to be a cache-mirror soon enough.
+/// Sends the hello to one mirror, once, if its kind is known in time and it is a cache-mirror.
 pub async fn announce(peer: Arc<Peer>, shared: Arc<Shared>, stop: CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
@@ -130,13 +130,14 @@ pub async fn announce(peer: Arc<Peer>, shared: Arc<Shared>, stop: CancellationTo
 async fn send_hello(peer: &Peer, shared: &Shared) {
     let deadline = Instant::now() + KNOWN_WITHIN;
     tokio::time::sleep(JITTER.mul_f64(chance())).await;
-    // The worker logs in when it starts. A login of our own would be one too many where it fails.
+    // The worker logs in when it starts. A separate login would double the attempts with bad
+    // credentials.
     let token = loop {
         match (peer.kind(), peer.account.cached_token().await) {
             (PeerKind::CacheMirror(_), Some(token)) => break token,
             (PeerKind::Legacy | PeerKind::Oneself, _) => return,
             _ if Instant::now() >= deadline => return,
-            _ => tokio::time::sleep(LOOK_EVERY).await,
+            _ => tokio::time::sleep(CHECK_EVERY).await,
         }
     };
     let Some(url) = below(&peer.config.base, HELLO_PATH) else { return };
@@ -153,6 +154,6 @@ async fn send_hello(peer: &Peer, shared: &Shared) {
         body: Bytes::from(serde_json::to_vec(&hello).unwrap_or_default()),
         timeout: shared.config.get().timeout.min(TIME_MAX),
     };
-    // Whatever it answers, nothing depends on it.
+    // Nothing depends on the answer.
     drop(shared.transport_to(peer).send(request).await);
 }

@@ -1,10 +1,10 @@
-//! Who is at the other end: another cache-mirror, ourselves, or nobody who says so.
+//! Finds out who answers at an address: another cache-mirror, this instance, or another server.
 //!
-//! An address or a stored id cannot tell (names move, disks are cloned), so each process start
-//! draws a random *boot nonce* and proves itself by an HMAC over the asker's nonce. Only this
-//! process can compute our proof; where an answer holds it, the peer is ourselves. In doubt an
-//! event is delivered twice, never skipped. What a peer says of itself is bounded, and its paths
-//! never lead away from its base: our credentials go there.
+//! Neither an address nor a stored id proves this (names move, disks are cloned). So each process
+//! start draws a random *boot nonce* and proves itself by an HMAC over the nonce of the request.
+//! Only this process can compute our proof: an answer that contains it comes from this instance. In
+//! doubt an event is delivered twice, never skipped. The values of a peer are bounded, and its
+//! paths never lead away from its base, because our credentials are sent there.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -23,14 +23,14 @@ use super::worker::INVALIDATE_PATH;
 use crate::net::{Failure, Outgoing, Transport};
 use crate::support::{Secret, proof, random};
 
-/// Where every instance answers.
+/// The path of the identity at every instance.
 pub const PATH: &str = "/_cache-mirror/identity";
-/// The protocol this version speaks; N and N-1 understand each other.
+/// The protocol of this version. Versions N and N-1 are compatible.
 pub const PROTOCOL: u32 = 1;
-/// Longest nonce answered.
+/// The longest nonce that is answered.
 pub const NONCE_BYTES_MAX: usize = 128;
 
-/// This process start.
+/// The secret of this process start.
 pub struct BootNonce {
     key: hmac::Key,
 }
@@ -42,7 +42,7 @@ impl Default for BootNonce {
 }
 
 impl BootNonce {
-    /// Draws one. It is kept in memory only.
+    /// Draws a random one. It is kept in memory only.
     pub fn draw() -> Self {
         let mut nonce = [0_u8; 32];
         random::fill(&mut nonce).expect("the system's random generator answers");
@@ -65,27 +65,27 @@ impl BootNonce {
     }
 }
 
-/// The one secret that may be compared, by the name it has in `check`.
+/// The name in `check` of the only secret that may be compared.
 pub const REVALIDATE: &str = "revalidate";
 
-/// Keyed hashes of a secret, for a caller who may compare: it holds the same one where it makes the
-/// same hash.
+/// Keyed hashes of a secret. A caller that holds the same secret computes the same hash, and so can
+/// compare.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SecretCheck {
     /// Whether one is configured here.
     pub known: bool,
-    /// Of each that is valid here and at least 32 characters long, in hexadecimal.
+    /// The hash of each valid secret of at least 32 characters, in hexadecimal.
     pub proofs: Vec<String>,
 }
 
 impl SecretCheck {
-    /// Of these secrets, for this nonce.
+    /// The hashes of these secrets for this nonce.
     pub fn of(secrets: &[Secret], nonce: &str) -> Self {
         let proofs = secrets.iter().filter_map(|secret| proof::of(secret, REVALIDATE, nonce));
         Self { known: !secrets.is_empty(), proofs: proofs.collect() }
     }
 
-    /// How theirs compare with ours of the same nonce.
+    /// Compares the peer's hashes with ours of the same nonce.
     pub fn compare(&self, ours: &Self) -> &'static str {
         match self {
             _ if self.proofs.iter().any(|proof| ours.proofs.contains(proof)) => "equal",
@@ -96,7 +96,7 @@ impl SecretCheck {
     }
 }
 
-/// What an instance says of itself.
+/// The identity of an instance.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Identity {
     /// `instance.name`.
@@ -105,28 +105,28 @@ pub struct Identity {
     pub version: String,
     /// Protocol number.
     pub protocol: u32,
-    /// What it understands beyond the legacy form.
+    /// What it supports beyond the legacy form.
     #[serde(default)]
     pub features: Vec<String>,
-    /// Where to log in and to invalidate, relative to the peer's base.
+    /// The paths of login and invalidation, relative to the peer's base.
     pub paths: Paths,
-    /// Hash of its graph.
+    /// The hash of its graph.
     #[serde(default)]
     pub graph: String,
-    /// The proof over the asker's nonce.
+    /// The proof over the nonce of the request.
     pub proof: String,
-    /// What was asked for with `check`.
+    /// The answer to `check`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<SecretCheck>,
 }
 
-/// Paths of an instance.
+/// The paths of an instance.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[schemars(rename = "IdentityPaths")]
 pub struct Paths {
-    /// Login.
+    /// The path of the login.
     pub login: String,
-    /// Invalidate.
+    /// The path for invalidations.
     pub invalidate: String,
 }
 
@@ -136,50 +136,53 @@ impl Default for Paths {
     }
 }
 
-/// Longest path that a peer may name.
+/// The longest path that a peer may name.
 const PATH_BYTES_MAX: usize = 256;
-/// Longest name, version or feature of a peer that is kept.
+/// The longest name, version or feature of a peer that is kept.
 const TEXT_CHARS_MAX: usize = 128;
-/// Features of a peer that are kept.
+/// The number of features of a peer that are kept.
 const FEATURES_MAX: usize = 64;
-/// Hashes of a secret that are compared.
+/// The number of hashes of a secret that are compared.
 const PROOFS_MAX: usize = 64;
-/// Length of a proof, and of the hash of a graph at most.
+/// The length of a proof, and the maximum length of the hash of a graph.
 const PROOF_CHARS: usize = 64;
 
-/// Whether a path that a peer names stays below its base however it is read: plain segments, and
-/// nothing that a URL parser or a proxy could decode, fold or take for a host.
+/// Whether a path that a peer names stays below its base for every reader: plain segments, and
+/// nothing that a URL parser or a proxy could decode, fold or interpret as a host.
 pub fn is_plain_path(path: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
     let inner = path.strip_prefix('/').unwrap_or(path);
-    let is_step = |segment: &str| !matches!(segment, "" | "." | "..");
-    path.len() <= PATH_BYTES_MAX && path.bytes().all(is_plain) && inner.split('/').all(is_step)
+    let is_plain_segment = |segment: &str| !matches!(segment, "" | "." | "..");
+    path.len() <= PATH_BYTES_MAX
+        && path.bytes().all(is_plain)
+        && inner.split('/').all(is_plain_segment)
 }
 
-/// A valid identity and what was wrong with it all the same.
+/// A valid identity with bounded values.
 #[derive(Debug, Clone)]
 pub struct ParsedIdentity {
-    /// Bounded, and with safe paths.
+    /// The identity. Its values are bounded and its paths are safe.
     pub identity: Identity,
-    /// Whether its paths lead elsewhere and the usual ones are used.
+    /// Whether its paths were not safe, so that the default paths are used.
     pub has_bad_paths: bool,
 }
 
 impl ParsedIdentity {
-    /// Reads an answer; `None` where it is no identity.
-    pub fn read(body: &[u8]) -> Option<Self> {
+    /// Parses an answer. `None` if it is no identity.
+    pub fn parse(body: &[u8]) -> Option<Self> {
         let body: Value = serde_json::from_slice(body).ok()?;
         let proof = body["proof"].as_str().filter(|proof| is_hex(proof, PROOF_CHARS))?;
         if proof.len() != PROOF_CHARS {
             return None;
         }
         let protocol = u32::try_from(body["protocol"].as_u64()?).ok().filter(|it| *it >= 1)?;
-        let instance = shown(body["instance"].as_str()?);
-        let version = shown(body["version"].as_str().unwrap_or_default());
+        let instance = bounded_text(body["instance"].as_str()?);
+        let version = bounded_text(body["version"].as_str().unwrap_or_default());
         let features = body["features"].as_array().into_iter().flatten();
-        let features = features.filter_map(Value::as_str).take(FEATURES_MAX).map(shown).collect();
+        let features =
+            features.filter_map(Value::as_str).take(FEATURES_MAX).map(bounded_text).collect();
         let graph = body["graph"].as_str().filter(|graph| graph.len() <= PROOF_CHARS);
-        let graph = shown(graph.unwrap_or_default());
+        let graph = bounded_text(graph.unwrap_or_default());
         let path = |name: &str| body["paths"][name].as_str().filter(|path| is_plain_path(path));
         let paths = match (path("login"), path("invalidate")) {
             (Some(login), Some(invalidate)) => {
@@ -204,8 +207,8 @@ fn is_hex(text: &str, chars_max: usize) -> bool {
     text.len() <= chars_max && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// A text of a peer's, short and without what would change how a line is shown.
-fn shown(text: &str) -> String {
+/// A text from a peer, shortened and without characters that change how a line is shown.
+fn bounded_text(text: &str) -> String {
     let is_shown = |c: &char| {
         !c.is_control()
             && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
@@ -214,14 +217,14 @@ fn shown(text: &str) -> String {
     text.chars().filter(is_shown).take(TEXT_CHARS_MAX).collect()
 }
 
-/// Who answered a probe.
+/// The result of a probe.
 #[derive(Debug, Clone)]
 pub enum ProbeResult {
-    /// This very process.
+    /// This process answered.
     Oneself,
-    /// Another cache-mirror.
+    /// Another cache-mirror answered.
     CacheMirror(Box<ParsedIdentity>),
-    /// 404 or 405: whoever answered has no identity path.
+    /// 404 or 405: the server has no identity path.
     Absent,
     /// An answer that proves nothing: an error, a redirect, a page of a proxy.
     Unclear {
@@ -230,17 +233,17 @@ pub enum ProbeResult {
     },
 }
 
-/// One that nobody used before.
+/// A random nonce.
 pub fn nonce() -> String {
     let mut bytes = [0_u8; 16];
     random::fill(&mut bytes).expect("the system's random generator answers");
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Asks once, over a connection of its own; gives also the address that answered.
+/// Probes once, over a connection of its own. Returns also the address that answered.
 ///
 /// # Errors
-/// [`Failure`] where nothing answered: then nothing is known.
+/// [`Failure`] if nothing answered. Then nothing is known.
 pub async fn probe(
     base: &Url,
     own: &BootNonce,
@@ -260,14 +263,14 @@ pub async fn probe(
         timeout,
     };
     let answer = over.send_alone(request).await?;
-    let said = (answer.status == 200).then(|| ParsedIdentity::read(&answer.body)).flatten();
-    let answered = match said {
-        Some(said) if own.is_ours(&nonce, &said.identity.proof) => ProbeResult::Oneself,
-        Some(said) => ProbeResult::CacheMirror(Box::new(said)),
+    let parsed = (answer.status == 200).then(|| ParsedIdentity::parse(&answer.body)).flatten();
+    let answered = match parsed {
+        Some(parsed) if own.is_ours(&nonce, &parsed.identity.proof) => ProbeResult::Oneself,
+        Some(parsed) => ProbeResult::CacheMirror(Box::new(parsed)),
         None if matches!(answer.status, 404 | 405) => ProbeResult::Absent,
         None => {
-            let is_passing = matches!(answer.status, 300..=399 | 408 | 425 | 429 | 500..);
-            ProbeResult::Unclear { is_another: !is_passing }
+            let is_from_proxy = matches!(answer.status, 300..=399 | 408 | 425 | 429 | 500..);
+            ProbeResult::Unclear { is_another: !is_from_proxy }
         }
     };
     Ok((answered, answer.address))
@@ -277,7 +280,8 @@ pub async fn probe(
 mod tests {
     use super::*;
 
-    /// Wherever a peer would have our credentials sent, they go below its base.
+    /// Every path that a peer may name stays below its base, so our credentials are sent nowhere
+    /// else.
     #[test]
     fn paths_of_a_peer_stay_below_its_base() {
         let base = Url::parse("https://b.example/app/").expect("url");
@@ -338,7 +342,7 @@ mod tests {
                 "protocol": 1, "features": vec!["f\u{0}"; 10_000], "graph": "g".repeat(1000),
                 "proof": "0".repeat(64), "paths": paths,
             });
-            ParsedIdentity::read(body.to_string().as_bytes()).expect("an identity")
+            ParsedIdentity::parse(body.to_string().as_bytes()).expect("an identity")
         };
         let good = with(serde_json::json!({ "login": "/l", "invalidate": "/i" }));
         assert!(!good.has_bad_paths);
@@ -355,10 +359,10 @@ mod tests {
             serde_json::json!("/x"),
             Value::Null,
         ] {
-            let said = with(bad.clone());
-            assert!(said.has_bad_paths, "{bad}");
-            assert_eq!(said.identity.paths.login, LOGIN_PATH);
-            assert_eq!(said.identity.paths.invalidate, INVALIDATE_PATH);
+            let parsed = with(bad.clone());
+            assert!(parsed.has_bad_paths, "{bad}");
+            assert_eq!(parsed.identity.paths.login, LOGIN_PATH);
+            assert_eq!(parsed.identity.paths.invalidate, INVALIDATE_PATH);
         }
     }
 
@@ -374,7 +378,7 @@ mod tests {
             r#"{"instance":"a","protocol":1,"proof":"00"}"#,
             r#"{"instance":5,"protocol":1,"proof":"0"}"#,
         ] {
-            assert!(ParsedIdentity::read(body.as_bytes()).is_none(), "{body}");
+            assert!(ParsedIdentity::parse(body.as_bytes()).is_none(), "{body}");
         }
     }
 

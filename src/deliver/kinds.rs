@@ -1,10 +1,10 @@
-//! Which mirrors answered as cache-mirrors once, kept over restarts in a small file of the data
+//! The mirrors that answered as cache-mirrors, kept over restarts in a small file of the data
 //! directory.
 //!
-//! A proxy in front of a mirror may answer errors for as long as it likes: what was proved once is
-//! never forgotten by itself. A mirror is known by its name and its URL, for another place is
-//! another server. The file is written off the send path; one that cannot be read or written is
-//! logged, and costs only that the kind is asked for again.
+//! A proxy in front of a mirror may answer errors for any time, so a proved kind is never
+//! forgotten. A mirror is identified by its name and its URL, because another URL is another
+//! server. The file is written outside the send path. If it cannot be read or written, that is
+//! logged and the mirrors are probed again.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -17,12 +17,13 @@ use super::peer::Peer;
 use super::{Delivery, PeerConfig, log};
 use crate::support::small_file;
 
-/// In the data directory.
+/// The file's name in the data directory.
 pub const KINDS_FILE: &str = "kinds.json";
 
-/// Far above the longest list there can be.
+/// The maximum size of the file, far above the longest possible list.
 const BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// Mirrors remembered. Past it those go first that are not configured.
+/// The maximum number of mirrors in the file. Beyond it, mirrors that are not configured are
+/// dropped first.
 const REMEMBERED_MAX: usize = 1024;
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -44,7 +45,7 @@ struct KindsMemory {
 }
 
 impl KindsMemory {
-    /// Drops what is past the bound: first what is not configured.
+    /// Drops the mirrors beyond the limit: first those that are not configured.
     fn trim(&mut self) {
         let known = &mut self.known.cache_mirrors;
         let excess = known.len().saturating_sub(REMEMBERED_MAX);
@@ -57,11 +58,11 @@ impl KindsMemory {
     }
 }
 
-/// What is remembered.
+/// The known cache-mirrors and their file.
 #[derive(Default)]
 pub(super) struct Kinds {
     memory: Mutex<KindsMemory>,
-    /// What the last writer complained of; one writer at a time.
+    /// The problem of the last write, so that it is logged once. Only one write at a time.
     problem: Mutex<Option<String>>,
 }
 
@@ -70,7 +71,7 @@ fn place(peer: &PeerConfig) -> MirrorPlace {
 }
 
 impl Kinds {
-    /// Remembers that this peer answered as a cache-mirror.
+    /// Records that this peer answered as a cache-mirror.
     pub(super) fn note(self: &Arc<Self>, peer: &Peer) {
         let mut memory = self.memory.lock();
         if !memory.known.cache_mirrors.insert(place(&peer.config)) {
@@ -83,7 +84,7 @@ impl Kinds {
         }
     }
 
-    /// Gives a new peer the kind that is remembered of it.
+    /// Sets the kind of a new peer from the file.
     pub(super) fn recall(&self, peer: &Peer) {
         if peer.is_mirror() && self.memory.lock().known.cache_mirrors.contains(&place(&peer.config))
         {
@@ -91,7 +92,7 @@ impl Kinds {
         }
     }
 
-    /// These are the configured peers now.
+    /// Sets the configured peers.
     pub(super) fn configure(&self, peers: &[PeerConfig]) {
         self.memory.lock().configured = peers.iter().map(place).collect();
     }
@@ -114,8 +115,8 @@ impl Kinds {
 }
 
 impl Delivery {
-    /// Reads which mirrors answered as cache-mirrors before, and keeps it in this file from now
-    /// on. To be called before the start.
+    /// Reads the known cache-mirrors, and keeps them in this file from now on. Call this before the
+    /// start.
     pub async fn remember_kinds(&self, path: PathBuf) {
         let file = path.clone();
         let reading = tokio::task::spawn_blocking(move || small_file::read(&file, BYTES_MAX)).await;
@@ -134,8 +135,8 @@ impl Delivery {
         self.peers.get().iter().for_each(|peer| self.shared.kinds.recall(peer));
     }
 
-    /// Writes the file again where it is gone and something is remembered; whether it did. To be
-    /// called where its directory is there.
+    /// Writes the file again if it was deleted and mirrors are known. Returns whether it did. Call
+    /// this only if its directory exists.
     pub async fn write_kinds_back(&self) -> bool {
         let kinds = Arc::clone(&self.shared.kinds);
         let writing = tokio::task::spawn_blocking(move || {
@@ -151,8 +152,8 @@ impl Delivery {
         writing.await.unwrap_or(false)
     }
 
-    /// Asks a mirror at once who it is, and tries what waits for it: it announced its start. False
-    /// where there is none of that name.
+    /// Probes a mirror at once and retries what waits for it, because it announced its start.
+    /// Returns false if no destination has this name.
     pub fn probe_now(&self, name: &str) -> bool {
         self.find(name).map(|peer| peer.probe_now()).is_some()
     }
@@ -162,9 +163,9 @@ impl Delivery {
 mod tests {
     use super::*;
 
-    /// What is past the bound goes, but never a mirror that is configured while another is not.
+    /// The mirrors beyond the limit are dropped, but a configured mirror never before another.
     #[test]
-    fn past_the_bound_configured_mirrors_stay() {
+    fn configured_mirrors_stay_beyond_the_limit() {
         let place = |at: usize| MirrorPlace { name: format!("{at:05}"), url: "http://x/".into() };
         let configured = (0..200).map(place).collect();
         let mut memory = KindsMemory { configured, ..KindsMemory::default() };

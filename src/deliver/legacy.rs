@@ -208,7 +208,7 @@ impl Worker {
             log::closed(&self.peer, failures, lasted);
         }
         let (events, was_parked) = self.peer.with(|state| {
-            state.took_legacy_form();
+            state.note_legacy_ack();
             state.partial.acknowledge(request)
         });
         attempt.delivered += events;

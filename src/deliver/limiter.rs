@@ -1,6 +1,6 @@
-//! The rate limit of one destination. It delays, and what gathers meanwhile is merged; it never
-//! drops. The limit can be changed while a send waits for it. The clock may be another than the
-//! real one, for `cache-mirror tune`.
+//! The rate limit of one destination. It delays and never drops; what gathers meanwhile is merged.
+//! The limit can change while a send waits for it. `cache-mirror tune` uses it with a simulated
+//! clock.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use governor::{Quota, RateLimiter};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// Longest time between two requests that can be configured: a rate of one an hour.
+/// The longest configurable time between two requests: a rate of one per hour.
 const PERIOD_MAX: Duration = Duration::from_secs(3600);
 
 type Turns<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
-/// Requests a second with a burst, changeable.
+/// A rate in requests per second with a burst. Both can change.
 pub struct Limiter<C: Clock = DefaultClock> {
     current: Mutex<(Arc<Turns<C>>, f64, u32)>,
     changed: Notify,
@@ -26,43 +26,43 @@ pub struct Limiter<C: Clock = DefaultClock> {
 }
 
 impl Limiter {
-    /// A limit of so many a second, and so many at once after a pause.
+    /// A limit with this rate and burst.
     pub fn new(rate_per_second: f64, burst: u32) -> Self {
         Self::on(DefaultClock::default(), rate_per_second, burst)
     }
 }
 
 impl<C: Clock + Clone> Limiter<C> {
-    /// The same by another clock.
+    /// A limit with another clock.
     pub fn on(clock: C, rate_per_second: f64, burst: u32) -> Self {
         let turns = build(clock.clone(), rate_per_second, burst);
         let current = Mutex::new((turns, rate_per_second, burst));
         Self { current, changed: Notify::new(), clock }
     }
 
-    /// The limit in force: requests a second, burst.
+    /// The present limit: requests per second, burst.
     pub fn limit(&self) -> (f64, u32) {
         let current = self.current.lock();
         (current.1, current.2)
     }
 
-    /// Changes the limit; whoever waits is judged by the new one.
+    /// Changes the limit. It also applies to waiting sends.
     pub fn change(&self, rate_per_second: f64, burst: u32) {
         let turns = build(self.clock.clone(), rate_per_second, burst);
         *self.current.lock() = (turns, rate_per_second, burst);
         self.changed.notify_waiters();
     }
 
-    /// Takes a turn if there is one.
+    /// Takes a turn if one is free.
     ///
     /// # Errors
-    /// How long until there may be one.
+    /// The wait until one may be free.
     pub fn try_turn(&self) -> Result<(), Duration> {
         let turns = Arc::clone(&self.current.lock().0);
         turns.check().map_err(|not_until| not_until.wait_time_from(self.clock.now()))
     }
 
-    /// Waits for a turn and takes it; says how long that took.
+    /// Waits for a turn and takes it. Returns the wait.
     pub async fn turn(&self) -> Duration {
         let started = tokio::time::Instant::now();
         loop {
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_faster_limit_frees_who_waits() {
+    async fn a_faster_limit_ends_a_wait() {
         let limiter = Arc::new(Limiter::new(0.001, 1));
         limiter.turn().await;
         let waiting = tokio::spawn({

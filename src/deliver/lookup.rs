@@ -1,24 +1,24 @@
-//! Which destination is meant: operators call one by its name, or by where it is.
-//! A name wins over an address, for it is unique; an address that several have names none of them.
+//! Finds a destination by its name or its address. A name wins over an address, because it is
+//! unique. An address that several destinations share finds none.
 
 use url::Url;
 
 use super::Delivery;
 
 impl Delivery {
-    /// The name of the destination that is called so.
+    /// Finds the name of the destination with this name or address.
     ///
     /// # Errors
-    /// The names of those at that address: none, or more than one.
+    /// The names of the destinations at that address: none, or more than one.
     pub fn find_name(&self, text: &str) -> Result<String, Vec<String>> {
         let peers = self.peers.get();
         let all: Vec<_> =
             peers.iter().map(|peer| (&*peer.config.name, &peer.config.base)).collect();
-        find_name(&all, text)
+        find_in(&all, text)
     }
 }
 
-fn find_name(all: &[(&str, &Url)], text: &str) -> Result<String, Vec<String>> {
+fn find_in(all: &[(&str, &Url)], text: &str) -> Result<String, Vec<String>> {
     if all.iter().any(|(name, _)| *name == text) {
         return Ok(text.to_owned());
     }
@@ -30,7 +30,7 @@ fn find_name(all: &[(&str, &Url)], text: &str) -> Result<String, Vec<String>> {
     }
 }
 
-/// Whether a base URL is at `host[:port]`; the port of its scheme may be left out.
+/// Whether a base URL has this `host[:port]`. The default port of its scheme may be missing.
 fn is_at(base: &Url, text: &str) -> bool {
     let host = base.host_str().unwrap_or_default();
     let with = |port: u16| format!("{host}:{port}").eq_ignore_ascii_case(text);
@@ -65,11 +65,11 @@ mod tests {
             ("other.example", "eu.example"),
             ("[::1]:1", "six"),
         ] {
-            assert_eq!(find_name(&all, text), Ok(name.to_owned()), "{text}");
+            assert_eq!(find_in(&all, text), Ok(name.to_owned()), "{text}");
         }
-        assert_eq!(find_name(&all, "127.0.0.1:3000"), Err(vec!["site".into(), "pages".into()]));
+        assert_eq!(find_in(&all, "127.0.0.1:3000"), Err(vec!["site".into(), "pages".into()]));
         for text in ["", "c", "127.0.0.1", "127.0.0.1:47", "eu.example:444", "[::1]", ":4712"] {
-            assert_eq!(find_name(&all, text), Err(vec![]), "{text}");
+            assert_eq!(find_in(&all, text), Err(vec![]), "{text}");
         }
     }
 }

@@ -88,7 +88,7 @@ struct Shared {
     echo: Echo,
     encoded_backlogs: EncodedBacklogs,
     pauses: Pauses,
-    pace: outage::Pace,
+    pace: outage::CheckPace,
     kinds: Arc<Kinds>,
 }
 
@@ -156,7 +156,7 @@ impl Delivery {
         let config = Live::new(config);
         let encoded_backlogs = EncodedBacklogs::default();
         let pauses = Pauses::default();
-        let pace = outage::Pace::default();
+        let pace = outage::CheckPace::default();
         let shared = Shared {
             config,
             journal,

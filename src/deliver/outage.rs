@@ -1,9 +1,10 @@
-//! Destinations that cannot be reached: how often they are tried, and how their return is noticed.
+//! Destinations that cannot be reached: how often they are retried, and how their return is
+//! noticed.
 //!
 //! While a destination is down, each attempt begins with a check: one small request for its
 //! identity. The wait between checks is capped, so a destination that is back is reached within
-//! seconds, and all checks of the process share one pace, so many dead destinations cause no storm.
-//! A destination that passes the check and fails the delivery all the same waits ever longer.
+//! seconds. All checks of the process share one pace, so many dead destinations cause no storm. A
+//! destination that passes the check but fails the delivery waits longer each time.
 
 use std::time::Duration;
 
@@ -19,22 +20,22 @@ use super::worker::Worker;
 use crate::net::{Failure, FailureKind, Outgoing};
 use crate::support::backoff::Backoff;
 
-/// Longest wait between two checks of a destination that is down.
+/// The longest wait between two checks of a destination that is down.
 const WAIT_MAX: Duration = Duration::from_millis(2500);
-/// A check is one small request.
+/// The time limit of a check, which is one small request.
 const CHECK_TIME_MAX: Duration = Duration::from_secs(2);
-/// All checks of this process: at most one in this time.
+/// The minimum time between two checks of this process.
 const CHECK_EVERY: Duration = Duration::from_millis(10);
-/// Failed checks after which a delivery is tried all the same: something between us and the
-/// destination may refuse the identity path and nothing else.
+/// Failed checks after which a delivery is attempted nevertheless: a proxy may refuse only the
+/// identity path.
 const TRIED_ANYWAY_AFTER: u32 = 8;
 
-/// What is known about a destination that may be down.
+/// The state of a destination that may be down.
 #[derive(Debug, Default)]
 pub struct Outage {
     /// Whether the last attempt failed in a way that points to an outage.
     is_suspected: bool,
-    /// Whether the last check was passed, and nothing was delivered since.
+    /// Whether the last check passed and nothing was delivered since.
     is_checked: bool,
     /// Deliveries in a row that failed after a passed check.
     failed_after_check: u32,
@@ -43,17 +44,17 @@ pub struct Outage {
 }
 
 impl Outage {
-    /// Begins every further attempt with a check, until one is delivered.
+    /// Begins each further attempt with a check, until a delivery succeeds.
     pub fn suspect(&mut self) {
         self.is_suspected = true;
     }
 
-    /// Something was delivered.
+    /// Records a delivery.
     pub fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// Notes a failed attempt; gives the wait after it. `chance` is in `0.0..1.0`.
+    /// Records a failed attempt. Returns the wait after it. `chance` is in `0.0..1.0`.
     pub fn failed(
         &mut self,
         backoff: &Backoff,
@@ -73,7 +74,8 @@ impl Outage {
         if backoff.bound(failures) < cap {
             return backoff.wait(failures, chance);
         }
-        // In the upper half: as soon on average as the cap promises, and fewer requests.
+        // A random wait in the upper half of the cap, which needs fewer requests than a wait from
+        // zero.
         cap.min(backoff.max).mul_f64(0.5 + 0.5 * chance.clamp(0.0, 1.0))
     }
 
@@ -88,7 +90,7 @@ impl Outage {
     }
 }
 
-/// Whether a failed attempt points to an outage: nothing answered, or a proxy did in its place.
+/// Whether a failed attempt points to an outage: no answer, or one from a proxy.
 pub fn is_outage(status: Option<u64>, is_cache_mirror: bool) -> bool {
     match status {
         None | Some(502..=504) => true,
@@ -97,12 +99,12 @@ pub fn is_outage(status: Option<u64>, is_cache_mirror: bool) -> bool {
     }
 }
 
-/// Spreads the checks of all workers over time, in the order in which they ask.
+/// Spreads the checks of all workers over time, in the order of their requests.
 #[derive(Debug, Default)]
-pub struct Pace(Mutex<Option<Instant>>);
+pub struct CheckPace(Mutex<Option<Instant>>);
 
-impl Pace {
-    /// When the next check may be made; that time is taken.
+impl CheckPace {
+    /// Reserves the time of the next check and returns it.
     fn reserve(&self) -> Instant {
         let now = Instant::now();
         let mut next = self.0.lock();
@@ -113,9 +115,9 @@ impl Pace {
 }
 
 impl Worker {
-    /// Whether an attempt is worth making. Where the destination seems to be down, this checks it
-    /// first; a failed check counts as the failed attempt that it replaces.
-    pub(super) async fn is_worth_trying(&self) -> bool {
+    /// Whether to make an attempt. If the destination appears to be down, this checks it first. A
+    /// failed check counts as the failed attempt that it replaces.
+    pub(super) async fn passes_check(&self) -> bool {
         if !self.peer.with(|state| state.outage.is_suspected) {
             return true;
         }
@@ -131,7 +133,7 @@ impl Worker {
         let Err(failure) = self.check().await else {
             self.peer.with(|state| {
                 state.outage.check_passed();
-                // It may be another version than before.
+                // It may be another version now, so it is probed.
                 state.probed_at = None;
             });
             return true;
@@ -153,7 +155,7 @@ impl Worker {
         failure.kind == FailureKind::Timeout && !is_cache_mirror
     }
 
-    /// One small request to see whether the destination itself answers.
+    /// Sends one small request, to see whether the destination itself answers.
     async fn check(&self) -> Result<(), Failure> {
         let Some(mut url) = below(&self.peer.config.base, PATH) else { return Ok(()) };
         url.set_query(Some(&format!("nonce={}", nonce())));
@@ -228,7 +230,7 @@ mod tests {
     /// A thousand dead destinations are checked at a bounded rate, each in its turn.
     #[tokio::test(start_paused = true)]
     async fn all_checks_share_one_pace() {
-        let pace = Pace::default();
+        let pace = CheckPace::default();
         let begun = Instant::now();
         let turns: Vec<_> = (0..1000).map(|_| pace.reserve() - begun).collect();
         assert!(turns.is_sorted());

@@ -1,9 +1,8 @@
 //! Operators' pauses, kept over restarts in a small file of the data directory.
 //!
-//! Whoever paused a destination had a reason that no restart takes away. The file names what is
-//! paused and nothing else; names that are gone are forgotten with their backlogs. A damaged one
-//! counts as no pause and is told: sending what should wait is seen, holding back what should go is
-//! not.
+//! A restart must not end a pause. The file lists the names of the paused destinations. A name that
+//! is gone is removed together with its backlog. A damaged file counts as no pause and is logged:
+//! an unwanted send is noticed, an unwanted pause is not.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -18,39 +17,39 @@ use super::{Delivery, log};
 use crate::journal::Reconciled;
 use crate::support::small_file;
 
-/// In the data directory.
+/// The file's name in the data directory.
 pub const PAUSES_FILE: &str = "pauses.json";
 
-/// Far above the longest list there can be: so many destinations, each with a short name.
+/// The maximum size of the file, far above the longest possible list.
 const BYTES_MAX: u64 = 1024 * 1024;
 
-/// What the file says.
+/// The content of the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct PausedNames {
-    /// As the journal calls them.
+    /// The names in the journal.
     paused: BTreeSet<String>,
 }
 
-/// What the file is known to hold; nothing is known of one that is damaged, or was not written.
+/// The last known content of the file. It is unknown if the file is damaged or was not last_write.
 #[derive(Default)]
 struct LastWrite {
     known: Option<PausedNames>,
     problem: Option<String>,
-    /// The file is gone.
+    /// Whether the file was deleted.
     is_lost: bool,
 }
 
-/// The file.
+/// The file and its last known content.
 #[derive(Default)]
 pub(super) struct Pauses {
     path: OnceLock<PathBuf>,
-    /// One writer at a time, so that an older list never replaces a newer one.
-    written: Mutex<LastWrite>,
+    /// Only one write at a time, so that an older list never replaces a newer one.
+    last_write: Mutex<LastWrite>,
 }
 
 impl Delivery {
-    /// Pauses again what an operator had paused before the last restart, and keeps in this file
-    /// what is paused from now on. To be called before the start.
+    /// Pauses the destinations that were paused before the restart, and keeps changes in this file
+    /// from now on. Call this before the start.
     pub async fn remember_pauses(&self, path: PathBuf, reconciled: &Reconciled) {
         let file = path.clone();
         let reading = tokio::task::spawn_blocking(move || small_file::read(&file, BYTES_MAX)).await;
@@ -70,54 +69,55 @@ impl Delivery {
             peer.pause();
             log::still_paused(peer);
         }
-        self.shared.pauses.written.lock().await.known = known;
-        // Said once: there is one file for the life of this process.
+        self.shared.pauses.last_write.lock().await.known = known;
+        // Set once: there is one file for the life of this process.
         drop(self.shared.pauses.path.set(path));
         self.keep_pauses().await;
     }
 
-    /// Writes the file again where it is gone and something is paused; whether it did. To be called
-    /// where its directory is there.
+    /// Writes the file again if it was deleted and something is paused. Returns whether it did.
+    /// Call this only if its directory exists.
     pub async fn write_pauses_back(&self) -> bool {
         let Some(path) = self.shared.pauses.path.get() else { return false };
         if tokio::fs::try_exists(path).await.unwrap_or(true) {
             return false;
         }
         {
-            let mut written = self.shared.pauses.written.lock().await;
-            written.is_lost = written.known.as_ref().is_some_and(|it| !it.paused.is_empty());
+            let mut last_write = self.shared.pauses.last_write.lock().await;
+            last_write.is_lost = last_write.known.as_ref().is_some_and(|it| !it.paused.is_empty());
         }
         self.keep_pauses().await;
         tokio::fs::try_exists(path).await.unwrap_or(false)
     }
 
-    /// Writes the file where something else is paused now. Where the disk refuses, a restart goes
-    /// by what it held before; that is told.
+    /// Writes the file if the pauses changed. A failed write is logged; a restart then uses the old
+    /// content.
     pub async fn keep_pauses(&self) {
         let pauses = &self.shared.pauses;
         let Some(path) = pauses.path.get().cloned() else { return };
-        let mut written = pauses.written.lock().await;
-        let now = self.paused(written.known.as_ref());
-        let is_known = written.known.as_ref().unwrap_or(&PausedNames::default()) == &now;
-        if is_known && !written.is_lost {
+        let mut last_write = pauses.last_write.lock().await;
+        let now = self.paused(last_write.known.as_ref());
+        let is_known = last_write.known.as_ref().unwrap_or(&PausedNames::default()) == &now;
+        if is_known && !last_write.is_lost {
             return;
         }
         let list = now.clone();
         let writing = tokio::task::spawn_blocking(move || small_file::write(&path, &list));
         let problem = match writing.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
-            Ok(()) => return *written = LastWrite { known: Some(now), ..LastWrite::default() },
+            Ok(()) => return *last_write = LastWrite { known: Some(now), ..LastWrite::default() },
             Err(error) => Some(error.to_string()),
         };
-        if written.problem != problem {
+        if last_write.problem != problem {
             log::pauses_unwritten(problem.as_deref());
-            written.problem = problem;
+            last_write.problem = problem;
         }
     }
 
-    /// Pauses again what came back, under its name or another, and was paused when it went.
+    /// Pauses a destination that returned, under its name or another, if it was paused when it was
+    /// removed.
     pub(super) async fn pause_returned(&self, reconciled: &Reconciled) {
-        let written = self.shared.pauses.written.lock().await;
-        let Some(known) = &written.known else { return };
+        let last_write = self.shared.pauses.last_write.lock().await;
+        let Some(known) = &last_write.known else { return };
         let returned = reconciled.returned.iter().map(|(name, _)| (name, name));
         let renamed = reconciled.renamed.iter().map(|(before, name)| (before, name));
         let peers = self.peers.get();
@@ -129,7 +129,7 @@ impl Delivery {
         }
     }
 
-    /// What is paused, and what was paused when the settings stopped to name it.
+    /// The paused destinations, and the removed ones that were paused when they were removed.
     fn paused(&self, known: Option<&PausedNames>) -> PausedNames {
         let peers = self.peers.get();
         let is_paused = |pause| pause == Some(PauseReason::Operator);

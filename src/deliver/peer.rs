@@ -152,8 +152,8 @@ pub struct PeerState {
     pub skew: Skew,
     /// Whether it asked us to wait.
     pub throttle: Throttle,
-    /// When it last announced its start.
-    pub heard_hello_at: Option<Instant>,
+    /// When it was or will be probed because of a hello.
+    pub hello_probe_at: Option<Instant>,
 }
 
 /// One destination: a mirror or a target.
@@ -242,14 +242,14 @@ impl Peer {
                 }
                 ProbeResult::Absent => {
                     state.note_another();
-                    let is_proved = state.evidence.absent(now);
-                    state.set_no_cache_mirror(is_proved, &self.config);
+                    let is_proved = state.evidence.note_absent(now);
+                    state.set_not_cache_mirror(is_proved, &self.config);
                 }
                 ProbeResult::Unclear { is_another } => {
                     if is_another {
                         state.note_another();
                     }
-                    state.set_no_cache_mirror(false, &self.config);
+                    state.set_not_cache_mirror(false, &self.config);
                 }
             }
             before != state.kind.as_str()

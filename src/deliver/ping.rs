@@ -1,7 +1,8 @@
-//! A mirror asked now, from here: who is there, does it take our account, how long does it take.
+//! Probes a mirror on request: whether it answers, whether it accepts our account, and how long it
+//! takes.
 //!
-//! It tells an operator and decides nothing: what deliveries know of the mirror stays as it is. The
-//! login is a real one, beside the token in use, so that a working token hides no broken account.
+//! The result informs an operator. It changes nothing in the state of deliveries. The login is a
+//! real one, next to the token in use, so that a working token does not hide a broken account.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ use crate::net::{Outgoing, Transport};
 use crate::support::Secret;
 use crate::wire::PingReport;
 
-/// The question of who is there; a login may take the mirrors' own time limit.
+/// The time limit of the probe. A login may take the time limit of the mirrors.
 const PROBE_TIME_MAX: Duration = Duration::from_secs(3);
 
 impl PingReport {
@@ -42,30 +43,30 @@ impl PingReport {
     }
 }
 
-/// Who asks: a running instance, or a command where none runs.
+/// What a ping needs: from a running instance, or from a command without one.
 pub struct Pinger<'a> {
-    /// To find oneself by.
+    /// Recognises this instance in an answer.
     pub own: &'a BootNonce,
     /// The hash of our graph.
     pub graph: &'a str,
-    /// Who makes tokens of our own.
+    /// Makes self-signed tokens.
     pub mint: Mint,
-    /// One exchange, connect to last byte.
+    /// The time limit of one exchange, from connect to the last byte.
     pub timeout: Duration,
-    /// What we know of the secrets of revalidation routes.
+    /// The secrets of revalidation routes that we know.
     pub revalidate_secrets: Vec<Secret>,
-    /// The way there.
+    /// The transport.
     pub over: &'a dyn Transport,
 }
 
 impl Delivery {
-    /// Asks one mirror; `None` where there is none of that name.
+    /// Pings one destination. `None` if no destination has this name.
     pub async fn ping(&self, name: &str) -> Option<PingReport> {
         let peer = self.find(name)?;
         let shared = &*self.shared;
         let config = shared.config.get();
         let rules = shared.sender.rules.get();
-        let asker = Pinger {
+        let pinger = Pinger {
             own: &shared.own,
             graph: rules.graph().hash(),
             mint: config.mint.clone(),
@@ -77,20 +78,26 @@ impl Delivery {
         Some(match peer.config.class.target() {
             None => {
                 let is_legacy = matches!(peer.kind(), PeerKind::Legacy);
-                asker.ask(name, base, peer.account.login(), is_legacy).await
+                pinger.ping_mirror(name, base, peer.account.login(), is_legacy).await
             }
             Some(target) => {
-                PingReport { kind: target.kind().into(), ..asker.reach(name, base).await.0 }
+                PingReport { kind: target.kind().into(), ..pinger.probe_base(name, base).await.0 }
             }
         })
     }
 }
 
 impl Pinger<'_> {
-    /// Asks who is at `base`, and logs in. One answer without an identity does not prove a legacy
-    /// server, so `is_legacy` says whether it is known to be one.
-    pub async fn ask(&self, name: &str, base: &Url, login: Login, is_legacy: bool) -> PingReport {
-        let (mut ping, answered) = self.reach(name, base).await;
+    /// Probes `base` and logs in. One answer without an identity does not prove a legacy server, so
+    /// `is_legacy` states whether it is known to be one.
+    pub async fn ping_mirror(
+        &self,
+        name: &str,
+        base: &Url,
+        login: Login,
+        is_legacy: bool,
+    ) -> PingReport {
+        let (mut ping, answered) = self.probe_base(name, base).await;
         let Some(answered) = answered else { return ping };
         let login_path = match answered {
             ProbeResult::Oneself => {
@@ -101,8 +108,8 @@ impl Pinger<'_> {
                 ping.kind = if is_legacy { "legacy" } else { "unknown" }.into();
                 None
             }
-            ProbeResult::CacheMirror(said) => {
-                let identity = said.identity;
+            ProbeResult::CacheMirror(parsed) => {
+                let identity = parsed.identity;
                 ping.kind = "cache-mirror".into();
                 let is_equal = identity.graph == self.graph;
                 ping.graph = Some(if is_equal { "equal" } else { "differs" }.into());
@@ -111,14 +118,14 @@ impl Pinger<'_> {
                 Some(identity.paths.login)
             }
         };
-        // As for deliveries: a login URL of the operator's wins over what the mirror says.
+        // As for deliveries, a login URL in the settings wins over the path that the mirror names.
         let account = Account::new(login, self.mint.clone(), self.timeout);
         let path = login_path.filter(|_| account.takes_login_path());
         let outcome = account.token(base, path.as_deref(), self.over).await;
         let token = match outcome {
             Ok(obtained) => obtained.token,
             Err(failure) => {
-                ping.login = word(&failure).into();
+                ping.login = login_result(&failure).into();
                 ping.login_error = Some(failure.to_string());
                 return ping;
             }
@@ -126,8 +133,8 @@ impl Pinger<'_> {
         ping.login = "ok".into();
         if ping.kind == "cache-mirror" {
             match self.compare(base, &token).await {
-                Ok(word) => ping.revalidate_secret = word.map(Into::into),
-                // A token that we made, or were given, no login has judged.
+                Ok(result) => ping.revalidate_secret = result.map(Into::into),
+                // No login has verified a token that is self-signed or configured.
                 Err(status) => {
                     ping.login = "refused".into();
                     ping.login_error = Some(format!("the token is refused with http {status}"));
@@ -137,8 +144,8 @@ impl Pinger<'_> {
         ping
     }
 
-    /// Asks whether anything answers at `base`, and what.
-    async fn reach(&self, name: &str, base: &Url) -> (PingReport, Option<ProbeResult>) {
+    /// Probes `base`.
+    async fn probe_base(&self, name: &str, base: &Url) -> (PingReport, Option<ProbeResult>) {
         let mut ping = PingReport::of(name, base.to_string());
         let begun = Instant::now();
         let time_max = PROBE_TIME_MAX.min(self.timeout);
@@ -155,8 +162,8 @@ impl Pinger<'_> {
         }
     }
 
-    /// How the peer's secret compares with ours, where both are known and it tells; or the status
-    /// with which it refused the token.
+    /// Compares the peer's revalidation secret with ours, if both are known and the peer reports
+    /// it. Otherwise returns the status with which it refused the token.
     async fn compare(&self, base: &Url, token: &Secret) -> Result<Option<&'static str>, u16> {
         let nonce = nonce();
         let Some(mut url) = below(base, PATH) else { return Ok(None) };
@@ -172,14 +179,14 @@ impl Pinger<'_> {
         if answer.status == 401 {
             return Err(answer.status);
         }
-        let identity = ParsedIdentity::read(&answer.body).map(|said| said.identity);
+        let identity = ParsedIdentity::parse(&answer.body).map(|parsed| parsed.identity);
         let ours = SecretCheck::of(&self.revalidate_secrets, &nonce);
         let theirs = identity.and_then(|identity| identity.check);
         Ok(theirs.filter(|_| ours.known).map(|theirs| theirs.compare(&ours)))
     }
 }
 
-fn word(failure: &LoginFailure) -> &'static str {
+fn login_result(failure: &LoginFailure) -> &'static str {
     match failure {
         LoginFailure::NoCredentials => "none",
         LoginFailure::Refused(_) => "refused",

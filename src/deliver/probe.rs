@@ -1,5 +1,5 @@
-//! Asking who is at the other end: when, and what the answers come to.
-//! Nothing is decided here about an event; what is not known yet is asked again.
+//! Decides when a destination is probed, and applies the results. Nothing is decided about an event
+//! here.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use super::worker::Worker;
 use super::{ConfiguredKind, log};
 use crate::net::FailureKind;
 
-/// A probe is a small question: it may not hold deliveries as long as a delivery may.
+/// The time limit of a probe. It may not delay deliveries as long as a delivery may.
 const PROBE_TIME_MAX: Duration = Duration::from_secs(3);
 
 impl Worker {
-    /// Asks who the peer is and logs in ahead of the first event, so that it need not wait for
-    /// either. Failures count for nothing here: the first attempt repeats them and tells.
+    /// Probes the peer and logs in before the first event, so that the event does not wait for
+    /// either. Failures are ignored here: the first attempt repeats and logs them.
     pub(super) async fn probe_and_log_in(&self) {
         tokio::select! {
             () = self.stop.cancelled() => {}
@@ -41,8 +41,8 @@ impl Worker {
         self.peer.next_probe(self.shared.config.get().probe_every)
     }
 
-    /// Asks before the first send; false where the peer cannot be reached at all, which counts as
-    /// the failed attempt that it is.
+    /// Probes before the first send. Returns false if the peer cannot be reached, which counts as a
+    /// failed attempt.
     pub(super) async fn probe_before_sending(&self) -> bool {
         match self.probe().await {
             Err(failure) if matches!(failure.kind, FailureKind::Connect | FailureKind::Address) => {
@@ -55,13 +55,13 @@ impl Worker {
         }
     }
 
-    /// Says once what is odd about an identity.
-    fn warn_of(&self, said: &ParsedIdentity) {
+    /// Logs once what is wrong with an identity.
+    fn log_problems_of(&self, parsed: &ParsedIdentity) {
         let is_legacy = self.peer.config.kind == Some(ConfiguredKind::Legacy);
         let is_new = |flag: fn(&mut PeerState) -> &mut bool| {
             self.peer.with(|state| !std::mem::replace(flag(state), true))
         };
-        if said.has_bad_paths && is_new(|state| &mut state.has_logged_bad_paths) {
+        if parsed.has_bad_paths && is_new(|state| &mut state.has_logged_bad_paths) {
             log::bad_paths(&self.peer);
         }
         if is_legacy && is_new(|state| &mut state.has_logged_other_kind) {
@@ -69,8 +69,8 @@ impl Worker {
         }
     }
 
-    /// Asks who the peer is. Where ourselves answer, asks again at once: behind a balanced name
-    /// somebody else may.
+    /// Probes the peer. If this instance answers, probes again at once: behind a load-balanced name
+    /// another instance may answer.
     pub(super) async fn probe(&self) -> Result<(), crate::net::Failure> {
         for _ in 0..ONESELF_AFTER {
             let timeout = self.shared.config.get().timeout.min(PROBE_TIME_MAX);
@@ -79,7 +79,7 @@ impl Worker {
             let probed = identity::probe(base, &self.shared.own, timeout, over).await;
             let (answered, address) = match probed {
                 Ok(probed) => probed,
-                // An endless answer is an answer, and not a cache-mirror's.
+                // An endless answer is an answer, but not from a cache-mirror.
                 Err(failure) if failure.kind == FailureKind::TooLarge => {
                     (ProbeResult::Unclear { is_another: true }, None)
                 }
@@ -91,13 +91,13 @@ impl Worker {
             self.peer.note_address(address);
             let is_oneself = matches!(answered, ProbeResult::Oneself);
             let is_cache_mirror = matches!(answered, ProbeResult::CacheMirror(_));
-            if let ProbeResult::CacheMirror(said) = &answered {
-                self.warn_of(said);
+            if let ProbeResult::CacheMirror(parsed) = &answered {
+                self.log_problems_of(parsed);
             }
             let is_news = self.peer.identified(answered);
             if is_news {
                 log::identified(&self.peer);
-                // What was held may be sent or skipped now, and outcomes are others.
+                // Held events may now be sent or skipped, and outcomes change.
                 self.peer.wake.notify_one();
                 self.shared.journal.wake_waiters();
             }

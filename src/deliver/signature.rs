@@ -1,5 +1,5 @@
-//! Signatures on outgoing calls, by Standard Webhooks: whoever is called can tell that it was us,
-//! that nothing was changed on the way, and that it is not an old call played again.
+//! Signatures on outgoing calls, after Standard Webhooks. The receiver can verify that the call is
+//! from us, that it was not changed, and that it is not a replay.
 //!
 //! The specification: <https://www.standardwebhooks.com>, scheme `v1` (HMAC-SHA256).
 
@@ -17,7 +17,7 @@ const ID: HeaderName = HeaderName::from_static("webhook-id");
 const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// The keys that calls to one target are signed with: one, or two during a rotation.
+/// The keys that sign the calls to one target: one, or two during a rotation.
 #[derive(Clone)]
 pub struct Signer {
     secrets: Vec<Secret>,
@@ -37,15 +37,15 @@ impl fmt::Debug for Signer {
 }
 
 impl Signer {
-    /// What the text of a secret begins with.
+    /// The prefix of a secret's text.
     pub const SECRET_PREFIX: &str = "whsec_";
-    /// Bytes of a secret, as the specification recommends them.
+    /// The size of a secret in bytes, as the specification recommends.
     pub const SECRET_BYTES: RangeInclusive<usize> = 24..=64;
 
-    /// Signs with each of these.
+    /// Signs with each of these secrets.
     ///
     /// # Errors
-    /// What a secret must look like; the secret is not shown.
+    /// The expected form of a secret. The secret is not shown.
     pub fn new(secrets: Vec<Secret>) -> Result<Self, &'static str> {
         let keys = secrets.iter().map(key).collect::<Result<_, _>>()?;
         Ok(Self { secrets, keys })
@@ -88,9 +88,9 @@ mod tests {
         signature
     }
 
-    /// The example of the specification's own libraries.
+    /// The example from the reference libraries of the specification.
     #[test]
-    fn the_specifications_example() {
+    fn the_example_of_the_specification_gives_its_signature() {
         let expected = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
         assert_eq!(signature(&[SECRET]), expected);
     }
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_is_refused_without_being_shown() {
+    fn a_malformed_secret_is_refused_and_not_shown() {
         let long = format!("whsec_{}", STANDARD.encode([7; 65]));
         for text in ["", "whsec_", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_short", &long] {
             let refused = Signer::new(vec![Secret::new(text)]).expect_err(text);

@@ -1,7 +1,7 @@
-//! Destinations that ask for a pause: 429 and 503, with or without `Retry-After`.
+//! Destinations that ask us to wait: 429 and 503, with or without `Retry-After`.
 //!
-//! What an answer asks for is a lower bound. It is never taken for less than a floor that doubles
-//! with each such answer in a row, so that `Retry-After: 0` or a date in the past causes no storm.
+//! The requested wait is a lower bound. It is at least a floor that doubles with each such answer
+//! in a row, so that `Retry-After: 0` or a date in the past causes no storm.
 
 use std::time::Duration;
 
@@ -9,13 +9,14 @@ use tokio::time::Instant;
 
 use crate::support::backoff::Backoff;
 
-/// Longest `Retry-After` honoured: past an hour a forgotten header would look like a lost event.
+/// The longest `Retry-After` that is honoured. Beyond an hour, a forgotten header would look like a
+/// lost event.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
-/// The floor: from a second, doubling to a minute.
+/// The floor, which doubles from a second to a minute.
 const FLOOR: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) };
 
-/// The least wait after so many answers in a row that asked for a pause. `chance` spreads the
-/// callers that were turned away at the same moment.
+/// The wait after this many such answers in a row. `chance` spreads the retries of callers that
+/// were refused at the same moment.
 pub fn least(asked: Option<Duration>, in_a_row: u32, chance: f64) -> Duration {
     let (asked, floor) = (asked.unwrap_or_default(), FLOOR.bound(in_a_row.max(1)));
     match asked >= floor {
@@ -24,7 +25,7 @@ pub fn least(asked: Option<Duration>, in_a_row: u32, chance: f64) -> Duration {
     }
 }
 
-/// Whether and until when one destination is left alone because it asked for that.
+/// Whether and until when one destination asked us to wait.
 #[derive(Debug, Default)]
 pub struct Throttle {
     in_a_row: u32,
@@ -32,7 +33,7 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// Notes an answer that asked for a pause; gives the wait.
+    /// Records an answer that asked us to wait. Returns the wait.
     pub fn note(&mut self, asked: Option<Duration>, chance: f64) -> Duration {
         self.in_a_row = self.in_a_row.saturating_add(1);
         let wait = least(asked, self.in_a_row, chance);
@@ -40,22 +41,22 @@ impl Throttle {
         wait
     }
 
-    /// Something was delivered.
+    /// Records a delivery.
     pub fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// An operator does not want to wait; the next pause is no shorter for that.
+    /// Ends the wait for an operator. The next floor is no shorter for that.
     pub fn lift(&mut self) {
         self.until = None;
     }
 
-    /// Whether it is on.
+    /// Whether the wait is not over.
     pub fn is_on(&self, now: Instant) -> bool {
         self.until.is_some_and(|until| until > now)
     }
 
-    /// How long it still lasts.
+    /// The remaining wait.
     pub fn left(&self, now: Instant) -> Option<Duration> {
         self.until
             .and_then(|until| until.checked_duration_since(now))

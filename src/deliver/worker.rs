@@ -141,7 +141,7 @@ impl Worker {
 
     /// One attempt to send the backlog, or its first batch.
     async fn attempt(&self) {
-        if !self.is_worth_trying().await {
+        if !self.passes_check().await {
             return;
         }
         let needs_probe = matches!(self.peer.kind(), PeerKind::Unknown)

@@ -70,7 +70,7 @@ async fn from_here(case: &Case) -> Vec<Check> {
     let own = BootNonce::draw();
     let mirrors = settings.deliver.peers.iter().filter(|peer| peer.class.target().is_none());
     let asked = mirrors.map(async |peer| {
-        let asker = Pinger {
+        let pinger = Pinger {
             own: &own,
             graph: rules.graph().hash(),
             mint: Mint::default(),
@@ -79,7 +79,7 @@ async fn from_here(case: &Case) -> Vec<Check> {
             over: case.way_to(&peer.name),
         };
         let is_legacy = peer.kind == Some(ConfiguredKind::Legacy);
-        let ping = asker.ask(&peer.name, &peer.base, peer.login.clone(), is_legacy).await;
+        let ping = pinger.ping_mirror(&peer.name, &peer.base, peer.login.clone(), is_legacy).await;
         serde_json::to_value(ping).map(|ping| judge(&ping)).unwrap_or_default()
     });
     join_all(asked).await.into_iter().flatten().collect()

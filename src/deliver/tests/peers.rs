@@ -31,7 +31,7 @@ fn cache_mirror() -> ProbeResult {
     let body = serde_json::json!({ "instance": "b", "version": "0", "protocol": 1,
         "proof": "0".repeat(64) });
     ProbeResult::CacheMirror(Box::new(
-        ParsedIdentity::read(body.to_string().as_bytes()).expect("valid"),
+        ParsedIdentity::parse(body.to_string().as_bytes()).expect("valid"),
     ))
 }
 
@@ -58,7 +58,7 @@ async fn a_cache_mirror_never_becomes_legacy_by_probes() {
             peer.identified(cache_mirror());
         }
         for _ in 0..20 {
-            peer.with(PeerState::took_legacy_form);
+            peer.with(PeerState::note_legacy_ack);
             peer.identified(ProbeResult::Absent);
             peer.identified(ProbeResult::Unclear { is_another: true });
             tokio::time::advance(Duration::from_secs(60)).await;
@@ -84,7 +84,7 @@ async fn a_legacy_server_is_known_by_proof_only() {
         let peer = peer();
         peer.identified(ProbeResult::Absent);
         if has_ack {
-            peer.with(PeerState::took_legacy_form);
+            peer.with(PeerState::note_legacy_ack);
         }
         for _ in 1..absent {
             tokio::time::advance(Duration::from_secs(every_s)).await;

@@ -112,7 +112,7 @@ fn explain_walks_the_graph_and_changes_nothing() {
         "pages clears feed",
         "store     3 entries, 15 B (feed 1, posts 2)",
         "{\"type\":\"pictures\",\"mirror\":false}",
-        "it has not said yet who it is",
+        "its kind is not known yet",
         "4 stamps, 1 request of 34 B",
     ] {
         assert!(told.contains(part), "{part:?} in\n{told}");
