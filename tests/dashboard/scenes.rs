@@ -22,7 +22,7 @@ fn button(word: &str, name: &str) -> String {
 
 /// The token stays in the tab; nothing is shown without one, and nothing is left behind.
 #[tokio::test]
-async fn the_admin_token_opens_the_page_and_a_wrong_one_is_told() {
+async fn the_admin_token_opens_the_page_and_a_wrong_one_shows_an_error() {
     let node = Spec::new("a").start().await;
     let browser = Browser::open(&node).await;
     browser.shows("#door", "admin.token").await;
@@ -53,7 +53,7 @@ async fn the_admin_token_opens_the_page_and_a_wrong_one_is_told() {
 
 /// S0 0.11: a call by hand is a button. It shows before what it would do, and after how far it got.
 #[tokio::test]
-async fn posts_are_cleared_by_the_button_and_the_mirror_is_told() {
+async fn the_button_clears_posts_and_the_mirror_receives_the_event() {
     let (node, mirror) = pair(|spec| spec).await;
     for one in [&node, &mirror] {
         assert!(one.put_entry("k", "type=posts&id=42", "old").await);
@@ -172,7 +172,7 @@ async fn an_operator_pauses_resumes_and_retries_a_mirror_that_is_away() {
 
 /// A role that may read sees everything; what it may not do is said beside the button.
 #[tokio::test]
-async fn who_may_not_is_told_beside_the_button() {
+async fn a_role_without_permission_sees_an_error_next_to_the_button() {
     let (node, mirror) = pair(|spec| spec).await;
     let browser = Browser::open(&node).await;
     browser.fill("#token", &mint("a", "mirror@example.test", "service")).await;
@@ -186,7 +186,7 @@ async fn who_may_not_is_told_beside_the_button() {
 
 /// A banner tells of the line, what was last known goes grey, and nothing that happened is missed.
 #[tokio::test]
-async fn an_instance_that_is_away_is_told_and_comes_back() {
+async fn the_page_shows_that_the_instance_is_unreachable_and_recovers() {
     let mut node = Spec::new("a").start().await;
     let browser = Browser::open(&node).await;
     browser.sign_in(&node.token).await;
@@ -206,7 +206,7 @@ async fn an_instance_that_is_away_is_told_and_comes_back() {
 
 /// S4 4.3: there is a panel only where there are schedules; each is run, held and let go by hand.
 #[tokio::test]
-async fn schedules_are_shown_where_there_are_some() {
+async fn schedules_are_shown_if_any_exist() {
     let schedules = "[{ id = 'yearly', cron = '0 2 1 1 *', tz = 'Europe/Zurich', \
                      invalidate = { type = 'feed' } }]";
     let mut node = Spec::new("a").start().await;

@@ -58,7 +58,7 @@ async fn busy() -> Node {
 }
 
 #[tokio::test]
-async fn it_fits_a_screen_of_360_pixels_in_light_and_dark() {
+async fn the_page_fits_a_screen_of_360_pixels_in_light_and_dark() {
     let node = busy().await;
     let browser = Browser::open(&node).await;
     browser.resize(360, 740).await;
@@ -98,7 +98,7 @@ async fn widest(browser: &Browser) -> String {
 
 /// Every control has a name, can be reached, and does with Enter what a click does.
 #[tokio::test]
-async fn a_keyboard_is_enough() {
+async fn the_page_works_with_the_keyboard_alone() {
     let node = Spec::new("a").mirrors(["127.0.0.1:1"]).start().await;
     let browser = Browser::open(&node).await;
     browser.shows("#door", "Sign in").await;

@@ -20,7 +20,7 @@ const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><title>A site</title>
 /// S3 3.6: a change at one instance is seen by visitors of the site beside the other, which tells
 /// its own clients with no id: the whole type.
 #[tokio::test]
-async fn a_change_elsewhere_is_seen_by_a_visitor_of_this_site() {
+async fn a_visitor_of_this_site_sees_a_change_made_elsewhere() {
     let site = StubPeer::start().await;
     let origin = format!("[\"http://{}\"]", site.name());
     let here = Spec::new("b").set("stream.public", true).set("stream.origins", origin);

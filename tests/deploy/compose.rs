@@ -48,7 +48,7 @@ fn variables(service: &Value) -> Variables {
 }
 
 #[test]
-fn the_file_is_one_of_compose() {
+fn compose_accepts_the_file() {
     let schema = ["--builtin-schema", "vendor.compose-spec"];
     assert_eq!(findings("check-jsonschema", &schema, &at(FILE)), "");
     let misspelt = "services:\n  a:\n    image: x\n    restrat: always\n";
@@ -56,7 +56,7 @@ fn the_file_is_one_of_compose() {
 }
 
 #[test]
-fn each_service_is_locked_down_and_its_commands_are_ours() {
+fn each_service_is_locked_down_and_uses_existing_commands() {
     let image = Image::read();
     let named = document(FILE);
     let services = services();
@@ -130,7 +130,7 @@ async fn played(name: &str, service: &Value, ports: &BTreeMap<&str, u16>) -> Nod
 
 /// What the file is for: a change at admin arrives at both others, by nothing but what it sets.
 #[tokio::test]
-async fn what_admin_clears_is_cleared_at_staging_and_production() {
+async fn an_invalidation_at_admin_reaches_staging_and_production() {
     let services = services();
     let ports: BTreeMap<&str, u16> = SERVICES.into_iter().map(|name| (name, free_port())).collect();
     let staging = played("staging", &services["staging"], &ports).await;

@@ -61,7 +61,7 @@ fn hadolint_finds_nothing() {
 }
 
 #[test]
-fn the_last_stage_holds_nothing_else_and_runs_as_nobody() {
+fn the_last_stage_contains_only_the_binary_and_runs_without_root() {
     let image = Image::read();
     assert_eq!(image.is("FROM"), "scratch");
     assert_eq!(image.is("USER"), "65532:65532");
@@ -78,7 +78,7 @@ fn the_last_stage_holds_nothing_else_and_runs_as_nobody() {
 }
 
 #[test]
-fn entry_command_and_health_check_are_commands_of_ours() {
+fn entry_point_and_health_check_are_existing_commands() {
     let image = Image::read();
     let entry = image.words("ENTRYPOINT");
     assert_eq!(entry, ["/cache-mirror"]);
@@ -91,7 +91,7 @@ fn entry_command_and_health_check_are_commands_of_ours() {
 }
 
 #[test]
-fn its_variables_are_settings_and_what_is_written_is_a_volume() {
+fn its_variables_are_settings_and_written_paths_are_volumes() {
     let image = Image::read();
     let variables = image.variables();
     assert_known(&variables);
@@ -105,7 +105,7 @@ fn its_variables_are_settings_and_what_is_written_is_a_volume() {
 
 /// A build that misses a file is found when it is too late for a test.
 #[test]
-fn what_is_built_from_is_copied_and_let_through() {
+fn the_build_inputs_are_copied_and_not_ignored() {
     let image = Image::read();
     let copied: Vec<&str> = image
         .all

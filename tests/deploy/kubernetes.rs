@@ -36,7 +36,7 @@ fn variables() -> Variables {
 }
 
 #[test]
-fn kubernetes_takes_every_manifest() {
+fn kubernetes_accepts_every_manifest() {
     let resources = manifest("kustomization");
     let resources = texts(&resources["resources"]);
     let mut seen = 0;
@@ -76,7 +76,7 @@ fn the_secret_is_applied_with_the_rest() {
 
 /// Whoever takes the comment's lines in has a policy that lets a Prometheus of elsewhere in.
 #[test]
-fn the_policy_says_how_prometheus_gets_in() {
+fn the_network_policy_documents_access_for_prometheus() {
     let policy = read(&format!("{DIR}/networkpolicy.yaml"));
     let (before, shown) = policy.split_once("# - namespaceSelector").expect("it is shown");
     let shown = format!("- namespaceSelector{}", shown.replace("        # ", "        "));
@@ -92,7 +92,7 @@ fn the_policy_says_how_prometheus_gets_in() {
 }
 
 #[test]
-fn probes_ask_routes_that_are_served_on_the_port_that_is_open() {
+fn probes_use_existing_routes_on_the_open_port() {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_cache-mirror"))
         .args(["openapi", "--json"])
         .output()
@@ -117,7 +117,7 @@ fn probes_ask_routes_that_are_served_on_the_port_that_is_open() {
 }
 
 #[test]
-fn arguments_variables_and_settings_are_ours() {
+fn arguments_variables_and_settings_exist() {
     assert_parses(&texts(&container()["args"]));
     let mut variables = variables();
     assert_known(&variables);
@@ -138,7 +138,7 @@ fn arguments_variables_and_settings_are_ours() {
 }
 
 #[test]
-fn the_pod_is_locked_down_and_what_is_written_is_mounted() {
+fn the_pod_is_locked_down_and_written_paths_are_mounted() {
     let (pod, container, image) = (pod(), container(), Image::read());
     assert_eq!(pod["spec"]["enableServiceLinks"], false);
     assert_eq!(pod["spec"]["automountServiceAccountToken"], false);
@@ -170,7 +170,7 @@ fn the_pod_is_locked_down_and_what_is_written_is_mounted() {
 }
 
 #[test]
-fn whoever_selects_the_pod_finds_it() {
+fn every_selector_matches_the_pod() {
     let labels = pod()["metadata"]["labels"].clone();
     let selectors = [
         manifest("statefulset")["spec"]["selector"]["matchLabels"].clone(),

@@ -87,7 +87,7 @@ async fn a_websocket_passes() {
 
 /// What the snippet says is what does it: by nginx's defaults not even the head comes.
 #[tokio::test]
-async fn without_the_snippet_events_would_be_held_back() {
+async fn without_the_snippet_events_are_buffered() {
     let node = Spec::new("a").start().await;
     let defaults = read(SNIPPET).replace("proxy_buffering off;", "");
     let defaults = defaults.replace("proxy_http_version 1.1;", "");
@@ -102,7 +102,7 @@ async fn without_the_snippet_events_would_be_held_back() {
 
 /// The API works through it: bodies, encoded keys, and the client's real address.
 #[tokio::test]
-async fn the_api_passes_as_it_is() {
+async fn the_proxy_does_not_change_the_api() {
     let node = Spec::new("a").set("control.trusted_proxies", "127.0.0.1/32").start().await;
     let proxy = Proxy::start(&node, &read(SNIPPET)).await;
     let entry = format!("{}/api/cache/entries/a%2Fb%20c?type=posts", proxy.url);

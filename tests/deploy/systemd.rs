@@ -37,7 +37,7 @@ fn complaints(text: &str) -> String {
 }
 
 #[test]
-fn systemd_takes_the_unit_with_and_without_its_examples() {
+fn systemd_accepts_the_unit_with_and_without_its_examples() {
     let text = read(UNIT);
     assert_eq!(complaints(&text), "");
     let with_examples = text.replace("\n#LoadCredential", "\nLoadCredential");
@@ -50,7 +50,7 @@ fn systemd_takes_the_unit_with_and_without_its_examples() {
 
 #[test]
 #[allow(clippy::print_stdout, reason = "the score is to be seen")]
-fn little_is_exposed() {
+fn the_unit_has_a_low_exposure_score() {
     let unit = at(UNIT);
     let limit = format!("--threshold={EXPOSURE_MAX}");
     let output = analyze(&["security", "--offline=true", &limit], &unit);
@@ -118,7 +118,7 @@ impl Hearer {
 }
 
 #[tokio::test]
-async fn a_service_manager_is_told_of_start_reload_and_stop_and_is_kept_quiet() {
+async fn the_service_manager_is_notified_of_start_reload_stop_and_watchdog() {
     let hearer = Hearer::new();
     let spec = Spec::new("a").file("").env("NOTIFY_SOCKET", &hearer.path);
     let mut node = spec.env("WATCHDOG_USEC", "200000").start().await;
@@ -145,7 +145,7 @@ async fn a_service_manager_is_told_of_start_reload_and_stop_and_is_kept_quiet() 
 
 /// 78 is what `RestartPreventExitStatus` waits for; and who cannot start is never ready.
 #[tokio::test]
-async fn bad_settings_end_with_78_and_nobody_is_told_ready() {
+async fn bad_settings_exit_78_and_never_notify_ready() {
     assert!(read(UNIT).contains("\nRestartPreventExitStatus=78\n"));
     let hearer = Hearer::new();
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_cache-mirror"));

@@ -37,7 +37,7 @@ fn alert_lines(node: &Node, status: &str) -> Vec<Value> {
 
 /// S1 1.26: a mirror is dead, somebody is told once; it is back, and that is told once.
 #[tokio::test]
-async fn a_dead_mirror_and_its_return_are_told_once_each() {
+async fn a_dead_mirror_and_its_return_are_alerted_once_each() {
     let (mirror, (hook, url)) = (StubPeer::start().await, hook().await);
     mirror.always(INVALIDATE, Reply::Json(500, json!({})));
     let node = Spec::new("a")
@@ -79,7 +79,7 @@ async fn a_dead_mirror_and_its_return_are_told_once_each() {
 
 /// What waited through a restart is as old as it is, and other thresholds count without a restart.
 #[tokio::test]
-async fn an_old_backlog_is_told_also_after_a_restart_and_thresholds_change_live() {
+async fn an_old_backlog_is_alerted_after_a_restart_too_and_thresholds_change_live() {
     let (dead, (hook, url)) = (format!("127.0.0.1:{}", free_port()), hook().await);
     let settings = |seconds: u32| {
         format!("[alerts]\nfailures = 0\nbacklog_s_max = {seconds}\nwebhook = '{url}'")
@@ -114,7 +114,7 @@ async fn an_old_backlog_is_told_also_after_a_restart_and_thresholds_change_live(
 
 /// S1 1.35: how the cache does, in one line every so often.
 #[tokio::test]
-async fn the_log_says_how_the_cache_does() {
+async fn the_log_reports_cache_statistics() {
     let node = Spec::new("a").set("log.metrics_every_s", 1).start().await;
     assert!(node.put_entry("k", "type=posts", "v").await);
     assert!(node.get_entry("k").await.is_some());
@@ -132,7 +132,7 @@ async fn the_log_says_how_the_cache_does() {
 
 /// S1 1.26: what is called beside this instance is watched like a mirror.
 #[tokio::test]
-async fn a_site_that_takes_no_call_is_told_of_like_a_mirror() {
+async fn a_failing_site_is_alerted_like_a_mirror() {
     let (site, (hook, url)) = (StubPeer::start().await, hook().await);
     let route = "/api/revalidate";
     site.always(route, Reply::Json(500, json!({})));

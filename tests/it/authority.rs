@@ -85,7 +85,7 @@ async fn a_private_authority_is_trusted_for_the_peer_that_names_it() {
 }
 
 #[tokio::test]
-async fn without_its_authority_a_peer_gets_nothing() {
+async fn a_peer_with_an_untrusted_certificate_receives_nothing() {
     let stub = StubPeer::start().await;
     let front = Front::before(&stub).await;
     // An authority that has nothing to do with it does not help.

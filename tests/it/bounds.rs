@@ -59,7 +59,7 @@ async fn never_reading(node: &Node, last_id: &str) -> TcpStream {
 /// Readers far behind that do not read cost the same however much they missed; one that reads is
 /// told all of it, and goes on with what is new.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn readers_far_behind_stay_small() {
+async fn listeners_far_behind_use_little_memory() {
     const EVENTS: usize = 400;
     const READERS: usize = 200;
     let node = Spec::new("a").set("stream.public", true).start().await;
@@ -93,7 +93,7 @@ async fn readers_far_behind_stay_small() {
 /// Values of other types, half a character and a number without end: what can be read is cleared,
 /// and the entity that was meant always is.
 #[tokio::test]
-async fn what_a_peer_writes_in_another_way_clears_what_it_means() {
+async fn values_that_a_peer_spells_differently_are_still_cleared() {
     let node = Spec::new("a").start().await;
     let service = mint("a", SERVICE_EMAIL, "service");
     let long = "1".repeat(2_000);

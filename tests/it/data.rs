@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{Node, Spec, eventually, outcomes};
 
 #[tokio::test]
-async fn one_process_for_each_data_directory() {
+async fn a_data_directory_admits_one_process() {
     let node = Spec::new("a").start().await;
     let data = node.dir.join("data");
     let second = Spec::new("b").set("instance.data_dir", data.display()).try_start().await;
@@ -35,7 +35,7 @@ fn damage(node: &Node, text: &str) {
 /// Over-invalidation, never silence: the peer is told `all`, hard, since nobody knows how hard the
 /// lost events were.
 #[tokio::test]
-async fn a_damaged_journal_tells_every_mirror_to_clear_all() {
+async fn a_damaged_journal_sends_clear_all_to_every_mirror() {
     let peer = Spec::new("b").start().await;
     let mut node = Spec::new("a").mirrors([peer.address()]).start().await;
     for reason in ["first-one", "second-one", "third-one"] {

@@ -7,7 +7,7 @@ use crate::support::{Spec, eventually, free_port};
 /// Each failing mirror is named with its attempt and the next one, then at growing intervals, and
 /// events that pile up meanwhile make no line longer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dead_mirrors_take_a_few_short_lines_each() {
+async fn dead_mirrors_cause_few_short_log_lines() {
     const MIRRORS: usize = 12;
     const ATTEMPTS: u64 = 64;
     let dead: Vec<String> = (0..MIRRORS).map(|_| format!("127.0.0.1:{}", free_port())).collect();

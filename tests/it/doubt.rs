@@ -34,12 +34,12 @@ async fn success_false_with_200_is_no_acknowledgement() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_no_acknowledgement() {
+async fn a_truncated_answer_is_no_acknowledgement() {
     told_again_after(Reply::Broken).await;
 }
 
 #[tokio::test]
-async fn an_answer_without_end_is_no_acknowledgement() {
+async fn an_endless_answer_is_no_acknowledgement() {
     told_again_after(Reply::huge()).await;
 }
 
@@ -50,7 +50,7 @@ async fn an_answer_in_gzip_is_no_acknowledgement() {
 }
 
 #[tokio::test]
-async fn errors_of_the_server_are_no_acknowledgement() {
+async fn server_errors_are_no_acknowledgement() {
     told_again_after(Reply::Raw(500, vec![], Bytes::new())).await;
     told_again_after(Reply::Json(404, json!({ "error": "not here" }))).await;
 }

@@ -264,7 +264,7 @@ async fn two_instances_whose_sites_call_back_come_to_rest() {
 /// What comes under the service account ends here, so a peer that logs in and calls back with what
 /// it was sent is sent nothing again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn returns_under_the_service_account_go_nowhere() {
+async fn calls_back_under_the_service_account_are_not_mirrored() {
     let stub = StubPeer::start().await;
     let node = damped(Spec::new("a").mirrors([stub.name()])).start().await;
     let token = mint("a", SERVICE_EMAIL, "service");
@@ -289,7 +289,7 @@ async fn returns_under_the_service_account_go_nowhere() {
 /// A person's account under the same email as the service account of a peer: returns under it are
 /// found at once, and cost nobody else anything.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_mirror_that_returns_under_an_account_of_both_comes_to_rest() {
+async fn a_mirror_that_calls_back_under_a_shared_account_comes_to_rest() {
     let stub = StubPeer::start().await;
     let email = "both@example.test";
     let node = damped(Spec::new("a").mirrors([stub.name()]))

@@ -26,7 +26,7 @@ async fn owes(node: &Node, events: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_deleted_data_directory_is_no_ground_for_an_acknowledgement() {
+async fn nothing_is_acknowledged_while_the_data_directory_is_deleted() {
     let mut node = owing().await;
     let data = node.data_dir();
     fs::remove_dir_all(&data).expect("removed");
@@ -93,7 +93,7 @@ async fn a_segment_restored_from_an_older_copy_is_seen_at_the_start() {
 
 /// Not the journal alone: secrets that tokens were signed with, pauses and schedules.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_process_holds_is_written_into_a_directory_that_came_back_empty() {
+async fn state_in_memory_is_written_again_to_an_emptied_directory() {
     let schedule = r#"[{ id = "nightly", cron = "0 3 1 1 *", invalidate = { type = "posts" } }]"#;
     let spec = Spec::new("a").unset("auth.jwt_secret").set("schedules", schedule);
     let mut node = spec.mirrors(["http://127.0.0.1:1"]).start().await;

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::{Scene, Spec, StubPeer, effects, eventually};
 
 #[tokio::test]
-async fn an_instance_starts_answers_stops_and_comes_back() {
+async fn an_instance_starts_answers_stops_and_restarts() {
     let mut node = Spec::new("a").start().await;
     assert!(node.put_entry("k", "type=posts", "v").await);
     let answer = node.invalidate(json!({ "type": "posts" })).await;
@@ -18,7 +18,7 @@ async fn an_instance_starts_answers_stops_and_comes_back() {
 }
 
 #[tokio::test]
-async fn a_stub_is_told_in_the_old_form() {
+async fn a_legacy_stub_receives_the_legacy_form() {
     let stub = StubPeer::start().await;
     let node = Spec::new("a").mirrors([stub.name()]).start().await;
     node.invalidate(json!({ "type": "posts" })).await;
@@ -27,7 +27,7 @@ async fn a_stub_is_told_in_the_old_form() {
 }
 
 #[tokio::test]
-async fn two_instances_tell_each_other() {
+async fn two_instances_mirror_to_each_other() {
     let scene = Scene::mesh(2).await;
     let [a, b] = &scene.nodes[..] else { unreachable!("two were asked for") };
     let answer = a.invalidate(json!({ "type": "posts" })).await;

@@ -43,7 +43,7 @@ async fn status(node: &Node, token: &str) -> u16 {
 
 /// A logs in at B, which signs with a pair; C takes B's tokens by what B publishes.
 #[tokio::test]
-async fn what_one_signs_another_verifies_by_its_published_key() {
+async fn a_token_is_verified_with_the_published_key_of_its_issuer() {
     let b = signing("b").start().await;
     let a = Spec::new("a").mirrors([b.address()]).start().await;
     let c = Spec::new("c").set("auth.jwks_url", format!("{}{JWKS}", b.base));
@@ -61,7 +61,7 @@ async fn what_one_signs_another_verifies_by_its_published_key() {
 }
 
 #[tokio::test]
-async fn public_halves_are_published_and_nothing_else() {
+async fn only_public_keys_are_published() {
     let plain = Spec::new("plain").start().await;
     assert_eq!(published(&plain).await, [] as [Value; 0]);
     let (now, before) = (ed_pem(), ed_pem());
@@ -82,7 +82,7 @@ async fn public_halves_are_published_and_nothing_else() {
 
 /// A restart with a new key and the old one beside it refuses nobody who is logged in.
 #[tokio::test]
-async fn a_rotation_refuses_nobody() {
+async fn a_key_rotation_refuses_no_caller() {
     let dir = tempfile::tempdir().expect("a directory");
     let (old, new) = (ed_pem(), ed_pem());
     let start = |key: &str, before: Option<&str>| {

@@ -58,7 +58,7 @@ async fn a_planted_id_suppresses_no_invalidation() {
 
 /// A soft cascade is no hard clear: the hard event that follows under the same id is news.
 #[tokio::test]
-async fn what_was_cleared_soft_is_not_done_for_a_hard_event() {
+async fn a_soft_clear_does_not_cover_a_hard_event() {
     let node = Spec::new("a").set("dependencies.posts", r#"["pictures"]"#).start().await;
     let nothing = json!({ "tags": ["nothing"] });
     let pictures = json!({ "types": ["pictures"] });
@@ -76,7 +76,7 @@ async fn what_was_cleared_soft_is_not_done_for_a_hard_event() {
 /// An event that came before is cleared again: the entry may have been filled from a source that
 /// did not have the change yet. Nobody else is told a second time.
 #[tokio::test]
-async fn a_repetition_clears_the_store_again_and_tells_nobody() {
+async fn a_repetition_clears_the_store_again_and_is_not_mirrored() {
     let node = Spec::new("a").start().await;
     let by_header = async || named(&node, X, json!({ "type": "posts", "id": "42" })).await;
     by_header().await;
@@ -103,7 +103,7 @@ async fn answer_version(node: &Node) -> u64 {
 /// A call that names several events, one of which is not known, is new as a whole; one whose events
 /// did it together is a repetition, after a restart as well.
 #[tokio::test]
-async fn a_call_is_a_repetition_only_where_all_its_events_are_known() {
+async fn a_call_is_a_repetition_only_if_all_its_events_are_known() {
     let mut node = Spec::new("a").start().await;
     named(&node, X, json!({ "type": "posts" })).await;
     let both = || json!({ "items": [{ "type": "posts" }, { "type": "pages" }] });
@@ -119,7 +119,7 @@ async fn a_call_is_a_repetition_only_where_all_its_events_are_known() {
 
 /// What was applied here under an own id is known like any other: no more than it did.
 #[tokio::test]
-async fn an_own_event_is_done_for_what_it_did_and_no_more() {
+async fn an_own_event_covers_only_what_it_cleared() {
     let node = Spec::new("a").start().await;
     let own = node.invalidate(json!({ "type": "posts" })).await;
     let id = own["id"].as_str().expect("an id");

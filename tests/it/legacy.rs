@@ -14,7 +14,7 @@ fn stated(stub: &StubPeer) -> String {
 
 /// S3 3.5: exactly the old request, bytes and headers.
 #[tokio::test]
-async fn it_gets_exactly_the_old_request() {
+async fn a_legacy_mirror_receives_exactly_the_legacy_request() {
     let stub = StubPeer::start().await;
     let node = Spec::new("a").mirrors([stub.name()]).start().await;
     node.invalidate(json!({ "type": "post" })).await;
@@ -38,7 +38,7 @@ async fn it_gets_exactly_the_old_request() {
 
 /// What gathered while it could not be told goes as one request without an id.
 #[tokio::test]
-async fn several_ids_of_one_type_go_as_the_type() {
+async fn several_ids_of_one_type_are_sent_as_the_type() {
     let stub = StubPeer::start().await;
     let node = Spec::new("a").mirrors([stub.name()]).start().await;
     node.post(&format!("/api/mirrors/{}/pause", stub.name()), json!({})).await.expect(200);
@@ -52,7 +52,7 @@ async fn several_ids_of_one_type_go_as_the_type() {
 }
 
 #[tokio::test]
-async fn all_goes_as_one_request_for_each_known_type() {
+async fn all_is_sent_as_one_request_for_each_known_type() {
     let stub = StubPeer::start().await;
     let node = Spec::new("a").file(&stated(&stub)).start().await;
     node.invalidate(json!({ "all": true })).await;
@@ -88,7 +88,7 @@ async fn tags_keys_and_patterns_are_skipped_and_logged() {
 
 /// An event of which only a part was sent does not pass for a delivered one: the outcome says so.
 #[tokio::test]
-async fn an_event_that_is_sent_in_part_says_so() {
+async fn a_partly_sent_event_is_reported_as_partial() {
     let stub = StubPeer::start().await;
     let node = Spec::new("a").file(&stated(&stub)).start().await;
     for rest in [json!({ "tag": "sale" }), json!({ "path": "/x" }), json!({ "key": "k" })] {
@@ -115,7 +115,7 @@ async fn an_event_that_is_sent_in_part_says_so() {
 
 /// One answer without an identity, which a proxy may give, does not make a legacy server.
 #[tokio::test]
-async fn a_ping_calls_nobody_legacy_for_one_404() {
+async fn one_404_to_a_ping_does_not_mean_legacy() {
     let stub = StubPeer::start().await;
     for (spec, kind) in [
         (Spec::new("a").mirrors([stub.name()]), "unknown"),

@@ -56,7 +56,7 @@ async fn an_entity_clears_the_lists_of_its_type_here_and_at_the_mirror() {
 
 /// What a legacy server sends, and what a database says, name entities too.
 #[tokio::test]
-async fn lists_go_whatever_way_an_entity_is_named() {
+async fn lists_are_cleared_however_the_entity_is_selected() {
     let hook = "[[ingest.hooks]]\nname = \"rows\"\npreset = \"supabase\"\nsecret = \"row-secret\"";
     let node = Spec::new("a").file(hook).start().await;
     fill(&node).await;
@@ -95,7 +95,7 @@ async fn a_list_that_was_read_before_the_entity_changed_is_not_stored() {
 
 /// `explain` says that lists go, `why` names the entity that cleared one.
 #[tokio::test]
-async fn what_happens_to_a_list_is_explained() {
+async fn explain_shows_what_happens_to_a_list() {
     let node = Spec::new("a").start().await;
     fill(&node).await;
     let event = json!({ "type": "products", "id": "42" });

@@ -42,7 +42,7 @@ async fn a_directory_or_a_socket_as_the_log_is_refused() {
 }
 
 #[tokio::test]
-async fn what_the_log_leads_to_is_said() {
+async fn the_target_of_a_linked_log_is_reported() {
     let dir = tempfile::tempdir().expect("a directory");
     let at = |name: &str| dir.path().join(name);
     pipe(&at("pipe"));
@@ -63,7 +63,7 @@ async fn what_the_log_leads_to_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pipe_as_the_log_never_holds_up_the_instance_and_a_reader_gets_whole_lines() {
+async fn a_pipe_as_the_log_never_blocks_the_instance_and_gets_whole_lines() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("pipe");
     pipe(&file);
@@ -84,7 +84,7 @@ async fn a_pipe_as_the_log_never_holds_up_the_instance_and_a_reader_gets_whole_l
 }
 
 #[tokio::test]
-async fn the_output_of_the_process_is_a_log_and_is_not_rotated() {
+async fn stdout_as_the_log_is_not_rotated() {
     for file in ["/dev/stdout", "/proc/self/fd/1", "/dev/fd/1"] {
         let spec = Spec::new("a").set("log.file", file).set("log.rotate_bytes", 65_536);
         let node = spec.start().await;
@@ -106,7 +106,7 @@ async fn the_output_of_the_process_is_a_log_and_is_not_rotated() {
 
 /// Without a signal: what was deleted or moved away is noticed, with its directory too.
 #[tokio::test]
-async fn a_log_that_is_moved_or_deleted_is_made_again() {
+async fn a_moved_or_deleted_log_is_created_again() {
     let node = Spec::new("a").start().await;
     let logs = node.dir.join("logs");
     let file = logs.join("cache.json");
@@ -122,7 +122,7 @@ async fn a_log_that_is_moved_or_deleted_is_made_again() {
 }
 
 #[tokio::test]
-async fn a_directory_in_the_place_of_a_rotated_file_costs_no_line() {
+async fn a_directory_in_place_of_a_rotated_file_loses_no_line() {
     let spec = Spec::new("a").set("log.rotate_bytes", 65_536);
     let node = spec.start().await;
     fs::create_dir(node.dir.join("logs/cache.json.1")).expect("made");

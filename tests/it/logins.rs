@@ -27,7 +27,7 @@ async fn delivers(stub: &StubPeer, settings: &[(&str, &str)], expected: &str) ->
 }
 
 #[tokio::test]
-async fn supabase_is_logged_in_at_with_its_key() {
+async fn a_login_at_supabase_sends_its_key() {
     let (stub, supabase) = (StubPeer::start().await, StubPeer::start().await);
     supabase.always("/auth/v1/token", token("from-supabase"));
     let url = format!("http://{}", supabase.name());
@@ -48,7 +48,7 @@ async fn supabase_is_logged_in_at_with_its_key() {
 }
 
 #[tokio::test]
-async fn oauth2_gets_a_form_of_client_credentials() {
+async fn a_login_with_oauth2_sends_client_credentials_as_a_form() {
     let stub = StubPeer::start().await;
     stub.always("/oauth/token", token("from-oauth"));
     delivers(&stub, &[("preset", "oauth2"), ("scope", "cache:write")], "from-oauth").await;
@@ -62,7 +62,7 @@ async fn oauth2_gets_a_form_of_client_credentials() {
 }
 
 #[tokio::test]
-async fn a_given_token_needs_no_login() {
+async fn a_static_token_needs_no_login() {
     let stub = StubPeer::start().await;
     delivers(&stub, &[("preset", "bearer"), ("token", "given-to-us")], "given-to-us").await;
     assert!(stub.seen_at(LOGIN).is_empty());
@@ -70,7 +70,7 @@ async fn a_given_token_needs_no_login() {
 
 /// A `.env` of an application that knows no service account: each instance knows the other by it.
 #[tokio::test]
-async fn a_persons_account_alone_joins_two_instances() {
+async fn two_instances_can_mirror_with_a_personal_account() {
     let person = "ann@example.test";
     let scene = Scene::mesh_with(2, |spec| {
         let spec = spec.without_env("SERVICE_EMAIL").without_env("SERVICE_PASSWORD");
@@ -114,7 +114,7 @@ async fn a_persons_account_alone_joins_two_instances() {
 
 /// S3 3.5: with a key in common nobody needs to log in, and what comes is a peer's all the same.
 #[tokio::test]
-async fn with_a_key_in_common_a_token_of_our_own_is_enough() {
+async fn with_a_shared_key_a_token_signed_here_is_enough() {
     let issuer = ("auth.issuer", "the-family");
     let b = Spec::new("b").set(issuer.0, issuer.1).start().await;
     let a = Spec::new("a").set(issuer.0, issuer.1).mirrors([b.address()]);

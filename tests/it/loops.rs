@@ -41,7 +41,7 @@ fn stripped(seen: &Seen) -> Option<(String, bool)> {
 
 /// No loop 2: a mark that cannot be read is a mark all the same, on every way in.
 #[tokio::test]
-async fn a_mark_that_is_broken_keeps_a_call_here() {
+async fn a_call_with_a_malformed_mark_is_not_mirrored() {
     let hooks = "[{ name = 'h', preset = 'supabase', secret = 'hook-secret-0123456' }]";
     let node = Spec::new("a")
         .set("ingest.hooks", hooks)
@@ -75,7 +75,7 @@ async fn a_mark_that_is_broken_keeps_a_call_here() {
 
 /// No loop 1: a service account's word is never mirrored, whatever role it claims.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_echo_under_our_own_service_account_ends_here() {
+async fn an_echo_under_our_service_account_is_not_mirrored() {
     let stub = StubPeer::start().await;
     let node = Spec::new("a").mirrors([stub.name()]).start().await;
     echo(&stub, &node, mint("a", SERVICE_EMAIL, "ADMIN"), stripped);
@@ -107,7 +107,7 @@ async fn a_forwarder_that_keeps_the_mark_does_not_loop() {
 
 /// No loop 2: an event id that comes back has no second effect, even without the header.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_batch_that_comes_back_has_no_second_effect() {
+async fn a_returned_batch_has_no_second_effect() {
     let stub = StubPeer::start().await;
     stub.pose_as_cache_mirror();
     let node = Spec::new("a").mirrors([stub.name()]).start().await;

@@ -35,7 +35,7 @@ async fn brought_by_mirrors(node: &Node) -> usize {
 /// S0 0.1, S3 3.5, 3.6, 3.7: every event takes effect once at each instance, is sent to each other
 /// one once, and then all is quiet.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn four_instances_writing_at_once_tell_each_event_to_each_other_once() {
+async fn four_concurrent_writers_send_each_event_to_each_other_once() {
     let scene = Scene::mesh(NODES).await;
     let ids: BTreeSet<String> =
         join_all(scene.nodes.iter().map(burst)).await.into_iter().flatten().collect();
@@ -72,7 +72,7 @@ async fn stays_quiet(scene: &Scene) {
 
 /// S3 3.8: each receiver walks its own graph, so a picture clears posts, pages and feed everywhere.
 #[tokio::test]
-async fn a_receiver_walks_the_graph_and_tells_it() {
+async fn a_receiver_applies_the_graph_and_reports_it() {
     let scene = Scene::mesh(2).await;
     let [a, b] = &scene.nodes[..] else { unreachable!("two were asked for") };
     for name in ["posts", "pages", "feed", "translations"] {
@@ -104,7 +104,7 @@ async fn a_fill_is_fenced_by_an_event_of_another_instance() {
 
 /// Past what is kept by name events are merged and widened, and the merger clears all of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backlog_past_every_bound_still_clears_what_it_should() {
+async fn a_backlog_beyond_every_limit_still_clears_everything_due() {
     let scene = Scene::mesh_with(2, |spec| {
         spec.set("journal.events_kept", 10).set("journal.backlog_members_max", 20)
     })

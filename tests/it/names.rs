@@ -9,7 +9,7 @@ use crate::support::{
 
 /// No loop 3: found by proof, not by name.
 #[tokio::test]
-async fn oneself_under_two_names_is_skipped_under_both() {
+async fn an_instance_skips_itself_under_every_name() {
     let port = free_port();
     let names = [format!("127.0.0.1:{port}"), format!("localhost:{port}")];
     let node = Spec::new("a").port(port).mirrors(&names).start().await;
@@ -26,7 +26,7 @@ async fn oneself_under_two_names_is_skipped_under_both() {
 
 /// R3: a known event id has no second effect.
 #[tokio::test]
-async fn another_instance_under_two_names_is_changed_once() {
+async fn another_instance_under_two_names_applies_an_event_once() {
     let peer = Spec::new("b").start().await;
     let names = [peer.address().to_owned(), format!("localhost:{}", peer.port())];
     let node = Spec::new("a").mirrors(&names).start().await;
@@ -82,7 +82,7 @@ async fn a_new_peer_starts_at_the_head() {
 
 /// A path in the list is a prefix of everything at that peer.
 #[tokio::test]
-async fn a_peer_below_a_path_is_asked_below_it() {
+async fn a_peer_below_a_path_is_called_below_that_path() {
     let stub = StubPeer::start().await;
     let below = |path: &str| format!("/site{path}");
     let token = json!({ "access_token": "t", "expires_in": 60 });

@@ -26,7 +26,7 @@ async fn a_paused_mirror_gets_nothing_until_it_is_resumed() {
 
 /// Whoever paused it had a reason, which no restart takes away; what came meanwhile is owed.
 #[tokio::test]
-async fn a_pause_outlives_a_kill_and_loses_nothing() {
+async fn a_pause_survives_a_kill_and_loses_nothing() {
     let stub = StubPeer::start().await;
     let mut node = Spec::new("a").mirrors([stub.name()]).start().await;
     let name = stub.name();
@@ -53,7 +53,7 @@ async fn a_pause_outlives_a_kill_and_loses_nothing() {
 
 /// Sending what should wait is seen; holding back what should go is not.
 #[tokio::test]
-async fn a_damaged_file_of_pauses_pauses_nobody_and_is_told() {
+async fn a_damaged_pause_file_pauses_nothing_and_is_logged() {
     let stub = StubPeer::start().await;
     let mut node = Spec::new("a").mirrors([stub.name()]).start().await;
     let pause = format!("/api/mirrors/{}/pause", stub.name());

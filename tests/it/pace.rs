@@ -11,7 +11,7 @@ use crate::support::{
 
 /// R: a mirror that never answers holds up its own events only.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_dead_peer_among_nine_delays_nobody() {
+async fn one_dead_peer_among_nine_delays_no_other() {
     let stubs = join_all((0..8).map(|_| StubPeer::start())).await;
     let dead = StubPeer::start().await;
     dead.hang();
@@ -59,7 +59,7 @@ async fn a_peer_that_hangs_is_tried_again() {
 
 /// S1 1.30: many events, few requests, every id covered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_events_under_five_a_second_go_as_few_requests() {
+async fn a_thousand_events_at_five_a_second_become_few_requests() {
     let peer = Spec::new("b").start().await;
     let node = Spec::new("a")
         .mirrors([peer.address()])

@@ -72,7 +72,7 @@ async fn a_path_that_is_refused_is_parked_and_later_ones_arrive() {
 
 /// A path at which a site hangs waits on its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_path_that_times_out_holds_up_no_later_one() {
+async fn a_path_that_times_out_does_not_delay_later_ones() {
     let stub = StubPeer::start().await;
     stub.answer_by(|_| Reply::ok());
     stub.on_request(|seen| match seen.text().contains("/p/bad") {
@@ -99,7 +99,7 @@ async fn a_path_that_times_out_holds_up_no_later_one() {
 
 /// The same of a cache: one tag that it refuses, one path at which it hangs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cache_that_refuses_one_tag_and_hangs_at_one_path_gets_the_rest() {
+async fn a_cache_that_refuses_one_tag_and_hangs_on_one_path_gets_the_rest() {
     let stub = StubPeer::start().await;
     stub.answer_by(|seen| match seen.header("xkey-purge").contains("odd") {
         true => Reply::Raw(422, vec![], "no".into()),

@@ -74,7 +74,7 @@ async fn a_mirror_that_is_also_a_site_gets_both_parts() {
 
 /// Two gateways that call each other with templates of their own come to rest.
 #[tokio::test]
-async fn parts_that_go_round_come_to_rest() {
+async fn circulating_parts_come_to_rest() {
     let ports = [free_port(), free_port()];
     let gateway = |name: &str, at: usize, templates: &str| {
         Spec::new(name)

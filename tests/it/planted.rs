@@ -25,7 +25,7 @@ fn pipe(path: &Path) {
 }
 
 #[test]
-fn what_no_instance_makes_is_refused_and_every_command_says_the_same() {
+fn planted_files_are_refused_with_the_same_message_by_every_command() {
     type Change = fn(&Path);
     let changes: [(&str, &str, Change); 7] = [
         ("admin.token", "found a named pipe", |data| pipe(&data.join("admin.token"))),
@@ -96,7 +96,7 @@ async fn volumes_of_containers_work() {
 
 /// Mounted secrets are links to links, and everybody on the host may read them.
 #[tokio::test]
-async fn a_mounted_secret_is_a_link_and_a_pipe_in_its_place_is_refused() {
+async fn a_linked_secret_is_accepted_and_a_pipe_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");
     let at = |name: &str| dir.path().join(name);
     fs::create_dir(at("..2026")).expect("made");

@@ -168,7 +168,7 @@ async fn a_mirror_behind_a_proxy_that_answers_the_first_probes_misses_nothing() 
 
 /// `all` reaches what the legacy form can say, and is owed until it can be said.
 #[tokio::test]
-async fn all_is_owed_as_all_until_the_kind_is_known() {
+async fn all_stays_all_until_the_kind_is_known() {
     let mirror = Spec::new("b").start().await;
     let proxy = Proxy::to(&mirror, Pages::Probes(PAGES[0])).await;
     let node = Spec::new("a").mirrors([&proxy.name]).start().await;
@@ -186,7 +186,7 @@ async fn all_is_owed_as_all_until_the_kind_is_known() {
 
 /// A mirror that was known stays known, over many probes and over a restart of the sender.
 #[tokio::test]
-async fn a_known_mirror_stays_one_over_many_bad_probes_and_a_restart() {
+async fn a_known_mirror_keeps_its_kind_over_bad_probes_and_a_restart() {
     for (nth, page) in PAGES.into_iter().enumerate() {
         let mirror = Spec::new("b").start().await;
         let proxy = Proxy::to(&mirror, Pages::Nothing).await;
@@ -216,7 +216,7 @@ async fn a_known_mirror_stays_one_over_many_bad_probes_and_a_restart() {
 
 /// A file of kinds that is damaged, or that cannot be written, costs a probe and nothing else.
 #[tokio::test]
-async fn a_damaged_file_of_kinds_is_survived_and_logged() {
+async fn a_damaged_kind_file_is_tolerated_and_logged() {
     let mirror = Spec::new("b").start().await;
     let mut node = Spec::new("a").mirrors([mirror.address()]).start().await;
     let file = node.dir.join("data/kinds.json");
@@ -236,7 +236,7 @@ async fn a_damaged_file_of_kinds_is_survived_and_logged() {
 
 /// Where a peer would have our credentials sent elsewhere, they do not go.
 #[tokio::test]
-async fn no_credential_leaves_for_where_an_identity_points() {
+async fn no_credential_is_sent_to_the_url_that_an_identity_names() {
     let thief = StubPeer::start().await;
     let elsewhere = format!("http://{}", thief.name());
     for path in [

@@ -156,7 +156,7 @@ async fn a_page_is_purged_in_every_usual_spelling_of_its_path() {
 
 /// What is soft is served once more, while the fresh page is fetched.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn varnish_serves_what_is_stale_until_it_has_the_fresh_page() {
+async fn varnish_serves_the_stale_page_until_it_has_the_fresh_one() {
     let origin = StubPeer::start().await;
     let cache = Cache::varnish(&origin.name()).await;
     let node = instance(&varnish_at(&[&cache.base])).start().await;
@@ -177,7 +177,7 @@ async fn varnish_serves_what_is_stale_until_it_has_the_fresh_page() {
 
 /// A host that is down holds up none of the others, and gets its purge when it is back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dead_host_delays_nobody_and_is_tried_again() {
+async fn a_dead_host_delays_no_other_and_is_retried() {
     let origin = StubPeer::start().await;
     let (cache, port) = (Cache::varnish(&origin.name()).await, free_port());
     let (dead, alive) = (format!("127.0.0.1:{port}"), cache.base.trim_start_matches("http://"));
@@ -199,7 +199,7 @@ async fn a_dead_host_delays_nobody_and_is_tried_again() {
 
 /// What was acknowledged is purged, though we were killed before the cache answered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_purge_that_was_owed_survives_a_restart() {
+async fn a_pending_purge_survives_a_restart() {
     let origin = StubPeer::start().await;
     let cache = Cache::varnish(&origin.name()).await;
     let mut node = instance(&varnish_at(&[&cache.base])).start().await;
@@ -239,7 +239,7 @@ async fn nginx_has_the_fresh_page_after_the_event() {
 
 /// What is no path cannot be refreshed, and is said so instead of being dropped.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_cache_has_no_words_for_is_skipped_aloud() {
+async fn what_a_cache_cannot_express_is_skipped_and_logged() {
     let origin = StubPeer::start().await;
     let cache = Cache::nginx(&origin.name()).await;
     let node = instance(&format!("kind = \"refresh\"\nhosts = [{:?}]\n", cache.base)).start().await;

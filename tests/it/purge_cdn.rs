@@ -56,7 +56,7 @@ async fn waited_for_its_turn(node: &Node) {
 const SITES: &str = "sites = [\"https://www.example.org\"]";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cloudflare_is_told_by_files_tags_prefixes_and_everything() {
+async fn cloudflare_is_purged_by_files_tags_prefixes_and_everything() {
     let cdn = Cdn::start(cdn::cloudflare).await;
     let fields = format!("kind = \"cloudflare\"\nzone = \"z1\"\ntoken = \"{TOKEN}\"\n{SITES}");
     let node = instance(&cdn, "/client/v4", &fields).await;
@@ -79,7 +79,7 @@ async fn cloudflare_is_told_by_files_tags_prefixes_and_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fastly_is_told_by_keys_and_urls_softly_where_asked() {
+async fn fastly_is_purged_by_keys_and_urls_and_softly_if_configured() {
     let cdn = Cdn::start(cdn::fastly).await;
     let fields = format!("kind = \"fastly\"\nservice = \"s1\"\ntoken = \"{TOKEN}\"\n{SITES}");
     let node = instance(&cdn, "", &fields).await;
@@ -98,7 +98,7 @@ async fn fastly_is_told_by_keys_and_urls_softly_where_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bunny_is_told_by_tag_url_and_zone() {
+async fn bunny_is_purged_by_tag_url_and_zone() {
     let cdn = Cdn::start(cdn::bunny).await;
     let fields = format!(
         "kind = \"bunny\"\npull_zone = \"1\"\ntoken = \"{TOKEN}\"\n{SITES}\n\
@@ -123,7 +123,7 @@ async fn bunny_is_told_by_tag_url_and_zone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn vercel_is_told_by_tags_alone() {
+async fn vercel_is_purged_by_tags_alone() {
     let cdn = Cdn::start(cdn::vercel).await;
     let fields = format!(
         "kind = \"vercel\"\nproject = \"p1\"\nteam = \"t1\"\ntoken = \"{TOKEN}\"\n\

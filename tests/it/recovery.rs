@@ -44,7 +44,7 @@ async fn mirrors_that_come_back_after_an_outage_catch_up_at_once() {
 
 /// The start of a mirror is reason enough to try it at once, whatever the back-off.
 #[tokio::test]
-async fn a_mirror_that_starts_is_reached_because_it_says_so() {
+async fn a_starting_mirror_announces_itself_and_is_reached() {
     let port = crate::support::free_port();
     let hour = 3_600_000;
     let a = Spec::new("a")
@@ -68,7 +68,7 @@ async fn a_mirror_that_starts_is_reached_because_it_says_so() {
 
 /// A mirror that says "now" and means "no", in every form: few calls, and a state that says so.
 #[tokio::test]
-async fn a_mirror_that_asks_for_no_pause_is_not_called_in_a_loop() {
+async fn a_retry_after_of_zero_or_in_the_past_causes_no_busy_loop() {
     let past = "Sun, 06 Nov 1994 08:49:37 GMT";
     let forms = ["0", past, "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994", "-1"];
     let stubs = join_all(forms.map(|_| StubPeer::start())).await;
@@ -95,7 +95,7 @@ async fn a_mirror_that_asks_for_no_pause_is_not_called_in_a_loop() {
 /// A host whose clock is ten minutes off refuses our token: the clock is named, and the account is
 /// not blamed.
 #[tokio::test]
-async fn a_mirror_with_another_clock_is_said_to_have_another_clock() {
+async fn a_clock_difference_to_a_mirror_is_reported() {
     let stub = StubPeer::start().await;
     let date = vec![("date", "Sun, 06 Nov 1994 08:49:37 GMT".to_owned())];
     stub.always(INVALIDATE, Reply::Raw(401, date, bytes::Bytes::new()));

@@ -31,7 +31,7 @@ async fn cascade(node: &Node, kind: &str) -> Value {
 }
 
 #[tokio::test]
-async fn graph_aliases_limits_and_level_change_and_what_cannot_is_named() {
+async fn a_reload_changes_graph_aliases_limits_and_level_and_names_fixed_keys() {
     let node = spec("").start().await;
     assert_eq!(cascade(&node, "pictures").await, json!([]));
     let before = node.stats().await["graph"].clone();
@@ -67,7 +67,7 @@ async fn graph_aliases_limits_and_level_change_and_what_cannot_is_named() {
 
 /// Never stale: what lies under an earlier meaning of a name would not be found under the new one.
 #[tokio::test]
-async fn a_name_that_means_another_type_leaves_nothing_behind() {
+async fn an_alias_that_changes_its_type_leaves_nothing_stale() {
     let node = spec("").start().await;
     assert!(node.put_entry("old", "type=article", "old").await);
     let miss = node.get("/api/cache/entries/late").await;
@@ -84,7 +84,7 @@ async fn a_name_that_means_another_type_leaves_nothing_behind() {
 
 /// A key misspelt, aliases in a circle, a secret that cannot be read: all is as it was.
 #[tokio::test]
-async fn a_bad_reload_changes_nothing_and_says_what_is_wrong() {
+async fn a_bad_reload_changes_nothing_and_names_the_error() {
     let stub = StubPeer::start().await;
     let good = format!("[mirrors]\nurls = [\"{}\"]\n", stub.name());
     let node = spec(&good).start().await;
@@ -119,7 +119,7 @@ async fn a_bad_reload_changes_nothing_and_says_what_is_wrong() {
 /// 300 events while graph, limits and the list of mirrors change; each mirror gets every
 /// event that was accepted while it was listed, once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_burst_over_reloads_loses_nothing_and_doubles_nothing() {
+async fn a_burst_during_reloads_loses_nothing_and_duplicates_nothing() {
     let (steady, coming, going) = (other("b").await, other("c").await, other("d").await);
     let file = |mirrors: &[&Node], rate: u32, needs: &str| {
         let urls: Vec<String> = mirrors.iter().map(|to| format!("{:?}", to.address())).collect();
@@ -179,7 +179,7 @@ async fn has_once(node: &Node, ids: &BTreeSet<&String>) {
 /// What a mirror is owed outlives a change of its limit and its credentials; an operator's limit
 /// ends; what one that goes is owed is kept, then dropped; both are told.
 #[tokio::test]
-async fn a_backlog_outlives_a_change_of_limit_and_its_mirror_for_a_while() {
+async fn a_backlog_survives_a_changed_limit_and_for_a_while_a_removed_mirror() {
     let stub = StubPeer::start().await;
     stub.always(INVALIDATE, Reply::Json(503, json!({})));
     let file = |rate: u32, password: &str| {
@@ -216,7 +216,7 @@ async fn a_backlog_outlives_a_change_of_limit_and_its_mirror_for_a_while() {
 
 /// `: > file; kill -HUP`, and the same at a restart: nothing that a mirror is owed goes with it.
 #[tokio::test]
-async fn a_settings_file_caught_empty_takes_no_backlog_with_it() {
+async fn a_settings_file_read_while_empty_loses_no_backlog() {
     let stub = StubPeer::start().await;
     stub.always(INVALIDATE, Reply::Json(503, json!({})));
     let whole = format!("[log]\nlevel = \"info\"\n[mirrors]\nurls = [\"{}\"]\n", stub.name());
@@ -258,7 +258,7 @@ async fn a_settings_file_caught_empty_takes_no_backlog_with_it() {
 
 /// `CACHE_MIRRORS=` in `.env`: the key is there and names nobody. It is taken, and nothing is lost.
 #[tokio::test]
-async fn an_emptied_list_of_mirrors_keeps_what_they_are_owed() {
+async fn an_emptied_list_of_mirrors_keeps_their_backlogs() {
     let stub = StubPeer::start().await;
     stub.always(INVALIDATE, Reply::Json(503, json!({})));
     let node = spec("").start().await;
@@ -288,7 +288,7 @@ async fn an_emptied_list_of_mirrors_keeps_what_they_are_owed() {
 
 /// What was taken over is what a crash finds: the cursor of a new mirror, and what it is owed.
 #[tokio::test]
-async fn a_new_mirror_is_owed_over_a_crash() {
+async fn the_backlog_of_a_new_mirror_survives_a_crash() {
     let stub = StubPeer::start().await;
     stub.always(INVALIDATE, Reply::Json(503, json!({})));
     let mut node = spec("").start().await;
@@ -308,7 +308,7 @@ async fn a_new_mirror_is_owed_over_a_crash() {
 
 /// Editors replace a file, ConfigMaps turn a link: both are noticed, and a signal is one way too.
 #[tokio::test]
-async fn a_changed_file_is_noticed_and_a_signal_rereads_secrets() {
+async fn a_changed_file_is_detected_and_a_signal_rereads_secrets() {
     let file = |kind: &str| format!("[dependencies]\nposts = [\"{kind}\"]\n");
     let node = spec(&file("tags")).unset("instance.watch_config").start().await;
     node.write_file(&file("pictures"));
@@ -335,7 +335,7 @@ async fn a_changed_file_is_noticed_and_a_signal_rereads_secrets() {
 
 /// A password in a file changes without the settings changing; mirrors in a mesh go on meanwhile.
 #[tokio::test]
-async fn only_administrators_reload() {
+async fn only_administrators_may_reload() {
     let scene = Scene::mesh(1).await;
     let node = &scene.nodes[0];
     let editor = crate::support::mint("n0", "e@x.example", "TRAINER");

@@ -84,7 +84,7 @@ async fn a_site_is_called_with_the_paths_of_what_changed() {
 /// What a gateway sent without saying which event it is could be an echo: the site is not called.
 /// And nobody who waits for mirrors waits for a site.
 #[tokio::test]
-async fn a_nameless_call_of_a_gateway_ends_here() {
+async fn a_call_of_a_gateway_without_an_event_id_is_not_forwarded() {
     let stub = site().await;
     stub.always(ROUTE, Reply::Json(500, json!({})));
     let node = beside(&stub).start().await;
@@ -104,7 +104,7 @@ async fn a_nameless_call_of_a_gateway_ends_here() {
 
 /// Templates change while it runs, and what is owed goes as they say then.
 #[tokio::test]
-async fn other_templates_hold_after_a_reload() {
+async fn changed_templates_apply_after_a_reload() {
     let stub = site().await;
     let node = beside(&stub).start().await;
     node.post("/api/mirrors/nextjs/pause", json!({})).await.expect(200);
@@ -119,7 +119,7 @@ async fn other_templates_hold_after_a_reload() {
 
 /// S1 1.9, 1.31, S4 4.9: only where the fields or the action are of interest.
 #[tokio::test]
-async fn filters_keep_the_site_from_being_called_for_nothing() {
+async fn filters_prevent_needless_calls() {
     let stub = site().await;
     let node = beside(&stub).start().await;
     for (body, expected) in [
@@ -147,7 +147,7 @@ async fn filters_keep_the_site_from_being_called_for_nothing() {
 
 /// A pattern needs a `type`, a path in full must have none, and all pages are the root layout.
 #[tokio::test]
-async fn a_site_is_told_what_its_framework_takes() {
+async fn each_framework_receives_its_own_request_form() {
     let stub = site().await;
     let node = beside(&stub).env("REVALIDATE_SECRET", SECRET).start().await;
     let (page, layout) = (json!("page"), json!("layout"));
@@ -183,7 +183,7 @@ async fn a_site_is_told_what_its_framework_takes() {
 
 /// S1 1.5: what is no success is said, and tried again until it is one.
 #[tokio::test]
-async fn failures_are_told_and_tried_again() {
+async fn failures_are_logged_and_retried() {
     let stub = site().await;
     let page = format!("{} {SECRET} {}", "x".repeat(200), "y".repeat(200));
     stub.script(
@@ -210,7 +210,7 @@ async fn failures_are_told_and_tried_again() {
 /// S1 1.5, 1.25, 1.32: a site that is away fails nobody's request, and hears of it when it is back,
 /// also after a restart of ours.
 #[tokio::test]
-async fn a_site_that_is_away_is_called_when_it_is_back() {
+async fn a_site_is_called_once_it_is_reachable_again() {
     let port = free_port();
     let mut node = Spec::new("a")
         .file(PATHS)
@@ -254,7 +254,7 @@ async fn a_thousand_events_are_one_call() {
 
 /// S1 1.3: said once, and everything else works.
 #[tokio::test]
-async fn a_site_known_by_half_is_said_once() {
+async fn a_half_configured_site_is_reported_once() {
     let spec = Spec::new("a").env("NEXT_REVALIDATE_URL", "http://localhost:3000/api/revalidate");
     let node = spec.start().await;
     node.invalidate(json!({ "type": "posts" })).await;
@@ -269,7 +269,7 @@ async fn a_site_known_by_half_is_said_once() {
 /// A site without any path is said at the start; what names no path is not called for, nowhere
 /// counted as told, and has a line of its own.
 #[tokio::test]
-async fn what_a_site_has_no_path_for_is_skipped_aloud() {
+async fn selectors_without_a_path_are_skipped_and_logged() {
     let stub = site().await;
     let node = Spec::new("a")
         .env("NEXT_REVALIDATE_URL", &format!("http://{}{ROUTE}", stub.name()))
@@ -301,7 +301,7 @@ async fn what_a_site_has_no_path_for_is_skipped_aloud() {
 
 /// S0 0.5, 0.8, 0.9: one call for each name, and the words that its people look for.
 #[tokio::test]
-async fn a_site_is_called_by_name() {
+async fn a_site_is_called_with_names() {
     let stub = StubPeer::start().await;
     let (courses, days) = ("/api/revalidate/courses", "/api/revalidate/training-days");
     stub.always(courses, Reply::Json(200, json!({ "success": true })));
@@ -332,7 +332,7 @@ async fn a_site_is_called_by_name() {
 /// A name that the site does not have keeps no other from being called, and those that were called
 /// are not called again for it.
 #[tokio::test]
-async fn one_name_that_is_refused_keeps_no_other_from_being_called() {
+async fn a_refused_name_does_not_block_other_names() {
     let stub = StubPeer::start().await;
     let (courses, days) = ("/api/revalidate/courses", "/api/revalidate/training-days");
     stub.always(courses, Reply::Json(404, json!({ "error": "Not Found" })));
@@ -354,7 +354,7 @@ async fn one_name_that_is_refused_keeps_no_other_from_being_called() {
 
 /// The same of one path among many: a site that answers 500 to it gets all the others.
 #[tokio::test]
-async fn one_path_that_is_refused_keeps_no_other_from_being_said() {
+async fn a_refused_path_does_not_block_other_paths() {
     let stub = StubPeer::start().await;
     stub.answer_by(|seen| match seen.path == ROUTE && seen.text().contains("/p/bad") {
         true => Reply::Json(500, json!({ "success": false, "message": "Revalidation failed" })),
@@ -391,7 +391,7 @@ async fn a_site_without_a_token_is_skipped() {
 
 /// S4 4.10, and Standard Webhooks: tags, and headers that a receiver verifies.
 #[tokio::test]
-async fn tags_go_signed() {
+async fn tags_are_sent_with_a_signature() {
     let stub = site().await;
     let target = format!(
         "[[revalidate.targets]]\nname = 'tags'\nform = 'nextjs-tags'\nsecret = '{SECRET}'\n\
@@ -413,7 +413,7 @@ async fn tags_go_signed() {
 
 /// No loop 3: oneself as a site is found by the proof of identity and skipped.
 #[tokio::test]
-async fn oneself_is_no_site() {
+async fn an_instance_is_not_its_own_site() {
     let port = free_port();
     let node = Spec::new("a")
         .port(port)
@@ -469,7 +469,7 @@ async fn a_ring_of_gateways_comes_to_rest() {
 
 /// A site is an operator's destination like any other.
 #[tokio::test]
-async fn an_operator_holds_a_site_back() {
+async fn an_operator_pauses_a_site() {
     let stub = site().await;
     let node = beside(&stub).start().await;
     node.post("/api/mirrors/nextjs/pause", json!({})).await.expect(200);
@@ -483,7 +483,7 @@ async fn an_operator_holds_a_site_back() {
 
 /// What a mirror brought is asked for at its own site as well, with what was said of the entity.
 #[tokio::test]
-async fn the_site_beside_a_mirror_is_called_too() {
+async fn the_site_of_the_receiving_mirror_is_called_too() {
     let stub = site().await;
     let there = beside(&stub).start().await;
     let here = Spec::new("b").mirrors([there.address()]).start().await;

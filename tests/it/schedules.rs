@@ -65,7 +65,7 @@ async fn a_schedule_fires_on_its_hour_and_three_restarts_repeat_nothing() {
 
 /// I13: what passed while nobody could run it is run once, as soon as somebody can.
 #[tokio::test]
-async fn what_was_missed_is_run_once() {
+async fn missed_runs_are_made_up_once() {
     let clock = Clock::at("2026-11-20T12:10:00Z");
     let mut node = spec(&clock).start().await;
     eventually("it is known how far it came", async || {
@@ -106,7 +106,7 @@ async fn a_run_that_only_the_journal_knows_is_not_repeated() {
 
 /// I13: a step back repeats nothing, a step forward is noticed without a restart.
 #[tokio::test]
-async fn the_clock_is_set_while_it_runs() {
+async fn schedules_follow_a_changed_clock() {
     let clock = Clock::at("2026-11-20T12:30:00Z");
     let node = spec(&clock).start().await;
     clock.set("2026-11-20T13:00:01Z");
@@ -123,7 +123,7 @@ async fn the_clock_is_set_while_it_runs() {
 
 /// Held over a restart; run by hand meanwhile, under the name of whoever asks.
 #[tokio::test]
-async fn an_operator_holds_it_and_runs_it_by_hand() {
+async fn an_operator_pauses_a_schedule_and_runs_it() {
     let clock = Clock::at("2026-11-20T12:30:00Z");
     let mut node = spec(&clock).start().await;
     let answer = node.post("/api/schedules/activate-tournaments/pause", json!({})).await;
@@ -150,7 +150,7 @@ async fn an_operator_holds_it_and_runs_it_by_hand() {
 
 /// Another pattern under the same id, taken over while running.
 #[tokio::test]
-async fn a_reload_exchanges_the_pattern_and_keeps_the_id() {
+async fn a_reload_replaces_the_pattern_and_keeps_the_id() {
     let clock = Clock::at("2026-11-20T12:05:00Z");
     let settings = |cron: &str| {
         format!("[[schedules]]\nid = \"it\"\ncron = \"{cron}\"\ninvalidate = {{ all = true }}\n")

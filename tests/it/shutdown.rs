@@ -11,7 +11,7 @@ use crate::support::{INVALIDATE, Spec, Sse, StubPeer, effects, eventually};
 
 /// S1 1.36: what was acknowledged while it was told to stop is durable; readers are told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sigterm_finishes_what_was_begun() {
+async fn sigterm_finishes_requests_in_progress() {
     let mut node = Spec::new("a").start().await;
     let mut reader = Sse::open(&node, None).await;
     let sends = stream::iter(0..200).map(|at| {
@@ -62,7 +62,7 @@ async fn sigterm_finishes_the_send_in_flight() {
 }
 
 #[tokio::test]
-async fn sigterm_without_work_ends_soon() {
+async fn sigterm_without_work_exits_soon() {
     let stub = StubPeer::start().await;
     let mut node = Spec::new("a").mirrors([stub.name()]).start().await;
     node.invalidate(json!({ "type": "posts" })).await;
@@ -73,7 +73,7 @@ async fn sigterm_without_work_ends_soon() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_signal_ends_it_at_once() {
+async fn a_second_signal_exits_at_once() {
     let stub = StubPeer::start().await;
     stub.hang();
     let spec = Spec::new("a").mirrors([stub.name()]);

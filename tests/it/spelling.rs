@@ -61,7 +61,7 @@ async fn a_path_clears_every_spelling_of_it_here_and_at_the_mirror() {
 
 /// The same by other doors: the compatible route, a webhook. A key is its bytes.
 #[tokio::test]
-async fn every_door_reads_a_path_in_any_spelling() {
+async fn every_route_accepts_every_spelling_of_a_path() {
     let file = "[[ingest.hooks]]\nname = \"cms\"\npreset = \"supabase\"\nsecret = \"hook-secret\"\n\
         mapping.paths = [\"/menu/{record.slug}\"]\n";
     let node = Spec::new("a").env("REVALIDATE_SECRET", "site-secret").file(file).start().await;
@@ -86,7 +86,7 @@ async fn every_door_reads_a_path_in_any_spelling() {
 
 /// A framework's route is the pages that it shows.
 #[tokio::test]
-async fn routes_of_frameworks_clear_the_pages_that_they_are() {
+async fn framework_routes_clear_their_pages() {
     let node = Spec::new("a").start().await;
     let pages = ["/docs", "/docs/a", "/docs/a/b", "/docs-old", "/cart"];
     for (route, cleared) in [

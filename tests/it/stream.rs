@@ -32,7 +32,7 @@ fn names(ids: std::ops::Range<u32>) -> Vec<String> {
 
 /// S3 3.3: payload and name of the event.
 #[tokio::test]
-async fn an_update_tells_type_id_action_and_cause() {
+async fn an_update_contains_type_id_action_and_cause() {
     let node = Spec::new("a").start().await;
     let mut stream = Sse::open(&node, None).await;
     let hello = stream.next().await.expect("the stream begins");
@@ -51,7 +51,7 @@ async fn an_update_tells_type_id_action_and_cause() {
 /// S3 3.9: a new entity is one entry of the graph and one of the aliases: it clears what depends on
 /// it, is mirrored in the plural, and readers are told by what other name they may know it.
 #[tokio::test]
-async fn a_new_entity_is_known_to_graph_mirrors_and_readers_by_one_table() {
+async fn one_table_makes_a_new_entity_known_to_graph_mirrors_and_listeners() {
     let peer = StubPeer::start().await;
     let spec = Spec::new("a").set("dependencies.feed", "[\"posts\", \"reviews\"]");
     let node = spec.set("aliases", "{ rating = \"reviews\" }").mirrors([peer.name()]);
@@ -74,7 +74,7 @@ async fn a_new_entity_is_known_to_graph_mirrors_and_readers_by_one_table() {
 
 /// Each event once and in order, over a reconnect and over two kinds of restart.
 #[tokio::test]
-async fn a_reader_misses_nothing_and_sees_nothing_twice() {
+async fn a_listener_misses_nothing_and_sees_nothing_twice() {
     let mut node = Spec::new("a").start().await;
     let mut stream = Sse::open(&node, None).await;
     clear(&node, 0..5).await;
@@ -132,7 +132,7 @@ async fn never_reading(node: &Node) -> TcpStream {
 
 /// A reader that does not read is cut off; nobody waits for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_reader_is_cut_off_and_others_are_not() {
+async fn a_slow_listener_is_disconnected_and_others_are_not() {
     let node = Spec::new("a").set("stream.queue_events_max", 16).start().await;
     let mut slow = never_reading(&node).await;
     let mut well = Sse::open(&node, None).await;

@@ -56,7 +56,7 @@ async fn refused_credentials_pause_the_peer_and_lose_nothing() {
 
 /// Nothing to log in with is the same state, said once.
 #[tokio::test]
-async fn no_credentials_at_all_pause_the_peer_and_are_said_once() {
+async fn missing_credentials_pause_the_peer_and_are_logged_once() {
     let stub = StubPeer::start().await;
     let spec = Spec::new("a").mirrors([stub.name()]);
     let spec = spec.without_env("SERVICE_EMAIL").without_env("SERVICE_PASSWORD");
@@ -72,7 +72,7 @@ async fn no_credentials_at_all_pause_the_peer_and_are_said_once() {
 
 /// A 429 is a wish, not a failure.
 #[tokio::test]
-async fn retry_after_is_honoured_and_counts_as_no_failure() {
+async fn retry_after_is_obeyed_and_is_not_a_failure() {
     let stub = StubPeer::start().await;
     stub.script(INVALIDATE, [Reply::throttled(1)]);
     let node = Spec::new("a").mirrors([stub.name()]).start().await;

@@ -43,7 +43,7 @@ async fn wait_answers_202_when_a_peer_is_down() {
 
 /// An answer that came too late tells what is known by then.
 #[tokio::test]
-async fn a_late_answer_tells_of_the_attempts_that_failed() {
+async fn a_late_answer_reports_the_failed_attempts() {
     let unwell = StubPeer::start().await;
     unwell.always(INVALIDATE, crate::support::Reply::Json(500, json!({})));
     let node = Spec::new("a").mirrors([unwell.name()]).start().await;
@@ -57,7 +57,7 @@ async fn a_late_answer_tells_of_the_attempts_that_failed() {
 
 /// `self` does not count and is not waited for.
 #[tokio::test]
-async fn wait_does_not_wait_for_oneself() {
+async fn wait_ignores_the_instance_itself() {
     let port = crate::support::free_port();
     let node = Spec::new("a").port(port).mirrors([format!("127.0.0.1:{port}")]).start().await;
     eventually("oneself is found", async || {
@@ -87,7 +87,7 @@ async fn an_idempotency_key_has_one_effect() {
 }
 
 #[tokio::test]
-async fn a_dry_run_tells_and_changes_nothing() {
+async fn a_dry_run_reports_and_changes_nothing() {
     let stub = StubPeer::start().await;
     let node = Spec::new("a").mirrors([stub.name()]).start().await;
     assert!(node.put_entry("k", "type=posts", "v").await);

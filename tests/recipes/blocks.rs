@@ -48,7 +48,7 @@ pub fn put(dir: &Path, name: &str, text: &str) -> PathBuf {
 }
 
 #[test]
-fn blocks_are_told_from_prose() {
+fn blocks_are_separated_from_prose() {
     let blocks = all();
     assert!(blocks.len() >= 15, "{}", blocks.len());
     assert!(blocks.iter().all(|block| !block.text.contains("```")));

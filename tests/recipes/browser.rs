@@ -33,14 +33,14 @@ fn page(import: &str, call: &str) -> String {
 
 /// S4 4.6: a page hears of each invalidation once, over a kill of the instance too.
 #[tokio::test]
-async fn a_page_hears_of_everything_over_its_websocket() {
+async fn a_page_receives_every_event_over_its_websocket() {
     let call = "await listen(`${base.replace('http', 'ws')}/api/stream`, getTicket, onUpdate)";
     hears_of_everything("listen.mjs", "--experimental-websocket", &page("listen", call)).await;
 }
 
 /// The same over an `EventSource`, whose own reconnect would use its ticket a second time.
 #[tokio::test]
-async fn a_page_hears_of_everything_over_its_event_source() {
+async fn a_page_receives_every_event_over_its_event_source() {
     let call = "await follow(`${base}/api/stream`, getTicket, onUpdate, '', 50)";
     let page = page("follow", call).replace("./follow.mjs", "./events.mjs");
     hears_of_everything("events.mjs", "--experimental-eventsource", &page).await;

@@ -105,7 +105,7 @@ impl Shop {
 /// S1 1.1, 1.8, 1.9, 1.22, 1.31: each event of Eloquent clears what shows the product; what no page
 /// shows clears nothing.
 #[tokio::test]
-async fn eloquent_tells_what_happened_to_which_model() {
+async fn eloquent_sends_the_action_and_the_model() {
     let shop = Shop::open().await;
     let nothing: Vec<&str> = vec![];
     for (step, action, paths) in [
@@ -138,7 +138,7 @@ async fn eloquent_tells_what_happened_to_which_model() {
 
 /// S1 1.20: a model without rules about fields is cleared by a touch.
 #[tokio::test]
-async fn a_touch_is_a_change_of_a_model_without_rules() {
+async fn a_touch_is_an_update_for_a_model_without_rules() {
     let shop = Shop::open().await;
     shop.run("console", &["menu"]);
     assert!(shop.node.put_entry("menu", "type=menus&id=1", "v").await);
@@ -148,7 +148,7 @@ async fn a_touch_is_a_change_of_a_model_without_rules() {
 
 /// A write is never reported as failed for the cache's sake, and a page waits for no call.
 #[tokio::test]
-async fn a_request_of_the_web_is_answered_first_and_never_fails() {
+async fn a_web_request_is_answered_first_and_never_fails() {
     let mut shop = Shop::open().await;
     let printed = shop.run("web", &["create", "price"]);
     assert_eq!(printed, "create\nprice\nthe answer is sent\n");

@@ -106,7 +106,7 @@ async fn instance(port: u16) -> Node {
 /// S1 1.13, 1.14; S4 4.9, 4.10: paths and tags are taken with the secret, and a write of the site's
 /// own is told to every other copy. One build for all: it takes a quarter of a minute.
 #[tokio::test]
-async fn a_next_site_is_revalidated_and_tells_of_its_own_writes() {
+async fn a_next_site_is_revalidated_and_reports_its_own_writes() {
     let Some(desk) = desk() else { return };
     let port = free_port();
     let node = instance(port).await;
@@ -136,7 +136,7 @@ async fn a_next_site_is_revalidated_and_tells_of_its_own_writes() {
 }
 
 #[tokio::test]
-async fn a_site_of_the_version_before_is_refreshed_alike() {
+async fn a_site_of_the_previous_version_is_refreshed_too() {
     let Some(desk) = desk_15() else { return };
     let port = free_port();
     let node = instance(port).await;

@@ -123,7 +123,7 @@ const server = app.listen(0, '127.0.0.1', () => console.log(server.address().por
 /// S2 2.3, 2.7: after a write that succeeded, and only then; and a cache that is away fails no
 /// request.
 #[tokio::test]
-async fn express_tells_of_writes_that_succeeded() {
+async fn express_reports_successful_writes() {
     let Some(desk) = desk() else { return };
     let dir = desk.path();
     let mut node = Spec::new("a").start().await;
@@ -160,7 +160,7 @@ console.log(JSON.stringify({ version, at, ids: answer.data.map((one) => one.id) 
 
 /// S1 1.1, 1.17: the API says its version, and a typed client reads it; each change is one more.
 #[tokio::test]
-async fn a_typed_client_sees_the_version_rise() {
+async fn a_typed_client_reads_the_increased_version() {
     let Some(desk) = desk() else { return };
     let dir = desk.path();
     let node = Spec::new("a").start().await;
@@ -201,7 +201,7 @@ for (const [method, path] of asked) console.log((await app.request(path, { metho
 
 /// S2 2.7: one middleware for all writes; reads, and writes that failed, clear nothing.
 #[tokio::test]
-async fn hono_tells_of_every_write_that_succeeded() {
+async fn hono_reports_every_successful_write() {
     let Some(desk) = desk() else { return };
     let dir = desk.path();
     let node = Spec::new("a").start().await;

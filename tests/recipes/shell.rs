@@ -33,7 +33,7 @@ async fn told(node: &Node) -> Vec<(Value, Value)> {
 
 /// S0 0.7, S1 1.28: four ways to a secret, each of them long enough.
 #[tokio::test]
-async fn secrets_are_made() {
+async fn the_commands_create_secrets() {
     let node = Spec::new("a").start().await;
     let printed = run(&node, "secrets.sh", &[]).await;
     let lengths: Vec<usize> = printed.lines().map(str::len).collect();
@@ -56,7 +56,7 @@ async fn curl_invalidates_one_thing_or_many_as_one_event() {
 
 /// S2 2.3: what each of the five writes says is understood as it stands.
 #[tokio::test]
-async fn what_is_said_after_each_write_is_understood() {
+async fn the_request_after_each_write_is_accepted() {
     let node = Spec::new("a").unset("graph.preset").start().await;
     let query = "type=products&id=9&tags=products:client:3";
     assert!(node.put_entry("list-of-client-3", query, "v").await);
@@ -74,7 +74,7 @@ async fn what_is_said_after_each_write_is_understood() {
 
 /// S1 1.22, S3 3.10: the checklist runs through, and what mirrors answered is in the log alone.
 #[tokio::test]
-async fn the_checklist_shows_where_it_hangs() {
+async fn the_checklist_finds_the_failing_step() {
     let b = Spec::new("b").start().await;
     let a = Spec::new("a").mirrors([b.address()]).start().await;
     let id = id_of(&a.invalidate(json!({ "type": "posts", "id": 42 })).await);
@@ -96,7 +96,7 @@ async fn the_checklist_shows_where_it_hangs() {
 /// Only where this build serves webhooks.
 #[tokio::test]
 #[allow(clippy::print_stderr, reason = "what was left out must be seen")]
-async fn supabase_tells_of_a_write() {
+async fn supabase_reports_a_write() {
     let node = Spec::new("a").start().await;
     let served = node.get("/openapi.json").await.expect(200);
     if !served["paths"].as_object().expect("paths").contains_key("/api/hooks/{name}") {

@@ -33,7 +33,7 @@ console.log(said.join())
 ";
 
 #[tokio::test]
-async fn node_keeps_nothing_that_was_overtaken() {
+async fn node_stores_no_outdated_fill() {
     let instance = strict().start().await;
     let dir = &instance.dir;
     write(dir, "cached.mjs");
@@ -53,7 +53,7 @@ echo implode(',', $said);
 ";
 
 #[tokio::test]
-async fn php_keeps_nothing_that_was_overtaken() {
+async fn php_stores_no_outdated_fill() {
     let instance = strict().start().await;
     write(&instance.dir, "cached.php");
     write(&instance.dir, "invalidate.php");

@@ -93,7 +93,7 @@ async fn a_hostile_mirror_is_sent_one_event_a_minute() {
 
 /// A copy that was held when the process died is sent by the next one.
 #[tokio::test(start_paused = true)]
-async fn a_held_copy_outlives_the_process() {
+async fn a_held_copy_survives_the_process() {
     let world = told_about(&["posts"]).await;
     let echo = world.node(0).echo(whole("posts")).await;
     assert!(!has(&world, &echo));

@@ -42,7 +42,7 @@ fn fill() -> Fill {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_named_is_served_after_an_acknowledged_call_whatever_its_ids() {
+async fn nothing_selected_is_served_after_an_acknowledged_call() {
     for seed in 1..=6 {
         let world = World::new(1, seed);
         let node = world.node(0);

@@ -144,7 +144,7 @@ async fn without_faults_every_event_is_sent_to_each_other_once() {
 
 /// Loss of requests and of answers, and doubled requests (F4-F6, F10).
 #[tokio::test(start_paused = true)]
-async fn loss_and_doubles_lose_and_double_nothing() {
+async fn lost_and_duplicated_messages_lose_and_duplicate_nothing() {
     for seed in seeds() {
         let mut world = World::new(3, seed);
         world.network.set_weather(Weather { lost_requests: 20, lost_answers: 20, doubled: 20 });
@@ -160,7 +160,7 @@ async fn loss_and_doubles_lose_and_double_nothing() {
 
 /// Links that are cut and healed, and instances that die and come back, in the same weather.
 #[tokio::test(start_paused = true)]
-async fn partitions_and_restarts_lose_and_double_nothing() {
+async fn partitions_and_restarts_lose_and_duplicate_nothing() {
     for seed in seeds() {
         let count = 3 + usize::try_from(seed % 3).expect("small");
         let mut world = World::new(count, seed);

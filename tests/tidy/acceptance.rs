@@ -119,7 +119,7 @@ fn table(sources: &[Source]) -> String {
 }
 
 #[test]
-fn the_table_of_older_behaviours_is_that_of_the_tests() {
+fn the_table_of_older_behaviours_matches_the_tests() {
     let tree = Tree::read();
     let (_, text) = tree.documents.iter().find(|(path, _)| path == DOCUMENT).expect(DOCUMENT);
     let (prose, kept) = text.split_once(BEGIN).expect("the mark above the table");
@@ -153,7 +153,7 @@ fn numbers_are_found_in_every_form() {
 }
 
 #[test]
-fn a_test_is_found_by_its_comment_and_product_code_is_none() {
+fn tests_are_found_by_their_comments_and_product_code_is_ignored() {
     let text = "//! S1 1.1\n/// S1 1.13: no\n#[tokio::test]\nasync fn one() {}\nfn two() {}\n";
     let names = |path: &str| -> Vec<String> {
         shown(&Source::new(path, text)).into_iter().map(|(_, name)| name).collect()

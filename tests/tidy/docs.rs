@@ -30,7 +30,7 @@ fn quoted(text: &str) -> Option<&str> {
 }
 
 #[test]
-fn a_path_that_is_not_there_is_found() {
+fn a_missing_path_is_found() {
     let exists = |path: &str| path == "src/a.rs" || path == "src/b";
     let text =
         "See `src/a.rs`, `src/b/`, `src/a.rs:12`, `src/*.rs`, src/prose.rs.\nAnd `src/c.rs`.";

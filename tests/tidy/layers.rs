@@ -124,7 +124,7 @@ fn rules_of(path: &str, text: &str) -> Vec<String> {
 }
 
 #[test]
-fn an_arrow_up_or_sideways_is_found() {
+fn an_import_up_or_sideways_is_found() {
     let up = rules_of("src/store/map.rs", "//! x\nuse crate::pipeline::Pipeline;\n");
     assert_eq!(up.len(), 1);
     assert!(up[0].starts_with("src/store/map.rs:2: store (layer 2) reaches up to pipeline"));
@@ -139,7 +139,7 @@ fn an_arrow_up_or_sideways_is_found() {
 }
 
 #[test]
-fn an_arrow_down_or_inside_is_none() {
+fn an_import_down_or_inside_is_allowed() {
     assert!(rules_of("src/ingest/a.rs", "use crate::deliver::mirror::Batch;").is_empty());
     assert!(rules_of("src/server/a.rs", "use crate::server::call::Call;").is_empty());
     assert!(rules_of("src/domain/a.rs", "//! crate::app is far\npub(crate) fn f() {}").is_empty());
@@ -148,7 +148,7 @@ fn an_arrow_down_or_inside_is_none() {
 }
 
 #[test]
-fn a_way_out_by_super_is_found() {
+fn leaving_a_module_by_super_is_found() {
     let out = |path: &str, text: &str| way_out(&Source::new(path, text)).len();
     assert_eq!(out("src/store/clear.rs", "use super::super::domain::Label;"), 1);
     assert_eq!(out("src/pipeline.rs", "use super::app::Instance;"), 1);

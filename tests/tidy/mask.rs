@@ -208,7 +208,7 @@ fn character(rest: &[u8]) -> usize {
 }
 
 #[test]
-fn comments_and_literals_are_blanked_and_code_stays_in_its_place() {
+fn comments_and_literals_are_blanked_and_code_keeps_its_place() {
     let text = "let a = \"{\\\"}\"; // }\n/* { /* } */ { */ let b = r#\"\"{\"#; let c = '{';\n\
                 fn d<'a>(e: &'a str) { 'é'; b'\\''; br\"{\"; f(\"ü{\n\") }";
     let code = blank(text);
@@ -221,7 +221,7 @@ fn comments_and_literals_are_blanked_and_code_stays_in_its_place() {
 }
 
 #[test]
-fn what_exists_for_tests_is_told_from_the_rest() {
+fn test_code_is_separated_from_the_rest() {
     let text =
         "fn a() {}\n#[cfg(test)]\nmod laws;\nfn b() {}\n#[cfg(test)]\nmod tests {\n  x\n}\nc";
     let source = Source::new("src/a.rs", text);

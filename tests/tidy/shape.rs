@@ -102,7 +102,7 @@ fn a_long_file_is_found() {
 }
 
 #[test]
-fn a_long_function_is_found_wherever_it_is() {
+fn a_long_function_is_found_everywhere() {
     let text = |body: usize| {
         format!(
             "trait T {{ fn no_body(a: [u8; 3]);\n fn f(g: fn(u8) -> u8) -> u8 {{\n{}}} }}",

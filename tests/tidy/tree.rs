@@ -114,7 +114,7 @@ fn a_large_file_is_found() {
 }
 
 #[test]
-fn a_module_behind_cfg_test_is_all_tests() {
+fn a_module_behind_cfg_test_is_test_code() {
     let mut sources = [
         Source::new("src/a/mod.rs", "#[cfg(test)]\nmod laws;\nmod b;\n"),
         Source::new("src/a/laws.rs", ""),

@@ -75,8 +75,6 @@ pub struct CallMessages {
     pub broken: String,
 }
 
-/// CallMessages for a target.
-
 /// What a backlog is about, in the target's terms.
 #[derive(Default)]
 struct TouchedNames {

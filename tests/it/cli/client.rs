@@ -12,7 +12,7 @@ const LONELY: &[&str] = &[
 ];
 
 #[test]
-fn invalidate_tells_what_was_cleared_and_in_json_just_the_answer() {
+fn invalidate_reports_what_was_cleared_and_json_is_the_answer_alone() {
     let desk = Desk::new();
     let (_server, url) = desk.serve(&["graph.preset=polymech", "instance.name=a"]);
     let told = desk.ask(&url, &["invalidate", "post/42", "pages"]).ended(0);
@@ -80,7 +80,7 @@ fn a_dry_run_names_every_destination_and_its_state() {
 
 /// The address and the token are those of the settings, for every command, as for doctor.
 #[test]
-fn a_command_without_an_address_finds_the_instance_of_the_settings() {
+fn a_command_without_an_address_uses_the_address_in_the_settings() {
     let desk = Desk::new();
     let (_server, url) = desk.serve(&["instance.name=a"]);
     let listen = url.trim_start_matches("http://");
@@ -102,7 +102,7 @@ fn a_command_without_an_address_finds_the_instance_of_the_settings() {
 }
 
 #[test]
-fn a_wait_that_not_every_mirror_keeps_is_partial_and_names_them() {
+fn a_wait_that_some_mirrors_miss_is_partial_and_names_them() {
     let desk = Desk::new();
     let (_server, url) = desk.serve(LONELY);
     let late =
@@ -134,7 +134,7 @@ fn a_long_wait_names_the_missing_mirrors_on_a_terminal() {
 }
 
 #[test]
-fn status_reads_like_a_report_and_says_what_helps() {
+fn status_is_a_readable_report_with_remedies() {
     let desk = Desk::new();
     let (_server, url) = desk.serve(LONELY);
     let fresh = desk.ask(&url, &["status"]).ended(0).stdout;
@@ -190,7 +190,7 @@ fn mirrors_are_listed_paused_resumed_retried_and_limited() {
 }
 
 #[test]
-fn exit_codes_are_a_contract_and_each_error_says_what_helps() {
+fn each_error_has_its_exit_code_and_a_remedy() {
     let desk = Desk::new();
     let (_server, url) = desk.serve(&["graph.preset=polymech"]);
     for command in [&["status"][..], &["mirrors"], &["invalidate", "posts"]] {
@@ -215,7 +215,7 @@ fn exit_codes_are_a_contract_and_each_error_says_what_helps() {
 
 /// A literal reading would clear nothing, and say that it was done.
 #[test]
-fn the_other_scheme_is_named_where_the_url_has_the_wrong_one() {
+fn a_url_with_the_wrong_scheme_gets_a_hint() {
     let desk = Desk::new();
     let (_server, url) = desk.serve(LONELY);
     let secure = url.replace("http://", "https://");
@@ -226,7 +226,7 @@ fn the_other_scheme_is_named_where_the_url_has_the_wrong_one() {
 }
 
 #[test]
-fn a_wildcard_in_an_id_or_a_type_is_refused_with_what_to_write_instead() {
+fn a_wildcard_in_an_id_or_a_type_is_refused_with_the_correct_form() {
     let desk = Desk::new();
     for (target, told) in [
         ("posts/*", "the whole type is posts"),
@@ -279,7 +279,7 @@ fn a_broken_setting_does_not_hide_where_the_instance_listens() {
 /// An instance with two mirrors, one of which is away and one of which takes the account: what is
 /// wrong is seen from where it matters, before an event is.
 #[test]
-fn a_ping_says_who_answers_whether_the_account_works_and_how_long_it_took() {
+fn a_ping_reports_identity_login_and_duration() {
     let (here, there) = (Desk::new(), Desk::new());
     let hash = there.run_with(&["hash-password", "--stdin"], "a-password").ended(0).stdout;
     let account = format!(
@@ -313,7 +313,7 @@ fn a_ping_says_who_answers_whether_the_account_works_and_how_long_it_took() {
 
 /// What is beside an instance is called, and nobody logs in there.
 #[test]
-fn a_neighbour_is_pinged_without_a_login_and_is_no_mirror() {
+fn a_target_is_pinged_without_a_login_and_is_not_a_mirror() {
     let (desk, there) = (Desk::new(), Desk::new());
     let (_site, site) = there.serve(&[]);
     let secret = "a-secret-of-sixty-four-characters-as-the-guide-of-its-site-asks!";
@@ -335,7 +335,7 @@ fn a_neighbour_is_pinged_without_a_login_and_is_no_mirror() {
 
 /// RFC 9110 9.3.2: the same but for the body.
 #[test]
-fn what_can_be_read_can_be_asked_for_its_head() {
+fn every_get_route_answers_head() {
     let desk = Desk::new();
     let (_server, url) = desk.serve(&[]);
     for path in ["/dashboard", "/dashboard/app.js", "/metrics", "/openapi.json", "/healthz"] {
@@ -353,7 +353,7 @@ fn what_can_be_read_can_be_asked_for_its_head() {
 }
 
 #[test]
-fn reload_tells_what_changed_and_a_refused_one_ends_as_a_refused_start() {
+fn reload_reports_changes_and_a_refused_one_exits_like_a_refused_start() {
     let desk = Desk::new();
     let (_server, url) = desk.serve(&["instance.name=a"]);
     let told = desk.ask(&url, &["reload"]).ended(0);

@@ -44,7 +44,7 @@ fn get(address: &str, path: &str) -> String {
 }
 
 #[test]
-fn once_tells_the_story_and_ends_well_within_45_seconds() {
+fn demo_once_shows_every_step_and_exits_0_within_45_seconds() {
     let desk = Desk::new();
     let began = Instant::now();
     let mut running = demo(&desk, &["--once", "--json"]);
@@ -84,7 +84,7 @@ fn once_tells_the_story_and_ends_well_within_45_seconds() {
 /// The curl line that it prints works: a change at one site is seen at the two others, and Ctrl-C
 /// takes everything down.
 #[test]
-fn it_stays_up_to_be_tried_and_ctrl_c_takes_it_down() {
+fn the_demo_keeps_running_until_ctrl_c() {
     let desk = Desk::new();
     let mut running = demo(&desk, &[]);
     let (mut pids, mut sites) = (vec![], vec![]);
@@ -126,7 +126,7 @@ fn it_stays_up_to_be_tried_and_ctrl_c_takes_it_down() {
 
 /// Not even a parent that is killed leaves instances behind.
 #[test]
-fn the_instances_end_with_a_demo_that_is_killed() {
+fn killing_the_demo_stops_its_instances() {
     let desk = Desk::new();
     let mut running = demo(&desk, &[]);
     let pid = |line: String| {

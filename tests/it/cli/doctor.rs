@@ -47,7 +47,7 @@ pub fn doctor(desk: &Desk, url: &str, settings: &[&str], more: &[&str]) -> Ran {
 
 /// S1 1.22: the checklist, with nothing to complain of, in both forms.
 #[test]
-fn two_instances_that_are_well_pass_every_check() {
+fn two_healthy_instances_pass_every_check() {
     let (here, there) = (Desk::new(), Desk::new());
     let (_peer, peer_url) = there.serve(&[&ACCOUNT[..], &["instance.name=b"]].concat());
     let mirror = format!("mirrors.peers=[{{ name = \"b\", url = \"{peer_url}\" }}]");
@@ -77,7 +77,7 @@ fn two_instances_that_are_well_pass_every_check() {
 
 /// What is said of the settings of this shell is not said of an instance that runs with others.
 #[test]
-fn the_running_configuration_is_judged_where_an_instance_answers() {
+fn doctor_checks_the_running_configuration_if_an_instance_answers() {
     let (here, there) = (Desk::new(), Desk::new());
     let mirror = "mirrors.peers=[{ name = \"gone\", url = \"http://127.0.0.1:1\" }]";
     let (_server, url) = there.serve(&[&ACCOUNT[..], &["instance.name=a", mirror]].concat());
@@ -105,7 +105,7 @@ fn the_running_configuration_is_judged_where_an_instance_answers() {
 
 /// What was never tried is not called well, and what nobody proved is not called proved.
 #[test]
-fn nothing_is_said_of_mirrors_that_nobody_heard() {
+fn doctor_reports_nothing_about_mirrors_that_no_instance_contacted() {
     let desk = Desk::new();
     let mirror = "mirrors.peers=[{ name = \"gone\", url = \"http://127.0.0.1:1\" }]";
     let settings = [&ACCOUNT[..], &["instance.name=a", mirror]].concat();
@@ -119,7 +119,7 @@ fn nothing_is_said_of_mirrors_that_nobody_heard() {
 
 /// S1 1.23 "Connection refused": only an instance that was named must be there.
 #[test]
-fn nothing_that_answers_is_a_failure_only_where_it_was_named() {
+fn an_unreachable_instance_fails_only_if_its_url_was_given() {
     let desk = Desk::new();
     // Port 1 is nobody's on a machine that runs tests.
     let args = ["doctor", "--json", "--set", "control.listen=127.0.0.1:1"];
@@ -135,7 +135,7 @@ fn nothing_that_answers_is_a_failure_only_where_it_was_named() {
 }
 
 #[test]
-fn bad_settings_are_told_one_by_one_and_exit_78() {
+fn bad_settings_are_reported_one_by_one_and_exit_78() {
     let desk = Desk::new();
     let args = ["doctor", "--json", "--set", "control.lissten=x", "--set", "mirrors.burst=0"];
     let ran = desk.run(&args).ended(78);
@@ -146,7 +146,7 @@ fn bad_settings_are_told_one_by_one_and_exit_78() {
 }
 
 #[test]
-fn a_token_that_is_not_taken_is_told_with_the_way_to_give_another() {
+fn a_refused_token_is_reported_with_the_remedy() {
     let desk = Desk::new();
     let (_server, url) = desk.serve(&[]);
     std::fs::write(desk.path().join("wrong"), "a-token-of-somebody-else").expect("write");
@@ -156,7 +156,7 @@ fn a_token_that_is_not_taken_is_told_with_the_way_to_give_another() {
 
 /// S3 3.5: a refused login, from a running instance and from the settings alone.
 #[test]
-fn a_mirror_with_another_password_and_another_graph_is_told_so() {
+fn a_mirror_with_another_password_and_another_graph_is_reported() {
     let (here, there) = (Desk::new(), Desk::new());
     let theirs = ["graph.preset=polymech", "instance.name=b", ACCOUNT[0]];
     let theirs = [&theirs[..], &["mirrors.login.password=another-password"]].concat();
@@ -228,7 +228,7 @@ fn a_data_directory_of_another_version_is_found() {
 }
 
 #[test]
-fn what_waits_is_told_with_its_reason_and_what_runs_with_other_settings_too() {
+fn a_waiting_backlog_and_outdated_settings_are_reported_with_reasons() {
     let desk = Desk::new();
     let mirror = "mirrors.peers=[{ name = \"gone\", url = \"http://127.0.0.1:1\" }]";
     let settings = [&ACCOUNT[..], &["instance.name=a", mirror]].concat();

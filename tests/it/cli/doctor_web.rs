@@ -88,7 +88,7 @@ fn a_redirect_to_another_host_is_found_and_the_right_url_is_named() {
 
 /// Tokens are judged by the clock: a mirror whose clock runs away is told before logins fail.
 #[test]
-fn a_clock_that_is_off_is_found_and_a_good_one_is_not() {
+fn a_wrong_clock_is_found_and_a_correct_one_is_not_reported() {
     let desk = Desk::new();
     let late =
         answering(|_| answer("404 Not Found", "Date: Mon, 01 Jan 2018 00:00:00 GMT\r\n", ""));
@@ -101,7 +101,7 @@ fn a_clock_that_is_off_is_found_and_a_good_one_is_not() {
 
 /// S1 1.22 and 1.23: the endpoint answers a GET, or says what is the matter with it.
 #[test]
-fn the_endpoint_that_revalidates_is_asked() {
+fn doctor_calls_the_revalidation_endpoint() {
     let desk = Desk::new();
     let ready = answering(|_| {
         let body = r#"{"status":"ok","message":"On-demand revalidation endpoint is ready"}"#;
@@ -168,7 +168,7 @@ fn copy(mut from: TcpStream, mut to: TcpStream, bytes_min: usize) {
 
 /// S3 3.3: an event that waits in a proxy's buffer is no event yet.
 #[test]
-fn a_proxy_that_holds_the_stream_back_is_found() {
+fn a_proxy_that_buffers_the_stream_is_found() {
     let desk = Desk::new();
     let (_server, url) = desk.serve(&[]);
     let address = url.trim_start_matches("http://").to_owned();

@@ -21,7 +21,7 @@ fn stand_in(answer: &'static str) -> (String, JoinHandle<String>) {
 }
 
 #[test]
-fn a_running_instance_is_well_and_needs_no_token() {
+fn a_running_instance_is_healthy_and_needs_no_token() {
     let desk = Desk::new();
     let (mut server, url) = desk.serve(&[]);
     for args in [&["health", "--server", &url][..], &["health", "--ready", "--server", &url]] {
@@ -38,7 +38,7 @@ fn a_running_instance_is_well_and_needs_no_token() {
 
 /// A check beside the instance shares its settings and needs no argument.
 #[test]
-fn without_a_server_the_instance_of_these_settings_is_asked() {
+fn without_a_url_health_uses_the_address_in_the_settings() {
     let desk = Desk::new();
     let (_server, url) = desk.serve(&[]);
     let port = url.rsplit(':').next().expect("a port");
@@ -57,7 +57,7 @@ fn without_a_server_the_instance_of_these_settings_is_asked() {
 }
 
 #[test]
-fn what_is_not_well_or_no_cache_mirror_is_1() {
+fn an_unhealthy_or_foreign_server_exits_1() {
     let desk = Desk::new();
     let ask = |answer: &'static str, args: &[&str]| {
         let (url, asked) = stand_in(answer);

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::support::{Desk, until};
 
 #[test]
-fn a_hashed_password_verifies_and_the_newline_is_no_part_of_it() {
+fn a_hashed_password_verifies_without_the_trailing_newline() {
     let desk = Desk::new();
     for stdin in ["a password\n", "a password\r\n", "a password"] {
         let hash = desk.run_with(&["hash-password", "--stdin"], stdin).ended(0).stdout;
@@ -111,7 +111,7 @@ fn the_bare_command_shows_help_that_leads_with_examples() {
 
 /// What holds the other end of its stdin may die of anything: the instance must not outlive it.
 #[test]
-fn an_instance_that_was_told_so_stops_with_its_stdin() {
+fn an_instance_started_with_the_option_stops_when_its_stdin_closes() {
     let desk = Desk::new();
     let args = ["serve", "--stop-with-stdin", "--set", "control.listen=127.0.0.1:0"];
     let mut server = desk.start(&args);
@@ -126,7 +126,7 @@ fn an_instance_that_was_told_so_stops_with_its_stdin() {
 
 /// What a shell completes and what the manual shows come from the commands: none is forgotten.
 #[test]
-fn completions_and_pages_know_every_command() {
+fn completions_and_man_pages_contain_every_command() {
     let desk = Desk::new();
     for shell in ["bash", "zsh", "fish"] {
         let script = desk.run(&["completions", shell]).ended(0).stdout;
@@ -153,7 +153,7 @@ fn completions_and_pages_know_every_command() {
 
 /// The script is one that bash can read, and completes every word of a command.
 #[test]
-fn bash_completes_with_what_is_printed() {
+fn the_printed_completion_works_in_bash() {
     let desk = Desk::new();
     let script = desk.run(&["completions", "bash"]).ended(0).stdout;
     std::fs::write(desk.path().join("it.bash"), script).expect("write");
@@ -183,7 +183,7 @@ fn bash_completes_with_what_is_printed() {
 
 /// stdout is the one line that scripts wait for; what a person needs first is on stderr.
 #[test]
-fn a_start_says_where_everything_is() {
+fn a_start_prints_where_its_files_and_addresses_are() {
     let desk = Desk::new();
     let mut command = desk.command(&["serve", "--set", "control.listen=127.0.0.1:0"]);
     command.args(["--set", "mirrors.peers=[{ name = \"eu\", url = \"http://127.0.0.1:1\" }]"]);

@@ -20,7 +20,7 @@ fn append(path: &Path, text: &str) {
 }
 
 #[test]
-fn lines_are_filtered_and_told_for_people_or_raw() {
+fn log_lines_are_filtered_and_printed_as_text_or_raw() {
     let desk = Desk::new();
     fs::create_dir(desk.path().join("logs")).expect("dir");
     let path = desk.path().join("logs/cache.json");
@@ -66,7 +66,7 @@ fn lines_are_filtered_and_told_for_people_or_raw() {
 
 /// The writer renames the file and begins a new one; whoever follows must not notice.
 #[test]
-fn following_goes_on_over_a_rotation_and_a_truncation() {
+fn following_continues_over_a_rotation_and_a_truncation() {
     let desk = Desk::new();
     let path = desk.path().join("cache.json");
     append(&path, &line(30, "mirror", "eu", 1));

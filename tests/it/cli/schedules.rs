@@ -4,7 +4,7 @@ use super::support::{Desk, put};
 
 /// S4 4.3: listed, run by hand, held and let go, each told in a line.
 #[test]
-fn an_operator_lists_runs_and_holds_a_schedule() {
+fn an_operator_lists_runs_and_pauses_schedules() {
     let desk = Desk::new();
     let set =
         "schedules=[{ id = \"yearly\", cron = \"0 0 1 1 *\", invalidate = { type = \"posts\" } }]";

@@ -11,7 +11,7 @@ fn lonely() -> Vec<&'static str> {
 }
 
 #[test]
-fn events_are_listed_newest_last_and_told_whole() {
+fn events_are_listed_newest_last_and_shown_in_full() {
     let desk = Desk::new();
     let (_server, url) = desk.serve(&lonely());
     let none = desk.ask(&url, &["events"]).ended(0);
@@ -43,7 +43,7 @@ fn events_are_listed_newest_last_and_told_whole() {
 
 /// The story is whole: mirrors, and what is beside the instance, each with its last error.
 #[test]
-fn an_event_is_told_over_all_destinations() {
+fn an_event_is_shown_with_every_destination() {
     let desk = Desk::new();
     let site = [
         "revalidate.url=http://127.0.0.1:1/api/revalidate",
@@ -73,7 +73,7 @@ fn an_event_is_told_over_all_destinations() {
 }
 
 #[test]
-fn an_event_that_is_not_kept_is_said_to_be_gone_with_where_to_look() {
+fn a_missing_event_is_reported_with_a_hint_where_to_look() {
     let desk = Desk::new();
     let (_server, url) = desk.serve(&[]);
     let id = "01980000-0000-7000-8000-000000000001";
@@ -194,7 +194,7 @@ fn why_of_an_entry_that_is_gone_needs_its_type() {
 
 /// The API below the commands refuses what would only seem to be answered.
 #[test]
-fn what_cannot_be_asked_is_named() {
+fn impossible_questions_are_refused_with_a_reason() {
     let desk = Desk::new();
     let (_server, url) = desk.serve(&["graph.preset=polymech"]);
     for (target, status, says) in [

@@ -19,7 +19,7 @@ fn minted(desk: &Desk, args: &[&str]) -> String {
 const INSPECT: [&str; 6] = ["token", "inspect", "--set", SECRET, "--set", "instance.name=here"];
 
 #[test]
-fn what_was_minted_is_accepted_and_shown_without_its_signature() {
+fn a_minted_token_is_accepted_and_shown_without_its_signature() {
     let desk = Desk::new();
     let token = minted(&desk, &["--sub", "ann@x.org", "--role", "ADMIN", "--ttl", "1h"]);
     let shown = desk.run_with(&INSPECT, &format!("{token}\n")).ended(0).stdout;
@@ -38,7 +38,7 @@ fn what_was_minted_is_accepted_and_shown_without_its_signature() {
 }
 
 #[test]
-fn why_a_token_is_not_accepted_is_said() {
+fn the_reason_why_a_token_is_refused_is_shown() {
     let desk = Desk::new();
     let of = |args: &[&str]| minted(&desk, &[&["--sub", "ann@x.org"], args].concat());
     let other_name = ["--set", "instance.name=elsewhere"];
@@ -71,7 +71,7 @@ fn why_a_token_is_not_accepted_is_said() {
 
 /// Without a key there is no token; nothing is made by the way, for no instance would know it.
 #[test]
-fn a_key_is_taken_from_where_the_instance_keeps_it_and_never_made() {
+fn the_key_of_the_instance_is_used_and_never_created() {
     let desk = Desk::new();
     desk.run(&["token", "mint", "--sub", "ann@x.org"]).refused(78, "no key to sign with");
     assert!(!desk.path().join("data").exists());

@@ -23,7 +23,7 @@ fn log(minute: &str, seconds: u32, peer: &str) -> String {
 }
 
 #[test]
-fn limits_are_told_with_their_cost_and_one_is_recommended() {
+fn limits_are_listed_with_their_cost_and_one_is_recommended() {
     let desk = Desk::new();
     let path = |name: &str| desk.path().join(name);
     fs::write(path("cache.json.1"), log("03:04", 25, "eu")).expect("write");
@@ -68,7 +68,7 @@ fn limits_are_told_with_their_cost_and_one_is_recommended() {
 
 /// A limit that was derived from one event, or from one busy minute, would be wrong.
 #[test]
-fn too_little_traffic_is_no_ground_for_advice() {
+fn too_little_traffic_gives_no_recommendation() {
     let desk = Desk::new();
     let path = desk.path().join("cache.json");
     for (text, what) in [
@@ -86,7 +86,7 @@ fn too_little_traffic_is_no_ground_for_advice() {
 }
 
 #[test]
-fn what_cannot_be_replayed_is_told() {
+fn lines_that_cannot_be_replayed_are_reported() {
     let desk = Desk::new();
     desk.run(&["tune", "--log", "none.json"]).refused(1, "cannot read none.json");
     fs::write(desk.path().join("empty.json"), "").expect("write");
@@ -102,7 +102,7 @@ fn what_cannot_be_replayed_is_told() {
 }
 
 #[test]
-fn the_picture_is_xml() {
+fn the_plot_is_valid_xml() {
     let desk = Desk::new();
     fs::write(desk.path().join("cache.json"), log("03:04", 2, "eu") + &log("03:05", 2, "us"))
         .expect("write");

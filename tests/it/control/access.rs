@@ -43,7 +43,7 @@ const ROUTES: &[(&str, &str, &str)] = &[
 
 /// The table of routes, from outside: 401 without, 403 with too little, anything else with enough.
 #[tokio::test]
-async fn each_route_needs_what_it_needs() {
+async fn each_route_requires_its_role() {
     let node = Spec::new("a").start().await;
     let ranks = ["service", "TRAINER", "ADMIN", "token"];
     let rank = |role: &str| ranks.iter().position(|known| *known == role).expect("a rank");
@@ -106,7 +106,7 @@ async fn a_token_is_taken_from_one_authorization_header_only() {
 
 /// Open routes stay open, to a caller with a bad token too.
 #[tokio::test]
-async fn open_routes_are_open() {
+async fn public_routes_need_no_token() {
     let node = Spec::new("a").start().await;
     for target in ["/healthz", "/readyz", "/_cache-mirror/identity?nonce=n"] {
         for header in ["", "Authorization: Bearer nonsense\r\n"] {
@@ -203,7 +203,7 @@ async fn a_brute_force_is_limited_and_the_account_is_not_locked() {
 
 /// A28: an address list is not passed by a header, unless a trusted proxy wrote it.
 #[tokio::test]
-async fn a_spoofed_address_passes_no_list() {
+async fn a_spoofed_address_matches_no_list() {
     let forwarded = |node: &crate::support::Node, to: &str| {
         let usual = usual(node);
         format!("GET /healthz HTTP/1.1\r\n{usual}X-Forwarded-For: {to}\r\nX-Real-IP: {to}\r\n\r\n")
@@ -222,7 +222,7 @@ async fn a_spoofed_address_passes_no_list() {
 
 /// A trusted proxy in an allowed network passes on a caller from anywhere.
 #[tokio::test]
-async fn a_caller_that_a_proxy_does_not_name_readably_passes_no_list() {
+async fn a_caller_whose_forwarded_address_is_unreadable_matches_no_list() {
     let node = Spec::new("a")
         .set("auth.allow", "[\"10.0.0.0/8\", \"127.0.0.0/8\"]")
         .set("control.trusted_proxies", "[\"127.0.0.1/32\"]")
@@ -329,7 +329,7 @@ async fn a_flood_under_a_shared_account_starves_no_other_peer() {
 
 /// S1 1.24: HTTPS only, as a proxy in front tells it.
 #[tokio::test]
-async fn what_came_in_the_clear_is_refused_where_https_is_required() {
+async fn plain_http_is_refused_if_https_is_required() {
     let node = Spec::new("a")
         .set("control.require_https", true)
         .set("control.trusted_proxies", "[\"127.0.0.1/32\"]")
@@ -348,7 +348,7 @@ async fn what_came_in_the_clear_is_refused_where_https_is_required() {
 
 /// Somebody calls in vain: the log, the metric and the figures say so, without a line for each.
 #[tokio::test]
-async fn refused_callers_leave_a_trace() {
+async fn refused_callers_are_logged() {
     let node = Spec::new("a").set("auth.token_failures_per_minute", 1000).start().await;
     for _ in 0..20 {
         let asking = node.request_as("wrong", Method::POST, "/api/cache/invalidate");
@@ -421,7 +421,7 @@ async fn an_application_token_ends_with_its_revocation() {
 
 /// Calls that need no credential to be refused write no line each, whatever the route.
 #[tokio::test]
-async fn a_flood_of_strangers_does_not_fill_the_log() {
+async fn a_flood_of_unknown_callers_does_not_fill_the_log() {
     let node = Spec::new("a").set("control.dev", true).start().await;
     let calls = [
         (Method::POST, "/api/cache/invalidate", "{\"type\":\"posts\"}"),

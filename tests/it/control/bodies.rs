@@ -15,7 +15,7 @@ async fn judge(node: &Node, body: &str) -> (u16, String, String) {
 
 /// A33-A38: the shape. A field that is nearly `mirror` must never pass for "mirror not given".
 #[tokio::test]
-async fn a_wrong_shape_is_a_400_that_says_what_is_wrong() {
+async fn a_wrong_shape_is_a_400_that_names_the_error() {
     let node = Spec::new("a").start().await;
     let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
     for (body, code, needle) in [
@@ -52,7 +52,7 @@ async fn a_wrong_shape_is_a_400_that_says_what_is_wrong() {
 
 /// A31, A39-A48: the right shape with a value that cannot be.
 #[tokio::test]
-async fn a_value_that_cannot_be_is_a_422() {
+async fn an_impossible_value_is_a_422() {
     let node = Spec::new("a").start().await;
     let odd = [
         "",
@@ -115,7 +115,7 @@ async fn labels_are_opaque() {
 
 /// A44: a typing error must not look like a success.
 #[tokio::test]
-async fn an_unknown_type_is_told() {
+async fn an_unknown_type_gets_a_warning() {
     let strict = Spec::new("a").set("graph.strict_types", true).start().await;
     let (status, code, detail) = judge(&strict, r#"{"type":"postz"}"#).await;
     assert_eq!((status, code.as_str()), (422, "unknown_type"));
@@ -129,7 +129,7 @@ async fn an_unknown_type_is_told() {
 
 /// A32: nothing is decompressed, so nothing can explode.
 #[tokio::test]
-async fn encoded_bodies_are_not_taken() {
+async fn encoded_bodies_are_refused() {
     let node = Spec::new("a").start().await;
     for encoding in ["gzip", "deflate", "br", "GZIP", "identity, gzip"] {
         let request = format!(
@@ -147,7 +147,7 @@ async fn encoded_bodies_are_not_taken() {
 /// Invariant I14: what a peer of tomorrow sends is widened, never ignored, though a person's typing
 /// error is refused.
 #[tokio::test]
-async fn a_peers_unknown_words_widen() {
+async fn unknown_values_from_a_peer_widen() {
     let node = Spec::new("a").start().await;
     let service = crate::support::mint("a", crate::support::SERVICE_EMAIL, "ADMIN");
     let batch = |selectors| {
@@ -168,7 +168,7 @@ async fn a_peers_unknown_words_widen() {
 
 /// Nobody sends it again: a peer's body that cannot be read at all stands for everything.
 #[tokio::test]
-async fn a_peers_body_that_cannot_be_read_clears_everything() {
+async fn an_unreadable_body_from_a_peer_clears_everything() {
     let node = Spec::new("a").start().await;
     let service = mint("a", SERVICE_EMAIL, "service");
     for body in [r#"{"mirror":false,"batch":{"events":[{"id":"#, "<html>", "[7]", "{"] {
@@ -191,7 +191,7 @@ async fn a_peers_body_that_cannot_be_read_clears_everything() {
 
 /// A newer peer may say more, which must cost nothing; a slip in the same place is told.
 #[tokio::test]
-async fn unknown_members_of_a_batch_are_taken_and_told() {
+async fn unknown_members_of_a_batch_are_accepted_with_a_warning() {
     let node = Spec::new("a").start().await;
     let service = mint("a", SERVICE_EMAIL, "service");
     let batch = json!({ "mirror": false, "batch": { "protocol": 2, "origin": "b", "epoch": 1,
@@ -213,7 +213,7 @@ async fn unknown_members_of_a_batch_are_taken_and_told() {
 
 /// An id with a wildcard or with margins must not pass for one that nothing was stored under.
 #[tokio::test]
-async fn an_id_that_is_none_widens_and_is_told() {
+async fn an_invalid_id_widens_with_a_warning() {
     let node = Spec::new("a").start().await;
     for (body, told) in [
         (json!({ "type": "posts", "id": "*" }), "no wildcards"),
@@ -240,7 +240,7 @@ async fn an_id_that_is_none_widens_and_is_told() {
 
 /// A parameter that is misspelt must not pass for one that was not given; a peer may know more.
 #[tokio::test]
-async fn a_query_parameter_that_is_not_known_is_a_400_with_the_nearest_name() {
+async fn an_unknown_query_parameter_is_a_400_with_the_nearest_name() {
     let node = Spec::new("a").start().await;
     let posts = json!({ "type": "posts" });
     for (method, path, told) in [
@@ -277,7 +277,7 @@ async fn a_query_parameter_that_is_not_known_is_a_400_with_the_nearest_name() {
 
 /// Of a field that is given twice readers differ in which of them counts.
 #[tokio::test]
-async fn a_field_that_is_given_twice_is_a_400_where_everything_is_cleared_too() {
+async fn a_duplicate_field_is_a_400_even_with_all() {
     let node = Spec::new("a").start().await;
     let call = node.request(reqwest::Method::POST, "/api/cache/clear");
     let call = call.header("content-type", "application/json");

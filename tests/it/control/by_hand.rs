@@ -37,7 +37,7 @@ async fn browse(node: &Node, password: Option<&str>, marks: &[(&'static str, &st
 
 /// S0 0.11: off, a GET is what it always was.
 #[tokio::test]
-async fn without_the_key_a_get_is_refused_and_nothing_else_is_said() {
+async fn without_the_password_a_get_is_refused_and_reveals_nothing() {
     let node = spec().start().await;
     assert!(node.put_entry("k", "type=posts", "stays").await);
     let answer = browse(&node, Some(SECRET), &[("sec-fetch-site", "none")]).await;
@@ -52,7 +52,7 @@ async fn without_the_key_a_get_is_refused_and_nothing_else_is_said() {
 
 /// S0 0.11: the browser asks for a password, takes the secret or a token, and the posts are gone.
 #[tokio::test]
-async fn with_the_key_a_person_at_the_address_bar_clears() {
+async fn with_the_password_a_get_from_the_address_bar_clears() {
     let node = dev().await;
     let warned = node.logged("a warning", |line| {
         line["msg"].as_str().is_some_and(|msg| msg.starts_with("control.dev is on"))
@@ -83,7 +83,7 @@ async fn with_the_key_a_person_at_the_address_bar_clears() {
 
 /// A right password that the browser added by itself does not help a page that it is not for.
 #[tokio::test]
-async fn a_page_that_names_the_address_clears_nothing() {
+async fn a_request_from_another_page_clears_nothing() {
     let node = dev().await;
     for site in ["cross-site", "same-site", ""] {
         let answer = browse(&node, Some(SECRET), &[("sec-fetch-site", site)]).await;
@@ -113,7 +113,7 @@ async fn a_page_that_names_the_address_clears_nothing() {
 
 /// As for POST, wrong ones are limited by address, and the right one never.
 #[tokio::test]
-async fn a_wrong_password_is_asked_for_again_and_then_slowed_down() {
+async fn a_wrong_password_is_requested_again_and_then_limited() {
     let node =
         spec().set("control.dev", true).set("auth.token_failures_per_minute", 2).start().await;
     for _ in 0..2 {

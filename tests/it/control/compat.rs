@@ -49,7 +49,7 @@ async fn a_secret_and_paths_clear_those_paths() {
 
 /// S1 1.14: what is missing, or no list, asks for nothing, and that succeeds. S4 4.10: tags.
 #[tokio::test]
-async fn no_paths_are_no_error_and_tags_are_taken_too() {
+async fn missing_paths_are_accepted_and_so_are_tags() {
     let node = spec().start().await;
     for rest in ["", r#","paths":7"#, r#","paths":null"#, r#","paths":{}"#, r#","other":1"#] {
         let told = body(SECRET, rest);
@@ -67,7 +67,7 @@ async fn no_paths_are_no_error_and_tags_are_taken_too() {
 
 /// S1 1.14: a `paths` that is no list is no error. What can be read of it is cleared all the same.
 #[tokio::test]
-async fn paths_that_are_no_list_are_cleared_as_far_as_they_can_be_read() {
+async fn paths_that_are_not_a_list_are_read_as_far_as_possible() {
     let node = spec().start().await;
     for (rest, is_left) in [
         (r#","paths":"/b""#, false),
@@ -125,7 +125,7 @@ async fn patterns_of_paths_clear_what_they_match() {
 
 /// Whoever asks only to be told must not be answered by the deed.
 #[tokio::test]
-async fn a_dry_run_is_refused_where_it_is_not_taken() {
+async fn a_dry_run_is_refused_on_routes_without_it() {
     let node = spec().start().await;
     assert!(node.put_entry("k", "type=courses&path=/docs", "stays").await);
     let bearer = format!("Authorization: Bearer {TOKEN}");
@@ -154,7 +154,7 @@ async fn a_dry_run_is_refused_where_it_is_not_taken() {
 
 /// Next.js taught the query; what stands there is done or refused, never passed over.
 #[tokio::test]
-async fn a_query_names_what_a_body_names() {
+async fn a_query_accepts_the_same_fields_as_a_body() {
     let node = spec().start().await;
     let secret_only = body(SECRET, "");
     let by_query = format!("secret={SECRET}&path=/docs");
@@ -199,7 +199,7 @@ async fn a_query_names_what_a_body_names() {
 
 /// `"mirror": false` keeps an event here on this route too, and a slip of it is not passed over.
 #[tokio::test]
-async fn a_caller_of_paths_decides_whether_mirrors_are_told() {
+async fn a_caller_that_sends_paths_decides_whether_mirrors_receive_them() {
     let node = spec().start().await;
     for (rest, scope) in [
         (r#","paths":["/a"],"mirror":false"#, "local"),
@@ -220,7 +220,7 @@ async fn a_caller_of_paths_decides_whether_mirrors_are_told() {
 
 /// A value that nobody needs costs no change; one that is needed is named.
 #[tokio::test]
-async fn a_body_is_read_as_far_as_it_can_be() {
+async fn a_body_is_read_as_far_as_possible() {
     let node = spec().start().await;
     assert!(node.put_entry("k", "path=/a", "old").await);
     let told = body(SECRET, r#","paths":["/a"],"title":"cut \ud83d","n":1e999"#);
@@ -235,7 +235,7 @@ async fn a_body_is_read_as_far_as_it_can_be() {
 
 /// S1 1.13: an unset or a wrong secret, with the status, the body and the log line of the original.
 #[tokio::test]
-async fn a_wrong_secret_is_a_401_in_the_words_that_callers_know() {
+async fn a_wrong_secret_is_the_401_that_existing_callers_expect() {
     let node = spec().set("auth.token_failures_per_minute", 100).start().await;
     let bare = Spec::new("b").set("auth.token_failures_per_minute", 100).start().await;
     let wrong = [
@@ -263,7 +263,7 @@ async fn a_wrong_secret_is_a_401_in_the_words_that_callers_know() {
 
 /// S1 1.15: broken JSON, and a path that is none.
 #[tokio::test]
-async fn what_cannot_be_done_is_a_500_with_the_reason() {
+async fn a_failure_is_a_500_with_the_reason() {
     let node = spec().start().await;
     for told in
         ["{", "", &body(SECRET, r#","paths":["about"]"#), &body(SECRET, r#","paths":["/",7]"#)]
@@ -278,7 +278,7 @@ async fn what_cannot_be_done_is_a_500_with_the_reason() {
 
 /// S1 1.16: open, and says how it is used.
 #[tokio::test]
-async fn the_route_says_that_it_is_there() {
+async fn a_get_on_the_route_describes_its_use() {
     let node = spec().start().await;
     let (status, said) = curl(&node, "/api/revalidate", &[]).await;
     assert_eq!(status, 200);

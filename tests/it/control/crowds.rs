@@ -14,7 +14,7 @@ fn health(node: &crate::support::Node) -> String {
 
 /// B11: past the limit a connection waits in the kernel's queue, and is served when one ends.
 #[tokio::test]
-async fn past_the_limit_connections_wait_and_are_not_lost() {
+async fn connections_beyond_the_limit_wait_and_are_served_later() {
     let node = Spec::new("a").set("control.connections_max", 3).start().await;
     let mut held = vec![];
     for _ in 0..3 {
@@ -56,7 +56,7 @@ async fn one_address_cannot_take_every_connection() {
 
 /// A20: a token of one instance is none at another, though both know the same account.
 #[tokio::test]
-async fn a_token_of_another_site_is_no_token_here() {
+async fn a_token_of_another_site_is_refused() {
     let account =
         |spec: Spec| spec.env("SERVICE_EMAIL", "m@a.example").env("SERVICE_PASSWORD", "x");
     let (a, b) = (account(Spec::new("a")).start().await, account(Spec::new("b")).start().await);

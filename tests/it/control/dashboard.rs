@@ -117,7 +117,7 @@ async fn every_file_is_served_without_credentials_and_under_a_strict_policy() {
 
 /// A browser that has this version is told so and gets no bytes; another version is sent.
 #[tokio::test]
-async fn what_a_browser_has_is_not_sent_again() {
+async fn files_in_the_browser_cache_are_not_sent_again() {
     let node = Spec::new("a").start().await;
     let mut tags = BTreeSet::new();
     for (name, _) in files() {
@@ -139,7 +139,7 @@ async fn what_a_browser_has_is_not_sent_again() {
 
 /// It asks nobody else, puts no data into markup, runs nothing inline, and stays small.
 #[test]
-fn its_files_keep_the_rules_that_the_policy_enforces() {
+fn its_files_obey_the_content_security_policy() {
     let files = files();
     let whole: usize = files.iter().map(|(_, text)| text.len()).sum();
     assert!(whole <= BYTES_MAX, "{whole} bytes, {BYTES_MAX} is the limit");

@@ -70,7 +70,7 @@ async fn a_foreign_ticket_is_refused() {
 }
 
 #[tokio::test]
-async fn an_entry_is_given_back_as_it_was() {
+async fn an_entry_is_returned_unchanged() {
     let node = Spec::new("a").start().await;
     let key = "a%2Fb%20c%3F";
     let path = format!("/api/cache/entries/{key}?type=post&id=42&tags=x,y&path=/p&ttl=60&swr=30");
@@ -106,7 +106,7 @@ async fn an_entry_is_given_back_as_it_was() {
 
 /// What would be stored otherwise than it was asked for is refused.
 #[tokio::test]
-async fn a_fill_that_cannot_be_meant_is_refused_by_the_name_of_its_parameter() {
+async fn an_impossible_fill_is_refused_and_the_parameter_named() {
     let node = Spec::new("a").start().await;
     for (query, status, told) in [
         ("ttl=0", 422, "at least 1"),
@@ -144,7 +144,7 @@ async fn a_deletion_is_local() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_stored_is_refused() {
+async fn an_unstorable_entry_is_refused() {
     let node = Spec::new("a").set("store.max_bytes", 65_536).start().await;
     for (path, status) in [
         ("k?typo=posts", 400),

@@ -6,7 +6,7 @@ use crate::support::{Spec, eventually};
 
 /// B1-B7: what hyper lets through. Each closes the connection, so that nothing behind it is read.
 #[tokio::test]
-async fn what_has_two_meanings_is_refused() {
+async fn ambiguous_framing_is_refused() {
     let node = Spec::new("a").start().await;
     let (host, token) = (node.address(), &node.token);
     let auth = format!("Authorization: Bearer {token}\r\n");
@@ -142,7 +142,7 @@ async fn content_length_and_chunked_smuggle_nothing() {
 
 /// What a proxy sends, and what is just within the bounds.
 #[tokio::test]
-async fn a_target_that_agrees_and_a_head_within_bounds_are_taken() {
+async fn a_matching_target_and_a_head_within_limits_are_accepted() {
     let node = Spec::new("a").start().await;
     let (host, usual) = (node.address(), usual(&node));
     let begin = format!("GET /healthz HTTP/1.1\r\n{usual}X: ");
@@ -169,7 +169,7 @@ async fn a_target_that_agrees_and_a_head_within_bounds_are_taken() {
 
 /// B8: a body that was not read is not the beginning of the next request.
 #[tokio::test]
-async fn an_unread_body_is_never_a_request() {
+async fn an_unread_body_is_never_parsed_as_a_request() {
     let node = Spec::new("a").start().await;
     let smuggled = invalidation(&node, r#"{"type":"smuggled"}"#);
     let length = smuggled.len();
@@ -235,7 +235,7 @@ async fn good_requests_share_a_connection() {
 
 /// A55: what is not there, and what is there for others.
 #[tokio::test]
-async fn unknown_paths_and_wrong_methods() {
+async fn unknown_paths_are_404_and_wrong_methods_405() {
     let node = Spec::new("a").start().await;
     let usual = usual(&node);
     for (line, status, allow) in [
@@ -263,7 +263,7 @@ async fn unknown_paths_and_wrong_methods() {
 /// A body that comes later than its head costs nobody the next request: either it is read, or the
 /// answer says that the connection ends.
 #[tokio::test]
-async fn a_late_body_costs_nobody_the_next_request() {
+async fn a_late_body_does_not_break_the_next_request() {
     let node = Spec::new("a").start().await;
     let (usual, host) = (usual(&node), format!("Host: {}\r\n", node.address()));
     for (head, status) in [

@@ -79,7 +79,7 @@ async fn a_group_is_cleared_with_or_without_its_id() {
 /// S2 2.8: a row that came, went or moved clears what shows it: itself, the lists of its type, and
 /// what belongs to its old and its new parent.
 #[tokio::test]
-async fn a_row_clears_what_shows_its_parents() {
+async fn a_row_clears_the_pages_of_its_parents() {
     let hooks = "[{ name = 'db', preset = 'supabase', secret = 's', \
                  mapping.types = { modules = 'module_content' } }]";
     let node = spec().set("ingest.hooks", hooks).start().await;
@@ -116,7 +116,7 @@ async fn a_row_clears_what_shows_its_parents() {
 
 /// S2 2.6: another type is a 400, and a body that is no JSON a 500, in the words of the original.
 #[tokio::test]
-async fn an_unknown_group_is_refused_in_the_words_that_callers_know() {
+async fn an_unknown_group_is_refused_as_existing_callers_expect() {
     let node = spec().start().await;
     for json in [
         r#"{"type":"posts"}"#,
@@ -160,7 +160,7 @@ async fn an_unknown_group_is_refused_in_the_words_that_callers_know() {
 
 /// A member that means nothing could only have narrowed what is cleared; it is named all the same.
 #[tokio::test]
-async fn a_member_without_a_meaning_is_named_in_a_warning() {
+async fn a_meaningless_member_gets_a_warning() {
     let node = spec().start().await;
     fill(&node).await;
     let (status, said) = clear(&node, r#"{"type":"products","clientID":"7"}"#).await;
@@ -199,7 +199,7 @@ async fn related_groups_are_one_event() {
 
 /// S2 2.5, 2.11: figures in the names that dashboards read, and advice where there is some.
 #[tokio::test]
-async fn figures_come_with_recommendations() {
+async fn statistics_come_with_recommendations() {
     let node = spec().start().await;
     let empty = node.get("/api/admin/cache/stats").await.expect(200);
     let stats = &empty["cache_stats"];
@@ -229,7 +229,7 @@ async fn figures_come_with_recommendations() {
 
 /// S2 2.7: a loop of single events is told to be a batch: in answers, and once in the log.
 #[tokio::test]
-async fn a_loop_of_single_events_is_advised() {
+async fn a_loop_of_single_events_gets_a_recommendation() {
     let node = spec().start().await;
     // On a busy machine a second may be too short for seventeen answers in turn.
     let calls = (0..60).map(|id| node.invalidate(json!({ "type": "products", "id": id })));
@@ -249,7 +249,7 @@ async fn a_loop_of_single_events_is_advised() {
 
 /// S2 2.2: hooks say what happened; with all of its fields one clears less.
 #[tokio::test]
-async fn a_hook_clears_what_the_settings_say() {
+async fn a_webhook_clears_what_the_settings_define() {
     let node = spec().start().await;
     for (hook, body, expected) in [
         ("onProductCreated", json!({ "id": 9, "clientId": "7" }), "p3 s1 s2 m1 m2 c7"),
@@ -278,7 +278,7 @@ async fn a_hook_clears_what_the_settings_say() {
 /// S1 1.31: an update of nothing but ignored fields has no effect, and says so; S1 1.9, 1.8: any
 /// other field, or any other action, has.
 #[tokio::test]
-async fn fields_that_do_not_matter_clear_nothing() {
+async fn ignored_fields_clear_nothing() {
     let node = Spec::new("a").set("graph.preset", "laravel-next").start().await;
     assert!(node.put_entry("page", "type=Product&id=1", "v").await);
     let quiet = json!({ "type": "products", "id": 1, "changed": ["admin_notes", "internal_sku"] });
@@ -308,7 +308,7 @@ async fn fields_that_do_not_matter_clear_nothing() {
 
 /// S1 1.10: the eight models of the preset, by class name and by table, clear what shows them.
 #[tokio::test]
-async fn the_eight_models_of_laravel_next_are_known() {
+async fn the_preset_contains_the_eight_models_of_laravel_next() {
     let node = Spec::new("a").set("graph.preset", "laravel-next").start().await;
     for (model, cascade) in [
         ("Menu", json!([])),

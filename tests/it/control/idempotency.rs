@@ -12,7 +12,7 @@ async fn with_key(node: &Node, token: &str, key: &str, body: Value) -> (u16, Val
 }
 
 #[tokio::test]
-async fn a_key_gives_the_same_answer_once_and_for_all() {
+async fn the_same_key_always_gets_the_same_answer() {
     let node = Spec::new("a").start().await;
     let posts = json!({ "type": "posts" });
     let (status, first) = with_key(&node, &node.token, "k1", posts.clone()).await;
@@ -71,7 +71,7 @@ async fn several_keys_in_one_request_are_refused() {
 /// A key belongs to one holder of one kind of credential, wherever the name ends and the key
 /// begins, and a call with a gateway's mark is another call.
 #[tokio::test]
-async fn a_key_is_used_up_by_its_owner_alone() {
+async fn a_key_belongs_to_its_caller() {
     let node = Spec::new("a").start().await;
     let token = |subject: &str| mint("a", subject, "ADMIN");
     let callers = [node.token.clone(), token("admin"), token("ann"), token("ann k")];
@@ -103,7 +103,7 @@ async fn the_same_key_at_once_has_one_effect() {
 
 /// What only told, and what was refused, does not use a key up.
 #[tokio::test]
-async fn a_dry_run_uses_no_key_up() {
+async fn a_dry_run_does_not_consume_its_key() {
     let node = Spec::new("a").start().await;
     let asked = json!({ "type": "posts", "dry_run": true });
     let (status, told) = with_key(&node, &node.token, "k", asked).await;

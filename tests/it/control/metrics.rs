@@ -109,7 +109,7 @@ async fn scrape(node: &Node) -> Exposition {
 
 /// Every name in docs/METRICS.md is there, and every name that is there is in docs/METRICS.md.
 #[tokio::test]
-async fn every_metric_is_documented_and_every_documented_one_is_there() {
+async fn every_metric_is_documented_and_every_documented_metric_exists() {
     let peer = StubPeer::start().await;
     let node = Spec::new("a").mirrors([peer.name()]).start().await;
     // The times of answers begin with the first answer.
@@ -130,7 +130,7 @@ async fn every_metric_is_documented_and_every_documented_one_is_there() {
 
 /// S1 1.26: how long answers took, by route and by how they ended, and never by what was asked for.
 #[tokio::test]
-async fn answers_are_timed_by_the_line_of_the_table() {
+async fn answers_are_timed_by_route() {
     let node = Spec::new("a").start().await;
     for id in ["1", "2"] {
         node.get(&format!("/api/cache/entries/{id}")).await;
@@ -145,7 +145,7 @@ async fn answers_are_timed_by_the_line_of_the_table() {
 }
 
 #[tokio::test]
-async fn a_scraper_needs_a_token_unless_the_operator_says_otherwise() {
+async fn a_scraper_needs_a_token_unless_metrics_are_public() {
     let mut node = Spec::new("a").start().await;
     let open = |node: &Node| reqwest::get(format!("{}/metrics", node.base));
     assert_eq!(open(&node).await.expect("an answer").status(), 401);
@@ -234,7 +234,7 @@ fn disagreement(metrics: &Exposition, lines: &[Value]) -> Option<String> {
 
 /// Two peers: one that stumbles and then takes everything, one that lets nobody in.
 #[tokio::test]
-async fn the_metrics_and_the_log_tell_one_story() {
+async fn the_metrics_and_the_log_agree() {
     let (good, bad) = (StubPeer::start().await, StubPeer::start().await);
     let pause = Reply::Json(429, json!({}));
     good.script(INVALIDATE, [Reply::Json(500, json!({})), pause, Reply::ok()]);

@@ -188,7 +188,7 @@ fn expressions<'a>(of: &'a Value, found: &mut Vec<(&'a str, &'a str)>) {
 }
 
 #[tokio::test]
-async fn every_rule_asks_for_what_there_is() {
+async fn every_alert_rule_uses_existing_metrics() {
     let rules: Rules = serde_norway::from_str(RULES).expect("YAML of that form");
     let all: Vec<&Rule> = rules.groups.iter().flat_map(|group| &group.rules).collect();
     assert!(rules.groups.iter().all(|group| group.name.starts_with("cache-mirror")));
@@ -212,7 +212,7 @@ async fn every_rule_asks_for_what_there_is() {
 }
 
 #[tokio::test]
-async fn every_panel_asks_for_what_there_is_from_the_chosen_source() {
+async fn every_panel_uses_existing_metrics_of_the_chosen_source() {
     let dashboard: Value = serde_json::from_str(DASHBOARD).expect("JSON");
     let mut found = Vec::new();
     expressions(&dashboard, &mut found);
@@ -237,7 +237,7 @@ async fn every_panel_asks_for_what_there_is_from_the_chosen_source() {
 
 /// The check itself finds what is wrong.
 #[tokio::test]
-async fn what_is_not_there_is_found() {
+async fn an_unknown_metric_is_found() {
     let shown = shown().await;
     for (expr, text) in [
         ("cache_mirror_backlog_oldest > 60", ""),

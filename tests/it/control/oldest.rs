@@ -7,7 +7,7 @@ use crate::support::{Spec, StubPeer, eventually};
 /// S3 3.2, 3.9: a type, or a type with an id and `mirror`; singular or plural, it is one entity,
 /// and the tree is walked.
 #[tokio::test]
-async fn the_oldest_form_is_taken_in_singular_and_plural() {
+async fn the_oldest_form_is_accepted_in_singular_and_plural() {
     let peer = StubPeer::start().await;
     let node = Spec::new("a").mirrors([peer.name()]).start().await;
     for (told, is_left) in [
@@ -60,7 +60,7 @@ async fn versions_rise_by_one_and_begin_at_zero() {
 
 /// What clears everything counts for every type of the graph, also for one that nothing named yet.
 #[tokio::test]
-async fn clearing_everything_raises_every_type_that_is_known() {
+async fn clearing_everything_raises_the_version_of_every_known_type() {
     let mut node = Spec::new("a").start().await;
     node.invalidate(json!({ "all": true })).await;
     node.invalidate(json!({ "type": "posts" })).await;
@@ -76,7 +76,7 @@ async fn clearing_everything_raises_every_type_that_is_known() {
 
 /// S1 1.8: what may happen to a model is told to whom it concerns, in its word.
 #[tokio::test]
-async fn every_thing_that_may_happen_is_an_action() {
+async fn every_change_has_an_action() {
     let node = Spec::new("a").start().await;
     for action in ["create", "update", "delete", "restore", "force_delete", "archive"] {
         let told = json!({ "type": "posts", "id": 1, "action": action });

@@ -255,7 +255,7 @@ async fn every_refusal_is_as_promised() {
 
 /// A list by comma may be empty, as the description has it.
 #[tokio::test]
-async fn no_types_have_no_versions() {
+async fn an_empty_list_of_types_returns_no_versions() {
     let (node, _peer, _) = scene().await;
     for query in ["types=", "types=,"] {
         let answer = node.get(&format!("/api/cache/versions?{query}")).await.expect(200);

@@ -7,7 +7,7 @@ use crate::support::{Spec, Sse};
 
 /// B10: a head that does not come ends the connection; so does silence between two requests.
 #[tokio::test]
-async fn a_slow_head_is_not_waited_for() {
+async fn a_slow_head_is_cut_off() {
     let node = Spec::new("a").set("control.header_ms_max", 200).start().await;
     for bytes in ["", "GET /healthz HTTP/1.1\r\n", "GET /healthz HTTP/1.1\r\nHost: a\r\nX: "] {
         let mut raw = Raw::open(&node).await;
@@ -21,7 +21,7 @@ async fn a_slow_head_is_not_waited_for() {
 
 /// Between two requests there is a time of its own; a head that has begun has the shorter one.
 #[tokio::test]
-async fn an_idle_connection_has_a_time_of_its_own() {
+async fn an_idle_connection_has_its_own_timeout() {
     let spec = Spec::new("a").set("control.header_ms_max", 200).set("control.idle_ms_max", 1_500);
     let node = spec.start().await;
     let mut raw = Raw::open(&node).await;
@@ -97,7 +97,7 @@ async fn a_large_body_is_refused_readably() {
 
 /// A client that asks first is told before it has sent anything.
 #[tokio::test]
-async fn a_large_body_that_asks_first_is_refused_at_once() {
+async fn a_large_body_with_expect_is_refused_at_once() {
     let node = Spec::new("a").set("control.body_bytes_max", 4096).start().await;
     let mut raw = Raw::open(&node).await;
     let head = format!("POST /api/cache/invalidate HTTP/1.1\r\n{}", usual(&node));

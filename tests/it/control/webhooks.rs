@@ -83,7 +83,7 @@ async fn a_row_that_changes_in_the_database_clears_its_entity() {
 
 /// Fields that do not matter excuse the one event that names them, not the others of its batch.
 #[tokio::test]
-async fn each_event_of_a_batch_is_judged_by_its_own_fields() {
+async fn each_event_of_a_batch_is_filtered_by_its_own_fields() {
     let ignored = "{ products = ['admin_notes'] }";
     let node = spec().set("ignore_fields", ignored).start().await;
     for id in 1..=3 {
@@ -112,7 +112,7 @@ async fn each_event_of_a_batch_is_judged_by_its_own_fields() {
 
 /// A type that the strict graph does not know takes nothing away from those that it knows.
 #[tokio::test]
-async fn unknown_types_leave_the_rest_of_a_batch_its_effect() {
+async fn unknown_types_do_not_affect_the_rest_of_a_batch() {
     let node = spec().set("graph.strict_types", "true").set("graph.preset", "polymech");
     let node = node.start().await;
     assert!(node.put_entry("k1", "type=posts&id=1", "x").await);
@@ -133,7 +133,7 @@ async fn unknown_types_leave_the_rest_of_a_batch_its_effect() {
 /// S2 2.8, 2.9: the same change by the database's webhook and by the route that made it comes to
 /// one message, where the mirror is slower than both.
 #[tokio::test]
-async fn the_same_change_by_webhook_and_by_api_is_one_send() {
+async fn the_same_change_by_webhook_and_by_api_is_sent_once() {
     let stub = StubPeer::start().await;
     let gate = Arc::new(Semaphore::new(0));
     let held = Arc::clone(&gate);
@@ -165,7 +165,7 @@ async fn the_same_change_by_webhook_and_by_api_is_one_send() {
 }
 
 #[tokio::test]
-async fn a_delivery_that_comes_again_has_no_second_effect() {
+async fn a_repeated_delivery_has_no_second_effect() {
     let mut node = spec().start().await;
     let body = r#"{"type":"post.deleted","data":{"id":"7"}}"#;
     let (status, first) = signed(&node, SECRET, "msg_1", 0, body).await;
@@ -198,7 +198,7 @@ async fn a_delivery_that_comes_again_has_no_second_effect() {
 }
 
 #[tokio::test]
-async fn two_secrets_hold_while_they_are_exchanged() {
+async fn both_secrets_are_valid_during_a_rotation() {
     let node = spec().start().await;
     let old = "b2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xk";
     for (at, key) in [SECRET, old].into_iter().enumerate() {
@@ -211,7 +211,7 @@ async fn two_secrets_hold_while_they_are_exchanged() {
 
 /// A53, A54: forgeries and replays are refused, and nothing says why.
 #[tokio::test]
-async fn forgeries_are_refused_and_counted_and_what_is_genuine_never_is() {
+async fn forgeries_are_refused_and_counted_and_genuine_deliveries_are_accepted() {
     let node = spec().set("auth.token_failures_per_minute", 3).start().await;
     let body = r#"{"type":"post.updated","data":{"id":1}}"#;
     for from_now_s in [-360, 360] {
@@ -236,7 +236,7 @@ async fn forgeries_are_refused_and_counted_and_what_is_genuine_never_is() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_taken_is_named() {
+async fn a_refused_delivery_is_explained() {
     let node = spec().set("control.body_bytes_max", 4096).start().await;
     let secret = [("authorization", "Bearer db-secret")];
     let deep = "[".repeat(65) + &"]".repeat(65);
@@ -268,7 +268,7 @@ async fn what_cannot_be_taken_is_named() {
 /// Whatever stands beside it, an entity that a genuine delivery names is cleared; where its id
 /// cannot be read, its type is.
 #[tokio::test]
-async fn a_value_that_cannot_be_read_costs_no_change() {
+async fn an_unreadable_value_does_not_lose_the_change() {
     let node = spec().set("limits.json_depth_max", 8).start().await;
     let secret = [("authorization", "Bearer db-secret")];
     let digits = "7".repeat(400);
@@ -323,7 +323,7 @@ async fn a_value_that_cannot_be_read_costs_no_change() {
 
 /// Other systems write names of types in their own way, and nobody reads what they are answered.
 #[tokio::test]
-async fn a_type_is_known_however_it_is_written_and_an_unknown_one_is_warned_of() {
+async fn a_type_is_recognised_in_every_spelling_and_an_unknown_one_gets_a_warning() {
     let node = spec().set("dependencies.blog_posts", "authors").start().await;
     let secret = [("authorization", "Bearer db-secret")];
     let send_of = async |table: &str| {
@@ -354,7 +354,7 @@ async fn a_type_is_known_however_it_is_written_and_an_unknown_one_is_warned_of()
 
 /// A type that a strict graph does not know is nothing that a sender could mend by trying again.
 #[tokio::test]
-async fn a_strict_graph_ignores_what_it_does_not_know() {
+async fn a_strict_graph_ignores_unknown_types() {
     let node = spec().set("graph.strict_types", true).start().await;
     let (status, answer) = row(&node, "postz", 1).await;
     assert_eq!((status, &answer["ignored"]), (202, &json!(true)));
@@ -392,7 +392,7 @@ async fn a_marked_delivery_is_local() {
 /// A header that no signature covers decides the meaning, and so do a query and a gateway's mark:
 /// a delivery with another one is another delivery, and uses nothing up.
 #[tokio::test]
-async fn a_delivery_with_another_unsigned_header_uses_up_no_genuine_one() {
+async fn a_changed_unsigned_header_does_not_block_the_genuine_delivery() {
     let hooks = "[{ name = 'shop', preset = 'shopify', secret = 'shpss_hush' }]";
     let node = Spec::new("a").set("ingest.hooks", hooks).start().await;
     let body = r#"{"id":788032119674292922,"title":"Example T-Shirt"}"#;
@@ -421,7 +421,7 @@ async fn a_delivery_with_another_unsigned_header_uses_up_no_genuine_one() {
 
 /// A sender that gives up waiting and comes again is recognised: what was begun is finished.
 #[tokio::test]
-async fn a_sender_that_hangs_up_is_recognised() {
+async fn a_sender_that_disconnects_is_recognised() {
     let hooks = "[{ name = 'gh', preset = 'github', secret = 's', mapping.type = 'posts' }]";
     let node = Spec::new("a").set("ingest.hooks", hooks).start().await;
     let body = "{}";
@@ -443,7 +443,7 @@ async fn a_sender_that_hangs_up_is_recognised() {
 
 /// Secrets and mappings change while it runs; what came before stays known.
 #[tokio::test]
-async fn hooks_change_while_it_runs() {
+async fn webhooks_change_on_reload() {
     let file = |secret: &str, preset: &str| {
         format!("[[ingest.hooks]]\nname = 'h'\npreset = '{preset}'\nsecret = '{secret}'\n")
     };

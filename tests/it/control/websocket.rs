@@ -31,7 +31,7 @@ async fn end(ws: &mut Ws) -> Option<u16> {
 
 /// S4 4.6: side by side at one address, both tell the same: hello, the update, its cascade.
 #[tokio::test]
-async fn a_websocket_tells_what_server_sent_events_tell() {
+async fn a_websocket_sends_the_same_as_server_sent_events() {
     let node = Spec::new("a").start().await;
     let (mut sse, mut ws) = (Sse::open(&node, None).await, Ws::open(&node, None).await);
     assert_eq!(readers(&node).await, 2, "both are readers");
@@ -57,7 +57,7 @@ async fn a_websocket_tells_what_server_sent_events_tell() {
 
 /// With its last id a reader gets what it missed, over a kill too, and nothing twice.
 #[tokio::test]
-async fn what_was_missed_is_replayed() {
+async fn missed_events_are_replayed() {
     let mut node = Spec::new("a").start().await;
     let clear = async |node: &Node, id: u32| {
         node.invalidate(json!({ "type": "auth", "id": id })).await;
@@ -84,7 +84,7 @@ async fn what_was_missed_is_replayed() {
 
 /// A token that may read, or a ticket, once; a handshake that is refused costs none.
 #[tokio::test]
-async fn it_needs_a_token_or_a_ticket() {
+async fn a_websocket_needs_a_token_or_a_ticket() {
     let node = Spec::new("a").set("stream.clients_max", 1).start().await;
     let refused = async |query: &str, headers: &str| {
         Ws::ask(node.address(), query, headers).await.err().unwrap_or_default()
@@ -194,7 +194,7 @@ async fn nothing_is_smuggled_behind_a_handshake() {
 
 /// What a reader says is not listened to; its pings and its close are answered.
 #[tokio::test]
-async fn what_a_reader_says_has_no_effect() {
+async fn messages_from_a_listener_have_no_effect() {
     let node = Spec::new("a").start().await;
     let mut ws = Ws::open(&node, None).await;
     assert_eq!(ws.next().await.expect("hello").event, "hello");
@@ -214,7 +214,7 @@ async fn what_a_reader_says_has_no_effect() {
 /// A message that is too large, and what is none, end it with a code that can be read, though more
 /// was still being sent.
 #[tokio::test]
-async fn what_is_too_large_or_wrong_closes_it() {
+async fn too_large_or_invalid_frames_close_the_websocket() {
     let node = Spec::new("a").start().await;
     let mut large = Ws::open(&node, None).await;
     assert!(large.send(Message::binary(vec![b'x'; 300_000])).await);
@@ -240,7 +240,7 @@ async fn what_is_too_large_or_wrong_closes_it() {
 
 /// A reader that does not read is cut off, and nobody waits for it; long messages arrive whole.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_websocket_is_cut_off_and_others_are_not() {
+async fn a_slow_websocket_is_disconnected_and_others_are_not() {
     let node = Spec::new("a").set("stream.queue_events_max", 16).start().await;
     let mut slow = TcpStream::connect(node.address()).await.expect("it listens");
     let request = format!("GET /api/stream HTTP/1.1\r\n{}{HANDSHAKE}\r\n", usual(&node));
@@ -277,7 +277,7 @@ async fn a_slow_websocket_is_cut_off_and_others_are_not() {
 
 /// It holds the place of its connection for as long as it lives, and gives it back at any end.
 #[tokio::test]
-async fn it_counts_as_the_connection_it_is() {
+async fn a_websocket_counts_as_one_connection() {
     for key in ["control.connections_max", "control.connections_per_address_max"] {
         let node = Spec::new("a").set(key, 2).start().await;
         let health = format!("GET /healthz HTTP/1.1\r\n{}\r\n", usual(&node));
@@ -310,7 +310,7 @@ async fn it_counts_as_the_connection_it_is() {
 
 /// A stop says goodbye with a time to come back at, closes with 1001, and waits for nobody.
 #[tokio::test]
-async fn a_stop_closes_it_and_ends_soon() {
+async fn a_shutdown_closes_the_websocket_and_ends_soon() {
     let mut node = Spec::new("a").set("control.drain_ms_max", 60_000).start().await;
     let mut ws = Ws::open(&node, None).await;
     // One that reads, and never says a word.

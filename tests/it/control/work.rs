@@ -23,7 +23,7 @@ fn many(count: usize, text: impl Fn(usize) -> String) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_body_costs_more_than_its_size() {
+async fn the_cost_of_a_body_is_linear_in_its_size() {
     let node = Spec::new("a").start().await;
     for key in ["a".repeat(1000), format!("{}b", "a".repeat(1000))] {
         assert!(node.put_entry(&key, "", "v").await);
