@@ -50,7 +50,7 @@ pub const REFUSALS: [&str; 10] = [
 /// Why a send is held; anything else counts as the last.
 const HOLDS: [&str; 3] = ["rate", "throttled", "other"];
 
-/// What somebody is alerted to, the words of `deliver::alerts::Alert`.
+/// The names of `deliver::alerts::AlertKind`.
 pub const ALERTS: [&str; 3] = ["failures", "backlog", "echo"];
 
 /// Upper bounds in seconds, for a request: from one on loopback to one that times out.

@@ -1,10 +1,11 @@
-//! When somebody is told, and where: `[alerts]`.
-//! The webhook's URL is a secret, for its path may be all that protects it; so no error shows it.
+//! `[alerts]`: thresholds and the webhook.
+//! The URL of the webhook is a secret, because its path may be all that protects it: no error shows
+//! it.
 
 use super::peers;
 use super::reader::Reader;
 use crate::deliver::Signer;
-use crate::deliver::alerts::{Config, Webhook};
+use crate::deliver::alerts::{AlertWebhook, Config};
 use crate::support::Secret;
 
 pub(super) fn alerts(from: &mut Reader) -> Config {
@@ -28,13 +29,13 @@ fn signer(from: &mut Reader) -> Option<Signer> {
     signer.map_err(|expected| from.refuse("alerts.signing_secret", expected)).ok()
 }
 
-fn webhook(from: &mut Reader) -> Option<Webhook> {
+fn webhook(from: &mut Reader) -> Option<AlertWebhook> {
     let url = from.secret("alerts.webhook");
     if url.is_empty() {
         return None;
     }
     match peers::whole(url.expose(), from.flag("mirrors.allow_http")) {
-        Ok(url) => Some(Webhook::new(url)),
+        Ok(url) => Some(AlertWebhook::new(url)),
         Err(expected) => {
             from.refuse("alerts.webhook", expected);
             None

@@ -150,7 +150,7 @@ async fn refusals_name_the_target_and_the_remedy() {
     let cdn = Cdn::start(cdn::cloudflare).await;
     for (zone, token, expected) in [
         ("z1", "another-token", "Cloudflare refuses the token of cdn: it needs Zone, Cache Purge"),
-        ("z2", TOKEN, "Cloudflare knows no such zone: set zone of cdn"),
+        ("z2", TOKEN, "Cloudflare has no such zone: set zone of cdn"),
     ] {
         let fields = format!("kind = \"cloudflare\"\nzone = \"{zone}\"\ntoken = \"{token}\"");
         let node = instance(&cdn, "/client/v4", &fields).await;

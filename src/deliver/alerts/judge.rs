@@ -1,94 +1,95 @@
-//! Which alerts begin, last and end: what was seen goes in, what is to be told comes out.
+//! Decides which alerts begin, repeat and end, from the state of each destination.
 //!
-//! An alert that fired is over only once something was delivered, nothing is owed, or its threshold
-//! changed: an operator's `retry` alone ends nothing. It reads no clock and sends nothing.
+//! A firing alert ends only when an event was delivered, the backlog is empty or the threshold
+//! changed; an operator's `retry` alone does not end it. This module reads no clock and sends
+//! nothing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::notice::{End, Notice};
-use super::{Alert, Config};
+use super::notice::{AlertEnd, Notice};
+use super::{AlertKind, Config};
 
-/// One destination as it is now.
+/// The current state of one destination.
 #[derive(Debug, Clone, Default)]
-pub struct Sight {
-    /// The journal's name of it.
+pub struct DestinationHealth {
+    /// Its name in the journal.
     pub destination: String,
-    /// What operators call it.
+    /// Its name in the settings.
     pub name: String,
-    /// Told, rather than called.
+    /// Whether it is a mirror; otherwise it is a target.
     pub is_mirror: bool,
-    /// This very process: it is owed nothing.
+    /// Whether it is this process. Then it receives nothing.
     pub is_oneself: bool,
-    /// Held back for the sake of its credentials.
+    /// Whether it is paused because its credentials are refused or missing.
     pub is_refused: bool,
-    /// Calls back with what it is sent.
+    /// Whether it calls back with what it was sent.
     pub is_echoing: bool,
     /// Failures in a row.
     pub failures: u32,
-    /// Events acknowledged since the start.
+    /// Events acknowledged since the process started.
     pub delivered: u64,
     /// Events waiting.
     pub backlog_events: u64,
     /// How long the oldest of them has waited.
     pub backlog_age: Duration,
-    /// The last failure in words.
+    /// The message of the last failure.
     pub last_error: Option<String>,
 }
 
-impl Sight {
-    /// Whether it is past the threshold. Refused credentials are not tried often enough to add up
-    /// to many failures, and are as good as any number.
-    fn crosses(&self, alert: Alert, threshold: u64) -> bool {
+impl DestinationHealth {
+    /// Whether it exceeds the threshold. Refused credentials are retried too rarely to reach a
+    /// number of failures, so they count at once.
+    fn crosses(&self, alert: AlertKind, threshold: u64) -> bool {
         let is_past = match alert {
-            Alert::Failures => self.is_refused || u64::from(self.failures) >= threshold,
-            Alert::Backlog => self.backlog_events > 0 && self.backlog_age.as_secs() > threshold,
-            Alert::Echo => self.is_echoing,
+            AlertKind::Failures => self.is_refused || u64::from(self.failures) >= threshold,
+            AlertKind::Backlog => self.backlog_events > 0 && self.backlog_age.as_secs() > threshold,
+            AlertKind::Echo => self.is_echoing,
         };
         threshold > 0 && !self.is_oneself && is_past
     }
 }
 
 impl Config {
-    /// Failures, or seconds; 0 where it is off.
-    fn threshold(&self, alert: Alert) -> u64 {
+    /// Failures, or seconds; 0 if this alert is off.
+    fn threshold(&self, alert: AlertKind) -> u64 {
         match alert {
-            Alert::Failures => u64::from(self.failures),
-            Alert::Backlog => self.backlog_age_max.as_secs(),
-            // There is no degree of it.
-            Alert::Echo => 1,
+            AlertKind::Failures => u64::from(self.failures),
+            AlertKind::Backlog => self.backlog_age_max.as_secs(),
+            // An echo has no degree.
+            AlertKind::Echo => 1,
         }
     }
 }
 
-/// An alert that was told and is not over.
-struct Firing {
+/// An alert that was reported and has not ended.
+struct FiringAlert {
     since_ms: u64,
-    told_at: Instant,
+    reported_at: Instant,
     threshold: u64,
-    /// As it was when it began.
-    begun: Sight,
+    /// The destination when the alert began.
+    begun: DestinationHealth,
 }
 
 /// The alerts that are firing, by destination.
 #[derive(Default)]
-pub struct Judge(BTreeMap<(String, Alert), Firing>);
+pub struct AlertJudge(BTreeMap<(String, AlertKind), FiringAlert>);
 
-impl Judge {
-    /// Judges all destinations; gives what is to be told now, in order.
-    pub fn look(
+impl AlertJudge {
+    /// Evaluates all destinations and returns the notices to send now, in order.
+    pub fn evaluate(
         &mut self,
         config: &Config,
-        sights: &[Sight],
+        healths: &[DestinationHealth],
         now: Instant,
         now_ms: u64,
     ) -> Vec<Notice> {
-        let mut notices = self.gone(sights, now_ms);
-        for sight in sights {
-            for alert in Alert::ALL {
-                notices.extend(self.judge(alert, config, sight, now, now_ms));
+        let mut notices = self.gone(healths, now_ms);
+        for health in healths {
+            for alert in AlertKind::ALL {
+                notices.extend(self.judge(alert, config, health, now, now_ms));
             }
         }
         notices
@@ -96,61 +97,61 @@ impl Judge {
 
     fn judge(
         &mut self,
-        alert: Alert,
+        alert: AlertKind,
         config: &Config,
-        sight: &Sight,
+        health: &DestinationHealth,
         now: Instant,
         now_ms: u64,
     ) -> Option<Notice> {
         let threshold = config.threshold(alert);
-        let crosses = sight.crosses(alert, threshold);
-        let key = (sight.destination.clone(), alert);
+        let crosses = health.crosses(alert, threshold);
+        let key = (health.destination.clone(), alert);
         let Some(firing) = self.0.get_mut(&key) else {
             if crosses {
-                let begun = sight.clone();
-                let firing = Firing { since_ms: now_ms, told_at: now, threshold, begun };
+                let begun = health.clone();
+                let firing = FiringAlert { since_ms: now_ms, reported_at: now, threshold, begun };
                 self.0.insert(key, firing);
-                return Some(Notice::new(alert, sight, threshold, now_ms, now_ms));
+                return Some(Notice::new(alert, health, threshold, now_ms, now_ms));
             }
             return None;
         };
         if crosses {
             firing.threshold = threshold;
             let is_due = !config.repeat_every.is_zero()
-                && now.duration_since(firing.told_at) >= config.repeat_every;
+                && now.duration_since(firing.reported_at) >= config.repeat_every;
             if is_due {
-                firing.told_at = now;
+                firing.reported_at = now;
             }
-            return is_due.then(|| Notice::new(alert, sight, threshold, firing.since_ms, now_ms));
+            return is_due.then(|| Notice::new(alert, health, threshold, firing.since_ms, now_ms));
         }
         let end = match alert {
-            Alert::Echo => End::Recovered,
-            Alert::Failures | Alert::Backlog => firing.end(sight, threshold)?,
+            AlertKind::Echo => AlertEnd::Recovered,
+            AlertKind::Failures | AlertKind::Backlog => firing.end(health, threshold)?,
         };
-        let notice = Notice::new(alert, sight, threshold, firing.since_ms, now_ms).over(end);
+        let notice = Notice::new(alert, health, threshold, firing.since_ms, now_ms).over(end);
         self.0.remove(&key);
         Some(notice)
     }
 
-    /// What fires for destinations that are no longer there is over.
-    fn gone(&mut self, sights: &[Sight], now_ms: u64) -> Vec<Notice> {
-        let is_gone = |name: &str| sights.iter().all(|sight| sight.destination != name);
+    /// Ends the alerts of destinations that are no longer configured.
+    fn gone(&mut self, healths: &[DestinationHealth], now_ms: u64) -> Vec<Notice> {
+        let is_gone = |name: &str| healths.iter().all(|health| health.destination != name);
         let gone = self.0.extract_if(.., |(destination, _), _| is_gone(destination));
-        let notice = |((_, alert), firing): ((String, Alert), Firing)| {
+        let notice = |((_, alert), firing): ((String, AlertKind), FiringAlert)| {
             Notice::new(alert, &firing.begun, firing.threshold, firing.since_ms, now_ms)
-                .over(End::Removed)
+                .over(AlertEnd::Removed)
         };
         gone.map(notice).collect()
     }
 }
 
-impl Firing {
-    /// Why it is over, where it is.
-    fn end(&self, sight: &Sight, threshold: u64) -> Option<End> {
-        if sight.delivered != self.begun.delivered || sight.backlog_events == 0 {
-            return Some(End::Recovered);
+impl FiringAlert {
+    /// Why the alert is over; `None` while it lasts.
+    fn end(&self, health: &DestinationHealth, threshold: u64) -> Option<AlertEnd> {
+        if health.delivered != self.begun.delivered || health.backlog_events == 0 {
+            return Some(AlertEnd::Recovered);
         }
-        (self.threshold != threshold).then_some(End::Threshold)
+        (self.threshold != threshold).then_some(AlertEnd::Threshold)
     }
 }
 
@@ -166,106 +167,109 @@ mod tests {
         signer: None,
     };
 
-    /// A destination that owes nothing yet, and a clock in the hand of the test.
+    /// One destination, and a clock that the test moves.
     struct Watch {
-        judge: Judge,
+        judge: AlertJudge,
         config: Config,
-        sight: Sight,
+        health: DestinationHealth,
         now: Instant,
     }
 
     impl Watch {
         fn new() -> Self {
-            let sight = Sight {
+            let health = DestinationHealth {
                 destination: "mirror:b".into(),
                 name: "b".into(),
                 is_mirror: true,
                 backlog_events: 1,
-                ..Sight::default()
+                ..DestinationHealth::default()
             };
-            Self { judge: Judge::default(), config: CONFIG, sight, now: Instant::now() }
+            Self { judge: AlertJudge::default(), config: CONFIG, health, now: Instant::now() }
         }
 
-        /// What is told after so many more seconds.
-        fn told(&mut self, seconds: u64, change: impl Fn(&mut Sight)) -> Vec<String> {
+        /// The notices after `seconds` more and a change of the destination.
+        fn after(&mut self, seconds: u64, change: impl Fn(&mut DestinationHealth)) -> Vec<String> {
             self.now += Duration::from_secs(seconds);
-            change(&mut self.sight);
-            let sights = [self.sight.clone()];
-            let notices = self.judge.look(&self.config, &sights, self.now, 0);
-            notices.iter().map(Notice::in_short).collect()
+            change(&mut self.health);
+            let healths = [self.health.clone()];
+            let notices = self.judge.evaluate(&self.config, &healths, self.now, 0);
+            notices.iter().map(Notice::summary).collect()
         }
     }
 
-    /// S1 1.26: once when it begins, again at its pace, once when it is over.
+    /// S1 1.26: reported when it begins, repeated at the configured interval, reported when it
+    /// ends.
     #[test]
-    fn failures_are_told_once_and_again_and_their_end_once() {
+    fn failures_are_reported_repeated_and_ended_once() {
         let mut watch = Watch::new();
-        assert!(watch.told(0, |b| b.failures = 2).is_empty());
-        assert_eq!(watch.told(1, |b| b.failures = 3), ["failures firing"]);
-        assert!(watch.told(1, |b| b.failures = 4).is_empty());
-        assert!(watch.told(598, |_| {}).is_empty());
-        assert_eq!(watch.told(1, |_| {}), ["failures firing"]);
-        assert!(watch.told(1, |_| {}).is_empty());
-        let well = |b: &mut Sight| (b.failures, b.delivered, b.backlog_events) = (0, 1, 0);
-        assert_eq!(watch.told(1, well), ["failures resolved recovered"]);
-        assert!(watch.told(1, well).is_empty());
+        assert!(watch.after(0, |b| b.failures = 2).is_empty());
+        assert_eq!(watch.after(1, |b| b.failures = 3), ["failures firing"]);
+        assert!(watch.after(1, |b| b.failures = 4).is_empty());
+        assert!(watch.after(598, |_| {}).is_empty());
+        assert_eq!(watch.after(1, |_| {}), ["failures firing"]);
+        assert!(watch.after(1, |_| {}).is_empty());
+        let well =
+            |b: &mut DestinationHealth| (b.failures, b.delivered, b.backlog_events) = (0, 1, 0);
+        assert_eq!(watch.after(1, well), ["failures resolved recovered"]);
+        assert!(watch.after(1, well).is_empty());
     }
 
     #[test]
-    fn an_old_backlog_is_told_and_a_young_one_is_not() {
+    fn an_old_backlog_fires_and_a_recent_one_does_not() {
         let mut watch = Watch::new();
-        assert!(watch.told(0, |b| b.backlog_age = Duration::from_secs(60)).is_empty());
-        let old = |b: &mut Sight| b.backlog_age = Duration::from_secs(61);
-        assert_eq!(watch.told(1, old), ["backlog firing"]);
-        // The oldest went, and what is left is young.
-        let some = |b: &mut Sight| (b.backlog_age, b.delivered) = (Duration::from_secs(2), 9);
-        assert_eq!(watch.told(1, some), ["backlog resolved recovered"]);
+        assert!(watch.after(0, |b| b.backlog_age = Duration::from_secs(60)).is_empty());
+        let old = |b: &mut DestinationHealth| b.backlog_age = Duration::from_secs(61);
+        assert_eq!(watch.after(1, old), ["backlog firing"]);
+        // The oldest event was delivered, and the rest is recent.
+        let some =
+            |b: &mut DestinationHealth| (b.backlog_age, b.delivered) = (Duration::from_secs(2), 9);
+        assert_eq!(watch.after(1, some), ["backlog resolved recovered"]);
     }
 
-    /// A retry lifts the pause until the next refusal, and delivers nothing.
+    /// A retry ends the pause until the next refusal, but delivers nothing.
     #[test]
-    fn refused_credentials_count_at_once_and_a_retry_is_no_recovery() {
+    fn refused_credentials_fire_at_once_and_a_retry_is_no_recovery() {
         let mut watch = Watch::new();
-        assert_eq!(watch.told(0, |b| b.is_refused = true), ["failures firing"]);
-        assert!(watch.told(1, |b| b.is_refused = false).is_empty());
-        assert!(watch.told(1, |b| b.is_refused = true).is_empty());
-        let well = |b: &mut Sight| (b.is_refused, b.delivered) = (false, 1);
-        assert_eq!(watch.told(1, well), ["failures resolved recovered"]);
+        assert_eq!(watch.after(0, |b| b.is_refused = true), ["failures firing"]);
+        assert!(watch.after(1, |b| b.is_refused = false).is_empty());
+        assert!(watch.after(1, |b| b.is_refused = true).is_empty());
+        let well = |b: &mut DestinationHealth| (b.is_refused, b.delivered) = (false, 1);
+        assert_eq!(watch.after(1, well), ["failures resolved recovered"]);
     }
 
     #[test]
-    fn thresholds_change_while_it_fires_and_zero_is_never() {
+    fn a_changed_threshold_ends_an_alert_and_zero_turns_it_off() {
         let mut watch = Watch::new();
         watch.config.failures = 0;
-        assert!(watch.told(0, |b| (b.failures, b.is_refused) = (100, true)).is_empty());
+        assert!(watch.after(0, |b| (b.failures, b.is_refused) = (100, true)).is_empty());
         watch.config.failures = 100;
-        assert_eq!(watch.told(1, |_| {}), ["failures firing"]);
+        assert_eq!(watch.after(1, |_| {}), ["failures firing"]);
         watch.config.failures = 101;
-        let still = |b: &mut Sight| b.is_refused = false;
-        assert_eq!(watch.told(1, still), ["failures resolved threshold"]);
+        let still = |b: &mut DestinationHealth| b.is_refused = false;
+        assert_eq!(watch.after(1, still), ["failures resolved threshold"]);
         watch.config.failures = 5;
         watch.config.repeat_every = Duration::ZERO;
-        assert_eq!(watch.told(1, |_| {}), ["failures firing"]);
-        assert!(watch.told(1_000_000, |_| {}).is_empty(), "never again");
+        assert_eq!(watch.after(1, |_| {}), ["failures firing"]);
+        assert!(watch.after(1_000_000, |_| {}).is_empty(), "not repeated");
     }
 
     #[test]
-    fn a_loop_is_told_once_and_its_end_once() {
+    fn an_echo_is_reported_once_and_its_end_once() {
         let mut watch = Watch::new();
-        assert_eq!(watch.told(0, |b| b.is_echoing = true), ["echo firing"]);
-        assert!(watch.told(1, |b| b.delivered = 7).is_empty());
-        assert_eq!(watch.told(1, |b| b.is_echoing = false), ["echo resolved recovered"]);
+        assert_eq!(watch.after(0, |b| b.is_echoing = true), ["echo firing"]);
+        assert!(watch.after(1, |b| b.delivered = 7).is_empty());
+        assert_eq!(watch.after(1, |b| b.is_echoing = false), ["echo resolved recovered"]);
     }
 
     #[test]
-    fn who_is_gone_or_ourselves_needs_nobody() {
+    fn a_removed_destination_ends_its_alert_and_this_process_never_fires() {
         let mut watch = Watch::new();
-        assert_eq!(watch.told(0, |b| b.failures = 3), ["failures firing"]);
-        let gone = watch.judge.look(&CONFIG, &[], watch.now, 0);
+        assert_eq!(watch.after(0, |b| b.failures = 3), ["failures firing"]);
+        let gone = watch.judge.evaluate(&CONFIG, &[], watch.now, 0);
         assert_eq!(
-            gone.iter().map(Notice::in_short).collect::<Vec<_>>(),
+            gone.iter().map(Notice::summary).collect::<Vec<_>>(),
             ["failures resolved removed"]
         );
-        assert!(watch.told(1, |b| b.is_oneself = true).is_empty());
+        assert!(watch.after(1, |b| b.is_oneself = true).is_empty());
     }
 }

@@ -1,9 +1,9 @@
-//! Alerts: somebody is told when a destination keeps failing, or when what it is owed grows old.
+//! Alerts: a destination keeps failing, has an old backlog, or calls back with what it was sent.
 //!
-//! One task looks at all destinations once a second and judges (`judge`); whatever it finds is a
-//! log line, a gauge and, where one is configured, a message to a webhook (`webhook`). Each alert
-//! is told once, again at the pace that was asked for while it lasts, and once when it is over.
-//! Nothing here is waited for by a delivery, and nothing here changes one.
+//! One task checks all destinations once a second (`judge`). Each notice becomes a log line, a
+//! gauge and, if configured, a message to a webhook (`webhook`). An alert is reported when it
+//! begins, then at the configured interval while it lasts, and once when it ends. Deliveries
+//! neither wait for alerts nor depend on them.
 
 mod judge;
 mod notice;
@@ -23,68 +23,68 @@ use super::peer::{PauseReason, Peer, PeerKind};
 use super::{Delivery, Signer};
 use crate::net::Transport;
 use crate::support::clock;
-use judge::{Judge, Sight};
+use judge::{AlertJudge, DestinationHealth};
 use notice::Notice;
 use webhook::Messenger;
 
-/// How often all destinations are looked at: far below any threshold, and little work.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Messages that may wait for the webhook; further ones are dropped and told in the log.
+/// How often all destinations are checked: far below any threshold, and cheap.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// Messages that may wait for the webhook; further ones are dropped, and the drop is logged.
 const MESSAGES_MAX: usize = 64;
 
-/// When somebody is to be told, and where.
+/// Thresholds of the alerts, and where they are sent.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Config {
-    /// Failures in a row of one destination; 0 for never.
+    /// Consecutive failures of one destination; 0 turns the alert off.
     pub failures: u32,
-    /// Age of the oldest event that waits for a destination; zero for never.
+    /// Age of the oldest event that waits for a destination; zero turns the alert off.
     pub backlog_age_max: Duration,
-    /// How long after it was told an alert that lasts is told again; zero for never.
+    /// The interval at which a lasting alert is repeated; zero for never.
     pub repeat_every: Duration,
-    /// Where messages go, beside the log.
-    pub webhook: Option<Webhook>,
-    /// Shows whoever gets them that they are ours.
+    /// Where messages are sent, in addition to the log.
+    pub webhook: Option<AlertWebhook>,
+    /// Signs the messages, so that the receiver can verify their origin.
     pub signer: Option<Signer>,
 }
 
-/// A URL that messages are posted to. Its path may be all the secret there is, so it is not shown.
+/// A URL that messages are posted to. Its path may be the secret, so it is never shown.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Webhook(Url);
+pub struct AlertWebhook(Url);
 
-impl Webhook {
-    /// A checked URL.
+impl AlertWebhook {
+    /// Takes a validated URL.
     pub fn new(url: Url) -> Self {
         Self(url)
     }
 
-    /// The part that may be shown.
+    /// The part of the URL that may be shown.
     fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
     }
 }
 
-impl fmt::Debug for Webhook {
+impl fmt::Debug for AlertWebhook {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "Webhook({})", self.host())
+        write!(out, "AlertWebhook({})", self.host())
     }
 }
 
-/// What is told about.
+/// What an alert is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Alert {
-    /// Too many failures in a row, or credentials that are refused.
+pub enum AlertKind {
+    /// Too many consecutive failures, or refused credentials.
     Failures,
-    /// The oldest event waits too long.
+    /// The oldest event has waited too long.
     Backlog,
-    /// It calls back with what it is sent.
+    /// The destination calls back with what it was sent.
     Echo,
 }
 
-impl Alert {
-    /// All of them.
+impl AlertKind {
+    /// All kinds.
     pub const ALL: [Self; 3] = [Self::Failures, Self::Backlog, Self::Echo];
 
-    /// The word in log lines, metrics and messages.
+    /// The value in log lines, metrics and messages.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Failures => "failures",
@@ -95,8 +95,8 @@ impl Alert {
 }
 
 impl Delivery {
-    /// Watches all destinations on `tasks` until `stop`; what `config` holds counts from the next
-    /// look on.
+    /// Spawns the alert tasks on `tasks`; they run until `stop`. A change of `config` takes effect
+    /// at the next check.
     pub fn alert(
         &self,
         config: &watch::Receiver<Config>,
@@ -124,34 +124,35 @@ impl Delivery {
     }
 
     async fn watch_over(self, mut config: watch::Receiver<Config>, messages: mpsc::Sender<Notice>) {
-        let mut judge = Judge::default();
-        // Not at once: what waited while we were away gets a moment to leave.
-        let mut looks = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut judge = AlertJudge::default();
+        // The first check comes later: events that waited while the process was down get time to
+        // leave.
+        let mut ticks = interval_at(Instant::now() + CHECK_EVERY, CHECK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            looks.tick().await;
+            ticks.tick().await;
             let config = config.borrow_and_update().clone();
             self.look_for_echoes();
-            let sights = self.sights();
-            for notice in judge.look(&config, &sights, Instant::now(), clock::wall_ms()) {
+            let healths = self.healths();
+            for notice in judge.evaluate(&config, &healths, Instant::now(), clock::wall_ms()) {
                 notice.log();
                 if config.webhook.is_some()
                     && let Err(mpsc::error::TrySendError::Full(notice)) = messages.try_send(notice)
                 {
-                    notice.log_unsent("too many messages wait", 0);
+                    notice.log_unsent("too many messages are waiting", 0);
                 }
             }
         }
     }
 
-    fn sights(&self) -> Vec<Sight> {
-        self.peers.get().iter().map(|peer| self.sight(peer)).collect()
+    fn healths(&self) -> Vec<DestinationHealth> {
+        self.peers.get().iter().map(|peer| self.health(peer)).collect()
     }
 
-    fn sight(&self, peer: &Peer) -> Sight {
+    fn health(&self, peer: &Peer) -> DestinationHealth {
         let backlog = peer.backlog_size(&self.shared.journal);
         let age_ms = backlog.oldest_at_ms.map_or(0, |at| clock::wall_ms().saturating_sub(at));
-        peer.with(|state| Sight {
+        peer.with(|state| DestinationHealth {
             destination: peer.destination.clone(),
             name: peer.config.name.clone(),
             is_mirror: peer.is_mirror(),

@@ -1,8 +1,8 @@
-//! Messages on their way to the webhook: one after the other, each tried a bounded number of times.
+//! Sends notices to the webhook, one after the other, each with a limited number of attempts.
 //!
-//! They keep their order, so that nobody hears of an end before its beginning; one that cannot be
-//! brought is given up, told in the log, and holds up nothing but those behind it. Which addresses
-//! may be reached is the transport's decision, as for all that is sent.
+//! Notices keep their order, so that the end of an alert never arrives before its beginning. A
+//! notice that cannot be sent is logged and given up; meanwhile only later notices wait. The
+//! transport decides which addresses may be reached.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use reqwest::header::CONTENT_TYPE;
 use tokio::sync::{mpsc, watch};
 
 use super::notice::Notice;
-use super::{Config, Webhook};
+use super::{AlertWebhook, Config};
 use crate::deliver::Signer;
 use crate::deliver::throttle;
 use crate::deliver::worker::VIA;
@@ -20,42 +20,42 @@ use crate::net::{HttpAnswer, Outgoing, Transport};
 use crate::support::backoff::{Backoff, chance};
 use crate::support::clock;
 
-/// One message, from connect to the last byte of the answer.
+/// Time limit of one request, from connect to the last byte of the answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Tries for each message.
-const TRIES_MAX: u32 = 6;
-/// Waits between them.
+/// Attempts per message.
+const ATTEMPTS_MAX: u32 = 6;
+/// Waits between attempts.
 const BACKOFF: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(30) };
 /// Longest wait that an answer may ask for.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
-/// Why a message was not taken.
-enum Refusal {
-    /// It never will be.
+/// Why the webhook did not accept a message.
+enum WebhookRefusal {
+    /// Another attempt would fail as well.
     Final(String),
-    /// Another try may help, after the wait that it asked for, if it did.
-    Passing(String, Option<Duration>),
+    /// Another attempt may succeed, after the wait that the answer asks for, if any.
+    Temporary(String, Option<Duration>),
 }
 
-/// Brings messages.
+/// Sends messages to the webhook.
 pub struct Messenger {
-    /// Where they go is looked up for each try.
+    /// Read again for each attempt, so that a reload takes effect.
     pub config: watch::Receiver<Config>,
     pub transport: Arc<dyn Transport>,
-    /// `instance.name`, in messages and as the mark on the call.
+    /// `instance.name`, for the message and the header `Cache-Mirror-Via`.
     pub instance: String,
 }
 
 impl Messenger {
-    /// Brings what comes, until nothing more can come.
+    /// Sends what arrives, until the channel is closed.
     pub async fn run(self, mut waiting: mpsc::Receiver<Notice>) {
         while let Some(notice) = waiting.recv().await {
-            self.bring(&notice).await;
+            self.send(&notice).await;
         }
     }
 
-    async fn bring(&self, notice: &Notice) {
-        for attempt in 1..=TRIES_MAX {
+    async fn send(&self, notice: &Notice) {
+        for attempt in 1..=ATTEMPTS_MAX {
             let (webhook, signer) = {
                 let config = self.config.borrow();
                 (config.webhook.clone(), config.signer.clone())
@@ -63,12 +63,12 @@ impl Messenger {
             let Some(webhook) = webhook else { return };
             match self.post(&webhook, signer.as_ref(), notice).await {
                 Ok(status) => return notice.log_sent(attempt, status),
-                Err(Refusal::Passing(_, asked)) if attempt < TRIES_MAX => {
+                Err(WebhookRefusal::Temporary(_, asked)) if attempt < ATTEMPTS_MAX => {
                     let least = asked.map(|asked| throttle::least(Some(asked), attempt, chance()));
                     let wait = BACKOFF.wait(attempt, chance()).max(least.unwrap_or_default());
                     tokio::time::sleep(wait).await;
                 }
-                Err(Refusal::Final(error) | Refusal::Passing(error, _)) => {
+                Err(WebhookRefusal::Final(error) | WebhookRefusal::Temporary(error, _)) => {
                     return notice.log_unsent(&error, attempt);
                 }
             }
@@ -77,10 +77,10 @@ impl Messenger {
 
     async fn post(
         &self,
-        webhook: &Webhook,
+        webhook: &AlertWebhook,
         signer: Option<&Signer>,
         notice: &Notice,
-    ) -> Result<u16, Refusal> {
+    ) -> Result<u16, WebhookRefusal> {
         let mut request = Outgoing {
             method: Method::POST,
             url: webhook.0.clone(),
@@ -93,21 +93,21 @@ impl Messenger {
             request.headers.extend(signer.headers(&id, now_s, &request.body));
         }
         let answer = self.transport.send(request).await.map_err(|failure| {
-            // The library's words may hold the URL, and the URL may be the secret.
+            // The library's message may contain the URL, and the URL may be the secret.
             let error = format!("{}: {}", webhook.host(), failure.kind.as_str());
-            Refusal::Passing(error, None)
+            WebhookRefusal::Temporary(error, None)
         })?;
         judge(webhook, &answer)
     }
 }
 
-fn judge(webhook: &Webhook, answer: &HttpAnswer) -> Result<u16, Refusal> {
+fn judge(webhook: &AlertWebhook, answer: &HttpAnswer) -> Result<u16, WebhookRefusal> {
     let error = format!("{}: http {}", webhook.host(), answer.status);
     let asked = answer.retry_after.or((answer.status == 429).then_some(Duration::ZERO));
     let asked = asked.map(|asked| asked.min(RETRY_AFTER_MAX));
     match answer.status {
         200..=299 => Ok(answer.status),
-        408 | 425 | 429 | 500..=599 => Err(Refusal::Passing(error, asked)),
-        _ => Err(Refusal::Final(error)),
+        408 | 425 | 429 | 500..=599 => Err(WebhookRefusal::Temporary(error, asked)),
+        _ => Err(WebhookRefusal::Final(error)),
     }
 }

@@ -1,5 +1,5 @@
-//! A call to a site or a cache that failed, and what the answers say about it.
-//! Whether the call itself or the target is at fault is judged by the status alone.
+//! A failed call to a target, classified by the status of its answers.
+//! The status alone decides whether the call or the target is at fault.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,8 @@ pub(super) struct CallFailure {
     pub(super) owed: OwedCall,
     pub(super) about: Arc<CallEvents>,
     pub(super) tried: Vec<CallResult>,
-    /// What it was answered with; of several addresses the one that is least about the call.
+    /// The status of the answer. With several addresses, the one least likely caused by the call;
+    /// `None` if an address did not answer.
     pub(super) status: Option<u16>,
     pub(super) error: String,
     pub(super) wait: Option<Duration>,
@@ -25,8 +26,8 @@ impl CallFailure {
     pub(super) fn of(owed: OwedCall, about: Arc<CallEvents>, tried: Vec<CallResult>) -> Self {
         let failed = || tried.iter().filter(|one| one.error().is_some());
         let errors = failed().map(|one| {
-            let place = one.address.map(|address| format!("{}: ", address.ip()));
-            format!("{}{}", place.unwrap_or_default(), one.error().unwrap_or_default())
+            let prefix = one.address.map(|address| format!("{}: ", address.ip()));
+            format!("{}{}", prefix.unwrap_or_default(), one.error().unwrap_or_default())
         });
         let error = errors.collect::<Vec<_>>().join("; ");
         let wait = tried.iter().filter_map(|one| match &one.verdict {
@@ -37,7 +38,7 @@ impl CallFailure {
         let status = |one: &CallResult| one.answer.as_ref().map(|answer| answer.status);
         let mut statuses: Vec<Option<u16>> = failed().map(status).collect();
         statuses.sort_by_key(|status| status.map(|status| (is_temporary(status), status)));
-        // `None`, nobody answered, sorts first; a status of the moment is last.
+        // `None` (no answer) sorts first, a temporary status last.
         let status = match statuses.first() {
             Some(Some(_)) => statuses.last().copied().flatten(),
             _ => None,
@@ -49,24 +50,24 @@ impl CallFailure {
         self.status.is_some_and(|status| MALFORMED.contains(&status))
     }
 
-    /// Whether the answer is about the credentials.
+    /// Whether the target refuses our credentials.
     pub(super) fn is_unauthorized(&self) -> bool {
         matches!(self.status, Some(401 | 403))
     }
 
-    /// Whether the target as a whole is not well.
+    /// Whether the target as a whole is unavailable.
     pub(super) fn is_down(&self) -> bool {
         self.status.is_none_or(is_temporary)
     }
 }
 
-/// Whether a status is about the moment and not about what was said.
+/// Whether a status depends on the time of the call and not on its content.
 fn is_temporary(status: u16) -> bool {
     matches!(status, 407 | 408 | 425 | 429 | 502..=504)
 }
 
-/// How long a target asks to be left alone, where none of its addresses says anything worse.
-pub(super) fn throttled(tried: &[CallResult]) -> Option<Duration> {
+/// How long the target asks us to wait, if it throttles and no address failed otherwise.
+pub(super) fn throttle_wait(tried: &[CallResult]) -> Option<Duration> {
     let mut wait = None;
     for one in tried {
         match &one.verdict {

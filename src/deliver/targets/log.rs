@@ -1,5 +1,5 @@
-//! The log lines of calls: one for each call to each address, in the words that the site's own
-//! systems use for it. What a site answers is shown shortened and without the secret.
+//! The log lines of calls, one for each call and address, with the messages that the site's own
+//! systems use. Answers are shortened, and secrets in them masked.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use crate::deliver::verdict::AnswerVerdict;
 use crate::domain::Status;
 use crate::net::HttpAnswer;
 
-/// Bytes of an answer that are shown.
+/// Bytes of an answer that are logged.
 const ANSWER_BYTES_MAX: usize = 256;
-/// What stands in place of a secret.
+/// Replaces a secret.
 const MASK: &str = "***";
 
-/// What became of one call to one address.
+/// The result of one call to one address.
 pub(super) struct CallResult {
     pub(super) address: Option<SocketAddr>,
     pub(super) answer: Option<HttpAnswer>,
@@ -28,7 +28,7 @@ pub(super) struct CallResult {
 }
 
 impl CallResult {
-    /// Why it is no acknowledgement, if it is none.
+    /// The error, unless the call was acknowledged.
     pub(super) fn error(&self) -> Option<String> {
         match &self.verdict {
             AnswerVerdict::Acknowledged => None,
@@ -39,38 +39,38 @@ impl CallResult {
     }
 }
 
-/// When a failed call is made again.
+/// When a failed call is retried.
 #[derive(Clone, Copy)]
 pub(super) struct Retry {
     pub(super) attempt: u32,
     pub(super) wait: Duration,
-    /// Whether it is worth a line.
+    /// Whether it is logged at its full level; otherwise at debug.
     pub(super) is_logged: bool,
 }
 
-/// One line for one call to one address.
-pub(super) fn tried(
+/// Logs one call to one address.
+pub(super) fn log_call(
     peer: &Peer,
     target: &Target,
     call: &TargetCall,
     (ids, events): (Option<&str>, u64),
-    tried: &CallResult,
-    again: Option<Retry>,
+    result: &CallResult,
+    retry: Option<Retry>,
 ) {
-    let words = words(target, &call.url);
-    let shown = tried.answer.as_ref().map(|answer| shown(target, &answer.body));
+    let messages = messages(target, &call.url);
+    let shown = result.answer.as_ref().map(|answer| shown(target, &answer.body));
     let shown = shown.as_deref().filter(|text| !text.is_empty());
-    let error = tried.error();
-    let (level, msg, is_done) = match (&error, &tried.answer) {
-        (None, _) => (Level::Info, words.done, true),
-        (Some(_), Some(_)) => (Level::Warn, words.refused, false),
-        (Some(_), None) => (Level::Warn, words.broken, false),
+    let error = result.error();
+    let (level, msg, is_done) = match (&error, &result.answer) {
+        (None, _) => (Level::Info, messages.done, true),
+        (Some(_), Some(_)) => (Level::Warn, messages.refused, false),
+        (Some(_), None) => (Level::Warn, messages.broken, false),
     };
-    let level = if again.is_some_and(|again| !again.is_logged) { Level::Debug } else { level };
+    let level = if retry.is_some_and(|retry| !retry.is_logged) { Level::Debug } else { level };
     let status = if is_done { Status::Delivered } else { Status::Failed };
-    // A call that failed before names its events again when it is done.
-    let ids = ids.filter(|_| again.is_none_or(|again| again.attempt <= 1));
-    let address = tried.address.map(|address| address.ip().to_string());
+    // A repeated failure does not list the event ids again; the final success does.
+    let ids = ids.filter(|_| retry.is_none_or(|retry| retry.attempt <= 1));
+    let address = result.address.map(|address| address.ip().to_string());
     let (paths, tags) = (joined(&call.paths), joined(&call.tags));
     Activity {
         level,
@@ -82,10 +82,10 @@ pub(super) fn tried(
         peer: Some(&peer.config.name),
         address: address.as_deref(),
         status: Some(status.as_str()),
-        http_status: tried.answer.as_ref().map(|answer| u64::from(answer.status)),
-        attempt: again.map(|again| u64::from(again.attempt)),
-        wait_ms: again.map(|again| u64::try_from(again.wait.as_millis()).unwrap_or(u64::MAX)),
-        duration_ms: Some(tried.took.as_secs_f64() * 1e3),
+        http_status: result.answer.as_ref().map(|answer| u64::from(answer.status)),
+        attempt: retry.map(|retry| u64::from(retry.attempt)),
+        wait_ms: retry.map(|retry| u64::try_from(retry.wait.as_millis()).unwrap_or(u64::MAX)),
+        duration_ms: Some(result.took.as_secs_f64() * 1e3),
         paths: (!paths.is_empty()).then_some(&paths),
         tags: (!tags.is_empty()).then_some(&tags),
         response: shown.filter(|_| is_done),
@@ -96,34 +96,34 @@ pub(super) fn tried(
     .emit();
 }
 
-fn words(target: &Target, url: &Url) -> CallMessages {
+fn messages(target: &Target, url: &Url) -> CallMessages {
     match target {
-        Target::Revalidate(revalidate) => revalidate.words(url),
+        Target::Revalidate(revalidate) => revalidate.messages(url),
         Target::Purge(_) => CallMessages {
             done: "purged".into(),
-            refused: "purge refused, will be tried again".into(),
-            broken: "purge failed, will be tried again".into(),
+            refused: "purge refused, will be retried".into(),
+            broken: "purge failed, will be retried".into(),
         },
     }
 }
 
-/// The beginning of an answer, without what we keep secret.
+/// The beginning of an answer, with secrets masked.
 fn shown(target: &Target, body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let text = match target {
         Target::Revalidate(it) => masked(&text, it.secret.expose()),
-        // A page of the site's, or what might repeat our token in some other spelling.
+        // A page of the site, or an answer that may repeat our token in another encoding.
         Target::Purge(_) => return String::new(),
     };
     text[..text.floor_char_boundary(ANSWER_BYTES_MAX)].trim().to_owned()
 }
 
-/// The text without a secret, however it is spelt: see [`spelt`].
+/// The text with every occurrence of a secret masked, in any encoding: see [`secret_length`].
 fn masked(text: &str, secret: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(next) = rest.chars().next() {
-        match spelt(rest, secret) {
+        match secret_length(rest, secret) {
             Some(length) if !secret.is_empty() => {
                 out.push_str(MASK);
                 rest = &rest[length..];
@@ -137,9 +137,9 @@ fn masked(text: &str, secret: &str) -> String {
     out
 }
 
-/// How much of the text spells the secret, where it begins with it: each letter as it is, behind
-/// backslashes, as `\u002f` of JSON, `%2F` of a URL or `&#47;` of HTML.
-fn spelt(text: &str, secret: &str) -> Option<usize> {
+/// The length of the secret at the beginning of the text, if it is there. Each character may be
+/// literal, after backslashes, or encoded: `\u002f` in JSON, `%2F` in a URL, `&#47;` in HTML.
+fn secret_length(text: &str, secret: &str) -> Option<usize> {
     let mut rest = text;
     for letter in secret.chars() {
         rest = without(rest, letter)?;
@@ -147,7 +147,7 @@ fn spelt(text: &str, secret: &str) -> Option<usize> {
     Some(text.len() - rest.len())
 }
 
-/// The text after one letter, in any of its spellings.
+/// The text after one character in any encoding.
 fn without(text: &str, letter: char) -> Option<&str> {
     let bare = text.trim_start_matches('\\');
     if letter == '\\' {
@@ -167,7 +167,7 @@ fn without(text: &str, letter: char) -> Option<&str> {
     json.or_else(|| after(text, bytes)).or_else(|| entity(text, letter))
 }
 
-/// The text after these pieces, in whatever case, backslashes in front of each aside.
+/// The text after these pieces, ignoring case and backslashes before each piece.
 fn after(text: &str, pieces: impl Iterator<Item = String>) -> Option<&str> {
     let mut rest = text;
     for piece in pieces {
@@ -178,7 +178,7 @@ fn after(text: &str, pieces: impl Iterator<Item = String>) -> Option<&str> {
     Some(rest)
 }
 
-/// The text after an entity of HTML that stands for the letter.
+/// The text after an HTML entity that stands for the character.
 fn entity(text: &str, letter: char) -> Option<&str> {
     let (name, rest) = text.strip_prefix('&')?.split_once(';')?;
     let named = match name {
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_masked_however_it_is_spelt() {
+    fn a_secret_is_masked_in_every_encoding() {
         for (text, secret, expected) in [
             (r#"{"secret":"hunter2"}"#, "hunter2", r#"{"secret":"***"}"#),
             (r#"{"secret":"a\"b\\c"}"#, r#"a"b\c"#, r#"{"secret":"***"}"#),

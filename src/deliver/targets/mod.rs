@@ -1,9 +1,9 @@
-//! Caches and frameworks beside this instance: they are called, not told.
+//! Targets: sites to revalidate, and caches and CDNs to purge.
 //!
-//! A mirror is told what was invalidated; a neighbour is asked to forget, in its own words. It is
-//! owed everything that was applied here, from wherever it came, and it has a cursor, a worker, a
-//! limiter and a breaker like a mirror. Each sort of neighbour only says which calls a backlog is;
-//! sending them, judging the answers and trying again are the same for all.
+//! A mirror receives events; a target receives requests in its own API. It gets everything that was
+//! applied here, whatever the source, and has a cursor, a worker, a limiter and a breaker like a
+//! mirror. Each kind of target only turns a backlog into calls and judges the answers; sending and
+//! retrying are shared.
 
 mod attempt;
 mod failure;
@@ -38,52 +38,52 @@ pub use revalidate::{CallReader, Revalidate, RevalidateForm};
 pub use send::EVENT_IDS;
 pub(super) use send::event_ids;
 
-/// Why a selector is not told where there are no words for it.
+/// The reason why an event is skipped that the target cannot express at all.
 pub const UNSUPPORTED: &str = "unsupported";
-/// Why only a part of the selectors is told.
+/// The reason why only a part of an event is sent.
 pub const PARTLY_UNSUPPORTED: &str = "partly_unsupported";
 
-/// What is beside this instance.
+/// A site, or a cache or CDN.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Target {
-    /// A framework with a route that revalidates pages.
+    /// A site whose framework has a route that revalidates pages.
     Revalidate(Arc<Revalidate>),
-    /// A cache or a CDN that is asked to forget.
+    /// A cache or CDN with an API to purge.
     Purge(Arc<Purge>),
 }
 
-/// One request to a neighbour.
+/// One request to a target.
 #[derive(Clone)]
 pub struct TargetCall {
     /// `POST`, `GET` or `PURGE`.
     pub method: Method,
-    /// Where to.
+    /// The full URL.
     pub url: Url,
-    /// Header names and values; what marks a call as ours is added to them.
+    /// Header names and values, without the headers that mark the call as ours and sign it.
     pub headers: Vec<(HeaderName, String)>,
-    /// What is sent.
+    /// The body as it is sent.
     pub body: Bytes,
-    /// From connect to the last byte of the answer.
+    /// Time limit, from connect to the last byte of the answer.
     pub timeout: Duration,
-    /// The paths it is about, for the log.
+    /// The paths that it names, for the log.
     pub paths: Vec<String>,
-    /// The tags it is about, for the log.
+    /// The tags that it names, for the log.
     pub tags: Vec<String>,
-    /// What it says, in words each of which can be said by itself.
+    /// The keys of the items that it names. Each item can be sent in a call of its own.
     pub items: Vec<String>,
-    /// Whether it makes stale, where the target tells that from taking away.
+    /// Whether it marks as stale instead of removing, if the target supports both.
     pub is_soft: bool,
-    /// What else an acknowledgement of it settles.
+    /// Which other calls its acknowledgement settles.
     pub reach: Reach,
 }
 
-/// What an acknowledgement of a call settles besides the call itself.
+/// Which other calls the acknowledgement of a call settles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Reach {
-    /// Nothing.
+    /// None.
     #[default]
     Itself,
-    /// Every call that is about paths only.
+    /// Every call that names only paths.
     Paths,
     /// Every call with the same `Host` header.
     Host,
@@ -92,7 +92,7 @@ pub enum Reach {
 }
 
 impl TargetCall {
-    /// The `Host` header, where it is set.
+    /// The `Host` header, if it is set.
     fn host(&self) -> Option<&str> {
         let host = self.headers.iter().find(|(name, _)| *name == HOST);
         host.map(|(_, host)| host.as_str())
@@ -100,7 +100,7 @@ impl TargetCall {
 }
 
 impl Target {
-    /// The word for it in answers.
+    /// Its kind in answers of the API.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Revalidate(_) => "revalidate",
@@ -108,7 +108,7 @@ impl Target {
         }
     }
 
-    /// What its log lines are about.
+    /// The kind of its log lines.
     pub fn activity(&self) -> ActivityKind {
         match self {
             Self::Revalidate(_) => ActivityKind::Revalidate,
@@ -116,7 +116,7 @@ impl Target {
         }
     }
 
-    /// Whether it might be a gateway, ourselves even, and is asked who it is.
+    /// Whether it may be a gateway or even this instance, so that its identity is checked first.
     pub fn is_probed(&self) -> bool {
         match self {
             Self::Revalidate(_) => true,
@@ -124,7 +124,7 @@ impl Target {
         }
     }
 
-    /// Whether each address behind its name is called.
+    /// Whether every address of its host name is called.
     pub fn is_for_all_addresses(&self) -> bool {
         match self {
             Self::Revalidate(revalidate) => revalidate.is_for_all_addresses,
@@ -132,7 +132,7 @@ impl Target {
         }
     }
 
-    /// What signs its calls, where they are signed.
+    /// Signs its calls, if signing is configured.
     pub fn signer(&self) -> Option<&Signer> {
         match self {
             Self::Revalidate(revalidate) => revalidate.signer.as_ref(),
@@ -140,8 +140,8 @@ impl Target {
         }
     }
 
-    /// The calls that cover a backlog, in order; none where it has nothing for this neighbour. A
-    /// cache that refused what it was told is told the same wider (`is_wider`), if it can be.
+    /// The calls that cover a backlog, in order; none if the backlog has nothing for this target.
+    /// With `is_wider`, the calls use wider selectors, for a cache that refused the exact ones.
     pub fn calls(&self, backlog: &Backlog, is_wider: bool, reader: CallReader) -> Vec<TargetCall> {
         match self {
             Self::Revalidate(revalidate) => revalidate.calls_for(backlog, reader),
@@ -149,12 +149,12 @@ impl Target {
         }
     }
 
-    /// Whether the same can be told wider.
+    /// Whether refused calls can be replaced by wider ones.
     pub fn can_widen(&self) -> bool {
         matches!(self, Self::Purge(_))
     }
 
-    /// The same call as two, where it says several words.
+    /// Splits a call with several items into two; empty if it cannot be split.
     pub fn halves(&self, call: &TargetCall) -> Vec<TargetCall> {
         match self {
             Self::Revalidate(revalidate) => revalidate.halves(call),
@@ -162,18 +162,18 @@ impl Target {
         }
     }
 
-    /// The same calls with these words in calls of their own, last.
+    /// Moves the items that match into calls of their own, which go last.
     pub fn separate(
         &self,
         calls: Vec<TargetCall>,
-        is_apart: impl Fn(&String) -> bool,
+        is_separate: impl Fn(&String) -> bool,
     ) -> Vec<TargetCall> {
         let mut last = vec![];
         let mut first = vec![];
         for call in calls {
             let (rest, alone) = match self {
-                Self::Revalidate(revalidate) => revalidate.separate(&call, &is_apart),
-                Self::Purge(purge) => purge.separate(&call, &is_apart),
+                Self::Revalidate(revalidate) => revalidate.separate(&call, &is_separate),
+                Self::Purge(purge) => purge.separate(&call, &is_separate),
             };
             first.extend(rest);
             last.extend(alone);
@@ -182,7 +182,7 @@ impl Target {
         first
     }
 
-    /// What of a backlog it has no words for, as far as it names that.
+    /// The selectors of a backlog that a cache cannot express.
     pub fn unsupported(&self, backlog: &Backlog) -> Vec<Selector> {
         match self {
             Self::Revalidate(_) => vec![],
@@ -190,7 +190,7 @@ impl Target {
         }
     }
 
-    /// Why it is told nothing of an event, where it is not: it has no word for anything in it.
+    /// Why nothing is sent for an event; `None` if something is sent.
     pub fn reason_skipped(&self, event: &Event) -> Option<&'static str> {
         match self {
             Self::Revalidate(revalidate) => revalidate.reason_skipped(event),
@@ -198,7 +198,7 @@ impl Target {
         }
     }
 
-    /// Whether it has no words for a part of an event that names it.
+    /// Whether it cannot express a part of an event.
     pub fn omits_part(&self, event: &Event) -> bool {
         match self {
             Self::Revalidate(_) => false,
@@ -206,7 +206,7 @@ impl Target {
         }
     }
 
-    /// What an answer means.
+    /// Judges an answer.
     pub fn judge(&self, answer: &HttpAnswer) -> AnswerVerdict {
         match self {
             Self::Revalidate(_) => judge(answer),

@@ -1,5 +1,5 @@
-//! A call that is owed by itself, and which events of a backlog ask for it.
-//! Two calls are the same where they send the same bytes; an event asks for a call by its words.
+//! Calls that must still be acknowledged, and which events of a backlog need them.
+//! Two calls are equal if they send the same bytes. An event needs a call if they share an item.
 
 use std::cell::OnceCell;
 use std::cmp::Ordering;
@@ -15,20 +15,20 @@ use crate::deliver::partial::{RequestKey, Span};
 use crate::domain::Event;
 use crate::journal::Backlog;
 
-/// What stands for all that a cache holds.
+/// The path that stands for everything that a cache holds.
 const EVERYTHING: &str = "*";
 
-/// One call. Two are the same where they send the same.
+/// A call that must still be acknowledged. Two are equal if they send the same bytes.
 #[derive(Clone)]
 pub struct OwedCall {
-    what: String,
+    label: String,
     digest: Vec<u8>,
-    /// What is sent.
+    /// The call to make.
     pub call: Arc<TargetCall>,
 }
 
 impl OwedCall {
-    /// Of a call.
+    /// Computes label and digest of a call.
     pub fn new(call: TargetCall) -> Self {
         let mut hash = digest::Context::new(&digest::SHA256);
         hash.update(format!("{} {}\n", call.method, call.url).as_bytes());
@@ -37,17 +37,17 @@ impl OwedCall {
         }
         hash.update(&call.body);
         let named = joined(call.paths.iter().chain(&call.tags));
-        let what = if named.is_empty() { joined(&call.items) } else { named };
-        Self { what, digest: hash.finish().as_ref().to_vec(), call: Arc::new(call) }
+        let label = if named.is_empty() { joined(&call.items) } else { named };
+        Self { label, digest: hash.finish().as_ref().to_vec(), call: Arc::new(call) }
     }
 
     fn is_everything(&self) -> bool {
         self.call.paths.iter().any(|path| path == EVERYTHING)
     }
 
-    fn is_needed_for(&self, words: &BTreeSet<String>) -> bool {
-        !words.is_empty()
-            && (self.is_everything() || items_of(&self.call).any(|it| words.contains(&it)))
+    fn is_needed_for(&self, items: &BTreeSet<String>) -> bool {
+        !items.is_empty()
+            && (self.is_everything() || items_of(&self.call).any(|it| items.contains(&it)))
     }
 }
 
@@ -67,20 +67,20 @@ impl PartialOrd for OwedCall {
 
 impl Ord for OwedCall {
     fn cmp(&self, other: &Self) -> Ordering {
-        (&self.what, &self.digest).cmp(&(&other.what, &other.digest))
+        (&self.label, &self.digest).cmp(&(&other.label, &other.digest))
     }
 }
 
 impl fmt::Display for OwedCall {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.what)
+        out.write_str(&self.label)
     }
 }
 
-/// Without the call: it holds secrets.
+/// Omits the call, which contains secrets.
 impl fmt::Debug for OwedCall {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "OwedCall({})", self.what)
+        write!(out, "OwedCall({})", self.label)
     }
 }
 
@@ -96,7 +96,7 @@ impl RequestKey for OwedCall {
             }
     }
 
-    /// A target that refuses to clear everything may well take a path.
+    /// A target that refuses to clear everything may still accept a path.
     fn is_refused_with(&self, other: &Self) -> bool {
         self == other
     }
@@ -106,7 +106,7 @@ impl RequestKey for OwedCall {
     }
 }
 
-/// A path and a tag may be spelt alike.
+/// The items of a call. A path and a tag may have the same text, so each has a prefix.
 fn items_of(call: &TargetCall) -> impl Iterator<Item = String> + '_ {
     let paths = call.paths.iter().map(|path| format!("path {path}"));
     let tags = call.tags.iter().map(|tag| format!("tag {tag}"));
@@ -114,7 +114,8 @@ fn items_of(call: &TargetCall) -> impl Iterator<Item = String> + '_ {
     paths.chain(tags).chain(names.cloned())
 }
 
-/// The words of one event, however wide it is told, and to whomever.
+/// The items of one event over all calls that may be made for it: exact and wider, for a site and
+/// for a gateway.
 fn items_of_event(target: &Target, event: &Arc<Event>) -> BTreeSet<String> {
     let one = Backlog { events: vec![Arc::clone(event)], ..Backlog::default() };
     let mut calls = target.calls(&one, true, CallReader::Site);
@@ -124,77 +125,77 @@ fn items_of_event(target: &Target, event: &Arc<Event>) -> BTreeSet<String> {
     calls.iter().flat_map(items_of).collect()
 }
 
-/// Whether an event asks for a call, by the words of the event.
+/// Returns whether an event needs a call.
 pub(in crate::deliver) fn needed_by(
     target: &Target,
     event: &Event,
 ) -> impl Fn(&OwedCall) -> bool + use<> {
-    let words = items_of_event(target, &Arc::new(event.clone()));
-    move |owed| owed.is_needed_for(&words)
+    let items = items_of_event(target, &Arc::new(event.clone()));
+    move |owed| owed.is_needed_for(&items)
 }
 
-/// Which events of a backlog ask for what. It is found out only where something is owed, in work
-/// that is linear in the words of the backlog.
+/// Finds which events of a backlog need a call. Built on first use, in time linear in the items of
+/// the backlog.
 pub(super) struct EventIndex<'a> {
     target: &'a Target,
     backlog: &'a Backlog,
-    found: OnceCell<IndexedEvents>,
+    indexed: OnceCell<IndexedEvents>,
 }
 
 struct IndexedEvents {
-    /// The words of each named event.
+    /// The items of each event.
     events: Vec<BTreeSet<String>>,
-    /// Events that ask for a word.
+    /// How many events need each item.
     counts: BTreeMap<String, u64>,
 }
 
 impl<'a> EventIndex<'a> {
     pub(super) fn new(target: &'a Target, backlog: &'a Backlog) -> Self {
-        Self { target, backlog, found: OnceCell::new() }
+        Self { target, backlog, indexed: OnceCell::new() }
     }
 
-    fn found(&self) -> &IndexedEvents {
-        self.found.get_or_init(|| {
+    fn indexed(&self) -> &IndexedEvents {
+        self.indexed.get_or_init(|| {
             let events = self.backlog.events.iter().map(|event| items_of_event(self.target, event));
             let events: Vec<BTreeSet<String>> = events.collect();
             let mut counts = BTreeMap::new();
-            for word in events.iter().flatten() {
-                *counts.entry(word.clone()).or_default() += 1;
+            for item in events.iter().flatten() {
+                *counts.entry(item.clone()).or_default() += 1;
             }
             IndexedEvents { events, counts }
         })
     }
 
-    /// The events that ask for a call. What is past naming may ask for any.
+    /// The events that need a call. Merged events may need any call.
     pub(super) fn span(&self, owed: &OwedCall) -> Span {
         let Backlog { events, merged, merged_count, .. } = self.backlog;
         let merged = if merged.is_empty() { 0 } else { (*merged_count).max(1) };
         let all = events.len() as u64;
-        let asking = match owed.is_everything() {
+        let needing = match owed.is_everything() {
             true => all,
             false => {
-                let counts = &self.found().counts;
-                items_of(&owed.call).filter_map(|word| counts.get(&word)).sum::<u64>().min(all)
+                let counts = &self.indexed().counts;
+                items_of(&owed.call).filter_map(|item| counts.get(&item)).sum::<u64>().min(all)
             }
         };
         Span {
             first: self.backlog.first_seq,
             last: self.backlog.through,
-            events: asking + merged,
+            events: needing + merged,
             oldest_at_ms: self.backlog.oldest_at_ms,
         }
     }
 
-    /// Named events that ask for one of these.
-    pub(super) fn waiting(&self, owed: &[OwedCall]) -> u64 {
+    /// The number of events, without merged ones, that need one of these calls.
+    pub(super) fn count_waiting(&self, owed: &[OwedCall]) -> u64 {
         if owed.is_empty() {
             return 0;
         }
         let is_everything = owed.iter().any(OwedCall::is_everything);
         let owed: BTreeSet<String> = owed.iter().flat_map(|one| items_of(&one.call)).collect();
-        let waits = |words: &&BTreeSet<String>| {
-            !words.is_empty() && (is_everything || words.iter().any(|word| owed.contains(word)))
+        let waits = |items: &&BTreeSet<String>| {
+            !items.is_empty() && (is_everything || items.iter().any(|item| owed.contains(item)))
         };
-        self.found().events.iter().filter(waits).count() as u64
+        self.indexed().events.iter().filter(waits).count() as u64
     }
 }

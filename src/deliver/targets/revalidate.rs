@@ -1,8 +1,8 @@
-//! A framework's route that renders pages anew: `{secret, paths}` or `{secret, tags}` as Next.js
-//! sites have it, or one route for each name under a bearer token.
+//! The revalidation route of a site: `{secret, paths}` or `{secret, tags}` as Next.js sites have
+//! it, or one route for each name with a bearer token.
 //!
-//! It only says what is to be called. What it keeps: whatever a backlog is about is in one of its
-//! calls, as far as the target's templates and names have words for it.
+//! This module only builds calls. The invariant: everything that a backlog affects is in one of its
+//! calls, if the templates or names of the target cover it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,106 +21,107 @@ use crate::domain::{Event, Selectors, Source, TypeName, UrlPath};
 use crate::journal::Backlog;
 use crate::support::Secret;
 
-/// Where such routes are by custom.
+/// The usual path of such a route.
 pub const PATH: &str = "/api/revalidate";
-/// What says that everything is meant: the prefix of all paths.
+/// The prefix of all paths, which stands for everything.
 const EVERY_PATH: &str = "/*";
-/// Paths or tags in one call: a bulk import fits, a body stays far below what servers take. A
-/// target that takes fewer refuses, and is told in smaller calls.
+/// Paths or tags in one call: enough for a bulk import, and the body stays far below the limits of
+/// servers. If a target accepts fewer, it refuses and the call is split.
 const NAMED_MAX: usize = 2000;
-/// Members of a call.
+/// Members of a body.
 const PATHS: &str = "paths";
 const TAGS: &str = "tags";
 
-/// One such route.
+/// The revalidation route of one site.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Revalidate {
-    /// Where it is; for names, what they are appended to.
+    /// The URL; with [`RevalidateForm::Names`], the name is appended to it.
     pub url: Url,
-    /// What it expects as `secret`, or as bearer token.
+    /// The value of `secret`, or the bearer token.
     pub secret: Secret,
-    /// What it is told.
+    /// The form of its calls.
     pub form: RevalidateForm,
     /// From connect to the last byte of the answer.
     pub timeout: Duration,
-    /// Whether each address behind the name is called.
+    /// Whether every address of the host name is called.
     pub is_for_all_addresses: bool,
-    /// Signs the calls, where it was given secrets.
+    /// Signs the calls, if secrets are configured.
     pub signer: Option<Signer>,
 }
 
-/// What a target is told.
+/// The form of the calls to a site.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RevalidateForm {
-    /// `{secret, paths}`, and `type` where Next.js needs it.
+    /// `{secret, paths}`, with `type` if Next.js needs it.
     Paths(NameTemplates),
-    /// `{secret, tags}`, and `paths` for path selectors and where there are templates of paths.
+    /// `{secret, tags}`, with `paths` for path selectors and templates of paths.
     Tags {
-        /// NameTemplates of tags.
+        /// Templates of tags.
         tags: NameTemplates,
-        /// NameTemplates of paths.
+        /// Templates of paths.
         paths: NameTemplates,
     },
-    /// One call with an empty body for each name: type → the name it has there.
+    /// One call with an empty body for each name: type → its name at the site.
     Names(BTreeMap<TypeName, String>),
 }
 
-/// The words of the log for one call.
+/// The log messages for one call.
 pub struct CallMessages {
-    /// It was acknowledged.
+    /// For a call that was acknowledged.
     pub done: String,
-    /// It was answered otherwise.
+    /// For any other answer.
     pub refused: String,
-    /// It was not answered.
+    /// For a call without an answer.
     pub broken: String,
 }
 
-/// What a backlog is about, in the target's terms.
+/// The tags and paths that a backlog affects at a site.
 #[derive(Default)]
 struct TouchedNames {
     tags: BTreeSet<String>,
     paths: BTreeSet<RenderedName>,
 }
 
-/// Who reads the calls.
+/// Who receives the calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallReader {
-    /// A framework: what it is told is what `revalidatePath` takes.
+    /// A framework: paths must be arguments of `revalidatePath`.
     Site,
-    /// A gateway like this one, which knows prefixes.
+    /// Another cache-mirror, which supports prefixes.
     Gateway,
 }
 
-/// The words of one member of a call.
+/// The names of one member of a body, with one `type`.
 struct BodyMember {
     member: &'static str,
     kind: RouteKind,
-    words: Vec<String>,
+    names: Vec<String>,
 }
 
 impl BodyMember {
-    /// Whether it means every page: a site's root layout, or to a gateway the prefix of all paths.
+    /// Whether it covers every page: by the root layout for a site, by the prefix of all paths for
+    /// a gateway.
     fn is_every_path(&self) -> bool {
         let every = match self.kind {
             RouteKind::Layout => route::ROOT,
             RouteKind::Path => EVERY_PATH,
             RouteKind::Page => return false,
         };
-        self.member == PATHS && self.words.iter().any(|word| word == every)
+        self.member == PATHS && self.names.iter().any(|name| name == every)
     }
 }
 
 impl Revalidate {
-    /// The calls to a site for all that a backlog touches.
+    /// The calls to a site for everything that a backlog affects.
     pub fn calls(&self, backlog: &Backlog) -> Vec<TargetCall> {
         self.calls_for(backlog, CallReader::Site)
     }
 
-    /// The calls for all that a backlog touches.
+    /// The calls for everything that a backlog affects.
     pub fn calls_for(&self, backlog: &Backlog, reader: CallReader) -> Vec<TargetCall> {
         match &self.form {
             RevalidateForm::Paths(_) | RevalidateForm::Tags { .. } => {
-                self.posts(self.gather(backlog).due(reader))
+                self.posts(self.touched(backlog).members(reader))
             }
             RevalidateForm::Names(names) => {
                 let mut called = BTreeSet::new();
@@ -133,52 +134,52 @@ impl Revalidate {
         }
     }
 
-    /// The same call as two, where it says several words.
+    /// Splits a call with several items into two; empty if it has only one.
     pub fn halves(&self, call: &TargetCall) -> Vec<TargetCall> {
         if call.items.len() < 2 {
             return vec![];
         }
         let (one, other) = call.items.split_at(call.items.len() / 2);
-        [one, other].into_iter().map(|words| self.post_of(words)).collect()
+        [one, other].into_iter().map(|items| self.post_of(items)).collect()
     }
 
-    /// The rest of a call, and these words of it in calls of their own.
+    /// The rest of a call, and the items that match in calls of their own.
     pub fn separate(
         &self,
         call: &TargetCall,
-        is_apart: impl Fn(&String) -> bool,
+        is_separate: impl Fn(&String) -> bool,
     ) -> (Option<TargetCall>, Vec<TargetCall>) {
-        if !call.items.iter().any(&is_apart) {
+        if !call.items.iter().any(&is_separate) {
             return (Some(call.clone()), vec![]);
         }
         if call.items.len() == 1 {
             return (None, vec![call.clone()]);
         }
         let (alone, rest): (Vec<String>, Vec<String>) =
-            call.items.iter().cloned().partition(is_apart);
+            call.items.iter().cloned().partition(is_separate);
         let rest = (!rest.is_empty()).then(|| self.post_of(&rest));
-        (rest, alone.chunks(1).map(|word| self.post_of(word)).collect())
+        (rest, alone.chunks(1).map(|item| self.post_of(item)).collect())
     }
 
-    /// The post that says these words, which were part of one post.
+    /// The post with these items, which were part of one post.
     fn post_of(&self, items: &[String]) -> TargetCall {
-        let mut due: Vec<BodyMember> = vec![];
-        for (member, kind, word) in items.iter().filter_map(|item| unkey(item)) {
-            match due.iter_mut().find(|one| one.member == member && one.kind == kind) {
-                Some(one) => one.words.push(word.to_owned()),
-                None => due.push(BodyMember { member, kind, words: vec![word.to_owned()] }),
+        let mut members: Vec<BodyMember> = vec![];
+        for (member, kind, name) in items.iter().filter_map(|item| unkey(item)) {
+            match members.iter_mut().find(|one| one.member == member && one.kind == kind) {
+                Some(one) => one.names.push(name.to_owned()),
+                None => members.push(BodyMember { member, kind, names: vec![name.to_owned()] }),
             }
         }
-        self.post(&due.iter().collect::<Vec<_>>())
+        self.post(&members.iter().collect::<Vec<_>>())
     }
 
-    /// What of the target's is missing for an event, where nothing is called for it.
+    /// Why no call is made for an event; `None` if one is made.
     pub fn reason_skipped(&self, event: &Event) -> Option<&'static str> {
         let is_silent = match &self.form {
             RevalidateForm::Paths(_) | RevalidateForm::Tags { .. } => {
-                let mut gathered = TouchedNames::default();
-                gathered.add_event(&self.form, event);
-                gathered.tags.is_empty() && gathered.paths.is_empty()
+                let mut touched = TouchedNames::default();
+                touched.add_event(&self.form, event);
+                touched.tags.is_empty() && touched.paths.is_empty()
             }
             RevalidateForm::Names(names) => {
                 let all = event.footprint();
@@ -188,7 +189,7 @@ impl Revalidate {
         is_silent.then_some(self.missing())
     }
 
-    /// What is missing where it is not called.
+    /// The reason if no call is made: what the settings of the target lack.
     pub fn missing(&self) -> &'static str {
         match &self.form {
             RevalidateForm::Paths(_) => "no_path",
@@ -197,8 +198,8 @@ impl Revalidate {
         }
     }
 
-    /// The log's words for a call.
-    pub fn words(&self, url: &Url) -> CallMessages {
+    /// The log messages for a call.
+    pub fn messages(&self, url: &Url) -> CallMessages {
         if !matches!(self.form, RevalidateForm::Names(_)) {
             return CallMessages {
                 done: "Next.js revalidation triggered".into(),
@@ -214,20 +215,20 @@ impl Revalidate {
         }
     }
 
-    /// Posts of at most so many words of a member each. Tags and plain paths are one, where that is
-    /// short.
-    fn posts(&self, due: Vec<BodyMember>) -> Vec<TargetCall> {
-        let is_plain = |it: &BodyMember| it.kind == RouteKind::Path && it.words.len() <= NAMED_MAX;
+    /// Posts with at most [`NAMED_MAX`] names in each member. Tags and plain paths share one post
+    /// if they are short enough.
+    fn posts(&self, members: Vec<BodyMember>) -> Vec<TargetCall> {
+        let is_plain = |it: &BodyMember| it.kind == RouteKind::Path && it.names.len() <= NAMED_MAX;
         let (plain, others): (Vec<BodyMember>, Vec<BodyMember>) =
-            due.into_iter().partition(is_plain);
+            members.into_iter().partition(is_plain);
         let mut calls = Vec::new();
         if !plain.is_empty() {
             calls.push(self.post(&plain.iter().collect::<Vec<_>>()));
         }
         for one in others {
-            let chunks = one.words.chunks(NAMED_MAX);
+            let chunks = one.names.chunks(NAMED_MAX);
             calls.extend(
-                chunks.map(|words| self.post(&[&BodyMember { words: words.to_vec(), ..one }])),
+                chunks.map(|names| self.post(&[&BodyMember { names: names.to_vec(), ..one }])),
             );
         }
         calls
@@ -237,18 +238,18 @@ impl Revalidate {
         let mut body = Map::new();
         body.insert("secret".into(), json!(self.secret.expose()));
         for part in parts {
-            body.insert(part.member.into(), json!(part.words));
+            body.insert(part.member.into(), json!(part.names));
             if let Some(kind) = part.kind.as_str() {
                 body.insert("type".into(), json!(kind));
             }
         }
         let of = |member: &str| -> Vec<String> {
             let parts = parts.iter().filter(|part| part.member == member);
-            parts.flat_map(|part| part.words.iter().cloned()).collect()
+            parts.flat_map(|part| part.names.iter().cloned()).collect()
         };
-        let says = |part: &&BodyMember| {
-            let words = part.words.iter();
-            words.map(|word| key(part.member, part.kind, word)).collect::<Vec<_>>()
+        let keys = |part: &&BodyMember| {
+            let names = part.names.iter();
+            names.map(|name| key(part.member, part.kind, name)).collect::<Vec<_>>()
         };
         TargetCall {
             method: Method::POST,
@@ -258,7 +259,7 @@ impl Revalidate {
             timeout: self.timeout,
             paths: of(PATHS),
             tags: of(TAGS),
-            items: parts.iter().flat_map(says).collect(),
+            items: parts.iter().flat_map(keys).collect(),
             is_soft: false,
             reach: if parts.iter().any(|part| part.is_every_path()) {
                 Reach::Paths
@@ -268,7 +269,7 @@ impl Revalidate {
         }
     }
 
-    /// The call of one name.
+    /// The call for one name.
     fn post_to(&self, name: &str) -> Option<TargetCall> {
         let mut url = self.url.clone();
         url.path_segments_mut().ok()?.pop_if_empty().push(name);
@@ -287,12 +288,13 @@ impl Revalidate {
     }
 }
 
-/// A path and a tag may be spelt alike, and a path may be asked for in several ways.
-fn key(member: &str, kind: RouteKind, word: &str) -> String {
-    format!("{member} {} {word}", kind.as_str().unwrap_or_default())
+/// The key of an item. A path and a tag may have the same text, and a path may occur with several
+/// values of `type`.
+fn key(member: &str, kind: RouteKind, name: &str) -> String {
+    format!("{member} {} {name}", kind.as_str().unwrap_or_default())
 }
 
-/// What a key stands for.
+/// The member, `type` and name of a key.
 fn unkey(key: &str) -> Option<(&'static str, RouteKind, &str)> {
     let mut parts = key.splitn(3, ' ');
     let member = [PATHS, TAGS].into_iter().find(|member| parts.clone().next() == Some(member))?;
@@ -302,7 +304,7 @@ fn unkey(key: &str) -> Option<(&'static str, RouteKind, &str)> {
     Some((member, kind, parts.next()?))
 }
 
-/// What each part of a backlog touches, cascades included.
+/// What each part of a backlog affects, including cascades.
 fn footprints(backlog: &Backlog) -> impl Iterator<Item = Selectors> + '_ {
     let mut merged = backlog.merged.selectors();
     merged.join(&backlog.merged_cascade);
@@ -313,13 +315,13 @@ fn is_touched(selectors: &Selectors, name: &TypeName) -> bool {
     selectors.is_all() || selectors.named_types().any(|named| named == name)
 }
 
-/// The name of a type where none is meant.
+/// A placeholder where the facts have no type.
 fn any() -> TypeName {
     TypeName::parse("all").expect("three letters are a type")
 }
 
-/// What an event tells of its entity; one that stands for several tells nothing of each. What a
-/// webhook brought together is one event of perhaps several actions.
+/// What an event reports about its entity. If it covers several events, its action may not apply to
+/// each of them; the same holds for a webhook event with several members.
 fn facts<'a>(event: &'a Event, any: &'a TypeName) -> EntityFacts<'a> {
     let is_several = event.source == Source::Webhook && event.demand.members() > 1;
     let action = (event.covers.len() <= 1 && !is_several).then_some(event.action);
@@ -327,16 +329,16 @@ fn facts<'a>(event: &'a Event, any: &'a TypeName) -> EntityFacts<'a> {
 }
 
 impl Revalidate {
-    fn gather(&self, backlog: &Backlog) -> TouchedNames {
-        let mut gathered = TouchedNames::default();
+    fn touched(&self, backlog: &Backlog) -> TouchedNames {
+        let mut touched = TouchedNames::default();
         if !backlog.merged.is_empty() {
-            gathered.add_unknown(&self.form, &backlog.merged.selectors());
-            gathered.add_unknown(&self.form, &backlog.merged_cascade);
+            touched.add_unknown(&self.form, &backlog.merged.selectors());
+            touched.add_unknown(&self.form, &backlog.merged_cascade);
         }
         for event in &backlog.events {
-            gathered.add_event(&self.form, event);
+            touched.add_event(&self.form, event);
         }
-        gathered
+        touched
     }
 }
 
@@ -345,13 +347,13 @@ impl TouchedNames {
         let selectors = event.demand.selectors();
         let routes = match form {
             RevalidateForm::Names(_) => BTreeMap::new(),
-            _ => route::named(&event.routes),
+            _ => route::nextjs_routes(&event.routes),
         };
         self.add(form, &selectors, &facts(event, &any()), &routes);
         self.add_unknown(form, &event.cascade);
     }
 
-    /// Of what was merged past naming, and of a cascade, nobody knows more than the selectors.
+    /// Adds merged events or a cascade, of which only the selectors are known.
     fn add_unknown(&mut self, form: &RevalidateForm, selectors: &Selectors) {
         let (any, nothing) = (any(), BTreeMap::new());
         let unknown =
@@ -359,7 +361,7 @@ impl TouchedNames {
         self.add(form, selectors, &unknown, &BTreeMap::new());
     }
 
-    /// `routes` are told instead of the prefixes that they are read as.
+    /// Adds selectors. `routes` replace the prefixes that they were parsed as.
     fn add(
         &mut self,
         form: &RevalidateForm,
@@ -374,7 +376,7 @@ impl TouchedNames {
             RevalidateForm::Paths(paths) => filled(paths, Escaping::Path, selectors, facts),
             RevalidateForm::Tags { tags, paths } => {
                 let named = filled(tags, Escaping::Tag, selectors, facts);
-                self.tags.extend(named.into_iter().map(|word| word.text));
+                self.tags.extend(named.into_iter().map(|name| name.text));
                 self.tags.extend(selectors.tags().iter().map(ToString::to_string));
                 filled(paths, Escaping::Path, selectors, facts)
             }
@@ -382,48 +384,48 @@ impl TouchedNames {
         };
         let plain = |text: String| RenderedName { text, is_layout: false };
         let own = selectors.paths().iter().map(|path| plain(path.to_string()));
-        let told: BTreeSet<&UrlPath> = routes.values().flatten().collect();
-        let prefixes = selectors.prefixes().iter().filter(|prefix| !told.contains(prefix));
+        let replaced: BTreeSet<&UrlPath> = routes.values().flatten().collect();
+        let prefixes = selectors.prefixes().iter().filter(|prefix| !replaced.contains(prefix));
         let prefixes = prefixes.map(|prefix| plain(format!("{prefix}*")));
         let routes = routes.keys().cloned().map(plain);
         let every = selectors.is_all().then(|| plain(EVERY_PATH.into()));
-        for word in paths.into_iter().chain(own).chain(prefixes).chain(routes).chain(every) {
-            self.paths.insert(RenderedName { text: address(&word.text), ..word });
+        for name in paths.into_iter().chain(own).chain(prefixes).chain(routes).chain(every) {
+            self.paths.insert(RenderedName { text: address(&name.text), ..name });
         }
     }
 
-    /// What is to be said, member by member.
-    fn due(self, reader: CallReader) -> Vec<BodyMember> {
+    /// The members of the bodies.
+    fn members(self, reader: CallReader) -> Vec<BodyMember> {
         let mut paths: BTreeMap<RouteKind, BTreeSet<String>> = BTreeMap::new();
         for RenderedName { text, is_layout } in self.paths {
-            let mut say = |kind, word| _ = paths.entry(kind).or_default().insert(word);
+            let mut add_path = |kind, name| _ = paths.entry(kind).or_default().insert(name);
             match reader {
-                CallReader::Site => route::add(&text, is_layout, say),
+                CallReader::Site => route::add(&text, is_layout, add_path),
                 CallReader::Gateway => {
                     if is_layout {
-                        say(RouteKind::Path, format!("{}/*", text.trim_end_matches('/')));
+                        add_path(RouteKind::Path, format!("{}/*", text.trim_end_matches('/')));
                     }
-                    // An older one does not know routes.
+                    // Older versions do not support routes.
                     route::prefixes(&text)
                         .into_iter()
                         .flatten()
-                        .for_each(|it| say(RouteKind::Path, it));
-                    say(RouteKind::Path, text);
+                        .for_each(|it| add_path(RouteKind::Path, it));
+                    add_path(RouteKind::Path, text);
                 }
             }
         }
         let members = std::iter::once((TAGS, RouteKind::Path, self.tags))
-            .chain(paths.into_iter().map(|(kind, words)| (PATHS, kind, words)));
-        let due = members.map(|(member, kind, words)| BodyMember {
+            .chain(paths.into_iter().map(|(kind, names)| (PATHS, kind, names)));
+        let members = members.map(|(member, kind, names)| BodyMember {
             member,
             kind,
-            words: words.into_iter().collect(),
+            names: names.into_iter().collect(),
         });
-        due.filter(|due| !due.words.is_empty()).collect()
+        members.filter(|members| !members.names.is_empty()).collect()
     }
 }
 
-/// What templates say of some selectors.
+/// The names that templates render for some selectors.
 fn filled(
     of: &NameTemplates,
     writing: Escaping,
@@ -446,7 +448,7 @@ fn filled(
     named
 }
 
-/// A path as the site's pages have it: a `#` there is none of a fragment.
+/// Encodes `#`, which is part of a path here and not the start of a fragment.
 fn address(path: &str) -> String {
     path.replace('#', "%23")
 }

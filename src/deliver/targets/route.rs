@@ -1,8 +1,8 @@
-//! What a path means to Next.js, and what `revalidatePath` takes for it.
+//! Translates paths into arguments of Next.js `revalidatePath`.
 //!
-//! A concrete path is named without a `type`, a pattern such as `/products/[slug]` needs `page`,
-//! and everything below a route is its `layout`. A path that no call can name exactly becomes the
-//! root layout, which is every page. Shown with Next.js 15 and 16 in `tests/recipes/next.rs`.
+//! A concrete path has no `type`, a pattern such as `/products/[slug]` needs `page`, and everything
+//! below a route is its `layout`. A path that cannot be expressed exactly becomes the root layout,
+//! which is every page. Tested with Next.js 15 and 16 in `tests/recipes/next.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,19 +11,19 @@ use percent_encoding::percent_decode_str;
 use super::template::TEMPLATE_BYTES_MAX;
 use crate::domain::{self, Label, UrlPath};
 
-/// The `type` of a call.
+/// The `type` argument of `revalidatePath`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RouteKind {
-    /// Absent: these very paths.
+    /// Absent: exactly these paths.
     Path,
     /// All paths of a route.
     Page,
-    /// All pages below.
+    /// All pages below a route.
     Layout,
 }
 
 impl RouteKind {
-    /// The value of `type`; `None` where it is left out.
+    /// The value of `type`; `None` if it is left out.
     pub fn as_str(self) -> Option<&'static str> {
         match self {
             Self::Path => None,
@@ -33,7 +33,7 @@ impl RouteKind {
     }
 }
 
-/// The path of a layout that holds every page.
+/// The path whose layout contains every page.
 pub const ROOT: &str = "/";
 
 /// Whether a segment is a parameter, such as `[slug]`, `[...slug]` or `[[...slug]]`.
@@ -53,15 +53,15 @@ pub fn is_group(segment: &str) -> bool {
     name.is_some_and(|name| !name.is_empty() && !name.contains(['(', ')', '.', '{']))
 }
 
-/// Whether a path is a route as its files are named, and not one that a browser asks for.
+/// Whether a path is a route as its files are named, rather than one that a browser requests.
 pub fn is_pattern(path: &str) -> bool {
     path.split('/').any(|segment| is_parameter(segment) || is_group(segment))
 }
 
-/// Checks a path of the settings, variables included.
+/// Checks a path of the settings, with its variables.
 ///
 /// # Errors
-/// What Next.js could not make anything of, and what to write instead.
+/// What Next.js does not accept, and what to write instead.
 pub fn check(path: &str) -> Result<(), String> {
     let segments: Vec<&str> = path.split('/').collect();
     for (at, segment) in segments.iter().enumerate() {
@@ -90,7 +90,7 @@ fn check_pattern(path: &str, segments: &[&str]) -> Result<(), String> {
     if path.contains('{') {
         return Err(
             "a route with [parameters] or (groups) has no variables: name the whole route, \
-                    as /products/[slug], or the path that a browser asks for, as /products/{slug}"
+                    as /products/[slug], or the path that a browser requests, as /products/{slug}"
                 .into(),
         );
     }
@@ -107,9 +107,9 @@ fn check_pattern(path: &str, segments: &[&str]) -> Result<(), String> {
     }
 }
 
-/// The routes that an event names, each with the prefixes that it is read as; none where one of
-/// them is no route of Next.js, for then a prefix may ask for more than they say.
-pub fn named(routes: &[Label]) -> BTreeMap<String, BTreeSet<UrlPath>> {
+/// The routes of an event, each with the prefixes that it was parsed as. Empty if one of them is no
+/// Next.js route, because then a prefix may cover more than the routes do.
+pub fn nextjs_routes(routes: &[Label]) -> BTreeMap<String, BTreeSet<UrlPath>> {
     let read = routes.iter().map(|route| {
         let text = route.as_str();
         let prefixes = domain::route::selectors(text, false).ok()?.prefixes().clone();
@@ -119,7 +119,7 @@ pub fn named(routes: &[Label]) -> BTreeMap<String, BTreeSet<UrlPath>> {
     read.collect::<Option<_>>().unwrap_or_default()
 }
 
-/// A route with parameters as prefixes; none where it is another path.
+/// A route with parameters as prefixes; `None` for any other path.
 pub fn prefixes(text: &str) -> Option<impl Iterator<Item = String> + use<>> {
     if !text.split('/').any(is_parameter) {
         return None;
@@ -129,38 +129,38 @@ pub fn prefixes(text: &str) -> Option<impl Iterator<Item = String> + use<>> {
     Some(prefixes.into_iter())
 }
 
-/// Adds the calls for one path: as it is written in settings or selectors, with `*` at its end for
-/// everything that begins so.
-pub fn add(path: &str, is_layout: bool, mut say: impl FnMut(RouteKind, String)) {
+/// Adds the arguments for one path of the settings or of a selector. A `*` at its end means every
+/// path with that prefix.
+pub fn add(path: &str, is_layout: bool, mut add_path: impl FnMut(RouteKind, String)) {
     let plain = path.split_once('?').map_or(path, |(plain, _)| plain);
-    let is_unsayable = plain.ends_with('*') || plain.len() > TEMPLATE_BYTES_MAX;
-    if is_unsayable {
-        return say(RouteKind::Layout, ROOT.into());
+    let is_inexpressible = plain.ends_with('*') || plain.len() > TEMPLATE_BYTES_MAX;
+    if is_inexpressible {
+        return add_path(RouteKind::Layout, ROOT.into());
     }
     let trimmed = match plain.trim_end_matches('/') {
         "" => ROOT,
         trimmed => trimmed,
     };
     if is_layout {
-        return say(RouteKind::Layout, trimmed.to_owned());
+        return add_path(RouteKind::Layout, trimmed.to_owned());
     }
     if is_pattern(trimmed) {
-        return say(RouteKind::Page, trimmed.to_owned());
+        return add_path(RouteKind::Page, trimmed.to_owned());
     }
-    say(RouteKind::Path, plain.to_owned());
+    add_path(RouteKind::Path, plain.to_owned());
     let decoded = decoded(trimmed);
-    // Next.js joins the tags of a page by commas, and finds none that has one.
+    // Next.js joins the tags of a page by commas, so a tag with a comma is never found.
     if decoded.contains(',') {
-        say(RouteKind::Layout, ROOT.into());
+        add_path(RouteKind::Layout, ROOT.into());
     }
     for spelling in BTreeSet::from([trimmed.to_owned(), encoded(&decoded), decoded]) {
         if spelling != plain && spelling.len() <= TEMPLATE_BYTES_MAX {
-            say(RouteKind::Path, spelling);
+            add_path(RouteKind::Path, spelling);
         }
     }
 }
 
-/// As Next.js 16 names a page: decoded, but for what would be read as something else.
+/// The path as Next.js 16 stores it: decoded, except for characters that would change its meaning.
 fn decoded(path: &str) -> String {
     let one = |segment: &str| {
         let text = percent_decode_str(segment).decode_utf8();
@@ -182,7 +182,7 @@ fn decoded(path: &str) -> String {
     path.split('/').map(one).collect::<Vec<_>>().join("/")
 }
 
-/// As a browser asks for a decoded path, which is how Next.js 15 names a page.
+/// The path as a browser requests it, which is how Next.js 15 stores it.
 fn encoded(decoded: &str) -> String {
     let mut out = String::with_capacity(decoded.len());
     let mut rest = decoded;
@@ -207,7 +207,7 @@ fn encoded(decoded: &str) -> String {
 mod tests {
     use super::*;
 
-    fn said(path: &str, is_layout: bool) -> String {
+    fn arguments(path: &str, is_layout: bool) -> String {
         let mut calls = BTreeSet::new();
         add(path, is_layout, |kind, text| {
             calls.insert(format!("{} {text}", kind.as_str().unwrap_or("-")));
@@ -230,11 +230,11 @@ mod tests {
             ("/posts*", "layout /"),
             ("/posts/*", "layout /"),
         ] {
-            assert_eq!(said(path, false), expected, "{path}");
+            assert_eq!(arguments(path, false), expected, "{path}");
         }
-        assert_eq!(said("/docs/", true), "layout /docs");
-        assert_eq!(said("/(shop)", true), "layout /(shop)");
-        assert_eq!(said(&format!("/{}", "a".repeat(1024)), false), "layout /");
+        assert_eq!(arguments("/docs/", true), "layout /docs");
+        assert_eq!(arguments("/(shop)", true), "layout /(shop)");
+        assert_eq!(arguments(&format!("/{}", "a".repeat(1024)), false), "layout /");
     }
 
     /// Each version of Next.js has a spelling of its own; a comma has none.
@@ -255,7 +255,7 @@ mod tests {
             ("/p/a,b", "- /p/a,b; layout /"),
             ("/p/a%2Cb", "- /p/a%2Cb; - /p/a,b; layout /"),
         ] {
-            assert_eq!(said(path, false), expected, "{path}");
+            assert_eq!(arguments(path, false), expected, "{path}");
         }
     }
 
@@ -264,7 +264,7 @@ mod tests {
         let named = |texts: &[&str]| {
             let labels: Vec<Label> =
                 texts.iter().map(|text| Label::parse(text).expect("a label")).collect();
-            named(&labels).into_keys().collect::<Vec<_>>().join(",")
+            nextjs_routes(&labels).into_keys().collect::<Vec<_>>().join(",")
         };
         assert_eq!(named(&["/p/[id]", "/docs/[[...s]]"]), "/docs/[[...s]],/p/[id]");
         for other in ["/p/x[id]", "/p/[id]/page", "/(.)p/[id]", "/[[lang]]/p", "/p/[id]/", "/p"] {

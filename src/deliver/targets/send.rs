@@ -1,6 +1,7 @@
-//! One call to a site or a cache, and what is known of a backlog for them.
+//! Makes one call to a target, and finds the event ids that a call carries.
 //!
-//! Where each address behind a name is called, they are called at once: a dead one delays no other.
+//! If every address of a host name is called, the calls run at the same time, so that a dead
+//! address delays no other.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,21 +28,23 @@ use crate::journal::{Backlog, Limits};
 use crate::net::Outgoing;
 use crate::support::clock;
 
-/// Which of our events a call is about, where its body has no place for them: ids joined by commas.
-/// A gateway that did under them what a call names does nothing, so that a ring comes to rest.
+/// The ids of the events that a call is about, joined by commas, for calls whose body cannot carry
+/// them. A gateway ignores a call with ids that it has already applied, so that rings of gateways
+/// stop.
 pub const EVENT_IDS: HeaderName = HeaderName::from_static("cache-mirror-event");
-/// Ids named in that header; a call about more names none, and ends where it arrives.
+/// Maximum of ids in that header. A call with more ids carries none and is not passed on by a
+/// gateway that receives it.
 const EVENT_IDS_MAX: usize = 100;
 
-/// Bytes of a message's name: as far beyond a chance as any id.
+/// Bytes of a message id: 128 bits, so that collisions do not occur.
 const MESSAGE_ID_BYTES: usize = 16;
 
-/// What the calls of one backlog have in common.
+/// What all calls of one backlog share.
 pub(super) struct Round<'a> {
     pub(super) target: &'a Target,
     pub(super) backlog: &'a Backlog,
     pub(super) reader: CallReader,
-    /// What its new calls are about.
+    /// The events of its new calls.
     pub(super) about: Arc<CallEvents>,
 }
 
@@ -66,8 +69,8 @@ impl<'a> Round<'a> {
 }
 
 impl Worker {
-    /// What of a settled backlog was not called for: a line each for what a cache has no words for,
-    /// and for each event that a site has no path for.
+    /// Logs the parts of a settled backlog for which no call was made: the selectors that a cache
+    /// cannot express, and each event for which a site has no path, tag or name.
     pub(super) fn log_skipped(&self, backlog: &Backlog, target: &Target) {
         let unsupported = target.unsupported(backlog);
         if !unsupported.is_empty() {
@@ -85,9 +88,9 @@ impl Worker {
         }
     }
 
-    /// How many events of a settled backlog it was told nothing of.
+    /// How many events of a settled backlog needed no call or request.
     pub(in crate::deliver) fn skipped_count(&self, backlog: &Backlog) -> u64 {
-        let is_untold = |event: &&Arc<Event>| match self.peer.config.class.target() {
+        let is_skipped = |event: &&Arc<Event>| match self.peer.config.class.target() {
             Some(target) => target.reason_skipped(event).is_some(),
             None => self.is_legacy() && !self.shared.has_legacy_form(&event.demand.selectors()),
         };
@@ -95,11 +98,11 @@ impl Worker {
             Some(target) => target.calls(&merged_part(backlog), false, CallReader::Site).is_empty(),
             None => self.is_legacy() && !self.shared.has_legacy_form(&backlog.merged.selectors()),
         };
-        let named = backlog.events.iter().filter(is_untold).count() as u64;
+        let named = backlog.events.iter().filter(is_skipped).count() as u64;
         named + if merged { backlog.merged_count } else { 0 }
     }
 
-    /// Who reads what a site is told.
+    /// Whether the receiver is a gateway or a site.
     pub(super) fn reader(&self) -> CallReader {
         if self.is_legacy() { CallReader::Site } else { CallReader::Gateway }
     }
@@ -108,18 +111,18 @@ impl Worker {
         !matches!(self.peer.kind(), PeerKind::CacheMirror(_))
     }
 
-    /// What one call to a gateway is to cover: it recognises what comes again by the names in a
-    /// header, so all of them must fit.
+    /// The backlog for one call to a gateway, which recognises repeated events by the ids in a
+    /// header: so all ids must fit in it.
     pub(in crate::deliver) fn take_identifiable(&self, after: u64) -> Option<Backlog> {
         let take = |events_max| {
             let limits = Limits { events_max, bytes_max: usize::MAX, members_max: usize::MAX };
             self.pending(after, limits)
         };
         let backlog = take(EVENT_IDS_MAX)?;
-        let mut names = 0;
+        let mut ids = 0;
         let fits = |event: &&Arc<Event>| {
-            names += event.origin_ids().len();
-            names <= EVENT_IDS_MAX
+            ids += event.origin_ids().len();
+            ids <= EVENT_IDS_MAX
         };
         match backlog.events.iter().take_while(fits).count().max(1) {
             count if count < backlog.events.len() => take(count),
@@ -127,8 +130,8 @@ impl Worker {
         }
     }
 
-    /// What a call that waited is about: the events of its span that ask for it. They have no names
-    /// where some of them cannot be found any more.
+    /// The events of a call that waited: those of its span that need it. There are no ids if some
+    /// events are no longer in the journal.
     pub(super) fn events_of_waiting(
         &self,
         target: &Target,
@@ -148,7 +151,7 @@ impl Worker {
         CallEvents { ids: event_ids(&backlog), events: span.events, through: span.last }
     }
 
-    /// One call, to one address or to each.
+    /// Makes one call, to one address or to every address.
     pub(super) async fn make(
         &self,
         target: &Target,
@@ -179,7 +182,7 @@ impl Worker {
         }
     }
 
-    /// One request and the judgement on its answer.
+    /// Sends one request and judges the answer.
     async fn exchange(
         &self,
         target: &Target,
@@ -208,38 +211,39 @@ impl Worker {
         CallResult { address, answer, verdict, took: begun.elapsed() }
     }
 
-    /// What a receiver knows a message by: the same for the same call tried again, over a restart
-    /// too, and another where something was merged in since.
+    /// The id by which a receiver recognises a message: the same for a repeated call, even after a
+    /// restart, and a new one if more events were merged into the call.
     fn message_id(&self, about: &CallEvents, call: &TargetCall) -> String {
         let mut hash = digest::Context::new(&digest::SHA256);
-        let of = format!("{} {} {}\n", self.shared.sender.instance, about.through, call.url);
-        hash.update(of.as_bytes());
+        let text = format!("{} {} {}\n", self.shared.sender.instance, about.through, call.url);
+        hash.update(text.as_bytes());
         hash.update(&call.body);
         let hash = hash.finish();
         format!("msg_{}", URL_SAFE_NO_PAD.encode(&hash.as_ref()[..MESSAGE_ID_BYTES]))
     }
 
-    /// Writes the lines of a call, one for each address.
+    /// Logs a call, one line for each address.
     pub(super) fn log_tried(
         &self,
         target: &Target,
         about: &CallEvents,
         call: &TargetCall,
         tried: &[CallResult],
-        again: Option<Retry>,
+        retry: Option<Retry>,
     ) {
         self.peer.set_address_errors(
             tried.iter().filter_map(|one| Some((one.address?.ip(), one.error()))),
         );
         for one in tried.iter().filter(|one| !matches!(one.verdict, AnswerVerdict::Throttled(_))) {
-            let again = again.filter(|_| one.error().is_some());
+            let retry = retry.filter(|_| one.error().is_some());
             let about = (about.ids.as_deref(), about.events);
-            log::tried(&self.peer, target, call, about, one, again);
+            log::log_call(&self.peer, target, call, about, one, retry);
         }
     }
 
-    /// Whether all that failed points to an outage. A cache or an API that answers 503 is not
-    /// checked before it is called again, so it is left alone for longer.
+    /// Whether all failures indicate an outage. A status such as 503 of a target whose identity is
+    /// not probed is no outage: nothing checks that target before the next call, so it waits
+    /// longer.
     pub(super) fn is_outage(&self, tried: &[CallResult]) -> bool {
         let is_probed = self.peer.config.class.is_probed();
         let failed = tried.iter().filter(|one| one.error().is_some());
@@ -251,13 +255,13 @@ impl Worker {
     }
 }
 
-/// What of a backlog is past naming, alone.
+/// Only the merged part of a backlog.
 fn merged_part(backlog: &Backlog) -> Backlog {
     Backlog { events: vec![], ..backlog.clone() }
 }
 
-/// The ids of all that a backlog holds, under which others know it; none where some are past
-/// naming.
+/// The ids by which other instances know the events of a backlog; `None` if some were merged or
+/// there are too many.
 pub(in crate::deliver) fn event_ids(backlog: &Backlog) -> Option<String> {
     if !backlog.merged.is_empty() {
         return None;

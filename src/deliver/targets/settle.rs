@@ -1,12 +1,13 @@
-//! What remains of an attempt at a site or a cache: what is owed, what is settled, what is logged.
+//! The end of an attempt at a target: records which calls wait and which events are settled, and
+//! logs the failures.
 //!
-//! The journal's cursor stays in front of what waits, so nothing counts as delivered that was not
-//! acknowledged.
+//! The cursor in the journal never passes a waiting call, so nothing counts as delivered before it
+//! was acknowledged.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::attempt::Attempt;
+use super::attempt::TargetAttempt;
 use super::failure::CallFailure;
 use super::log::{CallResult, Retry};
 use super::owed::{EventIndex, OwedCall};
@@ -19,18 +20,18 @@ use crate::journal::Backlog;
 use crate::net::Failure as Problem;
 use crate::support::backoff::chance;
 
-/// New calls that a target may refuse in a row, each in an attempt of its own, before it is left
-/// alone as a whole.
+/// New calls that a target may refuse in a row, over several attempts, before the target waits as a
+/// whole.
 const REFUSALS_MAX: usize = 10;
 
 impl Worker {
-    /// Keeps what was not acknowledged. Says whether the backlog is settled but for that; where the
-    /// target took nothing it is not, and all of it is called for again.
+    /// Records the calls that were not acknowledged. Returns whether the backlog is settled apart
+    /// from them. It is not if the target acknowledged nothing: then all its calls are made again.
     pub(super) fn keep_unacknowledged(
         &self,
         round: &Round<'_>,
-        asks: &EventIndex<'_>,
-        it: &mut Attempt,
+        index: &EventIndex<'_>,
+        it: &mut TargetAttempt,
     ) -> bool {
         if self.refuses_every_call(it) {
             it.has_settled = false;
@@ -42,11 +43,11 @@ impl Worker {
         }
         let is_left = it.unsent.iter().any(|owed| it.fresh.contains(owed));
         if !it.has_settled && it.failures.is_empty() && is_left {
-            // Refused in all the parts that it was told in so far.
-            it.failures.extend(it.divided.take());
+            // All parts that were sent so far were refused.
+            it.failures.extend(it.last_split.take());
         }
-        let is_whole = !it.has_settled && !it.failures.is_empty();
-        if is_whole {
+        let is_target_failure = !it.has_settled && !it.failures.is_empty();
+        if is_target_failure {
             self.fail_target(round, it);
             self.suspect(it);
         }
@@ -54,32 +55,33 @@ impl Worker {
         let is_fresh = |owed: &OwedCall| it.fresh.contains(owed);
         let is_left = failed.iter().map(|it| &it.owed).chain(&it.unsent).any(is_fresh);
         let is_settled = it.has_settled || !is_left;
-        let mut has_room = true;
+        let mut fits = true;
         for failure in &it.parked {
-            has_room &= self.record_failure(round, it.span(asks, &failure.owed), failure, true);
+            fits &= self.record_failure(round, it.span(index, &failure.owed), failure, true);
         }
-        for failure in failed.iter().filter(|_| !is_whole) {
-            has_room &= self.record_failure(round, it.span(asks, &failure.owed), failure, false);
+        for failure in failed.iter().filter(|_| !is_target_failure) {
+            fits &= self.record_failure(round, it.span(index, &failure.owed), failure, false);
         }
-        let unsent = it.unsent.iter().chain(failed.iter().filter(|_| is_whole).map(|it| &it.owed));
+        let unsent =
+            it.unsent.iter().chain(failed.iter().filter(|_| is_target_failure).map(|it| &it.owed));
         for owed in unsent.filter(|owed| is_settled || !is_fresh(owed)) {
-            let span = it.span(asks, owed);
+            let span = it.span(index, owed);
             self.peer.with(|state| {
                 match state.calls.pending().contains_key(owed) && span.is_none() {
                     true => {}
-                    false => has_room &= state.calls.keep_pending(owed, span, None, (false, None)),
+                    false => fits &= state.calls.keep_pending(owed, span, None, (false, None)),
                 }
             });
         }
-        if !has_room {
-            self.fail(round.backlog, "it refuses too many calls", None, None);
+        if !fits {
+            self.fail(round.backlog, "the target refuses too many calls", None, None);
         }
-        is_settled && has_room
+        is_settled && fits
     }
 
-    /// Whether the target refused several new calls, in this attempt or one by one in those before,
-    /// and acknowledged nothing between: then it waits as a whole.
-    fn refuses_every_call(&self, it: &Attempt) -> bool {
+    /// Whether the target refused several new calls, in this and previous attempts, without an
+    /// acknowledgement in between. Then it waits as a whole.
+    fn refuses_every_call(&self, it: &TargetAttempt) -> bool {
         if it.has_acknowledged {
             return false;
         }
@@ -91,8 +93,8 @@ impl Worker {
         it.is_refused_altogether() || (refused > 0 && in_a_row >= REFUSALS_MAX)
     }
 
-    /// Notes what failed by itself in an attempt that came to nothing.
-    fn suspect(&self, it: &mut Attempt) {
+    /// Records the items whose own call failed in an attempt without an acknowledgement.
+    fn suspect(&self, it: &mut TargetAttempt) {
         let mut suspects = std::mem::take(&mut it.suspects);
         for CallFailure { owed, error, .. } in &it.failures {
             if it.fresh.contains(owed) && owed.call.items.len() == 1 {
@@ -110,7 +112,7 @@ impl Worker {
         self.peer.with(|state| state.suspects = suspects);
     }
 
-    /// Notes a call that failed, and when it is made again.
+    /// Records a failed call and when it is retried. Returns whether it fitted into the memory.
     fn record_failure(
         &self,
         round: &Round<'_>,
@@ -126,7 +128,7 @@ impl Worker {
         let backoff = self.shared.config.get().backoff;
         let own = if is_parked { PARKED_RETRY } else { backoff.wait(attempts + 1, chance()) };
         let wait = own.max(failure.wait.unwrap_or_default());
-        let has_room = self.peer.with(|state| {
+        let fits = self.peer.with(|state| {
             state.calls.keep_pending(owed, span, Some(error), (is_parked, Some(wait)))
         });
         let is_logged = !was_parked && (is_parked || (attempts + 1).is_power_of_two());
@@ -135,16 +137,16 @@ impl Worker {
         if is_parked && !was_parked {
             delivery_log::call_parked(&self.peer, &owed.to_string(), error, wait);
         }
-        has_room
+        fits
     }
 
-    /// The lines of a call that was not acknowledged.
+    /// Logs a call that was not acknowledged.
     pub(super) fn log_failure(&self, round: &Round<'_>, failure: &CallFailure, again: Retry) {
         let CallFailure { owed, about, tried, .. } = failure;
         self.log_tried(round.target, about, &owed.call, tried, Some(again));
     }
 
-    fn fail_target(&self, round: &Round<'_>, it: &Attempt) {
+    fn fail_target(&self, round: &Round<'_>, it: &TargetAttempt) {
         let Some(first) = it.failures.first() else { return };
         let is_outage = self.is_outage(&first.tried);
         let failed_attempt =
@@ -160,25 +162,25 @@ impl Worker {
         }
     }
 
-    /// The backlog is settled, but for what waits.
-    pub(super) fn advance_calls(&self, round: &Round<'_>, asks: &EventIndex<'_>) {
+    /// Marks the backlog as settled, apart from the calls that wait.
+    pub(super) fn advance_calls(&self, round: &Round<'_>, index: &EventIndex<'_>) {
         let backlog = round.backlog;
         let waiting: Vec<OwedCall> = self.peer.with(|state| {
             state.calls.through = state.calls.through.max(backlog.through);
-            // Of what was owed before, no event of this backlog waits.
-            let words = state.calls.pending().iter();
-            let of_it = words.filter(|(_, word)| word.span.last == backlog.through);
+            // Calls that waited before this backlog contain none of its events.
+            let pending = state.calls.pending().iter();
+            let of_it = pending.filter(|(_, request)| request.span.last == backlog.through);
             of_it.map(|(owed, _)| owed.clone()).collect()
         });
         self.shared.journal.let_go(&self.peer.destination, &backlog.events);
         self.log_skipped(backlog, round.target);
         let skipped = self.skipped_count(backlog);
         let all = backlog.events.len() as u64 + backlog.merged_count;
-        let waiting = asks.waiting(&waiting);
+        let waiting = index.count_waiting(&waiting);
         self.peer.settled(all.saturating_sub(skipped + waiting), skipped);
     }
 
-    /// Moves the cursor as far as nothing is owed.
+    /// Moves the cursor up to the first event that still waits for a call.
     pub(super) fn settle_calls(&self, delivered: u64) {
         self.peer.settled(delivered, 0);
         let through = self.peer.with(|state| {
@@ -193,8 +195,8 @@ impl Worker {
         self.shared.journal.wake_waiters();
     }
 
-    /// Nobody could be asked who the target is: as if its first call had failed. A backlog with
-    /// nothing for it is settled all the same.
+    /// Records that the identity of the target could not be checked, as if its first call had
+    /// failed. A backlog with nothing for this target is settled anyway.
     pub(in crate::deliver) fn not_reached(&self, backlog: &Backlog, why: &Problem) {
         let Some(target) = self.peer.config.class.target() else {
             return self.fail(backlog, &why.to_string(), None, None);
@@ -207,7 +209,7 @@ impl Worker {
         let verdict = AnswerVerdict::Refused(why.to_string(), None);
         let tried = CallResult { address: None, answer: None, verdict, took: Duration::ZERO };
         let failure = CallFailure::of(OwedCall::new(call), Arc::clone(&round.about), vec![tried]);
-        let it = Attempt { failures: vec![failure], ..Attempt::default() };
+        let it = TargetAttempt { failures: vec![failure], ..TargetAttempt::default() };
         self.fail_target(&round, &it);
     }
 }

@@ -1,76 +1,76 @@
-//! Which paths, or tags, of a site an event is about: templates such as `/products/{slug}`.
+//! The paths or tags of a site that an event affects: templates such as `/products/{slug}`.
 //!
-//! What is filled in is escaped, so that no value of a caller's can lead to another path than the
-//! template's. A template with a variable that an event does not tell is left out, or replaced by
-//! its `otherwise`. Where it cannot be known whether a filter lets an event through, it does: a
-//! page is asked for once too often rather than not at all.
+//! Values are escaped, so that a value cannot lead to a path outside the template. A template with
+//! a variable that the event does not have is left out, or replaced by its `otherwise`. If it is
+//! unknown whether a filter matches, it matches: revalidating a page too often is safe, missing it
+//! is not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::action::matters;
 use crate::domain::{Action, TypeName};
 
-/// Longest template, and longest path that Next.js takes, in bytes.
+/// Longest template, and longest path that Next.js accepts, in bytes.
 pub const TEMPLATE_BYTES_MAX: usize = 1024;
 
-/// A piece of a template.
+/// A part of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum TemplatePart {
     Text(String),
     Variable(String),
 }
 
-/// A path or a tag with variables, and which events it is for.
+/// A path or tag with variables, and a filter for events.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NameTemplate {
     parts: Vec<TemplatePart>,
-    /// The actions it is for; empty for all.
+    /// The actions that it applies to; empty for all.
     pub actions: Vec<Action>,
-    /// It is only for events that changed one of these; empty for all.
+    /// It applies only to events that changed one of these fields; empty for all.
     pub when_fields: BTreeSet<String>,
-    /// It is not for events that changed nothing else.
+    /// It does not apply to events that changed only these fields.
     pub ignore_fields: BTreeSet<String>,
-    /// What is said where a variable is unknown.
+    /// The result if a variable is unknown.
     pub otherwise: Option<String>,
-    /// Everything below it is meant.
+    /// Whether it includes every page below the path.
     pub is_layout: bool,
 }
 
-/// A path or a tag that templates came to.
+/// A path or tag that a template rendered.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RenderedName {
     /// The path or tag.
     pub text: String,
-    /// Whether everything below it is meant.
+    /// Whether it includes every page below the path.
     pub is_layout: bool,
 }
 
-/// What is known of one entity, or of a whole type.
+/// What is known about one entity or a whole type.
 #[derive(Debug, Clone, Copy)]
 pub struct EntityFacts<'a> {
     /// Its type.
     pub name: &'a TypeName,
     /// Its id; `None` for the whole type.
     pub id: Option<&'a str>,
-    /// What happened to it; `None` where that is past knowing.
+    /// The action; `None` if unknown.
     pub action: Option<Action>,
-    /// The fields that changed; empty where nobody said.
+    /// The fields that changed; empty if unknown.
     pub changed: &'a [String],
-    /// What else was said of it.
+    /// Its other fields.
     pub fields: &'a BTreeMap<String, String>,
 }
 
-/// How a value is substitute into a template.
+/// How a value is inserted into a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Escaping {
-    /// As a part of one segment of a path.
+    /// Percent-encoded, as a part of one path segment.
     Path,
-    /// As it is: tags are opaque.
+    /// Unchanged: tags are opaque.
     Tag,
 }
 
 impl NameTemplate {
-    /// Reads `/products/{slug}`.
+    /// Parses a template such as `/products/{slug}`.
     ///
     /// # Errors
     /// What was expected instead.
@@ -84,7 +84,7 @@ impl NameTemplate {
         while let Some(at) = rest.find(['{', '}']) {
             let (before, after) = rest.split_at(at);
             let inside = after.strip_prefix('{').ok_or(VARIABLE)?;
-            let (name, behind) = inside.split_once('}').ok_or(VARIABLE)?;
+            let (name, remainder) = inside.split_once('}').ok_or(VARIABLE)?;
             let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
             if name.is_empty() || !name.chars().all(is_allowed) {
                 return Err(VARIABLE);
@@ -93,7 +93,7 @@ impl NameTemplate {
                 parts.push(TemplatePart::Text(before.to_owned()));
             }
             parts.push(TemplatePart::Variable(name.to_owned()));
-            rest = behind;
+            rest = remainder;
         }
         if !rest.is_empty() {
             parts.push(TemplatePart::Text(rest.to_owned()));
@@ -101,7 +101,7 @@ impl NameTemplate {
         Ok(Self { parts, ..Self::default() })
     }
 
-    /// What it says of an entity, if it is meant and can be said.
+    /// The path or tag for an entity; `None` if the filter does not match or a variable is unknown.
     pub fn render(&self, facts: &EntityFacts<'_>, writing: Escaping) -> Option<String> {
         if !self.applies_to(facts) {
             return None;
@@ -109,7 +109,7 @@ impl NameTemplate {
         self.substitute(facts, writing).or_else(|| self.otherwise.clone())
     }
 
-    /// The same, as a word.
+    /// Like [`Self::render`], with `is_layout`.
     pub fn render_name(&self, facts: &EntityFacts<'_>, writing: Escaping) -> Option<RenderedName> {
         let text = self.render(facts, writing)?;
         Some(RenderedName { text, is_layout: self.is_layout })
@@ -154,8 +154,8 @@ impl EntityFacts<'_> {
     }
 }
 
-/// Percent-encodes all but the unreserved characters (RFC 3986 section 2.3). `.` and `..` have no
-/// form that everybody takes for a name: they are refused.
+/// Percent-encodes all but the unreserved characters (RFC 3986 section 2.3). `.` and `..` are
+/// refused: even encoded, many servers resolve them.
 fn push_escaped(out: &mut String, value: &str) -> Option<()> {
     if matches!(value, "." | "..") {
         return None;
@@ -171,19 +171,19 @@ fn push_escaped(out: &mut String, value: &str) -> Option<()> {
     Some(())
 }
 
-/// The templates of a target.
+/// The templates of one target.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NameTemplates {
     /// By type.
     pub of: BTreeMap<TypeName, Vec<NameTemplate>>,
-    /// Of types that have none of their own.
+    /// For types without templates of their own.
     pub of_others: Vec<NameTemplate>,
-    /// Of every event, whatever it is about.
+    /// For every event.
     pub always: Vec<NameTemplate>,
 }
 
 impl NameTemplates {
-    /// Adds what is to be said of one entity or type.
+    /// Adds the names for one entity or type.
     pub fn render(
         &self,
         facts: &EntityFacts<'_>,
@@ -194,7 +194,7 @@ impl NameTemplates {
         out.extend(own.iter().filter_map(|template| template.render_name(facts, writing)));
     }
 
-    /// Adds what is to be said where everything was cleared: of every type what needs no id.
+    /// Adds the names for everything: those of every type that need no id.
     pub fn render_all(
         &self,
         facts: &EntityFacts<'_>,
@@ -225,9 +225,9 @@ mod tests {
         list.iter().map(|text| (*text).to_owned()).collect()
     }
 
-    /// S1 1.6, 1.29: a path for each variable that is known, none for one that is not.
+    /// S1 1.6, 1.29: a path if all variables are known, none otherwise.
     #[test]
-    fn variables_are_filled_in_or_the_template_is_left_out() {
+    fn templates_with_unknown_variables_are_left_out() {
         let fields: BTreeMap<String, String> =
             [("slug", "red-shoe"), ("category", "a/b?c"), ("up", ".."), ("none", "")]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -251,27 +251,27 @@ mod tests {
             ("/products/{up}", None),
             ("/products/{none}", None),
         ] {
-            let filled = template(text).render(&facts, Escaping::Path);
-            assert_eq!(filled.as_deref(), expected, "{text}");
+            let rendered = template(text).render(&facts, Escaping::Path);
+            assert_eq!(rendered.as_deref(), expected, "{text}");
         }
         let whole = EntityFacts { id: None, ..facts };
         assert_eq!(template("/products/{id}").render(&whole, Escaping::Path), None);
         let with_pattern =
             NameTemplate { otherwise: Some("/products/[id]".into()), ..template("/products/{id}") };
-        let filled = with_pattern.render(&whole, Escaping::Path);
-        assert_eq!(filled.as_deref(), Some("/products/[id]"));
+        let rendered = with_pattern.render(&whole, Escaping::Path);
+        assert_eq!(rendered.as_deref(), Some("/products/[id]"));
     }
 
     #[test]
-    fn what_is_no_template_is_refused() {
+    fn invalid_templates_are_refused() {
         for text in ["", "/{", "/}", "/{}", "/{a b}", "/{a{b}}", "/\n", &"x".repeat(1025)] {
             assert!(NameTemplate::parse(text).is_err(), "{text:?}");
         }
     }
 
-    /// S1 1.9, 1.31, S4 4.9: filters by action and by changed fields; in doubt a page is meant.
+    /// S1 1.9, 1.31, S4 4.9: filters by action and by changed fields; in doubt they match.
     #[test]
-    fn filters_leave_out_what_is_surely_not_meant() {
+    fn filters_exclude_only_what_certainly_does_not_match() {
         let set = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
         let by_action = NameTemplate { actions: vec![Action::Archive], ..template("/") };
         let by_field = NameTemplate { when_fields: set(&["slug", "name"]), ..template("/") };
@@ -292,13 +292,13 @@ mod tests {
             let changed = strings(changed);
             let facts =
                 EntityFacts { name: &name, id: None, action, changed: &changed, fields: &fields };
-            let filled = which.render(&facts, Escaping::Path);
-            assert_eq!(filled.is_some(), applies_to, "{action:?} {changed:?}");
+            let rendered = which.render(&facts, Escaping::Path);
+            assert_eq!(rendered.is_some(), applies_to, "{action:?} {changed:?}");
         }
     }
 
     proptest! {
-        /// Whatever a caller says, it stays inside one segment of the template's path.
+        /// Any value stays within one path segment of the template.
         #[test]
         fn no_variable_leaks_unescaped(value in "\\PC{1,24}", id in "\\PC{1,24}") {
             let fields = BTreeMap::from([("slug".to_owned(), value)]);
@@ -311,7 +311,7 @@ mod tests {
                 let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~%/".contains(c);
                 prop_assert!(path.chars().all(is_plain), "{}", path);
                 let url = url::Url::parse(&format!("http://h{path}")).expect("a URL");
-                prop_assert_eq!(url.path(), path.as_str(), "nothing is folded away");
+                prop_assert_eq!(url.path(), path.as_str(), "the URL parser changes nothing");
             }
         }
     }

@@ -1,16 +1,16 @@
-//! Paths as requests name them: whole URLs, and regular expressions over them.
+//! Turns paths into full URLs and into regular expressions.
 //!
-//! A path has no fragment, so its `#` is a character of it and is written `%23`. A URL parser
-//! smooths what it reads: it takes `..` away, turns backslashes round and cuts blanks off. A path
-//! that would come out as another one, or that can be read in two ways, has no URL here and is
-//! widened by whoever asked. Nobody knows which spelling of a path a cache has seen: single paths
-//! are named in the usual ones, expressions match a character raw and percent-encoded.
+//! A path has no fragment, so a `#` in it is encoded as `%23`. A URL parser normalises its input:
+//! it resolves `..`, replaces backslashes and trims blanks. A path that would change, or that is
+//! ambiguous, has no URL here, and the caller widens it. It is unknown which spelling of a path a
+//! cache has stored: single paths are sent in all usual spellings, and expressions match each
+//! character raw and percent-encoded.
 
 use url::{Position, Url};
 
 use crate::domain::Glob;
 
-/// The URL of a path at a site; `None` where the path cannot be said in one.
+/// The URL of a path at a site; `None` if no URL can express the path.
 pub fn at(site: &Url, path: &str) -> Option<Url> {
     if !is_unambiguous(path) {
         return None;
@@ -21,9 +21,9 @@ pub fn at(site: &Url, path: &str) -> Option<Url> {
     is_same.then_some(url)
 }
 
-/// The spellings of a canonical path that are usual in requests: its own, with hex digits in lower
-/// case (as WordPress writes them), and as browsers send what they leave unencoded. `None` where a
-/// usual one cannot be said in a URL: a raw `%`, or a `\\` in the path.
+/// The usual spellings of a canonical path in requests: as it is, with lower-case hex digits (as
+/// WordPress writes them), and with the characters raw that browsers do not encode. `None` if a URL
+/// cannot express one of them: with a raw `%`, or a `\\` in the path.
 pub fn spellings(path: &str) -> Option<Vec<String>> {
     let is_byte = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
     let (hierarchy, _) = path.split_once('?').unwrap_or((path, ""));
@@ -33,7 +33,7 @@ pub fn spellings(path: &str) -> Option<Vec<String>> {
     let mut spellings = vec![path.to_owned()];
     for of_browser in [false, true] {
         for is_lower in [true, false] {
-            let one = respelt(path, of_browser, is_lower);
+            let one = spelling(path, of_browser, is_lower);
             if !spellings.contains(&one) {
                 spellings.push(one);
             }
@@ -42,8 +42,9 @@ pub fn spellings(path: &str) -> Option<Vec<String>> {
     Some(spellings)
 }
 
-/// Percent-encoded bytes in lower case or as they are; without encoding where browsers have none.
-fn respelt(path: &str, of_browser: bool, is_lower: bool) -> String {
+/// The path with hex digits in lower case or unchanged, and optionally with the characters raw that
+/// browsers do not encode.
+fn spelling(path: &str, of_browser: bool, is_lower: bool) -> String {
     const RAW: [&str; 8] = ["5B", "5C", "5D", "5E", "60", "7B", "7C", "7D"];
     let mut pieces = path.split('%');
     let mut out = pieces.next().unwrap_or_default().to_owned();
@@ -59,15 +60,15 @@ fn respelt(path: &str, of_browser: bool, is_lower: bool) -> String {
     out
 }
 
-/// Whether it stands for one request target only: not where a `%` begins no byte, which is asked
-/// for raw and as `%25`, nor where a query has a `'`, which browsers alone encode.
+/// Whether it has only one request target. It has two with a `%` that starts no encoded byte, which
+/// is requested raw and as `%25`, and with a `'` in the query, which only browsers encode.
 fn is_unambiguous(path: &str) -> bool {
     let is_byte = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
     let query = path.split_once('?').map_or("", |(_, query)| query);
     path.split('%').skip(1).all(is_byte) && !query.contains('\'')
 }
 
-/// Its bytes without percent-encoding.
+/// The percent-decoded bytes.
 fn decoded(text: &str) -> Vec<u8> {
     let (bytes, mut out, mut at) = (text.as_bytes(), vec![], 0);
     while let Some(byte) = bytes.get(at) {
@@ -86,20 +87,20 @@ fn decoded(text: &str) -> Vec<u8> {
     out
 }
 
-/// The host and, where it is not the scheme's own, the port: what a `Host` header says.
+/// The value of a `Host` header: the host, and the port if it is not the default.
 pub fn host(site: &Url) -> String {
     let host = site.host_str().unwrap_or_default();
     site.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// Every path that begins so.
+/// An expression for every path with this prefix.
 pub fn prefix_regex(prefix: &str) -> String {
     let mut pieces = prefix.split('%');
     let mut regex = format!("^{}", literal(pieces.next().unwrap_or_default()));
     for piece in pieces {
         let (hex, rest) = piece.split_at_checked(2).unwrap_or((piece, ""));
         match u8::from_str_radix(hex, 16) {
-            // An encoded delimiter is another character than the delimiter.
+            // An encoded delimiter is not equal to the delimiter.
             Ok(byte) if b"/?:@!$&'()*+,;=".contains(&byte) => {
                 regex.push_str(&format!("%{}{}", digit(byte >> 4), digit(byte & 15)));
             }
@@ -111,7 +112,7 @@ pub fn prefix_regex(prefix: &str) -> String {
     regex
 }
 
-/// Every path that matches.
+/// An expression for every path that matches.
 pub fn glob_regex(glob: &Glob) -> String {
     let mut regex = String::from("^");
     let text = glob.to_string();
@@ -119,7 +120,7 @@ pub fn glob_regex(glob: &Glob) -> String {
     while let Some(c) = chars.next() {
         match c {
             '*' => regex.push_str(".*"),
-            // One character may be nine where it is percent-encoded.
+            // One character may be up to 12 when percent-encoded.
             '?' => regex.push_str(".+"),
             '\\' => regex.push_str(&literal(chars.next().unwrap_or(c).encode_utf8(&mut [0; 4]))),
             c => regex.push_str(&literal(c.encode_utf8(&mut [0; 4]))),
@@ -129,7 +130,7 @@ pub fn glob_regex(glob: &Glob) -> String {
     regex
 }
 
-/// Whether a key that matches may be a path.
+/// Whether the pattern can match a path.
 pub fn may_be_path(glob: &Glob) -> bool {
     glob.to_string().starts_with(['/', '*', '?'])
 }

@@ -1,5 +1,5 @@
-//! Bunny: a pull zone by one tag a call or as a whole, and URLs, in which `*` at the end is every
-//! URL that begins so. It has no soft purge, so soft goes hard.
+//! Bunny: purges a pull zone by one tag per call or completely, and URLs, in which a final `*`
+//! means every URL with that prefix. It has no soft purge, so soft purges become hard.
 //! <https://docs.bunny.net/cdn/purge-cache>
 
 use reqwest::header::HeaderName;
@@ -40,8 +40,8 @@ impl DialectRules for Bunny {
         true
     }
 
-    fn calls(&self, purge: &Purge, share: &PurgeSet) -> Vec<TargetCall> {
-        if share.is_all {
+    fn calls(&self, purge: &Purge, set: &PurgeSet) -> Vec<TargetCall> {
+        if set.is_all {
             let call = self.zone(purge, None);
             return call
                 .map(|call| TargetCall { paths: vec!["*".into()], ..call })
@@ -49,12 +49,12 @@ impl DialectRules for Bunny {
                 .collect();
         }
         let mut calls = vec![];
-        for tag in &share.tags {
+        for tag in &set.tags {
             let call = self.zone(purge, Some(&json!({ "CacheTag": tag })));
             calls.extend(call.map(|call| TargetCall { tags: vec![tag.clone()], ..call }));
         }
-        let paths = share.paths.iter().map(|path| (path.as_str(), ""));
-        let prefixes = share.prefixes.iter().map(|prefix| (prefix.as_str(), "*"));
+        let paths = set.paths.iter().map(|path| (path.as_str(), ""));
+        let prefixes = set.prefixes.iter().map(|prefix| (prefix.as_str(), "*"));
         for (path, end) in paths.chain(prefixes) {
             for url in sites::urls(purge, path).unwrap_or_default() {
                 let call = self.url(purge, &format!("{url}{end}"));
@@ -71,7 +71,7 @@ impl DialectRules for Bunny {
     }
 
     fn not_found_hint(&self, name: &str) -> String {
-        format!("Bunny knows no such pull zone: set pull_zone of {name} to its number")
+        format!("Bunny has no such pull zone: set pull_zone of {name} to its number")
     }
 }
 

@@ -1,8 +1,8 @@
-//! Cloudflare: `POST zones/{zone}/purge_cache`, at most 100 files, tags, prefixes or hosts a call,
-//! on all plans. It has no soft purge, so soft goes hard.
+//! Cloudflare: `POST zones/{zone}/purge_cache`, at most 100 files, tags, prefixes or hosts per
+//! call, on all plans. It has no soft purge, so soft purges become hard.
 //!
-//! Prefixes are cut back to a slash, so that they mean the same whether they are compared as texts
-//! or by path segments; one that is all of a site is told by its host.
+//! Prefixes are cut back to a slash, so that they match the same whether they are compared as text
+//! or by path segments. A prefix that covers a whole site is sent as its host.
 //! <https://developers.cloudflare.com/cache/how-to/purge-cache/>
 
 use std::collections::BTreeSet;
@@ -16,15 +16,15 @@ use super::tags::TagRules;
 use super::{Purge, TargetCall, address, batches, sites};
 use crate::net::HttpAnswer;
 
-/// Operations of one call.
+/// Maximum of items in one call.
 const ITEMS_MAX: usize = 100;
-/// Slashes of one prefix.
+/// Maximum of slashes in one prefix.
 const SEPARATORS_MAX: usize = 31;
 /// Longest tag in a purge.
 const TAG_BYTES_MAX: usize = 1024;
-/// Numbers of errors that are shown.
+/// Maximum of error codes in a message.
 const CODES_MAX: usize = 5;
-/// "Could not route": the zone's id is none.
+/// "Could not route": the zone id is invalid.
 const NO_ROUTE: i64 = 7003;
 
 /// One zone.
@@ -51,8 +51,8 @@ impl DialectRules for Cloudflare {
         true
     }
 
-    fn calls(&self, purge: &Purge, share: &PurgeSet) -> Vec<TargetCall> {
-        if share.is_all {
+    fn calls(&self, purge: &Purge, set: &PurgeSet) -> Vec<TargetCall> {
+        if set.is_all {
             let call = self.call(purge, &json!({ "purge_everything": true }));
             return call
                 .map(|call| TargetCall { paths: vec!["*".into()], ..call })
@@ -60,17 +60,17 @@ impl DialectRules for Cloudflare {
                 .collect();
         }
         let mut calls = vec![];
-        for tags in batches(&share.tags, share.at_most(ITEMS_MAX), usize::MAX) {
+        for tags in batches(&set.tags, set.at_most(ITEMS_MAX), usize::MAX) {
             let call = self.call(purge, &json!({ "tags": tags }));
             calls.extend(call.map(|call| TargetCall { tags, ..call }));
         }
         let (mut files, mut prefixes) = (BTreeSet::new(), BTreeSet::new());
         let mut hosts = BTreeSet::new();
-        for path in &share.paths {
+        for path in &set.paths {
             let urls = sites::urls(purge, path.as_str()).unwrap_or_default();
             files.extend(urls.iter().map(ToString::to_string));
         }
-        for prefix in &share.prefixes {
+        for prefix in &set.prefixes {
             for url in sites::urls(purge, directory(prefix.as_str())).unwrap_or_default() {
                 match url.path() {
                     "/" => hosts.insert(address::host(&url)),
@@ -79,7 +79,7 @@ impl DialectRules for Cloudflare {
             }
         }
         for (field, items) in [("files", files), ("prefixes", prefixes), ("hosts", hosts)] {
-            for paths in batches(&items, share.at_most(ITEMS_MAX), usize::MAX) {
+            for paths in batches(&items, set.at_most(ITEMS_MAX), usize::MAX) {
                 let call = self.call(purge, &json!({ field: paths }));
                 calls.extend(call.map(|call| TargetCall { paths, ..call }));
             }
@@ -98,8 +98,8 @@ impl DialectRules for Cloudflare {
         let body: Option<Value> = serde_json::from_slice(&answer.body).ok();
         match body.as_ref().and_then(|body| body.get("success")) {
             Some(Value::Bool(true)) => None,
-            Some(_) => Some("the answer says success: false".into()),
-            None => Some("an answer that is none of Cloudflare's".into()),
+            Some(_) => Some("the answer has success: false".into()),
+            None => Some("not an answer of Cloudflare".into()),
         }
     }
 
@@ -108,10 +108,10 @@ impl DialectRules for Cloudflare {
     }
 
     fn not_found_hint(&self, name: &str) -> String {
-        format!("Cloudflare knows no such zone: set zone of {name} to the zone's id")
+        format!("Cloudflare has no such zone: set zone of {name} to the zone's id")
     }
 
-    /// The numbers of its errors; its words might repeat what we sent.
+    /// The error codes only; the messages might repeat what we sent.
     fn detail(&self, name: &str, answer: &HttpAnswer) -> Option<String> {
         let body: Value = serde_json::from_slice(&answer.body).ok()?;
         let errors = body.get("errors")?.as_array()?;
@@ -133,7 +133,7 @@ impl Cloudflare {
     }
 }
 
-/// A path up to a slash, without a query and with no more slashes than a prefix may have.
+/// The path up to a slash, without query and with at most [`SEPARATORS_MAX`] slashes.
 fn directory(prefix: &str) -> &str {
     let path = prefix.split(['?', '#']).next().unwrap_or_default();
     let slashes = path.match_indices('/').take(SEPARATORS_MAX);

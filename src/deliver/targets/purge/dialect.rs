@@ -1,5 +1,5 @@
-//! The forms in which caches and CDNs are told, and what each of them can be told at all.
-//! Whoever says that it takes something makes a call for it; nothing else is promised here.
+//! The APIs of caches and CDNs, and what each of them can express.
+//! A dialect must make a call for everything that it claims to accept.
 
 use super::purge_set::PurgeSet;
 use super::tags::TagRules;
@@ -8,12 +8,12 @@ use crate::deliver::verdict::{self, AnswerVerdict};
 use crate::domain::Glob;
 use crate::net::HttpAnswer;
 
-/// One of them, with what only it needs.
+/// One API, with the settings that only it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Dialect {
-    /// `PURGE`, `BAN` and tags in a header, as Varnish and its like take them.
+    /// `PURGE`, `BAN` and tags in a header, as Varnish and similar caches accept them.
     Http(Http),
-    /// A `GET` that passes by what is cached, for caches that know no purge.
+    /// A `GET` that bypasses the cached answer, for caches without a purge API.
     Refresh(Refresh),
     /// Cloudflare's API.
     Cloudflare(Cloudflare),
@@ -38,41 +38,41 @@ impl Dialect {
     }
 }
 
-/// What a form can say, and what its answers mean.
+/// What a dialect can express, and what its answers mean.
 pub(super) trait DialectRules {
-    /// Which tags it takes, if any.
+    /// The rules for tags; `None` if it has no tags.
     fn tags(&self) -> Option<TagRules>;
 
-    /// Whether this path can be said.
+    /// Whether it accepts this path.
     fn takes_path(&self, purge: &Purge, path: &str) -> bool;
 
-    /// Whether the beginning of paths can be said.
+    /// Whether it accepts this prefix of paths.
     fn takes_prefix(&self, _purge: &Purge, _prefix: &str) -> bool {
         false
     }
 
-    /// Whether the beginning of paths is said by an expression that matches all its spellings.
+    /// Whether prefixes are sent as expressions that match every spelling.
     fn uses_expressions(&self) -> bool {
         false
     }
 
-    /// Whether a pattern over paths can be said.
+    /// Whether it accepts this pattern over paths.
     fn takes_pattern(&self, _glob: &Glob) -> bool {
         false
     }
 
-    /// Whether everything can be said.
+    /// Whether it can purge everything.
     fn takes_all(&self) -> bool;
 
-    /// Whether anything can be made stale without being taken away.
+    /// Whether it can mark pages as stale without removing them.
     fn supports_soft(&self) -> bool {
         false
     }
 
-    /// The calls of one share.
-    fn calls(&self, purge: &Purge, share: &PurgeSet) -> Vec<TargetCall>;
+    /// The calls for one set.
+    fn calls(&self, purge: &Purge, set: &PurgeSet) -> Vec<TargetCall>;
 
-    /// A call that is about these of the paths of another; `None` where no call has several.
+    /// The call for some of the paths of another; `None` if a call has at most one path.
     fn with_paths(
         &self,
         _purge: &Purge,
@@ -82,12 +82,12 @@ pub(super) trait DialectRules {
         None
     }
 
-    /// Whether a status alone says that it is done.
+    /// Whether the status alone is an acknowledgement.
     fn is_done(&self, _status: u16) -> bool {
         false
     }
 
-    /// Why a 2xx is no acknowledgement, if it is none.
+    /// Why a 2xx is no acknowledgement; `None` if it is one.
     fn rejection(&self, _name: &str, answer: &HttpAnswer) -> Option<String> {
         match verdict::judge(answer) {
             AnswerVerdict::Refused(reason, _) => Some(reason),
@@ -95,13 +95,13 @@ pub(super) trait DialectRules {
         }
     }
 
-    /// What a 401 or 403 of the target of this name means, and what mends it.
+    /// What a 401 or 403 of the target with this name means, and how to fix it.
     fn unauthorized_hint(&self, name: &str) -> String;
 
-    /// What a 404 means, likewise.
+    /// What a 404 means, and how to fix it.
     fn not_found_hint(&self, name: &str) -> String;
 
-    /// What else a refusal says of itself.
+    /// Further details of a refusal.
     fn detail(&self, _name: &str, _answer: &HttpAnswer) -> Option<String> {
         None
     }

@@ -1,5 +1,5 @@
-//! Fastly: surrogate keys, 256 a call, and single URLs, each hard or soft; everything is always
-//! hard, so a key that every page carries (`all_tag`) is the gentle way.
+//! Fastly: surrogate keys, 256 per call, and single URLs, each hard or soft. Purging everything is
+//! always hard; a key that every page carries (`all_tag`) can be soft.
 //! <https://www.fastly.com/documentation/reference/api/purging/>
 
 use reqwest::header::HeaderName;
@@ -44,9 +44,9 @@ impl DialectRules for Fastly {
         true
     }
 
-    fn calls(&self, purge: &Purge, share: &PurgeSet) -> Vec<TargetCall> {
+    fn calls(&self, purge: &Purge, set: &PurgeSet) -> Vec<TargetCall> {
         let service = format!("service/{}", self.service);
-        if share.is_all {
+        if set.is_all {
             let call = self.call(purge, &format!("{service}/purge_all"), None, Mode::Hard);
             return call
                 .map(|call| TargetCall { paths: vec!["*".into()], ..call })
@@ -54,15 +54,15 @@ impl DialectRules for Fastly {
                 .collect();
         }
         let mut calls = vec![];
-        for tags in batches(&share.tags, share.at_most(KEYS_MAX), usize::MAX) {
+        for tags in batches(&set.tags, set.at_most(KEYS_MAX), usize::MAX) {
             let body = json!({ "surrogate_keys": tags });
-            let call = self.call(purge, &format!("{service}/purge"), Some(&body), share.mode);
+            let call = self.call(purge, &format!("{service}/purge"), Some(&body), set.mode);
             calls.extend(call.map(|call| TargetCall { tags, ..call }));
         }
-        for path in &share.paths {
+        for path in &set.paths {
             for url in sites::urls(purge, path.as_str()).unwrap_or_default() {
                 let address = format!("purge/{}", sites::without_scheme(&url));
-                let call = self.call(purge, &address, None, share.mode);
+                let call = self.call(purge, &address, None, set.mode);
                 calls.extend(call.map(|call| TargetCall { paths: vec![path.to_string()], ..call }));
             }
         }
@@ -75,7 +75,7 @@ impl DialectRules for Fastly {
                 None | Some("ok") => None,
                 Some(_) => Some("the answer has a status other than ok".into()),
             },
-            _ => Some("an answer that is none of Fastly's".into()),
+            _ => Some("not an answer of Fastly".into()),
         }
     }
 
@@ -84,7 +84,7 @@ impl DialectRules for Fastly {
     }
 
     fn not_found_hint(&self, name: &str) -> String {
-        format!("Fastly knows no such service: set service of {name} to the service's id")
+        format!("Fastly has no such service: set service of {name} to the service's id")
     }
 }
 

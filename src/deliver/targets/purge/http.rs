@@ -1,9 +1,9 @@
-//! Any cache that takes `PURGE` and `BAN`: paths by their URL, tags in a header, the rest by a
-//! regular expression over URLs.
+//! Any cache with `PURGE` and `BAN`: paths by URL, tags in a header, the rest by a regular
+//! expression over URLs.
 //!
-//! The defaults are those of Varnish with xkey. Which headers a cache listens to is its
-//! configuration's word, so what is not configured is not used: without a header for soft tags they
-//! go hard, without one for bans everything is a tag that all pages carry, or unsupported.
+//! The defaults are those of Varnish with xkey. Only configured headers are used: without a header
+//! for soft tags, soft purges become hard; without one for bans, everything is purged by a tag that
+//! all pages carry, or is unsupported.
 
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HOST, HeaderName};
@@ -16,33 +16,33 @@ use super::{Purge, TargetCall, address, batches};
 use crate::domain::{Glob, Mode};
 use crate::net::HttpAnswer;
 
-/// Longest value of one header that is sent: caches take 8 KiB a header line by default.
+/// Longest header value that is sent: caches accept 8 KiB per header line by default.
 const HEADER_BYTES_MAX: usize = 7500;
 /// Longest tag: a few still fit a header.
 const TAG_BYTES_MAX: usize = 1024;
 /// Tags of one call; the bytes of the header are the real limit.
 const TAGS_MAX: usize = 1000;
-/// Matches whatever is in a cache.
+/// Matches everything in a cache.
 const EVERY_PATH: &str = "^/";
-/// What says that a purge is to be soft: any value.
+/// The value of the header for a soft purge; any value works.
 const YES: &str = "1";
 
-/// How one such cache is spoken to.
+/// The headers of one cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Http {
     /// Carries the token.
     pub token_header: HeaderName,
-    /// Carries tags on a `PURGE`; without one there are no tags.
+    /// Carries the tags of a `PURGE`; without it there are no tags.
     pub tag_header: Option<HeaderName>,
-    /// Carries tags that are to become stale.
+    /// Carries the tags of a soft `PURGE`.
     pub soft_tag_header: Option<HeaderName>,
     /// Marks the `PURGE` of a path as soft.
     pub soft_header: Option<HeaderName>,
-    /// Carries the expression of a `BAN`; without one there are no bans.
+    /// Carries the expression of a `BAN`; without it there are no bans.
     pub ban_header: Option<HeaderName>,
-    /// Between two tags.
+    /// Separates two tags.
     pub tag_separator: char,
-    /// A status besides 2xx that says that nothing of it was there.
+    /// A status besides 2xx that means that nothing was cached.
     pub absent_status: Option<u16>,
 }
 
@@ -76,14 +76,14 @@ impl DialectRules for Http {
         self.soft_tag_header.is_some() || self.soft_header.is_some()
     }
 
-    fn calls(&self, purge: &Purge, share: &PurgeSet) -> Vec<TargetCall> {
-        let mut calls = self.by_tag(purge, share);
-        calls.extend(self.by_path(purge, share));
-        calls.extend(self.by_ban(purge, share));
+    fn calls(&self, purge: &Purge, set: &PurgeSet) -> Vec<TargetCall> {
+        let mut calls = self.by_tag(purge, set);
+        calls.extend(self.by_path(purge, set));
+        calls.extend(self.by_ban(purge, set));
         calls
     }
 
-    /// Caches answer with a page of their own, whatever its type.
+    /// Caches answer with a page of any type.
     fn is_done(&self, status: u16) -> bool {
         (200..300).contains(&status) || self.absent_status == Some(status)
     }
@@ -93,11 +93,11 @@ impl DialectRules for Http {
     }
 
     fn unauthorized_hint(&self, name: &str) -> String {
-        format!("the cache {name} takes no purges from us: check its access list and token")
+        format!("the cache {name} accepts no purges from us: check its access list and token")
     }
 
     fn not_found_hint(&self, name: &str) -> String {
-        format!("set absent_status of {name} if this is how it says that nothing was cached")
+        format!("set absent_status of {name} if this status means that nothing was cached")
     }
 }
 
@@ -106,25 +106,22 @@ impl Http {
         self.ban_header.is_some() && regex.len() <= HEADER_BYTES_MAX
     }
 
-    fn by_tag(&self, purge: &Purge, share: &PurgeSet) -> Vec<TargetCall> {
-        let soft = self.soft_tag_header.as_ref().filter(|_| share.mode == Mode::Soft);
+    fn by_tag(&self, purge: &Purge, set: &PurgeSet) -> Vec<TargetCall> {
+        let soft = self.soft_tag_header.as_ref().filter(|_| set.mode == Mode::Soft);
         let Some(header) = soft.or(self.tag_header.as_ref()) else { return vec![] };
         let call = |tags: Vec<String>| {
-            let listed = tags.join(&self.tag_separator.to_string());
-            let headers = vec![(header.clone(), listed)];
+            let list = tags.join(&self.tag_separator.to_string());
+            let headers = vec![(header.clone(), list)];
             let call = self.call(purge, "PURGE", purge.base.clone(), headers, None);
             TargetCall { tags, ..call }
         };
-        batches(&share.tags, share.at_most(TAGS_MAX), HEADER_BYTES_MAX)
-            .into_iter()
-            .map(call)
-            .collect()
+        batches(&set.tags, set.at_most(TAGS_MAX), HEADER_BYTES_MAX).into_iter().map(call).collect()
     }
 
-    fn by_path(&self, purge: &Purge, share: &PurgeSet) -> Vec<TargetCall> {
-        let soft = self.soft_header.as_ref().filter(|_| share.mode == Mode::Soft);
+    fn by_path(&self, purge: &Purge, set: &PurgeSet) -> Vec<TargetCall> {
+        let soft = self.soft_header.as_ref().filter(|_| set.mode == Mode::Soft);
         let mut calls = vec![];
-        for path in &share.paths {
+        for path in &set.paths {
             let Some(url) = address::at(&purge.base, path.as_str()) else { continue };
             let headers = || soft.map(|name| (name.clone(), YES.to_owned())).into_iter().collect();
             calls.extend(hosts(purge).into_iter().map(|host| {
@@ -135,11 +132,11 @@ impl Http {
         calls
     }
 
-    fn by_ban(&self, purge: &Purge, share: &PurgeSet) -> Vec<TargetCall> {
+    fn by_ban(&self, purge: &Purge, set: &PurgeSet) -> Vec<TargetCall> {
         let Some(header) = &self.ban_header else { return vec![] };
-        let all = share.is_all.then(|| ("*".to_owned(), EVERY_PATH.to_owned()));
-        let prefixes = share.prefixes.iter();
-        let patterns = share.patterns.iter();
+        let all = set.is_all.then(|| ("*".to_owned(), EVERY_PATH.to_owned()));
+        let prefixes = set.prefixes.iter();
+        let patterns = set.patterns.iter();
         let bans = prefixes
             .map(|prefix| (format!("{prefix}*"), address::prefix_regex(prefix.as_str())))
             .chain(patterns.map(|glob| (glob.to_string(), address::glob_regex(glob))))
@@ -170,12 +167,12 @@ impl Http {
             headers.push((self.token_header.clone(), value));
         }
         headers.extend(host.map(|host| (HOST, host)));
-        let method = Method::from_bytes(method.as_bytes()).expect("two fixed words, both tokens");
+        let method = Method::from_bytes(method.as_bytes()).expect("PURGE and BAN are tokens");
         purge.call(method, url, headers)
     }
 }
 
-/// The names under which a cache holds its pages; its own address where none is configured.
+/// The values of `Host` under which a cache stores its pages; `None` for its own address.
 pub(super) fn hosts(purge: &Purge) -> Vec<Option<String>> {
     match purge.sites.is_empty() {
         true => vec![None],

@@ -1,10 +1,10 @@
-//! Caches and CDNs that are asked to forget: from a backlog to requests in the words of each.
+//! Purges caches and CDNs: turns a backlog into requests to the API of each.
 //!
-//! The law it keeps: every selector of a backlog is in one of the calls, exactly or by something
-//! wider, or it is named as unsupported; nothing is left out in reason_skipped. What has no words of its
-//! own is widened to a coarser tag or to everything, and so is what would take more calls than a
-//! target is willing to get. What follows from the graph is purged too, for no cache beside this
-//! instance knows it. Sending, waiting and trying again are not done here.
+//! The invariant: every selector of a backlog is covered by one of the calls, exactly or by a wider
+//! selector, or it is reported as unsupported. A selector that the API cannot express is widened to
+//! a coarser tag or to everything, and so is a backlog that needs more calls than `calls_max`. The
+//! cascades of the graph are purged too, because an external cache does not know the graph. Sending
+//! and retrying happen elsewhere.
 
 mod address;
 mod bunny;
@@ -48,31 +48,31 @@ pub use vercel::Vercel;
 
 use purge_set::{PurgeItem, PurgeSet};
 
-/// One target: a cache, or one zone of a CDN.
+/// One purge target: a cache, or one zone of a CDN.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Purge {
-    /// The target's name in the settings, for errors that name a remedy.
+    /// Its name in the settings, for error messages.
     pub name: String,
-    /// The cache itself, or the API of the CDN; ends in `/`.
+    /// The URL of the cache, or of the API of the CDN; ends in `/`.
     pub base: Url,
-    /// The sites that are in the cache, as origins; several where it serves several names.
+    /// The origins of the sites in the cache.
     pub sites: Vec<Url>,
-    /// Which text a selector is as a tag.
+    /// How selectors are written as tags.
     pub tag_names: TagNames,
-    /// What proves that we may.
+    /// The credential for the API.
     pub token: Secret,
-    /// From connect to the last byte of each answer.
+    /// Time limit, from connect to the last byte of each answer.
     pub timeout: Duration,
-    /// Calls for one backlog; what would take more is widened.
+    /// Maximum of calls for one backlog; a backlog that needs more is widened.
     pub calls_max: usize,
-    /// In which form it is told.
+    /// The API that it uses.
     pub dialect: Dialect,
 }
 
 impl Purge {
-    /// The calls that cover a backlog, hard ones first. A target that refused them as they were is
-    /// told the same wider (`is_wider`): everything, or, where that has no words, types, each in a
-    /// call of its own.
+    /// The calls that cover a backlog, hard ones first. With `is_wider`, after a refusal of the
+    /// exact calls, they purge everything, or, if the API cannot express that, types in a call
+    /// each.
     pub fn calls(&self, backlog: &Backlog, is_wider: bool) -> Vec<TargetCall> {
         let mut demand = footprint(backlog);
         let exact = self.calls_for(&demand, false);
@@ -91,7 +91,7 @@ impl Purge {
         self.calls_for(&Demand::new(mode_of(&demand), Selectors::all()), false)
     }
 
-    /// What of a backlog it has no words for.
+    /// The selectors of a backlog that it cannot express, not even by wider ones.
     pub fn unsupported(&self, backlog: &Backlog) -> Vec<Selector> {
         let Demand { hard, soft } = footprint(backlog);
         let mut unsupported = self.unsupported_in(&hard);
@@ -99,95 +99,95 @@ impl Purge {
         unsupported
     }
 
-    /// Whether it has no word for anything in an event.
+    /// Whether it can express nothing of an event.
     pub fn expresses_nothing(&self, event: &Event) -> bool {
         event
             .footprint()
             .iter()
-            .flat_map(|one| self.places(&one))
+            .flat_map(|one| self.items_for(&one))
             .all(|it| it == PurgeItem::Unsupported)
     }
 
-    /// Whether it has no word for a part of what the event's caller named.
+    /// Whether it cannot express a part of what the caller of an event named.
     pub fn omits_part(&self, event: &Event) -> bool {
         !self.unsupported_in(&event.demand.selectors()).is_empty()
     }
 
     fn unsupported_in(&self, selectors: &Selectors) -> Vec<Selector> {
-        let is_missing = |one: &Selector| self.places(one).contains(&PurgeItem::Unsupported);
+        let is_missing = |one: &Selector| self.items_for(one).contains(&PurgeItem::Unsupported);
         selectors.iter().filter(is_missing).collect()
     }
 
     fn calls_for(&self, demand: &Demand, is_single: bool) -> Vec<TargetCall> {
-        let share = |mode, selectors: &Selectors| {
-            let mut share = PurgeSet { is_single, ..PurgeSet::new(mode) };
-            selectors.iter().flat_map(|one| self.places(&one)).for_each(|place| share.add(place));
-            share
+        let set = |mode, selectors: &Selectors| {
+            let mut set = PurgeSet { is_single, ..PurgeSet::new(mode) };
+            selectors.iter().flat_map(|one| self.items_for(&one)).for_each(|item| set.add(item));
+            set
         };
-        let (mut hard, soft) = (share(Mode::Hard, &demand.hard), share(Mode::Soft, &demand.soft));
-        let shares = match self.dialect.rules().supports_soft() {
+        let (mut hard, soft) = (set(Mode::Hard, &demand.hard), set(Mode::Soft, &demand.soft));
+        let sets = match self.dialect.rules().supports_soft() {
             true => vec![hard, soft],
             false => {
                 hard.join(soft);
                 vec![hard]
             }
         };
-        let told = shares.iter().filter(|share| !share.is_empty());
-        told.flat_map(|share| self.calls_of(share)).collect()
+        let used = sets.iter().filter(|set| !set.is_empty());
+        used.flat_map(|set| self.calls_of(set)).collect()
     }
 
-    fn calls_of(&self, share: &PurgeSet) -> Vec<TargetCall> {
-        let calls = self.dialect.rules().calls(self, share).into_iter();
-        let is_soft = share.mode == Mode::Soft;
-        let told = |call: TargetCall| TargetCall {
-            items: vec![said(&call)],
-            reach: self.reach(share, &call),
+    fn calls_of(&self, set: &PurgeSet) -> Vec<TargetCall> {
+        let calls = self.dialect.rules().calls(self, set).into_iter();
+        let is_soft = set.mode == Mode::Soft;
+        let keyed = |call: TargetCall| TargetCall {
+            items: vec![key_of(&call)],
+            reach: self.reach(set, &call),
             is_soft,
             ..call
         };
-        calls.map(told).collect()
+        calls.map(keyed).collect()
     }
 
-    /// How much a call settles. One that makes pages stale settles none that takes them away.
-    fn reach(&self, share: &PurgeSet, call: &TargetCall) -> Reach {
+    /// What a call settles. A soft call never settles a hard one.
+    fn reach(&self, set: &PurgeSet, call: &TargetCall) -> Reach {
         let all = &self.tag_names.all_tag;
-        let is_all = share.is_all || (!all.is_empty() && call.tags.contains(all));
-        match (is_all && share.mode == Mode::Hard, call.host()) {
+        let is_all = set.is_all || (!all.is_empty() && call.tags.contains(all));
+        match (is_all && set.mode == Mode::Hard, call.host()) {
             (false, _) => Reach::Itself,
             (true, Some(_)) if self.sites.len() > 1 => Reach::Host,
             (true, _) => Reach::Everything,
         }
     }
 
-    /// What a selector is in this target's words. An entity is two things: itself, and the lists
-    /// of its type, which may show it.
-    fn places(&self, selector: &Selector) -> Vec<PurgeItem> {
+    /// The items for a selector. An entity needs two: itself, and the lists of its type, which may
+    /// show it.
+    fn items_for(&self, selector: &Selector) -> Vec<PurgeItem> {
         match selector {
             Selector::Entity(name, _) => {
                 let lists = [self.tag_names.of_lists(name), self.tag_names.of_type(name)];
-                vec![self.place(selector), self.tagged(lists)]
+                vec![self.item_for(selector), self.first_tag(lists)]
             }
             Selector::Path(path) => self.path(path),
             Selector::PathPrefix(prefix) => self.prefix(prefix),
-            // A key that is a path names the page that is there; any other is of our own store.
+            // A key that is a path means that page; any other key only exists in our own store.
             Selector::Key(key) => match UrlPath::of_key(key) {
                 Some(path) => self.path(&path),
                 None => vec![PurgeItem::Unsupported],
             },
-            _ => vec![self.place(selector)],
+            _ => vec![self.item_for(selector)],
         }
     }
 
-    /// The same of the selector alone.
-    fn place(&self, selector: &Selector) -> PurgeItem {
+    /// The item for the selector itself.
+    fn item_for(&self, selector: &Selector) -> PurgeItem {
         let rules = self.dialect.rules();
         match selector {
             Selector::All => self.everything(),
-            Selector::Type(name) => self.tagged([self.tag_names.of_type(name)]),
+            Selector::Type(name) => self.first_tag([self.tag_names.of_type(name)]),
             Selector::Entity(name, id) => {
-                self.tagged([self.tag_names.of_entity(name, id), self.tag_names.of_type(name)])
+                self.first_tag([self.tag_names.of_entity(name, id), self.tag_names.of_type(name)])
             }
-            Selector::Tag(tag) => self.tagged([self.tag_names.of_tag(tag)]),
+            Selector::Tag(tag) => self.first_tag([self.tag_names.of_tag(tag)]),
             Selector::Path(_) | Selector::PathPrefix(_) | Selector::Key(_) => self.everything(),
             Selector::Pattern(glob) if !address::may_be_path(glob) => PurgeItem::Unsupported,
             Selector::Pattern(glob) if rules.takes_pattern(glob) => {
@@ -197,7 +197,7 @@ impl Purge {
         }
     }
 
-    /// A path in every spelling that a cache may have seen.
+    /// A path in every spelling that the cache may have stored.
     fn path(&self, path: &UrlPath) -> Vec<PurgeItem> {
         let Some(spellings) = address::spellings(path.as_str()) else {
             return vec![self.everything()];
@@ -216,7 +216,7 @@ impl Purge {
         }
     }
 
-    /// The beginning of paths, likewise.
+    /// A prefix of paths in every spelling.
     fn prefix(&self, prefix: &UrlPath) -> Vec<PurgeItem> {
         let rules = self.dialect.rules();
         let spellings = match rules.uses_expressions() {
@@ -230,17 +230,17 @@ impl Purge {
         }
     }
 
-    /// The first of these tags that can be said; else the next wider thing.
-    fn tagged(&self, tags: impl IntoIterator<Item = String>) -> PurgeItem {
-        let said = tags.into_iter().find(|tag| self.takes(tag));
-        said.map_or_else(|| self.everything(), PurgeItem::Tag)
+    /// The first of these tags that the API accepts; otherwise everything.
+    fn first_tag(&self, tags: impl IntoIterator<Item = String>) -> PurgeItem {
+        let accepted = tags.into_iter().find(|tag| self.takes(tag));
+        accepted.map_or_else(|| self.everything(), PurgeItem::Tag)
     }
 
     fn takes(&self, tag: &str) -> bool {
         self.dialect.rules().tags().is_some_and(|fit| fit.takes(tag))
     }
 
-    /// A tag that every page carries is gentler than everything, and can be soft.
+    /// Everything. A tag that every page carries is preferred, because it can be purged softly.
     fn everything(&self) -> PurgeItem {
         match &self.tag_names.all_tag {
             tag if !tag.is_empty() && self.takes(tag) => PurgeItem::Tag(tag.clone()),
@@ -249,12 +249,12 @@ impl Purge {
         }
     }
 
-    /// What an answer means.
+    /// Judges an answer.
     pub fn judge(&self, answer: &HttpAnswer) -> AnswerVerdict {
         verdict::judge(self, answer)
     }
 
-    /// A call without a body that is about nothing yet.
+    /// A call without body and items.
     fn call(&self, method: Method, url: Url, headers: Vec<(HeaderName, String)>) -> TargetCall {
         let (body, timeout) = (Bytes::new(), self.timeout);
         TargetCall {
@@ -272,13 +272,13 @@ impl Purge {
     }
 }
 
-/// A call as one word, by what it is about.
-fn said(call: &TargetCall) -> String {
+/// The key of a call as one item.
+fn key_of(call: &TargetCall) -> String {
     let host = call.host().unwrap_or_default();
     format!("{} {} {host} {:?} {:?}", call.method, call.url, call.paths, call.tags)
 }
 
-/// Everything that a backlog clears, its cascades included.
+/// Everything that a backlog invalidates, including cascades.
 fn footprint(backlog: &Backlog) -> Demand {
     let mut whole = backlog.merged.clone();
     whole.join(&Demand::new(mode_of(&backlog.merged), backlog.merged_cascade.clone()));
@@ -293,7 +293,8 @@ fn mode_of(demand: &Demand) -> Mode {
     if demand.hard.is_empty() { Mode::Soft } else { Mode::Hard }
 }
 
-/// Tags as the lists of calls: so many in each, and of so many bytes with what parts them.
+/// Splits tags into batches with at most `count_max` tags and `bytes_max` bytes, separators
+/// included.
 fn batches(tags: &BTreeSet<String>, count_max: usize, bytes_max: usize) -> Vec<Vec<String>> {
     let mut batches: Vec<Vec<String>> = vec![];
     let mut bytes = 0;

@@ -1,16 +1,16 @@
-//! One call of several tags or paths as several calls, so that each settles alone.
+//! Splits a call with several tags or paths, so that each part settles on its own.
 //!
-//! The parts together say exactly what the whole items: the same tags or paths, in the same mode. A
-//! call that cannot be split has no parts.
+//! Together the parts name exactly the tags or paths of the whole call, in the same mode. A call
+//! that cannot be split has no parts.
 
 use super::purge_set::PurgeSet;
-use super::{Purge, TargetCall, said};
+use super::{Purge, TargetCall, key_of};
 use crate::domain::Mode;
 
 impl Purge {
-    /// The same call as two, where it is about several tags or paths.
+    /// Splits a call with several tags or paths into two; empty if it cannot be split.
     pub fn halves(&self, call: &TargetCall) -> Vec<TargetCall> {
-        let items = items(call);
+        let items = tags_or_paths(call);
         let (one, other) = items.split_at(items.len() / 2);
         if one.is_empty() {
             return vec![];
@@ -19,23 +19,23 @@ impl Purge {
         halves.into_iter().collect::<Option<Vec<TargetCall>>>().unwrap_or_default()
     }
 
-    /// The rest of a call, and what is to be apart of it in calls of their own.
+    /// The rest of a call, and the tags or paths that match in calls of their own.
     pub fn separate(
         &self,
         call: &TargetCall,
-        is_apart: impl Fn(&String) -> bool,
+        is_separate: impl Fn(&String) -> bool,
     ) -> (Option<TargetCall>, Vec<TargetCall>) {
-        if call.items.iter().any(&is_apart) {
+        if call.items.iter().any(&is_separate) {
             return (None, vec![call.clone()]);
         }
-        let items = items(call);
+        let items = tags_or_paths(call);
         if items.len() < 2 {
             return (Some(call.clone()), vec![]);
         }
         let (mut rest, mut alone) = (vec![], vec![]);
         for item in items {
             match self.part(call, std::slice::from_ref(item)) {
-                Some(part) if part.items.iter().any(&is_apart) => alone.push(part),
+                Some(part) if part.items.iter().any(&is_separate) => alone.push(part),
                 _ => rest.push(item.clone()),
             }
         }
@@ -51,12 +51,12 @@ impl Purge {
         }
     }
 
-    /// The call that is about some tags or paths of another.
+    /// The call for some of the tags or paths of another call.
     fn part(&self, call: &TargetCall, items: &[String]) -> Option<TargetCall> {
         if call.tags.is_empty() {
             let part = self.dialect.rules().with_paths(self, call, items)?;
             return Some(TargetCall {
-                items: vec![said(&part)],
+                items: vec![key_of(&part)],
                 is_soft: call.is_soft,
                 reach: call.reach,
                 ..part
@@ -69,7 +69,7 @@ impl Purge {
     }
 }
 
-/// What a call is about, each of which could be a call.
-fn items(call: &TargetCall) -> &[String] {
+/// The tags or paths of a call.
+fn tags_or_paths(call: &TargetCall) -> &[String] {
     if call.tags.is_empty() { &call.paths } else { &call.tags }
 }

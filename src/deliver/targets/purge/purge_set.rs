@@ -1,39 +1,39 @@
-//! What one target is told in one mode, in the words of caches instead of selectors.
-//! A union: adding keeps all that was in it, and everything swallows the rest.
+//! What one target must purge in one mode, in terms of caches instead of selectors.
+//! A set only grows: adding an item removes none, except that everything replaces the rest.
 
 use std::collections::BTreeSet;
 
 use crate::domain::{Glob, Mode};
 
-/// One selector in a target's words.
+/// One selector in terms of a cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PurgeItem {
-    /// Whatever carries this tag.
+    /// Every page with this tag.
     Tag(String),
     /// One path, in one spelling.
     Path(String),
-    /// Every path that begins so.
+    /// Every path with this prefix.
     Prefix(String),
     /// Every path that matches.
     Pattern(Glob),
-    /// All that it holds.
+    /// Everything in the cache.
     All,
-    /// It has no words for it.
+    /// The API cannot express it.
     Unsupported,
 }
 
-/// What is told in one mode.
+/// What to purge in one mode.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PurgeSet {
-    /// How.
+    /// Hard or soft.
     pub mode: Mode,
-    /// All that the target holds; then nothing else is in here.
+    /// Whether to purge everything. Then all other fields are empty.
     pub is_all: bool,
-    /// Whatever carries one of these.
+    /// Tags.
     pub tags: BTreeSet<String>,
     /// Single paths.
     pub paths: BTreeSet<String>,
-    /// Beginnings of paths.
+    /// Prefixes of paths.
     pub prefixes: BTreeSet<String>,
     /// Patterns over paths.
     pub patterns: BTreeSet<Glob>,
@@ -42,7 +42,7 @@ pub struct PurgeSet {
 }
 
 impl PurgeSet {
-    /// Nothing yet.
+    /// An empty set.
     pub fn new(mode: Mode) -> Self {
         Self {
             mode,
@@ -55,19 +55,19 @@ impl PurgeSet {
         }
     }
 
-    /// Whether nothing is to be told.
+    /// Whether there is nothing to purge.
     pub fn is_empty(&self) -> bool {
         *self == Self { is_single: self.is_single, ..Self::new(self.mode) }
     }
 
-    /// How many go into one call, where `most` can.
+    /// How many items go into one call, if the API allows `most`.
     pub fn at_most(&self, most: usize) -> usize {
         if self.is_single { 1 } else { most }
     }
 
-    /// Adds what one selector is.
-    pub fn add(&mut self, place: PurgeItem) {
-        match place {
+    /// Adds one item.
+    pub fn add(&mut self, item: PurgeItem) {
+        match item {
             PurgeItem::All => {
                 *self = Self { is_all: true, is_single: self.is_single, ..Self::new(self.mode) }
             }
@@ -80,7 +80,7 @@ impl PurgeSet {
         }
     }
 
-    /// Adds all of another, in this one's mode.
+    /// Adds the items of another set, in the mode of this one.
     pub fn join(&mut self, other: Self) {
         if other.is_all {
             self.add(PurgeItem::All);

@@ -1,9 +1,9 @@
-//! Caches that know no purge: each path is read once with a header that makes the cache pass by
-//! what it has and keep the fresh answer, as nginx does by `proxy_cache_bypass`.
+//! Caches without a purge API: each path is requested once with a header that makes the cache
+//! bypass the stored answer and store the new one, as nginx does with `proxy_cache_bypass`.
 //!
-//! Only single paths can be refreshed. A page that is gone is only replaced where the cache keeps
-//! answers of that status too. The page itself is read to its end, for some caches give up with
-//! their reader, and thrown away.
+//! Only single paths can be refreshed. A page that no longer exists is only replaced if the cache
+//! stores answers of that status too. The page is read to its end and dropped, because some caches
+//! store only complete answers.
 
 use reqwest::Method;
 use reqwest::header::HeaderName;
@@ -15,15 +15,15 @@ use super::tags::TagRules;
 use super::{Purge, TargetCall, address};
 use crate::net::HttpAnswer;
 
-/// What the header says where no token is configured.
+/// The value of the header if no token is configured.
 const YES: &str = "1";
 
-/// How one such cache is spoken to.
+/// The settings of one cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refresh {
-    /// What makes it pass by; its value is the token.
+    /// The header that makes it bypass the stored answer; its value is the token.
     pub bypass_header: HeaderName,
-    /// Longest page.
+    /// Longest page in bytes.
     pub page_bytes_max: usize,
 }
 
@@ -40,10 +40,10 @@ impl DialectRules for Refresh {
         false
     }
 
-    fn calls(&self, purge: &Purge, share: &PurgeSet) -> Vec<TargetCall> {
+    fn calls(&self, purge: &Purge, set: &PurgeSet) -> Vec<TargetCall> {
         let value = if purge.token.is_empty() { YES } else { purge.token.expose() };
         let mut calls = vec![];
-        for path in &share.paths {
+        for path in &set.paths {
             let Some(url) = address::at(&purge.base, path.as_str()) else { continue };
             for host in hosts(purge) {
                 let mut headers = vec![(self.bypass_header.clone(), value.to_owned())];
@@ -55,7 +55,7 @@ impl DialectRules for Refresh {
         calls
     }
 
-    /// Whatever the page now is: moved and gone pages are answers too.
+    /// Any final state of the page: redirects and missing pages are valid answers too.
     fn is_done(&self, status: u16) -> bool {
         matches!(status, 200..=399 | 404 | 410)
     }
@@ -65,7 +65,7 @@ impl DialectRules for Refresh {
     }
 
     fn unauthorized_hint(&self, name: &str) -> String {
-        format!("we may not read this page through {name}: let us, or do not invalidate its path")
+        format!("{name} refuses our request for this page: allow it, or do not invalidate its path")
     }
 
     fn not_found_hint(&self, _name: &str) -> String {

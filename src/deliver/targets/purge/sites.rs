@@ -1,5 +1,5 @@
-//! What the APIs of CDNs have in common: JSON that is posted, and pages by whole URLs.
-//! Paths can be said only where the sites are known; else they are widened by whoever asked.
+//! Shared by the APIs of CDNs: JSON posts, and pages named by full URLs.
+//! A path needs configured sites to become a URL; without sites the caller widens it.
 
 use bytes::Bytes;
 use reqwest::Method;
@@ -9,7 +9,7 @@ use url::{Position, Url};
 
 use super::{Purge, TargetCall, address};
 
-/// The URLs of a path at every site; `None` where it cannot be said at one of them.
+/// The URLs of a path at every site; `None` without sites or if one URL cannot express it.
 pub fn urls(purge: &Purge, path: &str) -> Option<Vec<Url>> {
     if purge.sites.is_empty() {
         return None;
@@ -23,12 +23,12 @@ pub fn without_scheme(url: &Url) -> String {
     format!("{}{path}", address::host(url))
 }
 
-/// The API's URL of this path; both parts were checked when the settings were read.
+/// The URL of this path of the API. Both parts were validated with the settings.
 pub fn api(purge: &Purge, path: &str) -> Option<Url> {
     Url::parse(&format!("{}{path}", purge.base)).ok()
 }
 
-/// A `POST` of JSON, or of nothing.
+/// A `POST` with a JSON body, or without a body.
 pub fn post(
     purge: &Purge,
     url: Url,

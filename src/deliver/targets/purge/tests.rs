@@ -1,4 +1,4 @@
-//! What targets are told, judged by what it would clear.
+//! Tests of the calls to purge targets.
 
 mod addresses;
 mod answers;

@@ -1,5 +1,5 @@
-//! Vercel: tags only, 16 a call of up to 256 characters; soft marks them stale, hard deletes them.
-//! It can be told neither URLs nor everything, so these need templates (`path_tag`, `all_tag`).
+//! Vercel: only tags of up to 256 characters, 16 per call; soft marks as stale, hard deletes.
+//! It accepts neither URLs nor everything, so these need templates (`path_tag`, `all_tag`).
 //! <https://vercel.com/docs/rest-api/edge-cache/invalidate-by-tag>
 
 use reqwest::header::AUTHORIZATION;
@@ -42,13 +42,13 @@ impl DialectRules for Vercel {
         true
     }
 
-    fn calls(&self, purge: &Purge, share: &PurgeSet) -> Vec<TargetCall> {
-        let verb = match share.mode {
+    fn calls(&self, purge: &Purge, set: &PurgeSet) -> Vec<TargetCall> {
+        let verb = match set.mode {
             Mode::Soft => "invalidate-by-tags",
             Mode::Hard => "dangerously-delete-by-tags",
         };
         let mut calls = vec![];
-        for tags in batches(&share.tags, share.at_most(TAGS_MAX), usize::MAX) {
+        for tags in batches(&set.tags, set.at_most(TAGS_MAX), usize::MAX) {
             let Some(mut url) = sites::api(purge, &format!("v1/edge-cache/{verb}")) else {
                 continue;
             };
@@ -68,6 +68,6 @@ impl DialectRules for Vercel {
     }
 
     fn not_found_hint(&self, name: &str) -> String {
-        format!("Vercel knows no such project: set project, and team, of {name}")
+        format!("Vercel has no such project: set project, and team, of {name}")
     }
 }

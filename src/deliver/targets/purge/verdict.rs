@@ -1,6 +1,6 @@
-//! What the answers of caches and CDNs mean. Only what each of them documents as done is an
-//! acknowledgement; a refusal names the target and what would mend it, and never quotes an answer,
-//! which might repeat our token.
+//! Judges the answers of caches and CDNs. Only what their documentation defines as success is an
+//! acknowledgement. The message of a refusal names the target and how to fix it, and never quotes
+//! the answer, which might repeat our token.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use super::Purge;
 use crate::deliver::verdict::{AnswerVerdict, RETRY_AFTER_MAX};
 use crate::net::HttpAnswer;
 
-/// Refused credentials are tried again after this: soon enough to notice that they were mended,
-/// seldom enough not to look like an attack.
+/// Wait after refused credentials: short enough to notice a fix soon, long enough not to look like
+/// an attack.
 const REFUSED_WAIT: Duration = Duration::from_secs(60);
 
 /// Judges the answer to one call.
@@ -32,7 +32,9 @@ pub fn judge(purge: &Purge, answer: &HttpAnswer) -> AnswerVerdict {
             refused(format!(": {}", rules.unauthorized_hint(name)), Some(wait))
         }
         404 => refused(format!(": {}", rules.not_found_hint(name)), wait),
-        405 | 501 => refused(format!(": the purge target {name} takes no such request"), wait),
+        405 | 501 => {
+            refused(format!(": the purge target {name} does not support this request"), wait)
+        }
         429 => AnswerVerdict::Throttled(wait),
         300..=399 => AnswerVerdict::Refused("redirect".into(), wait),
         _ => {

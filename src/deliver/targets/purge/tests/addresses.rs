@@ -1,4 +1,4 @@
-//! The URL of a path is that page's, or there is none.
+//! The URL of a path requests exactly that page, or there is no URL.
 
 use proptest::prelude::*;
 use url::{Position, Url};
@@ -9,8 +9,8 @@ fn site() -> Url {
     Url::parse("https://a.example/").expect("url")
 }
 
-/// What a request for it names.
-fn asked(path: &str) -> Option<String> {
+/// The request target of its URL.
+fn request_target(path: &str) -> Option<String> {
     let url = at(&site(), path)?;
     assert_eq!(url.origin(), site().origin(), "{path}");
     assert_eq!(url.fragment(), None, "{path}");
@@ -18,7 +18,7 @@ fn asked(path: &str) -> Option<String> {
 }
 
 #[test]
-fn a_path_is_asked_for_as_itself_or_not_at_all() {
+fn a_url_requests_exactly_its_path_or_does_not_exist() {
     for (path, expected) in [
         ("/tag/c#", Some("/tag/c%23")),
         ("/tag/c#/a?b=#1", Some("/tag/c%23/a?b=%231")),
@@ -41,15 +41,15 @@ fn a_path_is_asked_for_as_itself_or_not_at_all() {
         ("@host/a", None),
         (".host/a", None),
     ] {
-        assert_eq!(asked(path).as_deref(), expected, "{path}");
+        assert_eq!(request_target(path).as_deref(), expected, "{path}");
     }
 }
 
 proptest! {
-    /// What is asked for is the target of a request, and has neither more nor fewer parts.
+    /// The URL is a valid request target with the same segments as the path.
     #[test]
     fn no_path_becomes_another(path in "/[a./\\\\%#?'\"|^`{}<>\\[\\]:@;=&+ é2-5]{0,12}") {
-        if let Some(asked) = asked(&path) {
+        if let Some(asked) = request_target(&path) {
             prop_assert!(asked.parse::<hyper::Uri>().is_ok(), "{path} as {asked}");
             let parts = |text: &str| text.replace(|c| !"/?&=;:@+".contains(c), "");
             prop_assert_eq!(parts(&asked), parts(&path));

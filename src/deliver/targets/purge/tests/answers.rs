@@ -1,4 +1,4 @@
-//! What answers mean, target by target.
+//! The verdicts on answers, for each kind of target.
 
 use super::super::*;
 use super::laws::targets;
@@ -16,13 +16,13 @@ fn refusal(purge: &Purge, answer: &HttpAnswer) -> String {
 }
 
 #[test]
-fn a_cache_says_done_with_any_page_and_refuses_with_a_remedy() {
+fn a_cache_acknowledges_with_any_body_and_refusals_name_a_fix() {
     let mut purge = targets().remove(0);
     let page = answer(200, "text/html", "<title>200 Purged</title>");
     assert_eq!(purge.judge(&page), AnswerVerdict::Acknowledged);
     assert!(refusal(&purge, &answer(403, "", "")).contains("check its access list and token"));
     assert!(refusal(&purge, &answer(404, "", "")).contains("set absent_status of t"));
-    assert!(refusal(&purge, &answer(405, "", "")).contains("t takes no such request"));
+    assert!(refusal(&purge, &answer(405, "", "")).contains("t does not support this request"));
     assert_eq!(refusal(&purge, &answer(301, "", "")), "redirect");
     assert_eq!(purge.judge(&answer(429, "", "")), AnswerVerdict::Throttled(None));
     if let Dialect::Http(http) = &mut purge.dialect {
@@ -31,9 +31,9 @@ fn a_cache_says_done_with_any_page_and_refuses_with_a_remedy() {
     assert_eq!(purge.judge(&answer(404, "", "")), AnswerVerdict::Acknowledged);
 }
 
-/// Whoever is refused for credentials asks again after a minute, not after milliseconds.
+/// After refused credentials the next attempt waits at least a minute.
 #[test]
-fn refused_credentials_are_not_hammered() {
+fn refused_credentials_are_retried_after_a_minute() {
     for purge in targets() {
         for status in [401, 403] {
             let AnswerVerdict::Refused(reason, wait) = purge.judge(&answer(status, "", "secret"))
@@ -51,9 +51,9 @@ fn of(word: &str) -> Purge {
     found.expect("one of each kind")
 }
 
-/// A CDN is believed only in the words that it is known to use.
+/// Only the documented success answer of a CDN is an acknowledgement.
 #[test]
-fn a_cdn_says_done_in_its_own_words() {
+fn a_cdn_acknowledges_only_with_its_documented_answer() {
     let json = "application/json";
     for (word, status, media, body, is_done) in [
         ("Cloudflare", 200, json, r#"{"success":true,"errors":[]}"#, true),
@@ -84,13 +84,13 @@ fn a_cdn_says_done_in_its_own_words() {
     }
 }
 
-/// Numbers of errors are shown, and never the tag_names: those may repeat what was sent.
+/// Error codes are shown, messages never: they may repeat what was sent.
 #[test]
-fn cloudflare_is_quoted_by_number() {
+fn errors_of_cloudflare_are_shown_as_codes() {
     let body = r#"{"success":false,"errors":[{"code":1012,"message":"no secret-token"}]}"#;
     let cloudflare = of("Cloudflare");
     for (status, expected) in
-        [(200, "the answer says success: false: errors 1012"), (400, "http 400: errors 1012")]
+        [(200, "the answer has success: false: errors 1012"), (400, "http 400: errors 1012")]
     {
         assert_eq!(refusal(&cloudflare, &answer(status, "application/json", body)), expected);
     }

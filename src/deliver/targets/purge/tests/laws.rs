@@ -1,7 +1,8 @@
-//! The law of completeness: whatever a demand selects is cleared by the calls of every target, as
-//! hard as it was asked, or the selector is named as unsupported.
+//! The law of completeness: the calls of every target purge everything that a demand selects, at
+//! least in its mode, or the selector is reported as unsupported.
 //!
-//! Judged by a model of each cache: pages with a site, a path and tags, and what a call takes away.
+//! Tested against a model of each cache: pages with a site, a path and tags, and the effect of a
+//! call.
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ struct Page {
     site: Url,
     path: String,
     of_type: TypeName,
-    /// None where the page is a list of its type.
+    /// `None` if the page is a list of its type.
     id: Option<Label>,
     tag: Label,
 }
@@ -30,7 +31,7 @@ fn label(text: &str) -> Label {
 }
 
 impl Page {
-    /// Whether it is what a selector is about. A page's key is its path.
+    /// Whether a selector selects it. The key of a page is its path.
     fn is_selected(&self, selector: &Selector) -> bool {
         match selector {
             Selector::All => true,
@@ -50,7 +51,7 @@ impl Page {
         UrlPath::parse(&self.path).expect("a path")
     }
 
-    /// Tags that a page can carry for a cache.
+    /// The tags that the page carries for a cache.
     fn tags(&self, purge: &Purge) -> Vec<String> {
         let tag_names = &purge.tag_names;
         let mut tags = vec![
@@ -67,8 +68,7 @@ impl Page {
         tags
     }
 
-    /// The target of the request that brought it; where it can be written in several ways, with as
-    /// few escapes as requests get by with.
+    /// The target of the request that stored it, with as few escapes as possible.
     fn url(&self) -> String {
         let url = at(&self.site, &self.path.replace('#', "%23"));
         url.as_ref().map_or_else(|| sparsely_escaped(&self.site, &self.path), path_of)
@@ -89,7 +89,7 @@ fn sparsely_escaped(site: &Url, path: &str) -> String {
     out
 }
 
-/// How a call takes a page away, if it does.
+/// The effect of a call on a page; `None` if it has none.
 fn effect(purge: &Purge, call: &TargetCall, page: &Page) -> Option<Mode> {
     let json: Value = serde_json::from_slice(&call.body).unwrap_or_default();
     match &purge.dialect {
@@ -118,7 +118,7 @@ fn effect(purge: &Purge, call: &TargetCall, page: &Page) -> Option<Mode> {
     }
 }
 
-/// What is asked for: a fragment never leaves whoever asks.
+/// The request target: a client never sends the fragment.
 fn path_of(url: &Url) -> String {
     url[Position::BeforePath..Position::AfterQuery].to_owned()
 }
@@ -132,7 +132,7 @@ fn carries(purge: &Purge, list: &Value, page: &Page) -> bool {
     texts(list).iter().any(|tag| tags.iter().any(|own| own == tag))
 }
 
-/// Whether a call is about the page's site, or about a cache of one site.
+/// Whether a call applies to the site of the page, or to a cache with one site.
 fn is_here(purge: &Purge, call: &TargetCall, page: &Page) -> bool {
     let named = call.headers.iter().find(|(name, _)| *name == reqwest::header::HOST);
     named.map_or(purge.sites.is_empty(), |(_, value)| *value == host(&page.site))
@@ -218,7 +218,7 @@ fn target(tag_names: TagNames, sites: &[&str], dialect: Dialect) -> Purge {
 
 const SITES: [&str; 2] = ["https://a.example/", "https://b.example/"];
 
-/// Every kind, with and without what it may lack.
+/// Every dialect, with and without its optional settings.
 pub fn targets() -> Vec<Purge> {
     let name = HeaderName::from_static;
     let plain = Http {
@@ -306,7 +306,7 @@ fn union(most: usize) -> impl Strategy<Value = Selectors> {
 fn page() -> impl Strategy<Value = Page> {
     let site = prop::sample::select(SITES.to_vec());
     let id = prop::option::weighted(0.7, text());
-    // A page that was asked for by its dots is another one to a cache, which no path names.
+    // A cache stores a page requested with dot segments as a different page, which no path names.
     let path = path().prop_filter("has no dot segments", |path| {
         !path.as_str().split(['/', '?']).any(|segment| matches!(segment, "." | ".."))
     });
@@ -344,7 +344,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
-    fn calls_cover_every_selector_or_it_is_named(
+    fn calls_cover_every_selector_or_report_it_as_unsupported(
         backlog in backlog(),
         pages in prop::collection::vec(page(), 1..12),
         calls_max in 1_usize..12,
@@ -356,8 +356,8 @@ proptest! {
             let unsupported = purge.unsupported(&backlog);
             let demand = footprint(&backlog);
             for (selectors, mode) in [(&demand.hard, Mode::Hard), (&demand.soft, Mode::Soft)] {
-                let told = selectors.iter().filter(|one| !unsupported.contains(one));
-                let pairs = told.flat_map(|one| pages.iter().map(move |page| (one.clone(), page)));
+                let supported = selectors.iter().filter(|one| !unsupported.contains(one));
+                let pairs = supported.flat_map(|one| pages.iter().map(move |page| (one.clone(), page)));
                 for (selector, page) in pairs {
                     if !page.is_selected(&selector) {
                         continue;
@@ -379,9 +379,10 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
-    /// In parts a call clears the same, as hard, and what settles other calls clears every page.
+    /// The parts of a call purge the same pages in the same mode, and a call that settles others
+    /// purges every page.
     #[test]
-    fn parts_of_a_call_clear_what_the_whole_clears(
+    fn the_parts_of_a_call_purge_what_the_call_purges(
         backlog in backlog(),
         pages in prop::collection::vec(page(), 1..12),
         nth in 0_usize..4,
@@ -391,11 +392,11 @@ proptest! {
                 let halves = purge.halves(&call);
                 let item = call.tags.iter().chain(&call.paths).nth(nth);
                 let named = call.tags.len() + call.paths.len();
-                let is_apart = |said: &String| {
-                    item.is_some_and(|item| said.ends_with(&format!("[{item:?}] []"))
-                        || said.ends_with(&format!("[] [{item:?}]")))
+                let is_separate = |key: &String| {
+                    item.is_some_and(|item| key.ends_with(&format!("[{item:?}] []"))
+                        || key.ends_with(&format!("[] [{item:?}]")))
                 };
-                let (rest, alone) = purge.separate(&call, is_apart);
+                let (rest, alone) = purge.separate(&call, is_separate);
                 let parts: Vec<TargetCall> = rest.into_iter().chain(alone.clone()).collect();
                 prop_assert_eq!(alone.is_empty(), item.is_none(), "{:?}", purge.dialect);
                 prop_assert!(halves.len() == 2 || named < 2, "{:?}", purge.dialect);
@@ -414,9 +415,9 @@ proptest! {
     }
 }
 
-/// A cache that can be told everything leaves out only what no page can be.
+/// If a cache can purge everything, only selectors that match no page are unsupported.
 #[test]
-fn a_whole_cache_has_words_for_all_that_pages_are() {
+fn a_cache_that_can_purge_everything_supports_every_page() {
     let whole = &targets()[0];
     for selector in [
         Selector::All,
@@ -426,20 +427,20 @@ fn a_whole_cache_has_words_for_all_that_pages_are() {
         Selector::Key(label("/a")),
         Selector::Pattern(Glob::parse("*a").expect("a pattern")),
     ] {
-        assert!(!whole.places(&selector).contains(&PurgeItem::Unsupported), "{selector}");
+        assert!(!whole.items_for(&selector).contains(&PurgeItem::Unsupported), "{selector}");
     }
     for selector in [
         Selector::Key(label("user:1")),
         Selector::Pattern(Glob::parse("user:*").expect("a pattern")),
     ] {
-        assert_eq!(whole.places(&selector), [PurgeItem::Unsupported], "{selector}");
+        assert_eq!(whole.items_for(&selector), [PurgeItem::Unsupported], "{selector}");
     }
 }
 
-/// A list of a type may show the entity: it goes too, and no other entity does where lists have a
+/// A list of the type may show the entity, so it is purged too; no other entity is, if lists have a
 /// tag of their own.
 #[test]
-fn an_entity_takes_the_lists_of_its_type_along() {
+fn an_entity_purges_the_lists_of_its_type() {
     let of = |list_tag: &str| {
         let tag_names = TagNames { list_tag: list_tag.into(), ..tag_names("", "") };
         target(tag_names, &[], Dialect::Fastly(Fastly { service: "s1".into() }))
@@ -447,9 +448,9 @@ fn an_entity_takes_the_lists_of_its_type_along() {
     let posts = TypeName::parse("posts").expect("a type");
     let entity = Selector::Entity(posts.clone(), label("42"));
     let tag = |text: &str| PurgeItem::Tag(text.to_owned());
-    assert_eq!(of("{type}:list").places(&entity), [tag("posts:42"), tag("posts:list")]);
-    assert_eq!(of("").places(&entity), [tag("posts:42"), tag("t-posts")]);
-    assert_eq!(of("{type}:list").places(&Selector::Type(posts)), [tag("t-posts")]);
-    // A tag that a cache does not take is widened, for lists as for the rest.
-    assert_eq!(of("{type} list").places(&entity), [tag("posts:42"), tag("t-posts")]);
+    assert_eq!(of("{type}:list").items_for(&entity), [tag("posts:42"), tag("posts:list")]);
+    assert_eq!(of("").items_for(&entity), [tag("posts:42"), tag("t-posts")]);
+    assert_eq!(of("{type}:list").items_for(&Selector::Type(posts)), [tag("t-posts")]);
+    // A tag that the cache does not accept is widened, for lists as well.
+    assert_eq!(of("{type} list").items_for(&entity), [tag("posts:42"), tag("t-posts")]);
 }
