@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
@@ -195,6 +196,16 @@ impl Client {
             status => Exit::Failed(format!("{server}: {detail} ({})", status.as_u16())),
         }
     }
+}
+
+/// Reads an answer by its type.
+///
+/// # Errors
+/// [`Exit::Failed`] where it is another document.
+pub fn parse<T: DeserializeOwned>(answer: &Value) -> Result<T, Exit> {
+    T::deserialize(answer).map_err(|error| {
+        Exit::Failed(format!("cannot read the answer: {error}; --json prints it as it came"))
+    })
 }
 
 /// The innermost cause, without the system's number: the outer ones only name the URL.

@@ -9,10 +9,12 @@ use clap::Args as ClapArgs;
 use serde_json::Value;
 
 use super::Exit;
-use super::client::{Client, encoded};
+use super::client::{Client, encoded, parse};
 use super::connect::ConnectArgs;
 use super::invalidate::show_outcome;
 use super::print::{self, BOLD, DIM, styled};
+use crate::domain::Status;
+use crate::wire::{DeliveryOutcome, EventAnswer, JournalPage};
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -57,43 +59,50 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     }
     let count = args.count.unwrap_or(EVENTS_DEFAULT);
     let page = client.get(&format!("/api/cache/journal?last={count}")).await?;
-    match (is_json, args.follow) {
-        (true, false) => return print::json(&page),
-        (true, true) => events(&page).try_for_each(print::json_line)?,
-        (false, _) => events(&page).try_for_each(show_line)?,
+    if is_json && !args.follow {
+        return print::json(&page);
     }
+    let read = show_page(&page, is_json)?;
     if args.follow {
-        return follow(&client, &page, is_json).await;
+        return follow(&client, read.head, is_json).await;
     }
-    if events(&page).next().is_none() {
+    if read.events.is_empty() {
         print::talk("no events yet; make one with: cache-mirror invalidate posts/42");
     }
     Ok(())
 }
 
-fn events(page: &Value) -> impl Iterator<Item = &Value> {
-    page["events"].as_array().into_iter().flatten()
+/// One line for each event of a page: as it came, or for people.
+fn show_page(page: &Value, is_json: bool) -> Result<JournalPage, Exit> {
+    let read: JournalPage = parse(page)?;
+    if is_json {
+        page["events"].as_array().into_iter().flatten().try_for_each(print::json_line)?;
+    } else {
+        read.events.iter().try_for_each(show_line)?;
+    }
+    Ok(read)
 }
 
-/// Tells what comes, for ever. An instance that is away for a moment is waited for.
-async fn follow(client: &Client, page: &Value, is_json: bool) -> Result<(), Exit> {
-    let mut after = page["head"].as_u64().unwrap_or(0);
+/// Prints each new event until it is stopped. It waits for an instance that does not answer.
+async fn follow(client: &Client, mut after: u64, is_json: bool) -> Result<(), Exit> {
     let mut is_away = false;
     loop {
         match client.get(&format!("/api/cache/journal?after={after}&limit=1000")).await {
             Ok(page) => {
                 is_away = false;
-                if page["gap"] == true && events(&page).next().is_some() {
+                let read: JournalPage = parse(&page)?;
+                if read.gap && !read.events.is_empty() {
                     print::talk(
                         "some events in between are no longer kept; see: cache-mirror logs",
                     );
                 }
-                for event in events(&page) {
-                    if is_json { print::json_line(event)? } else { show_line(event)? }
-                }
-                after = page["head"].as_u64().filter(|head| *head < after).unwrap_or_else(|| {
-                    events(&page).last().and_then(|event| event["seq"].as_u64()).unwrap_or(after)
-                });
+                show_page(&page, is_json)?;
+                // A head below means that the journal began again.
+                after = match read.events.last() {
+                    _ if read.head < after => read.head,
+                    Some(newest) => newest.seq,
+                    None => after,
+                };
             }
             Err(Exit::Unreachable(text)) if !is_away => {
                 print::talk(format_args!("{text}; still waiting for it"));
@@ -107,39 +116,33 @@ async fn follow(client: &Client, page: &Value, is_json: bool) -> Result<(), Exit
 }
 
 /// What an event names, and what went with it.
-pub fn subject(event: &Value) -> String {
-    let list = |member: &str| {
-        let items = event[member].as_array().into_iter().flatten().filter_map(Value::as_str);
-        items.map(print::safe).collect::<Vec<_>>().join(", ")
-    };
-    match (list("selectors"), list("cascade")) {
+pub fn subject(event: &EventAnswer) -> String {
+    match (print::list(&event.selectors), print::list(&event.cascade)) {
         (selectors, cascade) if cascade.is_empty() => selectors,
         (selectors, cascade) => format!("{selectors} with {cascade}"),
     }
 }
 
 /// Who asked for it, and how it came here.
-pub fn provenance(event: &Value) -> String {
-    let text = |member: &str| print::text(event, member);
-    let (principal, source, origin) = (text("principal"), text("source"), text("origin"));
-    match source.as_str() {
+pub fn provenance(event: &EventAnswer) -> String {
+    let (principal, origin) = (print::safe(&event.principal), print::safe(&event.origin));
+    match &*event.source {
         "mirror" => format!("mirrored from {origin} by {principal}"),
-        _ => format!("{principal} by {source} at {origin}"),
+        source => format!("{principal} by {} at {origin}", print::safe(source)),
     }
 }
 
-fn show_line(event: &Value) -> Result<(), Exit> {
-    let text = |member: &str| print::text(event, member);
-    let at = text("at");
+fn show_line(event: &EventAnswer) -> Result<(), Exit> {
+    let at = print::safe(&event.at);
     let time = at.get(..19).unwrap_or(&at).replace('T', " ");
     print::line(format_args!(
         "{:>6}  {}  {}  {}, {}  {}",
-        event["seq"],
+        event.seq,
         styled(DIM, time),
         styled(BOLD, subject(event)),
         provenance(event),
-        text("scope"),
-        styled(DIM, text("id"))
+        print::safe(&event.scope),
+        styled(DIM, event.id)
     ))
 }
 
@@ -153,43 +156,37 @@ async fn one(client: &Client, id: &str, is_json: bool) -> Result<(), Exit> {
         )),
         other => other,
     })?;
-    if is_json { print::json(&event) } else { show_story(&event) }
+    if is_json { print::json(&event) } else { show_story(&parse(&event)?) }
 }
 
-fn show_story(event: &Value) -> Result<(), Exit> {
-    let text = |member: &str| print::text(event, member);
-    let list = |member: &str| {
-        let items = event[member].as_array().into_iter().flatten().filter_map(Value::as_str);
-        items.map(print::safe).collect::<Vec<_>>().join(", ")
-    };
-    print::line(format_args!("{}  {}", styled(BOLD, "event"), text("id")))?;
-    let by = format!("{}, {}", provenance(event), text("scope"));
-    let place =
-        format!("seq {}, version {}, epoch {}", event["seq"], event["version"], event["epoch"]);
+fn show_story(event: &EventAnswer) -> Result<(), Exit> {
+    print::line(format_args!("{}  {}", styled(BOLD, "event"), event.id))?;
+    let by = format!("{}, {}", provenance(event), print::safe(&event.scope));
+    let place = format!("seq {}, version {}, epoch {}", event.seq, event.version, event.epoch);
+    let covers: Vec<String> = event.covers.iter().map(ToString::to_string).collect();
     let rows = [
-        ("cleared", list("selectors")),
-        ("with it", list("cascade")),
-        ("action", text("action")),
-        ("reason", text("reason")),
-        ("changed", list("changed")),
+        ("cleared", print::list(&event.selectors)),
+        ("with it", print::list(&event.cascade)),
+        ("action", print::safe(&event.action)),
+        ("reason", print::optional(event.reason.as_deref())),
+        ("changed", print::list(&event.changed)),
         ("fields", fields(event)),
-        ("when", text("at")),
+        ("when", print::safe(&event.at)),
         ("who", by),
         ("place", place),
-        ("covers", list("covers")),
+        ("covers", print::list(&covers)),
     ];
     for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
         print::line(format_args!("  {name:<8} {value}"))?;
     }
-    let at = |member: &str| event[member].as_array().map(Vec::as_slice).unwrap_or_default();
-    match at("mirrors") {
+    match event.mirrors.as_deref().unwrap_or_default() {
         [] => print::line("  mirrors  none are told of it")?,
         mirrors => {
             print::line("  mirrors")?;
             mirrors.iter().try_for_each(show_destination)?;
         }
     }
-    match at("beside") {
+    match event.beside.as_deref().unwrap_or_default() {
         [] => Ok(()),
         beside => {
             print::line("  beside")?;
@@ -198,37 +195,37 @@ fn show_story(event: &Value) -> Result<(), Exit> {
     }
 }
 
-/// What else was said of the entity.
-fn fields(event: &Value) -> String {
-    let fields = event["fields"].as_object().into_iter().flatten();
-    let text = |value: &Value| print::safe(value.as_str().unwrap_or_default());
-    fields
-        .map(|(name, value)| format!("{}={}", print::safe(name), text(value)))
-        .collect::<Vec<_>>()
-        .join(", ")
+/// Facts about the entity, for the paths of sites.
+fn fields(event: &EventAnswer) -> String {
+    let fields: Vec<String> =
+        event.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    print::list(&fields)
 }
 
-fn show_destination(mirror: &Value) -> Result<(), Exit> {
+fn show_destination(mirror: &DeliveryOutcome) -> Result<(), Exit> {
     show_outcome(mirror)?;
-    for one in mirror["addresses"].as_array().into_iter().flatten() {
-        let text = |member: &str| print::text(one, member);
-        let line = format!("      {:<26} {}  {}", text("address"), text("status"), text("error"));
-        print::line(line.trim_end())?;
+    for one in &mirror.addresses {
+        let (status, error) = (one.status.as_str(), print::optional(one.error.as_deref()));
+        let address = one.address.to_string();
+        print::line(format!("      {address:<26} {status}  {error}").trim_end())?;
     }
-    if mirror["reason"] == "ends_here" {
-        return print::line("      (it came from a gateway that did not say which event it was)");
+    match mirror.reason.as_deref() {
+        Some("ends_here") => {
+            return print::line("      (it came from a gateway that sent no event id)");
+        }
+        Some("partly_unsupported") => {
+            return print::line("      (it was sent the part that it supports, and not the rest)");
+        }
+        _ => {}
     }
-    if mirror["reason"] == "partly_unsupported" {
-        return print::line("      (it was sent what it has words for, and not the rest)");
-    }
-    let name = print::text(mirror, "peer");
-    let hint = match print::text(mirror, "status").as_str() {
-        "failed" => format!("use \"cache-mirror mirrors retry {name}\" to try now"),
-        "paused" => format!("use \"cache-mirror mirrors resume {name}\" once it may go on"),
+    let name = print::safe(&mirror.peer);
+    let hint = match mirror.status {
+        Status::Failed => format!("use \"cache-mirror mirrors retry {name}\" to try now"),
+        Status::Paused => format!("use \"cache-mirror mirrors resume {name}\" to send again"),
         _ => return Ok(()),
     };
-    if let Some(attempts) = mirror["attempts"].as_u64() {
-        let attempts = print::count(attempts, "failure", "failures");
+    if let Some(attempts) = mirror.attempts {
+        let attempts = print::count(attempts.into(), "failure", "failures");
         print::line(format_args!("      {attempts} in a row; it is tried until it succeeds"))?;
     }
     print::line(format_args!("      ({hint})"))

@@ -12,13 +12,15 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::client::parse;
 use super::connect::ConnectArgs;
 use super::consent::Consent;
 use super::print::{self, BAD, BOLD, DIM, GOOD, WARN, styled};
 use super::selection::Selection;
 use super::{Exit, client, progress};
-use crate::domain::Action;
+use crate::domain::{Action, Status};
 use crate::support::duration;
+use crate::wire::{DeliveryOutcome, Invalidated};
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -123,20 +125,21 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
         Some(_) => progress::while_mirrors_wait(&client, call).await?,
         None => call.await?,
     };
+    let done: Invalidated = parse(&answer)?;
     if is_json {
         print::json(&answer)?;
+    } else if answer["duplicate"] == true {
+        print::line("nothing new: it had its effect before")?;
     } else {
-        show(&answer)?;
+        show(&done)?;
     }
-    for warning in answer["warnings"].as_array().into_iter().flatten() {
-        print::talk(format_args!("warning: {}", print::safe(warning.as_str().unwrap_or_default())));
-    }
-    if answer["degraded"] == true {
+    print::warnings(&done.warnings);
+    if done.degraded {
         print::talk(
             "warning: the disk refuses events: every mirror will be told to clear everything",
         );
     }
-    if status == StatusCode::ACCEPTED { Err(late(&answer, timeout)) } else { Ok(()) }
+    if status == StatusCode::ACCEPTED { Err(late(&done.mirrors, timeout)) } else { Ok(()) }
 }
 
 fn body(args: &Args) -> Result<Value, Exit> {
@@ -158,76 +161,55 @@ fn body(args: &Args) -> Result<Value, Exit> {
     Ok(Value::Object(body))
 }
 
-fn show(answer: &Value) -> Result<(), Exit> {
-    if answer["duplicate"] == true {
-        return print::line("nothing new: it had its effect before");
-    }
-    let is_dry_run = answer["dry_run"] == true;
-    let entries = answer["invalidated_entries"].as_u64().unwrap_or(0);
-    let at_least = if answer["count_complete"] == false { "at least " } else { "" };
-    let types = answer["types"].as_object().into_iter().flatten();
-    let types: Vec<String> =
-        types.map(|(name, count)| format!("{} {count}", print::safe(name))).collect();
+fn show(done: &Invalidated) -> Result<(), Exit> {
     let mut text = format!(
-        "{} {at_least}{}",
-        styled(BOLD, if is_dry_run { "would clear" } else { "cleared" }),
-        print::count(entries, "entry", "entries")
+        "{} {}{}{}",
+        styled(BOLD, if done.dry_run { "would clear" } else { "cleared" }),
+        if done.count_complete { "" } else { "at least " },
+        print::count(done.invalidated_entries, "entry", "entries"),
+        print::by_type(&done.types)
     );
-    if !types.is_empty() {
-        text.push_str(&format!(" ({})", types.join(", ")));
+    if !done.cascade.is_empty() {
+        text.push_str(&format!("; with it go {}", print::list(&done.cascade)));
     }
-    let cascade = answer["cascade"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let cascade: Vec<String> = cascade.map(print::safe).collect();
-    if !cascade.is_empty() {
-        text.push_str(&format!("; with it go {}", cascade.join(", ")));
-    }
-    if !is_dry_run {
-        let id = format!("version {} event {}", answer["version"], print::text(answer, "id"));
-        text.push_str(&format!("  {}", styled(DIM, id)));
+    if let (Some(version), Some(id)) = (done.version, done.id) {
+        text.push_str(&format!("  {}", styled(DIM, format!("version {version} event {id}"))));
     }
     print::line(text)?;
-    let others = answer["beside"].as_array().into_iter().flatten();
-    mirrors(answer).chain(others).try_for_each(show_outcome)
+    done.mirrors.iter().chain(&*done.beside).try_for_each(show_outcome)
 }
 
-fn mirrors(answer: &Value) -> impl Iterator<Item = &Value> {
-    answer["mirrors"].as_array().into_iter().flatten()
-}
-
-/// Where an event stands at one mirror.
-pub fn show_outcome(mirror: &Value) -> Result<(), Exit> {
-    let status = print::text(mirror, "status");
-    let style = match status.as_str() {
-        "delivered" => GOOD,
-        "failed" => BAD,
-        "paused" => WARN,
-        _ => DIM,
+/// Where an event stands at one destination.
+pub fn show_outcome(outcome: &DeliveryOutcome) -> Result<(), Exit> {
+    let (style, status) = match outcome.status {
+        Status::Delivered => (GOOD, "delivered"),
+        Status::Failed => (BAD, "failed"),
+        Status::Paused => (WARN, "paused"),
+        Status::WouldQueue => (DIM, "would queue"),
+        other => (DIM, other.as_str()),
     };
-    let word = if status == "would_queue" { "would queue" } else { status.as_str() };
-    let why: Vec<String> = ["reason", "state", "last_error"]
-        .iter()
-        .map(|member| print::text(mirror, member))
-        .filter(|text| !text.is_empty())
-        .collect();
-    let name = print::text(mirror, "peer");
-    print::line(format!("  {name:<28} {}  {}", styled(style, word), why.join(": ")).trim_end())
+    let why = [outcome.reason.as_deref(), outcome.state.as_deref(), outcome.last_error.as_deref()];
+    let why: Vec<String> = why.into_iter().flatten().map(print::safe).collect();
+    let name = print::safe(&outcome.peer);
+    print::line(format!("  {name:<28} {}  {}", styled(style, status), why.join(": ")).trim_end())
 }
 
-/// Whom the wait was for nothing.
-fn late(answer: &Value, timeout: Duration) -> Exit {
-    let status = |mirror: &Value| print::text(mirror, "status");
-    let counted: Vec<&Value> = mirrors(answer)
-        .filter(|mirror| !matches!(status(mirror).as_str(), "self" | "skipped"))
+/// The mirrors that did not acknowledge in time.
+fn late(mirrors: &[DeliveryOutcome], timeout: Duration) -> Exit {
+    let counted: Vec<&DeliveryOutcome> = mirrors
+        .iter()
+        .filter(|mirror| !matches!(mirror.status, Status::Oneself | Status::Skipped))
         .collect();
-    let delivered = counted.iter().filter(|mirror| status(mirror) == "delivered").count();
+    let is_missing = |mirror: &&&DeliveryOutcome| mirror.status != Status::Delivered;
     let rest: Vec<String> = counted
         .iter()
-        .filter(|mirror| status(mirror) != "delivered")
-        .map(|mirror| format!("{} {}", print::text(mirror, "peer"), status(mirror)))
+        .filter(is_missing)
+        .map(|mirror| format!("{} {}", print::safe(&mirror.peer), mirror.status.as_str()))
         .collect();
+    let delivered = counted.len() - rest.len();
     let (total, rest) = (counted.len(), rest.join(", "));
     Exit::Partial(format!(
-        "{delivered} of {total} mirrors acknowledged within {timeout:?}; the rest will be told \
-         until they do: {rest}. See: cache-mirror mirrors"
+        "{delivered} of {total} mirrors acknowledged within {timeout:?}; the event is sent \
+         to the rest until they do: {rest}. See: cache-mirror mirrors"
     ))
 }

@@ -6,6 +6,7 @@
 //! can tell a terminal nothing and a person nothing false. A reader that has gone away (`| head`)
 //! ends the command without a word.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 
@@ -80,6 +81,32 @@ pub fn text(of: &Value, member: &str) -> String {
         Value::Null => String::new(),
         Value::String(text) => safe(text),
         other => other.to_string(),
+    }
+}
+
+/// Text from elsewhere that may be absent, as safe text; empty where there is none.
+pub fn optional(text: Option<&str>) -> String {
+    text.map(safe).unwrap_or_default()
+}
+
+/// Texts from elsewhere, separated by commas.
+pub fn list<T: AsRef<str>>(texts: &[T]) -> String {
+    texts.iter().map(|text| safe(text.as_ref())).collect::<Vec<_>>().join(", ")
+}
+
+/// Numbers of entries by type, in brackets; empty where there are none.
+pub fn by_type(types: &BTreeMap<String, u64>) -> String {
+    if types.is_empty() {
+        return String::new();
+    }
+    let types: Vec<String> = types.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    format!(" ({})", list(&types))
+}
+
+/// Warnings of an answer, on stderr.
+pub fn warnings(warnings: &[String]) {
+    for warning in warnings {
+        talk(format_args!("warning: {}", safe(warning)));
     }
 }
 

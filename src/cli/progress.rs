@@ -4,10 +4,9 @@
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use serde_json::Value;
-
-use super::client::Client;
+use super::client::{Client, parse};
 use super::print::{self, count};
+use crate::wire::{DestinationView, Mirrors};
 
 /// Shorter waits need no words.
 const PATIENCE: Duration = Duration::from_millis(400);
@@ -35,21 +34,20 @@ async fn watch(client: &Client) -> std::convert::Infallible {
     loop {
         // An instance that does not answer is the work's affair.
         if let Ok(answer) = client.get("/api/mirrors").await {
-            show(&missing(answer["mirrors"].as_array().map(Vec::as_slice).unwrap_or_default()));
+            show(&parse(&answer).map(|it: Mirrors| missing(&it.mirrors)).unwrap_or_default());
         }
         tokio::time::sleep(EVERY).await;
     }
 }
 
 /// Which mirrors have something waiting, and how they do.
-fn missing(mirrors: &[Value]) -> String {
+fn missing(mirrors: &[DestinationView]) -> String {
     let waiting: Vec<String> = mirrors
         .iter()
-        .filter(|mirror| mirror["backlog_events"].as_u64().unwrap_or(0) > 0)
-        .filter(|mirror| mirror["state"] != "self")
-        .map(|mirror| match mirror["state"].as_str() {
-            Some("ok") | None => print::text(mirror, "name"),
-            Some(state) => format!("{} ({})", print::text(mirror, "name"), print::safe(state)),
+        .filter(|mirror| mirror.backlog_events > 0 && mirror.state != "self")
+        .map(|mirror| match &*mirror.state {
+            "ok" | "" => print::safe(&mirror.name),
+            state => format!("{} ({})", print::safe(&mirror.name), print::safe(state)),
         })
         .collect();
     if waiting.is_empty() {
@@ -72,13 +70,15 @@ fn show(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn those_that_wait_are_named_with_what_holds_them() {
         let list = [("a", "ok", 1), ("b", "failing", 2), ("c", "ok", 0), ("d", "self", 1)];
-        let mirrors = list.map(|(name, state, waiting)| {
-            json!({ "name": name, "state": state, "backlog_events": waiting })
+        let mirrors = list.map(|(name, state, waiting)| DestinationView {
+            name: name.into(),
+            state: state.into(),
+            backlog_events: waiting,
+            ..DestinationView::default()
         });
         assert_eq!(missing(&mirrors), "waiting for 2 mirrors: a, b (failing)");
         assert_eq!(missing(&mirrors[2..]), "");

@@ -10,8 +10,10 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use super::Exit;
+use super::client::parse;
 use super::connect::ConnectArgs;
 use super::print;
+use crate::wire::Reloaded;
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -31,33 +33,25 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     let client = args.connect.client(Duration::ZERO)?;
     let path = "/api/reload";
     let answer = client.send(client.request(Method::POST, path)?).await?;
-    let told: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    if answer.status == StatusCode::UNPROCESSABLE_ENTITY && told["problems"].is_array() {
+    let problem: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    if answer.status == StatusCode::UNPROCESSABLE_ENTITY && problem["problems"].is_array() {
         if is_json {
-            print::json(&told)?;
+            print::json(&problem)?;
         }
-        return Err(Exit::Config(list(&told, "problems")));
+        let Reloaded { problems, .. } = parse(&problem)?;
+        return Err(Exit::Config(problems.iter().map(|line| print::safe(line)).collect()));
     }
-    let told = client.answered(&answer)?;
-    if is_json {
-        return print::json(&told);
-    }
-    show(&told)
+    let document = client.answered(&answer)?;
+    if is_json { print::json(&document) } else { show(&parse(&document)?) }
 }
 
-fn show(told: &Value) -> Result<(), Exit> {
-    let changed = list(told, "changed");
-    match changed.len() {
-        0 => print::line("reloaded: nothing changed")?,
-        _ => print::line(format_args!("reloaded: {}", changed.join(", ")))?,
+fn show(reloaded: &Reloaded) -> Result<(), Exit> {
+    match &reloaded.changed[..] {
+        [] => print::line("reloaded: nothing changed")?,
+        changed => print::line(format_args!("reloaded: {}", print::list(changed)))?,
     }
-    for key in list(told, "needs_restart") {
-        print::talk(format_args!("{key} cannot change while running: restart"));
+    for key in &reloaded.needs_restart {
+        print::talk(format_args!("{} cannot change while running: restart", print::safe(key)));
     }
     Ok(())
-}
-
-fn list(of: &Value, member: &str) -> Vec<String> {
-    let items = of[member].as_array().into_iter().flatten().filter_map(Value::as_str);
-    items.map(print::safe).collect()
 }

@@ -7,10 +7,11 @@ use clap::{Args as ClapArgs, Subcommand};
 use reqwest::Method;
 use serde_json::Value;
 
-use super::client::encoded;
+use super::client::{encoded, parse};
 use super::connect::ConnectArgs;
 use super::print::{self, BAD, DIM, GOOD, WARN, styled};
 use super::{Exit, HELP};
+use crate::wire::{Held, Invalidated, ScheduleView, Schedules};
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -72,7 +73,7 @@ async fn list(connect: &ConnectArgs, is_json: bool) -> Result<(), Exit> {
     if is_json {
         return print::json(&answer);
     }
-    let schedules = answer["schedules"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let Schedules { schedules } = parse(&answer)?;
     if schedules.is_empty() {
         print::talk("no schedules: write a [[schedules]] into the configuration");
     }
@@ -84,9 +85,10 @@ async fn run_now(named: &Named, is_json: bool) -> Result<(), Exit> {
     if is_json {
         return print::json(&answer);
     }
-    let entries = answer["invalidated_entries"].as_u64().unwrap_or(0);
-    let entries = print::count(entries, "entry", "entries");
-    print::line(format_args!("{} ran: {entries} cleared, event {}", named.id, id(&answer)))
+    let ran: Invalidated = parse(&answer)?;
+    let entries = print::count(ran.invalidated_entries, "entry", "entries");
+    let id = ran.id.map_or_else(|| "none".to_owned(), |id| id.to_string());
+    print::line(format_args!("{} ran: {entries} cleared, event {id}", named.id))
 }
 
 async fn hold(named: &Named, verb: &str, is_json: bool) -> Result<(), Exit> {
@@ -94,7 +96,8 @@ async fn hold(named: &Named, verb: &str, is_json: bool) -> Result<(), Exit> {
     if is_json {
         return print::json(&answer);
     }
-    show(&answer["schedule"])
+    let Held { schedule, .. } = parse(&answer)?;
+    schedule.as_ref().map_or(Ok(()), show)
 }
 
 async fn post(named: &Named, verb: &str) -> Result<Value, Exit> {
@@ -104,27 +107,18 @@ async fn post(named: &Named, verb: &str) -> Result<Value, Exit> {
     Ok(answer)
 }
 
-fn id(answer: &Value) -> &str {
-    answer["id"].as_str().unwrap_or("none")
-}
-
 /// One schedule: what it is, when it fires next, how it did last.
-fn show(schedule: &Value) -> Result<(), Exit> {
-    let text = |field: &str| print::text(schedule, field);
-    let state = text("state");
-    let style = if state == "active" { GOOD } else { WARN };
-    let state = styled(style, format_args!("{state}"));
-    print::line(format_args!("  {}  {state}  {} {}", text("id"), text("cron"), text("tz")))?;
-    let next = schedule["next"][0].as_str().unwrap_or("not while it is paused");
-    print::line(format_args!("      clears {}", schedule["invalidate"]))?;
-    print::line(format_args!("      next   {next}"))?;
-    let last = &schedule["last_run"];
-    if last.is_null() {
-        return Ok(());
-    }
-    let outcome = print::text(last, "outcome");
-    let style = if outcome == "failed" { BAD } else { DIM };
-    let why = last["error"].as_str().or(last["event_id"].as_str()).unwrap_or_default();
-    let outcome = styled(style, format_args!("{outcome}"));
-    print::line(format_args!("      last   {} {outcome} {why}", print::text(last, "at")))
+fn show(schedule: &ScheduleView) -> Result<(), Exit> {
+    let style = if schedule.state == "active" { GOOD } else { WARN };
+    let state = styled(style, print::safe(&schedule.state));
+    let [id, cron, tz] = [&schedule.id, &schedule.cron, &schedule.tz].map(|text| print::safe(text));
+    print::line(format_args!("  {id}  {state}  {cron} {tz}"))?;
+    let next = schedule.next.first().map_or("not while it is paused", String::as_str);
+    print::line(format_args!("      clears {}", schedule.invalidate))?;
+    print::line(format_args!("      next   {}", print::safe(next)))?;
+    let Some(last) = &schedule.last_run else { return Ok(()) };
+    let style = if last.outcome == "failed" { BAD } else { DIM };
+    let outcome = styled(style, print::safe(&last.outcome));
+    let why = print::optional(last.error.as_deref().or(last.event_id.as_deref()));
+    print::line(format_args!("      last   {} {outcome} {why}", print::safe(&last.at)))
 }

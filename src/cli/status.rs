@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Exit;
+use super::client::parse;
 use super::connect::ConnectArgs;
-use super::doctor::is_mirror;
-use super::mirrors::{is_untried, show_mirrors, show_removed};
+use super::mirrors::{is_mirror, is_untried, show_mirrors, show_removed};
 use super::print::{self, BAD, BOLD, WARN, styled};
+use crate::wire::{DestinationView, Mirrors, Stats, StoreStats, Versions};
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -30,39 +31,36 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     let client = args.connect.client(Duration::ZERO)?;
     let stats = client.get("/api/cache/stats").await?;
     let versions = client.get("/api/cache/versions").await?;
-    let mut answer = client.get("/api/mirrors").await?;
-    let (mirrors, removed) = (answer["mirrors"].take(), answer["removed"].take());
+    let answer = client.get("/api/mirrors").await?;
     if is_json {
         let document = json!({
-            "server": client.server(), "stats": stats, "versions": versions, "mirrors": mirrors,
-            "removed": removed,
+            "server": client.server(), "stats": stats, "versions": versions,
+            "mirrors": answer["mirrors"], "removed": answer["removed"],
         });
         return print::json(&document);
     }
-    show_instance(client.server(), &stats, &versions)?;
-    let mirrors = mirrors.as_array().map(Vec::as_slice).unwrap_or_default();
+    show_instance(client.server(), &parse(&stats)?, &parse(&versions)?)?;
+    let Mirrors { mirrors, removed } = parse(&answer)?;
     if mirrors.is_empty() {
         print::line("mirrors   none (set CACHE_MIRRORS to mirror invalidations)")?;
         return show_removed(&removed);
     }
-    match summary(mirrors) {
+    match summary(&mirrors) {
         (true, text) => print::line(format_args!("mirrors   {text}"))?,
         (false, text) => print::line(format_args!("mirrors   {}", styled(WARN, text)))?,
     }
-    show_mirrors(mirrors)?;
+    show_mirrors(&mirrors)?;
     show_removed(&removed)
 }
 
 /// What the destinations have been told, and whether that is everything.
-fn summary(destinations: &[Value]) -> (bool, String) {
-    let others: Vec<&Value> = destinations.iter().filter(|it| it["state"] != "self").collect();
-    let number = |it: &Value, member: &str| it[member].as_u64().unwrap_or(0);
-    let behind_all: Vec<&&Value> =
-        others.iter().filter(|it| number(it, "backlog_events") > 0).collect();
+fn summary(destinations: &[DestinationView]) -> (bool, String) {
+    let others: Vec<_> = destinations.iter().filter(|it| it.state != "self").collect();
+    let behind_all: Vec<_> = others.iter().filter(|it| it.backlog_events > 0).collect();
     let count = behind_all.len();
     if count == 0 {
         let untried = others.iter().filter(|it| is_untried(it)).count();
-        if others.iter().any(|it| number(it, "skipped") > 0) {
+        if others.iter().any(|it| it.skipped > 0) {
             return (false, "nothing waits, but some were not sent everything".to_owned());
         }
         let mut text = "all of them have been told everything".to_owned();
@@ -78,10 +76,10 @@ fn summary(destinations: &[Value]) -> (bool, String) {
     let verb = if count == 1 { "has" } else { "have" };
     let behind = print::count(count as u64, one, many);
     // Paused by an operator, held until its kind is known, or refused and tried once an hour.
-    let is_tried = |it: &&&&Value| {
-        it["paused"] != "operator" && !matches!(it["state"].as_str(), Some("held" | "parked"))
+    let is_tried = |it: &DestinationView| {
+        it.paused.as_deref() != Some("operator") && !matches!(&*it.state, "held" | "parked")
     };
-    let then = match behind_all.iter().filter(is_tried).count() {
+    let then = match behind_all.iter().filter(|it| is_tried(it)).count() {
         tried if tried == count => "it is tried until it arrives".to_owned(),
         0 => "not tried now: see why below".to_owned(),
         tried => format!("{tried} of them tried until it arrives, see below for the others"),
@@ -89,37 +87,35 @@ fn summary(destinations: &[Value]) -> (bool, String) {
     (false, format!("{behind} {verb} something waiting; {then}"))
 }
 
-fn show_instance(server: &str, stats: &Value, versions: &Value) -> Result<(), Exit> {
-    let number = |value: &Value| value.as_u64().unwrap_or(0);
-    let name = print::text(stats, "instance");
-    let up = print::seconds(number(&stats["uptime_s"]));
+fn show_instance(server: &str, stats: &Stats, versions: &Versions) -> Result<(), Exit> {
+    let (name, up) = (print::safe(&stats.instance), print::seconds(stats.uptime_s));
     print::line(format_args!("{}  {server}, up {up}", styled(BOLD, name)))?;
-    let cleared = match versions["last_cache_clear"].as_str() {
+    let cleared = match &versions.last_cache_clear {
         Some(at) => format!("last invalidation {}", print::safe(at)),
         None => "no invalidation yet".into(),
     };
-    print::line(format_args!("version   {}, {cleared}", versions["version"]))?;
-    if versions["version"].as_u64() > Some(0) {
+    print::line(format_args!("version   {}, {cleared}", versions.version))?;
+    if versions.version > 0 {
         print::line("          (use \"cache-mirror events\" to see what was cleared)")?;
     }
     print::line(format_args!("dashboard {server}/dashboard"))?;
-    show_store(&stats["store"])?;
-    let journal = &stats["journal"];
+    show_store(&stats.store)?;
+    let journal = &stats.journal;
     print::line(format_args!(
         "journal   seq {}, epoch {}, {}",
-        journal["head"],
-        journal["epoch"],
-        print::bytes(number(&journal["bytes"]))
+        journal.head,
+        journal.epoch,
+        print::bytes(journal.bytes)
     ))?;
-    if journal["degraded"] == true {
-        let error = print::text(journal, "last_error");
+    if journal.degraded {
+        let error = print::optional(journal.last_error.as_deref());
         let (text, helps) = degraded(&error);
         print::line(format_args!("          {}", styled(BAD, text)))?;
         print::line(format_args!("          ({helps})"))?;
     }
-    let clients = number(&stats["stream"]["clients"]);
+    let clients = stats.stream.clients as u64;
     print::line(format_args!("stream    {}", print::count(clients, "reader", "readers")))?;
-    let dropped = number(&stats["log"]["dropped"]);
+    let dropped = stats.log.dropped;
     if dropped > 0 {
         let dropped = print::count(dropped, "line", "lines");
         print::line(format_args!("log       {}", styled(BAD, format!("{dropped} dropped"))))?;
@@ -137,19 +133,18 @@ fn degraded(error: &str) -> (String, &'static str) {
     (text, "free the disk; every mirror will be told to clear everything")
 }
 
-fn show_store(store: &Value) -> Result<(), Exit> {
-    let number = |name: &str| store[name].as_u64().unwrap_or(0);
-    let hits = number("hits") + number("stale_hits");
-    let lookups = hits + number("misses");
+fn show_store(store: &StoreStats) -> Result<(), Exit> {
+    let hits = store.hits + store.stale_hits;
+    let lookups = hits + store.misses;
     let ratio = match lookups {
         0 => "no lookups yet".to_owned(),
         _ => format!("{} % of {lookups} lookups since the start hit", hits * 100 / lookups),
     };
     print::line(format_args!(
         "store     {}, {} of {}, {ratio}",
-        print::count(number("entries"), "entry", "entries"),
-        print::bytes(number("bytes")),
-        print::bytes(number("bytes_max"))
+        print::count(store.entries, "entry", "entries"),
+        print::bytes(store.bytes),
+        print::bytes(store.bytes_max)
     ))
 }
 
@@ -157,43 +152,46 @@ fn show_store(store: &Value) -> Result<(), Exit> {
 mod tests {
     use super::*;
 
+    fn destination(kind: &'static str, state: &'static str, waiting: u64) -> DestinationView {
+        DestinationView {
+            kind: kind.into(),
+            state: state.into(),
+            backlog_events: waiting,
+            requests: 3,
+            ..DestinationView::default()
+        }
+    }
+
     #[test]
-    fn what_was_not_told_is_not_called_told() {
-        let of = |more: Value| {
-            let mut it = json!({ "name": "eu", "kind": "cache-mirror", "state": "ok", "requests": 3,
-                "delivered": 3, "skipped": 0, "backlog_events": 0, "paused": null });
-            it.as_object_mut().expect("members").extend(more.as_object().expect("it").clone());
-            it
+    fn everything_was_sent_only_if_nothing_waits_and_nothing_was_skipped() {
+        let all_sent = "all of them have been told everything";
+        let own = destination("self", "self", 4);
+        let idle = destination("cache-mirror", "ok", 0);
+        assert_eq!(summary(std::slice::from_ref(&idle)), (true, all_sent.into()));
+        assert_eq!(summary(&[own]), (true, all_sent.into()));
+        let untried = DestinationView { requests: 0, ..destination("unknown", "ok", 0) };
+        assert_eq!(summary(&[untried, idle]).1, format!("{all_sent}; 1 of 2 not tried yet"));
+        let legacy = DestinationView { skipped: 2, ..destination("legacy", "ok", 0) };
+        let (is_all_sent, text) = summary(&[legacy]);
+        assert!(!is_all_sent && !text.contains(all_sent), "{text}");
+    }
+
+    #[test]
+    fn destinations_that_wait_are_counted_with_what_holds_them() {
+        let waits = destination("cache-mirror", "ok", 1);
+        let (_, text) = summary(std::slice::from_ref(&waits));
+        assert_eq!(text, "1 mirror has something waiting; it is tried until it arrives");
+        let paused = DestinationView {
+            paused: Some("operator".into()),
+            ..destination("cache-mirror", "paused", 1)
         };
-        let said = |all: &[Value]| summary(all);
-        let told = "all of them have been told everything";
-        assert_eq!(said(&[of(json!({}))]), (true, told.into()));
-        let own = of(json!({ "state": "self", "backlog_events": 4 }));
-        assert_eq!(said(&[own]), (true, told.into()));
-        let untried = of(json!({ "kind": "unknown", "requests": 0 }));
-        assert_eq!(said(&[untried, of(json!({}))]).1, format!("{told}; 1 of 2 not tried yet"));
-        let legacy = of(json!({ "kind": "legacy", "skipped": 2 }));
-        assert!(!said(std::slice::from_ref(&legacy)).0 && !said(&[legacy]).1.contains(told));
-        let waits = of(json!({ "backlog_events": 1 }));
-        assert!(
-            said(std::slice::from_ref(&waits)).1.ends_with(
-                "1 mirror has something waiting; it is tried \
-             until it arrives"
-            ),
-            "{:?}",
-            said(std::slice::from_ref(&waits))
-        );
-        let held = of(json!({ "backlog_events": 1, "state": "paused", "paused": "operator" }));
-        let text = said(std::slice::from_ref(&held)).1;
+        let (_, text) = summary(std::slice::from_ref(&paused));
         assert!(text.ends_with("not tried now: see why below"), "{text}");
-        let parked = of(json!({ "backlog_events": 1, "state": "parked" }));
-        assert!(!said(&[parked]).1.contains("until it arrives"));
-        let site = of(json!({ "kind": "revalidate", "backlog_events": 1 }));
-        let text = said(&[held, waits, site]).1;
-        assert!(
-            text.starts_with("3 destinations have") && text.contains("2 of them tried"),
-            "{text}"
-        );
+        let (_, text) = summary(&[destination("cache-mirror", "parked", 1)]);
+        assert!(!text.contains("until it arrives"), "{text}");
+        let (_, text) = summary(&[paused, waits, destination("revalidate", "ok", 1)]);
+        assert!(text.starts_with("3 destinations have"), "{text}");
+        assert!(text.contains("2 of them tried"), "{text}");
     }
 
     #[test]

@@ -8,13 +8,13 @@ use std::time::Duration;
 use clap::builder::NonEmptyStringValueParser as NonEmpty;
 use clap::{Args as ClapArgs, Subcommand};
 use reqwest::Method;
-use serde_json::Value;
 
-use super::client::encoded;
+use super::client::{encoded, parse};
 use super::connect::ConnectArgs;
 use super::consent::Consent;
 use super::print::{self, BOLD, styled};
 use super::{Exit, HELP};
+use crate::wire::{Versions, VersionsReset};
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -76,19 +76,21 @@ async fn get(connect: &ConnectArgs, types: &[String], is_json: bool) -> Result<(
     if is_json {
         return print::json(&answer);
     }
+    let versions: Versions = parse(&answer)?;
     if let [name] = types {
-        return print::line(&answer["types"][name.as_str()]);
+        return print::line(versions.types.get(name).unwrap_or(&0));
     }
     if types.is_empty() {
-        let cleared = match answer["last_cache_clear"].as_str() {
+        let cleared = match &versions.last_cache_clear {
             Some(at) => format!("last cleared {}", print::safe(at)),
             None => "nothing cleared yet".to_owned(),
         };
-        print::line(format_args!("{}, {cleared}", styled(BOLD, &answer["version"])))?;
+        print::line(format_args!("{}, {cleared}", styled(BOLD, versions.version)))?;
     }
-    let each = answer["types"].as_object().into_iter().flatten();
-    each.map(|(name, version): (&String, &Value)| (print::safe(name), version))
-        .try_for_each(|(name, version)| print::line(format_args!("{name} {version}")))
+    let mut each = versions.types.iter();
+    each.try_for_each(|(name, version)| {
+        print::line(format_args!("{} {version}", print::safe(name)))
+    })
 }
 
 async fn reset(connect: &ConnectArgs, is_json: bool) -> Result<(), Exit> {
@@ -97,6 +99,7 @@ async fn reset(connect: &ConnectArgs, is_json: bool) -> Result<(), Exit> {
     if is_json {
         return print::json(&answer);
     }
-    let (before, at) = (&answer["version_before"], print::text(&answer, "last_cache_clear"));
+    let reset: VersionsReset = parse(&answer)?;
+    let (before, at) = (reset.version_before, print::safe(&reset.last_cache_clear));
     print::line(format_args!("version 0, was {before}; last cleared {at}"))
 }

@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use serde_json::Value;
 
 use super::Exit;
-use super::client::encoded;
+use super::client::{encoded, parse};
 use super::connect::ConnectArgs;
 use super::events::{provenance, subject};
 use super::print::{self, BOLD, DIM, GOOD, WARN, styled};
+use crate::wire::{CachedEntry, Touch, Why};
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -55,23 +55,17 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
         }
     }
     let answer = args.connect.client(Duration::ZERO)?.get(&path).await?;
-    if is_json { print::json(&answer) } else { show(&answer, args.r#type.is_some()) }
+    if is_json { print::json(&answer) } else { show(&parse(&answer)?, args.r#type.is_some()) }
 }
 
-fn array(value: &Value) -> &[Value] {
-    value.as_array().map(Vec::as_slice).unwrap_or_default()
-}
-
-fn show(answer: &Value, has_type: bool) -> Result<(), Exit> {
-    let place = print::text(answer, "place");
-    let entries = array(&answer["entries"]);
+fn show(answer: &Why, has_type: bool) -> Result<(), Exit> {
+    let Why { place, entries, events, .. } = answer;
     if entries.is_empty() {
-        print::line(format_args!("{}  not cached here", styled(BOLD, place)))?;
+        print::line(format_args!("{}  not cached here", styled(BOLD, print::safe(place))))?;
     }
     entries.iter().try_for_each(show_entry)?;
-    let events = array(&answer["events"]);
     if events.is_empty() {
-        let found = match answer["complete"] == true {
+        let found = match answer.complete {
             true if has_type => "no event since the journal began touched it",
             true => "no event since the journal began named this place",
             false if has_type => "no event that is still kept touched it; see: cache-mirror logs",
@@ -86,44 +80,38 @@ fn show(answer: &Value, has_type: bool) -> Result<(), Exit> {
     Ok(())
 }
 
-fn show_entry(entry: &Value) -> Result<(), Exit> {
-    let state = print::text(entry, "state");
-    let style = if state == "valid" { GOOD } else { WARN };
-    let age = print::seconds(entry["age"].as_u64().unwrap_or(0));
-    let left = match entry["ttl"].as_i64().unwrap_or(0) {
+fn show_entry(entry: &CachedEntry) -> Result<(), Exit> {
+    let style = if entry.state == "valid" { GOOD } else { WARN };
+    let age = print::seconds(entry.age);
+    let left = match entry.ttl {
         left @ 0.. => format!("fresh for {}", print::seconds(left.unsigned_abs())),
         over => format!("stale for {}", print::seconds(over.unsigned_abs())),
     };
-    let key = print::text(entry, "key");
     print::line(format_args!(
         "{}  {}, filled {age} ago, {left}",
-        styled(BOLD, key),
-        styled(style, state)
+        styled(BOLD, print::safe(&entry.key)),
+        styled(style, print::safe(&entry.state))
     ))
 }
 
-fn show_event(event: &Value) -> Result<(), Exit> {
-    let text = |member: &str| print::text(event, member);
+fn show_event(touch: &Touch) -> Result<(), Exit> {
+    let event = &touch.event;
     print::line(format_args!(
         "  {}  {}  {}",
-        styled(DIM, text("at")),
+        styled(DIM, print::safe(&event.at)),
         styled(BOLD, subject(event)),
         provenance(event)
     ))?;
-    let named: Vec<String> =
-        array(&event["by"]).iter().filter_map(Value::as_str).map(print::safe).collect();
-    if !named.is_empty() {
-        print::line(format_args!("      touched it by {}", named.join(", ")))?;
+    if !touch.by.is_empty() {
+        print::line(format_args!("      touched it by {}", print::list(&touch.by)))?;
     }
-    for chain in array(&event["by_cascade"]) {
-        let names: Vec<String> =
-            array(chain).iter().filter_map(Value::as_str).map(print::safe).collect();
-        print::line(format_args!("      touched it by the graph: {}", names.join(" clears ")))?;
+    for chain in &touch.by_cascade {
+        let chain = print::safe(&chain.join(" clears "));
+        print::line(format_args!("      touched it by the graph: {chain}"))?;
     }
-    let reason = text("reason");
-    if !reason.is_empty() {
-        print::line(format_args!("      because: {reason}"))?;
+    if let Some(reason) = &event.reason {
+        print::line(format_args!("      because: {}", print::safe(reason)))?;
     }
-    let story = format!("cache-mirror events {}", text("id"));
+    let story = format!("cache-mirror events {}", event.id);
     print::line(format_args!("      {}", styled(DIM, format_args!("({story})"))))
 }

@@ -8,12 +8,13 @@ use url::Url;
 
 use super::check::Check;
 use super::{Args, Case};
-use crate::cli::client::Client;
+use crate::cli::client::{Client, parse};
 use crate::cli::connect::{is_this_host, read_token, server, variable};
 use crate::cli::health::local;
 use crate::cli::{Exit, print};
 use crate::config::{self, Settings, Sources};
 use crate::support::Secret;
+use crate::wire::{DestinationView, Mirrors, RefusedCalls, RemovedDestination, Stats};
 
 /// A probe and a login of a mirror that hangs, on top of a usual call.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -33,11 +34,11 @@ pub struct Running {
     /// To ask it more.
     pub client: Client,
     /// `GET /api/cache/stats`.
-    pub stats: Value,
+    pub stats: Stats,
     /// `GET /api/mirrors`: every destination.
-    pub destinations: Vec<Value>,
+    pub destinations: Vec<DestinationView>,
     /// The ones that its settings name no more.
-    pub removed: Vec<Value>,
+    pub removed: Vec<RemovedDestination>,
     /// Whether it runs on this host, so that files named in the settings are its files.
     pub is_here: bool,
 }
@@ -56,7 +57,7 @@ pub async fn look(
     let base = server(&named.unwrap_or_else(|| local(Some(settings.server.listen))))?;
     let client = Client::new(base.clone(), token(args, settings, &base)?, PATIENCE)?;
     Ok(match read(&client).await {
-        Ok((stats, destinations, removed)) => {
+        Ok((stats, Mirrors { mirrors: destinations, removed })) => {
             let is_here = is_this_host(&base);
             let running = Running { client, stats, destinations, removed, is_here };
             Instance::Running(Box::new(running))
@@ -66,14 +67,9 @@ pub async fn look(
     })
 }
 
-async fn read(client: &Client) -> Result<(Value, Vec<Value>, Vec<Value>), Exit> {
-    let stats = client.get("/api/cache/stats").await?;
-    let mut answer = client.get("/api/mirrors").await?;
-    let mut list = |name: &str| match answer[name].take() {
-        Value::Array(list) => list,
-        _ => vec![],
-    };
-    Ok((stats, list("mirrors"), list("removed")))
+async fn read(client: &Client) -> Result<(Stats, Mirrors), Exit> {
+    let stats = parse(&client.get("/api/cache/stats").await?)?;
+    Ok((stats, parse(&client.get("/api/mirrors").await?)?))
 }
 
 /// One found on this host is given to this host only.
@@ -109,28 +105,28 @@ pub fn checks(case: &Case) -> Vec<Check> {
             }];
         }
     };
-    let name = print::text(&running.stats, "instance");
-    let up = print::seconds(running.stats["uptime_s"].as_u64().unwrap_or(0));
+    let name = print::safe(&running.stats.instance);
+    let up = print::seconds(running.stats.uptime_s);
     let server = running.client.server();
     let mut found = vec![Check::ok("listen", format!("{name} answers at {server}, up {up}"))];
     if running.is_here && name == case.settings.instance.name {
         found.extend(outdated(&case.settings, &running.destinations));
     }
-    found.extend(refused(&running.stats["refused"]));
+    found.extend(running.stats.refused.as_ref().and_then(refused));
     found
 }
 
-/// Callers told in one line.
+/// Callers shown in one line.
 const REFUSED_SHOWN: usize = 5;
 
 /// Calls that were refused in the last hour: somebody thinks that they arrived.
-fn refused(told: &Value) -> Option<Check> {
-    let count = told["last_hour"].as_u64().filter(|count| *count > 0)?;
-    let by = told["by"].as_array().map(Vec::as_slice).unwrap_or_default();
+fn refused(calls: &RefusedCalls) -> Option<Check> {
+    let count = Some(calls.last_hour).filter(|count| *count > 0)?;
+    let by = &calls.by;
     let shown = by.iter().take(REFUSED_SHOWN).map(|it| {
-        let text = |member: &str| print::text(it, member);
-        let (who, route, why) = (text("principal"), text("route"), text("reason"));
-        format!("{} by {who} at {route} ({why}, from {})", it["count"], text("address"))
+        let [who, route, why, address] =
+            [&it.principal, &it.route, &it.reason, &it.address].map(|text| print::safe(text));
+        format!("{} by {who} at {route} ({why}, from {address})", it.count)
     });
     let more = if by.len() > REFUSED_SHOWN { "; ..." } else { "" };
     let shown = shown.collect::<Vec<_>>().join("; ");
@@ -141,10 +137,10 @@ fn refused(told: &Value) -> Option<Check> {
 }
 
 /// A mirror that is in the settings and not in the instance, or the other way.
-fn outdated(settings: &Settings, destinations: &[Value]) -> Option<Check> {
+fn outdated(settings: &Settings, destinations: &[DestinationView]) -> Option<Check> {
     let mut written: Vec<&str> =
         settings.deliver.peers.iter().map(|peer| peer.name.as_str()).collect();
-    let mut known: Vec<&str> = destinations.iter().filter_map(|it| it["name"].as_str()).collect();
+    let mut known: Vec<&str> = destinations.iter().map(|it| it.name.as_str()).collect();
     written.sort_unstable();
     known.sort_unstable();
     let or_none = |names: &[&str]| match names {

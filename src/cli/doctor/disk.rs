@@ -7,8 +7,6 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
 use super::Case;
 use super::answering::Instance;
 use super::check::Check;
@@ -17,6 +15,7 @@ use crate::activity::log_path::{self, LogPathKind};
 use crate::cli::print;
 use crate::config::Ground;
 use crate::support::plain_file::{self, Origin};
+use crate::wire::JournalStats;
 
 /// The text of `format` in a data directory that this version reads and writes.
 const FORMAT: &str = "cache-mirror data 2";
@@ -36,7 +35,7 @@ const SEGMENTS_WANTED: u64 = 16;
 pub fn log(case: &Case) -> Vec<Check> {
     let mut found = Vec::new();
     if let Instance::Running(running) = &case.instance {
-        found.extend(dropped(running.stats["log"]["dropped"].as_u64().unwrap_or(0)));
+        found.extend(dropped(running.stats.log.dropped));
         if !running.is_here {
             found.push(elsewhere("log"));
             return found;
@@ -120,7 +119,7 @@ fn rotation(config: &LogConfig) -> Vec<Check> {
 pub fn journal(case: &Case) -> Vec<Check> {
     let mut found = Vec::new();
     if let Instance::Running(running) = &case.instance {
-        found.extend(health(&running.stats["journal"]));
+        found.extend(health(&running.stats.journal));
         if !running.is_here {
             found.push(elsewhere("journal"));
             return found;
@@ -163,10 +162,10 @@ fn ground(ground: &Ground) -> Vec<Check> {
     refused.chain(warnings).collect()
 }
 
-fn health(journal: &Value) -> Vec<Check> {
+fn health(journal: &JournalStats) -> Vec<Check> {
     let mut found = Vec::new();
-    let error = print::text(journal, "last_error");
-    if journal["degraded"] == true {
+    let error = print::optional(journal.last_error.as_deref());
+    if journal.degraded {
         let is_away = error.starts_with("the data directory ");
         let detail = if is_away {
             format!("degraded: {error}")
@@ -186,8 +185,8 @@ fn health(journal: &Value) -> Vec<Check> {
         let remedy = "look after the disk of instance.data_dir; see: cache-mirror logs --event gap";
         found.push(Check::warn("journal", detail, remedy));
     }
-    let damage = print::text(journal, "damaged");
-    if !damage.is_empty() {
+    if let Some(damage) = &journal.damaged {
+        let damage = print::safe(damage);
         let detail =
             format!("damaged when it was opened ({damage}); every mirror was told to clear all");
         let remedy = "nothing is owed for it: look for the cause (a full disk, a copied or edited \
@@ -250,15 +249,19 @@ fn free(dir: &Path) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::super::check::Status;
     use super::*;
+    use crate::cli::client::parse;
 
     #[test]
     fn a_journal_that_is_not_well_says_what_follows() {
         let status = |journal: Value| -> Vec<Status> {
-            health(&journal).into_iter().map(|check| check.status).collect()
+            health(&parse(&journal).expect("numbers"))
+                .into_iter()
+                .map(|check| check.status)
+                .collect()
         };
         assert_eq!(status(json!({ "degraded": false, "last_error": null })), []);
         let degraded = json!({ "degraded": true, "last_error": "no space left" });

@@ -5,18 +5,18 @@
 
 use futures_util::future::join_all;
 use reqwest::Method;
-use serde_json::Value;
 
 use super::Case;
 use super::answering::{Instance, Running, running};
 use super::check::Check;
-use crate::cli::client::encoded;
-use crate::cli::mirrors::waiting_ms;
+use crate::cli::client::{encoded, parse};
+use crate::cli::mirrors::{is_mirror, waiting_ms};
 use crate::cli::{Exit, print};
 use crate::deliver::identity::BootNonce;
 use crate::deliver::{ConfiguredKind, Mint, Pinger};
 use crate::resolve::Rules;
 use crate::support::clock;
+use crate::wire::{DestinationView, PingReport, RemovedDestination};
 
 /// A backlog that is older than this is not on its way any more.
 const BACKLOG_AGE_MS_MAX: u64 = 60_000;
@@ -41,10 +41,13 @@ pub async fn reached(case: &Case) -> Vec<Check> {
 async fn through(running: &Running) -> Vec<Check> {
     let names = running.destinations.iter().filter(|it| is_mirror(it));
     let asked = names.map(async |it| {
-        let name = print::text(it, "name");
+        let name = print::safe(&it.name);
         let path = format!("/api/mirrors/{}/ping", encoded(&name));
         match running.client.call(Method::POST, &path, None).await {
-            Ok((_, ping)) => judge(&ping),
+            Ok((_, ping)) => match parse(&ping) {
+                Ok(ping) => judge(&ping),
+                Err(exit) => vec![Check::skip(format!("mirror:{name}"), exit.to_string(), "")],
+            },
             Err(exit) => {
                 let remedy = match exit {
                     Exit::Denied(_) => {
@@ -57,11 +60,6 @@ async fn through(running: &Running) -> Vec<Check> {
         }
     });
     join_all(asked).await.into_iter().flatten().collect()
-}
-
-/// Other destinations are called, and have no account of ours.
-pub fn is_mirror(destination: &Value) -> bool {
-    matches!(destination["kind"].as_str(), Some("unknown" | "legacy" | "cache-mirror" | "self"))
 }
 
 async fn from_here(case: &Case) -> Vec<Check> {
@@ -79,37 +77,41 @@ async fn from_here(case: &Case) -> Vec<Check> {
             over: case.way_to(&peer.name),
         };
         let is_legacy = peer.kind == Some(ConfiguredKind::Legacy);
-        let ping = pinger.ping_mirror(&peer.name, &peer.base, peer.login.clone(), is_legacy).await;
-        serde_json::to_value(ping).map(|ping| judge(&ping)).unwrap_or_default()
+        judge(&pinger.ping_mirror(&peer.name, &peer.base, peer.login.clone(), is_legacy).await)
     });
     join_all(asked).await.into_iter().flatten().collect()
 }
 
 /// One mirror that was asked.
-fn judge(ping: &Value) -> Vec<Check> {
-    let text = |member: &str| print::text(ping, member);
-    let (name, kind) = (text("name"), text("kind"));
+fn judge(ping: &PingReport) -> Vec<Check> {
+    let (name, kind) = (print::safe(&ping.name), print::safe(&ping.kind));
     let check = format!("mirror:{name}");
-    if ping["reachable"] != true {
-        let remedy = unreachable(&text("error"), &text("url"));
-        return vec![Check::fail(check, format!("no answer: {}", text("error")), remedy)];
+    if !ping.reachable {
+        let error = print::optional(ping.error.as_deref());
+        let remedy = unreachable(&error, &print::safe(&ping.url));
+        return vec![Check::fail(check, format!("no answer: {error}"), remedy)];
     }
     if kind == "self" {
         return vec![Check::ok(check, "this instance itself: it is skipped, by proof of identity")];
     }
-    let who = match text("instance") {
-        instance if instance.is_empty() && kind == "unknown" => "no identity".to_owned(),
-        instance if instance.is_empty() => kind,
-        instance => format!("{instance}, {kind} {}", text("version")),
+    let who = match &ping.instance {
+        None if kind == "unknown" => "no identity".to_owned(),
+        None => kind,
+        Some(instance) => {
+            let version = print::optional(ping.version.as_deref());
+            format!("{}, {kind} {version}", print::safe(instance))
+        }
     };
-    let time = ping["round_trip_ms"].as_f64().unwrap_or(0.0);
-    let (word, error) = (text("login"), text("login_error"));
-    let mut found = vec![match word.as_str() {
-        "ok" | "skipped" => Check::ok(&check, format!("{who}, login {word}, {time:.1} ms")),
-        _ => Check::fail(&check, format!("{who}: {error}"), denied(&word, &error, &name)),
+    let time = ping.round_trip_ms.unwrap_or(0.0);
+    let error = print::optional(ping.login_error.as_deref());
+    let mut found = vec![match &*ping.login {
+        login @ ("ok" | "skipped") => {
+            Check::ok(&check, format!("{who}, login {login}, {time:.1} ms"))
+        }
+        login => Check::fail(&check, format!("{who}: {error}"), denied(login, &error, &name)),
     }];
-    found.extend(secret(&name, &text("revalidate_secret")));
-    if text("graph") == "differs" {
+    found.extend(ping.revalidate_secret.as_deref().and_then(|compared| secret(&name, compared)));
+    if ping.graph.as_deref() == Some("differs") {
         let remedy = "give both the same graph.preset, [dependencies] and [aliases]; until then \
                       each joins the other's cascade to its own";
         found.push(Check::warn(check, "its dependency graph is another one", remedy));
@@ -158,8 +160,8 @@ fn unreachable(error: &str, url: &str) -> String {
     }
 }
 
-fn denied(word: &str, error: &str, name: &str) -> String {
-    match word {
+fn denied(login: &str, error: &str, name: &str) -> String {
+    match login {
         "none" => "set SERVICE_EMAIL and SERVICE_PASSWORD, the same on both sides".into(),
         "refused" => format!(
             "set the same SERVICE_EMAIL and SERVICE_PASSWORD on both sides (or the account in \
@@ -190,20 +192,19 @@ pub fn backlogs(case: &Case) -> Vec<Check> {
 }
 
 /// One that the settings name no more, where something is kept for it.
-fn removed(destination: &Value, now_ms: u64) -> Option<Check> {
-    let owed = destination["backlog_events"].as_u64().filter(|owed| *owed > 0)?;
-    let rest = destination["forgotten_ms"].as_u64().unwrap_or(0).saturating_sub(now_ms) / 1000;
+fn removed(destination: &RemovedDestination, now_ms: u64) -> Option<Check> {
+    let owed = Some(destination.backlog_events).filter(|owed| *owed > 0)?;
+    let rest = destination.forgotten_ms.saturating_sub(now_ms) / 1000;
     let (events, rest) = (print::count(owed, "event", "events"), print::seconds(rest));
     let detail = format!("removed from the settings, events owed: {events}, kept for {rest}");
     let remedy = "name it in the settings again to go on from where it was; otherwise what it is \
                   owed is dropped after mirrors.forget_after";
-    Some(Check::warn(format!("backlog:{}", print::text(destination, "name")), detail, remedy))
+    Some(Check::warn(format!("backlog:{}", print::safe(&destination.name)), detail, remedy))
 }
 
 /// Events that wait until a mirror has said what it is.
-fn held(destination: &Value, name: &str) -> Check {
-    let held = destination["held_events"].as_u64().unwrap_or(0);
-    let held = print::count(held, "event", "events");
+fn held(destination: &DestinationView, name: &str) -> Check {
+    let held = print::count(destination.held_events, "event", "events");
     let detail = format!("it has not said what it is, {held} held until it does");
     let remedy = format!(
         "find out what answers for it (cache-mirror mirrors ping {name}), or set kind = \"legacy\" \
@@ -213,9 +214,9 @@ fn held(destination: &Value, name: &str) -> Check {
 }
 
 /// What a mirror, a site or a cache refuses.
-fn parked(destination: &Value, name: &str, waits: &str) -> Check {
-    let parked = destination["parked"].as_array().into_iter().flatten();
-    let names: Vec<String> = parked.take(5).map(|it| print::text(it, "what")).collect();
+fn parked(destination: &DestinationView, name: &str, waits: &str) -> Check {
+    let parked = destination.parked.iter().take(5);
+    let names: Vec<String> = parked.map(|it| print::safe(&it.what)).collect();
     let what = if names.is_empty() { "everything".into() } else { names.join(", ") };
     let detail = format!("it refuses {what}; {waits}");
     let retry = format!("\"cache-mirror mirrors retry {name}\"");
@@ -224,8 +225,8 @@ fn parked(destination: &Value, name: &str, waits: &str) -> Check {
 }
 
 /// Events that were not sent.
-fn skipped(destination: &Value, name: &str) -> Option<Check> {
-    let skipped = destination["skipped"].as_u64().filter(|skipped| *skipped > 0)?;
+fn skipped(destination: &DestinationView, name: &str) -> Option<Check> {
+    let skipped = Some(destination.skipped).filter(|skipped| *skipped > 0)?;
     let events = print::count(skipped, "event", "events");
     let detail = format!("{events} since the start not sent: it has no words for them");
     let remedy = "name types in what you invalidate, or run a cache-mirror there";
@@ -233,11 +234,10 @@ fn skipped(destination: &Value, name: &str) -> Option<Check> {
 }
 
 /// One destination; nothing where all is well.
-fn waiting(destination: &Value) -> Vec<Check> {
-    let text = |member: &str| print::text(destination, member);
-    let name = text("name");
+fn waiting(destination: &DestinationView) -> Vec<Check> {
+    let name = print::safe(&destination.name);
     let check = format!("backlog:{name}");
-    let events = destination["backlog_events"].as_u64().unwrap_or(0);
+    let events = destination.backlog_events;
     let age_ms = waiting_ms(destination);
     let waits = match events {
         0 => "nothing waits".to_owned(),
@@ -248,15 +248,16 @@ fn waiting(destination: &Value) -> Vec<Check> {
     };
     let retry = format!("use \"cache-mirror mirrors retry {name}\"");
     let mut found = Vec::new();
-    match (text("state").as_str(), text("paused").as_str()) {
-        ("paused", "operator") => {
+    let error = print::optional(destination.last_error.as_deref());
+    match (&*destination.state, destination.paused.as_deref()) {
+        ("paused", Some("operator")) => {
             let remedy = format!("use \"cache-mirror mirrors resume {name}\"");
             let detail = format!("held back by an operator, {waits}");
             found.push(Check::warn(&check, detail, remedy));
         }
         ("paused", _) => {
-            let detail = format!("its login does not work ({}), {waits}", text("last_error"));
-            let remedy = match text("last_error").contains("the clock of this host") {
+            let detail = format!("its login does not work ({error}), {waits}");
+            let remedy = match error.contains("the clock of this host") {
                 true => format!("let NTP set the clocks of both hosts, then {retry}"),
                 false => format!("set SERVICE_EMAIL and SERVICE_PASSWORD, then {retry}"),
             };
@@ -265,36 +266,34 @@ fn waiting(destination: &Value) -> Vec<Check> {
         ("held", _) => found.push(held(destination, &name)),
         ("parked", _) => found.push(parked(destination, &name, &waits)),
         ("failing", _) => {
-            let detail = format!("{}; {waits}", text("last_error"));
-            let remedy = refused(&text("last_error"), &text("kind"), &retry);
+            let detail = format!("{error}; {waits}");
+            let remedy = refused(&error, &destination.kind, &retry);
             found.push(Check::fail(&check, detail, remedy));
         }
         ("throttled", _) => {
-            let detail =
-                format!("it asked to be left alone until {}; {waits}", text("throttled_until"));
+            let until = print::optional(destination.throttled_until.as_deref());
+            let detail = format!("it asked to be left alone until {until}; {waits}");
             let remedy = format!("raise its limit, or lower ours for it; or {retry}");
             found.push(Check::warn(&check, detail, remedy));
         }
         _ if events > 0 && age_ms > BACKLOG_AGE_MS_MAX => {
-            let rate = &destination["rate_per_second"];
-            let detail = format!("{waits}, limited to {rate}/s");
+            let detail = format!("{waits}, limited to {:?}/s", destination.rate_per_second);
             let remedy = format!("use \"cache-mirror mirrors limit {name} 20/s --burst 40\"");
             found.push(Check::warn(&check, detail, remedy));
         }
         _ => {}
     }
-    let is_parked = destination["parked"].as_array().is_some_and(|parked| !parked.is_empty());
-    if is_parked && destination["state"] != "parked" {
+    if !destination.parked.is_empty() && destination.state != "parked" {
         found.push(parked(destination, &name, &waits));
     }
-    if destination["backlog_widened"] == true {
+    if destination.backlog_widened {
         let detail = "so much waits that whole types, or all, will be cleared there";
         let remedy = "send what changed together as one call with \"items\", and see above why it \
                       waits";
         found.push(Check::warn(&check, detail, remedy));
     }
     found.extend(skipped(destination, &name));
-    if destination["echoing"] == true {
+    if destination.echoing {
         found.push(echoing(&check));
     }
     found
@@ -357,18 +356,18 @@ fn is_answer(error: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::super::check::Status;
     use super::*;
 
-    fn ping(of: Value) -> Value {
+    fn ping(of: Value) -> PingReport {
         let mut ping = json!({ "name": "eu", "url": "https://eu/", "reachable": true,
             "kind": "cache-mirror", "instance": "eu-1", "version": "1", "login": "ok",
             "graph": "equal", "round_trip_ms": 2.0 });
         let more = of.as_object().expect("members").clone();
         ping.as_object_mut().expect("members").extend(more);
-        ping
+        parse(&ping).expect("a report")
     }
 
     fn of(found: &[Check]) -> Vec<(Status, &str)> {
@@ -404,7 +403,7 @@ mod tests {
             let mut it = json!({ "name": "eu", "kind": "cache-mirror", "state": "ok",
                 "backlog_events": 3, "backlog_age_ms": 1_000, "rate_per_second": 10.0 });
             it.as_object_mut().expect("members").extend(more.as_object().expect("it").clone());
-            it
+            parse::<DestinationView>(&it).expect("a destination")
         };
         assert_eq!(waiting(&waits(json!({}))), [], "on its way");
         let of_then = json!({ "backlog_oldest_ms": 1_000 });

@@ -28,7 +28,6 @@ use crate::config::{self, Settings, Sources};
 use crate::net::{self, Network, Transport};
 use answering::Instance;
 use check::{Check, Status, show};
-pub use mirrors::is_mirror;
 use places::Visit;
 
 pub const EXAMPLES: &str = "\

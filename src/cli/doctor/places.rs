@@ -5,7 +5,6 @@
 
 use futures_util::future::join_all;
 use reqwest::Method;
-use serde_json::Value;
 use url::Url;
 
 use super::Case;
@@ -17,6 +16,7 @@ use crate::deliver::targets::{RevalidateForm, Target};
 use crate::deliver::{INVALIDATE_PATH, PeerConfig};
 use crate::net::{HttpAnswer, Outgoing};
 use crate::support::clock;
+use crate::wire::DestinationView;
 
 /// Variables by which applications find a site, and what they call below it.
 const SITES: [(&str, &str); 2] =
@@ -116,8 +116,8 @@ fn below(base: &Url, path: &str) -> Option<Url> {
 
 fn is_oneself(case: &Case, name: &str) -> bool {
     let Instance::Running(running) = &case.instance else { return false };
-    let of_it = running.destinations.iter().find(|it| it["name"] == name);
-    of_it.is_some_and(|it| it["state"] == "self")
+    let of_it = running.destinations.iter().find(|it| it.name == name);
+    of_it.is_some_and(|it| it.state == "self")
 }
 
 impl Visit {
@@ -264,13 +264,12 @@ pub async fn revalidates(case: &Case) -> Vec<Check> {
 }
 
 /// The running instance's own destination at this address, if it has one.
-fn sends<'a>(case: &'a Case, visit: &Visit) -> Option<&'a Value> {
+fn sends<'a>(case: &'a Case, visit: &Visit) -> Option<&'a DestinationView> {
     let Instance::Running(running) = &case.instance else { return None };
-    let is_it = |it: &&Value| {
-        let url = it["url"].as_str().and_then(|text| Url::parse(text).ok());
-        it["kind"] == "revalidate"
-            && (it["name"] == visit.name.as_str()
-                || url.is_some_and(|url| is_below(&url, &visit.url)))
+    let is_it = |it: &&DestinationView| {
+        let url = Url::parse(&it.url).ok();
+        it.kind == "revalidate"
+            && (it.name == visit.name || url.is_some_and(|url| is_below(&url, &visit.url)))
     };
     running.destinations.iter().find(is_it)
 }
@@ -283,12 +282,12 @@ fn is_below(base: &Url, url: &Url) -> bool {
 }
 
 /// What an instance experiences with its own calls counts before what a GET is answered.
-fn endpoint(visit: &Visit, sends: Option<&Value>) -> Check {
+fn endpoint(visit: &Visit, sends: Option<&DestinationView>) -> Check {
     let seen = asked(visit);
-    let Some(sends) = sends.filter(|it| it["failures"].as_u64().unwrap_or(0) > 0) else {
+    let Some(sends) = sends.filter(|it| it.failures > 0) else {
         return seen;
     };
-    let error = print::text(sends, "last_error");
+    let error = print::optional(sends.last_error.as_deref());
     let detail = format!("{}; what the instance sends there fails: {error}", seen.detail);
     let remedy = match error.contains("401") || error.contains("403") {
         true => "set the same secret on both sides; both processes read it at their start",
@@ -342,7 +341,6 @@ fn asked(visit: &Visit) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
 
     use super::super::check::Status;
     use super::*;
@@ -419,7 +417,11 @@ mod tests {
                 answer: Ok(HttpAnswer { status, ..HttpAnswer::default() }),
                 asked_ms: (0, 0),
             };
-            let sends = |failures: u64| json!({ "failures": failures, "last_error": "http 403" });
+            let sends = |failures| DestinationView {
+                failures,
+                last_error: Some("http 403".into()),
+                ..DestinationView::default()
+            };
             let failing = endpoint(&visit, Some(&sends(3)));
             assert_eq!(failing.status, Status::Fail, "{name} {status}");
             assert!(failing.detail.contains("http 403") && failing.remedy.contains("secret"));

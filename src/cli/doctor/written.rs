@@ -64,11 +64,10 @@ pub fn label(settings: &Settings, instance: &Instance) -> &'static str {
 /// Whether an instance runs with the name and the destinations of these settings.
 fn is_same(running: &Running, settings: &Settings) -> bool {
     let mut here: Vec<&str> = settings.deliver.peers.iter().map(|peer| &*peer.name).collect();
-    let mut there: Vec<&str> =
-        running.destinations.iter().filter_map(|it| it["name"].as_str()).collect();
+    let mut there: Vec<&str> = running.destinations.iter().map(|it| it.name.as_str()).collect();
     here.sort_unstable();
     there.sort_unstable();
-    running.stats["instance"] == settings.instance.name.as_str() && here == there
+    running.stats.instance == settings.instance.name && here == there
 }
 
 /// Secrets of which the settings warn are told with the others.

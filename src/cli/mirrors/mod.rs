@@ -10,11 +10,12 @@ use clap::{Args as ClapArgs, Subcommand};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::client::{Client, encoded};
+use super::client::{Client, encoded, parse};
 use super::connect::ConnectArgs;
 use super::print::{self, BAD, DIM, GOOD, WARN, styled};
 use super::{Exit, HELP, rate};
 use crate::support::clock;
+use crate::wire::{DestinationView, Limited, Mirrors, Operated, ParkedRequest, RemovedDestination};
 
 /// Refused types that are listed.
 const PARKED_SHOWN_MAX: usize = 5;
@@ -109,21 +110,20 @@ async fn list(connect: &ConnectArgs, is_json: bool) -> Result<(), Exit> {
     if is_json {
         return print::json(&answer);
     }
-    let mirrors = answer["mirrors"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let Mirrors { mirrors, removed } = parse(&answer)?;
     if mirrors.is_empty() {
         print::talk("no mirrors: set CACHE_MIRRORS or mirrors.urls");
     }
-    show_mirrors(mirrors)?;
-    show_removed(&answer["removed"])
+    show_mirrors(&mirrors)?;
+    show_removed(&removed)
 }
 
 /// What the settings name no more, with what is kept for it.
-pub fn show_removed(removed: &Value) -> Result<(), Exit> {
-    for gone in removed.as_array().into_iter().flatten() {
-        let owed = print::count(gone["backlog_events"].as_u64().unwrap_or(0), "event", "events");
-        let forgotten_ms = gone["forgotten_ms"].as_u64().unwrap_or(0);
-        let rest = print::seconds(forgotten_ms.saturating_sub(clock::wall_ms()) / 1000);
-        let name = print::text(gone, "name");
+pub fn show_removed(removed: &[RemovedDestination]) -> Result<(), Exit> {
+    for gone in removed {
+        let owed = print::count(gone.backlog_events, "event", "events");
+        let rest = print::seconds(gone.forgotten_ms.saturating_sub(clock::wall_ms()) / 1000);
+        let name = print::safe(&gone.name);
         let state = styled(WARN, "removed ");
         print::line(format_args!("  {name}  {state} events owed: {owed}, kept for {rest}"))?;
         print::line("      (name it in the settings again and it goes on from where it was)")?;
@@ -138,7 +138,8 @@ async fn operate(named: &Named, verb: &str, done: &str, is_json: bool) -> Result
     if is_json {
         return print::json(&answer);
     }
-    let waiting = answer["mirror"]["backlog_events"].as_u64().unwrap_or(0);
+    let Operated { mirror, .. } = parse(&answer)?;
+    let waiting = mirror.map_or(0, |mirror| mirror.backlog_events);
     if verb == "retry" && waiting == 0 {
         return print::line(format_args!("{}: nothing waits, so nothing is sent", named.name));
     }
@@ -162,21 +163,21 @@ async fn limit(
     if is_json {
         return print::json(&answer);
     }
-    let (rate, burst) = (&answer["rate_per_second"], &answer["burst"]);
+    let Limited { rate_per_second: rate, burst, .. } = parse(&answer)?;
     print::line(format_args!(
-        "{name} limited to {rate}/s, burst {burst}, until the next restart or reload"
+        "{name} limited to {rate:?}/s, burst {burst}, until the next restart or reload"
     ))
 }
 
 /// A table of mirrors with hints.
-pub fn show_mirrors(mirrors: &[Value]) -> Result<(), Exit> {
-    let width = mirrors.iter().map(|mirror| print::text(mirror, "name").chars().count()).max();
+pub fn show_mirrors(mirrors: &[DestinationView]) -> Result<(), Exit> {
+    let width = mirrors.iter().map(|mirror| print::safe(&mirror.name).chars().count()).max();
     let width = width.unwrap_or(0).clamp(8, 40);
     mirrors.iter().try_for_each(|mirror| show_mirror(mirror, width))
 }
 
-fn show_mirror(mirror: &Value, width: usize) -> Result<(), Exit> {
-    let (name, state) = (print::text(mirror, "name"), print::text(mirror, "state"));
+fn show_mirror(mirror: &DestinationView, width: usize) -> Result<(), Exit> {
+    let (name, state) = (print::safe(&mirror.name), print::safe(&mirror.state));
     let state = if is_untried(mirror) { "untried".to_owned() } else { state };
     let style = match state.as_str() {
         "ok" => GOOD,
@@ -185,8 +186,8 @@ fn show_mirror(mirror: &Value, width: usize) -> Result<(), Exit> {
         _ => BAD,
     };
     let state_shown = styled(style, format_args!("{state:<8}"));
-    let kind = print::text(mirror, "kind");
-    let rate = format!("{}/s, burst {}", mirror["rate_per_second"], mirror["burst"]);
+    let kind = print::safe(&mirror.kind);
+    let rate = format!("{:?}/s, burst {}", mirror.rate_per_second, mirror.burst);
     let line = match state.as_str() {
         "self" => format!("  {name:<width$}  {state_shown} this instance"),
         _ => format!("  {name:<width$}  {state_shown} {kind:<12}  {rate}  {}", backlog(mirror)),
@@ -197,39 +198,44 @@ fn show_mirror(mirror: &Value, width: usize) -> Result<(), Exit> {
         .try_for_each(|hint| print::line(format_args!("      {hint}")))
 }
 
-fn backlog(mirror: &Value) -> String {
-    let waiting = mirror["backlog_events"].as_u64().unwrap_or(0);
+fn backlog(mirror: &DestinationView) -> String {
+    let waiting = mirror.backlog_events;
     if waiting == 0 {
-        return format!("{} delivered since the start", mirror["delivered"]);
+        return format!("{} delivered since the start", mirror.delivered);
     }
     let age = print::seconds(waiting_ms(mirror) / 1000);
     format!("{} waiting for {age}", print::count(waiting, "event", "events"))
 }
 
-/// How long the oldest event has waited, by the instance's clock: that of this host may differ. An
-/// instance of an earlier version does not say it.
-pub fn waiting_ms(destination: &Value) -> u64 {
+/// How long the oldest event has waited, by the instance's clock: the clock of this host may
+/// differ. An older server does not report the age; then this host's clock is used.
+pub fn waiting_ms(destination: &DestinationView) -> u64 {
     let by_own_clock = || {
-        let since = destination["backlog_oldest_ms"].as_u64();
+        let since = destination.backlog_oldest_ms;
         since.map_or(0, |since| clock::wall_ms().saturating_sub(since))
     };
-    destination["backlog_age_ms"].as_u64().unwrap_or_else(by_own_clock)
+    destination.backlog_age_ms.unwrap_or_else(by_own_clock)
 }
 
-/// Whether nothing is known of it: it has not failed, but nobody has tried it either.
-pub fn is_untried(destination: &Value) -> bool {
-    let is_known = matches!(destination["kind"].as_str(), Some("legacy" | "cache-mirror" | "self"));
-    destination["state"] == "ok" && destination["requests"] == 0 && !is_known
+/// Whether it is a mirror: a target is called without an account.
+pub fn is_mirror(destination: &DestinationView) -> bool {
+    matches!(&*destination.kind, "unknown" | "legacy" | "cache-mirror" | "self")
+}
+
+/// Whether no request was sent to it yet, so that neither success nor failure is known.
+pub fn is_untried(destination: &DestinationView) -> bool {
+    let is_known = matches!(&*destination.kind, "legacy" | "cache-mirror" | "self");
+    destination.state == "ok" && destination.requests == 0 && !is_known
 }
 
 /// What a mirror refuses, the first few.
-fn parked_hints(name: &str, mirror: &Value, error: &str) -> Vec<String> {
-    let parked = mirror["parked"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let one = |it: &Value| format!("{} ({})", print::text(it, "what"), print::text(it, "error"));
-    let mut shown: Vec<String> = parked.iter().take(PARKED_SHOWN_MAX).map(one).collect();
-    let count = mirror["parked_count"].as_u64().unwrap_or(0);
-    if count > shown.len() as u64 {
-        shown.push(format!("and {} more", count - shown.len() as u64));
+fn parked_hints(name: &str, mirror: &DestinationView, error: &str) -> Vec<String> {
+    let one = |it: &ParkedRequest| {
+        format!("{} ({})", print::safe(&it.what), print::optional(it.error.as_deref()))
+    };
+    let mut shown: Vec<String> = mirror.parked.iter().take(PARKED_SHOWN_MAX).map(one).collect();
+    if mirror.parked_count > shown.len() {
+        shown.push(format!("and {} more", mirror.parked_count - shown.len()));
     }
     let what = if shown.is_empty() { error.to_owned() } else { shown.join(", ") };
     vec![
@@ -239,10 +245,10 @@ fn parked_hints(name: &str, mirror: &Value, error: &str) -> Vec<String> {
 }
 
 /// What is wrong and what helps.
-fn hints(name: &str, state: &str, mirror: &Value) -> Vec<String> {
-    let error = print::text(mirror, "last_error");
-    let next = mirror["next_attempt_ms"].as_u64().map(|ms| format!("next attempt in {ms} ms"));
-    let mut hints = match (state, mirror["paused"].as_str()) {
+fn hints(name: &str, state: &str, mirror: &DestinationView) -> Vec<String> {
+    let error = print::optional(mirror.last_error.as_deref());
+    let next = mirror.next_attempt_ms.map(|ms| format!("next attempt in {ms} ms"));
+    let mut hints = match (state, mirror.paused.as_deref()) {
         ("paused", Some("operator")) => vec![
             "held back by an operator; the journal keeps everything".to_owned(),
             format!("(use \"cache-mirror mirrors resume {name}\")"),
@@ -260,35 +266,37 @@ fn hints(name: &str, state: &str, mirror: &Value) -> Vec<String> {
         ("failing", _) => vec![
             format!(
                 "{}: {error}; {}",
-                print::count(mirror["failures"].as_u64().unwrap_or(0), "failure", "failures"),
+                print::count(mirror.failures.into(), "failure", "failures"),
                 next.unwrap_or_else(|| "trying".into())
             ),
             format!("(use \"cache-mirror mirrors retry {name}\" to try now)"),
         ],
         ("throttled", _) => vec![
-            format!("asked to be left alone until {}", print::text(mirror, "throttled_until")),
+            format!(
+                "asked to be left alone until {}",
+                print::optional(mirror.throttled_until.as_deref())
+            ),
             format!("(use \"cache-mirror mirrors retry {name}\" to try now)"),
         ],
         ("held", _) => vec![
             format!(
                 "it has not said what it is: {} held until it does",
-                print::count(mirror["held_events"].as_u64().unwrap_or(0), "event is", "events are")
+                print::count(mirror.held_events, "event is", "events are")
             ),
             format!("(use \"cache-mirror mirrors ping {name}\"; if it is no cache-mirror, set"),
             " kind = \"legacy\" in its [[mirrors.peers]])".to_owned(),
         ],
         ("parked", _) => parked_hints(name, mirror, &error),
-        ("ok" | "untried", _) if mirror["kind"] == "unknown" => {
+        ("ok" | "untried", _) if mirror.kind == "unknown" => {
             vec![format!("not reached yet (use \"cache-mirror mirrors ping {name}\")")]
         }
         _ => vec![],
     };
-    let skipped = mirror["skipped"].as_u64().unwrap_or(0);
-    if skipped > 0 {
-        let events = print::count(skipped, "event", "events");
+    if mirror.skipped > 0 {
+        let events = print::count(mirror.skipped, "event", "events");
         hints.push(format!("{events} since the start not sent: it has no words for them"));
     }
-    if mirror["echoing"] == true {
+    if mirror.echoing {
         hints.push(
             "echoing: it calls back here with whatever it is sent; what goes round waits up to a \
              minute for it, other events go at once"
@@ -296,7 +304,7 @@ fn hints(name: &str, state: &str, mirror: &Value) -> Vec<String> {
         );
         hints.push("(\"cache-mirror doctor\" says what can be done over there)".to_owned());
     }
-    if mirror["backlog_widened"] == true {
+    if mirror.backlog_widened {
         hints.push("so much waits that whole types will be cleared there".to_owned());
     }
     hints

@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cli::Exit;
-use crate::cli::client::{Client, encoded};
+use crate::cli::client::{Client, encoded, parse};
 use crate::cli::print::{self, BAD, DIM, GOOD, WARN, styled};
+use crate::wire::{Mirrors, PingReport};
 
 /// A probe and a login of a mirror that hangs, on top of a usual call.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -27,13 +28,14 @@ pub async fn run(client: &Client, name: Option<&str>, is_json: bool) -> Result<(
         client.call(Method::POST, &path, None).await.map(|(_, ping)| ping)
     };
     let pings = futures_util::future::try_join_all(names.iter().map(ask)).await?;
+    let reports = pings.iter().map(parse).collect::<Result<Vec<PingReport>, _>>()?;
     if is_json {
         print::json(&json!({ "mirrors": pings }))?;
     } else {
-        pings.iter().try_for_each(show)?;
+        reports.iter().try_for_each(show)?;
     }
-    let bad: Vec<String> =
-        pings.iter().filter(|ping| !is_well(ping)).map(|ping| print::text(ping, "name")).collect();
+    let bad = reports.iter().filter(|ping| !is_well(ping));
+    let bad: Vec<String> = bad.map(|ping| print::safe(&ping.name)).collect();
     let text = format!("{} of {} mirrors do not work: {}", bad.len(), pings.len(), bad.join(", "));
     match bad.len() {
         0 => Ok(()),
@@ -43,16 +45,15 @@ pub async fn run(client: &Client, name: Option<&str>, is_json: bool) -> Result<(
 }
 
 async fn all(client: &Client) -> Result<Vec<String>, Exit> {
-    let answer = client.get("/api/mirrors").await?;
-    let mirrors = answer["mirrors"].as_array().into_iter().flatten();
-    Ok(mirrors.filter_map(|mirror| mirror["name"].as_str()).map(str::to_owned).collect())
+    let Mirrors { mirrors, .. } = parse(&client.get("/api/mirrors").await?)?;
+    Ok(mirrors.into_iter().map(|mirror| mirror.name).collect())
 }
 
-fn is_well(ping: &Value) -> bool {
-    ping["reachable"] == true && matches!(ping["login"].as_str(), Some("ok" | "skipped"))
+fn is_well(ping: &PingReport) -> bool {
+    ping.reachable && matches!(&*ping.login, "ok" | "skipped")
 }
 
-/// What is beside the instance; nobody logs in there, each call brings what it needs.
+/// Describes a target. It has no login: each call carries its own credentials.
 fn target(kind: &str) -> Option<&'static str> {
     match kind {
         "purge" => Some("a cache that is purged: no login"),
@@ -61,16 +62,15 @@ fn target(kind: &str) -> Option<&'static str> {
     }
 }
 
-fn show(ping: &Value) -> Result<(), Exit> {
-    let text = |member: &str| print::text(ping, member);
-    let name = text("name");
-    if ping["reachable"] != true {
-        let error = text("error");
+fn show(ping: &PingReport) -> Result<(), Exit> {
+    let name = print::safe(&ping.name);
+    if !ping.reachable {
+        let error = print::optional(ping.error.as_deref());
         print::line(format_args!("  {name:<28} {}  {error}", styled(BAD, "no answer")))?;
-        return print::line(format_args!("      (is it up at {}?)", text("url")));
+        return print::line(format_args!("      (is it up at {}?)", print::safe(&ping.url)));
     }
-    let time = format!("{:.1} ms", ping["round_trip_ms"].as_f64().unwrap_or(0.0));
-    let kind = text("kind");
+    let time = format!("{:.1} ms", ping.round_trip_ms.unwrap_or(0.0));
+    let kind = print::safe(&ping.kind);
     if kind == "self" {
         return print::line(format_args!("  {name:<28} {}  {time}", styled(DIM, "this instance")));
     }
@@ -78,21 +78,23 @@ fn show(ping: &Value) -> Result<(), Exit> {
         let answers = styled(GOOD, "answers");
         return print::line(format_args!("  {name:<28} {answers}  {what}  {time}"));
     }
-    let login = text("login");
+    let login = print::safe(&ping.login);
     let style = if login == "ok" { GOOD } else { BAD };
     let login = styled(style, format_args!("login {login}"));
-    let instance = match text("instance") {
-        instance if instance.is_empty() => kind,
-        instance => format!("{kind} {} {instance}", text("version")),
+    let instance = match &ping.instance {
+        None => kind,
+        Some(instance) => {
+            let version = print::optional(ping.version.as_deref());
+            format!("{kind} {version} {}", print::safe(instance))
+        }
     };
     print::line(format_args!("  {name:<28} {login}  {instance}  {time}"))?;
-    let error = text("login_error");
-    if !error.is_empty() {
-        print::line(format_args!("      {error}"))?;
+    if let Some(error) = &ping.login_error {
+        print::line(format_args!("      {}", print::safe(error)))?;
         print::line("      (check SERVICE_EMAIL and SERVICE_PASSWORD on both sides, then")?;
         print::line(format_args!("       use \"cache-mirror mirrors retry {name}\")"))?;
     }
-    if text("graph") == "differs" {
+    if ping.graph.as_deref() == Some("differs") {
         let text = styled(WARN, "its graph is another one");
         print::line(format_args!(
             "      {text}: its cascade is joined to ours, and the other way"

@@ -126,7 +126,7 @@ fn explain_walks_the_graph_and_changes_nothing() {
     let local = desk.ask(&url, &["explain", "posts", "--no-mirror", "--soft"]).ended(0).stdout;
     assert!(local.contains("posts, soft") && local.contains("none: it stays here"), "{local}");
     let tag = desk.ask(&url, &["explain", "--tag", "t"]).ended(0).stdout;
-    assert!(tag.contains("(held until it has said what it is)"), "{tag}");
+    assert!(tag.contains("(held until its kind is known)"), "{tag}");
     assert!(tag.contains("untried") && !tag.contains(" ok "), "{tag}");
     let odd = desk.ask(&url, &["explain", "psots"]).ended(0);
     assert!(odd.stderr.contains("did you mean posts?"), "{odd:?}");
