@@ -1,10 +1,10 @@
-//! What has been counted since the process started, for `/metrics`, `stats` and `status`.
+//! Counters since the start of the process, for `/metrics`, `stats` and `status`.
 //!
-//! An [`Activity`] counts itself as it is emitted, whatever the log level, so a metric and the log
-//! cannot tell two stories; nothing else counts here. Every label is a word of a closed vocabulary
-//! or a configured peer's name, so that no caller can make the exposition grow. What happens with
-//! every invalidation is counted through held handles; only what happens once for each send looks
-//! its peer up. Relaxed atomics: no decision hangs on the order in which two figures change.
+//! An [`Activity`] is counted when it is emitted, at every log level, so metrics and log cannot
+//! disagree. Every label value is one of a closed list or the name of a configured peer, so that no
+//! caller can make the exposition grow. What happens for every invalidation is counted through
+//! stored handles; only a send looks up its peer. Atomics are relaxed: nothing depends on the order
+//! in which two counters change.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -20,13 +20,14 @@ use prometheus_client::registry::{Registry, Unit};
 use super::Activity;
 use super::kind::ActivityKind;
 
-/// What every name of ours begins with.
+/// The prefix of every metric's name.
 pub const PREFIX: &str = "cache_mirror";
 
-/// The walls against loops by the word in `reason`: the three of `domain::scope::LocalReason`, then the
-/// proof of identity, the known event id and the echo quench. Anything else counts as the last.
+/// The walls against loops by the value of `reason`: the three of `domain::scope::LocalReason`,
+/// then the proof of identity, the known event id and the echo quench. Anything else counts as the
+/// last.
 pub const WALLS: [&str; 7] = ["credential", "mark", "asked", "self", "repeat", "echo", "other"];
-/// Where invalidations come from, the words of `domain::Source`; anything else counts as the last.
+/// Sources of invalidations, the values of `domain::Source`; anything else counts as the last.
 const SOURCES: [&str; 8] =
     ["api", "mirror", "compat", "webhook", "schedule", "quench", "recovery", "other"];
 const SCOPES: [&str; 2] = ["mirrored", "local"];
@@ -34,7 +35,7 @@ const SCOPES: [&str; 2] = ["mirrored", "local"];
 const OUTCOMES: [&str; 5] = ["delivered", "failed", "skipped", "paused", "other"];
 /// How a login at a peer may end; anything else counts as the last.
 const LOGINS: [&str; 5] = ["ok", "refused", "throttled", "failed", "other"];
-/// Why a caller was refused, the words of `server::refusals`; anything else counts as the last.
+/// Why a caller was refused, the values of `server::refusals`; anything else counts as the last.
 pub const REFUSALS: [&str; 10] = [
     "missing",
     "invalid",
@@ -50,13 +51,13 @@ pub const REFUSALS: [&str; 10] = [
 /// Why a send is held; anything else counts as the last.
 const HOLDS: [&str; 3] = ["rate", "throttled", "other"];
 
-/// The names of `deliver::alerts::AlertKind`.
+/// The alerts, by the names of `deliver::alerts::AlertKind`.
 pub const ALERTS: [&str; 3] = ["failures", "backlog", "echo"];
 
-/// Upper bounds in seconds, for a request: from one on loopback to one that times out.
+/// Upper bounds of buckets in seconds, for a request: from loopback to a time-out.
 const REQUEST_SECONDS: [f64; 12] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
-/// For what may also wait for a peer to come back.
+/// Upper bounds in seconds for times that include waiting for a peer to come back.
 const WAITING_SECONDS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 60.0, 600.0, 3600.0];
 
@@ -90,7 +91,7 @@ struct AlertLabels {
     alert: &'static str,
 }
 
-/// Buckets of one kind of time.
+/// The buckets of one histogram.
 #[derive(Clone)]
 struct Buckets(&'static [f64]);
 
@@ -102,7 +103,7 @@ impl MetricConstructor<Histogram> for Buckets {
 
 type Times<Labels> = Family<Labels, Histogram, Buckets>;
 
-/// Process-wide counts.
+/// The counters of the process.
 pub struct Counters {
     registry: Registry,
     happened: [Counter; ActivityKind::ALL.len()],
@@ -120,7 +121,7 @@ pub struct Counters {
     alerts: Family<AlertLabels, Gauge>,
 }
 
-/// The process's counts.
+/// The counters of the process.
 pub fn counters() -> &'static Counters {
     static COUNTERS: LazyLock<Counters> = LazyLock::new(Counters::new);
     &COUNTERS
@@ -170,7 +171,7 @@ impl Counters {
         WALLS.into_iter().zip(self.loops.iter().map(Counter::get))
     }
 
-    /// Counts a caller that was refused: each one, though not each has a line.
+    /// Counts a refused caller. Not each of them has a log line.
     pub fn note_refused(&self, reason: &str) {
         self.refused[label_index(&REFUSALS, Some(reason))].inc();
     }
@@ -180,7 +181,7 @@ impl Counters {
         self.log_dropped.get()
     }
 
-    /// Shows a peer's counts from the start: a rate over a count that appears with its first
+    /// Creates a peer's counters at the start. A rate over a counter that appears with its first
     /// failure would miss that failure.
     pub fn expect_peer(&self, name: &str) {
         let peer = || name.to_owned();
@@ -200,10 +201,10 @@ impl Counters {
         drop(self.propagation.get_or_create(&PeerLabel { peer: peer() }));
     }
 
-    /// Writes them in the OpenMetrics text format, without its closing line.
+    /// Encodes them in the OpenMetrics text format, without the closing line.
     ///
     /// # Errors
-    /// As `out`'s.
+    /// That of `out`.
     pub fn encode(&self, out: &mut String) -> fmt::Result {
         encode_registry(out, &self.registry)
     }
@@ -238,7 +239,7 @@ impl Counters {
         let peer = || name.to_owned();
         let seconds = |ms: f64| ms / 1e3;
         match it.event {
-            // An operator's hand on a mirror is no send; it is about no events.
+            // A line without events is an operator's action on a mirror, not a send.
             ActivityKind::Mirror | ActivityKind::Revalidate | ActivityKind::Purge
                 if it.events.is_some() =>
             {
@@ -265,7 +266,7 @@ impl Counters {
         }
     }
 
-    /// Only the beginning and the end of an alert change whether it fires.
+    /// Only the beginning and the end of an alert change the gauge.
     fn note_alert(&self, it: &Activity<'_>) {
         let alert = ALERTS.into_iter().find(|alert| Some(*alert) == it.reason);
         let (Some(peer), Some(alert)) = (it.peer, alert) else { return };
@@ -282,9 +283,9 @@ impl Counters {
     }
 }
 
-/// Where a word stands in its vocabulary; the last place where it is none of it.
-fn label_index(words: &[&str], word: Option<&str>) -> usize {
-    words.iter().position(|known| Some(*known) == word).unwrap_or(words.len() - 1)
+/// The index of a label's value; that of the last one for an unknown value.
+fn label_index(values: &[&str], value: Option<&str>) -> usize {
+    values.iter().position(|known| Some(*known) == value).unwrap_or(values.len() - 1)
 }
 
 fn counter(to: &mut Registry, name: &str, what: &str) -> Counter {
@@ -293,16 +294,16 @@ fn counter(to: &mut Registry, name: &str, what: &str) -> Counter {
     counter
 }
 
-/// A count for each word of one label, all there from the start.
+/// A counter for each value of one label, all created at the start.
 fn labelled<const N: usize>(
     to: &mut Registry,
     (name, what): (&str, &str),
     label: &'static str,
-    words: [&'static str; N],
+    values: [&'static str; N],
 ) -> [Counter; N] {
     let family = Family::<[(&'static str, &'static str); 1], Counter>::default();
     to.register(name, what, family.clone());
-    words.map(|word| family.get_or_create(&[(label, word)]).clone())
+    values.map(|value| family.get_or_create(&[(label, value)]).clone())
 }
 
 fn invalidations(to: &mut Registry) -> [[Counter; SCOPES.len()]; SOURCES.len()] {
@@ -349,7 +350,7 @@ mod tests {
     use crate::domain::{Scope, Source, Status};
 
     #[test]
-    fn a_kind_indexes_its_own_count() {
+    fn a_kind_indexes_its_own_counter() {
         for (index, kind) in ActivityKind::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, index, "{kind}");
         }
@@ -365,7 +366,7 @@ mod tests {
             note(ActivityKind::Loop, Some(wall.as_str()));
         }
         note(ActivityKind::Loop, Some("echo"));
-        note(ActivityKind::Loop, Some("never heard of"));
+        note(ActivityKind::Loop, Some("unknown"));
         note(ActivityKind::Loop, None);
         note(ActivityKind::Mirror, Some("credential"));
         let counts: Vec<u64> = counters.loops().map(|(_, count)| count).collect();
@@ -374,9 +375,9 @@ mod tests {
         assert_eq!(counters.happened(ActivityKind::Mirror), 1);
     }
 
-    /// A word that is new in the domain must become a label, not vanish in `other`.
+    /// A new value in the domain must become a label and not be counted as `other`.
     #[test]
-    fn the_vocabularies_are_those_of_the_domain() {
+    fn the_labels_are_those_of_the_domain() {
         let outside = [Source::Api, Source::Mirror, Source::Compat, Source::Webhook];
         let inside = [Source::Schedule, Source::Quench, Source::Recovery];
         for source in outside.into_iter().chain(inside) {
@@ -402,11 +403,11 @@ mod tests {
         assert!(shown(Some("firing"), "failures"));
         assert!(shown(Some("unsent"), "failures"));
         assert!(!shown(Some("resolved"), "failures"));
-        assert!(!shown(Some("firing"), "never heard of"));
+        assert!(!shown(Some("firing"), "unknown"));
     }
 
     #[test]
-    fn an_operators_hand_on_a_mirror_is_no_send() {
+    fn an_operators_action_on_a_mirror_is_not_a_send() {
         let counters = Counters::new();
         let line = Activity {
             event: ActivityKind::Mirror,

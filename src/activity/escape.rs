@@ -1,5 +1,5 @@
-//! The last look at a line: characters that JSON may hold as they are, but that terminals, viewers
-//! and people are misled by, are written as escapes (`support::visible`).
+//! Escapes characters that JSON allows but that mislead terminals, viewers and people
+//! (`support::visible`).
 
 use std::borrow::Cow;
 
@@ -19,7 +19,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_misleads_is_escaped() {
+    fn only_misleading_characters_are_escaped() {
         let good = "{\"msg\":\"é € ключ \u{201c}x\u{201d}\"}\n".as_bytes();
         assert!(matches!(escaped(good), Cow::Borrowed(line) if line == good));
         let bad = "{\"msg\":\"a\u{85}b\u{2028}c\u{202e}d\u{7f}\u{2066}\u{200b}\"}\n";

@@ -1,12 +1,13 @@
-//! The file on disk: opened for append, followed when it is moved, rotated by size.
+//! The log file: opened for append, reopened when it was moved, rotated by size.
 //!
-//! Nothing that was handed in is lost by rotation or by a failed write: what could not be written
-//! stays in the [`Pending`] bytes, from the start of the first line that is not whole in the file.
-//! This file decides nothing about time or retries.
+//! Neither rotation nor a failed write loses lines: bytes that were not written stay in
+//! [`Pending`], from the start of the first line that is not completely in the file. Time and
+//! retries are the writer's concern.
 //!
-//! The path may also lead to a pipe, a device or a link to stdout. It is opened without blocking,
-//! so that a pipe without a reader costs lines and not the start, and only a plain file is rotated:
-//! a rename would take a device or somebody's output away. A link to a plain file is followed.
+//! The path may also lead to a pipe, a device or a link to stdout. It is opened without blocking: a
+//! pipe without a reader loses lines but does not block the start. Only a plain file is rotated,
+//! because a rename would remove a device or another program's output. A link to a plain file is
+//! followed.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -18,11 +19,11 @@ use rustix::fs::OFlags;
 
 use super::log_path::{LogPathKind, numbered};
 
-/// Lines on their way into the file.
+/// Lines that are not in the file yet.
 #[derive(Default)]
 pub(super) struct Pending {
     bytes: Vec<u8>,
-    /// How many of `bytes` are in the file already: part of the first line, after a failure.
+    /// How many of `bytes` are in the file already: a part of the first line, after a failure.
     done: usize,
 }
 
@@ -36,12 +37,12 @@ impl Pending {
         self.bytes.len() - self.done
     }
 
-    /// Lines that are not whole in the file.
+    /// Lines that are not completely in the file.
     pub(super) fn lines(&self) -> u64 {
         self.bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum()
     }
 
-    /// Forgets the lines that are whole in the file.
+    /// Removes the lines that are completely in the file.
     fn settle(&mut self) {
         let whole = self.bytes[..self.done].iter().rposition(|byte| *byte == b'\n');
         let whole = whole.map_or(0, |at| at + 1);
@@ -53,18 +54,18 @@ impl Pending {
 /// The open log file.
 pub(super) struct LogFile {
     path: PathBuf,
-    /// `None` after an open that failed.
+    /// `None` after a failed open.
     open: Option<File>,
-    /// The plain file that rotation renames; `None` for what is none.
+    /// The plain file that rotation renames; `None` for anything else.
     plain: Option<PathBuf>,
-    /// Its size, counting what was there when it was opened.
+    /// Its size, including what was there when it was opened.
     bytes: u64,
     rotate_bytes: u64,
     rotate_count: usize,
 }
 
 impl LogFile {
-    /// Opens or creates it, and its directory.
+    /// Opens the file, or creates it and its directory.
     ///
     /// # Errors
     /// Either cannot be created.
@@ -75,7 +76,7 @@ impl LogFile {
     ) -> Result<Self, io::Error> {
         let (open, bytes) = match open_append(&path) {
             Ok((file, bytes)) => (Some(file), bytes),
-            // Its reader may come later; until then lines are counted as lost.
+            // The reader of a pipe may come later; until then lines count as lost.
             Err(_) if LogPathKind::of(&path) == LogPathKind::Pipe => (None, 0),
             Err(error) => return Err(error),
         };
@@ -83,7 +84,7 @@ impl LogFile {
         Ok(Self { path, open, plain, bytes, rotate_bytes, rotate_count })
     }
 
-    /// Whether another line of this size belongs into the next file.
+    /// Whether a line of this size belongs into the next file.
     pub(super) fn is_full(&self, pending: usize, line: usize) -> bool {
         let before = self.bytes + pending as u64;
         self.plain.is_some()
@@ -92,10 +93,10 @@ impl LogFile {
             && before + line as u64 > self.rotate_bytes
     }
 
-    /// Writes all of it, or keeps what remains.
+    /// Writes all pending bytes, or keeps the rest.
     ///
     /// # Errors
-    /// As the system's; whole lines that got through are not kept.
+    /// That of the system. Lines that were written completely are not kept.
     pub(super) fn append(&mut self, pending: &mut Pending) -> io::Result<()> {
         let outcome = self.append_bytes(pending);
         pending.settle();
@@ -116,7 +117,7 @@ impl LogFile {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    // The reader of a pipe went: the next one gets whole lines.
+                    // The reader of a pipe is gone: the next one gets whole lines.
                     if error.kind() == io::ErrorKind::BrokenPipe {
                         self.open = None;
                     }
@@ -141,10 +142,10 @@ impl LogFile {
         }
     }
 
-    /// Opens the path anew. A line of which the old file has only a part is written whole again.
+    /// Opens the path again. A line that is only partly in the old file is written again.
     ///
     /// # Errors
-    /// It cannot be opened; the old file is closed all the same, for nobody reads it any more.
+    /// It cannot be opened. The old file is closed in any case: it is not at the path any more.
     pub(super) fn reopen(&mut self, pending: &mut Pending) -> io::Result<()> {
         self.open = None;
         pending.settle();
@@ -155,11 +156,11 @@ impl LogFile {
         Ok(())
     }
 
-    /// `cache.json` becomes `cache.json.1`, that one `.2`, and so on; the last is replaced.
+    /// Renames `cache.json` to `cache.json.1`, that one to `.2`, and so on; the last is replaced.
     ///
     /// # Errors
-    /// A rename or the opening failed. The next attempt comes a file's size later, so a directory
-    /// that refuses renames costs a large file and no lines.
+    /// A rename or the open failed. The next attempt comes after another `rotate_bytes`, so a
+    /// directory that refuses renames costs a large file but no lines.
     pub(super) fn rotate(&mut self, pending: &mut Pending) -> io::Result<()> {
         let Some(plain) = self.plain.clone() else { return Ok(()) };
         self.bytes = 0;
@@ -177,7 +178,7 @@ impl LogFile {
     }
 }
 
-/// The plain file that was opened, where it is ours to rename: not what stdout was redirected to.
+/// The plain file that was opened, if we may rename it: not the one that stdout is redirected to.
 fn plain(file: &File, path: &Path) -> Option<PathBuf> {
     let is_plain = file.metadata().is_ok_and(|open| open.is_file());
     match LogPathKind::of(path) {
@@ -187,8 +188,8 @@ fn plain(file: &File, path: &Path) -> Option<PathBuf> {
     }
 }
 
-/// The output of this process, where its path cannot be opened once more (a socket, as under
-/// systemd), or where it must not be: two open files would overwrite each other's lines.
+/// The output of this process, if its path cannot be opened again (a socket, as under systemd) or
+/// must not be: two open files would overwrite each other's lines.
 fn output(path: &Path) -> Option<File> {
     let held = match LogPathKind::of(path) {
         LogPathKind::Output(1) => io::stdout().as_fd().try_clone_to_owned(),

@@ -1,13 +1,13 @@
-//! The two closed vocabularies of a log line: what happened, and how bad it is.
+//! The kind and the severity of a log line.
 //!
-//! The same words name the log field, the metric label and the filter of `cache-mirror logs`; a
-//! kind is never renamed without a line in docs/LOG.md.
+//! The kind is the value of the `event` field, of the metric label and of the filter of
+//! `cache-mirror logs`. docs/LOG.md explains each; a renamed kind is a change for users.
 
 use std::fmt;
 
-/// What happened.
+/// The value of the `event` field.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the words are those of docs/LOG.md, where each is explained")]
+#[expect(missing_docs, reason = "docs/LOG.md explains each")]
 pub enum ActivityKind {
     Invalidate,
     Cascade,
@@ -59,7 +59,7 @@ impl ActivityKind {
         Self::Refused,
     ];
 
-    /// The word in the `event` field.
+    /// The value in the log.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Invalidate => "invalidate",
@@ -93,17 +93,17 @@ impl fmt::Display for ActivityKind {
     }
 }
 
-/// How much a line matters; the order is the order of severity.
+/// The severity of a line, in ascending order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// Every step.
     Trace,
-    /// What helps to explain one case.
+    /// Helps to explain one case.
     Debug,
-    /// What an operator reads later.
+    /// Normal operation.
     #[default]
     Info,
-    /// It works, but somebody should look.
+    /// It works, but an operator should check.
     Warn,
     /// Something did not work.
     Error,
@@ -113,7 +113,7 @@ impl Level {
     /// From the least to the most severe.
     pub const ALL: [Self; 5] = [Self::Trace, Self::Debug, Self::Info, Self::Warn, Self::Error];
 
-    /// The word in configuration and on the command line.
+    /// Its name in settings and on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Trace => "trace",
@@ -124,12 +124,12 @@ impl Level {
         }
     }
 
-    /// The level of that name, in any case.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(word))
+    /// The level of that name, upper or lower case.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(name))
     }
 
-    /// The level of one of tracing's.
+    /// The same level of `tracing`.
     pub(super) fn of(level: tracing::Level) -> Self {
         match level {
             tracing::Level::TRACE => Self::Trace,

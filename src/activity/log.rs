@@ -1,9 +1,8 @@
-//! Where lines go: `logs/cache.json`, one bunyan object a line.
+//! The log: `logs/cache.json`, one bunyan object a line.
 //!
-//! `tracing-bunyan-formatter` makes the lines; this file takes them from it. The gateway never
-//! waits for a disk: a line is put into a bounded queue or, when that is full, dropped and counted.
-//! A thread of its own (`writer.rs`) does the writing. A [`Log`] installs nothing global unless
-//! asked, so tests may run many. It does not read lines back.
+//! `tracing-bunyan-formatter` formats the lines. The gateway never waits for the disk: a line goes
+//! into a bounded queue or, if that is full, is dropped and counted. A separate thread
+//! (`writer.rs`) writes. A [`Log`] installs nothing global by itself, so tests may run many.
 
 use std::io;
 use std::path::PathBuf;
@@ -28,13 +27,13 @@ use super::kind::Level;
 use super::writer::{Writer, WriterOrder};
 use super::{TARGET, counters};
 
-/// Memory that queued lines may hold while the disk does not answer.
+/// Bytes of queued lines while the disk does not answer.
 const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// How long [`Log::flush`] and [`Log::shutdown`] wait for a disk that does not answer.
+/// Longest wait of [`Log::flush`] and [`Log::shutdown`] for the disk.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// Orders to the writer that may wait for it.
+/// Orders that may wait for the writer.
 const CONTROLS_MAX: usize = 16;
 
 /// Where and how much to log.
@@ -44,9 +43,9 @@ pub struct LogConfig {
     pub file: PathBuf,
     /// The least severe level that is written.
     pub level: Level,
-    /// Size in bytes at which the file is rotated; 0 never.
+    /// Size in bytes at which the file is rotated; 0 means never.
     pub rotate_bytes: u64,
-    /// Rotated files that are kept; 0 truncates instead.
+    /// Rotated files that are kept; with 0 the file is truncated instead.
     pub rotate_count: usize,
     /// Lines that may wait for the disk.
     pub queue_lines_max: usize,
@@ -62,7 +61,7 @@ pub struct Log {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What the gateway's side and the writer both know.
+/// Counters that both ends of the queue share.
 #[derive(Default)]
 pub(super) struct Shared {
     pub(super) dropped: AtomicU64,
@@ -102,24 +101,24 @@ impl Log {
         self.dispatch.clone()
     }
 
-    /// Changes the least severe level that is written, from the next line on.
+    /// Changes the least severe level that is written.
     pub fn set_level(&self, level: Level) {
         self.shared.level.store(level as u8, Relaxed);
     }
 
-    /// Rotates at another size, and keeps another number of files, from the next line on.
+    /// Changes the size for rotation and the number of files that are kept.
     pub fn set_rotation(&self, rotate_bytes: u64, rotate_count: usize) {
-        // A full order queue means a disk that does not answer, which has worse to tell.
+        // If the queue of orders is full, the disk does not answer, and rotation does not matter.
         let _ = self.control.try_send(WriterOrder::Rotate(rotate_bytes, rotate_count));
     }
 
-    /// Closes the file and opens its path anew: somebody moved it away.
+    /// Closes the file and opens its path again, after it was moved.
     pub fn reopen(&self) {
-        // A full order queue already holds something that makes the writer look at the path.
+        // A full queue of orders already contains one that makes the writer check the path.
         let _ = self.control.try_send(WriterOrder::Reopen);
     }
 
-    /// Lines that were lost so far.
+    /// Lines lost so far.
     pub fn dropped(&self) -> u64 {
         self.shared.dropped.load(Relaxed)
     }
@@ -129,13 +128,13 @@ impl Log {
         self.shared.write_errors.load(Relaxed)
     }
 
-    /// Waits until every line emitted before this call was tried; whether all of them are written.
+    /// Waits until the writer has tried every line emitted before. Whether all are written.
     pub fn flush(&self) -> bool {
         self.order(WriterOrder::Flush).unwrap_or(false)
     }
 
-    /// Writes what is queued and ends the writer; later lines count as dropped. Whether everything
-    /// was written. A disk that does not answer is given up after ten seconds.
+    /// Writes what is queued and stops the writer; later lines count as dropped. Whether everything
+    /// was written. It waits ten seconds at most for the disk.
     pub fn shutdown(&self) -> bool {
         let Some(thread) = self.thread.lock().take() else { return true };
         let Some(is_written) = self.order(WriterOrder::Stop) else { return false };
@@ -149,7 +148,7 @@ impl Log {
     }
 }
 
-/// The formatter over a place to write to, behind the level.
+/// The formatter, with a filter by level before it.
 pub(super) fn subscriber<W>(name: &str, to: W, level: Arc<AtomicU8>) -> Dispatch
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -158,8 +157,8 @@ where
     Dispatch::new(Registry::default().with(Filter { level }).with(format))
 }
 
-/// Takes our events at or above a level that may change at any time, and nothing else: spans and
-/// other crates' events would spoil the lines.
+/// Accepts only our events at or above a level that may change at any time. Spans and events of
+/// other crates would add fields to the lines.
 struct Filter {
     level: Arc<AtomicU8>,
 }
@@ -180,7 +179,7 @@ impl<S: Subscriber> Layer<S> for Filter {
     }
 }
 
-/// The near end of the queue. The formatter writes each line by one call.
+/// The sending end of the queue. The formatter writes each line with one call.
 struct Queue {
     lines: Sender<Vec<u8>>,
     shared: Arc<Shared>,

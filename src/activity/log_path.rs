@@ -1,8 +1,8 @@
 //! What the path of the log leads to, found out without opening it.
 //!
-//! A plain file is rotated. A pipe, a device and the process's own output are written to as they
-//! are. A directory and a socket cannot hold a log and are refused. The settings, `serve` and
-//! `doctor` use the same words for what was found.
+//! A plain file is rotated. A pipe, a device and the process's own output are written to without
+//! rotation. A directory and a socket cannot hold a log and are refused. Settings, `serve` and
+//! `doctor` share these texts.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// Links that are followed from the path of the log to the process's own output.
 const LINKS_MAX: usize = 8;
 
-/// What was found at a path.
+/// What is at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogPathKind {
     /// A plain file, or nothing yet.
@@ -31,7 +31,7 @@ pub enum LogPathKind {
 }
 
 impl LogPathKind {
-    /// Looks at a path.
+    /// Examines a path.
     pub fn of(path: &Path) -> Self {
         if let Some(number) = output(path) {
             return Self::Output(number);
@@ -52,7 +52,7 @@ impl LogPathKind {
         fs::read_link(path).map_or(Self::Plain, Self::Link)
     }
 
-    /// Why it cannot hold a log.
+    /// Why it cannot hold a log, if so.
     pub fn refusal(&self) -> Option<&'static str> {
         match self {
             Self::Directory => Some("expected a file, found a directory"),
@@ -61,7 +61,7 @@ impl LogPathKind {
         }
     }
 
-    /// What to know about it, where it is no plain file.
+    /// A note for the operator, if it is not a plain file.
     pub fn note(&self) -> Option<String> {
         Some(match self {
             Self::Plain => return None,
@@ -70,7 +70,7 @@ impl LogPathKind {
             }
             Self::Output(_) => "the output of this process: not rotated".to_owned(),
             Self::Pipe => {
-                "a pipe: not rotated, and lines are lost while nobody reads it".to_owned()
+                "a pipe: not rotated, and lines are lost while it has no reader".to_owned()
             }
             Self::Device => "a device: not rotated".to_owned(),
             Self::Socket => "a socket".to_owned(),
@@ -78,18 +78,18 @@ impl LogPathKind {
         })
     }
 
-    /// Whether this is a choice that people make on purpose, so that no warning is due.
+    /// Whether this is a usual choice that needs no warning.
     pub fn is_usual(&self, path: &Path) -> bool {
         matches!(self, Self::Plain | Self::Output(_)) || path == Path::new("/dev/null")
     }
 
-    /// Whether its files are renamed when they are full.
+    /// Whether it is rotated.
     pub fn is_rotated(&self) -> bool {
         matches!(self, Self::Plain | Self::Link(_))
     }
 }
 
-/// The first name that rotation needs and that a directory has.
+/// The first name that rotation needs but a directory has.
 pub fn blocked(path: &Path, rotate_count: usize) -> Option<PathBuf> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     (1..=rotate_count).map(|number| numbered(&path, number)).find(|path| path.is_dir())
@@ -102,7 +102,7 @@ pub(super) fn numbered(plain: &Path, number: usize) -> PathBuf {
     path.into()
 }
 
-/// The descriptor of this process that a path names, itself or through links.
+/// The descriptor of this process that a path names, directly or through links.
 fn output(path: &Path) -> Option<u32> {
     let mut path = path.to_owned();
     for _ in 0..LINKS_MAX {
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_of_place_is_known_without_opening_it() {
+    fn every_kind_of_path_is_recognised_without_opening_it() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         fs::write(at("plain"), "").unwrap();

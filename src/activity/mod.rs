@@ -1,10 +1,10 @@
-//! What happened: one value per thing, which becomes a log line and a count, so that the two cannot
-//! disagree.
+//! One value for each thing that happens. It becomes a log line and a metric, so that the two
+//! cannot disagree.
 //!
 //! Callers build an [`Activity`] with struct update syntax and emit it; they never pass a secret.
-//! Lines are flat (lists are comma-joined by [`joined`]) and are emitted outside any span, because
-//! that is the form in which `tracing-bunyan-formatter` writes clean ones. Nothing here waits for
-//! the disk: see [`log`] for where lines go.
+//! Lines are flat (lists are comma-joined by [`joined`]) and emitted outside any span, because
+//! `tracing-bunyan-formatter` adds the fields of spans. Nothing here waits for the disk: see
+//! [`log`].
 
 pub mod counters;
 mod escape;
@@ -21,13 +21,13 @@ pub use counters::counters;
 pub use kind::{ActivityKind, Level};
 pub use touched::Touched;
 
-/// Bytes of one text field; a line stays readable and a hostile value cannot fill the disk.
+/// Bytes of one text field: lines stay readable, and a hostile value cannot fill the disk.
 pub const FIELD_BYTES_MAX: usize = 1024;
 
-/// Room that [`joined`] keeps for `…+N more`.
+/// Bytes that [`joined`] reserves for `…+N more`.
 const MORE_BYTES: usize = 32;
 
-/// The `tracing` target of our lines; the log takes no other.
+/// The `tracing` target of our lines. The log accepts no other.
 const TARGET: &str = "cache";
 
 /// One thing that happened. Fields that are `None` do not appear in the line.
@@ -48,21 +48,21 @@ const TARGET: &str = "cache";
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Activity<'a> {
-    /// How much it matters.
+    /// The severity.
     pub level: Level,
-    /// What kind of thing.
+    /// What happened, as a kind.
     pub event: ActivityKind,
-    /// The sentence for people.
+    /// The sentence for the operator.
     pub msg: &'a str,
     /// The event it belongs to.
     pub event_id: Option<&'a str>,
     /// The events it belongs to, joined.
     pub event_ids: Option<&'a str>,
-    /// The instance where it began.
+    /// The instance that accepted it from outside.
     pub origin: Option<&'a str>,
-    /// Who asked.
+    /// The principal who asked for it.
     pub principal: Option<&'a str>,
-    /// The door it came in by.
+    /// Where the invalidation came from.
     pub source: Option<&'a str>,
     /// `mirrored` or `local`.
     pub scope: Option<&'a str>,
@@ -72,7 +72,7 @@ pub struct Activity<'a> {
     pub action: Option<&'a str>,
     /// Types, joined.
     pub types: Option<&'a str>,
-    /// Ids, joined; as `type/id` where they are of several types.
+    /// Ids, joined; as `type/id` if they are of several types.
     pub ids: Option<&'a str>,
     /// Tags, joined.
     pub tags: Option<&'a str>,
@@ -80,19 +80,19 @@ pub struct Activity<'a> {
     pub paths: Option<&'a str>,
     /// Keys, joined.
     pub keys: Option<&'a str>,
-    /// Types that were cleared with them, joined.
+    /// Types of the cascade, joined.
     pub cascade: Option<&'a str>,
     /// The peer's name.
     pub peer: Option<&'a str>,
-    /// The outcome word.
+    /// The outcome.
     pub status: Option<&'a str>,
     /// The status of an HTTP answer.
     pub http_status: Option<u64>,
-    /// Which try it was, from 1.
+    /// Number of the attempt, from 1.
     pub attempt: Option<u64>,
     /// How long it took, in milliseconds; written to the microsecond.
     pub duration_ms: Option<f64>,
-    /// From the acceptance of the oldest event to here, in milliseconds.
+    /// Time since the oldest event was accepted, in milliseconds.
     pub propagation_ms: Option<u64>,
     /// Cache entries.
     pub entries: Option<u64>,
@@ -104,30 +104,30 @@ pub struct Activity<'a> {
     pub version: Option<u64>,
     /// When anything was last cleared, as RFC 3339.
     pub last_clear: Option<&'a str>,
-    /// Events applied in an hour, at the pace of late.
+    /// Events applied in an hour, by the recent rate.
     pub updates_per_hour: Option<f64>,
-    /// The part of all lookups that was answered, from 0 to 1.
+    /// The part of lookups that were hits, from 0 to 1.
     pub hit_rate: Option<f64>,
-    /// How long until the next try, in milliseconds.
+    /// Time until the next attempt, in milliseconds.
     pub wait_ms: Option<u64>,
-    /// Why; for [`ActivityKind::Loop`] the wall that held ([`counters::WALLS`]).
+    /// The reason; for [`ActivityKind::Loop`] the wall that stopped the loop ([`counters::WALLS`]).
     pub reason: Option<&'a str>,
     /// What went wrong.
     pub error: Option<&'a str>,
-    /// The address at the other end.
+    /// The address of the other end.
     pub address: Option<&'a str>,
-    /// Where somebody would be called, without its query.
+    /// A URL without its query.
     pub url: Option<&'a str>,
     /// Whether a secret was given.
     pub has_secret: Option<bool>,
-    /// The beginning of what an acknowledging answer said, without secrets.
+    /// The beginning of an acknowledging answer's body, without secrets.
     pub response: Option<&'a str>,
-    /// The same of an answer that is none.
+    /// The beginning of any other answer's body, without secrets.
     pub body: Option<&'a str>,
 }
 
-/// One `tracing` event with all fields: the level of an event is part of its static metadata, so
-/// each level needs a place in the code of its own.
+/// One `tracing` event with all fields. The level of an event is static metadata, so each level
+/// needs an expansion of its own.
 macro_rules! line {
     ($it:ident, $level:ident) => {
         tracing::event!(
@@ -175,7 +175,7 @@ macro_rules! line {
 }
 
 impl Activity<'_> {
-    /// Counts it and hands the line to the log. Never blocks, never fails.
+    /// Counts it and passes the line to the log. Never blocks, never fails.
     pub fn emit(self) {
         counters().note(&self);
         match self.level {
@@ -188,22 +188,22 @@ impl Activity<'_> {
     }
 }
 
-/// A list as one field: comma-joined, at most [`FIELD_BYTES_MAX`] bytes, saying how many did not
-/// fit.
+/// A list as one field: comma-joined, at most [`FIELD_BYTES_MAX`] bytes, with the number of items
+/// that did not fit.
 pub fn joined<T: std::fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
     let mut out = String::new();
     let mut left_out = 0_usize;
     for item in items {
         let item = item.to_string();
         let separator = usize::from(!out.is_empty());
-        let room = (FIELD_BYTES_MAX - MORE_BYTES).saturating_sub(out.len() + separator);
-        if left_out > 0 || (item.len() > room && !out.is_empty()) {
+        let space_left = (FIELD_BYTES_MAX - MORE_BYTES).saturating_sub(out.len() + separator);
+        if left_out > 0 || (item.len() > space_left && !out.is_empty()) {
             left_out += 1;
             continue;
         }
         out.push_str(if separator == 1 { "," } else { "" });
-        out.push_str(&item[..item.floor_char_boundary(room)]);
-        if item.len() > room {
+        out.push_str(&item[..item.floor_char_boundary(space_left)]);
+        if item.len() > space_left {
             left_out += 1;
         }
     }

@@ -43,11 +43,11 @@ impl Scene {
         with_default(&self.log.dispatch(), || activity.emit());
     }
 
-    fn say(&self, msg: &str) {
+    fn log(&self, msg: &str) {
         self.emit(Activity { msg, ..Activity::default() });
     }
 
-    /// What the current file says, once everything emitted is in it.
+    /// The content of the current file, once everything emitted is in it.
     fn lines(&self) -> Vec<Map<String, Value>> {
         assert!(self.log.flush());
         lines_of(&self.path("cache.json"))
@@ -258,7 +258,7 @@ fn spans_and_the_events_of_other_crates_stay_out() {
 fn rotation_keeps_so_many_files_and_loses_no_line() {
     let scene = Scene::with(|config| (config.rotate_bytes, config.rotate_count) = (4096, 100));
     for number in 0..200 {
-        scene.say(&number.to_string());
+        scene.log(&number.to_string());
     }
     assert!(scene.log.shutdown());
     let rotated = (1..).take_while(|n| scene.path(&format!("cache.json.{n}")).exists()).count();
@@ -277,7 +277,7 @@ fn rotation_keeps_so_many_files_and_loses_no_line() {
 fn the_oldest_file_goes_and_zero_truncates() {
     let scene = Scene::with(|config| (config.rotate_bytes, config.rotate_count) = (1, 2));
     for msg in ["a", "b", "c", "d"] {
-        scene.say(msg);
+        scene.log(msg);
     }
     assert_eq!(scene.messages(), ["d"]);
     assert_eq!(msg_of(&lines_of(&scene.path("cache.json.1"))[0]), "c");
@@ -285,8 +285,8 @@ fn the_oldest_file_goes_and_zero_truncates() {
     assert!(!scene.path("cache.json.3").exists());
 
     let scene = Scene::with(|config| (config.rotate_bytes, config.rotate_count) = (1, 0));
-    scene.say("a");
-    scene.say("b");
+    scene.log("a");
+    scene.log("b");
     assert_eq!(scene.messages(), ["b"]);
     assert!(!scene.path("cache.json.1").exists());
 }
@@ -297,7 +297,7 @@ fn what_is_in_the_file_counts_towards_its_size() {
     let file = dir.path().join("cache.json");
     fs::write(&file, "x".repeat(5000)).unwrap();
     let scene = Scene::with(|config| (config.file, config.rotate_bytes) = (file.clone(), 5001));
-    scene.say("new");
+    scene.log("new");
     assert!(scene.log.flush());
     assert_eq!(fs::read(dir.path().join("cache.json.1")).unwrap().len(), 5000);
     assert_eq!(msg_of(&lines_of(&file)[0]), "new");
@@ -313,14 +313,14 @@ fn only_the_owner_reads_it() {
 #[test]
 fn a_file_moved_away_is_followed_by_a_new_one() {
     let scene = Scene::new();
-    scene.say("before");
+    scene.log("before");
     assert_eq!(scene.messages(), ["before"]);
     fs::rename(scene.path("cache.json"), scene.path("moved")).unwrap();
     scene.log.reopen();
-    scene.say("after");
+    scene.log("after");
     assert_eq!(scene.messages(), ["after"]);
     fs::remove_dir_all(scene.path("")).unwrap();
-    scene.say("even without being told, and without the directory");
+    scene.log("even without a signal, and without the directory");
     assert_eq!(scene.messages().len(), 1);
     assert_eq!(scene.log.write_errors(), 0);
 }
@@ -331,10 +331,10 @@ fn a_full_disk_blocks_nobody_and_is_told_of_afterwards() {
     let file = dir.path().join("cache.json");
     symlink("/dev/full", &file).unwrap();
     let scene = Scene::with(|config| (config.file, config.queue_lines_max) = (file.clone(), 10));
-    scene.say("kept");
+    scene.log("kept");
     assert!(!scene.log.flush(), "the disk takes nothing");
     for number in 0..500 {
-        scene.say(&number.to_string());
+        scene.log(&number.to_string());
     }
     assert_eq!(scene.log.dropped(), 490, "ten wait in the queue");
     assert!(scene.log.write_errors() > 0);
@@ -349,9 +349,9 @@ fn a_full_disk_blocks_nobody_and_is_told_of_afterwards() {
         (Some("server"), Some(40))
     );
     assert_eq!(lines[11]["events"], 490);
-    scene.say("again");
+    scene.log("again");
     assert!(scene.log.flush());
-    assert_eq!(lines_of(&file).len(), 13, "told once");
+    assert_eq!(lines_of(&file).len(), 13, "reported once");
 }
 
 #[test]
@@ -361,7 +361,7 @@ fn a_directory_that_became_a_file_is_waited_out() {
     fs::write(scene.dir.path().join("logs"), "in the way").unwrap();
     // Makes it look now: until it has noticed, a line still goes to the file that was deleted.
     scene.log.flush();
-    scene.say("patient");
+    scene.log("patient");
     assert!(!scene.log.flush());
     assert!(scene.log.write_errors() > 0);
     fs::remove_file(scene.dir.path().join("logs")).unwrap();
@@ -404,7 +404,7 @@ fn shutdown_writes_every_line_of_every_thread_whole() {
     assert!(scene.log.shutdown(), "twice is fine");
     assert_eq!(lines_of(&scene.path("cache.json")).len(), 10_000);
     assert_eq!(scene.log.dropped(), 0);
-    scene.say("too late");
+    scene.log("too late");
     assert_eq!(scene.log.dropped(), 1);
 }
 
@@ -415,7 +415,7 @@ fn what_a_broken_disk_never_took_is_counted_at_the_end() {
     symlink("/dev/full", &file).unwrap();
     let scene = Scene::with(|config| config.file = file);
     for number in 0..7 {
-        scene.say(&number.to_string());
+        scene.log(&number.to_string());
     }
     assert!(!scene.log.shutdown());
     assert_eq!(scene.log.dropped(), 7);

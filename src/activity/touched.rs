@@ -1,10 +1,10 @@
-//! Selectors as log fields: what a line is about, in the words of `docs/LOG.md`.
+//! Selectors as log fields (docs/LOG.md).
 //! Lists are joined with commas and cut to a length, because a log field is a flat scalar.
 
 use super::{Activity, joined};
 use crate::domain::{Label, Selectors, TypeName};
 
-/// Selectors, each kind as one joined text; kinds that are not there stay out of the line.
+/// Selectors, each kind as one joined text. An absent kind has no field.
 #[derive(Debug, Default)]
 pub struct Touched {
     types: Option<String>,
@@ -23,7 +23,7 @@ impl Touched {
         };
         let all = selectors.is_all().then(|| "*".to_owned());
         let types = selectors.named_types().map(ToString::to_string);
-        // Of one type the id says it all; of several it needs its type beside it.
+        // With several types, an id needs its type.
         let is_one_type = selectors.ids().len() == 1;
         let named = |(name, id): (&TypeName, &Label)| {
             if is_one_type { id.to_string() } else { format!("{name}/{id}") }

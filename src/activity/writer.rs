@@ -1,9 +1,9 @@
 //! The thread that writes the log.
 //!
-//! It gathers queued lines into one write, follows the file when it is moved, rotates it, and tells
-//! in the log itself how many lines were lost. While the disk refuses, it keeps what it has and
-//! tries again every quarter of a second; the queue fills behind it and the gateway goes on. It
-//! never panics over the disk: every failure is a count.
+//! It gathers queued lines into one write, reopens the file when it was moved, rotates it, and logs
+//! how many lines were lost. While the disk refuses writes, it keeps its lines and retries every
+//! quarter of a second; meanwhile the queue fills, and the gateway continues. A failure of the disk
+//! never panics: it is counted.
 
 use std::io;
 use std::sync::Arc;
@@ -21,32 +21,33 @@ use super::file::{LogFile, Pending};
 use super::kind::{ActivityKind, Level};
 use super::log::{Shared, subscriber};
 
-/// Bytes gathered for one write: far past where a larger one is any cheaper.
+/// Bytes gathered for one write; larger writes would not be cheaper.
 const BATCH_BYTES_MAX: usize = 64 * 1024;
 
-/// Between two looks at whether the path still leads to our file, and between two notices.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Time between two checks of the path, and between two notices of lost lines.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 
-/// After a write, lines gather for so long before the next: waking up for each line of a busy
-/// instance would cost more than making it.
+/// After a write, lines gather for this time before the next: waking up for each line of a busy
+/// instance would cost more than formatting it.
 const GATHER: Duration = Duration::from_millis(1);
 
-/// Between two attempts while the disk refuses.
+/// Time between two attempts while the disk refuses writes.
 const RETRY_EVERY: Duration = Duration::from_millis(250);
 
-/// Orders beside the lines, so that a full queue cannot hold them up.
+/// Orders to the writer. They have a queue of their own, so that a full queue of lines cannot delay
+/// them.
 pub(super) enum WriterOrder {
-    /// Open the path anew.
+    /// Open the path again.
     Reopen,
-    /// Rotate at this size and keep so many.
+    /// Rotate at this size and keep this number of files.
     Rotate(u64, usize),
-    /// Try everything that is queued now, then answer whether it is written.
+    /// Try to write everything that is queued, then answer whether it is written.
     Flush(Sender<bool>),
-    /// The same, and end.
+    /// The same, then stop.
     Stop(Sender<bool>),
 }
 
-/// The far end of the queue.
+/// The receiving end of the queue.
 pub(super) struct Writer {
     lines: Receiver<Vec<u8>>,
     control: Receiver<WriterOrder>,
@@ -54,10 +55,10 @@ pub(super) struct Writer {
     pending: Pending,
     is_stuck: bool,
     has_written: bool,
-    looked: Instant,
+    checked_at: Instant,
     shared: Arc<Shared>,
-    /// Drops that the log has told of.
-    told: u64,
+    /// Dropped lines that the log has reported.
+    reported: u64,
     notice: Notice,
 }
 
@@ -76,14 +77,14 @@ impl Writer {
             pending: Pending::default(),
             is_stuck: false,
             has_written: false,
-            looked: Instant::now(),
+            checked_at: Instant::now(),
             shared,
-            told: 0,
+            reported: 0,
             notice: Notice::new(name),
         }
     }
 
-    /// Runs until told to stop, or until the [`super::log::Log`] is gone.
+    /// Runs until it gets `Stop`, or until the [`super::log::Log`] is dropped.
     pub(super) fn run(mut self) {
         loop {
             self.wait();
@@ -116,14 +117,14 @@ impl Writer {
             GATHER
         } else {
             ready.recv(&self.lines);
-            LOOK_EVERY
+            CHECK_EVERY
         };
         let _ = ready.ready_timeout(longest);
     }
 
     fn write_some(&mut self) {
-        if self.looked.elapsed() >= LOOK_EVERY {
-            self.look();
+        if self.checked_at.elapsed() >= CHECK_EVERY {
+            self.check_path();
             self.log_drops();
         }
         while !self.is_stuck && self.pending.len() < BATCH_BYTES_MAX && self.take() {}
@@ -132,10 +133,10 @@ impl Writer {
         self.write_out();
     }
 
-    /// Writes what was queued when it was called; whether all of it went through.
+    /// Writes what was queued when it was called. Whether all of it was written.
     fn write_queued(&mut self) -> bool {
         let queued = self.lines.len();
-        self.look();
+        self.check_path();
         self.write_out();
         for _ in 0..queued {
             if self.is_stuck || !self.take() {
@@ -157,7 +158,7 @@ impl Writer {
         is_written && unwritten == 0
     }
 
-    /// Moves one line from the queue to the pending ones, into the next file if this one is full.
+    /// Moves one line from the queue to the pending ones; rotates first if the file is full.
     fn take(&mut self) -> bool {
         let Ok(line) = self.lines.try_recv() else { return false };
         self.shared.queued_bytes.fetch_sub(line.len(), Relaxed);
@@ -172,8 +173,8 @@ impl Writer {
         true
     }
 
-    fn look(&mut self) {
-        self.looked = Instant::now();
+    fn check_path(&mut self) {
+        self.checked_at = Instant::now();
         if self.file.is_moved() {
             self.reopen();
         }
@@ -194,19 +195,19 @@ impl Writer {
         self.shared.write_errors.fetch_add(u64::from(outcome.is_err()), Relaxed);
     }
 
-    /// Says in the log how many lines it has lost since it last said so.
+    /// Logs how many lines were lost since the last such report.
     fn log_drops(&mut self) {
         let dropped = self.shared.dropped.load(Relaxed);
-        if self.is_stuck || dropped == self.told {
+        if self.is_stuck || dropped == self.reported {
             return;
         }
-        self.pending.push(&self.notice.line(dropped - self.told));
-        self.told = dropped;
+        self.pending.push(&self.notice.line(dropped - self.reported));
+        self.reported = dropped;
         self.write_out();
     }
 }
 
-/// Formats the one line that the log writes about itself, past the queue that was too full.
+/// Formats the line about lost lines without the queue, which may be full.
 struct Notice {
     dispatch: Dispatch,
     lines: Captured,

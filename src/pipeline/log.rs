@@ -1,12 +1,11 @@
-//! The log lines of the path, one function for each thing that can happen on it, so that the path
-//! itself reads as steps.
+//! The log lines of the pipeline, one function for each thing that can happen.
 
 use crate::activity::{Activity, ActivityKind, Level, Touched, joined};
 use crate::domain::scope::LocalReason;
 use crate::domain::{Applied, Event, Invalidation, Source};
 use crate::journal::Journal;
 
-/// An invalidation that had its effect, and the wall that kept it from going further.
+/// An invalidation was applied. A second line names the wall that kept it local, if there is one.
 pub(super) fn applied(
     event: &Event,
     wall: Option<LocalReason>,
@@ -43,16 +42,16 @@ pub(super) fn applied(
     if let Some(wall) = wall
         && event.source != Source::Mirror
     {
-        held(&id, &event.principal, wall);
+        kept_local(&id, &event.principal, wall);
     }
 }
 
-/// An event came again. What it names was cleared again here, and nobody is told a second time.
+/// A known event came again. The store was cleared again; nothing is sent a second time.
 pub(super) fn repeated(known: &Invalidation, applied: &Applied) {
     Activity {
         level: Level::Debug,
         event: ActivityKind::Server,
-        msg: "a known event came again: cleared here again, nobody else is told",
+        msg: "a known event came again: cleared here again, not sent again",
         origin: Some(&known.origin),
         principal: Some(&known.principal.name),
         source: Some(known.source.as_str()),
@@ -63,10 +62,10 @@ pub(super) fn repeated(known: &Invalidation, applied: &Applied) {
     .emit();
 }
 
-/// The disk refuses an event, and the slot says so instead: for a start that finds the disk so.
+/// The disk refuses an event; the slot records that for the next start.
 pub(super) fn degraded(journal: &Journal) {
-    let msg = "the disk refuses events: they are sent from memory; were it to end now, the next \
-               start would tell every mirror to clear all";
+    let msg = "the disk refuses events: they are sent from memory; if the process ended now, the \
+               next start would clear all at every mirror";
     refused(msg, journal);
 }
 
@@ -88,7 +87,7 @@ fn refused(msg: &str, journal: &Journal) {
     .emit();
 }
 
-/// A peer walks another graph than we do.
+/// A peer has another graph than we have.
 pub(super) fn other_graph(origin: &str) {
     Activity {
         level: Level::Warn,
@@ -101,7 +100,7 @@ pub(super) fn other_graph(origin: &str) {
     .emit();
 }
 
-/// Types that the graph must know were taken out of what a webhook brought.
+/// Types that the strict graph does not know were taken out of a webhook's selectors.
 pub(super) fn unknown(text: &str, principal: &str) {
     Activity {
         level: Level::Warn,
@@ -115,7 +114,7 @@ pub(super) fn unknown(text: &str, principal: &str) {
     .emit();
 }
 
-/// The versions begin anew.
+/// The versions were reset.
 pub(super) fn reset(by: &str) {
     Activity {
         event: ActivityKind::Journal,
@@ -128,7 +127,7 @@ pub(super) fn reset(by: &str) {
     .emit();
 }
 
-/// What a caller could do better.
+/// Advice to a caller.
 pub(super) fn advised(text: &str, principal: &str) {
     Activity {
         level: Level::Warn,
@@ -141,8 +140,8 @@ pub(super) fn advised(text: &str, principal: &str) {
     .emit();
 }
 
-/// A wall against loops that held: a peer's call without a batch, or a mark.
-fn held(event_id: &str, principal: &str, wall: LocalReason) {
+/// A wall kept an event local: the credential of a peer, or a mark.
+fn kept_local(event_id: &str, principal: &str, wall: LocalReason) {
     Activity {
         event: ActivityKind::Loop,
         msg: "from a peer: applied here, not mirrored onwards",
