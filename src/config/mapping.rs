@@ -17,7 +17,7 @@ pub(super) fn read(written: &mut Written) -> Mapping {
     let types = types(written);
     let mapping = Mapping {
         type_name: written.parsed("mapping.type", WebhookTemplate::parse),
-        words: Mapping::words_of(&types),
+        stems: Mapping::stems_of(&types),
         types,
         is_unlisted_ignored: written
             .word("mapping.unlisted_type", &[("keep", false), ("ignore", true)]),

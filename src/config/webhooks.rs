@@ -260,7 +260,7 @@ fn timestamp(written: &mut Written, content: &Content, is_ms: bool) -> Option<Ti
         let expected = format!("expected an integer from 1 to {TOLERANCE_S_MAX}");
         written.refuse("auth.tolerance_s", expected);
     }
-    let at = header.or(prefix.map(TimestampAt::Beside));
+    let at = header.or(prefix.map(TimestampAt::WithSignature));
     if at.is_none() {
         refuse_tolerance(written);
     }

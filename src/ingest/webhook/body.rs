@@ -1,5 +1,5 @@
-//! The body of a delivery as the events that it carries: one, a list of them, or CloudEvents in any
-//! of their three forms. It judges only the form; what an event means is the mapping's business.
+//! Parses the body of a webhook into its events: one event, a list, or CloudEvents in one of three
+//! forms. It handles the form only; the mapping decides what an event means.
 
 use hyper::HeaderMap;
 use hyper::header::CONTENT_TYPE;
@@ -8,37 +8,38 @@ use serde_json::{Map, Value};
 use super::template::JsonPath;
 use crate::ingest::damaged_json::{self, Damage};
 
-/// How events lie in a body.
+/// Where the events are in a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Form {
-    /// JSON. A list at the top is a batch; else the events are at this path, or the whole is one.
+    /// JSON. A list at the top is a batch. Otherwise the events are at this path, or the whole body
+    /// is one event.
     Json(Option<JsonPath>),
     /// CloudEvents 1.0 over HTTP: structured, binary, or a batch.
     CloudEvents,
 }
 
-/// Why a body cannot be taken.
+/// Why a body is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadDelivery {
-    /// No JSON.
+    /// Not JSON.
     #[error("no JSON: {0}")]
     Json(String),
-    /// Too deep.
+    /// Nested too deep.
     #[error("JSON nested deeper than {0}")]
     TooDeep(usize),
-    /// JSON that is no event.
+    /// JSON that is not an event.
     #[error("{0}")]
     Event(&'static str),
 }
 
-/// The events of a body, and how well it could be read.
+/// The events of a body, and what was wrong with the body.
 #[derive(Debug, Default)]
 pub struct Events {
     /// The events.
     pub list: Vec<Value>,
-    /// What was wrong with the JSON that they come from.
+    /// What was wrong with the JSON.
     pub damage: Option<Damage>,
-    /// Whether there may be more events, or more of one, than was read.
+    /// Whether the body may contain more than was parsed.
     pub is_broken: bool,
 }
 
@@ -52,12 +53,12 @@ impl Events {
         Ok(Self { list: values, damage, is_broken })
     }
 
-    /// Every value, or the events in it.
+    /// Replaces each value by the events in it.
     fn flat(self, events: impl Fn(Value) -> Vec<Value>) -> Self {
         Self { list: self.list.into_iter().flat_map(events).collect(), ..self }
     }
 
-    /// Why nothing could be understood, where the body is to blame.
+    /// The problem of the body, if it explains why nothing was understood.
     pub fn problem(&self, body: &[u8], depth_max: usize) -> Option<BadDelivery> {
         match self.damage? {
             Damage::Inexact => None,
@@ -72,10 +73,10 @@ impl Events {
 }
 
 impl Form {
-    /// The events of a body.
+    /// Parses the events of a body.
     ///
     /// # Errors
-    /// Why it holds none.
+    /// Why it contains none.
     pub fn events(
         &self,
         headers: &HeaderMap,
@@ -125,7 +126,7 @@ fn cloud_events(headers: &HeaderMap, body: &[u8], depth_max: usize) -> Result<Ev
         let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
         text("specversion").starts_with("1.") && !text("type").is_empty()
     };
-    // One that is none must not lose the others of its batch: it is named as one without effect.
+    // An invalid event must not lose the others of its batch: it is reported as without effect.
     if events.list.is_empty() || events.list.iter().any(is_known) {
         Ok(events)
     } else {
@@ -133,7 +134,7 @@ fn cloud_events(headers: &HeaderMap, body: &[u8], depth_max: usize) -> Result<Ev
     }
 }
 
-/// Attributes in headers, the data in the body; data that is no JSON is not looked at.
+/// Attributes in headers, data in the body. Data that is not JSON is ignored.
 fn binary(headers: &HeaderMap, media: &str, body: &[u8], depth_max: usize) -> Events {
     let mut event = Map::new();
     for (name, value) in headers {
@@ -159,9 +160,8 @@ fn binary(headers: &HeaderMap, media: &str, body: &[u8], depth_max: usize) -> Ev
     events
 }
 
-/// A header's value as the text that it stands for (section 3.1.3.2): percent-decoded, once, and
-/// without the quotes of older senders. What is no escape stays as it is, and what is no UTF-8 is
-/// marked as unreadable.
+/// Decodes a header's value (section 3.1.3.2): percent-decoded once, without the quotes of older
+/// senders. Invalid escapes stay as they are; bytes that are not UTF-8 are marked as unreadable.
 fn unescaped(value: &[u8]) -> String {
     let quoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
     percent_encoding::percent_decode(quoted.unwrap_or(value)).decode_utf8_lossy().into_owned()
@@ -173,9 +173,10 @@ mod tests {
 
     use super::*;
 
-    /// Its sender is told that the batch was taken or not, and does not send the good ones again.
+    /// The sender only learns whether the batch was accepted, so it would not send the valid events
+    /// again.
     #[test]
-    fn one_event_of_a_batch_that_is_none_does_not_lose_the_others() {
+    fn an_invalid_event_of_a_batch_does_not_lose_the_others() {
         let media = HeaderValue::from_static("application/cloudevents-batch+json");
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, media)]);
         let read = |body: &str| Form::CloudEvents.events(&headers, body.as_bytes(), 64);

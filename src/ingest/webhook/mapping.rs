@@ -1,9 +1,9 @@
-//! What a delivery means: from the fields of somebody else's event to selectors of ours.
+//! Maps the fields of a webhook's event to selectors.
 //!
-//! Where something expected is not there, the mapping goes up (an id to its type, a type to `all`)
-//! or leaves the event alone, as configured; both are told in words. More than is taken at once
-//! goes up too, and so does what is there and cannot be read, whatever is configured. Only tags,
-//! paths and keys that no entry can have (too long, control characters) are passed over.
+//! If an expected value is absent, the mapping widens (an id to its type, a type to `all`) or
+//! ignores the event, as configured; it reports both. It always widens if there is more than it
+//! takes at once, or if a value cannot be read. Only tags, paths and keys that no entry can have
+//! (too long, control characters) are skipped.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,26 +20,26 @@ use crate::ingest::damaged_json::{UNREADABLE, is_doubtful};
 const NOTES_MAX: usize = 8;
 /// Paths kept of one delivery.
 const PATHS_MAX: usize = 64;
-/// Names of changed fields, and the longest of them, as in requests of the API.
+/// Number and length of names of changed fields, as in requests of the API.
 const CHANGED_MAX: usize = 1000;
 const CHANGED_BYTES_MAX: usize = 1024;
 
-/// From an event to selectors.
+/// How to map an event to selectors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
-    /// The type.
+    /// Gives the type.
     pub type_name: Option<WebhookTemplate>,
-    /// Their names and ours; an empty one of ours leaves the event alone.
+    /// The sender's names of types and ours; an empty name of ours ignores the event.
     pub types: BTreeMap<String, String>,
-    /// The same by the words of their names, where those are of one name alone.
-    pub words: BTreeMap<String, String>,
-    /// Whether a type that is not in `types` is left alone.
+    /// The same by normalised names, if those are unique: see [`Mapping::stems_of`].
+    pub stems: BTreeMap<String, String>,
+    /// Whether a type that is not in `types` is ignored.
     pub is_unlisted_ignored: bool,
     /// Whether an event without a type clears everything.
     pub is_untyped_all: bool,
     /// Ids of entities.
     pub ids: Vec<WebhookTemplate>,
-    /// Whether an event without an id is left alone, instead of clearing its type.
+    /// Whether an event without an id is ignored, instead of clearing its type.
     pub is_unidentified_ignored: bool,
     /// Tags.
     pub tags: Vec<WebhookTemplate>,
@@ -49,71 +49,70 @@ pub struct Mapping {
     pub keys: Vec<WebhookTemplate>,
     /// Objects whose fields name parents.
     pub parents: Vec<JsonPath>,
-    /// What happened.
+    /// Gives the action.
     pub action: Option<WebhookTemplate>,
-    /// Their words and ours.
+    /// The sender's names of actions and ours.
     pub actions: BTreeMap<String, ActionRule>,
-    /// What else is said of the entity, by name.
+    /// Further fields of the entity, by name.
     pub fields: BTreeMap<String, WebhookTemplate>,
     /// Names of changed fields.
     pub changed: Vec<WebhookTemplate>,
-    /// Two objects whose differing fields have changed.
+    /// Two objects to compare: the fields that differ have changed.
     pub compare: Option<(JsonPath, JsonPath)>,
 }
 
-/// What a word for an action comes to.
+/// What a sender's name of an action means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActionRule {
     /// It is this action.
     Is(Action),
-    /// The event is left alone.
+    /// The event is ignored.
     Ignore,
 }
 
-/// What one event, or a batch of them, means.
+/// What one event or a batch of events means.
 #[derive(Debug, Default)]
 pub struct WebhookChange {
     /// What to clear.
     pub selectors: Selectors,
-    /// The events that mean something, one by one.
+    /// The events that clear something, one by one.
     pub parts: Vec<SubmissionPart>,
-    /// What else is said of the entity of the last event.
+    /// Further fields of the entity of the last event.
     pub fields: BTreeMap<String, String>,
-    /// The paths that were named, as they were written; one more than are kept tells that there
-    /// were more.
+    /// The named paths, as they were written. One more than `PATHS_MAX` means that there were more.
     paths: Vec<String>,
-    /// What could not be read, in words.
+    /// What was widened, and why.
     pub notes: Vec<String>,
-    /// Why events were left alone.
+    /// Why events were ignored.
     pub ignored: Option<String>,
-    /// Whether an event was left alone that no setting says to leave alone.
+    /// Whether an event was ignored although no setting demands it.
     pub is_puzzling: bool,
 }
 
 impl WebhookChange {
     /// Routes among its paths: see [`crate::domain::Event::routes`].
     pub fn routes(&self) -> Vec<Label> {
-        // A path that is not known could ask for more than the routes say.
+        // A path that was not kept could clear more than the routes.
         match self.paths.len() {
             0..=PATHS_MAX => route::named(self.paths.iter().map(String::as_str)),
             _ => vec![],
         }
     }
 
-    /// What happened, as one word; several different actions of a batch are an update.
+    /// The action. Several different actions of a batch are an update.
     pub fn action(&self) -> Action {
         let mut actions = self.parts.iter().map(|part| part.action);
         let first = actions.next().unwrap_or_default();
         if actions.all(|action| action == first) { first } else { Action::Update }
     }
 
-    /// Says that what is cleared is more than the events name, so that no field can excuse it.
+    /// Notes that more is cleared than the events name, so that no changed field can excuse it.
     pub(super) fn widened(&mut self, note: &str) {
         self.note(note);
         self.parts.iter_mut().for_each(|part| part.changed.clear());
     }
 
-    /// The same where part of the body could not be read: an id may be cut off, or one of several.
+    /// Widens ids to their types: in a broken body, an id may be cut off or missing.
     pub(super) fn widen_ids(&mut self) {
         self.selectors.widen_ids();
         self.parts.iter_mut().for_each(|part| part.selectors.widen_ids());
@@ -134,19 +133,19 @@ impl WebhookChange {
 /// The types of one event, by our names.
 struct Types {
     names: Vec<TypeName>,
-    /// Whether there is one that cannot be read.
+    /// Whether a type could not be read.
     is_unreadable: bool,
-    /// Whether it may change entities of every type.
+    /// Whether the event may change entities of every type.
     is_all: bool,
 }
 
-/// In `types`: an event that may change what entities of every type show.
+/// Our name in `types` for an event that may change entities of every type.
 pub const EVERY_TYPE: &str = "*";
 
 impl Mapping {
-    /// Joins what one event means to what was before it.
+    /// Adds one event to the events before it.
     pub fn join(&self, place: &TemplateContext<'_>, change: &mut WebhookChange) {
-        let action = match self.verdict(place) {
+        let action = match self.action_rule(place) {
             ActionRule::Is(action) => action,
             ActionRule::Ignore => return change.ignore("the mapping ignores this action"),
         };
@@ -183,30 +182,30 @@ impl Mapping {
         change.parts.push(part);
     }
 
-    fn verdict(&self, place: &TemplateContext<'_>) -> ActionRule {
-        let words = self.action.as_ref().map(|action| action.texts(place).texts);
-        let verdicts: Vec<ActionRule> = words
+    fn action_rule(&self, place: &TemplateContext<'_>) -> ActionRule {
+        let names = self.action.as_ref().map(|action| action.texts(place).texts);
+        let rules: Vec<ActionRule> = names
             .into_iter()
             .flatten()
-            .map(|word| match self.actions.get(&word) {
-                Some(verdict) => *verdict,
+            .map(|name| match self.actions.get(&name) {
+                Some(rule) => *rule,
                 None => {
-                    let own = serde_json::from_value(Value::String(word));
+                    let own = serde_json::from_value(Value::String(name));
                     ActionRule::Is(own.unwrap_or_default())
                 }
             })
             .collect();
-        // Of several words, as where a member is given twice, one that is not ignored counts.
-        let counts = verdicts.iter().find(|verdict| **verdict != ActionRule::Ignore);
-        counts.or(verdicts.first()).copied().unwrap_or(ActionRule::Is(Action::Update))
+        // Of several actions, as in a duplicate member, one that is not ignored counts.
+        let counts = rules.iter().find(|rule| **rule != ActionRule::Ignore);
+        counts.or(rules.first()).copied().unwrap_or(ActionRule::Is(Action::Update))
     }
 
-    /// The types by our names; `None` where the event is to be left alone.
+    /// The types by our names; `None` if the event is to be ignored.
     fn types(&self, place: &TemplateContext<'_>, change: &mut WebhookChange) -> Option<Types> {
         let found = self.type_name.as_ref().map(|template| template.texts(place));
         let mut is_unreadable = found.as_ref().is_some_and(|found| found.is_partial);
         let mut types = Vec::new();
-        let (mut is_left_alone, mut is_all) = (false, false);
+        let (mut is_ignored, mut is_all) = (false, false);
         for theirs in found.into_iter().flat_map(|found| found.texts) {
             let plain = entity::trimmed(&theirs);
             let ours = match self.listed(&theirs).or_else(|| self.listed(plain)) {
@@ -216,7 +215,7 @@ impl Mapping {
                 None => plain,
             };
             if ours.is_empty() {
-                is_left_alone = true;
+                is_ignored = true;
                 change.ignore("the mapping ignores this type");
                 continue;
             }
@@ -237,33 +236,33 @@ impl Mapping {
             }
             types.extend(resembled);
         }
-        let is_meant = is_all || is_unreadable || !types.is_empty() || !is_left_alone;
+        let is_meant = is_all || is_unreadable || !types.is_empty() || !is_ignored;
         is_meant.then_some(Types { names: types, is_unreadable, is_all })
     }
 
-    /// What `types` makes of a name: as it is spelt, else by its words. A type is ignored only by
-    /// its exact spelling.
+    /// Our name for a sender's type: by its exact spelling, otherwise by its normalised name. Only
+    /// an exact spelling can ignore a type.
     fn listed(&self, theirs: &str) -> Option<&str> {
-        let ours = self.types.get(theirs).or_else(|| self.words.get(&loose_stem(theirs)));
+        let ours = self.types.get(theirs).or_else(|| self.stems.get(&loose_stem(theirs)));
         ours.map(String::as_str)
     }
 
-    /// What [`Mapping::words`] is for these types: nothing is ignored or clears all by its words.
-    /// Names that share their words are told apart by their spelling only.
-    pub fn words_of(types: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-        let mut words: BTreeMap<String, Option<&String>> = BTreeMap::new();
+    /// The value of [`Mapping::stems`] for these types. Nothing is ignored and nothing clears all
+    /// by a normalised name. If several names have the same one, only their spelling counts.
+    pub fn stems_of(types: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let mut stems: BTreeMap<String, Option<&String>> = BTreeMap::new();
         for (theirs, ours) in types {
-            let known = words.entry(loose_stem(theirs)).or_insert(Some(ours));
+            let known = stems.entry(loose_stem(theirs)).or_insert(Some(ours));
             if *known != Some(ours) {
                 *known = None;
             }
         }
-        let clear = words.into_iter().filter_map(|(name, ours)| Some((name, ours?.clone())));
+        let clear = stems.into_iter().filter_map(|(name, ours)| Some((name, ours?.clone())));
         let is_type = |ours: &str| !ours.is_empty() && ours != EVERY_TYPE;
         clear.filter(|(name, ours)| !name.is_empty() && is_type(ours)).collect()
     }
 
-    /// Adds types, narrowed to ids where there are any; false where the event is to be left alone.
+    /// Adds types, or their ids if there are any. False if the event is to be ignored.
     fn add_entities(
         &self,
         place: &TemplateContext<'_>,
@@ -272,7 +271,7 @@ impl Mapping {
         change: &mut WebhookChange,
     ) -> bool {
         let mut ids = Labels::read(&self.ids, place, "id", change);
-        // A truth, a blank or a wildcard names no entity.
+        // A boolean, a blank or a wildcard does not name an entity.
         ids.is_unsure |= ids.found.iter().any(|id| {
             let id = entity::trimmed(id.as_str());
             id.is_empty() || entity::is_wildcard(id) || matches!(id, "true" | "false")
@@ -310,7 +309,7 @@ impl Mapping {
         keys.found.into_iter().for_each(|key| selectors.insert(Selector::Key(key)));
         let paths = texts(&self.paths, place);
         for text in paths.texts {
-            // What stands before the first character that could not be read is still true.
+            // The part before the first unreadable character is still valid.
             let text = match text.split_once(UNREADABLE) {
                 Some((known, _)) => format!("{known}*"),
                 None => text,
@@ -345,8 +344,8 @@ impl Mapping {
         fields.collect()
     }
 
-    /// The fields that changed; none where not all of them can be named, for one that is not named
-    /// may be the one that matters.
+    /// The fields that changed. None if one of them cannot be named, because that one may be the
+    /// one that matters.
     fn changed(&self, place: &TemplateContext<'_>) -> Vec<String> {
         let TemplateTexts { texts: mut names, is_cut, is_partial, .. } =
             texts(&self.changed, place);
@@ -364,7 +363,7 @@ impl Mapping {
     }
 }
 
-/// What several templates give.
+/// The texts of several templates.
 fn texts(templates: &[WebhookTemplate], place: &TemplateContext<'_>) -> TemplateTexts {
     let mut all = TemplateTexts::default();
     for template in templates {
@@ -377,16 +376,16 @@ fn texts(templates: &[WebhookTemplate], place: &TemplateContext<'_>) -> Template
     all
 }
 
-/// What templates give, as labels.
+/// The texts of templates as labels.
 struct Labels {
     found: Vec<Label>,
-    /// There was more than is taken.
+    /// There were more than are taken.
     has_more: bool,
-    /// Something was there that is no label, or may be another one than was sent.
+    /// A value is not a label, or may be another one than was sent.
     is_unsure: bool,
-    /// A label was there of which some could not be read.
+    /// A label contains unreadable characters.
     is_doubtful: bool,
-    /// A value was there that is no label.
+    /// A value is not a label.
     is_unread: bool,
 }
 
@@ -415,7 +414,7 @@ impl Labels {
     }
 }
 
-/// The fields in which two objects differ; none where one of them is not there.
+/// The fields in which two objects differ; none if one of them is absent.
 fn differing(one: &JsonPath, other: &JsonPath, event: &Value) -> Vec<String> {
     let object = |path: &JsonPath| path.values(event, 1).first().and_then(|it| it.as_object());
     let (Some(one), Some(other)) = (object(one), object(other)) else { return vec![] };

@@ -1,9 +1,9 @@
-//! Webhooks of other systems: is it genuine, was it here before, what does it mean.
+//! Webhooks of other systems: verified, recognised when repeated, mapped to selectors.
 //!
-//! Whatever differs from one sender to the next is data ([`Hook`]), filled in from presets and
-//! settings; nothing here knows a sender by name. A delivery is judged over its raw bytes before
-//! they are looked at. One that comes again only clears the store again: it is remembered once its
-//! event is durable, and a copy that arrives meanwhile waits for that.
+//! Everything that differs between senders is data ([`Hook`]) from presets and settings; no code
+//! knows a sender by name. A delivery is verified over its raw bytes before it is parsed. One that
+//! comes again only clears the store again: it is remembered once its event is durable, and a copy
+//! that arrives earlier waits.
 
 mod body;
 mod mapping;
@@ -35,36 +35,36 @@ use crate::pipeline::{Pipeline, SubmitError, SubmitOutcome};
 use crate::resolve::Rules;
 use crate::support::{Finish, Live, LogThrottle, Secret};
 
-/// Characters of a delivery's own name that go into the log.
+/// Characters of a delivery's id that are logged.
 const NAME_CHARS_MAX: usize = 200;
 
-/// The webhooks that are taken.
+/// The configured webhooks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Config {
     /// By name, each once.
     pub hooks: Vec<Hook>,
-    /// Deliveries remembered, to recognise repeats.
+    /// Deliveries that are remembered, to recognise repeats.
     pub ids_max: usize,
 }
 
-/// One sender.
+/// One webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hook {
-    /// The last part of its path.
+    /// The last segment of its path.
     pub name: String,
-    /// How its deliveries are told from forgeries.
+    /// How its deliveries are verified.
     pub scheme: Scheme,
-    /// The secrets that are valid: one, and another during a rotation. Never empty.
+    /// The valid secrets: one, and another during a rotation. Never empty.
     pub secrets: Vec<Secret>,
-    /// How events lie in its bodies.
+    /// Where the events are in its bodies.
     pub form: Form,
-    /// What names a delivery, the same when it is repeated.
+    /// Gives the id of a delivery, which stays the same when it is repeated.
     pub delivery: Option<WebhookTemplate>,
-    /// What its events mean.
+    /// Maps its events to selectors.
     pub mapping: Mapping,
 }
 
-/// A request, as it came.
+/// A request, as it was received.
 #[derive(Clone, Copy)]
 pub struct WebhookRequest<'a> {
     /// Path and query.
@@ -73,72 +73,72 @@ pub struct WebhookRequest<'a> {
     pub headers: &'a HeaderMap,
     /// Its body, byte for byte.
     pub body: &'a [u8],
-    /// Our clock, in milliseconds since 1970.
+    /// Our time, in milliseconds since 1970.
     pub now_ms: u64,
 }
 
-/// What a delivery may cost.
+/// The limits of one delivery.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Events, texts of one template, and selectors; past it the event is widened.
+    /// Events, texts of one template, and selectors; beyond it the delivery is widened.
     pub selectors_max: usize,
     /// Nesting of its JSON.
     pub depth_max: usize,
 }
 
-/// What a delivery said.
+/// A parsed delivery.
 #[derive(Debug)]
 pub struct ReadWebhook {
     /// What it means.
     pub change: WebhookChange,
-    /// Its own name, where the sender gives one.
+    /// Its id, if the sender gives one.
     pub delivery: Option<String>,
-    /// By what it is recognised when it comes again, where the sender names its deliveries.
+    /// Identifies the delivery when it comes again, if the sender gives ids.
     identity: Option<Identity>,
 }
 
-/// By whom a delivery came, as far as loops are concerned.
+/// Where a delivery came from, as far as loops are concerned.
 #[derive(Debug, Clone)]
 pub struct WebhookOrigin {
-    /// The address to judge by, where it can be told.
+    /// The client's address, if known.
     pub address: Option<IpAddr>,
-    /// Whether a gateway's mark is on it.
+    /// Whether it carries a gateway's mark.
     pub is_marked: bool,
-    /// The events that a gateway said it is about.
+    /// The event ids that a gateway sent with it.
     pub ids: Vec<EventId>,
 }
 
-/// What became of a delivery.
+/// The outcome of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WebhookOutcome {
-    /// It had its effect.
+    /// It was applied.
     Applied {
         /// The event's id.
         id: EventId,
         /// Whether only the preallocated slot holds it.
         is_degraded: bool,
-        /// What the caller should be told.
+        /// Warnings for the caller.
         warnings: Vec<String>,
     },
-    /// It had its effect before, as this event.
+    /// It was applied before, as this event.
     Duplicate(Option<EventId>),
-    /// There was nothing to do.
+    /// Nothing had to be cleared, and why.
     Ignored(String),
 }
 
 impl Hook {
-    /// Whether a delivery is genuine.
+    /// Verifies a delivery.
     ///
     /// # Errors
-    /// Why not, for the log.
+    /// Why it is not genuine, for the log.
     pub fn check(&self, delivery: &WebhookRequest<'_>) -> Result<(), WebhookRefusal> {
         self.scheme.check(&self.secrets, delivery)
     }
 
-    /// What a genuine delivery says.
+    /// Parses a verified delivery.
     ///
     /// # Errors
-    /// Why it cannot be read.
+    /// Why it cannot be parsed.
     pub fn read(
         &self,
         delivery: &WebhookRequest<'_>,
@@ -163,7 +163,7 @@ impl Hook {
             return Err(problem);
         }
         if let Some(damage) = body.damage {
-            change.widened(&format!("{damage}: what it says is used as far as it can be read"));
+            change.widened(&format!("{damage}: the rest of the body was used"));
         }
         if body.is_broken {
             change.widen_ids();
@@ -183,9 +183,9 @@ impl Hook {
     }
 }
 
-/// What tells one delivery from another: the names that the sender gave, the bytes that it sent,
-/// and what we read in them. A name alone, or a header that the signature does not cover, could be
-/// chosen so that another delivery passes for a repetition.
+/// Identifies a delivery: the ids that the sender gave, the bytes that it sent, and what we parsed.
+/// An id alone, or a header that the signature does not cover, could be forged so that another
+/// delivery looks like a repetition.
 #[derive(Debug)]
 struct Identity {
     shown: String,
@@ -212,13 +212,13 @@ impl Identity {
         Self { shown, hash: gate::identity(parts.iter().map(Vec::as_slice)) }
     }
 
-    /// The same with the marks that were on the call. The journal has it as the event's reason, so
-    /// that it is known over a restart.
+    /// The identity together with the marks of the call. The journal stores it as the event's
+    /// reason, so that it is known after a restart.
     fn under(&self, from: &WebhookOrigin) -> String {
         let mut parts = vec![self.hash.clone(), from.is_marked.to_string()];
         parts.extend(from.ids.iter().map(ToString::to_string));
         let hash = gate::identity(parts.iter().map(String::as_bytes));
-        // Half of it is as far beyond guessing, and leaves a line readable.
+        // Half of the hash cannot be guessed either, and keeps the log line short.
         let half = hash.get(..32).unwrap_or(&hash);
         format!("delivery {} sha256 {half}", self.shown)
     }
@@ -232,25 +232,28 @@ fn meaning(selectors: &Selectors) -> Vec<u8> {
     serde_json::to_vec(selectors).unwrap_or_default()
 }
 
-/// A hook's delivery among those of all hooks.
+/// The key of a webhook's delivery among those of all webhooks.
 fn key(principal: &str, identity: &str) -> String {
     gate::identity([principal.as_bytes(), identity.as_bytes()])
 }
 
-/// The webhooks that are taken, and the deliveries that were.
+/// The webhooks, and the deliveries that were applied.
 pub struct Hooks {
     by_name: Live<BTreeMap<String, Arc<Hook>>>,
     taken: KeptAnswers,
-    /// What was said of deliveries that clear nothing, or a type that nobody knows.
-    pub said: LogThrottle,
+    /// Limits the log lines about deliveries that clear nothing or an unknown type.
+    pub log_throttle: LogThrottle,
 }
 
 impl Hooks {
-    /// Takes these; deliveries that the journal remembers are known.
+    /// Starts with these webhooks. Deliveries in the journal are known.
     pub fn new(config: Config, journal: &Journal) -> Self {
         let taken = KeptAnswers::new(config.ids_max);
-        let hooks =
-            Self { by_name: Live::new(by_name(config)), taken, said: LogThrottle::default() };
+        let hooks = Self {
+            by_name: Live::new(by_name(config)),
+            taken,
+            log_throttle: LogThrottle::default(),
+        };
         let events = journal.after(0, usize::MAX).events;
         for event in events.iter().filter(|event| event.source == Source::Webhook) {
             if let Some(identity) = &event.reason {
@@ -260,22 +263,21 @@ impl Hooks {
         hooks
     }
 
-    /// Takes others from now on; what came before stays known.
+    /// Exchanges the webhooks. Known deliveries stay known.
     pub fn adopt(&self, config: Config) {
         self.taken.set_keys_max(config.ids_max);
         self.by_name.set(by_name(config));
     }
 
-    /// The hook of that name.
+    /// The webhook with this name.
     pub fn find(&self, name: &str) -> Option<Arc<Hook>> {
         self.by_name.with(|hooks| hooks.get(name).cloned())
     }
 
-    /// Lets a delivery have its effect, once. Finished even where the sender hangs up, so that what
-    /// it sends again is recognised.
+    /// Applies a delivery once. This is finished even if the sender disconnects, so that a
+    /// repetition is recognised.
     ///
-    /// # Errors
-    /// [`SubmitError`]; it may then come again.
+    /// # Errors [`SubmitError`]; the delivery may then be sent again.
     pub async fn take(
         self: &Arc<Self>,
         pipeline: &Arc<Pipeline>,
@@ -334,7 +336,7 @@ fn by_name(config: Config) -> BTreeMap<String, Arc<Hook>> {
 
 fn submission(change: WebhookChange, identity: Option<String>, from: WebhookOrigin) -> Submission {
     let (action, routes) = (change.action(), change.routes());
-    // What was said of one entity is not true of the others.
+    // The description of one entity does not hold for the others.
     let (parts, changed, fields) = match <[SubmissionPart; 1]>::try_from(change.parts) {
         Ok([only]) if only.parents.is_empty() => (vec![], only.changed, change.fields),
         Ok([only]) => (vec![only.clone()], only.changed, change.fields),

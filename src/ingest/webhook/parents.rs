@@ -1,9 +1,9 @@
-//! What shows an entity besides itself: lists of what belongs to another one.
+//! Parents of an entity: other entities whose lists show it.
 //!
-//! A row of `products` with `client_id = 7` clears the tag `products:client:7`. A field that refers
-//! to another entity is found by its name (`client_id`, `clientId`) or by its form (an object with
-//! an id, as content systems write references). Of an update both states count, where the sender
-//! tells both, so that a move clears the old and the new parent.
+//! A row of `products` with `client_id = 7` clears the tag `products:client:7`. A reference to
+//! another entity is found by the name of its field (`client_id`, `clientId`) or by its form (an
+//! object with an id, as content systems write references). If the sender sends both states of an
+//! update, both count, so that a move clears the old and the new parent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,10 +13,10 @@ use super::template::{ID_ENDINGS, JsonPath, TemplateContext, is_unread, scalar};
 use crate::domain::{Label, TypeName, entity};
 use crate::ingest::damaged_json::is_doubtful;
 
-/// Levels below a field in which a reference is looked for: a locale, a list, a link.
+/// Levels below a field that are searched for a reference: a locale, a list, a link.
 const DEPTH_MAX: usize = 3;
 
-/// The tags of what shows an entity, by its type.
+/// The tags of the parents of an entity, by its type.
 #[derive(Debug, Default)]
 pub(super) struct Parents {
     /// The tags.
@@ -27,7 +27,7 @@ pub(super) struct Parents {
     pub is_doubtful: bool,
 }
 
-/// Finds them in the objects at these paths.
+/// Finds the parents in the objects at these paths.
 pub(super) fn read(paths: &[JsonPath], place: &TemplateContext<'_>, types: &[TypeName]) -> Parents {
     let mut parents = Parents::default();
     let mut references = BTreeSet::new();
@@ -37,7 +37,7 @@ pub(super) fn read(paths: &[JsonPath], place: &TemplateContext<'_>, types: &[Typ
             one => std::slice::from_ref(one),
         };
         let members = records.iter().filter_map(Value::as_object).flatten();
-        // An id of the entity itself, or its former state, is no parent.
+        // An id of the entity itself or its former state is not a parent.
         let is_own = |name: &str| name == "documentId" || paths.iter().any(|it| it.is_member(name));
         for (name, value) in members.filter(|(name, _)| !is_own(name)) {
             parents.is_doubtful |= !collect(name, value, place.texts_max, &mut references);
@@ -62,8 +62,8 @@ pub(super) fn read(paths: &[JsonPath], place: &TemplateContext<'_>, types: &[Typ
     parents
 }
 
-/// Adds what one field refers to: the name of the parent, and its id. False where the field has the
-/// name of a reference and its value cannot be read as one.
+/// Adds the references of one field: name and id of the parent. False if the field has the name of
+/// a reference but its value cannot be read as one.
 fn collect<'a>(
     name: &'a str,
     value: &Value,
@@ -72,7 +72,7 @@ fn collect<'a>(
 ) -> bool {
     let mut is_read = true;
     let mut add = |parent: &'a str, id: String| {
-        // One more than is taken, to tell that there are.
+        // One more than is taken, to show that there are more.
         if references.len() <= count_max {
             references.insert((parent, id));
         }

@@ -1,9 +1,8 @@
-//! How a delivery shows that it is genuine: a secret in a header, or an HMAC-SHA256 over its raw
-//! bytes.
+//! Verifies webhooks: a secret in a header, or an HMAC-SHA256 over the raw bytes.
 //!
-//! Signatures are compared in constant time, under each secret that is valid. What is ambiguous is
-//! refused: a header given twice, a part that contains the separator which follows it. Why a
-//! delivery was refused is for the log; callers are told no more than that it was.
+//! Signatures are compared in constant time, with each valid secret. Ambiguous requests are
+//! refused: a duplicate header, a part that contains the separator after it. The reason of a
+//! refusal goes to the log only; callers do not learn it.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -19,9 +18,9 @@ use hyper::header::{AUTHORIZATION, HeaderName};
 use super::WebhookRequest;
 use crate::support::Secret;
 
-/// Signatures looked at in one header: two secrets of the sender, and room for its own rotation.
+/// Signatures checked in one header: enough for two secrets and the sender's own rotation.
 const SIGNATURES_MAX: usize = 16;
-/// What keys of Standard Webhooks begin with.
+/// The prefix of keys of Standard Webhooks.
 const KEY_PREFIX: &str = "whsec_";
 
 const LENIENT: GeneralPurposeConfig =
@@ -29,35 +28,35 @@ const LENIENT: GeneralPurposeConfig =
 const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
 const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 
-/// How deliveries are told from forgeries.
+/// How webhooks are verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scheme {
-    /// The secret itself stands in this header, perhaps behind `Bearer`.
+    /// The secret itself is in this header, perhaps after `Bearer`.
     Secret(HeaderName),
-    /// The secret signs.
+    /// The secret signs the request.
     Hmac(Box<Hmac>),
 }
 
-/// Where a signature stands and what it covers.
+/// Where the signature is and what it covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hmac {
-    /// The header it stands in.
+    /// The header of the signature.
     pub header: HeaderName,
-    /// Between several values in that header.
+    /// Separates several values in that header.
     pub separator: Option<char>,
-    /// What a signature begins with.
+    /// The prefix of a signature.
     pub prefix: String,
-    /// Of the signature.
+    /// Encoding of the signature.
     pub encoding: Encoding,
-    /// Of the secret.
+    /// Form of the secret.
     pub key: KeyForm,
-    /// What is signed.
+    /// The signed content.
     pub content: Content,
     /// When it was signed.
     pub timestamp: Option<Timestamp>,
     /// The header that lists further signed headers.
     pub signed_headers: Option<HeaderName>,
-    /// The path that was signed, where a proxy in between rewrites it.
+    /// The signed path, if a proxy rewrites it on the way.
     pub path: Option<String>,
 }
 
@@ -70,36 +69,36 @@ pub enum Encoding {
     Base64Url,
 }
 
-/// How a secret spells the key.
+/// How a secret encodes the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyForm {
     /// Its own bytes.
     Text,
-    /// Base64, perhaps behind `whsec_`.
+    /// Base64, perhaps after `whsec_`.
     Base64,
 }
 
-/// When a delivery was signed, and how long that counts.
+/// When a request was signed, and how long the signature is valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timestamp {
-    /// Where it stands.
+    /// Where it is.
     pub at: TimestampAt,
-    /// In milliseconds since 1970, not in seconds.
+    /// Whether it is in milliseconds since 1970, not in seconds.
     pub is_ms: bool,
-    /// How far it may be from our clock.
+    /// How far it may differ from our clock.
     pub tolerance: Duration,
 }
 
-/// Where a timestamp stands.
+/// Where a timestamp is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TimestampAt {
     /// In a header of its own.
     Header(HeaderName),
-    /// Beside the signature, behind this prefix.
-    Beside(String),
+    /// In the header of the signature, after this prefix.
+    WithSignature(String),
 }
 
-/// What is signed, in order.
+/// The signed parts, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content(Vec<Signed>);
 
@@ -114,11 +113,11 @@ enum Signed {
     Body,
 }
 
-/// Why a delivery was refused.
+/// Why a webhook was refused, for the log.
 pub type WebhookRefusal = &'static str;
 
 impl Content {
-    /// Reads a template of `{body}`, `{timestamp}`, `{header:NAME}`, `{method}`, `{path}` and
+    /// Parses a template of `{body}`, `{timestamp}`, `{header:NAME}`, `{method}`, `{path}` and
     /// `{headers}`.
     ///
     /// # Errors
@@ -190,7 +189,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 }
 
 impl KeyForm {
-    /// The key that a secret spells; `None` where it spells none.
+    /// The key of a secret; `None` if it is malformed.
     pub fn key(self, secret: &Secret) -> Option<Cow<'_, [u8]>> {
         let text = secret.expose();
         match self {
@@ -204,7 +203,7 @@ impl KeyForm {
     }
 }
 
-/// The one value of a header; a header given twice could be read in two ways.
+/// The value of a header; `None` for a duplicate one, which is ambiguous.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut all = headers.get_all(name).iter();
     match (all.next(), all.next()) {
@@ -214,10 +213,10 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 }
 
 impl Scheme {
-    /// Whether a delivery is genuine by one of these secrets.
+    /// Verifies a request with one of these secrets.
     ///
     /// # Errors
-    /// Why not, for the log.
+    /// Why it is not genuine, for the log.
     pub fn check(
         &self,
         secrets: &[Secret],
@@ -239,7 +238,7 @@ fn check_secret(
     let (scheme, token) = given.split_once(' ').unwrap_or(("", given));
     let token = if scheme.eq_ignore_ascii_case("Bearer") { token.trim() } else { given };
     let is_bare = *header == AUTHORIZATION && token == given;
-    // Every one is compared, so that the time taken does not tell which of them it was.
+    // All secrets are compared, so that the time does not show which one matched.
     let matches = secrets.iter().filter(|secret| secret.matches(token)).count();
     if matches > 0 && !is_bare { Ok(()) } else { Err("another secret") }
 }
@@ -281,7 +280,7 @@ impl Hmac {
         if is_genuine { Ok(()) } else { Err("another signature") }
     }
 
-    /// The signed bytes, in pieces: bodies are not copied.
+    /// The signed bytes in pieces: the body is not copied.
     fn signed<'a>(
         &'a self,
         timestamp: &'a str,
@@ -325,8 +324,8 @@ impl Hmac {
         }
     }
 
-    /// Signed headers in one line: `name:value`, by name, between semicolons. The list of them and
-    /// the timestamp are always among them, so that neither can be exchanged.
+    /// The signed headers in one line: `name:value`, sorted by name, separated by semicolons. They
+    /// always include the list of headers and the timestamp, so that neither can be replaced.
     fn headers(&self, delivery: &WebhookRequest<'_>) -> Result<String, WebhookRefusal> {
         let list = self.signed_headers.as_ref().ok_or("no list of signed headers")?;
         let listed = single(delivery.headers, list).ok_or("no list of signed headers")?;
@@ -347,7 +346,7 @@ impl Hmac {
 }
 
 impl Timestamp {
-    /// Its text, where it is near enough to our clock.
+    /// Its text, if it is close enough to our clock.
     fn read<'a>(
         &self,
         values: &[&'a str],
@@ -355,7 +354,7 @@ impl Timestamp {
     ) -> Result<&'a str, WebhookRefusal> {
         let text = match &self.at {
             TimestampAt::Header(name) => single(delivery.headers, name),
-            TimestampAt::Beside(prefix) => {
+            TimestampAt::WithSignature(prefix) => {
                 let mut all = values.iter().filter_map(|value| value.strip_prefix(prefix.as_str()));
                 all.next().filter(|_| all.next().is_none())
             }

@@ -1,10 +1,10 @@
-//! Templates of a mapping: literal text with places in braces, such as `{record.id|old_record.id}`
+//! Templates of a mapping: literal text with fields in braces, such as `{record.id|old_record.id}`
 //! or `product:{header:X-Shopify-Topic before /}`.
 //!
-//! A place names alternatives (the first that is there counts), then perhaps steps (`lower`,
+//! A field names alternatives, of which the first present one counts, and optional steps (`lower`,
 //! `before X`, `after X`, `before-last X`, `after-last X`). A path goes through objects by name and
-//! through arrays by number or `*`; an array at its end gives each of its members. What a sender
-//! says costs no more than the bounds below, and never a panic.
+//! through arrays by number or `*`; an array at its end gives each of its members. A body costs no
+//! more than the bounds below and never causes a panic.
 
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
@@ -15,39 +15,38 @@ use crate::resolve::Rules;
 
 /// Bytes of a template.
 const TEMPLATE_BYTES_MAX: usize = 1024;
-/// Alternatives, path segments and steps of one place.
+/// Alternatives, path segments and steps of one field.
 const PARTS_MAX: usize = 16;
-/// A text that grows past this is cut: it is longer than any label or path, in any spelling, and
-/// will be refused as one.
+/// Longer texts are cut to this: longer than any label or path, so they will be refused as one.
 const TEXT_BYTES_MAX: usize = 2 * URL_PATH_BYTES_MAX;
 
-/// Where templates look.
+/// The values that templates read.
 #[derive(Clone, Copy)]
 pub struct TemplateContext<'a> {
     /// One event of the body.
     pub event: &'a Value,
     /// The headers of the request.
     pub headers: &'a HeaderMap,
-    /// Texts that one template may give.
+    /// Most texts that one template gives.
     pub texts_max: usize,
-    /// The types that there are.
+    /// The known types.
     pub rules: &'a Rules,
 }
 
-/// What a template gave.
+/// The texts that a template gave.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct TemplateTexts {
-    /// In the order of the body; none where a place was not there.
+    /// In the order of the body; none if a field was absent.
     pub texts: Vec<String>,
-    /// Whether there was more than is taken.
+    /// Whether there were more than are taken.
     pub is_cut: bool,
-    /// Whether something stood there that is no text, or a member of a list was missing.
+    /// Whether a value was not text, or a member of a list was missing.
     pub is_partial: bool,
-    /// Whether a value stood there that is no text: an object, a fraction, a truth for an id.
+    /// Whether a value could not be read as text: an object, a fraction, a boolean as an id.
     pub is_unread: bool,
 }
 
-/// Text with places.
+/// Text with fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookTemplate(Vec<TemplatePart>);
 
@@ -72,12 +71,12 @@ enum TextStep {
     AfterLast(String),
 }
 
-/// A way through JSON.
+/// A path through JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JsonPath(Vec<String>);
 
 impl JsonPath {
-    /// Reads `a.b.0` or `a.*.b`; `.` is the whole event.
+    /// Parses `a.b.0` or `a.*.b`; `.` is the whole event.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -95,12 +94,13 @@ impl JsonPath {
         Ok(Self(segments))
     }
 
-    /// Whether it is this member of the event.
+    /// Whether it names this member of the event.
     pub fn is_member(&self, name: &str) -> bool {
         matches!(&self.0[..], [only] if only == name)
     }
 
-    /// The values there, `null` apart; at most one more than `count_max`, to tell that there are.
+    /// The values there except `null`; at most one more than `count_max`, to show that there are
+    /// more.
     pub fn values<'a>(&self, root: &'a Value, count_max: usize) -> Vec<&'a Value> {
         let mut values = Vec::new();
         walk(root, &self.0, count_max.saturating_add(1), &mut values);
@@ -108,7 +108,7 @@ impl JsonPath {
         values
     }
 
-    /// The same with a `null` for each member of a list that has nothing there.
+    /// The same, with a `null` for each member of a list without a value there.
     fn places<'a>(&self, root: &'a Value, count_max: usize) -> Vec<&'a Value> {
         let mut values = Vec::new();
         walk(root, &self.0, count_max.saturating_add(1), &mut values);
@@ -156,7 +156,7 @@ fn members(value: &Value) -> &[Value] {
     }
 }
 
-/// Text, a whole number in decimal, or a truth; nothing for what is empty or something else.
+/// Text, a whole number in decimal, or a boolean; `None` for empty text and anything else.
 pub(super) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if text.is_empty() => None,
@@ -171,15 +171,15 @@ pub(super) fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// A float as the whole number that it certainly is.
+/// A float as a whole number, if it is exactly one.
 fn whole(float: f64) -> Option<String> {
     const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
     let is_whole = float.fract() == 0.0 && float.abs() <= EXACT_MAX;
-    // Without a sign for minus zero.
+    // Adding 0.0 removes the sign of minus zero.
     is_whole.then(|| format!("{:.0}", float + 0.0))
 }
 
-/// What stood at a place that gave no text.
+/// Values that gave no text.
 #[derive(Debug, Clone, Copy, Default)]
 struct Gaps {
     is_partial: bool,
@@ -193,15 +193,15 @@ impl Gaps {
     }
 }
 
-/// How names of fields end that hold ids of other entities.
+/// Suffixes of field names that hold ids of other entities.
 pub(super) const ID_ENDINGS: [&str; 4] = ["_id", "_ids", "Id", "Ids"];
 
 fn is_name_of_id(name: &str) -> bool {
     name == "id" || ID_ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
-/// Whether a value, or a member of a list, names something that cannot be read from it. `null` and
-/// empty text name nothing; a truth is a text, though never an id.
+/// Whether a value or a member of a list names something that cannot be read. `null` and empty text
+/// name nothing; a boolean is text, but never an id.
 pub(super) fn is_unread(value: &Value, is_id: bool) -> bool {
     members(value).iter().any(|value| match value {
         Value::Null | Value::String(_) => false,
@@ -210,7 +210,7 @@ pub(super) fn is_unread(value: &Value, is_id: bool) -> bool {
     })
 }
 
-/// Whether one value, or a member of a list, is something and yet no text.
+/// Whether a value or a member of a list is present but not text.
 fn is_partial(values: &[&Value]) -> bool {
     let is_lost = |value: &&Value| match value {
         Value::Array(items) => items.iter().any(|item| scalar(item).is_none()),
@@ -230,7 +230,7 @@ impl Alternative {
         match text.strip_prefix("header:") {
             Some(name) => HeaderName::try_from(name)
                 .map(Self::Header)
-                .map_err(|_| format!("{name:?} is no header's name")),
+                .map_err(|_| format!("{name:?} is not the name of a header")),
             None => JsonPath::parse(text).map(Self::JsonPath),
         }
     }
@@ -262,25 +262,25 @@ impl Alternative {
 }
 
 impl TextStep {
-    fn parse<'a>(word: &str, words: &mut impl Iterator<Item = &'a str>) -> Result<Self, String> {
-        if word == "lower" {
+    fn parse<'a>(name: &str, rest: &mut impl Iterator<Item = &'a str>) -> Result<Self, String> {
+        if name == "lower" {
             return Ok(Self::Lower);
         }
-        let make = match word {
+        let make = match name {
             "before" => Self::Before,
             "before-last" => Self::BeforeLast,
             "after" => Self::After,
             "after-last" => Self::AfterLast,
             _ => {
                 let known = "lower, before X, before-last X, after X, after-last X";
-                return Err(format!("{word:?} is no step; known are {known}"));
+                return Err(format!("{name:?} is no step; known are {known}"));
             }
         };
-        let mark = words.next().ok_or_else(|| format!("{word} needs what to look for"))?;
+        let mark = rest.next().ok_or_else(|| format!("{name} needs what to look for"))?;
         Ok(make(mark.to_owned()))
     }
 
-    /// Where the mark is not there, the text stays as it is.
+    /// Without the mark, the text stays unchanged.
     fn take(&self, text: String) -> String {
         let part = match self {
             Self::Lower => return text.to_lowercase(),
@@ -295,12 +295,12 @@ impl TextStep {
 
 impl TemplatePart {
     fn field(text: &str) -> Result<Self, String> {
-        let mut words = text.split_ascii_whitespace();
-        let named = words.next().ok_or("{} names nothing")?;
+        let mut parts = text.split_ascii_whitespace();
+        let named = parts.next().ok_or("{} names nothing")?;
         let alternatives: Result<Vec<_>, _> = named.split('|').map(Alternative::parse).collect();
         let mut steps = Vec::new();
-        while let Some(word) = words.next() {
-            steps.push(TextStep::parse(word, &mut words)?);
+        while let Some(name) = parts.next() {
+            steps.push(TextStep::parse(name, &mut parts)?);
         }
         let alternatives = alternatives?;
         if alternatives.len() > PARTS_MAX || steps.len() > PARTS_MAX {
@@ -329,7 +329,7 @@ impl TemplatePart {
 }
 
 impl WebhookTemplate {
-    /// Reads a template.
+    /// Parses a template.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -361,7 +361,7 @@ impl WebhookTemplate {
         if parts.is_empty() { Err("an empty template".into()) } else { Ok(Self(parts)) }
     }
 
-    /// What it gives: every combination where places give several texts.
+    /// Its texts: every combination if fields give several texts.
     pub fn texts(&self, place: &TemplateContext<'_>) -> TemplateTexts {
         let mut texts = vec![String::new()];
         let (mut is_cut, mut gaps) = (false, Gaps::default());
@@ -378,7 +378,7 @@ impl WebhookTemplate {
         TemplateTexts { texts, is_cut, is_partial: gaps.is_partial, is_unread: gaps.is_unread }
     }
 
-    /// The first text it gives.
+    /// Its first text.
     pub fn first(&self, place: &TemplateContext<'_>) -> Option<String> {
         self.texts(place).texts.into_iter().next()
     }

@@ -65,7 +65,7 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
     };
     let taken = control.hooks.take(&control.pipeline, &hook, read, from).await?;
     log_taken(&hook.name, &taken, &notes);
-    log_lost(&control.hooks.said, &hook.name, &taken, is_puzzling, &unknown);
+    log_lost(&control.hooks.log_throttle, &hook.name, &taken, is_puzzling, &unknown);
     let of_rules =
         if let WebhookOutcome::Applied { warnings, .. } = &taken { &warnings[..] } else { &[] };
     let warnings = [notes, of_rules.to_vec()].concat();

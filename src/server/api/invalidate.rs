@@ -191,7 +191,7 @@ async fn effect(control: &Control, call: &Call, json: &[u8]) -> Result<Effect, P
 /// Tells the operator what the caller is told, at most now and then: a sender may never read it.
 fn log_notes(control: &Control, call: &Call, notes: &[String]) {
     let text = joined(notes);
-    if notes.is_empty() || control.hooks.said.is_due(&text, Instant::now()).is_none() {
+    if notes.is_empty() || control.hooks.log_throttle.is_due(&text, Instant::now()).is_none() {
         return;
     }
     Activity {

@@ -1,4 +1,4 @@
-//! Whatever is sent: never a panic, never more than was allowed, never less than was said.
+//! Whatever is sent: never a panic, never more work than allowed, never less cleared than named.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -29,7 +29,7 @@ fn hmac() -> Scheme {
         key: KeyForm::Text,
         content: Content::parse("{timestamp}.{path}.{headers}.{body}").expect("a content"),
         timestamp: Some(Timestamp {
-            at: TimestampAt::Beside("t=".into()),
+            at: TimestampAt::WithSignature("t=".into()),
             is_ms: true,
             tolerance: std::time::Duration::from_secs(u64::MAX / 2000),
         }),

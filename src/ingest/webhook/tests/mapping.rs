@@ -1,4 +1,4 @@
-//! What an event means, where all of it is there and where it is not.
+//! What complete and incomplete events mean.
 
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ pub(super) fn mapping() -> Mapping {
         .map(|(theirs, ours)| (theirs.to_owned(), ours.to_owned()));
     Mapping {
         type_name: Some(template("{table}")),
-        words: Mapping::words_of(&types.clone().into()),
+        stems: Mapping::stems_of(&types.clone().into()),
         types: types.into(),
         is_unlisted_ignored: false,
         is_untyped_all: false,
@@ -47,7 +47,7 @@ fn join(mapping: &Mapping, event: &Value) -> WebhookChange {
 }
 
 #[test]
-fn what_is_not_there_widens_or_is_left_alone_as_told() {
+fn an_absent_value_widens_or_is_ignored_as_configured() {
     let plain = mapping();
     let strict = Mapping {
         is_unidentified_ignored: true,
@@ -115,7 +115,7 @@ fn what_is_not_there_widens_or_is_left_alone_as_told() {
     }
 }
 
-/// A framework is told the route itself, unless another path asks for more.
+/// A framework gets the route itself, unless another path clears more.
 #[test]
 fn routes_among_the_paths_are_kept() {
     let routes = |paths: &[&str]| {
@@ -154,7 +154,7 @@ fn an_id_that_is_none_clears_its_type() {
 }
 
 #[test]
-fn actions_are_words_of_ours_or_translated_or_updates() {
+fn actions_are_ours_or_translated_or_updates() {
     for (what, expected) in [
         (json!("delete"), Action::Delete),
         (json!("force_delete"), Action::ForceDelete),
@@ -169,7 +169,7 @@ fn actions_are_words_of_ours_or_translated_or_updates() {
 
 /// One that is not named may be the one that matters.
 #[test]
-fn fields_are_told_only_where_all_of_them_can_be() {
+fn changed_fields_are_sent_only_if_all_can_be_named() {
     let long = "x".repeat(1025);
     for (fields, expected) in [
         (json!(["a", "b", "a"]), &["a", "b"][..]),

@@ -58,7 +58,7 @@ fn the_first_that_is_there_in_every_combination() {
 
 /// An id that stands there and cannot be read must not pass for one that is not there.
 #[test]
-fn what_is_there_and_is_no_text_is_told() {
+fn a_value_that_is_not_text_is_reported() {
     let event = json!({
         "none": null, "empty": "", "list": [1, 2], "gap": [1, null], "nested": [1, [2]], "no": {},
         "half": 0.5, "rows": [{ "id": 1 }, { "id": 2 }], "short": [{ "id": 1 }, {}], "nothing": [],
@@ -83,7 +83,7 @@ fn what_is_there_and_is_no_text_is_told() {
 }
 
 #[test]
-fn more_than_is_taken_is_told() {
+fn more_texts_than_are_taken_are_reported() {
     let event = json!({ "two": [1, 2], "three": [1, 2, 3], "five": [1, 2, 3, 4, 5] });
     let headers = HeaderMap::new();
     for (template, count, is_cut) in [
@@ -110,7 +110,7 @@ fn what_is_no_template_is_named() {
         ("{a before}", "before needs what to look for"),
         ("{a shout}", "is no step"),
         ("{header:a b}", "is no step"),
-        ("{header:ä}", "is no header's name"),
+        ("{header:ä}", "is not the name of a header"),
     ] {
         let problem = WebhookTemplate::parse(text).expect_err(text);
         assert!(problem.contains(expected), "{text}: {problem}");

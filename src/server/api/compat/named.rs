@@ -137,7 +137,7 @@ pub(super) async fn clear(
 /// A line for who looks after the instance; the secret that was tried is not in it. Nobody needs a
 /// credential to be refused, so each reason is told once a minute; the rest is counted.
 pub(super) fn log_refused(control: &Control, call: &Call, why: &str) {
-    if control.hooks.said.is_due(&format!("forbidden: {why}"), Instant::now()).is_none() {
+    if control.hooks.log_throttle.is_due(&format!("forbidden: {why}"), Instant::now()).is_none() {
         return;
     }
     Activity {

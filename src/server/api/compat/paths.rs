@@ -141,7 +141,7 @@ fn log_nothing_asked(control: &Control, call: &Call, body: &Value) {
     let others = body.as_object().into_iter().flatten().map(|(name, _)| name);
     let others: Vec<&str> = others.filter(is_other).take(8).map(String::as_str).collect();
     let names = others.join(", ");
-    if names.is_empty() || control.hooks.said.is_due(&names, Instant::now()).is_none() {
+    if names.is_empty() || control.hooks.log_throttle.is_due(&names, Instant::now()).is_none() {
         return;
     }
     let msg = format!("Revalidation asked for nothing: no list of paths, no tags, but {names}");
