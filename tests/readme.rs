@@ -1,4 +1,4 @@
-//! README.md and docs/TOUR.md, followed literally: every block of both is run by a test.
+//! README.md and docs/TOUR.md, followed literally: a test runs every block of both.
 //!
 //! The tour's blocks run in order, in one shell, in an empty directory. Every line that a block
 //! promises with `#> ` must be printed by that block (an `…` in it stands for anything). Only the

@@ -1,8 +1,8 @@
-//! The API tried by somebody who has read nothing but its description.
+//! The API, tested from its description alone.
 //!
-//! schemathesis (PyPI) makes requests of `/openapi.json`, sensible ones and nonsense, and holds the
-//! answers against it: no 5xx, no status, header, media type or body that is not promised. It is
-//! installed once, below `target/`. `CACHE_MIRROR_SKIP_SCHEMATHESIS=1` leaves it out and says so.
+//! schemathesis (PyPI) generates valid and invalid requests from `/openapi.json`, and compares the
+//! answers with it: no 5xx, and no undocumented status, header, media type or body. It is installed
+//! once, below `target/`. `CACHE_MIRROR_SKIP_SCHEMATHESIS=1` skips it with a message.
 
 #[path = "it/support/mod.rs"]
 mod support;
@@ -15,7 +15,7 @@ use support::{Node, Spec, StubPeer};
 use tokio::process::Command;
 
 const PACKAGE: &str = "schemathesis==4.*";
-/// Installing takes seconds with a network and for ever without one.
+/// Installing takes seconds with a network and never ends without one.
 const INSTALL_TIME_MAX: Duration = Duration::from_secs(300);
 /// It takes half a minute alone.
 const RUN_TIME_MAX: Duration = Duration::from_secs(180);

@@ -1,7 +1,7 @@
-//! A real Chromium, led over WebDriver (W3C): clicks and keys as a person gives them.
+//! A real Chromium, controlled over WebDriver (W3C): real clicks and keys.
 //!
-//! Driver and browser end with the value that stands for them, by their ids, whatever became of the
-//! scene. One runs at a time: they are large, and scenes beside each other would only wait.
+//! Driver and browser are killed by process id when their value is dropped, also after a failure.
+//! One runs at a time: they need much memory, and parallel scenes would only wait.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub struct Browser {
     session: String,
     driver: Child,
     pid: Option<u64>,
-    _said: Lines<BufReader<ChildStdout>>,
+    _stdout: Lines<BufReader<ChildStdout>>,
     _profile: TempDir,
     _turn: MutexGuard<'static, ()>,
 }
@@ -55,14 +55,14 @@ impl Browser {
             .spawn()
             .expect("chromedriver runs (Debian: chromium-driver)");
         let out = driver.stdout.take().expect("it was piped");
-        let mut said = BufReader::new(out).lines();
-        let port = timeout(PATIENCE, port(&mut said)).await.expect("chromedriver starts in time");
+        let mut stdout = BufReader::new(out).lines();
+        let port = timeout(PATIENCE, port(&mut stdout)).await.expect("chromedriver starts in time");
         let mut browser = Self {
             client: client(),
             session: format!("http://127.0.0.1:{port}/session"),
             driver,
             pid: None,
-            _said: said,
+            _stdout: stdout,
             _profile: profile,
             _turn: turn,
         };
@@ -249,8 +249,8 @@ impl Drop for Browser {
     }
 }
 
-async fn port(said: &mut Lines<BufReader<ChildStdout>>) -> u16 {
-    while let Some(line) = said.next_line().await.expect("it can be read") {
+async fn port(stdout: &mut Lines<BufReader<ChildStdout>>) -> u16 {
+    while let Some(line) = stdout.next_line().await.expect("it can be read") {
         let after = line.split("successfully on port ").nth(1);
         if let Some(port) = after.and_then(|rest| rest.trim_end_matches('.').parse().ok()) {
             return port;

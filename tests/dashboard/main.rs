@@ -1,5 +1,5 @@
-//! A real browser in front of real instances: what an operator sees and does on the dashboard, and
-//! what a visitor's page is told.
+//! A real browser with real instances: what an operator sees and does on the dashboard, and which
+//! events the page of a visitor receives.
 //!
 //! `CACHE_MIRROR_SCREENSHOTS=DIR` keeps pictures of it.
 

@@ -38,7 +38,7 @@ async fn the_admin_token_opens_the_page_and_a_wrong_one_shows_an_error() {
     assert_eq!(browser.run("return document.cookie + localStorage.length").await, "0");
     browser.run("location.reload()").await;
     browser.shows("#live", "connected").await;
-    // The instance forgets the token: whoever has it is asked again.
+    // The instance drops the token: the page asks for one again.
     let other = "another-admin-token-0123456789";
     let mut node = node;
     node.restart_with(|spec| spec.set("auth.admin_token", other)).await;
@@ -70,7 +70,7 @@ async fn the_button_clears_posts_and_the_mirror_receives_the_event() {
     let fate = format!("#fate li[data-key=\"{}\"]", mirror.address());
     browser.shows(&fate, "delivered").await;
     assert_eq!((node.get_entry("k").await, mirror.get_entry("k").await), (None, None));
-    // The stream told the page that there is something new.
+    // The stream informed the page of a new event.
     browser.shows("#jobs li", "posts").await;
     browser.shows("#jobs-result", "The newest 1").await;
     let event = node.journal().await.pop().expect("an event");
@@ -78,7 +78,7 @@ async fn the_button_clears_posts_and_the_mirror_receives_the_event() {
     assert_eq!(browser.complaints().await, [""; 0]);
 }
 
-/// All is cleared only after a second click, and each form of the selector is what it says.
+/// `all` needs a second click, and each form of the selector creates its kind of selector.
 #[tokio::test]
 async fn all_needs_a_second_click() {
     let node = Spec::new("a").start().await;
@@ -97,7 +97,7 @@ async fn all_needs_a_second_click() {
     browser.shows("#invalidate-result", "Cleared 1 entry").await;
     browser.click("#soft").await;
     browser.click("#mirror").await;
-    for (kind, value, told) in [
+    for (kind, value, expected) in [
         ("tag", "home", "tag:home"),
         ("path", "/posts/*", "path:/posts/*"),
         ("key", "k", "key:k"),
@@ -106,7 +106,7 @@ async fn all_needs_a_second_click() {
         browser.click(&format!("#kind option[value={kind}]")).await;
         browser.fill("#value", value).await;
         browser.click("#go").await;
-        browser.shows("#jobs li", told).await;
+        browser.shows("#jobs li", expected).await;
     }
     browser.click("#kind option[value=entity]").await;
     browser.fill("#value", "posts").await;
@@ -139,7 +139,7 @@ async fn an_operator_pauses_resumes_and_retries_a_mirror_that_is_away() {
     browser.shows(&format!("{} dl", row(&name)), "Waiting\n1").await;
     browser.shows(&format!("{} .error", row(&name)), "refused").await;
     browser.picture("failing").await;
-    // The job's story says the same of this one event.
+    // The details of the job show the same for this event.
     browser.click(&format!("#jobs li[data-key=\"{id}\"] button")).await;
     browser.shows("#jobs .story .rows", "failed").await;
     browser.shows("#jobs .story", "1 failed attempt").await;
@@ -170,7 +170,7 @@ async fn an_operator_pauses_resumes_and_retries_a_mirror_that_is_away() {
     assert_eq!(browser.complaints().await, [""; 0]);
 }
 
-/// A role that may read sees everything; what it may not do is said beside the button.
+/// A role that may read sees everything. A forbidden action shows an error next to its button.
 #[tokio::test]
 async fn a_role_without_permission_sees_an_error_next_to_the_button() {
     let (node, mirror) = pair(|spec| spec).await;
@@ -184,7 +184,7 @@ async fn a_role_without_permission_sees_an_error_next_to_the_button() {
     assert_eq!(node.mirror(mirror.address()).await["paused"], json!(null));
 }
 
-/// A banner tells of the line, what was last known goes grey, and nothing that happened is missed.
+/// A banner reports the lost connection, the last known state turns grey, and no event is missed.
 #[tokio::test]
 async fn the_page_shows_that_the_instance_is_unreachable_and_recovers() {
     let mut node = Spec::new("a").start().await;

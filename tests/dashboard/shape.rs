@@ -1,4 +1,4 @@
-//! What it must be whatever it shows: text that stays text, room on a narrow screen, a keyboard.
+//! The page whatever it shows: text stays text, it fits a narrow screen, and a keyboard is enough.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::support::{Node, Spec};
 const EVIL: &str = "<img src=x onerror=\"document.title='hacked'\">";
 const FITS: &str = "return document.documentElement.scrollWidth <= window.innerWidth";
 
-/// D13: a stored tag is shown as what it is, and runs nothing.
+/// A stored tag that contains markup is shown as text and never runs.
 #[tokio::test]
 async fn a_tag_that_is_markup_is_text() {
     let node = Spec::new("a").start().await;
@@ -88,7 +88,7 @@ async fn the_page_fits_a_screen_of_360_pixels_in_light_and_dark() {
     assert_eq!(browser.complaints().await, [""; 0]);
 }
 
-/// The elements that stick out, for who has to mend it.
+/// The elements that are too wide, for the failure message.
 async fn widest(browser: &Browser) -> String {
     let script = "return [...document.querySelectorAll('*')]\
         .filter((it) => it.getBoundingClientRect().right > innerWidth)\

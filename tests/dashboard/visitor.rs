@@ -1,11 +1,11 @@
-//! A visitor's page on a site of its own, which listens to the instance beside that site.
+//! The page of a visitor, on its own site, listens to the instance of that site.
 
 use serde_json::json;
 
 use crate::browser::Browser;
 use crate::support::{Reply, Spec, StubPeer};
 
-/// As a site would write it: what changed is fetched anew.
+/// As a site would write it: it fetches what changed.
 const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><title>A site</title><ul></ul><script>
   const stream = new EventSource("STREAM/api/stream");
   stream.addEventListener("hello", () => { document.title = "listening"; });
@@ -17,8 +17,8 @@ const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><title>A site</title>
   });
 </script>"#;
 
-/// S3 3.6: a change at one instance is seen by visitors of the site beside the other, which tells
-/// its own clients with no id: the whole type.
+/// S3 3.6: visitors of the site of one instance see a change made at the other. The site sends its
+/// clients no id: the whole type.
 #[tokio::test]
 async fn a_visitor_of_this_site_sees_a_change_made_elsewhere() {
     let site = StubPeer::start().await;

@@ -15,7 +15,7 @@ use crate::{assert_parses, at, read};
 const FILE: &str = "deploy/compose.yaml";
 const SERVICES: [&str; 3] = ["admin", "production", "staging"];
 
-/// `${NAME:-default}` and `${NAME:?reason}`, by what `.env.example` says, else the default.
+/// `${NAME:-default}` and `${NAME:?reason}`, replaced from `.env.example` or by the default.
 fn filled(text: &str) -> String {
     let example = read("deploy/.env.example");
     let known: BTreeMap<&str, &str> =

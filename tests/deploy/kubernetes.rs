@@ -61,20 +61,20 @@ fn kubernetes_accepts_every_manifest() {
     assert_is_strict("kubernetes-validate", &strict, "a.yaml", &misspelt, "httpGett");
 }
 
-/// A pod waits for ever for a Secret that nobody applied, so its file is applied with the rest, is
-/// made of the example, and stays out of the repository.
+/// A pod waits forever for a missing Secret. So its file is applied with the rest, is copied from
+/// the example, and stays out of the repository.
 #[test]
 fn the_secret_is_applied_with_the_rest() {
     let kustomization = manifest("kustomization");
     assert!(texts(&kustomization["resources"]).contains(&SECRET));
     let ignored = read(".gitignore");
     assert!(ignored.lines().any(|line| line == format!("/{DIR}/{SECRET}")));
-    for told in ["kustomization.yaml", "secret.example.yaml"] {
-        assert!(read(&format!("{DIR}/{told}")).contains("secret.yaml"), "{told}");
+    for name in ["kustomization.yaml", "secret.example.yaml"] {
+        assert!(read(&format!("{DIR}/{name}")).contains("secret.yaml"), "{name}");
     }
 }
 
-/// Whoever takes the comment's lines in has a policy that lets a Prometheus of elsewhere in.
+/// With the commented lines enabled, the policy admits a Prometheus in another namespace.
 #[test]
 fn the_network_policy_documents_access_for_prometheus() {
     let policy = read(&format!("{DIR}/networkpolicy.yaml"));

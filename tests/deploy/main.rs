@@ -31,8 +31,8 @@ fn read(path: &str) -> String {
 fn assert_parses(args: &[&str]) {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_cache-mirror"));
     let output = command.args(args).arg("--help").env_clear().output().expect("it runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "cache-mirror {}: {said}", args.join(" "));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "cache-mirror {}: {stderr}", args.join(" "));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::support::{Node, PATIENCE, Spec, Sse, Ws, client, eventually, free_por
 
 const SNIPPET: &str = "deploy/nginx/cache-mirror.conf";
 
-/// nginx that runs in a directory of its own, in one process.
+/// nginx in a temporary directory, in one process.
 struct Proxy {
     url: String,
     _child: Child,
@@ -20,7 +20,7 @@ struct Proxy {
 }
 
 impl Proxy {
-    /// The snippet must do it alone: the instance's own word against buffering is not listened to.
+    /// Ignores the header of the instance against buffering: the snippet alone must be enough.
     async fn start(node: &Node, snippet: &str) -> Self {
         let dir = TempDir::new().expect("a directory");
         let (path, port) = (dir.path().display(), free_port());
@@ -85,7 +85,7 @@ async fn a_websocket_passes() {
     assert_eq!(ws.code, Some(1001));
 }
 
-/// What the snippet says is what does it: by nginx's defaults not even the head comes.
+/// The snippet is necessary: with the defaults of nginx not even the head arrives.
 #[tokio::test]
 async fn without_the_snippet_events_are_buffered() {
     let node = Spec::new("a").start().await;
@@ -125,17 +125,17 @@ async fn the_proxy_does_not_change_the_api() {
     assert_eq!(line["address"], "127.0.0.1", "a client cannot choose its address");
 }
 
-/// What came to nginx in the clear is refused where HTTPS is required, whatever its client says;
-/// and so it is behind a proxy that does not say how it came.
+/// If HTTPS is required, plain HTTP to nginx is refused, whatever headers the client sends, and so
+/// is a call through a proxy that does not state the scheme.
 #[tokio::test]
 async fn plain_http_does_not_pass_where_https_is_required() {
     let node = Spec::new("a").set("control.require_https", true).start().await;
-    let told = read(SNIPPET);
-    let tls = told.replace("$scheme", "https");
-    let skipped_count = told.replace("proxy_set_header X-Forwarded-Proto $scheme;", "");
+    let snippet = read(SNIPPET);
+    let tls = snippet.replace("$scheme", "https");
+    let skipped_count = snippet.replace("proxy_set_header X-Forwarded-Proto $scheme;", "");
     for (snippet, says, expected) in [
-        (&told, None, 403),
-        (&told, Some("https"), 403),
+        (&snippet, None, 403),
+        (&snippet, Some("https"), 403),
         (&skipped_count, None, 403),
         (&tls, None, 200),
         (&tls, Some("http"), 200),

@@ -21,8 +21,8 @@ fn rotate(dir: &Path, rules: &str) {
     let mut command = Command::new("/usr/sbin/logrotate");
     command.arg("--force").arg("--state").arg(dir.join("state")).arg(&file);
     let output = command.output().expect("logrotate runs; Debian package logrotate");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success() && said.is_empty(), "{}\n{said}", output.status);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && stderr.is_empty(), "{}\n{stderr}", output.status);
 }
 
 /// The lines of every file, packed ones too.
@@ -64,7 +64,7 @@ async fn rotated_while_busy(rules: impl Fn(&Node) -> String) -> Node {
             }
         }
         assert!(node.dir.join("logs/cache.json.1").exists(), "round {round}");
-        // Either of the two ways leads to a new file, however it is told.
+        // Both ways lead to a new file.
         eventually("a new file under the old name", async || log.exists()).await;
     }
     let answer = node.invalidate(json!({ "type": "pages" })).await;
@@ -83,11 +83,11 @@ async fn rotated_while_busy(rules: impl Fn(&Node) -> String) -> Node {
 #[tokio::test]
 async fn logrotate_with_sighup_loses_no_line() {
     let rules = read(RULES);
-    assert!(rules.contains(HANG_UP), "the unit is told by its main process");
+    assert!(rules.contains(HANG_UP), "the unit signals its main process");
     rotated_while_busy(|node| rules.replace(HANG_UP, &format!("kill -HUP {}", node.pid()))).await;
 }
 
-/// Where nobody sends the signal, the instance notices that its file was moved.
+/// Without the signal, the instance detects that its file was moved.
 #[tokio::test]
 async fn logrotate_without_a_signal_loses_no_line_either() {
     let rules = read(RULES);

@@ -44,8 +44,8 @@ pub fn assert_known(variables: &Variables) {
 #[track_caller]
 pub fn assert_valid(arguments: &[&str], variables: &Variables) {
     let checked = config(&[&["check"], arguments].concat(), variables);
-    let said = String::from_utf8_lossy(&checked.stderr);
-    assert!(checked.status.success(), "{variables:?}: {said}");
+    let stderr = String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success(), "{variables:?}: {stderr}");
 }
 
 fn one(name: &str, value: &str) -> Variables {

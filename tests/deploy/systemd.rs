@@ -1,4 +1,4 @@
-//! The unit as systemd reads it, and what the instance tells a service manager.
+//! The unit as systemd reads it, and the notifications to a service manager.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -21,19 +21,19 @@ fn analyze(args: &[&str], unit: &Path) -> Output {
     command.output().expect("systemd-analyze runs; Debian package systemd")
 }
 
-/// The unit in a directory of its own, where the binary is the one under test.
+/// The unit in a temporary directory, with the binary under test.
 fn installed(dir: &Path, text: &str) -> std::path::PathBuf {
     let path = dir.join("cache-mirror.service");
     std::fs::write(&path, text.replace(BINARY, env!("CARGO_BIN_EXE_cache-mirror"))).expect("write");
     path
 }
 
-/// Complaints of `systemd-analyze verify`: of an unknown key it tells only on stderr.
+/// Findings of `systemd-analyze verify`. It reports an unknown key on stderr only.
 fn complaints(text: &str) -> String {
     let dir = tempfile::tempdir().expect("a directory");
     let output = analyze(&["verify", "--man=no"], &installed(dir.path(), text));
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    if output.status.success() { said } else { format!("{}\n{said}", output.status) }
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() { stderr } else { format!("{}\n{stderr}", output.status) }
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn systemd_accepts_the_unit_with_and_without_its_examples() {
     assert_ne!(with_examples, text);
     assert_eq!(complaints(&with_examples), "");
     let misspelt = text.replace("ProtectSystem=", "ProtectSytsem=");
-    assert!(complaints(&misspelt).contains("ProtectSytsem"), "it would have said so");
+    assert!(complaints(&misspelt).contains("ProtectSytsem"), "the misspelt key is reported");
 }
 
 #[test]
@@ -54,14 +54,14 @@ fn the_unit_has_a_low_exposure_score() {
     let unit = at(UNIT);
     let limit = format!("--threshold={EXPOSURE_MAX}");
     let output = analyze(&["security", "--offline=true", &limit], &unit);
-    let told = String::from_utf8_lossy(&output.stdout);
-    println!("{}", told.lines().rfind(|line| !line.is_empty()).unwrap_or_default());
-    assert!(output.status.success(), "over {EXPOSURE_MAX} tenths:\n{told}");
+    let report = String::from_utf8_lossy(&output.stdout);
+    println!("{}", report.lines().rfind(|line| !line.is_empty()).unwrap_or_default());
+    assert!(output.status.success(), "over {EXPOSURE_MAX} tenths:\n{report}");
     let output = analyze(&["security", "--offline=true", "--threshold=1"], &unit);
     assert!(!output.status.success(), "it does measure");
 }
 
-/// Names and words that only mean something if both sides spell them alike.
+/// Names and values that the unit and the binary must spell the same way.
 #[test]
 fn the_unit_and_the_binary_agree() {
     let text = read(UNIT);
@@ -88,13 +88,13 @@ fn the_unit_and_the_binary_agree() {
 }
 
 /// A service manager, as the instance meets it: a socket for datagrams.
-struct Hearer {
+struct NotifySocket {
     socket: UnixDatagram,
     path: String,
     _dir: tempfile::TempDir,
 }
 
-impl Hearer {
+impl NotifySocket {
     fn new() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("notify").display().to_string();
@@ -102,7 +102,7 @@ impl Hearer {
     }
 
     /// The next message with this in it; what comes between is let go.
-    async fn hears(&self, part: &str) -> String {
+    async fn receives(&self, part: &str) -> String {
         let hearing = async {
             let mut bytes = [0; 1024];
             loop {
@@ -119,40 +119,40 @@ impl Hearer {
 
 #[tokio::test]
 async fn the_service_manager_is_notified_of_start_reload_stop_and_watchdog() {
-    let hearer = Hearer::new();
-    let spec = Spec::new("a").file("").env("NOTIFY_SOCKET", &hearer.path);
+    let notify = NotifySocket::new();
+    let spec = Spec::new("a").file("").env("NOTIFY_SOCKET", &notify.path);
     let mut node = spec.env("WATCHDOG_USEC", "200000").start().await;
-    let ready = hearer.hears("READY=1").await;
+    let ready = notify.receives("READY=1").await;
     assert!(ready.contains(&format!("STATUS=control API on {}", node.base)), "{ready}");
-    hearer.hears("WATCHDOG=1").await;
-    hearer.hears("WATCHDOG=1").await;
+    notify.receives("WATCHDOG=1").await;
+    notify.receives("WATCHDOG=1").await;
 
     node.signal("HUP").await;
-    let reloading = hearer.hears("RELOADING=1").await;
+    let reloading = notify.receives("RELOADING=1").await;
     assert!(reloading.contains("\nMONOTONIC_USEC="), "{reloading}");
-    let ready = hearer.hears("READY=1").await;
+    let ready = notify.receives("READY=1").await;
     assert!(ready.contains("STATUS=settings read again"), "{ready}");
 
-    // The watched file is read without a word to the service manager; the signal is answered.
+    // A changed file is read without a notification; the signal causes one.
     node.write_file("[control]\nlissten = \"x\"\n");
     node.signal("HUP").await;
-    let ready = hearer.hears("READY=1").await;
+    let ready = notify.receives("READY=1").await;
     assert!(ready.contains("STATUS=settings refused"), "{ready}");
 
     assert_eq!(node.stop().await.code(), Some(0));
-    hearer.hears("STOPPING=1").await;
+    notify.receives("STOPPING=1").await;
 }
 
 /// 78 is what `RestartPreventExitStatus` waits for; and who cannot start is never ready.
 #[tokio::test]
 async fn bad_settings_exit_78_and_never_notify_ready() {
     assert!(read(UNIT).contains("\nRestartPreventExitStatus=78\n"));
-    let hearer = Hearer::new();
+    let notify = NotifySocket::new();
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_cache-mirror"));
     command.args(["serve", "--isolated", "--set", "control.listen=nowhere"]).env_clear();
-    command.env("NOTIFY_SOCKET", &hearer.path);
+    command.env("NOTIFY_SOCKET", &notify.path);
     let output = command.output().await.expect("it runs");
     assert_eq!(output.status.code(), Some(78));
-    let nothing = tokio::time::timeout(Duration::ZERO, hearer.socket.readable()).await;
+    let nothing = tokio::time::timeout(Duration::ZERO, notify.socket.readable()).await;
     assert!(nothing.is_err(), "it ended without a word");
 }

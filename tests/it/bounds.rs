@@ -24,8 +24,8 @@ async fn from_peer(node: &Node, body: Value) -> Value {
     node.invalidate_as(&service, body).await.expect(200)
 }
 
-/// Thousands of types that cascade to thousands are told without the product of both, to who is
-/// there and to who comes back after a restart.
+/// Thousands of types that cascade to thousands of others: the messages do not grow with the
+/// product, neither for connected listeners nor for those that come back after a restart.
 #[tokio::test]
 async fn a_batch_of_thousands_of_types_with_a_cascade_stays_small() {
     let mut node = Spec::new("a").start().await;
@@ -37,13 +37,13 @@ async fn a_batch_of_thousands_of_types_with_a_cascade_stays_small() {
             "id": "01980000-0000-7000-8000-000000000001", "seq": 1,
             "selectors": { "types": types("t") } }] });
     from_peer(&node, json!({ "mirror": false, "batch": batch })).await;
-    let told = reader.next_of("app-update").await.expect("it is told");
-    assert!(told.data.to_string().len() < 4_096);
+    let update = reader.next_of("app-update").await.expect("it is sent");
+    assert!(update.data.to_string().len() < 4_096);
     assert!(peak_kb(&node) < 400_000, "{} kB", peak_kb(&node));
     node.restart().await;
     let epoch = node.journal().await[0]["epoch"].clone();
     let mut late = Sse::open(&node, Some(&format!("{epoch}-1"))).await;
-    late.next_of("app-update").await.expect("it is told again");
+    late.next_of("app-update").await.expect("it is sent again");
     assert!(peak_kb(&node) < 400_000, "{} kB", peak_kb(&node));
 }
 
@@ -56,8 +56,8 @@ async fn never_reading(node: &Node, last_id: &str) -> TcpStream {
     socket
 }
 
-/// Readers far behind that do not read cost the same however much they missed; one that reads is
-/// told all of it, and goes on with what is new.
+/// Listeners far behind that do not read cost the same, however much they missed. One that reads
+/// receives everything and continues with new events.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn listeners_far_behind_use_little_memory() {
     const EVENTS: usize = 400;
@@ -81,8 +81,8 @@ async fn listeners_far_behind_use_little_memory() {
     assert_eq!((&hello.data["replayed"], &hello.data["gap"]), (&json!(EVENTS), &json!(false)));
     node.invalidate(json!({ "type": "auth", "id": "new" })).await;
     for n in 0..EVENTS {
-        let told = reader.next_of("app-update").await.expect("it is replayed");
-        assert_eq!(told.data["ids"][0], json!(ids(n)[0]));
+        let update = reader.next_of("app-update").await.expect("it is replayed");
+        assert_eq!(update.data["ids"][0], json!(ids(n)[0]));
     }
     assert_eq!(reader.next_of("app-update").await.expect("what is new").data["id"], "new");
     // Whole replays would take 4 MB for each reader: 800 MB.
@@ -90,8 +90,8 @@ async fn listeners_far_behind_use_little_memory() {
     assert!(grown < 150_000, "{grown} kB");
 }
 
-/// Values of other types, half a character and a number without end: what can be read is cleared,
-/// and the entity that was meant always is.
+/// Values of other types, half a character and a very long number: whatever can be read is cleared,
+/// and the named entity always is.
 #[tokio::test]
 async fn values_that_a_peer_spells_differently_are_still_cleared() {
     let node = Spec::new("a").start().await;

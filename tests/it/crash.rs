@@ -1,4 +1,4 @@
-//! Power cuts: whoever is killed in the middle goes on where the disk says.
+//! Power cuts: an instance that is killed continues from the state on its disk.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -32,8 +32,8 @@ fn damage(node: &Node, text: &str) {
     std::fs::write(&path, bytes).expect("the segment can be written");
 }
 
-/// Over-invalidation, never silence: the peer is told `all`, hard, since nobody knows how hard the
-/// lost events were.
+/// Over-invalidation, never silence: the peer receives a hard `all`, because the modes of the lost
+/// events are unknown.
 #[tokio::test]
 async fn a_damaged_journal_sends_clear_all_to_every_mirror() {
     let peer = Spec::new("b").start().await;
@@ -50,8 +50,7 @@ async fn a_damaged_journal_sends_clear_all_to_every_mirror() {
     damage(&node, "second-one");
     node.restart().await;
     let is_all = |event: &Value| event["selectors"] == json!(["all"]);
-    eventually("the peer is told to clear all", async || peer.journal().await.iter().any(is_all))
-        .await;
+    eventually("the peer clears all", async || peer.journal().await.iter().any(is_all)).await;
     node.logged("the gap", |line| line["event"] == "gap").await;
     let stale = peer.get("/api/cache/entries/auth").await;
     assert_eq!(stale.status, 404);

@@ -1,4 +1,4 @@
-//! Mirrors that are gone for long: what the log says of them stays short.
+//! Mirrors that are dead for long cause only few and short log lines.
 
 use serde_json::{Value, json};
 

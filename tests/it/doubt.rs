@@ -7,7 +7,7 @@ use crate::support::{INVALIDATE, LOGIN, Node, Reply, Spec, StubPeer, eventually,
 
 /// Sends one event to a peer that gives this answer twice before it behaves; gives what it was
 /// sent.
-async fn told_again_after(reply: Reply) -> (Node, StubPeer) {
+async fn sent_again_after(reply: Reply) -> (Node, StubPeer) {
     let stub = StubPeer::start().await;
     stub.script(INVALIDATE, [reply.clone(), reply]);
     let node = Spec::new("a").mirrors([stub.name()]).start().await;
@@ -25,42 +25,42 @@ async fn told_again_after(reply: Reply) -> (Node, StubPeer) {
 
 #[tokio::test]
 async fn a_page_with_200_is_no_acknowledgement() {
-    told_again_after(Reply::html()).await;
+    sent_again_after(Reply::html()).await;
 }
 
 #[tokio::test]
 async fn success_false_with_200_is_no_acknowledgement() {
-    told_again_after(Reply::Json(200, json!({ "success": false }))).await;
+    sent_again_after(Reply::Json(200, json!({ "success": false }))).await;
 }
 
 #[tokio::test]
 async fn a_truncated_answer_is_no_acknowledgement() {
-    told_again_after(Reply::Broken).await;
+    sent_again_after(Reply::Broken).await;
 }
 
 #[tokio::test]
 async fn an_endless_answer_is_no_acknowledgement() {
-    told_again_after(Reply::huge()).await;
+    sent_again_after(Reply::huge()).await;
 }
 
 #[tokio::test]
 async fn an_answer_in_gzip_is_no_acknowledgement() {
-    let (_node, stub) = told_again_after(Reply::gzip()).await;
+    let (_node, stub) = sent_again_after(Reply::gzip()).await;
     assert_eq!(stub.seen_at(INVALIDATE)[0].header("accept-encoding"), "", "nobody asked for it");
 }
 
 #[tokio::test]
 async fn server_errors_are_no_acknowledgement() {
-    told_again_after(Reply::Raw(500, vec![], Bytes::new())).await;
-    told_again_after(Reply::Json(404, json!({ "error": "not here" }))).await;
+    sent_again_after(Reply::Raw(500, vec![], Bytes::new())).await;
+    sent_again_after(Reply::Json(404, json!({ "error": "not here" }))).await;
 }
 
-/// The token must not travel to where a peer, or somebody in between, points.
+/// The token must never follow a redirect of a peer or of an attacker in between.
 #[tokio::test]
 async fn a_redirect_is_never_followed() {
     let elsewhere = StubPeer::start().await;
     let target = format!("http://{}{INVALIDATE}", elsewhere.name());
-    told_again_after(Reply::redirect(&target)).await;
+    sent_again_after(Reply::redirect(&target)).await;
     assert_eq!(elsewhere.seen().len(), 0);
 }
 

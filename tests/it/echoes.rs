@@ -1,5 +1,5 @@
-//! Destinations that call back with what they are sent, as nobody that could be recognised: calls
-//! come to rest, and nobody else waits.
+//! Destinations that call back with what they receive, under credentials that do not identify them:
+//! the calls come to rest, and no other destination is delayed.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ fn call_back(stub: &StubPeer, path: &'static str, node: &Node, to: &str, token: 
     });
 }
 
-/// The stub is found out, its calls come to rest, and it is told about once.
+/// The echo is detected, the calls come to rest, and it is logged once.
 async fn comes_to_rest(node: &Node, stub: &StubPeer, path: &str, name: &str) {
     eventually("it is found out", async || node.mirror(name).await["echoing"] == true).await;
     let until_found = stub.seen_at(path).len();
@@ -95,7 +95,7 @@ async fn a_mirror_that_strips_the_mark_comes_to_rest_under_any_credential() {
     }
 }
 
-/// A site that calls an invalidation route whenever it is revalidated, in its own words.
+/// A site that calls an invalidation route with its own request whenever it is revalidated.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_site_that_calls_back_comes_to_rest_whichever_route_it_takes() {
     let row = json!({ "type": "INSERT", "table": "posts", "record": { "id": 42 } });
@@ -219,8 +219,8 @@ async fn a_script_that_waits_for_each_delivery_is_never_held() {
     assert!(!lines.iter().any(|line| line["reason"] == "echo"), "nothing was held");
 }
 
-/// Each of two instances that mirror each other has a site that calls its own instance whenever it
-/// is revalidated: one edit reaches everybody, and then they come to rest.
+/// Two instances mirror each other, and each has a site that calls its own instance whenever it is
+/// revalidated: one edit reaches all of them, and then they come to rest.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_instances_whose_sites_call_back_come_to_rest() {
     let sites = [StubPeer::start().await, StubPeer::start().await];
@@ -261,8 +261,8 @@ async fn two_instances_whose_sites_call_back_come_to_rest() {
     }
 }
 
-/// What comes under the service account ends here, so a peer that logs in and calls back with what
-/// it was sent is sent nothing again.
+/// Calls under the service account are not mirrored, so a peer that logs in and calls back with
+/// what it received does not receive it again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_back_under_the_service_account_are_not_mirrored() {
     let stub = StubPeer::start().await;
@@ -276,7 +276,7 @@ async fn calls_back_under_the_service_account_are_not_mirrored() {
         (&returned["scope"], &returned["principal"]),
         (&json!("local"), &json!(SERVICE_EMAIL))
     );
-    // A later event of its own shows that nothing else was sent before it.
+    // A later event shows that nothing else was sent before it.
     node.invalidate(json!({ "type": "pages" })).await;
     eventually("a later event is there", async || {
         stub.seen_at(INVALIDATE).iter().any(|seen| seen.text().contains("pages"))
@@ -286,8 +286,8 @@ async fn calls_back_under_the_service_account_are_not_mirrored() {
     assert_eq!(node.mirror(&stub.name()).await["echoing"], false);
 }
 
-/// A person's account under the same email as the service account of a peer: returns under it are
-/// found at once, and cost nobody else anything.
+/// A personal account with the same email as the service account of a peer: calls back under it are
+/// detected at once, and other destinations are not affected.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mirror_that_calls_back_under_a_shared_account_comes_to_rest() {
     let stub = StubPeer::start().await;

@@ -1,5 +1,5 @@
-//! The ground is taken from under an instance: its data directory goes away while it runs.
-//! It says so, acknowledges nothing that a restart would forget, and goes on by itself.
+//! The data directory of an instance disappears while it runs. The instance logs it, acknowledges
+//! nothing that a restart would lose, and recovers without a restart.
 
 use std::fs;
 
@@ -18,7 +18,7 @@ async fn is_ready(node: &Node) -> bool {
     node.get("/readyz").await.status == 200
 }
 
-/// So many events, or everything, are owed to the mirror.
+/// Whether the mirror must still receive this many events, or everything.
 async fn owes(node: &Node, events: u64) {
     let mirror = node.mirror("127.0.0.1:1").await;
     let owed = mirror["backlog_events"].as_u64().expect("a number");
@@ -120,7 +120,7 @@ async fn state_in_memory_is_written_again_to_an_emptied_directory() {
     assert_eq!(read()[0], before[0]);
 }
 
-/// The directory stays, the journal has nothing to say, and single files of it are deleted.
+/// The directory stays, the journal is idle, and single files are deleted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_small_file_that_is_deleted_is_written_again() {
     use cache_mirror::gate::{AppToken, AppTokens};

@@ -22,7 +22,7 @@ async fn a_legacy_stub_receives_the_legacy_form() {
     let stub = StubPeer::start().await;
     let node = Spec::new("a").mirrors([stub.name()]).start().await;
     node.invalidate(json!({ "type": "posts" })).await;
-    eventually("the stub is told", async || stub.bodies().len() == 1).await;
+    eventually("the stub receives it", async || stub.bodies().len() == 1).await;
     assert_eq!(stub.bodies(), [r#"{"type":"posts","mirror":false}"#]);
 }
 

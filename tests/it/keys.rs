@@ -1,5 +1,5 @@
-//! Key pairs between instances: one signs, another verifies by what the first publishes, and nobody
-//! shares a secret.
+//! Key pairs between instances: one signs, another verifies with the published key, and they share
+//! no secret.
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::Ed25519KeyPair;
@@ -22,7 +22,7 @@ fn signing(name: &str) -> Spec {
     Spec::new(name).env("CACHE_MIRROR__AUTH__SIGNING_KEY", &ed_pem())
 }
 
-/// What anybody may read.
+/// The public key document.
 async fn published(node: &Node) -> Vec<Value> {
     let answer = client().get(format!("{}{JWKS}", node.base)).send().await.expect("answers");
     assert_eq!(answer.status(), 200);
@@ -80,7 +80,7 @@ async fn only_public_keys_are_published() {
     }
 }
 
-/// A restart with a new key and the old one beside it refuses nobody who is logged in.
+/// After a restart with a new key and the old one as second key, existing tokens remain valid.
 #[tokio::test]
 async fn a_key_rotation_refuses_no_caller() {
     let dir = tempfile::tempdir().expect("a directory");

@@ -1,5 +1,5 @@
-//! Event ids that are known already: whatever they say, what a call names is cleared again, and
-//! only a true repetition is kept from the journal, the listeners and the mirrors.
+//! Known event ids: the selectors of a call are always cleared again, and only a true repetition is
+//! kept from the journal, the listeners and the mirrors.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::support::{INVALIDATE, Node, SERVICE_EMAIL, Spec, mint};
 const X: &str = "01980000-0000-7000-8000-000000000001";
 const Y: &str = "01980000-0000-7000-8000-000000000002";
 
-/// A marked call, as a gateway makes it, of anybody who may invalidate.
+/// A marked call, as a gateway makes it, from a caller who may invalidate.
 async fn named(node: &Node, ids: &str, body: Value) -> Value {
     let call = node.request(Method::POST, INVALIDATE).header("cache-mirror-event", ids);
     let answer = call.json(&body).send().await.expect("an answer");
@@ -73,8 +73,8 @@ async fn a_soft_clear_does_not_cover_a_hard_event() {
     assert_eq!(again["duplicate"], true, "{again}");
 }
 
-/// An event that came before is cleared again: the entry may have been filled from a source that
-/// did not have the change yet. Nobody else is told a second time.
+/// A known event clears the store again: the entry may have been filled from a source that did not
+/// have the change yet. It is not mirrored a second time.
 #[tokio::test]
 async fn a_repetition_clears_the_store_again_and_is_not_mirrored() {
     let node = Spec::new("a").start().await;
@@ -117,7 +117,7 @@ async fn a_call_is_a_repetition_only_if_all_its_events_are_known() {
     assert_eq!(node.get_entry("page").await, None);
 }
 
-/// What was applied here under an own id is known like any other: no more than it did.
+/// An event of this instance counts as known only for what it cleared.
 #[tokio::test]
 async fn an_own_event_covers_only_what_it_cleared() {
     let node = Spec::new("a").start().await;

@@ -7,7 +7,7 @@ use crate::support::{
     outcomes,
 };
 
-/// Settings that say what the stub is.
+/// Settings that declare the kind of the stub.
 fn stated(stub: &StubPeer) -> String {
     format!("[[mirrors.peers]]\nurl = \"http://{}\"\nkind = \"legacy\"\n", stub.name())
 }
@@ -18,9 +18,9 @@ async fn a_legacy_mirror_receives_exactly_the_legacy_request() {
     let stub = StubPeer::start().await;
     let node = Spec::new("a").mirrors([stub.name()]).start().await;
     node.invalidate(json!({ "type": "post" })).await;
-    eventually("the stub is told", async || stub.bodies().len() == 1).await;
+    eventually("the stub receives the type", async || stub.bodies().len() == 1).await;
     node.invalidate(json!({ "type": "posts", "id": 42 })).await;
-    eventually("the stub is told of the id", async || stub.bodies().len() == 2).await;
+    eventually("the stub receives the id", async || stub.bodies().len() == 2).await;
     let old =
         [r#"{"type":"posts","mirror":false}"#, r#"{"type":"posts","id":"42","mirror":false}"#];
     assert_eq!(stub.bodies(), old, "the type alone, in the plural; no cascade");
@@ -28,15 +28,15 @@ async fn a_legacy_mirror_receives_exactly_the_legacy_request() {
     assert_eq!(login.len(), 1, "one login serves many sends");
     let credentials = json!({ "email": SERVICE_EMAIL, "password": SERVICE_PASSWORD });
     assert_eq!(login[0].text(), credentials.to_string());
-    for told in stub.seen_at(INVALIDATE) {
-        assert_eq!(told.method, "POST");
-        assert_eq!(told.header("authorization"), "Bearer token-1");
-        assert_eq!(told.header("cache-mirror-via"), "a");
-        assert_eq!(told.header("content-type"), "application/json");
+    for request in stub.seen_at(INVALIDATE) {
+        assert_eq!(request.method, "POST");
+        assert_eq!(request.header("authorization"), "Bearer token-1");
+        assert_eq!(request.header("cache-mirror-via"), "a");
+        assert_eq!(request.header("content-type"), "application/json");
     }
 }
 
-/// What gathered while it could not be told goes as one request without an id.
+/// A backlog of several ids is sent as one request without an id.
 #[tokio::test]
 async fn several_ids_of_one_type_are_sent_as_the_type() {
     let stub = StubPeer::start().await;
@@ -68,7 +68,7 @@ async fn all_is_sent_as_one_request_for_each_known_type() {
     assert_eq!(types, known.map(|name| format!(r#"{{"type":"{name}","mirror":false}}"#)));
 }
 
-/// What it has no words for is skipped, and said so.
+/// Selectors that the legacy form cannot express are skipped and logged.
 #[tokio::test]
 async fn tags_keys_and_patterns_are_skipped_and_logged() {
     let stub = StubPeer::start().await;
@@ -86,7 +86,7 @@ async fn tags_keys_and_patterns_are_skipped_and_logged() {
     assert_eq!(stub.bodies().len(), 0);
 }
 
-/// An event of which only a part was sent does not pass for a delivered one: the outcome says so.
+/// An event of which only a part was sent does not count as delivered: the outcome shows it.
 #[tokio::test]
 async fn a_partly_sent_event_is_reported_as_partial() {
     let stub = StubPeer::start().await;

@@ -54,7 +54,7 @@ async fn an_entity_clears_the_lists_of_its_type_here_and_at_the_mirror() {
     }
 }
 
-/// What a legacy server sends, and what a database says, name entities too.
+/// The calls of legacy servers and of databases name entities too.
 #[tokio::test]
 async fn lists_are_cleared_however_the_entity_is_selected() {
     let hook = "[[ingest.hooks]]\nname = \"rows\"\npreset = \"supabase\"\nsecret = \"row-secret\"";
@@ -93,7 +93,7 @@ async fn a_list_that_was_read_before_the_entity_changed_is_not_stored() {
     assert_eq!(put("type=products&id=43").send().await.expect("an answer").status(), 201);
 }
 
-/// `explain` says that lists go, `why` names the entity that cleared one.
+/// `explain` shows that lists are cleared, `why` names the entity that cleared one.
 #[tokio::test]
 async fn explain_shows_what_happens_to_a_list() {
     let node = Spec::new("a").start().await;

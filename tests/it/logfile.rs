@@ -34,9 +34,9 @@ async fn a_directory_or_a_socket_as_the_log_is_refused() {
     for (file, kind) in [(&folder, "directory"), (&socket, "socket")] {
         for args in [&["serve"][..], &["config", "check"], &["doctor", "--only", "log"]] {
             let output = run(dir.path(), file, args);
-            let said = text(&output);
-            assert_eq!(output.status.code(), Some(78), "{args:?}: {said}");
-            assert!(said.contains("log.file") && said.contains(kind), "{args:?}: {said}");
+            let shown = text(&output);
+            assert_eq!(output.status.code(), Some(78), "{args:?}: {shown}");
+            assert!(shown.contains("log.file") && shown.contains(kind), "{args:?}: {shown}");
         }
     }
 }
@@ -54,8 +54,8 @@ async fn the_target_of_a_linked_log_is_reported() {
         ("full.json", "full.json.2 is a directory"),
     ] {
         for args in [&["config", "check"][..], &["doctor", "--only", "log"]] {
-            let said = text(&run(dir.path(), &at(name), args));
-            assert!(said.contains(expected), "{name} {args:?}: {said}");
+            let shown = text(&run(dir.path(), &at(name), args));
+            assert!(shown.contains(expected), "{name} {args:?}: {shown}");
         }
     }
     let node = Spec::new("a").set("log.file", "/dev/null").start().await;

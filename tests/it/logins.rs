@@ -21,8 +21,8 @@ async fn delivers(stub: &StubPeer, settings: &[(&str, &str)], expected: &str) ->
     let node = spec.start().await;
     node.invalidate(json!({ "type": "posts" })).await;
     eventually("it is delivered", async || node.mirror(&stub.name()).await["delivered"] == 1).await;
-    let told = stub.seen_at(INVALIDATE);
-    assert_eq!(told[0].header("authorization"), format!("Bearer {expected}"));
+    let requests = stub.seen_at(INVALIDATE);
+    assert_eq!(requests[0].header("authorization"), format!("Bearer {expected}"));
     node
 }
 
@@ -74,7 +74,7 @@ async fn two_instances_can_mirror_with_a_personal_account() {
     let person = "ann@example.test";
     let scene = Scene::mesh_with(2, |spec| {
         let spec = spec.without_env("SERVICE_EMAIL").without_env("SERVICE_PASSWORD");
-        // Each has keys of its own.
+        // Each has its own keys.
         let spec = spec.unset("auth.jwt_secret");
         spec.env("TEST_EMAIL", person).env("TEST_PASSWORD", "her-own-password")
     })
@@ -112,7 +112,7 @@ async fn two_instances_can_mirror_with_a_personal_account() {
     assert!(states.iter().all(|state| state == "ok" || state == "self"), "{states:?}");
 }
 
-/// S3 3.5: with a key in common nobody needs to log in, and what comes is a peer's all the same.
+/// S3 3.5: with a shared key no login is needed, and the calls still count as those of a peer.
 #[tokio::test]
 async fn with_a_shared_key_a_token_signed_here_is_enough() {
     let issuer = ("auth.issuer", "the-family");

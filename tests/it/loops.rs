@@ -1,4 +1,4 @@
-//! Peers that send back what they are told, with and without our marks.
+//! Peers that send back what they receive, with and without our marks.
 
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ async fn a_call_with_a_malformed_mark_is_not_mirrored() {
     assert!(journal.iter().all(|event| event["scope"] == "local"), "{journal:?}");
 }
 
-/// No loop 1: a service account's word is never mirrored, whatever role it claims.
+/// No loop 1: a call under a service account is never mirrored, whatever role it claims.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_echo_under_our_service_account_is_not_mirrored() {
     let stub = StubPeer::start().await;
@@ -127,7 +127,7 @@ async fn a_returned_batch_has_no_second_effect() {
     assert_eq!(node.journal().await.len(), 100, "an echo is no event");
 }
 
-/// No loop 2: whoever carries a gateway's mark is not mirrored, the admin included.
+/// No loop 2: a call with a gateway's mark is not mirrored, even from the admin.
 #[tokio::test]
 async fn a_request_with_the_mark_is_local() {
     let stub = StubPeer::start().await;
@@ -138,7 +138,7 @@ async fn a_request_with_the_mark_is_local() {
     assert_eq!(answer["mirrors"], json!([]));
     assert!(answer["warnings"][0].as_str().is_some_and(|text| text.contains("mirror")), "{answer}");
     node.invalidate(json!({ "type": "pages" })).await;
-    eventually("the unmarked one is told", async || !stub.bodies().is_empty()).await;
+    eventually("the unmarked one is sent", async || !stub.bodies().is_empty()).await;
     assert_eq!(stub.bodies(), [r#"{"type":"pages","mirror":false}"#]);
     assert_eq!(node.journal().await[0]["scope"], "local");
 }

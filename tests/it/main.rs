@@ -1,9 +1,9 @@
-//! Scenes with real processes and real sockets: what this product promises, shown from outside.
+//! Scenes with real processes and real sockets: the promises of the product, shown from outside.
 //!
 //! One binary, so that it links once: a file for each feature, `control` for the control listener,
-//! `cli` for the command line. Every scene starts its own instances on free loopback ports
-//! in temporary directories, waits for what it expects to see and never for time to pass (a proof
-//! that something does not come needs a window, and says so), and leaves no process behind.
+//! `cli` for the command line. Every scene starts its instances on free loopback ports in temporary
+//! directories and leaves no process behind. It waits for an event, not for time to pass; only the
+//! proof that something does not happen needs a fixed wait, with a comment that states it.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! Everybody lists everybody, themselves included, and everybody writes at once.
+//! Every instance lists every instance, itself included, and all write at once.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

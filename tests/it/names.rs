@@ -76,7 +76,7 @@ async fn a_new_peer_starts_at_the_head() {
     node.invalidate(json!({ "type": "posts" })).await;
     node.restart_with(|spec| spec.mirrors([stub.name()])).await;
     node.invalidate(json!({ "type": "pages" })).await;
-    eventually("it is told", async || !stub.bodies().is_empty()).await;
+    eventually("it is sent", async || !stub.bodies().is_empty()).await;
     assert_eq!(stub.bodies(), [r#"{"type":"pages","mirror":false}"#]);
 }
 

@@ -24,7 +24,7 @@ async fn a_paused_mirror_gets_nothing_until_it_is_resumed() {
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(&name)), "{problem}");
 }
 
-/// Whoever paused it had a reason, which no restart takes away; what came meanwhile is owed.
+/// A pause survives a restart, and its backlog is kept.
 #[tokio::test]
 async fn a_pause_survives_a_kill_and_loses_nothing() {
     let stub = StubPeer::start().await;
@@ -38,8 +38,8 @@ async fn a_pause_survives_a_kill_and_loses_nothing() {
     let after = id_of(&node.invalidate(json!({ "type": "pages" })).await);
     let listed = node.mirror(&name).await;
     assert_eq!((&listed["paused"], &listed["backlog_events"]), (&json!("operator"), &json!(2)));
-    let is_told = |line: &serde_json::Value| line["reason"] == "operator" && line["peer"] == name;
-    node.logged("the pause is told", is_told).await;
+    let is_logged = |line: &serde_json::Value| line["reason"] == "operator" && line["peer"] == name;
+    node.logged("the pause is logged", is_logged).await;
     assert_eq!(stub.bodies().len(), 0);
 
     node.post(&operate("resume"), json!({})).await.expect(200);

@@ -1,4 +1,5 @@
-//! Each mirror at its own pace: the dead delay nobody, and a limit merges instead of dropping.
+//! Each mirror has its own pace: dead ones delay no other, and a limit merges events instead of
+//! dropping them.
 
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};

@@ -8,7 +8,7 @@ use crate::support::{Node, Reply, Spec, StubPeer, eventually, id_of};
 
 const ROUTE: &str = "/api/revalidate";
 
-fn beside(stub: &StubPeer) -> Spec {
+fn with_site(stub: &StubPeer) -> Spec {
     Spec::new("a")
         .env("NEXT_REVALIDATE_URL", &format!("http://{}{ROUTE}", stub.name()))
         .env("NEXT_REVALIDATE_SECRET", "a-secret-of-the-site-0123456789")
@@ -33,7 +33,7 @@ async fn arrives(node: &Node, what: serde_json::Value) {
     assert!(begun.elapsed() < Duration::from_secs(5), "{what}: {:?}", begun.elapsed());
 }
 
-/// A path that a site refuses for what it is holds up no later one, before and after a restart.
+/// A path that a site refuses as malformed does not delay later ones, before and after a restart.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_path_that_is_refused_is_parked_and_later_ones_arrive() {
     let stub = StubPeer::start().await;
@@ -41,7 +41,7 @@ async fn a_path_that_is_refused_is_parked_and_later_ones_arrive() {
         true => Reply::Json(400, json!({ "success": false, "message": "no such page" })),
         false => Reply::ok(),
     });
-    let mut node = beside(&stub).start().await;
+    let mut node = with_site(&stub).start().await;
     let bad = id_of(&node.invalidate(json!({ "path": "/p/bad" })).await);
     for round in 0..2 {
         eventually("it is parked", async || node.mirror("nextjs").await["state"] == "parked").await;
@@ -56,8 +56,10 @@ async fn a_path_that_is_refused_is_parked_and_later_ones_arrive() {
             node.restart().await;
         }
     }
-    node.logged("it is said", |line| line["reason"] == "refused" && line["event"] == "revalidate")
-        .await;
+    node.logged("it is logged", |line| {
+        line["reason"] == "refused" && line["event"] == "revalidate"
+    })
+    .await;
     // Whatever came after it goes out once more after a restart, in one call that is refused and
     // split. Alone it is sent once for each start.
     let seen = stub.seen_at(ROUTE);
@@ -79,7 +81,7 @@ async fn a_path_that_times_out_does_not_delay_later_ones() {
         true => Box::pin(std::future::pending()),
         false => Box::pin(async {}),
     });
-    let mut node = beside(&stub).start().await;
+    let mut node = with_site(&stub).start().await;
     let bad = id_of(&node.invalidate(json!({ "path": "/p/bad" })).await);
     for round in 0..2 {
         eventually("it failed", async || status(&node, &bad).await == "failed").await;

@@ -6,14 +6,14 @@ use crate::support::{Node, Spec, eventually, free_port, id_of};
 
 const SECRET: &str = "a-secret-of-the-site-0123456789";
 
-/// A gateway that is told by routes of older systems.
-async fn told() -> Node {
-    let told = Spec::new("b").set("names.people", r#"["users"]"#);
-    told.env("REVALIDATE_SECRET_TOKEN", SECRET).start().await
+/// A gateway that is called by routes of older systems.
+async fn gateway() -> Node {
+    let gateway_node = Spec::new("b").set("names.people", r#"["users"]"#);
+    gateway_node.env("REVALIDATE_SECRET_TOKEN", SECRET).start().await
 }
 
-fn teller(told: &Node) -> Spec {
-    let site = told.base.clone();
+fn sender_to(gateway_node: &Node) -> Spec {
+    let site = gateway_node.base.clone();
     Spec::new("a")
         .env("NEXT_PUBLIC_SITE_URL", &site)
         .env("NEXT_REVALIDATE_URL", &format!("{site}/api/revalidate"))
@@ -30,45 +30,45 @@ async fn gone(node: &Node, keys: &[&str]) {
 /// Two names of one event, then its path by another route: all under one id.
 #[tokio::test]
 async fn names_and_paths_of_one_event_are_all_cleared() {
-    let told = told().await;
+    let gateway_node = gateway().await;
     let file = "[revalidate.names]\nposts = 'posts'\nusers = 'people'\n\
                 [revalidate.paths]\nposts = ['/posts']\n";
-    let node = teller(&told).file(file).start().await;
-    assert!(told.put_entry("posts", "type=posts", "old").await);
-    assert!(told.put_entry("users", "type=users", "old").await);
-    assert!(told.put_entry("page", "path=/posts", "old").await);
+    let node = sender_to(&gateway_node).file(file).start().await;
+    assert!(gateway_node.put_entry("posts", "type=posts", "old").await);
+    assert!(gateway_node.put_entry("users", "type=users", "old").await);
+    assert!(gateway_node.put_entry("page", "path=/posts", "old").await);
     let id = id_of(
         &node.invalidate(json!({ "items": [{ "type": "posts" }, { "type": "users" }] })).await,
     );
-    gone(&told, &["posts", "users", "page"]).await;
+    gone(&gateway_node, &["posts", "users", "page"]).await;
     eventually("nothing is owed", async || {
         node.mirrors().await.values().all(|it| it["backlog_events"] == 0)
     })
     .await;
     // Each part once, however often its call is repeated.
-    let journal = told.journal().await;
+    let journal = gateway_node.journal().await;
     assert!(journal.iter().all(|event| event["scope"] == "local"), "{journal:?}");
     let before = journal.len();
-    let again = told
+    let again = gateway_node
         .request(reqwest::Method::POST, "/api/revalidate/people")
         .header("cache-mirror-via", "a")
         .header("cache-mirror-event", id);
     assert!(again.send().await.expect("an answer").status().is_success());
-    assert_eq!(told.journal().await.len(), before);
+    assert_eq!(gateway_node.journal().await.len(), before);
 }
 
-/// A mirror that is a site as well hears of an event twice: in its batch, and by its paths.
+/// A mirror that is also a site receives an event twice: in its batch, and as paths.
 #[tokio::test]
 async fn a_mirror_that_is_also_a_site_gets_both_parts() {
-    let told = told().await;
-    let node = teller(&told).file("[revalidate.paths]\nposts = ['/posts']\n");
-    let node = node.mirrors([told.address()]).start().await;
+    let gateway_node = gateway().await;
+    let node = sender_to(&gateway_node).file("[revalidate.paths]\nposts = ['/posts']\n");
+    let node = node.mirrors([gateway_node.address()]).start().await;
     for round in 0..10 {
-        assert!(told.put_entry("posts", "type=posts", "old").await);
-        assert!(told.put_entry("page", "path=/posts", "old").await);
+        assert!(gateway_node.put_entry("posts", "type=posts", "old").await);
+        assert!(gateway_node.put_entry("page", "path=/posts", "old").await);
         node.invalidate(json!({ "type": "posts" })).await;
-        gone(&told, &["posts", "page"]).await;
-        assert!(told.journal().await.len() <= 2 * (round + 1), "nothing comes round");
+        gone(&gateway_node, &["posts", "page"]).await;
+        assert!(gateway_node.journal().await.len() <= 2 * (round + 1), "nothing comes round");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What somebody else may have put into the data directory: refused by name, never waited for.
+//! Foreign files in the data directory: refused by name, and never blocking.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -58,11 +58,12 @@ fn planted_files_are_refused_with_the_same_message_by_every_command() {
             (&["doctor", "--only", "journal"], 1),
         ] {
             let output = run(dir.path(), args);
-            let said = text(&output);
-            assert_eq!(output.status.code(), Some(code), "{name} {args:?}: {said}");
-            let is_said = said.contains(name) && said.contains(found) && said.contains("expected");
-            assert!(is_said, "{name}, {found}, {args:?}: {said}");
-            assert!(!said.contains("somebody-else"), "{said}");
+            let shown = text(&output);
+            assert_eq!(output.status.code(), Some(code), "{name} {args:?}: {shown}");
+            let is_reported =
+                shown.contains(name) && shown.contains(found) && shown.contains("expected");
+            assert!(is_reported, "{name}, {found}, {args:?}: {shown}");
+            assert!(!shown.contains("somebody-else"), "{shown}");
         }
     }
 }
@@ -87,14 +88,14 @@ async fn volumes_of_containers_work() {
     chmod(&data, 0o777);
     chmod(&data.join("jwt.secret"), 0o644);
     node.restart().await;
-    let said = node.output().1;
+    let shown = node.output().1;
     for part in ["data (found mode 0777)", "jwt.secret (found mode 0644)"] {
-        assert!(said.contains(part), "{part}: {said}");
+        assert!(shown.contains(part), "{part}: {shown}");
         node.logged(part, |line| line["msg"].as_str().is_some_and(|msg| msg.contains(part))).await;
     }
 }
 
-/// Mounted secrets are links to links, and everybody on the host may read them.
+/// Mounted secrets are links to links, and every user of the host may read them.
 #[tokio::test]
 async fn a_linked_secret_is_accepted_and_a_pipe_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");

@@ -1,7 +1,7 @@
-//! A mirror behind a proxy that answers in its place for a while: with errors, pages, redirects.
+//! A mirror behind a proxy that answers itself for a while: with errors, pages, redirects.
 //!
-//! The proxy judges each connection by its first request. A probe has a connection of its own, so
-//! the proxy can answer probes itself and let everything else through.
+//! The proxy decides by the first request of each connection. A probe has a separate connection, so
+//! the proxy can answer probes itself and forward everything else.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -166,7 +166,8 @@ async fn a_mirror_behind_a_proxy_that_answers_the_first_probes_misses_nothing() 
     }
 }
 
-/// `all` reaches what the legacy form can say, and is owed until it can be said.
+/// `all` clears what the legacy form can express, and stays in the backlog until the rest can be
+/// sent.
 #[tokio::test]
 async fn all_stays_all_until_the_kind_is_known() {
     let mirror = Spec::new("b").start().await;
@@ -201,7 +202,7 @@ async fn a_known_mirror_keeps_its_kind_over_bad_probes_and_a_restart() {
             0 => proxy.answer(Pages::Everything(page)),
             _ => proxy.answer(Pages::Probes(page)),
         }
-        // No event tells of a probe that changes nothing: time for several.
+        // A probe that changes nothing causes no event, so this waits for several.
         tokio::time::sleep(Duration::from_secs(4)).await;
         assert_eq!(node.mirror(&proxy.name).await["kind"], "cache-mirror", "{page}");
         node.restart().await;
@@ -234,7 +235,7 @@ async fn a_damaged_kind_file_is_tolerated_and_logged() {
     }
 }
 
-/// Where a peer would have our credentials sent elsewhere, they do not go.
+/// Credentials are never sent to another address that a peer names.
 #[tokio::test]
 async fn no_credential_is_sent_to_the_url_that_an_identity_names() {
     let thief = StubPeer::start().await;

@@ -1,4 +1,5 @@
-//! Real caches beside an instance: what they hold is fresh after the event, whatever else is down.
+//! Real caches as targets: their pages are fresh after the event, even if other destinations are
+//! down.
 
 use serde_json::{Value, json};
 
@@ -16,7 +17,7 @@ fn varnish_at(hosts: &[&str]) -> String {
     )
 }
 
-/// What an origin says of a page: its text, and the tags in its header.
+/// The answer of an origin for a page: its text, and the tags in its header.
 fn publish(origin: &StubPeer, path: &str, tags: &str, text: &str) {
     let fields = vec![("xkey", tags.to_owned()), ("cache-control", "max-age=3600".into())];
     origin.always(path, Reply::Raw(200, fields, text.to_owned().into()));
@@ -39,7 +40,7 @@ async fn cached(origin: &StubPeer, cache: &Cache) {
 }
 
 /// Where an event stands at each cache.
-async fn beside(node: &Node, id: &str) -> Vec<(String, String)> {
+async fn target_outcomes(node: &Node, id: &str) -> Vec<(String, String)> {
     let event = node.event(id).await;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let all = event["beside"].as_array().cloned().unwrap_or_default();
@@ -48,7 +49,7 @@ async fn beside(node: &Node, id: &str) -> Vec<(String, String)> {
 
 async fn purged(node: &Node, id: &str) {
     eventually("the purge", async || {
-        beside(node, id).await.iter().all(|(_, status)| status == "delivered")
+        target_outcomes(node, id).await.iter().all(|(_, status)| status == "delivered")
     })
     .await;
 }
@@ -80,7 +81,7 @@ async fn varnish_misses_what_an_event_cleared_and_nothing_else() {
         let id = id_of(&node.invalidate(json!({ "all": true })).await);
         purged(&node, &id).await;
     }
-    // What the graph adds is purged with it: no cache beside us knows the graph.
+    // Types that the graph adds are purged too, because a cache does not know the graph.
     let line = node.logged("a purge", |line| line["event"] == "purge").await;
     assert_eq!((&line["msg"], &line["peer"]), (&json!("purged"), &json!("cache")));
     assert_eq!(
@@ -187,7 +188,7 @@ async fn a_dead_host_delays_no_other_and_is_retried() {
     cache.shows("/blog/42", "new").await;
     let (dead, alive) = (format!("cache@{dead}"), format!("cache@{alive}"));
     eventually("both are reported", async || {
-        let found = beside(&node, &id).await;
+        let found = target_outcomes(&node, &id).await;
         found == [(dead.clone(), "failed".into()), (alive.clone(), "delivered".into())]
     })
     .await;
@@ -213,7 +214,7 @@ async fn a_pending_purge_survives_a_restart() {
     assert_eq!(cache.page("/blog/42").await, "new");
 }
 
-/// A cache without purge is made to read each path anew; nobody has to visit the page first.
+/// A cache without purge is made to fetch each path again, before any visitor does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nginx_has_the_fresh_page_after_the_event() {
     let origin = StubPeer::start().await;
@@ -237,7 +238,7 @@ async fn nginx_has_the_fresh_page_after_the_event() {
     assert_eq!(cache.page("/blog/42").await, "gone");
 }
 
-/// What is no path cannot be refreshed, and is said so instead of being dropped.
+/// A selector that is not a path cannot be refreshed, and is reported instead of being dropped.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_cache_cannot_express_is_skipped_and_logged() {
     let origin = StubPeer::start().await;
@@ -245,7 +246,7 @@ async fn what_a_cache_cannot_express_is_skipped_and_logged() {
     let node = instance(&format!("kind = \"refresh\"\nhosts = [{:?}]\n", cache.base)).start().await;
     let id = id_of(&node.invalidate(json!({ "tags": ["hi"] })).await);
     eventually("it is skipped", async || {
-        beside(&node, &id).await == [("cache".to_owned(), "skipped".to_owned())]
+        target_outcomes(&node, &id).await == [("cache".to_owned(), "skipped".to_owned())]
     })
     .await;
     assert_eq!(node.event(&id).await["beside"][0]["reason"], "unsupported");
@@ -271,7 +272,7 @@ async fn a_refused_purge_is_parked_and_later_ones_arrive() {
         purged(&node, &good).await;
         assert_eq!(stub.seen_at(path).len(), 1);
     }
-    assert_eq!(beside(&node, &odd).await, [("cache".to_owned(), "failed".to_owned())]);
+    assert_eq!(target_outcomes(&node, &odd).await, [("cache".to_owned(), "failed".to_owned())]);
     stub.answer_by(|_| Reply::Raw(200, vec![], "".into()));
     node.post("/api/mirrors/cache/retry", json!({})).await.expect(200);
     purged(&node, &odd).await;
@@ -304,7 +305,7 @@ async fn a_cache_that_cannot_clear_everything_still_gets_single_purges() {
             }
         }
         for id in ids {
-            let is_at = beside(&node, &id).await;
+            let is_at = target_outcomes(&node, &id).await;
             assert_ne!(is_at, [("cache".to_owned(), "delivered".to_owned())], "{status}");
         }
     }

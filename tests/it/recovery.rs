@@ -66,7 +66,8 @@ async fn a_starting_mirror_announces_itself_and_is_reached() {
     eventually("b has the second", async || a.mirror(&name).await["delivered"] == 2).await;
 }
 
-/// A mirror that says "now" and means "no", in every form: few calls, and a state that says so.
+/// A mirror whose Retry-After is not in the future, in every form: few calls, and a state that
+/// shows it.
 #[tokio::test]
 async fn a_retry_after_of_zero_or_in_the_past_causes_no_busy_loop() {
     let past = "Sun, 06 Nov 1994 08:49:37 GMT";

@@ -1,7 +1,7 @@
-//! Other settings while everything runs: by signal, by file, by request.
+//! Changed settings without a restart: by signal, by file, by request.
 //!
-//! A good change takes effect without a restart and without an event lost or sent twice; a bad one
-//! changes nothing and says what is wrong.
+//! A valid change applies without a restart, and no event is lost or sent twice; an invalid one
+//! changes nothing and is reported with its error.
 
 use std::collections::BTreeSet;
 
@@ -35,7 +35,7 @@ async fn a_reload_changes_graph_aliases_limits_and_level_and_names_fixed_keys() 
     let node = spec("").start().await;
     assert_eq!(cascade(&node, "pictures").await, json!([]));
     let before = node.stats().await["graph"].clone();
-    let told = reload_with(
+    let reloaded = reload_with(
         &node,
         "[dependencies]\nposts = [\"pictures\"]\n[aliases]\narticle = \"posts\"\n[log]\nlevel = \
          \"warn\"\n[store]\nttl_s = 60\n[limits]\nselectors_max = 1\n[graph]\nstrict_types = \
@@ -44,9 +44,9 @@ async fn a_reload_changes_graph_aliases_limits_and_level_and_names_fixed_keys() 
     .await;
     let changed =
         ["aliases.article", "dependencies.posts", "graph.strict_types", "limits.selectors_max"];
-    assert_eq!(&told["changed"].as_array().expect("a list")[..4], &changed.map(Value::from));
-    assert_eq!(told["changed"][4], "log.level");
-    assert_eq!(told["needs_restart"], json!(["store.ttl_s"]));
+    assert_eq!(&reloaded["changed"].as_array().expect("a list")[..4], &changed.map(Value::from));
+    assert_eq!(reloaded["changed"][4], "log.level");
+    assert_eq!(reloaded["needs_restart"], json!(["store.ttl_s"]));
     assert_eq!(cascade(&node, "pictures").await, json!(["posts"]));
     assert_eq!(cascade(&node, "article").await, json!([]), "an alias of what the graph knows");
     assert_ne!(node.stats().await["graph"], before);
@@ -65,7 +65,8 @@ async fn a_reload_changes_graph_aliases_limits_and_level_and_names_fixed_keys() 
     assert_eq!((&again["changed"], &again["needs_restart"]), (&json!([]), &json!(["store.ttl_s"])));
 }
 
-/// Never stale: what lies under an earlier meaning of a name would not be found under the new one.
+/// Never stale: entries that were stored under the earlier meaning of a name would not be found
+/// under the new one.
 #[tokio::test]
 async fn an_alias_that_changes_its_type_leaves_nothing_stale() {
     let node = spec("").start().await;
@@ -112,7 +113,7 @@ async fn a_bad_reload_changes_nothing_and_names_the_error() {
     });
     assert!(logged.is_some(), "the words of stderr are in the log");
     node.invalidate(json!({ "type": "posts" })).await;
-    eventually("the mirror is still told", async || stub.bodies().len() == 1).await;
+    eventually("the mirror still receives events", async || stub.bodies().len() == 1).await;
     assert_eq!(reload_with(&node, &good).await["changed"], json!([]));
 }
 
@@ -176,8 +177,8 @@ async fn has_once(node: &Node, ids: &BTreeSet<&String>) {
     assert!(doubled.is_empty(), "{}: {doubled:?}", node.name());
 }
 
-/// What a mirror is owed outlives a change of its limit and its credentials; an operator's limit
-/// ends; what one that goes is owed is kept, then dropped; both are told.
+/// The backlog of a mirror survives a change of its limit and its credentials, while an operator's
+/// limit ends. The backlog of a removed mirror is kept and later dropped; both are logged.
 #[tokio::test]
 async fn a_backlog_survives_a_changed_limit_and_for_a_while_a_removed_mirror() {
     let stub = StubPeer::start().await;
@@ -193,8 +194,8 @@ async fn a_backlog_survives_a_changed_limit_and_for_a_while_a_removed_mirror() {
     node.invalidate(json!({ "type": "posts" })).await;
     let path = format!("/api/mirrors/{}", stub.name());
     node.patch(&path, json!({ "rate_per_second": 7 })).await.expect(200);
-    let told = reload_with(&node, &file(600, "two")).await;
-    assert_eq!(told["changed"], json!(["mirrors.peers"]));
+    let reloaded = reload_with(&node, &file(600, "two")).await;
+    assert_eq!(reloaded["changed"], json!(["mirrors.peers"]));
     let mirror = node.mirror(&stub.name()).await;
     assert_eq!((&mirror["rate_per_second"], &mirror["backlog_events"]), (&json!(600.0), &json!(1)));
     let ends = |line: &Value| {
@@ -214,7 +215,7 @@ async fn a_backlog_survives_a_changed_limit_and_for_a_while_a_removed_mirror() {
     assert_eq!(node.logged("what is dropped", is_forgotten).await["peer"], stub.name());
 }
 
-/// `: > file; kill -HUP`, and the same at a restart: nothing that a mirror is owed goes with it.
+/// `: > file; kill -HUP`, and the same at a restart: no backlog is lost.
 #[tokio::test]
 async fn a_settings_file_read_while_empty_loses_no_backlog() {
     let stub = StubPeer::start().await;
@@ -234,7 +235,7 @@ async fn a_settings_file_read_while_empty_loses_no_backlog() {
         assert!(refused.contains(reason), "{text:?}: {refused}");
         assert_eq!(node.mirrors().await.len(), 1, "all is as it was");
     }
-    // A start takes it; what was owed waits, and is said.
+    // A start accepts it; the backlog waits, with a log line.
     node.write_file("");
     node.restart().await;
     assert!(node.mirrors().await.is_empty());
@@ -256,7 +257,8 @@ async fn a_settings_file_read_while_empty_loses_no_backlog() {
     .await;
 }
 
-/// `CACHE_MIRRORS=` in `.env`: the key is there and names nobody. It is taken, and nothing is lost.
+/// `CACHE_MIRRORS=` in `.env`: the key exists and its list is empty. It applies, and no backlog is
+/// lost.
 #[tokio::test]
 async fn an_emptied_list_of_mirrors_keeps_their_backlogs() {
     let stub = StubPeer::start().await;
@@ -286,7 +288,8 @@ async fn an_emptied_list_of_mirrors_keeps_their_backlogs() {
     .await;
 }
 
-/// What was taken over is what a crash finds: the cursor of a new mirror, and what it is owed.
+/// The cursor of a new mirror is on disk before the reload answers, so its backlog survives a
+/// crash.
 #[tokio::test]
 async fn the_backlog_of_a_new_mirror_survives_a_crash() {
     let stub = StubPeer::start().await;

@@ -1,5 +1,4 @@
-//! Frameworks beside an instance: what a site is called for, what the log says of it, and that
-//! nothing is lost or goes round.
+//! Sites as targets: when a site is called, what is logged, and that nothing is lost or circulates.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -34,7 +33,7 @@ async fn site() -> StubPeer {
 }
 
 /// An instance with the plain names of the site's own systems.
-fn beside(stub: &StubPeer) -> Spec {
+fn with_site(stub: &StubPeer) -> Spec {
     Spec::new("a")
         .file(PATHS)
         .env("NEXT_REVALIDATE_URL", &format!("http://{}{ROUTE}", stub.name()))
@@ -45,12 +44,12 @@ async fn settled(node: &Node, name: &str) {
     eventually("nothing is owed", async || node.mirror(name).await["backlog_events"] == 0).await;
 }
 
-fn told(stub: &StubPeer) -> Vec<Value> {
+fn calls_of(stub: &StubPeer) -> Vec<Value> {
     let bodies = stub.seen_at(ROUTE).into_iter();
     bodies.map(|seen| serde_json::from_slice(&seen.body).expect("JSON")).collect()
 }
 
-async fn said(node: &Node, msg: &str) -> Value {
+async fn logged_line(node: &Node, msg: &str) -> Value {
     node.logged(msg, |line| line["msg"] == msg).await
 }
 
@@ -58,11 +57,11 @@ async fn said(node: &Node, msg: &str) -> Value {
 #[tokio::test]
 async fn a_site_is_called_with_the_paths_of_what_changed() {
     let stub = site().await;
-    let node = beside(&stub).start().await;
+    let node = with_site(&stub).start().await;
     let fields = json!({ "slug": "red shoe", "category": "a/b" });
     let body = json!({ "type": "product", "id": 7, "changed": ["name"], "fields": fields });
     let id = id_of(&node.invalidate(body).await);
-    eventually("the call", async || told(&stub).len() == 1).await;
+    eventually("the call", async || calls_of(&stub).len() == 1).await;
     // Next.js 16 knows a page by its decoded path, Next.js 15 by the path that was asked for.
     let red_shoe = ["/products/red shoe", "/products/red%20shoe"];
     let paths = ["/", "/category/a%2Fb", "/products", red_shoe[0], red_shoe[1]];
@@ -70,7 +69,7 @@ async fn a_site_is_called_with_the_paths_of_what_changed() {
     assert_eq!(seen.text(), json!({ "secret": SECRET, "paths": paths }).to_string());
     assert_eq!((seen.method.as_str(), seen.header("content-type")), ("POST", "application/json"));
     assert_eq!((seen.header("cache-mirror-via"), seen.header("cache-mirror-event")), ("a", &*id));
-    let line = said(&node, "Next.js revalidation triggered").await;
+    let line = logged_line(&node, "Next.js revalidation triggered").await;
     assert_eq!((&line["level"], &line["paths"]), (&json!(30), &json!(paths.join(","))));
     assert_eq!(line["response"], r#"{"success":true,"echo":"***"}"#);
     settled(&node, "nextjs").await;
@@ -81,47 +80,47 @@ async fn a_site_is_called_with_the_paths_of_what_changed() {
     assert!(String::from_utf8_lossy(&metrics).contains(expected), "S1 1.25: response times");
 }
 
-/// What a gateway sent without saying which event it is could be an echo: the site is not called.
-/// And nobody who waits for mirrors waits for a site.
+/// A gateway's call without an event id could be an echo, so the site is not called. A call with
+/// `wait` waits for mirrors, never for a site.
 #[tokio::test]
 async fn a_call_of_a_gateway_without_an_event_id_is_not_forwarded() {
     let stub = site().await;
     stub.always(ROUTE, Reply::Json(500, json!({})));
-    let node = beside(&stub).start().await;
+    let node = with_site(&stub).start().await;
     let request = node.request(reqwest::Method::POST, "/api/cache/invalidate");
     let request = request.header("cache-mirror-via", "b").json(&json!({ "type": "posts" }));
     let answer: Value = request.send().await.expect("answers").json().await.expect("JSON");
     let outcome = node.event(&id_of(&answer)).await["beside"][0].clone();
     assert_eq!((&outcome["status"], &outcome["reason"]), (&json!("skipped"), &json!("ends_here")));
     let waiting = json!({ "type": "posts", "id": 2 });
-    let told = node.post("/api/cache/invalidate?wait=all&timeout=20s", waiting).await;
-    let id = id_of(&told.expect(200));
-    said(&node, "Next.js revalidation failed").await;
+    let answer = node.post("/api/cache/invalidate?wait=all&timeout=20s", waiting).await;
+    let id = id_of(&answer.expect(200));
+    logged_line(&node, "Next.js revalidation failed").await;
     let seen = stub.seen_at(ROUTE);
     assert!(seen[0].text().contains("/posts/2"));
     assert!(seen.iter().all(|seen| seen.header("cache-mirror-event") == id));
 }
 
-/// Templates change while it runs, and what is owed goes as they say then.
+/// Templates change on reload, and the backlog is sent with the new ones.
 #[tokio::test]
 async fn changed_templates_apply_after_a_reload() {
     let stub = site().await;
-    let node = beside(&stub).start().await;
+    let node = with_site(&stub).start().await;
     node.post("/api/mirrors/nextjs/pause", json!({})).await.expect(200);
     let id = id_of(&node.invalidate(json!({ "type": "posts" })).await);
     node.write_file("[revalidate.paths]\nposts = ['/blog']");
     node.post("/api/reload", json!({})).await.expect(200);
     assert_eq!(node.event(&id).await["beside"][0]["status"], "paused", "the operator's word stays");
     node.post("/api/mirrors/nextjs/resume", json!({})).await.expect(200);
-    eventually("the call", async || told(&stub).len() == 1).await;
-    assert_eq!(told(&stub)[0]["paths"], json!(["/blog"]));
+    eventually("the call", async || calls_of(&stub).len() == 1).await;
+    assert_eq!(calls_of(&stub)[0]["paths"], json!(["/blog"]));
 }
 
 /// S1 1.9, 1.31, S4 4.9: only where the fields or the action are of interest.
 #[tokio::test]
 async fn filters_prevent_needless_calls() {
     let stub = site().await;
-    let node = beside(&stub).start().await;
+    let node = with_site(&stub).start().await;
     for (body, expected) in [
         (json!({ "type": "products", "changed": ["admin_notes"] }), &["/products"][..]),
         (
@@ -138,10 +137,10 @@ async fn filters_prevent_needless_calls() {
         (json!({ "type": "catalog" }), &["/", "/filter", "/products"]),
         (json!({ "type": "orders", "path": "/orders/1" }), &["/orders/1"]),
     ] {
-        let before = told(&stub).len();
+        let before = calls_of(&stub).len();
         node.invalidate(body.clone()).await;
-        eventually("the call", async || told(&stub).len() > before).await;
-        assert_eq!(told(&stub)[before]["paths"], json!(expected), "{body}");
+        eventually("the call", async || calls_of(&stub).len() > before).await;
+        assert_eq!(calls_of(&stub)[before]["paths"], json!(expected), "{body}");
     }
 }
 
@@ -149,7 +148,7 @@ async fn filters_prevent_needless_calls() {
 #[tokio::test]
 async fn each_framework_receives_its_own_request_form() {
     let stub = site().await;
-    let node = beside(&stub).env("REVALIDATE_SECRET", SECRET).start().await;
+    let node = with_site(&stub).env("REVALIDATE_SECRET", SECRET).start().await;
     let (page, layout) = (json!("page"), json!("layout"));
     for (body, paths, kind) in [
         (json!({ "path": "/posts/1" }), json!(["/posts/1"]), &Value::Null),
@@ -163,25 +162,26 @@ async fn each_framework_receives_its_own_request_form() {
         (json!({ "path": "/*" }), json!(["/"]), &layout),
         (json!({ "all": true }), json!(["/"]), &layout),
     ] {
-        let before = told(&stub).len();
+        let before = calls_of(&stub).len();
         node.invalidate(body.clone()).await;
         let call = json!({ "secret": SECRET, "paths": paths, "type": kind });
         eventually(&format!("the call for {body}"), async || {
-            told(&stub)[before..].iter().any(|told| {
-                let kind = told.get("type").cloned().unwrap_or_default();
-                json!({ "secret": told["secret"], "paths": told["paths"], "type": kind }) == call
+            calls_of(&stub)[before..].iter().any(|sent| {
+                let kind = sent.get("type").cloned().unwrap_or_default();
+                json!({ "secret": sent["secret"], "paths": sent["paths"], "type": kind }) == call
             })
         })
         .await;
     }
-    assert!(told(&stub).iter().all(|it| !it["paths"].to_string().contains('*')), "no wildcards");
+    let has_wildcard = |call: &Value| call["paths"].to_string().contains('*');
+    assert!(!calls_of(&stub).iter().any(has_wildcard));
     let asked = json!({ "secret": SECRET, "path": "/n/[slug]", "type": "page" });
     node.post(ROUTE, asked).await.expect(200);
-    let is_route = |told: &Value| told["paths"] == json!(["/n/[slug]"]);
-    eventually("the call", async || told(&stub).iter().any(is_route)).await;
+    let is_route = |call: &Value| call["paths"] == json!(["/n/[slug]"]);
+    eventually("the call", async || calls_of(&stub).iter().any(is_route)).await;
 }
 
-/// S1 1.5: what is no success is said, and tried again until it is one.
+/// S1 1.5: a failure is logged, and retried until it succeeds.
 #[tokio::test]
 async fn failures_are_logged_and_retried() {
     let stub = site().await;
@@ -194,21 +194,21 @@ async fn failures_are_logged_and_retried() {
             Reply::Json(200, json!({ "ok": false })),
         ],
     );
-    let node = beside(&stub).start().await;
+    let node = with_site(&stub).start().await;
     let id = id_of(&node.invalidate(json!({ "type": "posts" })).await);
-    let line = said(&node, "Next.js revalidation failed").await;
+    let line = logged_line(&node, "Next.js revalidation failed").await;
     assert_eq!((&line["level"], &line["http_status"]), (&json!(40), &json!(500)));
     assert_eq!((&line["attempt"], &line["event_id"]), (&json!(1), &json!(id)));
     let body = line["body"].as_str().expect("the beginning of the answer");
     assert!(body.contains(" *** yy") && body.len() <= 256, "{body}");
     settled(&node, "nextjs").await;
-    assert_eq!(told(&stub).len(), 4);
-    said(&node, "Next.js revalidation triggered").await;
+    assert_eq!(calls_of(&stub).len(), 4);
+    logged_line(&node, "Next.js revalidation triggered").await;
     assert!(!node.log_text().contains(SECRET));
 }
 
-/// S1 1.5, 1.25, 1.32: a site that is away fails nobody's request, and hears of it when it is back,
-/// also after a restart of ours.
+/// S1 1.5, 1.25, 1.32: an unreachable site fails no request, and it is called when it is reachable
+/// again, also after a restart of this instance.
 #[tokio::test]
 async fn a_site_is_called_once_it_is_reachable_again() {
     let port = free_port();
@@ -219,7 +219,7 @@ async fn a_site_is_called_once_it_is_reachable_again() {
         .start()
         .await;
     let id = id_of(&node.invalidate(json!({ "type": "posts", "id": 1 })).await);
-    let line = said(&node, "Next.js revalidation error").await;
+    let line = logged_line(&node, "Next.js revalidation error").await;
     assert_eq!((&line["level"], &line["paths"]), (&json!(40), &json!("/posts,/posts/1")));
     assert!(line["error"].as_str().is_some_and(|error| error.starts_with("connect")), "{line}");
     let outcome = node.event(&id).await["beside"][0].clone();
@@ -228,8 +228,8 @@ async fn a_site_is_called_once_it_is_reachable_again() {
     let stub = StubPeer::start_at(port).await;
     stub.always(ROUTE, Reply::ok());
     node.restart().await;
-    eventually("the call", async || told(&stub).len() == 1).await;
-    assert_eq!(told(&stub)[0]["paths"], json!(["/posts", "/posts/1"]));
+    eventually("the call", async || calls_of(&stub).len() == 1).await;
+    assert_eq!(calls_of(&stub)[0]["paths"], json!(["/posts", "/posts/1"]));
 }
 
 /// S1 1.30: a thousand events while the site is away are one call when it is back.
@@ -238,36 +238,36 @@ async fn a_thousand_events_are_one_call() {
     let stub = site().await;
     let away = [("retry-after", "60".to_owned())].to_vec();
     stub.script(ROUTE, [Reply::Raw(503, away, "".into())]);
-    let node = beside(&stub).start().await;
+    let node = with_site(&stub).start().await;
     node.invalidate(json!({ "type": "posts", "id": 0 })).await;
-    said(&node, "Next.js revalidation failed").await;
+    logged_line(&node, "Next.js revalidation failed").await;
     for batch in 0..10 {
         let ids = (1..=100).map(|at| batch * 100 + at).filter(|id| *id < 1000);
         join_all(ids.map(|id| node.invalidate(json!({ "type": "posts", "id": id })))).await;
     }
     node.post("/api/mirrors/nextjs/retry", json!({})).await.expect(200);
     settled(&node, "nextjs").await;
-    let calls = told(&stub);
+    let calls = calls_of(&stub);
     assert_eq!(calls.len(), 2, "the one that failed, and one for all");
     assert_eq!(calls[1]["paths"].as_array().map(Vec::len), Some(1001));
 }
 
-/// S1 1.3: said once, and everything else works.
+/// S1 1.3: logged once, and everything else works.
 #[tokio::test]
 async fn a_half_configured_site_is_reported_once() {
     let spec = Spec::new("a").env("NEXT_REVALIDATE_URL", "http://localhost:3000/api/revalidate");
     let node = spec.start().await;
     node.invalidate(json!({ "type": "posts" })).await;
     let msg = "Next.js revalidation not configured";
-    let line = said(&node, msg).await;
+    let line = logged_line(&node, msg).await;
     assert_eq!((&line["level"], &line["has_secret"]), (&json!(40), &json!(false)));
     assert_eq!(line["url"], "http://localhost:3000/api/revalidate");
     assert_eq!(node.log_lines().iter().filter(|line| line["msg"] == msg).count(), 1);
     assert!(node.mirrors().await.is_empty());
 }
 
-/// A site without any path is said at the start; what names no path is not called for, nowhere
-/// counted as told, and has a line of its own.
+/// A site without any path gets a warning at the start. Selectors without a path cause no call, are
+/// never counted as delivered, and have their own log line.
 #[tokio::test]
 async fn selectors_without_a_path_are_skipped_and_logged() {
     let stub = site().await;
@@ -280,7 +280,8 @@ async fn selectors_without_a_path_are_skipped_and_logged() {
         |line: &Value| line["msg"].as_str().is_some_and(|msg| msg.contains("no revalidate.paths"));
     node.logged("the warning", is_warned).await;
     let id = id_of(&node.invalidate(json!({ "type": "posts" })).await);
-    let line = node.logged("it is said", |line| line["event_id"] == id && line["peer"] == "nextjs");
+    let line =
+        node.logged("it is logged", |line| line["event_id"] == id && line["peer"] == "nextjs");
     let line = line.await;
     let found = (&line["event"], &line["status"], &line["reason"]);
     assert_eq!(found, (&json!("revalidate"), &json!("skipped"), &json!("no_path")));
@@ -289,7 +290,7 @@ async fn selectors_without_a_path_are_skipped_and_logged() {
     node.invalidate(json!({ "path": "/about" })).await;
     eventually("it counts", async || node.mirror("nextjs").await["delivered"] == 1).await;
     assert_eq!(node.mirror("nextjs").await["skipped"], 1);
-    assert_eq!(told(&stub), [json!({ "secret": SECRET, "paths": ["/about"] })]);
+    assert_eq!(calls_of(&stub), [json!({ "secret": SECRET, "paths": ["/about"] })]);
     let metrics = node.get("/metrics").await;
     let metrics = String::from_utf8(metrics.body.to_vec()).expect("text");
     let sends = "cache_mirror_deliveries_total{peer=\"nextjs\",outcome=";
@@ -299,7 +300,7 @@ async fn selectors_without_a_path_are_skipped_and_logged() {
     }
 }
 
-/// S0 0.5, 0.8, 0.9: one call for each name, and the words that its people look for.
+/// S0 0.5, 0.8, 0.9: one call for each name, and the log messages that its operators search for.
 #[tokio::test]
 async fn a_site_is_called_with_names() {
     let stub = StubPeer::start().await;
@@ -315,17 +316,17 @@ async fn a_site_is_called_with_names() {
         .start()
         .await;
     node.invalidate(json!({ "type": "course", "id": 1 })).await;
-    let line = said(&node, "[Cache] Web courses cache invalidated successfully").await;
+    let line = logged_line(&node, "[Cache] Web courses cache invalidated successfully").await;
     assert_eq!(line["peer"], "web");
     let seen: Seen = stub.seen_at(courses).remove(0);
     assert_eq!(seen.header("authorization"), format!("Bearer {SECRET}"));
     assert!(seen.body.is_empty() && stub.seen_at(days).is_empty());
     assert_eq!(seen.header("content-length"), "0", "strict front ends want it");
     node.invalidate(json!({ "type": "training_days" })).await;
-    let line = said(&node, "Failed to invalidate web training-days cache").await;
+    let line = logged_line(&node, "Failed to invalidate web training-days cache").await;
     assert_eq!(line["http_status"], 403);
-    said(&node, "Error invalidating web training-days cache (non-critical)").await;
-    said(&node, "[Cache] Web training-days cache invalidated successfully").await;
+    logged_line(&node, "Error invalidating web training-days cache (non-critical)").await;
+    logged_line(&node, "[Cache] Web training-days cache invalidated successfully").await;
     assert!(!node.log_text().contains(SECRET));
 }
 
@@ -360,7 +361,7 @@ async fn a_refused_path_does_not_block_other_paths() {
         true => Reply::Json(500, json!({ "success": false, "message": "Revalidation failed" })),
         false => Reply::ok(),
     });
-    let node = beside(&stub).start().await;
+    let node = with_site(&stub).start().await;
     let many: Vec<Value> = (0..40).map(|at| json!({ "path": format!("/p/{at}") })).collect();
     node.invalidate(json!({ "items": many, })).await;
     node.invalidate(json!({ "path": "/p/bad" })).await;
@@ -376,7 +377,7 @@ async fn a_refused_path_does_not_block_other_paths() {
     assert!(node.mirror("nextjs").await["backlog_events"].as_u64() > Some(0), "one is owed");
 }
 
-/// S0 0.9: without the token it is skipped, and said so.
+/// S0 0.9: without the token it is skipped, with a log line.
 #[tokio::test]
 async fn a_site_without_a_token_is_skipped() {
     let node = Spec::new("a")
@@ -386,7 +387,7 @@ async fn a_site_without_a_token_is_skipped() {
         .await;
     node.invalidate(json!({ "type": "courses" })).await;
     let msg = "REVALIDATE_SECRET_TOKEN not set, skipping web cache invalidation";
-    assert_eq!(said(&node, msg).await["level"], 40);
+    assert_eq!(logged_line(&node, msg).await["level"], 40);
 }
 
 /// S4 4.10, and Standard Webhooks: tags, and headers that a receiver verifies.
@@ -401,7 +402,7 @@ async fn tags_are_sent_with_a_signature() {
     );
     let node = Spec::new("a").file(&target).start().await;
     node.invalidate(json!({ "type": "posts", "id": "42" })).await;
-    eventually("the call", async || told(&stub).len() == 1).await;
+    eventually("the call", async || calls_of(&stub).len() == 1).await;
     let seen = stub.seen_at(ROUTE).remove(0);
     let tags = ["feed", "posts", "posts:42"];
     assert_eq!(seen.text(), json!({ "secret": SECRET, "tags": tags }).to_string());
@@ -471,29 +472,29 @@ async fn a_ring_of_gateways_comes_to_rest() {
 #[tokio::test]
 async fn an_operator_pauses_a_site() {
     let stub = site().await;
-    let node = beside(&stub).start().await;
+    let node = with_site(&stub).start().await;
     node.post("/api/mirrors/nextjs/pause", json!({})).await.expect(200);
     let id = id_of(&node.invalidate(json!({ "type": "posts" })).await);
     assert_eq!(node.event(&id).await["beside"][0]["status"], "paused");
     let listed = node.mirror("nextjs").await;
     assert_eq!((&listed["kind"], &listed["state"]), (&json!("revalidate"), &json!("paused")));
     node.post("/api/mirrors/nextjs/resume", json!({})).await.expect(200);
-    eventually("the call", async || told(&stub).len() == 1).await;
+    eventually("the call", async || calls_of(&stub).len() == 1).await;
 }
 
-/// What a mirror brought is asked for at its own site as well, with what was said of the entity.
+/// An event from a mirror is sent to the local site too, with the fields of the entity.
 #[tokio::test]
 async fn the_site_of_the_receiving_mirror_is_called_too() {
     let stub = site().await;
-    let there = beside(&stub).start().await;
+    let there = with_site(&stub).start().await;
     let here = Spec::new("b").mirrors([there.address()]).start().await;
     let fields = json!({ "slug": "s" });
     here.invalidate(json!({ "type": "products", "id": 1, "changed": ["slug"], "fields": fields }))
         .await;
-    eventually("the call", async || told(&stub).len() == 1).await;
-    assert_eq!(told(&stub)[0]["paths"], json!(["/", "/products", "/products/s"]));
+    eventually("the call", async || calls_of(&stub).len() == 1).await;
+    assert_eq!(calls_of(&stub)[0]["paths"], json!(["/", "/products", "/products/s"]));
     here.invalidate(json!({ "path": "/products/[slug]" })).await;
-    eventually("the call", async || told(&stub).len() == 2).await;
+    eventually("the call", async || calls_of(&stub).len() == 2).await;
     let route = json!({ "secret": SECRET, "paths": ["/products/[slug]"], "type": "page" });
-    assert_eq!(told(&stub)[1], route, "as it was named");
+    assert_eq!(calls_of(&stub)[1], route, "as it was named");
 }

@@ -63,7 +63,7 @@ async fn a_schedule_fires_on_its_hour_and_three_restarts_repeat_nothing() {
     assert_eq!(runs(&node).await.len(), 2, "and nothing ran in between");
 }
 
-/// I13: what passed while nobody could run it is run once, as soon as somebody can.
+/// Runs that were missed while the instance was down are made up by one run at the start.
 #[tokio::test]
 async fn missed_runs_are_made_up_once() {
     let clock = Clock::at("2026-11-20T12:10:00Z");
@@ -76,7 +76,7 @@ async fn missed_runs_are_made_up_once() {
     clock.set("2026-11-20T17:30:00Z");
     node.restart().await;
     ran(&node, "2026-11-20T17:00:00").await;
-    node.logged("it is told", |line| {
+    node.logged("it is logged", |line| {
         line["event"] == "schedule" && line["level"] == 40 && line["status"] == "applied"
     })
     .await;
@@ -104,7 +104,7 @@ async fn a_run_that_only_the_journal_knows_is_not_repeated() {
     assert_eq!(runs(&node).await.len(), 2);
 }
 
-/// I13: a step back repeats nothing, a step forward is noticed without a restart.
+/// A clock step back repeats nothing; a step forward is detected without a restart.
 #[tokio::test]
 async fn schedules_follow_a_changed_clock() {
     let clock = Clock::at("2026-11-20T12:30:00Z");
@@ -121,7 +121,7 @@ async fn schedules_follow_a_changed_clock() {
     assert_eq!(runs.iter().filter(|it| it.starts_with("due ")).count(), 2, "{runs:?}");
 }
 
-/// Held over a restart; run by hand meanwhile, under the name of whoever asks.
+/// A paused schedule stays paused over a restart; a manual run carries the name of its caller.
 #[tokio::test]
 async fn an_operator_pauses_a_schedule_and_runs_it() {
     let clock = Clock::at("2026-11-20T12:30:00Z");
@@ -165,7 +165,7 @@ async fn a_reload_replaces_the_pattern_and_keeps_the_id() {
     clock.set("2026-11-20T12:29:59Z");
     ran(&node, "2026-11-20T12:30:00").await;
     node.write_file(&settings("every hour"));
-    node.logged("what is wrong is told", |line| {
+    node.logged("the error is logged", |line| {
         line["msg"].as_str().is_some_and(|msg| msg.contains("schedules[0].cron"))
     })
     .await;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{INVALIDATE, Spec, Sse, StubPeer, effects, eventually};
 
-/// S1 1.36: what was acknowledged while it was told to stop is durable; readers are told.
+/// S1 1.36: events acknowledged during the shutdown are durable, and listeners receive goodbye.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_finishes_requests_in_progress() {
     let mut node = Spec::new("a").start().await;
@@ -25,7 +25,7 @@ async fn sigterm_finishes_requests_in_progress() {
     };
     let (answers, ()) = tokio::join!(burst, stop);
     assert_eq!(node.ended().await.code(), Some(0));
-    assert!(reader.next_of("goodbye").await.is_some(), "a reader is told to come back");
+    assert!(reader.next_of("goodbye").await.is_some(), "a listener learns when to come back");
     let stopped = node.log_lines().iter().any(|line| line["status"] == "stopped");
     assert!(stopped, "the log is flushed to its last line");
     node.restart().await;
@@ -36,7 +36,7 @@ async fn sigterm_finishes_requests_in_progress() {
     }
 }
 
-/// What a peer is being told when the signal comes is told to its end, and not told again.
+/// A request in flight when the signal comes is finished, and not sent again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_finishes_the_send_in_flight() {
     let (stub, answers) = (StubPeer::start().await, CancellationToken::new());
@@ -51,7 +51,7 @@ async fn sigterm_finishes_the_send_in_flight() {
     });
     let mut node = Spec::new("a").legacy_mirrors([stub.name()]).start().await;
     node.invalidate(json!({ "type": "posts" })).await;
-    eventually("it is being told", async || stub.bodies().len() == 1).await;
+    eventually("it is being sent", async || stub.bodies().len() == 1).await;
     node.signal("TERM").await;
     node.logged("the stop", |line| line["status"] == "stopping").await;
     answers.cancel();
@@ -66,7 +66,7 @@ async fn sigterm_without_work_exits_soon() {
     let stub = StubPeer::start().await;
     let mut node = Spec::new("a").mirrors([stub.name()]).start().await;
     node.invalidate(json!({ "type": "posts" })).await;
-    eventually("it is told", async || stub.bodies().len() == 1).await;
+    eventually("it is sent", async || stub.bodies().len() == 1).await;
     let started = Instant::now();
     assert_eq!(node.stop().await.code(), Some(0));
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());

@@ -40,16 +40,16 @@ async fn an_update_contains_type_id_action_and_cause() {
     let body = json!({ "type": "post", "id": 7, "action": "delete" });
     node.invalidate(body).await;
     let update = stream.next_of("app-update").await.expect("an update");
-    let told = |field: &str| update.data[field].clone();
-    assert_eq!((told("type"), told("id")), (json!("posts"), json!("7")));
-    assert_eq!((told("action"), told("cause")), (json!("delete"), json!([])));
+    let member = |field: &str| update.data[field].clone();
+    assert_eq!((member("type"), member("id")), (json!("posts"), json!("7")));
+    assert_eq!((member("action"), member("cause")), (json!("delete"), json!([])));
     let cascade = stream.next_of("app-update").await.expect("the cascade");
     assert_eq!(cascade.data["type"], "feed");
     assert_eq!(cascade.data["cause"], json!(["posts"]));
 }
 
-/// S3 3.9: a new entity is one entry of the graph and one of the aliases: it clears what depends on
-/// it, is mirrored in the plural, and readers are told by what other name they may know it.
+/// S3 3.9: a new entity needs one entry in the graph and one in the aliases. Then it clears what
+/// depends on it, is mirrored in the plural, and listeners receive its other name.
 #[tokio::test]
 async fn one_table_makes_a_new_entity_known_to_graph_mirrors_and_listeners() {
     let peer = StubPeer::start().await;
@@ -61,12 +61,12 @@ async fn one_table_makes_a_new_entity_known_to_graph_mirrors_and_listeners() {
     assert_eq!(hello.data["aliases"]["rating"], "reviews", "{}", hello.data);
     for name in ["review", "rating"] {
         node.invalidate(json!({ "type": name })).await;
-        let told = stream.next_of("app-update").await.expect("an update");
-        assert_eq!(told.data["type"], "reviews");
+        let update = stream.next_of("app-update").await.expect("an update");
+        assert_eq!(update.data["type"], "reviews");
         let cascade = stream.next_of("app-update").await.expect("the cascade");
         assert_eq!(cascade.data["type"], "feed");
     }
-    eventually("the mirror is told", async || !peer.bodies().is_empty()).await;
+    eventually("the mirror receives it", async || !peer.bodies().is_empty()).await;
     let bodies = peer.bodies();
     let plural = r#"{"type":"reviews","mirror":false}"#;
     assert!(bodies.iter().all(|body| body == plural), "{bodies:?}");
@@ -130,7 +130,7 @@ async fn never_reading(node: &Node) -> TcpStream {
     socket
 }
 
-/// A reader that does not read is cut off; nobody waits for it.
+/// A listener that does not read is disconnected and delays no other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_listener_is_disconnected_and_others_are_not() {
     let node = Spec::new("a").set("stream.queue_events_max", 16).start().await;

@@ -23,7 +23,7 @@ async fn one_401_costs_one_more_login() {
     let tokens: Vec<String> = stub
         .seen_at(INVALIDATE)
         .iter()
-        .map(|told| told.header("authorization").to_owned())
+        .map(|request| request.header("authorization").to_owned())
         .collect();
     assert_eq!(tokens, ["Bearer token-1", "Bearer token-2"]);
     assert!(!node.log_lines().iter().any(|line| line["status"] == "failed"), "it is no failure");
@@ -54,7 +54,7 @@ async fn refused_credentials_pause_the_peer_and_lose_nothing() {
     assert!(!log.contains(crate::support::SERVICE_PASSWORD), "secrets never appear in the log");
 }
 
-/// Nothing to log in with is the same state, said once.
+/// Missing credentials lead to the same state, logged once.
 #[tokio::test]
 async fn missing_credentials_pause_the_peer_and_are_logged_once() {
     let stub = StubPeer::start().await;
@@ -66,8 +66,8 @@ async fn missing_credentials_pause_the_peer_and_are_logged_once() {
     }
     eventually("it is paused", async || node.mirror(&stub.name()).await["paused"] == "auth").await;
     node.logged("the pause", |line| line["status"] == "paused").await;
-    let said = node.log_lines().iter().filter(|line| line["status"] == "paused").count();
-    assert_eq!((said, stub.bodies().len()), (1, 0));
+    let count = node.log_lines().iter().filter(|line| line["status"] == "paused").count();
+    assert_eq!((count, stub.bodies().len()), (1, 0));
 }
 
 /// A 429 is a wish, not a failure.
@@ -81,9 +81,13 @@ async fn retry_after_is_obeyed_and_is_not_a_failure() {
     assert_eq!(line["event"], "limit");
     assert_eq!(node.mirror(&stub.name()).await["failures"], 0);
     eventually("it is delivered", async || node.mirror(&stub.name()).await["delivered"] == 1).await;
-    let told = stub.seen_at(INVALIDATE);
-    assert_eq!(told.len(), 2);
-    assert!(told[1].at - told[0].at >= Duration::from_millis(990), "{:?}", told[1].at - told[0].at);
+    let requests = stub.seen_at(INVALIDATE);
+    assert_eq!(requests.len(), 2);
+    assert!(
+        requests[1].at - requests[0].at >= Duration::from_millis(990),
+        "{:?}",
+        requests[1].at - requests[0].at
+    );
 }
 
 /// A peer's account invalidates here, and may do no more than that.

@@ -41,7 +41,7 @@ async fn wait_answers_202_when_a_peer_is_down() {
     }
 }
 
-/// An answer that came too late tells what is known by then.
+/// An answer after the timeout reports what is known by then.
 #[tokio::test]
 async fn a_late_answer_reports_the_failed_attempts() {
     let unwell = StubPeer::start().await;
@@ -98,6 +98,6 @@ async fn a_dry_run_reports_and_changes_nothing() {
     assert_eq!(node.get_entry("k").await.as_deref(), Some("v"));
     assert_eq!(node.journal().await.len(), 0);
     node.invalidate(json!({ "type": "auth" })).await;
-    eventually("only the real one is told", async || !stub.bodies().is_empty()).await;
+    eventually("only the real one is sent", async || !stub.bodies().is_empty()).await;
     assert_eq!(stub.bodies(), [r#"{"type":"auth","mirror":false}"#]);
 }

@@ -31,7 +31,7 @@ fn page(import: &str, call: &str) -> String {
     PAGE.replace("IMPORT", import).replace("CALL", call)
 }
 
-/// S4 4.6: a page hears of each invalidation once, over a kill of the instance too.
+/// S4 4.6: a page receives each invalidation once, even if the instance is killed meanwhile.
 #[tokio::test]
 async fn a_page_receives_every_event_over_its_websocket() {
     let call = "await listen(`${base.replace('http', 'ws')}/api/stream`, getTicket, onUpdate)";

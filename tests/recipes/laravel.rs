@@ -21,8 +21,8 @@ pub fn php(node: &Node, arguments: &[&str]) -> Output {
 #[track_caller]
 pub fn well(output: &Output) -> String {
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}\n{printed}\n{said}", output.status);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}\n{printed}\n{stderr}", output.status);
     printed
 }
 
@@ -35,9 +35,9 @@ async fn plain_php_invalidates_and_survives_an_instance_that_is_away() {
     node.stop().await;
     let late = php(&node, &["-d", "error_log=/dev/stderr", &file]);
     well(&late);
-    let said = String::from_utf8_lossy(&late.stderr).into_owned();
-    assert!(said.contains("Cache invalidation failed: "), "{said}");
-    assert!(!said.contains(&node.token), "{said}");
+    let stderr = String::from_utf8_lossy(&late.stderr).into_owned();
+    assert!(stderr.contains("Cache invalidation failed: "), "{stderr}");
+    assert!(!stderr.contains(&node.token), "{stderr}");
 }
 
 /// The application, and an instance with the preset that calls a site.
@@ -67,14 +67,14 @@ impl Shop {
         Self { node, site }
     }
 
-    /// Takes steps in a process of its own, `console` or `web`; gives what was printed.
+    /// Runs steps in a separate process, `console` or `web`; returns its output.
     fn run(&self, kind: &str, steps: &[&str]) -> String {
         let app = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recipes/laravel/app.php");
         let app = app.display().to_string();
         well(&php(&self.node, &[&[&*app, kind], steps].concat()))
     }
 
-    /// Stores a product's page and a list, takes a step, and says which of them are left.
+    /// Stores the page of a product and a list, runs a step, and returns which of them are left.
     async fn left_after(&self, step: &str) -> Vec<&'static str> {
         for (key, of) in [("page", "type=products&id=1"), ("list", "type=products")] {
             assert!(self.node.put_entry(key, of, "v").await, "{key}");
@@ -90,15 +90,15 @@ impl Shop {
         left
     }
 
-    /// Waits until the site was told all of this in calls from here on.
-    async fn is_told(&self, from: usize, member: &str, words: &[&str]) {
-        let told = || -> Vec<Value> {
+    /// Waits until the site has received all of these values in later calls.
+    async fn receives(&self, from: usize, member: &str, values: &[&str]) {
+        let sent = || -> Vec<Value> {
             let calls = self.site.seen_at(ROUTE).into_iter().skip(from);
             let bodies = calls.map(|it| serde_json::from_slice::<Value>(&it.body).expect("JSON"));
             bodies.flat_map(|it| it[member].as_array().cloned().unwrap_or_default()).collect()
         };
-        let what = format!("{member} {words:?} are told");
-        eventually(&what, async || words.iter().all(|word| told().contains(&json!(word)))).await;
+        let what = format!("{member} {values:?} are received");
+        eventually(&what, async || values.iter().all(|value| sent().contains(&json!(value)))).await;
     }
 }
 
@@ -124,8 +124,8 @@ async fn eloquent_sends_the_action_and_the_model() {
             (&event["selectors"], &event["action"]),
             (&json!(["products/1"]), &json!(action))
         );
-        shop.is_told(calls, "paths", paths).await;
-        shop.is_told(calls, "tags", &["products", "products:1"]).await;
+        shop.receives(calls, "paths", paths).await;
+        shop.receives(calls, "tags", &["products", "products:1"]).await;
         if step == "slug" {
             for quiet in ["notes", "touch", "rollback"] {
                 let events = shop.node.journal().await.len();

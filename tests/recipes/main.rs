@@ -1,5 +1,5 @@
 //! `docs/RECIPES.md`, followed literally: each block is taken out of the page and run against a
-//! real instance. A block that nobody runs, or of more than ten lines, is a failure.
+//! real instance. A block that no test runs, or of more than ten lines, is a failure.
 
 #[path = "../it/support/mod.rs"]
 mod support;
@@ -41,7 +41,7 @@ const RUN: [(&str, &str); 26] = [
     ("CacheMirror.php", "laravel"),
     ("CacheMirrorObserver.php", "laravel"),
     ("invalidate.php", "laravel"),
-    // It needs Supabase, and the page says so.
+    // It needs Supabase, as the page states.
     ("supabase.sql", "nobody"),
 ];
 

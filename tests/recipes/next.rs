@@ -1,5 +1,5 @@
-//! Blocks for Next.js: a real site, built and served by the real thing, of both versions that are
-//! in use. What a call refreshes there is what `deliver::beside::route` relies on.
+//! Blocks for Next.js: a real site, built and served by the real framework, in both versions in
+//! use. `deliver::targets::route` relies on what a call refreshes there.
 
 use std::process::Stdio;
 
@@ -54,8 +54,8 @@ impl Site {
         run(build).await;
         let mut start = next(dir, node);
         start.args(["start", "--hostname", "127.0.0.1", "--port", &port.to_string()]);
-        let said = std::fs::File::create(dir.join("said.txt")).expect("a file");
-        start.stdout(Stdio::null()).stderr(said);
+        let stderr = std::fs::File::create(dir.join("stderr.txt")).expect("a file");
+        start.stdout(Stdio::null()).stderr(stderr);
         let site =
             Self { url: format!("http://127.0.0.1:{port}"), _server: start.spawn().expect("next") };
         eventually("the site is served", async || {
@@ -90,7 +90,7 @@ impl Site {
         (answer.status().as_u16(), answer.json().await.expect("JSON"))
     }
 
-    async fn is_made_anew(&self, page: &str, before: &str) {
+    async fn is_rebuilt(&self, page: &str, before: &str) {
         eventually("the page is made anew", async || self.made(page).await != before).await;
     }
 }
@@ -103,8 +103,8 @@ async fn instance(port: u16) -> Node {
     Spec::new("a").file(&settings).start().await
 }
 
-/// S1 1.13, 1.14; S4 4.9, 4.10: paths and tags are taken with the secret, and a write of the site's
-/// own is told to every other copy. One build for all: it takes a quarter of a minute.
+/// S1 1.13, 1.14; S4 4.9, 4.10: paths and tags are accepted with the secret, and a write of the
+/// site itself reaches every other copy. One build serves all, because it takes 15 seconds.
 #[tokio::test]
 async fn a_next_site_is_revalidated_and_reports_its_own_writes() {
     let Some(desk) = desk() else { return };
@@ -122,12 +122,12 @@ async fn a_next_site_is_revalidated_and_reports_its_own_writes() {
     let (status, body) = site.revalidate(json!({ "secret": SECRET, "paths": ["/posts"] })).await;
     assert_eq!((status, &body["success"]), (200, &json!(true)));
     assert_eq!(body["revalidated"]["paths"], json!(["/posts"]));
-    site.is_made_anew("/posts", &before).await;
+    site.is_rebuilt("/posts", &before).await;
 
     let before = site.kept("/posts").await;
     let written = client().delete(format!("{}/api/posts/42", site.url)).send().await;
     assert_eq!(written.expect("it answers").status().as_u16(), 200);
-    site.is_made_anew("/posts", &before).await;
+    site.is_rebuilt("/posts", &before).await;
     let events = node.journal().await;
     assert_eq!(events.len(), 1);
     assert_eq!(events[0]["selectors"], json!(["posts/42"]));
@@ -144,7 +144,7 @@ async fn a_site_of_the_previous_version_is_refreshed_too() {
     is_refreshed(&node, &site).await;
 }
 
-/// What the instance is told, and which page of the site is made anew by it.
+/// The invalidation, and the page of the site that is rebuilt for it.
 async fn is_refreshed(node: &Node, site: &Site) {
     let post = |slug: &str| json!({ "type": "posts", "id": 1, "fields": { "slug": slug } });
     for (what, page) in [
@@ -178,6 +178,6 @@ async fn is_refreshed(node: &Node, site: &Site) {
     let other = site.kept("/posts/blue").await;
     let before = site.kept("/posts/red").await;
     node.invalidate(post("red")).await;
-    site.is_made_anew("/posts/red", &before).await;
+    site.is_rebuilt("/posts/red", &before).await;
     assert_eq!(site.made("/posts/blue").await, other, "no other page is");
 }

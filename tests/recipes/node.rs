@@ -1,7 +1,7 @@
-//! Blocks for Node: the real Express, Hono and TypeScript from npm, in processes of their own.
+//! Blocks for Node: the real Express, Hono and TypeScript from npm, in separate processes.
 //!
-//! npm installs once, together with Next.js, below `target/`. Where there is no network this fails,
-//! because a recipe that is not tried is none; `CACHE_MIRROR_SKIP_NPM=1` leaves it out and says so.
+//! npm installs once, together with Next.js, below `target/`. Without a network this fails, because
+//! an untested recipe is worthless; `CACHE_MIRROR_SKIP_NPM=1` skips it with a message.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -141,9 +141,9 @@ async fn express_reports_successful_writes() {
 
     node.stop().await;
     assert_eq!(patch(&format!("{url}/products/7"), json!({ "name": "y" })).await.0, 200);
-    let said = stderr_of(dir);
-    assert!(said.contains("Cache invalidation failed:"), "{said}");
-    assert!(!said.contains(&node.token), "the token is nobody's business: {said}");
+    let stderr = stderr_of(dir);
+    assert!(stderr.contains("Cache invalidation failed:"), "{stderr}");
+    assert!(!stderr.contains(&node.token), "the token is not logged: {stderr}");
 }
 
 const USE: &str = "
@@ -158,7 +158,7 @@ const id: string = answer.data[0].id
 console.log(JSON.stringify({ version, at, ids: answer.data.map((one) => one.id) }))
 ";
 
-/// S1 1.1, 1.17: the API says its version, and a typed client reads it; each change is one more.
+/// S1 1.1, 1.17: the API returns its version, and a typed client reads it; each change adds one.
 #[tokio::test]
 async fn a_typed_client_reads_the_increased_version() {
     let Some(desk) = desk() else { return };
@@ -210,6 +210,6 @@ async fn hono_reports_every_successful_write() {
     hono.arg(put(dir, "main.mjs", HONO));
     assert_eq!(run(hono).await, "200\n422\n200\n200\n200\n");
     let events = node.journal().await;
-    let told: Vec<&Value> = events.iter().map(|event| &event["selectors"]).collect();
-    assert_eq!(told, [&json!(["posts/42"]), &json!(["posts"])]);
+    let recorded: Vec<&Value> = events.iter().map(|event| &event["selectors"]).collect();
+    assert_eq!(recorded, [&json!(["posts/42"]), &json!(["posts"])]);
 }

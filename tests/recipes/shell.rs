@@ -9,8 +9,7 @@ use tokio::process::Command;
 use crate::blocks::text;
 use crate::support::{Node, Spec, eventually, id_of, outcomes};
 
-/// A block in a shell beside the instance, with the variables that the page names; gives what it
-/// printed.
+/// Runs a block in a shell, with the variables that the page names; returns what it printed.
 pub async fn run(node: &Node, name: &str, more: &[(&str, &str)]) -> String {
     let binary = Path::new(env!("CARGO_BIN_EXE_cache-mirror")).parent().expect("its folder");
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").expect("PATH"));
@@ -26,7 +25,7 @@ pub async fn run(node: &Node, name: &str, more: &[(&str, &str)]) -> String {
 }
 
 /// The selectors of each event, and what was done.
-async fn told(node: &Node) -> Vec<(Value, Value)> {
+async fn recorded_events(node: &Node) -> Vec<(Value, Value)> {
     let events = node.journal().await;
     events.into_iter().map(|event| (event["selectors"].clone(), event["action"].clone())).collect()
 }
@@ -47,14 +46,14 @@ async fn curl_invalidates_one_thing_or_many_as_one_event() {
     let one: Value = serde_json::from_str(&run(&node, "curl.sh", &[]).await).expect("JSON");
     let many: Value = serde_json::from_str(&run(&node, "bulk.sh", &[]).await).expect("JSON");
     assert_eq!((&one["version"], &many["version"]), (&json!(1), &json!(2)));
-    let told = told(&node).await;
-    assert_eq!(told[0], (json!(["posts/42"]), json!("update")));
-    assert_eq!(told.len(), 2, "{told:?}");
-    let selectors = told[1].0.as_array().expect("a list").len();
-    assert_eq!(selectors, 3, "{told:?}");
+    let events = recorded_events(&node).await;
+    assert_eq!(events[0], (json!(["posts/42"]), json!("update")));
+    assert_eq!(events.len(), 2, "{events:?}");
+    let selectors = events[1].0.as_array().expect("a list").len();
+    assert_eq!(selectors, 3, "{events:?}");
 }
 
-/// S2 2.3: what each of the five writes says is understood as it stands.
+/// S2 2.3: the requests after the five kinds of writes are accepted unchanged.
 #[tokio::test]
 async fn the_request_after_each_write_is_accepted() {
     let node = Spec::new("a").unset("graph.preset").start().await;
@@ -67,9 +66,9 @@ async fn the_request_after_each_write_is_accepted() {
             assert_eq!(answer["invalidated_entries"], 1, "the tag found the client's list");
         }
     }
-    let told = told(&node).await;
-    assert_eq!(told.len(), 5, "the import is one event: {told:?}");
-    assert_eq!(told[0].1, "create");
+    let events = recorded_events(&node).await;
+    assert_eq!(events.len(), 5, "the import is one event: {events:?}");
+    assert_eq!(events[0].1, "create");
 }
 
 /// S1 1.22, S3 3.10: the checklist runs through, and what mirrors answered is in the log alone.
@@ -107,6 +106,6 @@ async fn supabase_reports_a_write() {
     let secret = "replace-this-by-a-secret";
     assert!(text("supabase.toml").contains(secret) && text("supabase.sql").contains(secret));
     run(&node, "supabase.sh", &[("SUPABASE_SECRET", secret)]).await;
-    eventually("the write is an event", async || told(&node).await.len() == 1).await;
-    assert_eq!(told(&node).await[0].0, json!(["posts/42"]));
+    eventually("the write is an event", async || recorded_events(&node).await.len() == 1).await;
+    assert_eq!(recorded_events(&node).await[0].0, json!(["posts/42"]));
 }

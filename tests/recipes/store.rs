@@ -27,9 +27,9 @@ import { cached } from './cached.mjs'
 import { invalidate } from './invalidate.mjs'
 const query = 'type=products&ttl=600'
 const overtaken = async () => { await invalidate({ type: 'products', id: '7' }); return 'old' }
-const said = [await cached('a b', query, overtaken)]
-for (const text of ['new', 'never']) said.push(await cached('a b', query, async () => text))
-console.log(said.join())
+const values = [await cached('a b', query, overtaken)]
+for (const text of ['new', 'never']) values.push(await cached('a b', query, async () => text))
+console.log(values.join())
 ";
 
 #[tokio::test]
@@ -47,9 +47,9 @@ async fn node_stores_no_outdated_fill() {
 const PHP: &str = "<?php
 require 'cached.php';
 $query = 'type=products&ttl=600';
-$said = [cached('a b', $query, function () { require 'invalidate.php'; return 'old'; })];
-foreach (['new', 'never'] as $text) $said[] = cached('a b', $query, fn () => $text);
-echo implode(',', $said);
+$values = [cached('a b', $query, function () { require 'invalidate.php'; return 'old'; })];
+foreach (['new', 'never'] as $text) $values[] = cached('a b', $query, fn () => $text);
+echo implode(',', $values);
 ";
 
 #[tokio::test]

@@ -1,5 +1,4 @@
-//! The fourth wall: a mirror that strips every mark and sends our own words back as a person would
-//! (reliability I3d, F19).
+//! Echo detection: a mirror that strips every mark and sends our requests back as a person would.
 
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ fn has(world: &World, event: &Event) -> bool {
     world.node(0).pipeline.journal.has("mirror:n1", event.seq)
 }
 
-async fn told_about(names: &[&str]) -> World {
+async fn world_that_sent(names: &[&str]) -> World {
     let world = World::new(2, 1);
     for name in names {
         world.node(0).invalidate(whole(name)).await;
@@ -41,7 +40,7 @@ async fn pass(world: &World, seconds: u32) {
 /// An echo is applied at once, and the copy to the mirror that returned it goes a second later.
 #[tokio::test(start_paused = true)]
 async fn the_copy_of_an_echo_is_held_for_that_mirror_and_then_sent() {
-    let world = told_about(&["posts", "pages"]).await;
+    let world = world_that_sent(&["posts", "pages"]).await;
     let node = world.node(0);
     let ticket = node.pipeline.store.ticket();
     let before = sends(&world);
@@ -64,7 +63,7 @@ async fn the_copy_of_an_echo_is_held_for_that_mirror_and_then_sent() {
 /// What was not sent to that mirror is no echo, and neither is what others bring.
 #[tokio::test(start_paused = true)]
 async fn only_what_was_sent_is_an_echo() {
-    let world = told_about(&["posts"]).await;
+    let world = world_that_sent(&["posts"]).await;
     let node = world.node(0);
     for event in [node.echo(whole("pages")).await, node.invalidate(whole("posts")).await] {
         let outcomes = node.pipeline.delivery.outcomes(&event);
@@ -73,11 +72,11 @@ async fn only_what_was_sent_is_an_echo() {
     world.settle(1).await;
 }
 
-/// A mirror that answers every word with the same word: at most one send a minute in the long run,
-/// and always one more, for ever.
+/// A mirror that sends every request back: in the long run at most one send a minute, and always
+/// another one.
 #[tokio::test(start_paused = true)]
 async fn a_hostile_mirror_is_sent_one_event_a_minute() {
-    let world = told_about(&["posts"]).await;
+    let world = world_that_sent(&["posts"]).await;
     let first = sends(&world);
     let mut answered = 0;
     for _ in 0..3600 {
@@ -94,7 +93,7 @@ async fn a_hostile_mirror_is_sent_one_event_a_minute() {
 /// A copy that was held when the process died is sent by the next one.
 #[tokio::test(start_paused = true)]
 async fn a_held_copy_survives_the_process() {
-    let world = told_about(&["posts"]).await;
+    let world = world_that_sent(&["posts"]).await;
     let echo = world.node(0).echo(whole("posts")).await;
     assert!(!has(&world, &echo));
     world.restart(0).await;

@@ -59,7 +59,7 @@ async fn nothing_selected_is_served_after_an_acknowledged_call() {
             match draw(3) {
                 0 => {
                     let other = Mode::Soft;
-                    let told = |id, selectors, mode| PeerEvent {
+                    let peer_event = |id, selectors, mode| PeerEvent {
                         id,
                         selectors,
                         mode,
@@ -71,8 +71,8 @@ async fn nothing_selected_is_served_after_an_acknowledged_call() {
                     let batch = PeerBatch {
                         origin: "b".into(),
                         events: vec![
-                            told(any_id(), selectors, mode),
-                            told(any_id(), Selectors::one(selector(4)), other),
+                            peer_event(any_id(), selectors, mode),
+                            peer_event(any_id(), Selectors::one(selector(4)), other),
                         ],
                         merged: Demand::default(),
                         cascade: Selectors::default(),

@@ -1,9 +1,9 @@
 //! A seeded simulation: several whole instances in one process, on simulated disks, over a network
-//! that loses, doubles and cuts, on a clock that runs only while everybody waits.
+//! that loses, duplicates and cuts, with a clock that runs only while all tasks wait.
 //!
-//! What must hold whatever the seed: every accepted event has its effect exactly once at every
-//! other instance, nobody forwards what came from a peer, and in the end all is quiet. `SIM_SEED`
-//! plays one seed again.
+//! For every seed: each accepted event has its effect exactly once at every other instance, no
+//! instance forwards what came from a peer, and in the end no message is sent. `SIM_SEED` replays
+//! one seed.
 
 mod echo;
 mod known;

@@ -1,9 +1,8 @@
-//! The network between instances: a transport that hands requests over, or not.
+//! The network between instances: a transport that delivers requests, or not.
 //!
 //! A lost request never arrives; a lost answer leaves its sender in doubt after the effect; a
-//! doubled request arrives twice. A cut holds for both directions of a link. The weather spares
-//! identity probes: a peer whose probe is lost is told in the legacy form, which carries no ids to
-//! count by.
+//! duplicated request arrives twice. A cut applies to both directions of a link. Identity probes
+//! never fail: a peer whose probe is lost receives the legacy form, which has no ids to count.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -87,7 +87,7 @@ impl Node {
         self.submit_as(Role::Service, submission).await;
     }
 
-    /// What a gateway says of these events on one of the other routes.
+    /// The body of a gateway for these events on one of the other routes.
     pub async fn take_marked(&self, ids: Vec<EventId>, selectors: Selectors, mode: Mode) {
         let submission = Submission { is_marked: true, ids, mode, ..submission(selectors) };
         self.submit_as(Role::Editor, submission).await;

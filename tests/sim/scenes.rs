@@ -82,7 +82,7 @@ impl World {
         assert!(settled.is_ok(), "seed {seed} never settles: {views:#?}");
     }
 
-    /// Every accepted event exactly once everywhere, whoever it came from.
+    /// Every accepted event has its effect exactly once everywhere, whatever its origin.
     fn check_effects(&self, seed: u64) {
         for at in 0..self.count {
             let effects = self.node(at).effects();
@@ -102,7 +102,7 @@ impl World {
                     "seed {seed}: n{from} sent n{to} what n{origin} accepted: {body}"
                 );
             }
-            assert_ne!(from, to, "seed {seed}: n{from} told itself: {body}");
+            assert_ne!(from, to, "seed {seed}: n{from} sent to itself: {body}");
         }
     }
 
@@ -128,7 +128,7 @@ fn seeds() -> Vec<u64> {
     }
 }
 
-/// Without faults the sends are exactly n-1 for each event, self-listing and all (invariant I3).
+/// Without faults each event is sent exactly n-1 times, although each instance also lists itself.
 #[tokio::test(start_paused = true)]
 async fn without_faults_every_event_is_sent_to_each_other_once() {
     for count in [2, 3, 5] {
@@ -142,7 +142,7 @@ async fn without_faults_every_event_is_sent_to_each_other_once() {
     }
 }
 
-/// Loss of requests and of answers, and doubled requests (F4-F6, F10).
+/// Lost requests, lost answers, and duplicated requests.
 #[tokio::test(start_paused = true)]
 async fn lost_and_duplicated_messages_lose_and_duplicate_nothing() {
     for seed in seeds() {

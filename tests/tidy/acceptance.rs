@@ -1,8 +1,8 @@
 //! The table of docs/COMPATIBILITY.md: each behaviour of the older systems, and the tests that show
-//! it, by what the tests themselves say (`S1 1.13` in a doc comment).
+//! it. A test cites its number in a doc comment (`S1 1.13`).
 //!
-//! Nobody writes the table by hand, so it cannot promise what no test shows. A number without a
-//! test says so.
+//! The table is generated, so it cannot promise what no test shows. A number without a test is
+//! marked as open.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ const LIST: &str = include_str!("acceptance.txt");
 const DOCUMENT: &str = "docs/COMPATIBILITY.md";
 const BEGIN: &str = "<!-- made by tests/tidy/acceptance.rs: do not edit below -->\n";
 
-/// Set it, and the test writes the table instead of comparing it.
+/// If this variable is set, the test writes the table instead of comparing it.
 const RENEW: &str = "CACHE_MIRROR_RENEW_TABLE";
 
 /// System and place in it.
@@ -45,7 +45,7 @@ fn number(text: &str) -> Option<Number> {
     Some((system.parse().ok()?, rest[..digits].parse().ok()?))
 }
 
-/// The numbers that a comment names: `S1 1.13, 1.14 and 1.16`, `S1 1.13 to 1.16`.
+/// The numbers that a comment cites: `S1 1.13, 1.14 and 1.16`, `S1 1.13 to 1.16`.
 fn cited(comment: &str) -> BTreeSet<Number> {
     let mut found = BTreeSet::new();
     let words: Vec<&str> = comment.split_whitespace().collect();
@@ -63,7 +63,7 @@ fn cited(comment: &str) -> BTreeSet<Number> {
                 let from = last.filter(|_| is_range).map_or(at, |from: u32| from + 1);
                 found.extend((from..=at).map(|at| (of, at)));
                 (last, is_range) = (Some(at), false);
-                // A list goes on only behind a comma or a word that joins.
+                // A list continues only after a comma, "and" or "to".
                 if word.ends_with([':', ';', '.', ')']) {
                     system = None;
                 }
@@ -75,7 +75,7 @@ fn cited(comment: &str) -> BTreeSet<Number> {
     found
 }
 
-/// What each test of a file shows; the file's own opening speaks for the file.
+/// What each test of a file shows; numbers in the opening comment apply to the whole file.
 fn shown(source: &Source) -> Vec<(Number, String)> {
     let mut found = Vec::new();
     let mut comment = String::new();

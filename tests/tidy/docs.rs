@@ -1,13 +1,13 @@
-//! Paths that documents quote are there.
+//! Paths that documents quote must exist.
 //!
-//! A document that names a file which was moved misleads whoever follows it. Only what stands in
-//! backticks and begins with a directory of the tree is looked at; stars and braces are patterns.
+//! The rule checks text in backticks that begins with a directory of the tree, without stars and
+//! braces, which are patterns.
 
 use crate::Finding;
 
 const ROOTS: [&str; 5] = ["src/", "tests/", "benches/", "docs/", "deploy/"];
 
-/// Quoted paths that are not there.
+/// Finds quoted paths that do not exist.
 pub fn paths(document: &str, text: &str, exists: impl Fn(&str) -> bool) -> Vec<Finding> {
     let mut found = Vec::new();
     for (at, line) in text.lines().enumerate() {

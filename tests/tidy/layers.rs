@@ -1,13 +1,13 @@
-//! Arrows between modules go down only.
+//! Modules import only lower layers.
 //!
-//! A module names modules of lower layers and itself, never one above it or beside it: so each can
-//! be read, tested and replaced with nothing but what lies under it. That no module below `app`
-//! knows where settings come from follows from the place of `config`.
+//! A module imports modules of lower layers and itself, never one above it or in its own layer. So
+//! each can be read, tested and replaced with only the layers below it. Because `config` is a high
+//! layer, no module below `app` knows where settings come from.
 
 use crate::Finding;
 use crate::mask::{Source, closing, line_of, words};
 
-/// From the ground up. A new module needs a line here, and that is when its place is thought about.
+/// From the lowest layer up. A new module needs a place here.
 const LAYERS: [&[&str]; 11] = [
     &["domain", "support"],
     &["resolve", "activity", "net", "wire"],
@@ -26,13 +26,13 @@ fn layer(module: &str) -> Option<usize> {
     LAYERS.iter().position(|names| names.contains(&module))
 }
 
-/// The top module of a path in `src/`; none for the crate root, which is the map of all of them.
+/// The top module of a path in `src/`; none for the crate root, which declares all of them.
 fn module(path: &str) -> Option<&str> {
     let first = path.strip_prefix("src/")?.split('/').next()?;
     Some(first.strip_suffix(".rs").unwrap_or(first)).filter(|name| *name != "lib")
 }
 
-/// `crate::x` where `x` is not below, in any form: a path, a `use`, a group.
+/// Finds `crate::x` where `x` is not in a lower layer, as a path, a `use` or a group.
 pub fn arrows(source: &Source) -> Vec<Finding> {
     let Some(from) = module(&source.path) else { return vec![] };
     let Some(from_layer) = layer(from) else {
@@ -97,7 +97,7 @@ fn ident(text: &str) -> &str {
     &text[..end]
 }
 
-/// `super::super::…` that leaves its top module goes round the rule about `crate::`.
+/// Finds `super::super::…` that leaves its top module, which would evade the rule about `crate::`.
 pub fn way_out(source: &Source) -> Vec<Finding> {
     if module(&source.path).is_none() {
         return vec![];
@@ -128,7 +128,7 @@ fn an_import_up_or_sideways_is_found() {
     let up = rules_of("src/store/map.rs", "//! x\nuse crate::pipeline::Pipeline;\n");
     assert_eq!(up.len(), 1);
     assert!(up[0].starts_with("src/store/map.rs:2: store (layer 2) reaches up to pipeline"));
-    let sideways = rules_of("src/gate/mod.rs", "fn f() { crate::deliver::tell() }");
+    let sideways = rules_of("src/gate/mod.rs", "fn f() { crate::deliver::send() }");
     assert!(sideways[0].contains("gate (layer 3) reaches sideways to deliver"), "{sideways:?}");
     let group = rules_of("src/journal/a.rs", "use crate::{\n domain::{A, app},\n config,\n};");
     assert_eq!(group.len(), 1);

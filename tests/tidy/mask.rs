@@ -1,10 +1,10 @@
-//! Rust text with comments and literals blanked, line by line in place.
+//! Rust text with comments and literals replaced by blanks.
 //!
-//! So that rules about code are not met by words in prose, nor braces counted in strings. It is no
-//! parser: it knows line and nested block comments, plain, byte and raw strings, and characters as
-//! against lifetimes, and that is enough to match brackets.
+//! Rules about code must not match prose, nor count braces in strings. This is no parser: it knows
+//! line and nested block comments, plain, byte and raw strings, and the difference between
+//! characters and lifetimes. That is enough to match brackets.
 
-/// A file, its code alone, and which of it exists for tests only.
+/// A file, its code without comments and literals, and which lines are test code.
 pub struct Source {
     /// From the root of the tree, with `/`.
     pub path: String,
@@ -73,7 +73,7 @@ pub fn line_of(code: &str, at: usize) -> usize {
     code.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
-/// Where words begin, whole words only.
+/// Where this word begins, whole words only.
 pub fn words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     code.match_indices(word).map(|(at, _)| at).filter(move |at| {
@@ -174,7 +174,7 @@ fn quoted(rest: &[u8], quote: u8) -> usize {
     (at + 1).min(rest.len())
 }
 
-/// `r"…"`, `r#"…"#` and the same of bytes; 0 for a plain word.
+/// `r"…"`, `r#"…"#` and the same of bytes; 0 for an identifier.
 fn raw_string(rest: &[u8]) -> usize {
     let prefix = usize::from(rest.starts_with(b"br")) + 1;
     if rest[0] == b'b' && prefix == 1 {

@@ -1,8 +1,7 @@
 //! The tree as the rules see it: Rust files, documents, and the sizes of what git tracks.
 //!
-//! Read from the package's own directory, so that it does not matter where the tests are started.
-//! Where git is not at hand (an unpacked release), every file below the root stands for the tracked
-//! ones, except what builds and runs leave behind.
+//! Read from the directory of the package, wherever the tests are started. Without git (an unpacked
+//! release), every file below the root counts as tracked, except build and run output.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,10 +10,10 @@ use std::process::Command;
 use crate::Finding;
 use crate::mask::Source;
 
-/// Larger files belong into a release, not into the history that every clone carries for ever.
+/// Larger files belong into a release: every clone carries the history forever.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// What builds and runs leave behind.
+/// Build and run output.
 const LEAVINGS: [&str; 5] = ["target", ".git", "node_modules", "data", "logs"];
 
 pub struct Tree {
@@ -53,7 +52,7 @@ impl Tree {
         Self { root, sources, documents, sizes }
     }
 
-    /// Whether a path of a document is there.
+    /// Whether a path of a document exists.
     pub fn has(&self, path: &str) -> bool {
         self.root.join(path).exists()
     }

@@ -2,7 +2,7 @@
 
 use super::support::{Desk, TOKEN, http};
 
-/// An instance with the graph, and one mirror that nobody answers for.
+/// An instance with the graph and one unreachable mirror.
 const LONELY: &[&str] = &[
     "graph.preset=polymech",
     "instance.name=a",
@@ -15,9 +15,9 @@ const LONELY: &[&str] = &[
 fn invalidate_reports_what_was_cleared_and_json_is_the_answer_alone() {
     let desk = Desk::new();
     let (_server, url) = desk.serve(&["graph.preset=polymech", "instance.name=a"]);
-    let told = desk.ask(&url, &["invalidate", "post/42", "pages"]).ended(0);
-    assert!(told.stdout.starts_with("cleared 0 entries; with it go feed  version 1"), "{told:?}");
-    assert!(!told.stdout.contains('\u{1b}'), "no colours into a pipe");
+    let shown = desk.ask(&url, &["invalidate", "post/42", "pages"]).ended(0);
+    assert!(shown.stdout.starts_with("cleared 0 entries; with it go feed  version 1"), "{shown:?}");
+    assert!(!shown.stdout.contains('\u{1b}'), "no colours into a pipe");
 
     let args = [
         "invalidate",
@@ -72,8 +72,8 @@ fn a_dry_run_names_every_destination_and_its_state() {
     assert_eq!(answer["mirrors"][0]["status"], "skipped");
     assert_eq!(answer["mirrors"][0]["reason"], "local");
     assert_eq!(answer["beside"][0]["status"], "would_queue");
-    let told = desk.ask(&url, &["invalidate", "posts/1", "--dry-run"]).ended(0).stdout;
-    assert!(told.contains("would queue") && told.contains("edge"), "{told}");
+    let shown = desk.ask(&url, &["invalidate", "posts/1", "--dry-run"]).ended(0).stdout;
+    assert!(shown.contains("would queue") && shown.contains("edge"), "{shown}");
     let waiting = desk.ask(&url, &["mirrors", "--json"]).ended(0).json();
     assert!(waiting.to_string().contains("\"backlog_events\":0"), "{waiting}");
 }
@@ -113,7 +113,8 @@ fn a_wait_that_some_mirrors_miss_is_partial_and_names_them() {
     desk.ask(&url, &["invalidate", "posts/1", "--wait", "local"]).ended(0);
 }
 
-/// On a terminal a long wait says whom it waits for, and takes that back; into a pipe, nothing.
+/// On a terminal, a long wait shows the missing mirrors and erases the line later. In a pipe it
+/// shows nothing.
 #[test]
 fn a_long_wait_names_the_missing_mirrors_on_a_terminal() {
     let desk = Desk::new();
@@ -142,7 +143,7 @@ fn status_is_a_readable_report_with_remedies() {
     assert!(fresh.contains("not reached yet (use \"cache-mirror mirrors ping gone\")"), "{fresh}");
     desk.ask(&url, &["mirrors", "pause", "gone"]).ended(0);
     desk.ask(&url, &["invalidate", "posts/1"]).ended(0);
-    let told = desk.ask(&url, &["status"]).ended(0).stdout;
+    let shown = desk.ask(&url, &["status"]).ended(0).stdout;
     let expected = [
         url.as_str(),
         "version   1, last invalidation",
@@ -154,7 +155,7 @@ fn status_is_a_readable_report_with_remedies() {
         "(use \"cache-mirror mirrors resume gone\")",
     ];
     for part in expected {
-        assert!(told.contains(part), "{part:?} in\n{told}");
+        assert!(shown.contains(part), "{part:?} in\n{shown}");
     }
     let json = desk.ask(&url, &["status", "--json"]).ended(0).json();
     assert_eq!(json["stats"]["instance"], "a");
@@ -213,7 +214,7 @@ fn each_error_has_its_exit_code_and_a_remedy() {
     desk.ask("ftp://x", &["status"]).refused(2, "expected an http or https URL");
 }
 
-/// A literal reading would clear nothing, and say that it was done.
+/// Taken literally, it would clear nothing and still report success.
 #[test]
 fn a_url_with_the_wrong_scheme_gets_a_hint() {
     let desk = Desk::new();
@@ -228,7 +229,7 @@ fn a_url_with_the_wrong_scheme_gets_a_hint() {
 #[test]
 fn a_wildcard_in_an_id_or_a_type_is_refused_with_the_correct_form() {
     let desk = Desk::new();
-    for (target, told) in [
+    for (target, shown) in [
         ("posts/*", "the whole type is posts"),
         ("posts/4*", "the whole type is posts"),
         ("*", "everything is --all"),
@@ -236,8 +237,8 @@ fn a_wildcard_in_an_id_or_a_type_is_refused_with_the_correct_form() {
     ] {
         for command in ["invalidate", "explain"] {
             let refused = desk.run(&[command, target]).ended(2);
-            let is_told = refused.stderr.contains(told) && refused.stderr.contains("--pattern");
-            assert!(is_told, "{command} {target}: {refused:?}");
+            let is_named = refused.stderr.contains(shown) && refused.stderr.contains("--pattern");
+            assert!(is_named, "{command} {target}: {refused:?}");
         }
     }
 }
@@ -271,9 +272,9 @@ fn a_broken_setting_does_not_hide_where_the_instance_listens() {
     desk.run(&["config", "check", "--config", "broken.toml"]).ended(78);
     desk.run(&["health", "--config", "broken.toml"]).ended(0);
     let wrong = desk.command(&["status", "--config", "broken.toml"]).output().expect("it runs");
-    let told = String::from_utf8_lossy(&wrong.stderr);
-    // The server was given a token of its own, so that nothing is in its data directory.
-    assert!(told.contains(&url), "{told}");
+    let shown = String::from_utf8_lossy(&wrong.stderr);
+    // The server has a configured token, so there is none in its data directory.
+    assert!(shown.contains(&url), "{shown}");
 }
 
 /// An instance with two mirrors, one of which is away and one of which takes the account: what is
@@ -311,7 +312,7 @@ fn a_ping_reports_identity_login_and_duration() {
     assert!(!refused.to_string().contains("a-password"));
 }
 
-/// What is beside an instance is called, and nobody logs in there.
+/// A target is called without a login.
 #[test]
 fn a_target_is_pinged_without_a_login_and_is_not_a_mirror() {
     let (desk, there) = (Desk::new(), Desk::new());
@@ -321,13 +322,13 @@ fn a_target_is_pinged_without_a_login_and_is_not_a_mirror() {
         "revalidate.targets=[{{ name = \"site\", url = \"{site}\", secret = \"{secret}\" }}]"
     );
     let (_server, url) = desk.serve(&[&targets]);
-    let told = desk.ask(&url, &["mirrors", "ping"]).ended(0).stdout;
-    assert!(told.contains("answers  a site that is revalidated: no login"), "{told}");
-    let told = desk.ask(&url, &["mirrors", "ping", "site", "--json"]).ended(0).json();
-    let ping = &told["mirrors"][0];
+    let shown = desk.ask(&url, &["mirrors", "ping"]).ended(0).stdout;
+    assert!(shown.contains("answers  a site that is revalidated: no login"), "{shown}");
+    let shown = desk.ask(&url, &["mirrors", "ping", "site", "--json"]).ended(0).json();
+    let ping = &shown["mirrors"][0];
     assert_eq!((&ping["kind"], &ping["login"]), (&"revalidate".into(), &"skipped".into()));
-    let told = desk.ask(&url, &["explain", "posts"]).ended(0).stdout;
-    assert!(told.contains("beside    site: called as well, which is not in the cost"), "{told}");
+    let shown = desk.ask(&url, &["explain", "posts"]).ended(0).stdout;
+    assert!(shown.contains("beside    site: called as well, which is not in the cost"), "{shown}");
     let checked = desk.run(&["config", "check", "--set", &targets]).ended(0);
     assert!(checked.stdout.contains(", 0 mirrors, 1 neighbour"), "{checked:?}");
     assert!(!checked.stderr.contains("nothing leaves"), "{checked:?}");
@@ -356,10 +357,10 @@ fn every_get_route_answers_head() {
 fn reload_reports_changes_and_a_refused_one_exits_like_a_refused_start() {
     let desk = Desk::new();
     let (_server, url) = desk.serve(&["instance.name=a"]);
-    let told = desk.ask(&url, &["reload"]).ended(0);
-    assert_eq!(told.stdout, "reloaded: nothing changed\n");
-    let told = desk.ask(&url, &["reload", "--json"]).ended(0).json();
-    assert_eq!((&told["success"], &told["changed"]), (&true.into(), &serde_json::json!([])));
+    let shown = desk.ask(&url, &["reload"]).ended(0);
+    assert_eq!(shown.stdout, "reloaded: nothing changed\n");
+    let shown = desk.ask(&url, &["reload", "--json"]).ended(0).json();
+    assert_eq!((&shown["success"], &shown["changed"]), (&true.into(), &serde_json::json!([])));
 
     std::fs::create_dir(desk.path().join("config")).expect("made");
     let file = desk.path().join("config/cache-mirror.toml");
@@ -368,7 +369,7 @@ fn reload_reports_changes_and_a_refused_one_exits_like_a_refused_start() {
     assert!(refused.stderr.contains("did you mean limits.burst?"), "{refused:?}");
     assert!(refused.stderr.contains("log.level"), "every problem: {refused:?}");
     std::fs::write(&file, "[limits]\nburst = 1\n[store]\nttl_s = 9\n").expect("written");
-    let told = desk.ask(&url, &["reload"]).ended(0);
-    assert_eq!(told.stdout, "reloaded: limits.burst\n");
-    assert_eq!(told.stderr, "store.ttl_s cannot change while running: restart\n");
+    let shown = desk.ask(&url, &["reload"]).ended(0);
+    assert_eq!(shown.stdout, "reloaded: limits.burst\n");
+    assert_eq!(shown.stderr, "store.ttl_s cannot change while running: restart\n");
 }

@@ -1,4 +1,4 @@
-//! `demo`, as somebody who has just built it meets it.
+//! `demo`, run as after a first build.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -29,7 +29,7 @@ fn is_alive(pid: &str) -> bool {
     stat.is_ok_and(|stat| !stat.contains(") Z "))
 }
 
-/// One request over a connection of its own.
+/// One request over a new connection.
 fn http(address: &str, request: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("connect");
     stream.set_read_timeout(Some(DEADLINE)).expect("timeout");
@@ -48,21 +48,21 @@ fn demo_once_shows_every_step_and_exits_0_within_45_seconds() {
     let desk = Desk::new();
     let began = Instant::now();
     let mut running = demo(&desk, &["--once", "--json"]);
-    let mut told = vec![];
+    let mut steps = vec![];
     loop {
         let line: serde_json::Value = serde_json::from_str(&running.line()).expect("JSON");
         let is_last = line["step"] == "done";
-        told.push((line["step"].clone(), line["text"].as_str().expect("text").to_owned()));
+        steps.push((line["step"].clone(), line["text"].as_str().expect("text").to_owned()));
         if is_last {
             break;
         }
     }
-    assert_eq!(running.end(), (Some(0), String::new()), "{told:#?}");
+    assert_eq!(running.end(), (Some(0), String::new()), "{steps:#?}");
     assert!(began.elapsed() < Duration::from_secs(45));
     let has = |step: &str, text: &str| {
         assert!(
-            told.iter().any(|(s, t)| s == step && t.contains(text)),
-            "{step} {text}: {told:#?}"
+            steps.iter().any(|(s, t)| s == step && t.contains(text)),
+            "{step} {text}: {steps:#?}"
         );
     };
     for name in ["staging", "production-eu", "production-us"] {

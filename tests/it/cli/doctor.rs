@@ -22,9 +22,9 @@ impl Found {
         found.unwrap_or_else(|| panic!("no {status} {name} in {:#?}", self.0))
     }
 
-    /// One is found that says this, and its remedy says that.
+    /// Asserts that a finding has this text and this remedy.
     #[track_caller]
-    pub fn says(&self, name: &str, status: &str, detail: &str, remedy: &str) {
+    pub fn reports(&self, name: &str, status: &str, detail: &str, remedy: &str) {
         let is_it = |it: &&Value| {
             let has =
                 |member: &str, part: &str| it[member].as_str().unwrap_or_default().contains(part);
@@ -60,22 +60,22 @@ fn two_healthy_instances_pass_every_check() {
     for name in well.into_iter().chain(["redirect", "clock", "names", "sse"]) {
         found.get(name, "ok");
     }
-    found.says("revalidate", "skip", "no endpoint is named", "NEXT_REVALIDATE_URL");
-    found.says("env", "ok", "CACHE_MIRROR_TOKEN=***", "");
+    found.reports("revalidate", "skip", "no endpoint is named", "NEXT_REVALIDATE_URL");
+    found.reports("env", "ok", "CACHE_MIRROR_TOKEN=***", "");
     assert!(found.0.iter().all(|it| it["status"] != "fail"));
     for secret in ["a-password-of-the-tests", super::support::TOKEN] {
         assert!(!ran.stdout.contains(secret), "{}", ran.stdout);
     }
 
     let set: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
-    let told = here.ask(&url, &[&["doctor"][..], &set].concat()).ended(0).stdout;
-    assert!(told.lines().any(|line| line.starts_with("ok    mirror:b")), "{told}");
+    let shown = here.ask(&url, &[&["doctor"][..], &set].concat()).ended(0).stdout;
+    assert!(shown.lines().any(|line| line.starts_with("ok    mirror:b")), "{shown}");
     let some = here.ask(&url, &["doctor", "--only", "config,env"]).ended(0).stdout;
     assert!(some.contains("ok    config") && !some.contains("listen"), "{some}");
     here.ask(&url, &["doctor", "--only", "mirors"]).refused(2, "mirror");
 }
 
-/// What is said of the settings of this shell is not said of an instance that runs with others.
+/// Findings about the settings of this shell do not apply to an instance that runs with others.
 #[test]
 fn doctor_checks_the_running_configuration_if_an_instance_answers() {
     let (here, there) = (Desk::new(), Desk::new());
@@ -84,26 +84,26 @@ fn doctor_checks_the_running_configuration_if_an_instance_answers() {
     let ran = here.ask(&url, &["doctor", "--json"]);
     let found = Found::of(&ran);
     assert!(!ran.stdout.contains("nothing leaves this instance"), "{}", ran.stdout);
-    found.says("config", "ok", "this shell's settings, not the instance's", "");
+    found.reports("config", "ok", "this shell's settings, not the instance's", "");
     found.get("mirror:gone", "fail");
     // Nor is anything else that only the settings of this shell name.
     let shell = "this shell's settings, not the instance's: ";
-    found.says("names", "skip", &format!("{shell}no mirrors"), "");
+    found.reports("names", "skip", &format!("{shell}no mirrors"), "");
     for name in ["env", "log", "journal"] {
         let detail = found.get(name, "ok")["detail"].as_str().expect("a text");
         assert!(detail.starts_with(shell), "{name}: {detail}");
     }
-    found.says("listen", "ok", "a answers at", "");
+    found.reports("listen", "ok", "a answers at", "");
 
     // An address in .env names the instance for this command as for all others.
     let env = format!("CACHE_MIRROR_URL={url}\nCACHE_MIRROR_TOKEN={}\n", super::support::TOKEN);
     std::fs::write(here.path().join(".env"), env).expect("writes");
     let found = Found::of(&here.run(&["doctor", "--json"]));
-    found.says("listen", "ok", "a answers at", "");
+    found.reports("listen", "ok", "a answers at", "");
     assert!(here.run(&["health"]).ended(0).stdout.starts_with(&url));
 }
 
-/// What was never tried is not called well, and what nobody proved is not called proved.
+/// A mirror that was never contacted is neither reported as healthy nor as identified.
 #[test]
 fn doctor_reports_nothing_about_mirrors_that_no_instance_contacted() {
     let desk = Desk::new();
@@ -111,23 +111,23 @@ fn doctor_reports_nothing_about_mirrors_that_no_instance_contacted() {
     let settings = [&ACCOUNT[..], &["instance.name=a", mirror]].concat();
     let (_server, url) = desk.serve(&settings);
     let found = Found::of(&doctor(&desk, &url, &settings, &[]));
-    found.says("names", "skip", "no mirror proved which instance it is", "");
-    found.says("clock", "skip", "no mirror told its time", "");
+    found.reports("names", "skip", "no mirror proved which instance it is", "");
+    found.reports("clock", "skip", "no mirror told its time", "");
     let retried = desk.ask(&url, &["mirrors", "retry", "gone"]).ended(0).stdout;
     assert_eq!(retried, "gone: nothing waits, so nothing is sent\n");
 }
 
-/// S1 1.23 "Connection refused": only an instance that was named must be there.
+/// S1 1.23 "Connection refused": an instance must be running only if its URL was given.
 #[test]
 fn an_unreachable_instance_fails_only_if_its_url_was_given() {
     let desk = Desk::new();
-    // Port 1 is nobody's on a machine that runs tests.
+    // No program listens on port 1 of a machine that runs tests.
     let args = ["doctor", "--json", "--set", "control.listen=127.0.0.1:1"];
     let ran = desk.run(&args).ended(0);
     let found = Found::of(&ran);
-    found.says("listen", "warn", "connection refused", "cache-mirror serve");
+    found.reports("listen", "warn", "connection refused", "cache-mirror serve");
     found.get("versions", "skip");
-    found.says("mirror", "skip", "no mirrors", "CACHE_MIRRORS");
+    found.reports("mirror", "skip", "no mirrors", "CACHE_MIRRORS");
     let ran = desk.run(&[&args[..], &["--server", "127.0.0.1:1"]].concat()).ended(4);
     Found::of(&ran).get("listen", "fail");
     assert_eq!(ran.json()["ok"], false);
@@ -140,8 +140,8 @@ fn bad_settings_are_reported_one_by_one_and_exit_78() {
     let args = ["doctor", "--json", "--set", "control.lissten=x", "--set", "mirrors.burst=0"];
     let ran = desk.run(&args).ended(78);
     let found = Found::of(&ran);
-    found.says("config", "fail", "did you mean control.listen?", "correct control.lissten");
-    found.says("config", "fail", "mirrors.burst = 0", "flag");
+    found.reports("config", "fail", "did you mean control.listen?", "correct control.lissten");
+    found.reports("config", "fail", "mirrors.burst = 0", "flag");
     assert_eq!(found.0.len(), 2);
 }
 
@@ -151,7 +151,7 @@ fn a_refused_token_is_reported_with_the_remedy() {
     let (_server, url) = desk.serve(&[]);
     std::fs::write(desk.path().join("wrong"), "a-token-of-somebody-else").expect("write");
     let ran = doctor(&desk, &url, &[], &["--token-file", "wrong"]).ended(1);
-    Found::of(&ran).says("listen", "fail", "does not accept the token", "--token-file");
+    Found::of(&ran).reports("listen", "fail", "does not accept the token", "--token-file");
 }
 
 /// S3 3.5: a refused login, from a running instance and from the settings alone.
@@ -171,8 +171,13 @@ fn a_mirror_with_another_password_and_another_graph_is_reported() {
     let asked = doctor(&here, &url, &settings, &[]).ended(1);
     for ran in [alone, asked] {
         let found = Found::of(&ran);
-        found.says("mirror:b", "fail", "http 401", "the same SERVICE_EMAIL and SERVICE_PASSWORD");
-        found.says("mirror:b", "warn", "dependency graph", "graph.preset");
+        found.reports(
+            "mirror:b",
+            "fail",
+            "http 401",
+            "the same SERVICE_EMAIL and SERVICE_PASSWORD",
+        );
+        found.reports("mirror:b", "warn", "dependency graph", "graph.preset");
     }
 }
 
@@ -190,7 +195,7 @@ fn a_mirror_that_is_this_instance_is_recognised() {
     let (_server, url) = desk.serve(&settings);
     let ran = doctor(&desk, &url, &settings, &[]).ended(0);
     let name = format!("mirror:127.0.0.1:{port}");
-    Found::of(&ran).says(&name, "ok", "this instance itself", "");
+    Found::of(&ran).reports(&name, "ok", "this instance itself", "");
 }
 
 #[test]
@@ -201,15 +206,15 @@ fn a_log_and_a_data_directory_that_cannot_be_written_are_found() {
     let set: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
     let args = [&["doctor", "--json", "--only", "log,journal"][..], &set].concat();
     let found = Found::of(&desk.run(&args).ended(1));
-    found.says("log", "fail", "/proc/cache.json cannot be written", "log.file");
-    found.says("journal", "fail", "/proc/data cannot be written", "instance.data_dir");
+    found.reports("log", "fail", "/proc/cache.json cannot be written", "log.file");
+    found.reports("journal", "fail", "/proc/data cannot be written", "instance.data_dir");
 
     let file = desk.path().join("logs/cache.json");
     std::fs::create_dir(desk.path().join("logs")).expect("dir");
     std::fs::write(&file, vec![b'x'; 200_000]).expect("write");
     let set = ["--set", "log.rotate_bytes=65536", "--only", "log"];
     let found = Found::of(&desk.run(&[&["doctor", "--json"][..], &set].concat()).ended(0));
-    found.says("log", "warn", "rotation fails", "rename");
+    found.reports("log", "warn", "rotation fails", "rename");
 }
 
 /// What `serve` would refuse is found while nothing runs; what it made itself is well.
@@ -222,7 +227,7 @@ fn a_data_directory_of_another_version_is_found() {
     Found::of(&desk.run(&args).ended(0)).get("journal", "ok");
     std::fs::write(desk.path().join("data/format"), "cache-mirror data 99\n").expect("write");
     let found = Found::of(&desk.run(&args).ended(1));
-    found.says("journal", "fail", "cache-mirror data 99", "instance.data_dir");
+    found.reports("journal", "fail", "cache-mirror data 99", "instance.data_dir");
     let serve = desk.run(&["serve", "--set", "control.listen=127.0.0.1:0"]);
     assert!(serve.stderr.contains("cache-mirror data 99"), "{serve:?}");
 }
@@ -236,22 +241,27 @@ fn a_waiting_backlog_and_outdated_settings_are_reported_with_reasons() {
     desk.ask(&url, &["mirrors", "pause", "gone"]).ended(0);
     desk.ask(&url, &["invalidate", "posts/1"]).ended(0);
     let found = Found::of(&doctor(&desk, &url, &settings, &[]).ended(1));
-    found.says("backlog:gone", "warn", "held back by an operator, 1 event", "mirrors resume gone");
-    found.says("mirror:gone", "fail", "refused", "start it");
+    found.reports(
+        "backlog:gone",
+        "warn",
+        "held back by an operator, 1 event",
+        "mirrors resume gone",
+    );
+    found.reports("mirror:gone", "fail", "refused", "start it");
 
     desk.ask(&url, &["mirrors", "resume", "gone"]).ended(0);
     let found = until("a failed attempt", || {
         let found = Found::of(&doctor(&desk, &url, &settings, &["--only", "backlog"]));
         found.0.iter().any(|it| it["status"] == "fail").then_some(found)
     });
-    found.says("backlog:gone", "fail", "refused", "mirrors retry gone");
+    found.reports("backlog:gone", "fail", "refused", "mirrors retry gone");
 
     let other = ["instance.name=a"];
     let found = Found::of(&doctor(&desk, &url, &other, &["--only", "listen"]).ended(0));
-    found.says("listen", "warn", "other mirrors (gone)", "cache-mirror reload");
+    found.reports("listen", "warn", "other mirrors (gone)", "cache-mirror reload");
 }
 
-/// S1 1.18: two sides are told whether they hold one secret, and neither shows it.
+/// S1 1.18: the command reports whether two sides have the same secret, and shows neither.
 #[test]
 fn the_secret_of_revalidation_routes_is_compared_by_hash() {
     let secret = "a-secret-of-sixty-four-characters-as-the-guide-of-its-site-asks!";
@@ -265,7 +275,7 @@ fn the_secret_of_revalidation_routes_is_compared_by_hash() {
         "mirrors.peers=[{{ name = \"b\", url = \"{peer_url}\" }}, \
          {{ name = \"c\", url = \"{none_url}\" }}]"
     );
-    for (ours, status, says) in [
+    for (ours, status, reports) in [
         (secret, "ok", "the same there"),
         (other, "warn", "another one"),
         ("short", "skip", "too short"),
@@ -276,8 +286,8 @@ fn the_secret_of_revalidation_routes_is_compared_by_hash() {
         let (_server, url) = here.serve(&settings);
         let ran = doctor(&here, &url, &settings, &["--only", "mirror"]).ended(0);
         let found = Found::of(&ran);
-        found.says("secret:b", status, says, "");
-        found.says("secret:c", "skip", "none is set there", "REVALIDATE_SECRET");
+        found.reports("secret:b", status, reports, "");
+        found.reports("secret:c", "skip", "none is set there", "REVALIDATE_SECRET");
         assert!(!ran.stdout.contains(secret) && !ran.stdout.contains(other), "{}", ran.stdout);
     }
 }

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use super::doctor::{Found, doctor};
 use super::support::{Desk, TOKEN};
 
-/// A server of its own that lives as long as the test's process; it stands in for programs that are
-/// set up wrongly, which no package is.
+/// A server that runs as long as the test process; it acts as a misconfigured program.
 fn listen(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("bound").to_string();
@@ -75,18 +74,19 @@ fn a_redirect_to_another_host_is_found_and_the_right_url_is_named() {
         &[("NEXT_PUBLIC_SITE_URL", &site), ("REVALIDATE_SECRET_TOKEN", "secret")],
     );
     let name = format!("redirect:{apex}");
-    found.says(&name, "fail", "with 301", "name it http://www.localhost:7/ in CACHE_MIRRORS");
+    found.reports(&name, "fail", "with 301", "name it http://www.localhost:7/ in CACHE_MIRRORS");
     let name = "redirect:NEXT_PUBLIC_SITE_URL";
     let remedy = "set NEXT_PUBLIC_SITE_URL=http://www.localhost:7/";
-    found.says(name, "fail", "a POST becomes a GET", remedy);
+    found.reports(name, "fail", "a POST becomes a GET", remedy);
     let next = format!("{site}/api/revalidate");
     let variables = [("NEXT_REVALIDATE_URL", next.as_str()), ("NEXT_REVALIDATE_SECRET", "s")];
     let found = with(&desk, &["--only", "redirect,revalidate"], &variables);
     found.get("redirect:NEXT_REVALIDATE_URL", "fail");
-    found.says("revalidate:NEXT_REVALIDATE_URL", "skip", "a redirect", "the check \"redirect\"");
+    found.reports("revalidate:NEXT_REVALIDATE_URL", "skip", "a redirect", "the check \"redirect\"");
 }
 
-/// Tokens are judged by the clock: a mirror whose clock runs away is told before logins fail.
+/// The clock decides whether a token is valid: a wrong clock of a mirror is reported before logins
+/// fail.
 #[test]
 fn a_wrong_clock_is_found_and_a_correct_one_is_not_reported() {
     let desk = Desk::new();
@@ -95,11 +95,11 @@ fn a_wrong_clock_is_found_and_a_correct_one_is_not_reported() {
     let (_peer, url) = Desk::new().serve(&[]);
     let mirrors = format!("mirrors.urls={late},{url}");
     let found = with(&desk, &["--set", &mirrors, "--only", "clock"], &[]);
-    found.says(&format!("clock:{late}"), "warn", "behind ours", "NTP");
+    found.reports(&format!("clock:{late}"), "warn", "behind ours", "NTP");
     assert_eq!(found.0.len(), 1, "the instance on this host has our clock: {:#?}", found.0);
 }
 
-/// S1 1.22 and 1.23: the endpoint answers a GET, or says what is the matter with it.
+/// S1 1.22 and 1.23: the endpoint answers a GET, or the problem is reported.
 #[test]
 fn doctor_calls_the_revalidation_endpoint() {
     let desk = Desk::new();
@@ -140,10 +140,10 @@ fn a_name_that_hides_several_instances_is_found() {
     let mirrors = format!("mirrors.urls={balanced}");
     let found = with(&here, &["--set", &mirrors, "--only", "names"], &[]);
     let name = format!("names:{balanced}");
-    found.says(&name, "warn", "2 instances take turns behind it", "list each replica");
+    found.reports(&name, "warn", "2 instances take turns behind it", "list each replica");
 }
 
-/// Copies in a thread of its own.
+/// Copies in a separate thread.
 fn pass(from: TcpStream, to: TcpStream) {
     std::thread::spawn(move || copy(from, to, 1));
 }
@@ -184,13 +184,13 @@ fn a_proxy_that_buffers_the_stream_is_found() {
         let stream = format!("http://{proxy}/api/stream");
         Found::of(&doctor(&desk, &url, &[], &["--only", "sse", "--sse", &stream]))
     };
-    ask(&through(1)).says("sse", "ok", "first event after", "");
-    ask(&through(100_000)).says("sse", "fail", "not even a status", "proxy_buffering off");
+    ask(&through(1)).reports("sse", "ok", "first event after", "");
+    ask(&through(100_000)).reports("sse", "fail", "not even a status", "proxy_buffering off");
     let direct = Found::of(&doctor(&desk, &url, &[], &["--only", "sse"]).ended(0));
     direct.get("sse", "ok");
     let all = format!("{:?}", direct.0);
     assert!(!all.contains("ticket") && !all.contains(TOKEN), "{all}");
 
     let html = answering(|_| answer("200 OK", "Content-Type: text/html\r\n", "<p>no"));
-    ask(&html).says("sse", "fail", "text/html", "/api/stream");
+    ask(&html).reports("sse", "fail", "text/html", "/api/stream");
 }

@@ -25,8 +25,8 @@ fn a_running_instance_is_healthy_and_needs_no_token() {
     let desk = Desk::new();
     let (mut server, url) = desk.serve(&[]);
     for args in [&["health", "--server", &url][..], &["health", "--ready", "--server", &url]] {
-        let told = desk.run(args).ended(0);
-        assert_eq!((told.stdout, told.stderr), (format!("{url} is ok\n"), String::new()));
+        let shown = desk.run(args).ended(0);
+        assert_eq!((shown.stdout, shown.stderr), (format!("{url} is ok\n"), String::new()));
     }
     let json = desk.run(&["health", "--json", "--server", &url]).ended(0).json();
     assert_eq!(json, serde_json::json!({ "server": url, "status": "ok" }));
@@ -36,15 +36,15 @@ fn a_running_instance_is_healthy_and_needs_no_token() {
     desk.run(&["health", "--server", &url]).refused(4, "cannot reach");
 }
 
-/// A check beside the instance shares its settings and needs no argument.
+/// A check on the same host uses the settings of the instance and needs no argument.
 #[test]
 fn without_a_url_health_uses_the_address_in_the_settings() {
     let desk = Desk::new();
     let (_server, url) = desk.serve(&[]);
     let port = url.rsplit(':').next().expect("a port");
     let listen = format!("control.listen=0.0.0.0:{port}");
-    let told = desk.run(&["health", "--set", &listen]).ended(0).stdout;
-    assert_eq!(told, format!("{url} is ok\n"));
+    let shown = desk.run(&["health", "--set", &listen]).ended(0).stdout;
+    assert_eq!(shown, format!("{url} is ok\n"));
 
     let config = desk.path().join("config");
     std::fs::create_dir(&config).expect("dir");

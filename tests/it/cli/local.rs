@@ -42,8 +42,8 @@ fn secrets_are_random_and_of_the_size_asked_for() {
     let made = desk.run(&["secret", "generate"]).ended(0).stdout;
     for key in ["compat.revalidate_secret", "compat.revalidate_token", "auth.jwt_secret"] {
         let set = format!("{key}={}", made.trim_end());
-        let told = desk.run(&["config", "check", "--set", &set]).ended(0).stderr;
-        assert!(!told.contains("shorter"), "what we make is long enough for us: {told}");
+        let shown = desk.run(&["config", "check", "--set", &set]).ended(0).stderr;
+        assert!(!shown.contains("shorter"), "a generated secret is long enough: {shown}");
     }
     assert_ne!(one, secret(&["secret", "generate"]));
     assert_eq!(secret(&["secret", "generate", "--bytes", "1024"]).len(), 1024);
@@ -151,7 +151,7 @@ fn completions_and_man_pages_contain_every_command() {
     desk.run(&["man", "--dir", "file"]).refused(1, "cannot write to file");
 }
 
-/// The script is one that bash can read, and completes every word of a command.
+/// Bash can read the script, and it completes every part of a command.
 #[test]
 fn the_printed_completion_works_in_bash() {
     let desk = Desk::new();
@@ -191,7 +191,7 @@ fn a_start_prints_where_its_files_and_addresses_are() {
     let line = server.line();
     let url = line.strip_prefix("listening control=").expect("the line of the contract");
     server.signal("TERM");
-    let (code, told) = server.end();
+    let (code, shown) = server.end();
     assert_eq!(code, Some(0));
     for (what, text) in [
         ("dashboard", &*format!("{url}/dashboard")),
@@ -200,6 +200,6 @@ fn a_start_prints_where_its_files_and_addresses_are() {
         ("log", "logs/cache.json"),
     ] {
         let is_it = |line: &str| line.starts_with(what) && line.contains(text);
-        assert!(told.lines().any(is_it), "{what} in {told}");
+        assert!(shown.lines().any(is_it), "{what} in {shown}");
     }
 }

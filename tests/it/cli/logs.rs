@@ -45,10 +45,10 @@ fn log_lines_are_filtered_and_printed_as_text_or_raw() {
     expect(&["--until", "10m"], &[0, 1, 2]);
     expect(&["--event-id", "3"], &[]);
 
-    let told = desk.run(&["logs", "--peer", "us"]).ended(0).stdout;
-    assert_eq!(told, "03:04:05.006 error mirror     said types=posts ids=3 peer=us seq=3\n");
+    let shown = desk.run(&["logs", "--peer", "us"]).ended(0).stdout;
+    assert_eq!(shown, "03:04:05.006 error mirror     said types=posts ids=3 peer=us seq=3\n");
     desk.run(&["logs", "--file", "none.json"]).refused(1, "cannot read none.json");
-    // A configuration that is refused is why somebody reads the log.
+    // The log must be readable with a refused configuration, because then it is needed.
     fs::create_dir(desk.path().join("config")).expect("dir");
     let config = desk.path().join("config/cache-mirror.toml");
     fs::write(&config, "[control]\nlissten = 1").expect("write");
@@ -64,7 +64,7 @@ fn log_lines_are_filtered_and_printed_as_text_or_raw() {
     desk.run(&["logs", "--event", "mirrors"]).refused(2, "expected one of invalidate");
 }
 
-/// The writer renames the file and begins a new one; whoever follows must not notice.
+/// The writer renames the file and starts a new one. A follower must not lose a line.
 #[test]
 fn following_continues_over_a_rotation_and_a_truncation() {
     let desk = Desk::new();

@@ -2,7 +2,7 @@
 
 use super::support::{Desk, put};
 
-/// S4 4.3: listed, run by hand, held and let go, each told in a line.
+/// S4 4.3: list, run, pause and resume, each with one line of output.
 #[test]
 fn an_operator_lists_runs_and_pauses_schedules() {
     let desk = Desk::new();

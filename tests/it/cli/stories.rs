@@ -2,7 +2,7 @@
 
 use super::support::{Desk, http, put, until};
 
-/// One mirror that nobody answers for.
+/// One unreachable mirror.
 const GONE: &str = "mirrors.peers=[{ name = \"gone\", url = \"http://127.0.0.1:1\" }]";
 const ACCOUNT: [&str; 2] = ["mirrors.login.email=m@x.example", "mirrors.login.password=a-password"];
 
@@ -30,8 +30,8 @@ fn events_are_listed_newest_last_and_shown_in_full() {
     assert_eq!(events.len(), 3);
     let id = events[0]["id"].as_str().expect("an id");
     let failed = until("it has failed", || {
-        let told = desk.ask(&url, &["events", id]).ended(0).stdout;
-        told.contains("failed").then_some(told)
+        let shown = desk.ask(&url, &["events", id]).ended(0).stdout;
+        shown.contains("failed").then_some(shown)
     });
     for part in [id, "posts/42", "feed", "typo", "seq 1, version 1", "Connection refused"] {
         assert!(failed.contains(part), "{part:?} in\n{failed}");
@@ -41,7 +41,7 @@ fn events_are_listed_newest_last_and_shown_in_full() {
     assert_eq!(story["mirrors"][0]["peer"], "gone");
 }
 
-/// The story is whole: mirrors, and what is beside the instance, each with its last error.
+/// The output contains mirrors and targets, each with its last error.
 #[test]
 fn an_event_is_shown_with_every_destination() {
     let desk = Desk::new();
@@ -57,14 +57,14 @@ fn an_event_is_shown_with_every_destination() {
     desk.ask(&url, &["invalidate", "posts", "--field", "slug"]).refused(2, "NAME=VALUE");
     let listed = desk.ask(&url, &["events", "--json"]).ended(0).json();
     let id = listed["events"][0]["id"].as_str().expect("an id");
-    let told = until("both have failed", || {
-        let told = desk.ask(&url, &["events", id]).ended(0).stdout;
-        (told.matches("failed").count() == 2).then_some(told)
+    let shown = until("both have failed", || {
+        let shown = desk.ask(&url, &["events", id]).ended(0).stdout;
+        (shown.matches("failed").count() == 2).then_some(shown)
     });
-    let (mirrors, beside) = told.split_once("\n  beside\n").expect("two lists");
-    assert!(mirrors.contains("slug=red-shoe") && mirrors.contains("gone"), "{told}");
+    let (mirrors, beside) = shown.split_once("\n  beside\n").expect("two lists");
+    assert!(mirrors.contains("slug=red-shoe") && mirrors.contains("gone"), "{shown}");
     for part in ["nextjs", "Connection refused", "in a row", "cache-mirror mirrors retry nextjs"] {
-        assert!(beside.contains(part), "{part:?} in\n{told}");
+        assert!(beside.contains(part), "{part:?} in\n{shown}");
     }
     let story = desk.ask(&url, &["events", id, "--json"]).ended(0).json();
     let beside = &story["beside"][0];
@@ -97,7 +97,7 @@ fn following_shows_each_event_once() {
     }
 }
 
-/// What would be cleared is counted, what would be told is shown to the letter, nothing is changed.
+/// The output counts what would be cleared and shows the exact requests. Nothing changes.
 #[test]
 fn explain_walks_the_graph_and_changes_nothing() {
     let desk = Desk::new();
@@ -105,7 +105,7 @@ fn explain_walks_the_graph_and_changes_nothing() {
     for (key, name) in [("p1", "posts"), ("p2", "posts"), ("f", "feed"), ("m", "menus")] {
         put(&url, &format!("{key}?type={name}&ttl=60"), "12345");
     }
-    let told = desk.ask(&url, &["explain", "pictures"]).ended(0).stdout;
+    let shown = desk.ask(&url, &["explain", "pictures"]).ended(0).stdout;
     for part in [
         "pictures, hard; explained only: nothing is changed",
         "pictures clears posts",
@@ -115,7 +115,7 @@ fn explain_walks_the_graph_and_changes_nothing() {
         "its kind is not known yet",
         "4 stamps, 1 request of 34 B",
     ] {
-        assert!(told.contains(part), "{part:?} in\n{told}");
+        assert!(shown.contains(part), "{part:?} in\n{shown}");
     }
     let all = desk.ask(&url, &["explain", "--all"]).ended(0).stdout;
     assert!(all.contains("everything, hard; explained only"), "{all}");
@@ -226,8 +226,8 @@ fn mirror_results_are_in_the_log_and_not_on_stdout() {
     let cleared = desk.ask(&url, &["invalidate", "posts/42", "--json"]).ended(0).json();
     let id = cleared["id"].as_str().expect("an id");
     until("the failure is logged", || {
-        let told = desk.run(&["logs", "--event-id", id, "--peer", "gone", "--since", "10m"]);
-        told.ended(0).stdout.contains("status=failed").then_some(())
+        let shown = desk.run(&["logs", "--event-id", id, "--peer", "gone", "--since", "10m"]);
+        shown.ended(0).stdout.contains("status=failed").then_some(())
     });
     let other = ["logs", "--event-id", "01980000-0000-7000-8000-000000000001"];
     assert_eq!(desk.run(&other).ended(0).stdout, "");

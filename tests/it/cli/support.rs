@@ -129,7 +129,7 @@ impl Ran {
         self
     }
 
-    /// Ended with this code, nothing on stdout, and one line on stderr that says this.
+    /// Ended with this code, nothing on stdout, and one line on stderr that contains this.
     #[track_caller]
     pub fn refused(self, code: i32, says: &str) {
         assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""), "{self:?}");
@@ -137,7 +137,7 @@ impl Ran {
     }
 }
 
-/// A process that runs until it is told to end, at the latest when it is dropped.
+/// A process that is killed when it is dropped, if it has not ended before.
 pub struct Running {
     pub child: Child,
     pub stdin: Option<ChildStdin>,
@@ -178,7 +178,7 @@ impl Running {
         }
     }
 
-    /// Whether it says nothing for a while; for lines that must not come.
+    /// Whether it prints nothing for this long; for lines that must not come.
     pub fn is_silent(&self, time: Duration) -> bool {
         self.lines.recv_timeout(time).is_err()
     }
@@ -190,14 +190,14 @@ impl Running {
         assert!(status.success(), "{order}");
     }
 
-    /// Waits for its end; its code and what it said on stderr.
+    /// Waits for its end; returns its exit code and its stderr.
     pub fn end(&mut self) -> (Option<i32>, String) {
         let ended = until("it ends", || self.child.try_wait().expect("wait"));
-        let mut said = String::new();
+        let mut text = String::new();
         if let Some(mut stderr) = self.child.stderr.take() {
-            stderr.read_to_string(&mut said).expect("stderr");
+            stderr.read_to_string(&mut text).expect("stderr");
         }
-        (ended.code(), said)
+        (ended.code(), text)
     }
 }
 

@@ -150,7 +150,7 @@ fn a_token_of_an_application_is_valid_until_it_is_revoked() {
     }
 }
 
-/// What a running instance was given by flags, the shell beside it does not know.
+/// A shell does not know the flags of a running instance.
 #[test]
 fn a_token_is_made_and_judged_as_the_instance_of_the_data_directory_does() {
     let desk = Desk::new();
@@ -174,7 +174,7 @@ fn a_token_is_made_and_judged_as_the_instance_of_the_data_directory_does() {
     let app = mint(&["--app", "shop"]).ended(0);
     assert!(accepted(&app.stdout), "{app:?}");
 
-    // Flags that contradict the instance make no token, and are told to who looks into one.
+    // Flags that contradict the instance create no token, and inspecting a token reports them.
     let secret = "a-secret-of-thirty-two-bytes-or-more";
     for (flag, expected) in [
         ("auth.issuer=vm".to_owned(), "goes by auth.issuer = \"staging\""),

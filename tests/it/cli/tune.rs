@@ -41,7 +41,7 @@ fn limits_are_listed_with_their_cost_and_one_is_recommended() {
         limits.iter().map(|it| it.trim()).filter(|it| order.contains(it)).collect();
     assert_eq!(shown, order, "sorted, in one unit: {lines:#?}");
 
-    // What it says is what a configuration takes.
+    // The configuration accepts the printed setting.
     let from = ran.stdout.find("[mirrors]").expect("a setting");
     fs::create_dir(path("config")).expect("dir");
     fs::write(path("config/cache-mirror.toml"), &ran.stdout[from..]).expect("write");

@@ -1,4 +1,4 @@
-//! `version`: counting what was cleared, and counting anew.
+//! `version`: shows and resets the counter of changes.
 
 use super::support::{Desk, put, until};
 
@@ -39,8 +39,8 @@ fn a_reset_lasts_and_clears_nothing() {
     ask(&["invalidate", "posts"]).ended(0);
     put(&url, "k?type=posts", "x");
     let before = ask(&["version", "--json"]).ended(0).json();
-    let told = ask(&["version", "reset", "--yes"]).ended(0).stdout;
-    assert!(told.starts_with("version 0, was 2; last cleared 20"), "{told}");
+    let shown = ask(&["version", "reset", "--yes"]).ended(0).stdout;
+    assert!(shown.starts_with("version 0, was 2; last cleared 20"), "{shown}");
     let after = ask(&["version", "--json"]).ended(0).json();
     assert_eq!((&after["version"], &after["types"]), (&0.into(), &serde_json::json!({})));
     assert!(after["last_cache_clear"].as_str() > before["last_cache_clear"].as_str());

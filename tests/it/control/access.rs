@@ -1,4 +1,4 @@
-//! Who may do what (reliability A1-A4, A21-A22, A28).
+//! Who may do what.
 
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ async fn each_route_requires_its_role() {
     }
 }
 
-/// A1-A4: what is no bearer token is none, wherever it stands.
+/// A token counts only as a bearer token in one `Authorization` header.
 #[tokio::test]
 async fn a_token_is_taken_from_one_authorization_header_only() {
     let node = Spec::new("a").start().await;
@@ -122,8 +122,8 @@ async fn public_routes_need_no_token() {
     }
 }
 
-/// S1 1.18: a hash to compare secrets by could be guessed from, so strangers and editors get none,
-/// and nobody gets one of a short secret.
+/// S1 1.18: the hash for comparing secrets allows guessing. So unknown callers and editors do not
+/// get it, and it is never given for a short secret.
 #[tokio::test]
 async fn secrets_are_compared_with_peers_and_administrators_only() {
     let secret = "a-secret-of-sixty-four-characters-as-the-guide-of-its-site-asks!";
@@ -171,8 +171,8 @@ async fn a_service_account_logs_in_and_stays_local() {
     let answer = node.post("/api/auth/login", login).await.expect(200);
     assert_eq!((&answer["token_type"], &answer["expires_in"]), (&json!("bearer"), &json!(3600)));
     let token = answer["access_token"].as_str().expect("a token");
-    let told = json!({ "type": "posts", "mirror": true });
-    let answer = node.invalidate_as(token, told).await.expect(200);
+    let body = json!({ "type": "posts", "mirror": true });
+    let answer = node.invalidate_as(token, body).await.expect(200);
     assert!(
         answer["warnings"][0].as_str().is_some_and(|text| text.contains("ignored")),
         "{answer}"
@@ -181,7 +181,7 @@ async fn a_service_account_logs_in_and_stays_local() {
     assert_eq!((&event["scope"], &event["principal"]), (&json!("local"), &json!(SERVICE_EMAIL)));
 }
 
-/// A26, A27: five failures, then 429; the right password passes all the same.
+/// Five failures, then 429; the correct password is still accepted.
 #[tokio::test]
 async fn a_brute_force_is_limited_and_the_account_is_not_locked() {
     let node = Spec::new("a").start().await;
@@ -201,7 +201,7 @@ async fn a_brute_force_is_limited_and_the_account_is_not_locked() {
     assert_eq!(node.post("/api/auth/login", login).await.status, 200);
 }
 
-/// A28: an address list is not passed by a header, unless a trusted proxy wrote it.
+/// A forwarded address counts only if a trusted proxy sent the header.
 #[tokio::test]
 async fn a_spoofed_address_matches_no_list() {
     let forwarded = |node: &crate::support::Node, to: &str| {
@@ -220,7 +220,7 @@ async fn a_spoofed_address_matches_no_list() {
     assert_eq!(ask(&behind, &forwarded(&behind, "10.0.0.1, 192.0.2.1")).await.0.status, 403);
 }
 
-/// A trusted proxy in an allowed network passes on a caller from anywhere.
+/// A trusted proxy in an allowed network forwards a caller from anywhere.
 #[tokio::test]
 async fn a_caller_whose_forwarded_address_is_unreadable_matches_no_list() {
     let node = Spec::new("a")
@@ -327,7 +327,7 @@ async fn a_flood_under_a_shared_account_starves_no_other_peer() {
     assert_eq!(clear("203.0.113.8").await, 200);
 }
 
-/// S1 1.24: HTTPS only, as a proxy in front tells it.
+/// S1 1.24: HTTPS only, as reported by the proxy in front.
 #[tokio::test]
 async fn plain_http_is_refused_if_https_is_required() {
     let node = Spec::new("a")
@@ -346,7 +346,7 @@ async fn plain_http_is_refused_if_https_is_required() {
     node.get("/api/cache/versions").await.expect(200);
 }
 
-/// Somebody calls in vain: the log, the metric and the figures say so, without a line for each.
+/// Refused calls appear in the log, the metric and the statistics, without one line for each.
 #[tokio::test]
 async fn refused_callers_are_logged() {
     let node = Spec::new("a").set("auth.token_failures_per_minute", 1000).start().await;
@@ -377,7 +377,7 @@ async fn refused_callers_are_logged() {
     assert!(metrics.contains("cache_mirror_refused_total{reason=\"invalid\"} 20\n"), "{metrics}");
 }
 
-/// What is revoked beside a running instance is refused by it with the next call.
+/// A token that a command revokes is refused by the running instance at the next call.
 #[tokio::test]
 async fn an_application_token_ends_with_its_revocation() {
     use cache_mirror::gate::{AppToken, AppTokens};

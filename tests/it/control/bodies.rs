@@ -1,4 +1,4 @@
-//! Bodies that are not what they seem (reliability A31-A48).
+//! Misleading and invalid bodies.
 
 use serde_json::json;
 
@@ -13,7 +13,7 @@ async fn judge(node: &Node, body: &str) -> (u16, String, String) {
     (reply.status, reply.code(), reply.json()["detail"].as_str().unwrap_or_default().to_owned())
 }
 
-/// A33-A38: the shape. A field that is nearly `mirror` must never pass for "mirror not given".
+/// The shape. A field with almost the name `mirror` must never count as "mirror not given".
 #[tokio::test]
 async fn a_wrong_shape_is_a_400_that_names_the_error() {
     let node = Spec::new("a").start().await;
@@ -50,7 +50,7 @@ async fn a_wrong_shape_is_a_400_that_names_the_error() {
     assert!(node.journal().await.is_empty(), "none of it had an effect");
 }
 
-/// A31, A39-A48: the right shape with a value that cannot be.
+/// The right shape with an impossible value.
 #[tokio::test]
 async fn an_impossible_value_is_a_422() {
     let node = Spec::new("a").start().await;
@@ -100,7 +100,7 @@ async fn an_impossible_value_is_a_422() {
     assert!(node.journal().await.is_empty(), "none of it had an effect");
 }
 
-/// What looks like a command to somebody else is only text here.
+/// A label that looks like a command to other programs is plain text here.
 #[tokio::test]
 async fn labels_are_opaque() {
     let node = Spec::new("a").start().await;
@@ -113,7 +113,7 @@ async fn labels_are_opaque() {
     }
 }
 
-/// A44: a typing error must not look like a success.
+/// A misspelt type must not look like a success.
 #[tokio::test]
 async fn an_unknown_type_gets_a_warning() {
     let strict = Spec::new("a").set("graph.strict_types", true).start().await;
@@ -127,7 +127,7 @@ async fn an_unknown_type_gets_a_warning() {
     assert!(warning.contains("did you mean posts?"), "{answer}");
 }
 
-/// A32: nothing is decompressed, so nothing can explode.
+/// Nothing is decompressed, so no small body can become large.
 #[tokio::test]
 async fn encoded_bodies_are_refused() {
     let node = Spec::new("a").start().await;
@@ -144,8 +144,7 @@ async fn encoded_bodies_are_refused() {
     assert!(node.journal().await.is_empty());
 }
 
-/// Invariant I14: what a peer of tomorrow sends is widened, never ignored, though a person's typing
-/// error is refused.
+/// Unknown values from a newer peer are widened, never ignored; from a person they are refused.
 #[tokio::test]
 async fn unknown_values_from_a_peer_widen() {
     let node = Spec::new("a").start().await;
@@ -166,7 +165,7 @@ async fn unknown_values_from_a_peer_widen() {
     }
 }
 
-/// Nobody sends it again: a peer's body that cannot be read at all stands for everything.
+/// No peer sends it again, so an unreadable body from a peer clears everything.
 #[tokio::test]
 async fn an_unreadable_body_from_a_peer_clears_everything() {
     let node = Spec::new("a").start().await;
@@ -189,7 +188,8 @@ async fn an_unreadable_body_from_a_peer_clears_everything() {
     assert_eq!(node.journal().await.len(), 4);
 }
 
-/// A newer peer may say more, which must cost nothing; a slip in the same place is told.
+/// Unknown members from a newer peer change nothing. From other callers they get a warning, because
+/// they may be misspelt.
 #[tokio::test]
 async fn unknown_members_of_a_batch_are_accepted_with_a_warning() {
     let node = Spec::new("a").start().await;
@@ -215,7 +215,7 @@ async fn unknown_members_of_a_batch_are_accepted_with_a_warning() {
 #[tokio::test]
 async fn an_invalid_id_widens_with_a_warning() {
     let node = Spec::new("a").start().await;
-    for (body, told) in [
+    for (body, expected) in [
         (json!({ "type": "posts", "id": "*" }), "no wildcards"),
         (json!({ "items": [{ "type": "posts", "ids": ["4*"] }] }), "no wildcards"),
         (json!({ "type": "posts", "id": "42 " }), "read as"),
@@ -223,7 +223,7 @@ async fn an_invalid_id_widens_with_a_warning() {
         assert!(node.put_entry("k", "type=posts&id=42", "v").await);
         let answer = node.invalidate(body.clone()).await;
         assert_eq!(node.get_entry("k").await, None, "{body}");
-        assert!(answer["warnings"].to_string().contains(told), "{answer}");
+        assert!(answer["warnings"].to_string().contains(expected), "{answer}");
     }
     let service = mint("a", SERVICE_EMAIL, "service");
     for id in ["42 ", "*"] {
@@ -243,7 +243,7 @@ async fn an_invalid_id_widens_with_a_warning() {
 async fn an_unknown_query_parameter_is_a_400_with_the_nearest_name() {
     let node = Spec::new("a").start().await;
     let posts = json!({ "type": "posts" });
-    for (method, path, told) in [
+    for (method, path, expected) in [
         ("POST", "/api/cache/invalidate?wiat=all", "did you mean \"wait\"?"),
         ("POST", "/api/cache/invalidate?wait=all&wait=local", "\"wait\" was given twice"),
         ("POST", "/api/cache/clear?Timeout=1s", "did you mean \"timeout\"?"),
@@ -266,7 +266,7 @@ async fn an_unknown_query_parameter_is_a_400_with_the_nearest_name() {
             _ => node.get(path).await,
         };
         let detail = answer.expect(400)["detail"].as_str().unwrap_or_default().to_owned();
-        assert!(detail.contains(told), "{path}: {detail}");
+        assert!(detail.contains(expected), "{path}: {detail}");
     }
     assert!(node.journal().await.is_empty(), "none of it had an effect");
     node.get("/api/cache/stats?_=1764").await.expect(200);

@@ -19,7 +19,8 @@ async fn dev() -> Node {
     node
 }
 
-/// What a browser gets: with a typed password, and with what it says of who asks.
+/// The answer to a browser: with a typed password, and with its headers about the origin of the
+/// request.
 async fn browse(node: &Node, password: Option<&str>, marks: &[(&'static str, &str)]) -> Answer {
     let mut headers = HeaderMap::new();
     for (name, value) in marks {
@@ -81,7 +82,7 @@ async fn with_the_password_a_get_from_the_address_bar_clears() {
     }
 }
 
-/// A right password that the browser added by itself does not help a page that it is not for.
+/// A correct password that the browser added by itself does not help another page.
 #[tokio::test]
 async fn a_request_from_another_page_clears_nothing() {
     let node = dev().await;

@@ -1,5 +1,5 @@
-//! Secrets that are easy to recognise, failures of every sort, and a search of everything that was
-//! written or answered (reliability D19-D20).
+//! Recognisable secrets, failures of every kind, and a search of everything that was written or
+//! answered.
 
 use std::process::Stdio;
 
@@ -26,7 +26,7 @@ fn spec(peers: &[&StubPeer]) -> Spec {
         .mirrors(peers.iter().map(|peer| peer.name()))
 }
 
-/// Peers that repeat in their answers what they were told, as careless servers do.
+/// Peers that repeat the request in their answers, as careless servers do.
 async fn careless_peers() -> [StubPeer; 4] {
     let peers = [
         StubPeer::start().await,
@@ -76,7 +76,7 @@ async fn failures(node: &Node) -> String {
     answers
 }
 
-/// What `config show` and an error of the configuration say, where there is such a command.
+/// The output of `config show` and of a configuration error.
 async fn command_output(node: &Node, args: &[&str]) -> String {
     let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_cache-mirror"))
         .args(args)
@@ -138,7 +138,7 @@ async fn no_secret_is_ever_shown() {
     search("stderr", &err, &node);
 }
 
-/// D19: whatever is named, a line of the log is one line, and no terminal is driven by it.
+/// Whatever a name contains, it neither starts a new log line nor controls a terminal.
 #[tokio::test]
 async fn no_line_of_the_log_can_be_forged() {
     let mut node = Spec::new("a").set("log.level", "trace").start().await;

@@ -1,4 +1,4 @@
-//! Many connections at once (reliability B11, B12), and a token that strays (A20).
+//! Many connections at once, and a token at the wrong instance.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ fn health(node: &crate::support::Node) -> String {
     format!("GET /healthz HTTP/1.1\r\n{}\r\n", usual(node))
 }
 
-/// B11: past the limit a connection waits in the kernel's queue, and is served when one ends.
+/// Beyond the limit, a connection waits in the kernel's queue and is served when another ends.
 #[tokio::test]
 async fn connections_beyond_the_limit_wait_and_are_served_later() {
     let node = Spec::new("a").set("control.connections_max", 3).start().await;
@@ -31,7 +31,7 @@ async fn connections_beyond_the_limit_wait_and_are_served_later() {
     assert_eq!(fourth.reply().await.expect("its turn").status, 200);
 }
 
-/// B12: one address has so many connections and no more; a place that is given back is free.
+/// One address may have only so many connections; closing one makes it available again.
 #[tokio::test]
 async fn one_address_cannot_take_every_connection() {
     let node = Spec::new("a").set("control.connections_per_address_max", 2).start().await;
@@ -54,7 +54,7 @@ async fn one_address_cannot_take_every_connection() {
     .await;
 }
 
-/// A20: a token of one instance is none at another, though both know the same account.
+/// A token of one instance is refused by another, even if both have the same account.
 #[tokio::test]
 async fn a_token_of_another_site_is_refused() {
     let account =

@@ -115,7 +115,7 @@ async fn every_file_is_served_without_credentials_and_under_a_strict_policy() {
     assert_eq!((posted.status, posted.header("allow")), (405, Some("GET, HEAD")));
 }
 
-/// A browser that has this version is told so and gets no bytes; another version is sent.
+/// A browser that has this version gets 304 without a body; another version is sent.
 #[tokio::test]
 async fn files_in_the_browser_cache_are_not_sent_again() {
     let node = Spec::new("a").start().await;
@@ -137,7 +137,7 @@ async fn files_in_the_browser_cache_are_not_sent_again() {
     }
 }
 
-/// It asks nobody else, puts no data into markup, runs nothing inline, and stays small.
+/// It calls no other host, puts no data into markup, runs nothing inline, and stays small.
 #[test]
 fn its_files_obey_the_content_security_policy() {
     let files = files();

@@ -28,7 +28,7 @@ async fn miss(node: &Node, key: &str) -> String {
     answer.header("cache-mirror-ticket").expect("a ticket").to_owned()
 }
 
-/// Invariant I7d: a fill that an invalidation has overtaken is refused.
+/// A fill is refused if a matching invalidation happened after its ticket.
 #[tokio::test]
 async fn a_fill_that_was_overtaken_is_refused() {
     let node = Spec::new("a").start().await;
@@ -54,7 +54,7 @@ async fn a_fill_that_was_overtaken_is_refused() {
     }
 }
 
-/// A ticket of somebody else, of another life, or of nobody fences nothing and is refused.
+/// A ticket of another instance, of an earlier process or an invented one is refused.
 #[tokio::test]
 async fn a_foreign_ticket_is_refused() {
     let mut node = Spec::new("a").start().await;
@@ -108,7 +108,7 @@ async fn an_entry_is_returned_unchanged() {
 #[tokio::test]
 async fn an_impossible_fill_is_refused_and_the_parameter_named() {
     let node = Spec::new("a").start().await;
-    for (query, status, told) in [
+    for (query, status, expected) in [
         ("ttl=0", 422, "at least 1"),
         ("ttl=0&swr=9", 422, "at least 1"),
         ("path=courses/1", 422, "must begin with '/'"),
@@ -119,7 +119,7 @@ async fn an_impossible_fill_is_refused_and_the_parameter_named() {
         let refused = put(&node, &format!("k?{query}"), None, "v").await;
         let text = String::from_utf8_lossy(&refused.body).into_owned();
         let text = text.replace('\\', "");
-        assert_eq!((refused.status, text.contains(told)), (status, true), "{query}: {text}");
+        assert_eq!((refused.status, text.contains(expected)), (status, true), "{query}: {text}");
     }
     assert_eq!(node.get_entry("k").await, None);
     assert_eq!(put(&node, "k?tags=x&tags=y&swr=9", None, "v").await.status, 201);
@@ -184,16 +184,18 @@ async fn a_soft_invalidation_serves_while_one_refreshes() {
     assert_eq!(node.get_entry("k").await, None, "hard is hard");
 }
 
-/// A fill without a ticket counts from its PUT. Its answer says where that may have let something
-/// stale in: whatever covers it, and only within the time that a fill may take.
+/// A fill without a ticket counts from its PUT. Its answer warns if the value may be stale: if a
+/// covering invalidation happened within the time that a fill may take.
 #[tokio::test]
 async fn a_fill_without_a_ticket_is_warned_of_a_recent_invalidation() {
     let node = Spec::new("a").start().await;
     let warned = async |path: &str| {
         let answer = put(&node, path, None, "v").await;
-        let said = answer.json()["warnings"].as_array().expect("warnings").clone();
-        assert!(said.iter().all(|text| text.as_str().is_some_and(|text| text.contains("Ticket"))));
-        !said.is_empty()
+        let warnings = answer.json()["warnings"].as_array().expect("warnings").clone();
+        assert!(
+            warnings.iter().all(|text| text.as_str().is_some_and(|text| text.contains("Ticket")))
+        );
+        !warnings.is_empty()
     };
     assert!(!warned("k?type=products").await, "nothing was invalidated yet");
     for (demand, doubtful, clean) in [
@@ -215,7 +217,7 @@ async fn a_fill_without_a_ticket_is_warned_of_a_recent_invalidation() {
         }
         assert!(!warned(clean).await, "{demand}: {clean}");
     }
-    // A ticket says more than a warning can.
+    // With a ticket no warning is needed.
     let ticket = miss(&node, "fenced").await;
     let answer = put(&node, "fenced?type=posts&id=42", Some(&ticket), "v").await.expect(201);
     assert_eq!(answer["warnings"], json!([]));

@@ -1,10 +1,9 @@
-//! Requests that mean two things at once (reliability B1-B9): refused, and the connection with
-//! them.
+//! Ambiguous requests are refused, and their connection is closed.
 
 use super::raw::{Raw, ask, invalidation, usual};
 use crate::support::{Spec, eventually};
 
-/// B1-B7: what hyper lets through. Each closes the connection, so that nothing behind it is read.
+/// Requests that hyper accepts. Each closes the connection, so that nothing after it is read.
 #[tokio::test]
 async fn ambiguous_framing_is_refused() {
     let node = Spec::new("a").start().await;
@@ -115,7 +114,7 @@ async fn broken_framing_is_refused() {
     assert_eq!(node.journal().await.len(), 0, "none of it had an effect");
 }
 
-/// B7: both lengths at once are refused, also behind a good request, and what stands behind is
+/// Both lengths at once are refused, also behind a good request, and what stands behind is
 /// never a request.
 #[tokio::test]
 async fn content_length_and_chunked_smuggle_nothing() {
@@ -167,7 +166,7 @@ async fn a_matching_target_and_a_head_within_limits_are_accepted() {
     assert_eq!(ask(&listed, &get("cache.example.org")).await.0.code(), "unknown_host");
 }
 
-/// B8: a body that was not read is not the beginning of the next request.
+/// An unread body is not parsed as the next request.
 #[tokio::test]
 async fn an_unread_body_is_never_parsed_as_a_request() {
     let node = Spec::new("a").start().await;
@@ -233,7 +232,7 @@ async fn good_requests_share_a_connection() {
     assert!(raw.is_over().await, "HTTP/1.0 ends after one");
 }
 
-/// A55: what is not there, and what is there for others.
+/// Unknown routes, and known routes with another method.
 #[tokio::test]
 async fn unknown_paths_are_404_and_wrong_methods_405() {
     let node = Spec::new("a").start().await;
@@ -260,8 +259,8 @@ async fn unknown_paths_are_404_and_wrong_methods_405() {
     }
 }
 
-/// A body that comes later than its head costs nobody the next request: either it is read, or the
-/// answer says that the connection ends.
+/// A body that comes later than its head does not break the next request: either it is read, or the
+/// answer announces that the connection closes.
 #[tokio::test]
 async fn a_late_body_does_not_break_the_next_request() {
     let node = Spec::new("a").start().await;

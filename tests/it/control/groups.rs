@@ -50,9 +50,9 @@ async fn left(node: &Node) -> String {
 async fn a_group_is_cleared_with_or_without_its_id() {
     let node = spec().start().await;
     fill(&node).await;
-    let (status, said) = clear(&node, r#"{"type":"products","clientId":"7"}"#).await;
-    assert_eq!(status, 200, "{said}");
-    assert_golden("admin_clear_200.json", &said);
+    let (status, text) = clear(&node, r#"{"type":"products","clientId":"7"}"#).await;
+    assert_eq!(status, 200, "{text}");
+    assert_golden("admin_clear_200.json", &text);
     for (json, count, expected) in [
         (r#"{"type":"products","clientId":7}"#, 2, "p3 s1 s2 m1 m2 c7"),
         (r#"{"type":"products","clientId":null}"#, 3, "s1 s2 m1 m2 c7"),
@@ -69,15 +69,15 @@ async fn a_group_is_cleared_with_or_without_its_id() {
         (r#"{"type":"all_phase2"}"#, 8, ""),
     ] {
         fill(&node).await;
-        let (status, said) = clear(&node, json).await;
-        let said: Value = serde_json::from_str(&said).expect("JSON");
-        assert_eq!((status, &said["invalidated_entries"]), (200, &json!(count)), "{json} {said}");
+        let (status, text) = clear(&node, json).await;
+        let text: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!((status, &text["invalidated_entries"]), (200, &json!(count)), "{json} {text}");
         assert_eq!(left(&node).await, expected, "{json}");
     }
 }
 
-/// S2 2.8: a row that came, went or moved clears what shows it: itself, the lists of its type, and
-/// what belongs to its old and its new parent.
+/// S2 2.8: a row that was inserted, deleted or moved clears itself, the lists of its type, and the
+/// pages of its old and its new parent.
 #[tokio::test]
 async fn a_row_clears_the_pages_of_its_parents() {
     let hooks = "[{ name = 'db', preset = 'supabase', secret = 's', \
@@ -93,8 +93,8 @@ async fn a_row_clears_the_pages_of_its_parents() {
         }
         let header = "Authorization: Bearer s";
         let arguments = ["-H", header, "-d", &json.to_string()];
-        let (status, said) = curl(&node, "/api/hooks/db", &arguments).await;
-        assert_eq!(status, 202, "{said}");
+        let (status, text) = curl(&node, "/api/hooks/db", &arguments).await;
+        assert_eq!(status, 202, "{text}");
         let mut left = vec![left(&node).await];
         for key in ["list7", "page7", "page8"] {
             if node.get_entry(key).await.is_some() {
@@ -114,7 +114,8 @@ async fn a_row_clears_the_pages_of_its_parents() {
     assert_eq!(row(gone).await, "p1 p2 p3 s2 m1 m2 c7 list7 page7 page8");
 }
 
-/// S2 2.6: another type is a 400, and a body that is no JSON a 500, in the words of the original.
+/// S2 2.6: another type is a 400, and a body that is not JSON a 500, with the messages of the
+/// original.
 #[tokio::test]
 async fn an_unknown_group_is_refused_as_existing_callers_expect() {
     let node = spec().start().await;
@@ -133,9 +134,9 @@ async fn an_unknown_group_is_refused_as_existing_callers_expect() {
         r#"{"type":"products","unheardOf":"yes"}"#,
         r#"{"mirror":true}"#,
     ] {
-        let (status, said) = clear(&node, json).await;
-        assert_eq!(status, 400, "{json}: {said}");
-        assert_golden("admin_clear_400.json", &said);
+        let (status, text) = clear(&node, json).await;
+        assert_eq!(status, 400, "{json}: {text}");
+        assert_golden("admin_clear_400.json", &text);
     }
     for slip in [
         r#"{"type":"products","mirror":"x"}"#,
@@ -143,30 +144,30 @@ async fn an_unknown_group_is_refused_as_existing_callers_expect() {
         r#"{"type":"products","Mirror":false}"#,
         r#"{"type":"products","mirrors":false}"#,
     ] {
-        let (status, said) = clear(&node, slip).await;
-        assert_eq!((status, said.contains("Invalid mirror")), (400, true), "{slip}: {said}");
+        let (status, text) = clear(&node, slip).await;
+        assert_eq!((status, text.contains("Invalid mirror")), (400, true), "{slip}: {text}");
     }
     let mut many: Vec<String> = (0..200).map(|n| format!(r#""a{n}":"x""#)).collect();
     many.push(r#""zUnheardOf":true,"products":true"#.into());
     assert_eq!(clear(&node, &format!("{{{}}}", many.join(","))).await.0, 400);
     let many: Vec<String> = (0..1001).map(|n| format!(r#""a{n}":"x""#)).collect();
-    let (status, said) = clear(&node, &format!(r#"{{"products":true,{}}}"#, many.join(","))).await;
-    assert_eq!((status, said.contains("1002 members")), (400, true), "{said}");
-    let (status, said) = clear(&node, "{").await;
+    let (status, text) = clear(&node, &format!(r#"{{"products":true,{}}}"#, many.join(","))).await;
+    assert_eq!((status, text.contains("1002 members")), (400, true), "{text}");
+    let (status, text) = clear(&node, "{").await;
     assert_eq!(status, 500);
-    assert_golden("admin_clear_500.json", &said);
+    assert_golden("admin_clear_500.json", &text);
     assert_eq!(node.journal().await.len(), 0);
 }
 
-/// A member that means nothing could only have narrowed what is cleared; it is named all the same.
+/// A meaningless member could only have narrowed what is cleared; the answer still names it.
 #[tokio::test]
 async fn a_meaningless_member_gets_a_warning() {
     let node = spec().start().await;
     fill(&node).await;
-    let (status, said) = clear(&node, r#"{"type":"products","clientID":"7"}"#).await;
-    let told: Value = serde_json::from_str(&said).expect("JSON");
-    assert_eq!((status, &told["invalidated_entries"]), (200, &json!(3)), "{said}");
-    assert!(said.contains("unknown \\\"clientID\\\""), "{said}");
+    let (status, text) = clear(&node, r#"{"type":"products","clientID":"7"}"#).await;
+    let answer: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!((status, &answer["invalidated_entries"]), (200, &json!(3)), "{text}");
+    assert!(text.contains("unknown \\\"clientID\\\""), "{text}");
     node.logged("the member", |line| line["status"] == "partly_read").await;
 }
 
@@ -180,9 +181,9 @@ async fn related_groups_are_one_event() {
         "products": true, "expertSessions": true, "moduleContent": true, "clientConfigs": false,
         "clientId": "7", "productId": 2,
     });
-    let (status, said) = clear(&node, &asked.to_string()).await;
-    assert_eq!(status, 200, "{said}");
-    assert_golden("admin_clear_200_related.json", &said);
+    let (status, text) = clear(&node, &asked.to_string()).await;
+    assert_eq!(status, 200, "{text}");
+    assert_golden("admin_clear_200_related.json", &text);
     assert_eq!(left(&node).await, "p3 s1 c7");
     let events = node.journal().await;
     assert_eq!(events.len(), 1, "{events:?}");
@@ -190,11 +191,11 @@ async fn related_groups_are_one_event() {
     let local = r#"{"type":"products","mirror":false}"#;
     assert_eq!(clear(&node, local).await.0, 200);
     assert_eq!(node.journal().await[1]["scope"], "local");
-    eventually("the peer is told of the module", async || {
-        peer.bodies().iter().any(|told| told.contains("module_content"))
+    eventually("the peer receives the module", async || {
+        peer.bodies().iter().any(|request| request.contains("module_content"))
     })
     .await;
-    assert!(!peer.bodies().iter().any(|told| told.contains("\"products\"")));
+    assert!(!peer.bodies().iter().any(|request| request.contains("\"products\"")));
 }
 
 /// S2 2.5, 2.11: figures in the names that dashboards read, and advice where there is some.
@@ -227,7 +228,8 @@ async fn statistics_come_with_recommendations() {
     assert_eq!(advised["recommendations"]["advice"], json!([warning]));
 }
 
-/// S2 2.7: a loop of single events is told to be a batch: in answers, and once in the log.
+/// S2 2.7: a loop of single events gets the advice to send a batch: in answers, and once in the
+/// log.
 #[tokio::test]
 async fn a_loop_of_single_events_gets_a_recommendation() {
     let node = spec().start().await;
@@ -240,14 +242,14 @@ async fn a_loop_of_single_events_gets_a_recommendation() {
     let advised = answers.iter().filter(|answer| is_advice(&answer["warnings"][0])).count();
     assert!((1..=44).contains(&advised), "{advised}: neither the first sixteen nor none");
     node.logged("the advice", |line| is_advice(&line["msg"]) && line["status"] == "advice").await;
-    let said = node.log_lines().iter().filter(|line| line["status"] == "advice").count();
-    assert_eq!(said, 1, "it is said once a minute");
+    let count = node.log_lines().iter().filter(|line| line["status"] == "advice").count();
+    assert_eq!(count, 1, "it is logged once a minute");
     let ids: Vec<u32> = (0..60).collect();
     let batch = node.invalidate(json!({ "type": "modules", "ids": ids })).await;
     assert_eq!(batch["warnings"], json!([]), "a batch is what was asked for");
 }
 
-/// S2 2.2: hooks say what happened; with all of its fields one clears less.
+/// S2 2.2: webhooks state what happened; with all fields they clear less.
 #[tokio::test]
 async fn a_webhook_clears_what_the_settings_define() {
     let node = spec().start().await;
@@ -275,8 +277,8 @@ async fn a_webhook_clears_what_the_settings_define() {
     assert_eq!(slip.expect(400)["code"], "bad_json");
 }
 
-/// S1 1.31: an update of nothing but ignored fields has no effect, and says so; S1 1.9, 1.8: any
-/// other field, or any other action, has.
+/// S1 1.31: an update of ignored fields alone has no effect, and the answer states it; S1 1.9, 1.8:
+/// any other field, or any other action, has an effect.
 #[tokio::test]
 async fn ignored_fields_clear_nothing() {
     let node = Spec::new("a").set("graph.preset", "laravel-next").start().await;
@@ -320,8 +322,8 @@ async fn the_preset_contains_the_eight_models_of_laravel_next() {
         ("Image", json!(["articles", "home", "home_components", "products"])),
         ("CatalogTerm", json!(["home", "products"])),
     ] {
-        let told = json!({ "type": model, "id": 1, "dry_run": true });
-        let answer = node.invalidate(told).await;
+        let request = json!({ "type": model, "id": 1, "dry_run": true });
+        let answer = node.invalidate(request).await;
         let mut cleared = answer["cascade"].as_array().cloned().unwrap_or_default();
         cleared.sort_by_key(Value::to_string);
         assert_eq!((json!(cleared), &answer["warnings"]), (cascade, &json!([])), "{model}");

@@ -1,4 +1,4 @@
-//! The same request again: `Idempotency-Key`, and events that a peer repeats (A51-A52).
+//! Repeated requests: `Idempotency-Key`, and events that a peer repeats.
 
 use serde_json::{Value, json};
 
@@ -68,8 +68,8 @@ async fn several_keys_in_one_request_are_refused() {
     assert_eq!(node.journal().await.len(), 0);
 }
 
-/// A key belongs to one holder of one kind of credential, wherever the name ends and the key
-/// begins, and a call with a gateway's mark is another call.
+/// A key belongs to one caller with one kind of credential, also if name and key joined together
+/// are equal. A call with a gateway's mark is a different call.
 #[tokio::test]
 async fn a_key_belongs_to_its_caller() {
     let node = Spec::new("a").start().await;
@@ -87,8 +87,8 @@ async fn a_key_belongs_to_its_caller() {
     }
     let journal = node.journal().await;
     assert_eq!(journal.len(), 8, "each had its effect: {journal:?}");
-    let told: Vec<_> = journal.iter().map(|event| event["principal"].as_str()).collect();
-    assert_eq!(told[1..4], [Some("admin"), Some("jwt:admin"), Some("jwt:admin")]);
+    let principals: Vec<_> = journal.iter().map(|event| event["principal"].as_str()).collect();
+    assert_eq!(principals[1..4], [Some("admin"), Some("jwt:admin"), Some("jwt:admin")]);
 }
 
 /// At the same moment too: one effect, one answer.
@@ -101,20 +101,20 @@ async fn the_same_key_at_once_has_one_effect() {
     assert_eq!(node.journal().await.len(), 1);
 }
 
-/// What only told, and what was refused, does not use a key up.
+/// A dry run or a refused call does not consume its key.
 #[tokio::test]
 async fn a_dry_run_does_not_consume_its_key() {
     let node = Spec::new("a").start().await;
     let asked = json!({ "type": "posts", "dry_run": true });
-    let (status, told) = with_key(&node, &node.token, "k", asked).await;
-    assert_eq!((status, &told["dry_run"], &told["id"]), (200, &json!(true), &Value::Null));
+    let (status, answer) = with_key(&node, &node.token, "k", asked).await;
+    assert_eq!((status, &answer["dry_run"], &answer["id"]), (200, &json!(true), &Value::Null));
     let (status, _) = with_key(&node, &node.token, "k", json!({ "type": "a b" })).await;
     assert_eq!(status, 422);
     let (status, done) = with_key(&node, &node.token, "k", json!({ "type": "posts" })).await;
     assert_eq!((status, done["seq"].as_u64()), (200, Some(1)));
 }
 
-/// Invariant I12: a batch that comes again, whole or in part, and after a restart, has no second
+/// A batch that comes again, whole or in part, and after a restart, has no second
 /// effect; what is new in it has its own.
 #[tokio::test]
 async fn a_repeated_batch_has_no_second_effect() {

@@ -128,7 +128,7 @@ async fn every_metric_is_documented_and_every_documented_metric_exists() {
     assert_eq!(answer.value(&failed) as u64, 0, "a count is there before it counts");
 }
 
-/// S1 1.26: how long answers took, by route and by how they ended, and never by what was asked for.
+/// S1 1.26: the duration of answers by route and status, and never by the requested key.
 #[tokio::test]
 async fn answers_are_timed_by_route() {
     let node = Spec::new("a").start().await;
@@ -232,7 +232,7 @@ fn disagreement(metrics: &Exposition, lines: &[Value]) -> Option<String> {
     counts.iter().find_map(differs).or((!kinds).then(|| "lines that were not counted".into()))
 }
 
-/// Two peers: one that stumbles and then takes everything, one that lets nobody in.
+/// Two peers: one that fails at first and then accepts everything, one that refuses every login.
 #[tokio::test]
 async fn the_metrics_and_the_log_agree() {
     let (good, bad) = (StubPeer::start().await, StubPeer::start().await);
@@ -262,6 +262,6 @@ async fn the_metrics_and_the_log_agree() {
     assert_eq!(metrics.value("store_hits_total") as u64, 1);
     assert!(metrics.value("store_misses_total") >= 1.0);
     let waiting = format!("backlog_events{{peer=\"{}\"}}", bad.name());
-    assert_eq!(metrics.value(&waiting) as u64, 2, "it was told nothing, and nothing is forgotten");
+    assert_eq!(metrics.value(&waiting) as u64, 2, "it received nothing, and nothing is lost");
     assert_eq!(of_kind(&lines, "login").count(), 1);
 }

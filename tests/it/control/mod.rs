@@ -1,8 +1,7 @@
-//! The control listener under attack, over raw sockets against a real process, and the log that it
-//! leaves behind.
+//! Attacks on the control listener, over raw sockets against a real process, and the log that they
+//! leave.
 //!
-//! Rows are those of the attack list (A: API and tokens, B: HTTP front). What an answer must not do
-//! is as much a part of it as what it says: no second request may be smuggled, no secret shown.
+//! The scenes also check what must not happen: no second request is smuggled, no secret is shown.
 
 mod access;
 mod bodies;

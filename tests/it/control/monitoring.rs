@@ -16,7 +16,7 @@ const SCRAPED: [&str; 2] = ["job", "instance"];
 /// The metric that Prometheus makes of the scrape itself.
 const UP: &str = "up";
 
-/// Functions, aggregations and words of PromQL that are used here.
+/// Functions, aggregations and keywords of PromQL that are used here.
 const WORDS: [&str; 10] = [
     "and",
     "histogram_quantile",
@@ -200,8 +200,8 @@ async fn every_alert_rule_uses_existing_metrics() {
         assert!(missing.is_empty(), "{missing:#?}");
         let Some(alert) = &rule.alert else { continue };
         assert!(["critical", "warning"].contains(&rule.labels["severity"].as_str()), "{alert}");
-        let told: Vec<&str> = rule.annotations.keys().map(String::as_str).collect();
-        assert_eq!(told, ["description", "summary"], "{alert}");
+        let keys: Vec<&str> = rule.annotations.keys().map(String::as_str).collect();
+        assert_eq!(keys, ["description", "summary"], "{alert}");
         let minutes = |text: &String| {
             text.ends_with('m') && text[..text.len() - 1].parse().is_ok_and(|n: u32| n > 0)
         };

@@ -10,7 +10,7 @@ use crate::support::{Spec, StubPeer, eventually};
 async fn the_oldest_form_is_accepted_in_singular_and_plural() {
     let peer = StubPeer::start().await;
     let node = Spec::new("a").mirrors([peer.name()]).start().await;
-    for (told, is_left) in [
+    for (body, is_left) in [
         (json!({ "type": "post" }), [false, false]),
         (json!({ "type": "posts" }), [false, false]),
         (json!({ "type": "post", "id": "42", "mirror": false }), [false, true]),
@@ -20,17 +20,17 @@ async fn the_oldest_form_is_accepted_in_singular_and_plural() {
         assert!(node.put_entry("one", "type=posts&id=42", "v").await);
         assert!(node.put_entry("other", "type=post&id=43", "v").await);
         assert!(node.put_entry("feed", "type=feed", "v").await);
-        let answer = node.invalidate(told.clone()).await;
+        let answer = node.invalidate(body.clone()).await;
         assert_eq!(answer["success"], true, "{answer}");
         let left = [node.get_entry("one").await.is_some(), node.get_entry("other").await.is_some()];
-        assert_eq!(left, is_left, "{told}");
-        assert_eq!(node.get_entry("feed").await, None, "{told}");
+        assert_eq!(left, is_left, "{body}");
+        assert_eq!(node.get_entry("feed").await, None, "{body}");
     }
-    eventually("the peer is told in the graph's spelling", async || {
-        peer.bodies().iter().any(|told| told.contains(r#""type":"posts""#))
+    eventually("the peer receives the graph's spelling", async || {
+        peer.bodies().iter().any(|body| body.contains(r#""type":"posts""#))
     })
     .await;
-    assert!(!peer.bodies().iter().any(|told| told.contains(r#""type":"post""#)));
+    assert!(!peer.bodies().iter().any(|body| body.contains(r#""type":"post""#)));
 }
 
 /// S1 1.7, 1.11, 1.20, 1.23: each event counts one, the last clear has a time, and what was never
@@ -74,21 +74,21 @@ async fn clearing_everything_raises_the_version_of_every_known_type() {
     assert_eq!((&none["version"], &none["types"]), (&json!(0), &json!({})));
 }
 
-/// S1 1.8: what may happen to a model is told to whom it concerns, in its word.
+/// S1 1.8: an event keeps the action of the model.
 #[tokio::test]
 async fn every_change_has_an_action() {
     let node = Spec::new("a").start().await;
     for action in ["create", "update", "delete", "restore", "force_delete", "archive"] {
-        let told = json!({ "type": "posts", "id": 1, "action": action });
-        assert!(node.invalidate(told).await["id"].is_string(), "{action}");
+        let body = json!({ "type": "posts", "id": 1, "action": action });
+        assert!(node.invalidate(body).await["id"].is_string(), "{action}");
         let event = node.journal().await.pop().expect("an event");
         assert_eq!(event["action"], action);
     }
     for (named, action) in
         [("created", "create"), ("trashed", "delete"), ("forceDeleted", "force_delete")]
     {
-        let told = json!({ "type": "posts", "id": 1, "action": named });
-        assert!(node.invalidate(told).await["id"].is_string(), "{named}");
+        let body = json!({ "type": "posts", "id": 1, "action": named });
+        assert!(node.invalidate(body).await["id"].is_string(), "{named}");
         assert_eq!(node.journal().await.pop().expect("an event")["action"], action);
     }
     let early = json!({ "type": "posts", "action": "updating" });

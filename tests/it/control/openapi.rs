@@ -1,5 +1,5 @@
-//! `/openapi.json` against a real process: every operation is called as its examples say, and every
-//! answer is what the document promised.
+//! `/openapi.json` against a real process: every operation is called with its examples, and every
+//! answer matches the document.
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::Ed25519KeyPair;
@@ -63,8 +63,8 @@ impl Document {
     fn judge(&self, operation: &Map<String, Value>, answer: &Answer) {
         let id = operation["operationId"].as_str().expect("an id");
         let promised = self.resolve(&operation["responses"][answer.status.to_string()]);
-        let said = String::from_utf8_lossy(&answer.body);
-        assert!(promised["description"].is_string(), "{id}: {} {said}", answer.status);
+        let text = String::from_utf8_lossy(&answer.body);
+        assert!(promised["description"].is_string(), "{id}: {} {text}", answer.status);
         let Some(content) = promised["content"].as_object() else { return };
         let given = answer.header("content-type").expect("a media type");
         let media = given.split(';').next().expect("it begins");
@@ -191,10 +191,10 @@ async fn every_example_works_and_is_answered_as_promised() {
         let target = target(&path, operation, &known);
         for body in bodies(operation) {
             let answer = call(&node, &method, &target, &body).await;
-            let said = String::from_utf8_lossy(&answer.body).into_owned();
+            let text = String::from_utf8_lossy(&answer.body).into_owned();
             // `/` only leads to the dashboard.
             let succeeded = matches!(answer.status, 200..300 | 302);
-            assert!(succeeded, "{method} {target} {body:?}: {said}");
+            assert!(succeeded, "{method} {target} {body:?}: {text}");
             document.judge(operation, &answer);
             count += 1;
         }
@@ -243,7 +243,7 @@ async fn every_refusal_is_as_promised() {
                 let request = node.request(method.clone(), &target).body(nonsense.to_owned());
                 let response = request.send().await.expect("an answer");
                 let (status, headers) = (response.status().as_u16(), response.headers().clone());
-                // Older routes answer nonsense so, and say so.
+                // Older routes answer invalid input like this, as documented.
                 let may_fail = operation["responses"]["500"].is_object();
                 assert!(status < 500 || may_fail, "{method} {target} {body:?}");
                 let body = response.bytes().await.expect("a body");

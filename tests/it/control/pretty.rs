@@ -1,7 +1,7 @@
-//! Real lines of a real process through the real `pino-pretty` and `bunyan` from npm.
+//! The log of a real process, read by the real `pino-pretty` and `bunyan` from npm.
 //!
-//! The two programs are installed once, below `target/`. Where there is no npm this fails, because
-//! a promise that is not tried is none; `CACHE_MIRROR_SKIP_NPM=1` leaves it out and says so.
+//! The two programs are installed once, below `target/`. Without npm this fails, because an
+//! untested promise is worthless; `CACHE_MIRROR_SKIP_NPM=1` skips it with a message.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -15,7 +15,7 @@ use tokio::sync::OnceCell;
 use crate::support::{INVALIDATE, Reply, Spec, StubPeer};
 
 const PACKAGES: [&str; 2] = ["pino-pretty@13", "bunyan@2"];
-/// Installing takes seconds with a network and for ever without one.
+/// Installing takes seconds with a network and never ends without one.
 const INSTALL_TIME_MAX: Duration = Duration::from_secs(180);
 
 /// Where the programs are; `None` where they are not wanted.
@@ -33,7 +33,7 @@ async fn programs() -> Option<PathBuf> {
     let is_there = || bin.join("pino-pretty").exists() && bin.join("bunyan").exists();
     INSTALLED
         .get_or_init(async || {
-            // Each test may be a process of its own, and npm bears no second one in its directory.
+            // Tests may run in several processes, and npm allows only one in its directory.
             let path = dir.with_extension("lock");
             let lock = tokio::task::spawn_blocking(move || {
                 let lock = std::fs::File::create(path).expect("a file below target/");

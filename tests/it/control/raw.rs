@@ -1,4 +1,4 @@
-//! A connection that sends exactly the bytes it is told to, because no client library would.
+//! A connection that sends exactly the given bytes, because no client library would.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ impl Reply {
 pub struct Raw {
     stream: TcpStream,
     unread: Vec<u8>,
-    /// What was asked last was a HEAD, whose answer tells the length of a body that does not come.
+    /// The last request was a HEAD: its answer has a length and no body.
     is_head: bool,
 }
 
@@ -46,7 +46,7 @@ impl Raw {
         Self { stream, unread: vec![], is_head: false }
     }
 
-    /// Sends; where the other side has closed already, what it said is still to be read.
+    /// Sends; if the other side has closed already, its answer can still be read.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.is_head = bytes.as_ref().starts_with(b"HEAD ");
         self.stream.write_all(bytes.as_ref()).await.is_ok()
@@ -65,8 +65,8 @@ impl Raw {
         let head = String::from_utf8_lossy(&self.unread[..head_end]).into_owned();
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok())?;
         let mut reply = Reply { status, head, body: String::new() };
-        let told = reply.header("content-length").and_then(|text| text.parse().ok());
-        let length: usize = told.filter(|_| !self.is_head).unwrap_or(0);
+        let announced = reply.header("content-length").and_then(|text| text.parse().ok());
+        let length: usize = announced.filter(|_| !self.is_head).unwrap_or(0);
         while self.unread.len() < head_end + length {
             if !self.more().await {
                 break;
@@ -90,7 +90,7 @@ impl Raw {
         }
     }
 
-    /// Whether the connection ends here, with nothing more said.
+    /// Whether the connection ends here, without more bytes.
     pub async fn is_over(&mut self) -> bool {
         self.reply().await.is_none() && self.unread.is_empty()
     }
@@ -101,7 +101,7 @@ impl Raw {
     }
 }
 
-/// One request on a connection of its own: its answer, and whether the connection ended with it.
+/// One request on a new connection: its answer, and whether the connection was closed after it.
 pub async fn ask(node: &Node, request: &str) -> (Reply, bool) {
     let mut raw = Raw::open(node).await;
     raw.send(request).await;

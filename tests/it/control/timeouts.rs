@@ -1,11 +1,11 @@
-//! Those who are slow, and those who send without end (reliability A29-A31, B10).
+//! Slow clients, and clients that send without end.
 
 use std::time::{Duration, Instant};
 
 use super::raw::{Raw, ask, invalidation, usual};
 use crate::support::{Spec, Sse};
 
-/// B10: a head that does not come ends the connection; so does silence between two requests.
+/// A head that does not arrive ends the connection; so does silence between two requests.
 #[tokio::test]
 async fn a_slow_head_is_cut_off() {
     let node = Spec::new("a").set("control.header_ms_max", 200).start().await;
@@ -19,7 +19,7 @@ async fn a_slow_head_is_cut_off() {
     }
 }
 
-/// Between two requests there is a time of its own; a head that has begun has the shorter one.
+/// The pause between two requests has its own limit; a head that has begun has a shorter one.
 #[tokio::test]
 async fn an_idle_connection_has_its_own_timeout() {
     let spec = Spec::new("a").set("control.header_ms_max", 200).set("control.idle_ms_max", 1_500);
@@ -54,7 +54,7 @@ async fn a_silent_stream_is_not_idle() {
     assert!(stream.next_of("app-update").await.is_some(), "it goes on");
 }
 
-/// B10: a body that does not come is answered 408; what came of it has no effect.
+/// A body that does not arrive is answered 408; the received part has no effect.
 #[tokio::test]
 async fn a_slow_body_is_answered_408() {
     let node = Spec::new("a").set("control.body_ms_max", 200).start().await;
@@ -76,7 +76,7 @@ async fn a_slow_body_is_answered_408() {
     assert_eq!(node.get_entry("k").await, None);
 }
 
-/// A29: the client gets to read the 413 though it was still writing, and nothing behind it is
+/// The client gets to read the 413 though it was still writing, and nothing behind it is
 /// taken.
 #[tokio::test]
 async fn a_large_body_is_refused_readably() {
@@ -95,7 +95,7 @@ async fn a_large_body_is_refused_readably() {
     assert_eq!(node.journal().await.len(), 1);
 }
 
-/// A client that asks first is told before it has sent anything.
+/// A client with `Expect: 100-continue` is refused before it sends the body.
 #[tokio::test]
 async fn a_large_body_with_expect_is_refused_at_once() {
     let node = Spec::new("a").set("control.body_bytes_max", 4096).start().await;
@@ -106,7 +106,7 @@ async fn a_large_body_with_expect_is_refused_at_once() {
     assert!(raw.is_over().await);
 }
 
-/// A30: a body without end is cut off at the bound.
+/// An endless body is cut off at the limit.
 #[tokio::test]
 async fn an_endless_body_is_cut_off() {
     let node = Spec::new("a").set("control.body_bytes_max", 4096).start().await;

@@ -1,4 +1,4 @@
-//! Webhooks of other systems (F24, A53, A54): who is let in, what comes again, what may be sent.
+//! Webhooks of other systems: who may call, repeated deliveries, and accepted bodies.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -153,11 +153,13 @@ async fn the_same_change_by_webhook_and_by_api_is_sent_once() {
     let ((status, by_hook), by_api) = tokio::join!(row(&node, "products", 42), by_api);
     assert_eq!(status, 202, "{by_hook}");
     gate.add_permits(100);
-    eventually("it was told all", async || node.mirror(&stub.name()).await["backlog_events"] == 0)
-        .await;
-    let told =
+    eventually("it received everything", async || {
+        node.mirror(&stub.name()).await["backlog_events"] == 0
+    })
+    .await;
+    let expected =
         [r#"{"type":"pages","mirror":false}"#, r#"{"type":"products","id":"42","mirror":false}"#];
-    assert_eq!(stub.bodies(), told);
+    assert_eq!(stub.bodies(), expected);
     for answer in [&by_hook, &by_api] {
         let event = node.event(&id_of(answer)).await;
         assert_eq!(event["mirrors"][0]["status"], "delivered", "{event}");
@@ -170,7 +172,7 @@ async fn a_repeated_delivery_has_no_second_effect() {
     let body = r#"{"type":"post.deleted","data":{"id":"7"}}"#;
     let (status, first) = signed(&node, SECRET, "msg_1", 0, body).await;
     assert_eq!((status, &first["duplicate"]), (202, &Value::Null), "{first}");
-    // Tried again a minute later, and so signed anew.
+    // Retried a minute later, with a new signature.
     let (status, again) = signed(&node, SECRET, "msg_1", 60, body).await;
     assert_eq!((status, &again["duplicate"], &again["id"]), (202, &json!(true), &first["id"]));
     let at_once = (0..20).map(|_| signed(&node, SECRET, "msg_2", 0, body));
@@ -209,7 +211,7 @@ async fn both_secrets_are_valid_during_a_rotation() {
     assert_eq!(signed(&node, other, "msg_9", 0, "{}").await.0, 401);
 }
 
-/// A53, A54: forgeries and replays are refused, and nothing says why.
+/// Forgeries and replays are refused without a reason.
 #[tokio::test]
 async fn forgeries_are_refused_and_counted_and_genuine_deliveries_are_accepted() {
     let node = spec().set("auth.token_failures_per_minute", 3).start().await;
@@ -265,8 +267,8 @@ async fn a_refused_delivery_is_explained() {
     assert_eq!(node.journal().await[0]["selectors"], json!(["posts"]));
 }
 
-/// Whatever stands beside it, an entity that a genuine delivery names is cleared; where its id
-/// cannot be read, its type is.
+/// An entity that a genuine delivery names is cleared, whatever else the delivery contains. If its
+/// id cannot be read, its type is cleared.
 #[tokio::test]
 async fn an_unreadable_value_does_not_lose_the_change() {
     let node = spec().set("limits.json_depth_max", 8).start().await;
@@ -321,7 +323,7 @@ async fn an_unreadable_value_does_not_lose_the_change() {
     assert!(node.get_entry("k1").await.is_some(), "{answer}");
 }
 
-/// Other systems write names of types in their own way, and nobody reads what they are answered.
+/// Other systems spell type names in their own way and ignore the answers.
 #[tokio::test]
 async fn a_type_is_recognised_in_every_spelling_and_an_unknown_one_gets_a_warning() {
     let node = spec().set("dependencies.blog_posts", "authors").start().await;
@@ -352,7 +354,7 @@ async fn a_type_is_recognised_in_every_spelling_and_an_unknown_one_gets_a_warnin
     assert_eq!(node.log_text().matches("unknown_type").count(), 1, "once in a while");
 }
 
-/// A type that a strict graph does not know is nothing that a sender could mend by trying again.
+/// A retry of the sender could not help with a type that a strict graph does not know.
 #[tokio::test]
 async fn a_strict_graph_ignores_unknown_types() {
     let node = spec().set("graph.strict_types", true).start().await;
@@ -361,12 +363,12 @@ async fn a_strict_graph_ignores_unknown_types() {
     assert!(answer["reason"].as_str().is_some_and(|text| text.contains("posts")), "{answer}");
 }
 
-/// No loop 2, on this route too: a gateway's mark keeps it local, a known event is told once.
+/// No loop 2, on this route too: a gateway's mark keeps it local, and a known event is sent once.
 #[tokio::test]
 async fn a_marked_delivery_is_local() {
     let stub = StubPeer::start().await;
     let node = spec().mirrors([stub.name()]).start().await;
-    let told = node.invalidate(json!({ "type": "pages" })).await;
+    let known = node.invalidate(json!({ "type": "pages" })).await;
     let body = r#"{"type":"UPDATE","table":"posts","record":{"id":1}}"#;
     let secret = ("authorization", "Bearer db-secret");
     let marked = [secret, ("cache-mirror-via", "b")];
@@ -376,7 +378,7 @@ async fn a_marked_delivery_is_local() {
     let known = [
         secret,
         ("cache-mirror-via", "b"),
-        ("cache-mirror-event", told["id"].as_str().expect("an id")),
+        ("cache-mirror-event", known["id"].as_str().expect("an id")),
     ];
     let (_, again) = send(&node, "database", &known, body).await;
     // The own event did something else, so this is news; it stays here all the same.
@@ -385,7 +387,7 @@ async fn a_marked_delivery_is_local() {
     assert_eq!(again["duplicate"], true, "{again}");
     assert_eq!(node.journal().await.len(), 3);
     node.invalidate(json!({ "type": "feed" })).await;
-    eventually("the unmarked ones are told", async || stub.bodies().len() == 2).await;
+    eventually("the unmarked ones are sent", async || stub.bodies().len() == 2).await;
     assert!(!stub.bodies().concat().contains("posts"), "{:?}", stub.bodies());
 }
 
@@ -396,7 +398,7 @@ async fn a_changed_unsigned_header_does_not_block_the_genuine_delivery() {
     let hooks = "[{ name = 'shop', preset = 'shopify', secret = 'shpss_hush' }]";
     let node = Spec::new("a").set("ingest.hooks", hooks).start().await;
     let body = r#"{"id":788032119674292922,"title":"Example T-Shirt"}"#;
-    let mut told = vec![];
+    let mut answers = vec![];
     let plain = |topic| {
         vec![
             ("x-shopify-hmac-sha256", "WlhH8dfVFCRXEAyzrBvZ9fObDzEYT/5rIUVu3LToqLQ="),
@@ -410,11 +412,11 @@ async fn a_changed_unsigned_header_does_not_block_the_genuine_delivery() {
     for headers in [marked, plain("orders/create"), plain("products/update")] {
         let (status, answer) = send(&node, "shop", &headers, body).await;
         assert_eq!((status, &answer["duplicate"]), (202, &Value::Null), "{headers:?}: {answer}");
-        told.push(answer);
+        answers.push(answer);
     }
     assert!(node.put_entry("shirt", "type=products&id=788032119674292922", "old").await);
     let (_, again) = send(&node, "shop", &plain("products/update"), body).await;
-    assert_eq!((&again["duplicate"], &again["id"]), (&json!(true), &told[2]["id"]));
+    assert_eq!((&again["duplicate"], &again["id"]), (&json!(true), &answers[2]["id"]));
     assert_eq!(node.get_entry("shirt").await, None, "cleared here again all the same");
     assert_eq!(node.journal().await.len(), 3);
 }

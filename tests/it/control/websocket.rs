@@ -1,4 +1,4 @@
-//! The stream over a WebSocket: what it tells, who may read it, and how it ends.
+//! The stream over a WebSocket: its messages, who may read it, and how it ends.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ async fn end(ws: &mut Ws) -> Option<u16> {
     ws.code
 }
 
-/// S4 4.6: side by side at one address, both tell the same: hello, the update, its cascade.
+/// S4 4.6: at one address, both send the same: hello, the update, its cascade.
 #[tokio::test]
 async fn a_websocket_sends_the_same_as_server_sent_events() {
     let node = Spec::new("a").start().await;
@@ -192,7 +192,7 @@ async fn nothing_is_smuggled_behind_a_handshake() {
     assert_eq!(node.journal().await.len(), 1, "only the first was a request");
 }
 
-/// What a reader says is not listened to; its pings and its close are answered.
+/// Messages of a listener are ignored; its pings and its close are answered.
 #[tokio::test]
 async fn messages_from_a_listener_have_no_effect() {
     let node = Spec::new("a").start().await;
@@ -227,7 +227,7 @@ async fn too_large_or_invalid_frames_close_the_websocket() {
         (&b"\x81\x01a"[..], 1002),
         // A reserved kind.
         (b"\x83\x80\0\0\0\0", 1002),
-        // A bit of an extension nobody agreed to.
+        // A bit of an extension that was not negotiated.
         (b"\xc1\x80\0\0\0\0", 1002),
         // A text that is no UTF-8.
         (b"\x81\x81\0\0\0\0\xff", 1007),
@@ -238,7 +238,7 @@ async fn too_large_or_invalid_frames_close_the_websocket() {
     }
 }
 
-/// A reader that does not read is cut off, and nobody waits for it; long messages arrive whole.
+/// A listener that does not read is disconnected and delays no other; long messages arrive whole.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_websocket_is_disconnected_and_others_are_not() {
     let node = Spec::new("a").set("stream.queue_events_max", 16).start().await;
@@ -288,7 +288,7 @@ async fn a_websocket_counts_as_one_connection() {
         let early = tokio::time::timeout(Duration::from_millis(300), third.reply()).await;
         assert!(matches!(early, Err(_) | Ok(None)), "{key}: a third was served: {early:?}");
         drop(third);
-        // One goes without a word, the other says so.
+        // One just disconnects, the other sends a close.
         drop(second);
         eventually("a place is free", async || {
             let mut raw = Raw::open(&node).await;
@@ -308,12 +308,13 @@ async fn a_websocket_counts_as_one_connection() {
     }
 }
 
-/// A stop says goodbye with a time to come back at, closes with 1001, and waits for nobody.
+/// A shutdown sends goodbye with a time to reconnect at, closes with 1001, and waits for no
+/// listener.
 #[tokio::test]
 async fn a_shutdown_closes_the_websocket_and_ends_soon() {
     let mut node = Spec::new("a").set("control.drain_ms_max", 60_000).start().await;
     let mut ws = Ws::open(&node, None).await;
-    // One that reads, and never says a word.
+    // One that reads, and never sends anything.
     let mut mute = TcpStream::connect(node.address()).await.expect("it listens");
     let request = format!("GET /api/stream HTTP/1.1\r\n{}{HANDSHAKE}\r\n", usual(&node));
     mute.write_all(request.as_bytes()).await.expect("it can be asked");
@@ -328,7 +329,7 @@ async fn a_shutdown_closes_the_websocket_and_ends_soon() {
     assert_eq!(end(&mut ws).await, Some(1001));
     assert_eq!(node.ended().await.code(), Some(0));
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
-    let mut told = vec![];
-    mute.read_to_end(&mut told).await.expect("it ends in order");
-    assert!(told.ends_with(b"\x88\x02\x03\xe9"), "its last word is a close");
+    let mut received = vec![];
+    mute.read_to_end(&mut received).await.expect("it ends in order");
+    assert!(received.ends_with(b"\x88\x02\x03\xe9"), "its last frame is a close");
 }

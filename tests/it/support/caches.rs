@@ -1,4 +1,4 @@
-//! Real caches of Debian's packages, each on a free loopback port with a directory of its own.
+//! Real caches from Debian packages, each on a free loopback port with a separate directory.
 //!
 //! They are configured as our documents show it; only addresses differ.
 
@@ -75,7 +75,7 @@ impl Cache {
     async fn start(mut command: Command, port: u16, dir: TempDir) -> Self {
         let log = |name: &str| std::fs::File::create(dir.path().join(name)).expect("created");
         command.stdin(Stdio::null()).stdout(log("out")).stderr(log("err"));
-        // A group of its own, so that it can be stopped with its workers.
+        // A separate process group, so that it can be stopped with its workers.
         let child = command.process_group(0).kill_on_drop(true).spawn();
         let child = child.expect("installed by tests/run");
         let cache = Self { base: format!("http://127.0.0.1:{port}"), child, _dir: dir };

@@ -36,7 +36,7 @@ pub struct Cdn {
 }
 
 impl Cdn {
-    /// Starts one. The first call is over its limit, and told to come back in a second.
+    /// Starts one. The first call is over its limit, with a Retry-After of one second.
     pub async fn start(contract: Contract) -> Self {
         let stub = StubPeer::start().await;
         let (taken, refused) = (Arc::<Mutex<Vec<Taken>>>::default(), Arc::default());

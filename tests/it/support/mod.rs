@@ -1,6 +1,6 @@
-//! What scenes are made of: instances as child processes, scripted peers, readers of streams.
+//! Parts of scenes: instances as child processes, scripted peers, listeners.
 //!
-//! Nothing here knows what a scene expects; it only makes things happen and shows what did.
+//! Nothing here knows what a scene expects; it only acts and reports.
 
 #![allow(dead_code, unused_imports, reason = "each scene uses a part of it")]
 
@@ -38,7 +38,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub const SERVICE_EMAIL: &str = "mirror@example.test";
 /// Its password.
 pub const SERVICE_PASSWORD: &str = "a-password-of-the-tests";
-/// The key all instances sign with unless told otherwise.
+/// The key all instances sign with by default.
 pub const JWT_SECRET: &str = "a-jwt-secret-of-the-tests-0123456789";
 
 /// Waits until `condition` holds.

@@ -232,7 +232,7 @@ impl Node {
         self.post("/api/cache/invalidate", json).await.expect(200)
     }
 
-    /// Invalidates as somebody else.
+    /// Invalidates as another caller.
     pub async fn invalidate_as(&self, token: &str, json: Value) -> Answer {
         let request = self.request_as(token, Method::POST, "/api/cache/invalidate").json(&json);
         answer(request).await.expect("the instance answers")
@@ -245,7 +245,7 @@ impl Node {
         (answer.status == 200).then(|| answer.json())
     }
 
-    /// Puts an entry of a type, and says whether it was stored.
+    /// Puts an entry of a type, and returns whether it was stored.
     pub async fn put_entry(&self, key: &str, query: &str, body: &str) -> bool {
         let path = format!("/api/cache/entries/{key}?{query}");
         let request = self.request(Method::PUT, &path).body(body.to_owned());
@@ -310,7 +310,7 @@ impl Node {
         rotated.chain([file.clone()]).map(read).collect()
     }
 
-    /// Waits for a line, which is written after what it tells of.
+    /// Waits for a line, which is written after the event that it reports.
     pub async fn logged(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
         let until = Instant::now() + PATIENCE;
         loop {

@@ -10,7 +10,7 @@ const COUNT: u16 = 20_000;
 
 static NEXT: AtomicU16 = AtomicU16::new(0);
 
-/// A loopback port that is free at this moment. Test processes beside this one begin elsewhere.
+/// A loopback port that is free at this moment. Parallel test processes start at other ports.
 pub fn free_port() -> u16 {
     let start = u16::try_from(std::process::id() % u32::from(COUNT)).expect("below the count");
     for _ in 0..COUNT {

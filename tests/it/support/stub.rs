@@ -1,4 +1,4 @@
-//! A peer that is no cache-mirror: it does what its script says and remembers what it was asked.
+//! A peer that is not cache-mirror: it follows its script and records its requests.
 //!
 //! Without a script it is a well-behaved legacy server: it gives out tokens, acknowledges every
 //! invalidation, and knows no identity.
@@ -74,7 +74,7 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// What a server that did its work says.
+    /// The answer of a server that succeeded.
     pub fn ok() -> Self {
         Self::Json(200, json!({ "success": true }))
     }
@@ -94,12 +94,12 @@ impl Reply {
         Self::Raw(302, vec![("location", to.to_owned())], Bytes::new())
     }
 
-    /// An acknowledgement with far more around it than anybody needs.
+    /// An acknowledgement with many needless members.
     pub fn huge() -> Self {
         Self::Json(200, json!({ "success": true, "padding": "x".repeat(300_000) }))
     }
 
-    /// Bytes said to be gzip, which nobody asked for.
+    /// Bytes declared as gzip, which the request did not accept.
     pub fn gzip() -> Self {
         let fields = [("content-type", "application/json"), ("content-encoding", "gzip")];
         let fields = fields.map(|(name, value)| (name, value.to_owned())).to_vec();

@@ -1,5 +1,5 @@
-//! What proves who somebody is: JWTs of people, as an application that shares `auth.jwt_secret`
-//! would issue them, and signatures of calls.
+//! Credentials: JWTs of people, as an application that shares `auth.jwt_secret` would issue them,
+//! and signatures of calls.
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{JWT_SECRET, Seen};
 
-/// A token for somebody at the instance called `issuer`.
+/// A token for a person at the instance called `issuer`.
 pub fn mint(issuer: &str, email: &str, role: &str) -> String {
     let now = get_current_timestamp();
     let claims = json!({

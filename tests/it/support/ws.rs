@@ -42,20 +42,20 @@ impl Ws {
             "GET /api/stream{query} HTTP/1.1\r\nHost: {address}\r\n{HANDSHAKE}{headers}\r\n"
         );
         stream.write_all(request.as_bytes()).await.expect("it can be asked");
-        let mut told = vec![];
+        let mut received = vec![];
         let end = loop {
-            if let Some(at) = told.windows(4).position(|four| four == b"\r\n\r\n") {
+            if let Some(at) = received.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at + 4;
             }
-            let read = tokio::time::timeout(super::PATIENCE, stream.read_buf(&mut told)).await;
+            let read = tokio::time::timeout(super::PATIENCE, stream.read_buf(&mut received)).await;
             assert!(read.expect("in time").expect("it reads") > 0, "no answer");
         };
-        let head = String::from_utf8_lossy(&told[..end]).into_owned();
+        let head = String::from_utf8_lossy(&received[..end]).into_owned();
         if !head.starts_with("HTTP/1.1 101 ") {
             return Err(head);
         }
         assert!(head.contains(ACCEPT), "{head}");
-        let rest = told.split_off(end);
+        let rest = received.split_off(end);
         let socket = WebSocketStream::from_partially_read(stream, rest, Role::Client, None).await;
         Ok(Self { socket, code: None })
     }
@@ -92,7 +92,7 @@ impl Ws {
         }
     }
 
-    /// Sends, and says whether it could.
+    /// Sends, and returns whether it succeeded.
     pub async fn send(&mut self, message: Message) -> bool {
         self.socket.send(message).await.is_ok()
     }
