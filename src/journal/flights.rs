@@ -1,8 +1,9 @@
 //! Recognises events that come again.
 //!
-//! While the first copy of an event is being made durable, a second one must wait: answering "known"
-//! would acknowledge what may still be lost. Afterwards the journal answers what was done under an
-//! id. An event is a repetition only if that is durable and covers everything that is asked now.
+//! While the first copy of an event is being made durable, a second one must wait: answering
+//! "known" would acknowledge what may still be lost. Afterwards the journal answers what was done
+//! under an id. An event is a repetition only if that is durable and covers everything that is
+//! asked now.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;

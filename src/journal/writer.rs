@@ -2,9 +2,8 @@
 //!
 //! It takes one command, adds those that wait behind it, and makes all of them durable with one
 //! write and one sync; only then do readers see them. After a failed write or sync the segment is
-//! never used again, and the batch is written once into a new one; if that fails too, the slot
-//! marks `all`. The book continues in memory either way, and a later checkpoint makes it durable
-//! exactly.
+//! never used again, and the batch is written once into a new one; if that fails, the slot marks
+//! `all`. The book continues in memory either way, and a later checkpoint makes it durable.
 //!
 //! A sync proves nothing about a file that lost its name. So the paths of the directory and of the
 //! segment are checked after it (`home`), and once a second while nothing is written.
@@ -34,13 +33,12 @@ use super::slot::{self, Slot};
 use super::state::JournalState;
 use super::{Config, Destination, Disk, NotReset, Reconciled, WriteRefusal, book, turn};
 
-/// How long an acknowledgement may wait to share a commit. If it is lost, the events are sent
-/// again.
+/// Time an acknowledgement may wait to share a commit. If it is lost, the events are sent again.
 const ACK_DELAY: Duration = Duration::from_millis(50);
 /// Time between two attempts to write after a refusal.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// Time between two checks of the directory while nothing is written.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// The slot's `all` is written again after so many events: far fewer than recovery adds to the
 /// sequence number in it.
 const REMARK_EVENTS: u64 = 100_000;
@@ -142,7 +140,7 @@ impl Writer {
     fn serve(&mut self, commands: &Receiver<Command>) -> Option<oneshot::Sender<()>> {
         let mut wake: Option<Instant> = None;
         loop {
-            let until = wake.or(self.retry_at).unwrap_or_else(|| Instant::now() + LOOK_EVERY);
+            let until = wake.or(self.retry_at).unwrap_or_else(|| Instant::now() + CHECK_EVERY);
             let first = commands.recv_deadline(until);
             let mut batch = CommitBatch::default();
             match first {

@@ -1,9 +1,9 @@
-//! Bans: invalidations by pattern and path prefix, which no cell stands for.
+//! Bans: invalidations by pattern and path prefix, which have no cell.
 //!
-//! A *live* ban is not yet enforced on every entry, so lookups test it. Once a walk over the map
-//! has enforced it, it only *fences* fills that began before it, until the floor has passed it.
-//! More live bans than allowed become one stamp on everything; more fences raise the floor. Neither
-//! ever loses an invalidation.
+//! A *live* ban is not yet enforced on every entry, so lookups test it. After a walk over the map
+//! has enforced it, it is a *fence*: it only refuses fills that began before it, until the floor
+//! has passed it. Too many live bans become one stamp on everything; too many fences raise the
+//! floor. Neither ever loses an invalidation.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -11,29 +11,29 @@ use super::entry::StoredEntry;
 use super::generation::Freshness;
 use crate::domain::{Glob, Mode, UrlPath};
 
-/// What a ban is about.
+/// Which entries a ban covers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum BanMatcher {
-    /// Paths that begin so.
+    /// Paths with this prefix.
     Prefix(UrlPath),
-    /// Keys that match.
+    /// Keys that match this pattern.
     Pattern(Glob),
 }
 
 impl BanMatcher {
-    /// Whether an entry is meant.
+    /// Whether it covers an entry.
     pub fn matches(&self, entry: &StoredEntry) -> bool {
         match self {
             Self::Pattern(glob) => glob.matches(entry.key.as_str()),
             // A prefix begins with a slash, so a key that matches is its own path.
             Self::Prefix(prefix) => {
                 let begins_so = |path: &str| path.starts_with(prefix.as_str());
-                entry.places().into_iter().flatten().any(begins_so)
+                entry.paths().into_iter().flatten().any(begins_so)
             }
         }
     }
 
-    /// Bytes that a match looks at at most, besides those of the entry.
+    /// The most bytes that a match compares, apart from those of the entry.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Prefix(prefix) => prefix.as_str().len(),
@@ -42,7 +42,7 @@ impl BanMatcher {
     }
 }
 
-/// One ban.
+/// An invalidation by pattern or prefix.
 #[derive(Debug, Clone)]
 pub(super) struct Ban {
     pub generation: u64,
@@ -52,13 +52,13 @@ pub(super) struct Ban {
 }
 
 impl Ban {
-    /// What and how hard: the newest of a name counts for all of that name.
+    /// Matcher and hardness: the newest ban with the same name replaces older ones.
     fn name(&self) -> (&BanMatcher, bool) {
         (&self.matcher, self.mode == Mode::Hard)
     }
 }
 
-/// Every ban that still matters.
+/// Every ban that is still needed.
 #[derive(Default)]
 pub(super) struct Bans {
     live: Vec<Ban>,
@@ -66,7 +66,7 @@ pub(super) struct Bans {
 }
 
 impl Bans {
-    /// Adds live ones, none of them twice; each takes the place of an older equal one.
+    /// Adds live bans, each of them different; each replaces an older equal one.
     pub fn add(&mut self, bans: Vec<Ban>) {
         let same: HashSet<(&BanMatcher, bool)> = bans.iter().map(Ban::name).collect();
         let is_other = |old: &Ban| !same.contains(&old.name());
@@ -76,22 +76,23 @@ impl Bans {
         self.live.extend(bans);
     }
 
-    /// How many are live.
+    /// The number of live bans.
     pub fn live(&self) -> usize {
         self.live.len()
     }
 
-    /// How many there are in all.
+    /// The number of all bans.
     pub fn len(&self) -> usize {
         self.live.len() + self.fences.len()
     }
 
-    /// The newest live generation, 0 where none is.
+    /// The generation of the newest live ban; 0 if there is none.
     pub fn newest_live(&self) -> u64 {
         self.live.iter().map(|ban| ban.generation).max().unwrap_or(0)
     }
 
-    /// Forgets all of them, because everything is stamped instead. Says how hard they were.
+    /// Drops all bans, because everything is stamped instead. Returns the hardest mode of the live
+    /// ones.
     pub fn collapse(&mut self) -> Mode {
         let is_hard = self.live.iter().any(|ban| ban.mode == Mode::Hard);
         self.live.clear();
@@ -99,8 +100,8 @@ impl Bans {
         if is_hard { Mode::Hard } else { Mode::Soft }
     }
 
-    /// What the live ones say of an entry that was fresh at its `checked` generation.
-    pub fn verdict(&self, entry: &StoredEntry) -> Freshness {
+    /// Checks an entry, fresh at its `checked` generation, against the live bans.
+    pub fn freshness(&self, entry: &StoredEntry) -> Freshness {
         let since = entry.watch.ticket().max(entry.watch.checked());
         self.live.iter().filter(|ban| ban.generation > since && ban.matcher.matches(entry)).fold(
             Freshness::Fresh,
@@ -113,7 +114,7 @@ impl Bans {
         )
     }
 
-    /// Whether a fill begun at `ticket` was overtaken.
+    /// Whether a ban is newer than a fill that began at `ticket`.
     pub fn overtook(&self, ticket: u64, entry: &StoredEntry) -> bool {
         self.live
             .iter()
@@ -121,9 +122,8 @@ impl Bans {
             .any(|ban| ban.generation > ticket && ban.matcher.matches(entry))
     }
 
-    /// Turns live ones that a walk has enforced into fences. Returns a generation to raise the
-    /// floor to where there are more than `fences_max`; those below it are forgotten only by
-    /// [`Bans::forget`].
+    /// Turns live bans that a walk has enforced into fences. If there are more than `fences_max`,
+    /// returns a generation: the caller raises the floor to it and calls [`Bans::forget`].
     pub fn retire(&mut self, is_enforced: impl Fn(&Ban) -> bool, fences_max: usize) -> Option<u64> {
         let (enforced, live) = std::mem::take(&mut self.live).into_iter().partition(is_enforced);
         self.live = live;
@@ -136,7 +136,7 @@ impl Bans {
         Some(*generations.select_nth_unstable(middle).1)
     }
 
-    /// Forgets fences that the floor has passed; says how many.
+    /// Drops the fences that the floor has passed; returns how many.
     pub fn forget(&mut self, floor: u64) -> usize {
         let before = self.fences.len();
         self.fences.retain(|ban| ban.generation > floor);

@@ -1,9 +1,9 @@
-//! Tags: what entries have in common, each with its stamps and the entries that carry it.
+//! Tags as cells: each has its stamps and the entries with that tag.
 //!
-//! A cell is shared by its entries as a pointer, so a validation hashes nothing. The table only
-//! finds cells by name. A stamped cell is remembered without any entry as long as a ticket older
-//! than its stamp may come: tickets below the *floor* are refused, so what is stamped at or below
-//! it may be forgotten. The floor is raised before anything is dropped, never after.
+//! Entries point to their cells, so checking an entry needs no hashing. The table only finds cells
+//! by name. A stamped cell without entries is kept as long as a fill with an older ticket may
+//! arrive. Tickets below the *floor* are refused, so a cell stamped at or below it may be dropped.
+//! The floor is raised before anything is dropped, never after.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -16,21 +16,21 @@ use super::entry::StoredEntry;
 use super::generation::Stamps;
 use crate::domain::{Label, TypeName};
 
-/// Locks of the table: enough that fills on every core rarely meet.
+/// Locks of the table: enough that fills on all cores rarely contend.
 const SHARDS: usize = 64;
 
-/// A shard is first searched for forgettable cells at this size; then whenever it has doubled.
+/// A shard is first searched for droppable cells at this size, then whenever it has doubled.
 const SHARD_CELLS_MIN: usize = 1024;
 
-/// Bytes of the names that are remembered without an entry. A million of usual length; a caller who
-/// names a thousand tags of a kilobyte in each request must not fill the memory with them.
+/// Bytes of the names that are kept without an entry: about a million of usual length. A caller
+/// that sends a thousand tags of a kilobyte in each request must not fill the memory.
 const NAME_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Members looked at for dead ones with every new one: more than one leaves dead entries in the
-/// minority however fast entries are evicted, and no push ever pays for the whole list.
+/// Members that each push checks and drops if dead. With more than one, dead members stay the
+/// minority however fast entries are evicted, and no push checks the whole list.
 const PRUNED_PER_PUSH: usize = 4;
 
-/// Members handled under one lock, so that nobody waits for a list of a million.
+/// Members read under one lock, so that no caller waits for a list of a million.
 pub(super) const SLICE: usize = 256;
 
 /// A tag.
@@ -46,7 +46,7 @@ struct Members {
 }
 
 impl Members {
-    /// Looks at `count` members, going round, and drops the dead ones.
+    /// Checks the next `count` members, cyclically, and drops the dead ones.
     fn prune(&mut self, count: usize) {
         for _ in 0..count.min(self.list.len()) {
             if self.cursor >= self.list.len() {
@@ -66,20 +66,20 @@ impl Cell {
         Self { stamps: Stamps::new(), members: Mutex::default() }
     }
 
-    /// Enters a member.
+    /// Adds a member.
     pub fn push(&self, entry: Weak<StoredEntry>) {
         let mut members = self.members.lock();
         members.prune(PRUNED_PER_PUSH);
         members.list.push(entry);
     }
 
-    /// All members at once, leaving none: O(1).
+    /// Takes all members: O(1).
     pub fn take(&self) -> Vec<Weak<StoredEntry>> {
         std::mem::take(&mut *self.members.lock()).list
     }
 
-    /// The living among the `SLICE` members from `from` on; none past the end. Entries that come
-    /// or go meanwhile may be missed.
+    /// The existing entries among the `SLICE` members from `from` on; `None` past the end. Entries
+    /// that are added or removed meanwhile may be missing.
     pub fn slice(&self, from: usize) -> Option<Vec<Arc<StoredEntry>>> {
         let members = self.members.lock();
         let end = members.list.len().min(from + SLICE);
@@ -87,7 +87,7 @@ impl Cell {
         Some(slice.iter().filter_map(Weak::upgrade).collect())
     }
 
-    /// How many members are listed, dead ones included.
+    /// The number of members, dead ones included.
     pub fn len(&self) -> usize {
         self.members.lock().list.len()
     }
@@ -100,7 +100,7 @@ impl Cell {
     }
 }
 
-/// The names of cells: a letter for the kind, so that a tag and a type never meet.
+/// The names of cells. They begin with a letter for the kind, so that a tag never equals a type.
 pub(super) mod name {
     use super::{Label, TypeName};
 
@@ -108,12 +108,12 @@ pub(super) mod name {
         format!("t{}", name.stem())
     }
 
-    /// The lists of a type: its entries without an id, which may show any entity of it.
+    /// The lists of a type: its entries without an id, which may show any entity of the type.
     pub fn of_lists(name: &TypeName) -> String {
         format!("l{}", name.stem())
     }
 
-    /// A stem holds no control character, so nothing else reads the same.
+    /// A stem has no control character, so the name is unambiguous.
     pub fn of_entity(name: &TypeName, id: &Label) -> String {
         format!("e{}\0{id}", name.stem())
     }
@@ -145,7 +145,7 @@ struct Shard {
 }
 
 impl Cells {
-    /// At most about `stamps_max` cells without an entry are remembered.
+    /// Keeps at most about `stamps_max` cells without an entry.
     pub fn new(stamps_max: usize) -> Self {
         let shard = || Mutex::new(Shard { cells: HashMap::new(), collect_at: SHARD_CELLS_MIN });
         Self {
@@ -156,7 +156,7 @@ impl Cells {
         }
     }
 
-    /// The cell of a name, made where there is none.
+    /// The cell of a name; created if there is none.
     pub fn intern(&self, name: &str) -> Arc<Cell> {
         let mut shard = self.shard(name).lock();
         if let Some(cell) = shard.cells.get(name) {
@@ -175,7 +175,7 @@ impl Cells {
         self.shard(name).lock().cells.get(name).map(Arc::clone)
     }
 
-    /// Whether a name was stamped after `ticket`, as far as the floor lets one know.
+    /// Whether a name was stamped after `ticket`. Valid only for a ticket above the floor.
     pub fn is_stamped_after(&self, name: &str, ticket: u64) -> bool {
         self.get(name).is_some_and(|cell| cell.stamps.newest() > ticket)
     }
@@ -190,18 +190,18 @@ impl Cells {
         self.floor.fetch_max(generation, Ordering::AcqRel);
     }
 
-    /// How many cells there are.
+    /// The number of cells.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().cells.len()).sum()
     }
 
-    /// How many shards [`Cells::sweep`] may be asked for.
+    /// The number of shards, for [`Cells::sweep`].
     pub const fn shards() -> usize {
         SHARDS
     }
 
-    /// Forgets what may be forgotten in one shard, and dead members of the rest. Says how many
-    /// cells went.
+    /// Drops the droppable cells of one shard, and dead members of the others. Returns how many
+    /// cells were dropped.
     pub fn sweep(&self, shard: usize) -> usize {
         let (dropped, long) = {
             let mut shard = self.shards[shard].lock();
@@ -217,8 +217,8 @@ impl Cells {
 
     fn collect(&self, shard: &mut Shard) {
         self.drop_idle(shard);
-        // What is left idle fences fills under way. Too many of them: give up on the oldest half
-        // of those fills instead.
+        // The remaining idle cells are needed to check running fills. If there are too many, drop
+        // the older half and refuse the fills that needed it.
         let cells = shard.cells.iter_mut();
         let mut idle: Vec<(u64, usize)> = cells
             .filter_map(|(name, cell)| idle_stamp(cell).map(|stamp| (stamp, name.len())))
@@ -226,11 +226,11 @@ impl Cells {
         let bytes: usize = idle.iter().map(|(_, bytes)| bytes).sum();
         if idle.len() > self.idle_max || bytes > NAME_BYTES_MAX / SHARDS {
             idle.sort_unstable_by(|one, other| other.cmp(one));
-            let mut room = NAME_BYTES_MAX / SHARDS / 2;
+            let mut bytes_left = NAME_BYTES_MAX / SHARDS / 2;
             let half = idle.len() / 2;
             let first_dropped = idle.iter().enumerate().find(|(at, (_, bytes))| {
-                let fits = room >= *bytes;
-                room = room.saturating_sub(*bytes);
+                let fits = bytes_left >= *bytes;
+                bytes_left = bytes_left.saturating_sub(*bytes);
                 *at >= half || !fits
             });
             if let Some((_, (stamp, _))) = first_dropped {
@@ -251,13 +251,13 @@ impl Cells {
 
     fn shard(&self, name: &str) -> &Mutex<Shard> {
         let hash = self.hasher.hash_one(name);
-        // The high bits: the map inside the shard uses the same hash function on other state.
+        // The high bits; the map inside the shard uses its own hash state.
         &self.shards[(hash >> 32) as usize % SHARDS]
     }
 }
 
-/// The newest stamp of a cell that nobody else holds. `get_mut` is the check that also orders
-/// memory: a stamp made before the last other holder let go is seen.
+/// The newest stamp of a cell to which no entry points. `get_mut` also orders memory: a stamp that
+/// was written before the last other pointer was dropped is visible.
 fn idle_stamp(cell: &mut Arc<Cell>) -> Option<u64> {
     Arc::get_mut(cell).map(|idle| idle.stamps.newest())
 }

@@ -2,9 +2,9 @@
 //! also frees memory and stops at its time limit.
 //!
 //! The invariant: when [`Memory::apply`] returns, no later lookup serves what it cleared, counted
-//! or not. Each entry is counted by the one application that condemned it first. A single key needs
-//! no cell, because the map finds its entry: it is marked under the fence before the generation is
-//! published, and only a stamp for fills under way stays behind.
+//! or not. Each entry is counted once, by the invalidation that first marked it. A single key needs
+//! no cell, because the map finds its entry: the entry is marked under the fence before the
+//! generation is published, and only a stamp against running fills remains.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::Ordering;
@@ -19,26 +19,26 @@ use super::generation::{Freshness, Stamps};
 use super::memory::{Inner, members};
 use crate::domain::{Applied, Demand, Label, Mode, Selector, Selectors, TypeName};
 
-/// Work between two looks at the time, in bytes compared: some 10 microseconds' worth.
+/// Work between two checks of the time, in bytes compared: about 10 microseconds.
 const WORK_PER_LOOK: usize = 4096;
-/// What one entry costs by itself, in the same unit.
+/// The work of one entry apart from comparing, in the same unit.
 const WORK_PER_ENTRY: usize = 64;
 
-/// Members of hard-stamped cells that are still to be taken out of the map. Bounded by the
-/// memberships that existed, as each list was taken out of its cell.
+/// Members of hard-stamped cells that are still to be removed from the map. Bounded by the number
+/// of memberships, because each list was taken out of its cell.
 #[derive(Default)]
 pub(super) struct Reclaim {
     pub lists: Vec<Vec<Weak<StoredEntry>>>,
 }
 
-/// The selectors of one mode, as the store sees them.
+/// What the selectors of one mode clear, resolved to cells, keys and bans.
 #[derive(Default)]
 struct ClearSet {
     all: bool,
     cells: Vec<Arc<Cell>>,
     keys: Vec<Label>,
     bans: Vec<BanMatcher>,
-    /// Bytes of the bans.
+    /// Bytes of the matchers in `bans`.
     ban_bytes: usize,
 }
 
@@ -64,8 +64,8 @@ impl ClearSet {
                 Selector::Type(type_name) => find(&name::of_type(&type_name)),
                 Selector::Entity(type_name, id) => find(&name::of_entity(&type_name, &id)),
                 Selector::Tag(tag) => find(&name::of_tag(&tag)),
-                // A key that is a path is found by the map, as any key; one that is another
-                // spelling of it is a member of the path's cell.
+                // The map finds an entry whose key is this path. One whose key is another spelling
+                // of it is a member of the cell of the path.
                 Selector::Path(path) => {
                     let found = find(&name::of_path(path.as_str()));
                     set.keys.push(path.label().clone());
@@ -83,25 +83,25 @@ impl ClearSet {
         set
     }
 
-    /// Whether the map has to be walked for it.
+    /// Whether all entries must be checked.
     fn is_wide(&self) -> bool {
         self.all || !self.bans.is_empty()
     }
 
-    /// What asking [`ClearSet::sweeps`] costs, in bytes compared.
+    /// The work of [`ClearSet::sweeps`], in bytes compared.
     fn work(&self, entry: &StoredEntry) -> usize {
-        let places: usize = entry.places().into_iter().flatten().map(str::len).sum();
-        self.ban_bytes + self.bans.len() * places
+        let paths: usize = entry.paths().into_iter().flatten().map(str::len).sum();
+        self.ban_bytes + self.bans.len() * paths
     }
 
-    /// Everything instead of bans that are too many to be remembered one by one.
+    /// Replaces bans by everything, if there are too many to keep them one by one.
     fn widen_bans(&mut self) {
         self.all |= !self.bans.is_empty();
         self.bans.clear();
         self.ban_bytes = 0;
     }
 
-    /// Whether it means an entry by what only a walk finds.
+    /// Whether it covers an entry by `all` or by a ban.
     fn sweeps(&self, entry: &StoredEntry) -> bool {
         self.all || self.bans.iter().any(|matcher| matcher.matches(entry))
     }
@@ -114,7 +114,7 @@ struct ClearPlan {
 }
 
 impl ClearPlan {
-    /// More bans than may live at once become one stamp on everything, as hard as the hardest.
+    /// If there are more than `bans_max` bans, they become one stamp on everything in each mode.
     fn new(demand: &Demand, bans_max: usize, find: impl Fn(&str) -> Option<Arc<Cell>>) -> Self {
         let (mut hard, mut soft) =
             (ClearSet::new(&demand.hard, &find), ClearSet::new(&demand.soft, &find));
@@ -135,11 +135,11 @@ impl ClearPlan {
     }
 }
 
-/// What the stamp leaves to be counted.
+/// What the stamp leaves for the counting.
 struct Stamped {
     generation: u64,
     at_ms: u64,
-    /// Entries cleared by key, and whether they count.
+    /// Entries cleared by key, and whether they are counted.
     keyed: Vec<(Arc<StoredEntry>, bool)>,
     /// Entries made stale by key.
     softened: Vec<Arc<StoredEntry>>,
@@ -148,14 +148,14 @@ struct Stamped {
     is_collapsed: bool,
 }
 
-/// Counts while time is left.
+/// Counts cleared entries within a time limit.
 struct ClearCount {
     entries: u64,
     bytes: u64,
     types: BTreeMap<String, u64>,
     begun: Instant,
     limit: Duration,
-    /// Since the last look at the time.
+    /// Work since the last check of the time.
     work: usize,
     is_over: bool,
 }
@@ -169,7 +169,7 @@ impl ClearCount {
             types: BTreeMap::new(),
             begun,
             limit,
-            // The first look is before any work.
+            // The first check is before any work.
             work: WORK_PER_LOOK,
             is_over: false,
         }
@@ -190,7 +190,7 @@ impl ClearCount {
         self.goes_on_with(0)
     }
 
-    /// The same for one that takes comparing so many bytes.
+    /// Whether time is left for one more entry that needs so many bytes compared.
     fn goes_on_with(&mut self, bytes: usize) -> bool {
         if self.work >= WORK_PER_LOOK {
             self.work = 0;
@@ -212,8 +212,8 @@ impl ClearCount {
 }
 
 impl Memory {
-    /// Clears what is demanded and counts it within the configured time. From the return on, no
-    /// lookup serves what was cleared hard, and no fill begun before is stored.
+    /// Clears what is demanded and counts it within the configured time. When it returns, no lookup
+    /// serves what was cleared hard, and no fill of it that began before is stored.
     pub fn apply(&self, demand: &Demand) -> Applied {
         if demand.is_empty() {
             return ClearCount::new(Duration::MAX).applied(self.inner.generation.current());
@@ -227,7 +227,7 @@ impl Memory {
         applied
     }
 
-    /// What [`Memory::apply`] would count now; nothing is touched.
+    /// What [`Memory::apply`] would count now; changes nothing.
     pub fn estimate(&self, demand: &Demand) -> Applied {
         let cells: &Cells = &self.inner.cells;
         let plan = ClearPlan::new(demand, self.inner.config.bans_max, |name| cells.get(name));
@@ -259,21 +259,21 @@ impl Memory {
     /// Clears one key here, hard.
     pub fn remove(&self, key: &str) -> Applied {
         let one = Label::parse(key).map(|key| Selectors::one(Selector::Key(key)));
-        // What is no label is no key either: nothing is demanded.
+        // Only a label can be a key: with any other text nothing is demanded.
         self.apply(&Demand::new(Mode::Hard, one.unwrap_or_default()))
     }
 }
 
 impl Inner {
     fn would_count(&self, entry: &StoredEntry, mode: Mode, now_ms: u64) -> bool {
-        let verdict = self.verdict(entry, now_ms).worse(entry.watch.own_verdict());
+        let freshness = self.freshness(entry, now_ms).worse(entry.watch.own_freshness());
         match mode {
-            Mode::Hard => verdict != Freshness::Gone,
-            Mode::Soft => verdict == Freshness::Fresh,
+            Mode::Hard => freshness != Freshness::Gone,
+            Mode::Soft => freshness == Freshness::Fresh,
         }
     }
 
-    /// Stamps, bans, and only then publishes.
+    /// Writes stamps and bans, and only then publishes the generation.
     fn stamp(&self, plan: &ClearPlan) -> Stamped {
         let mut bans = self.fence.write();
         let generation = self.generation.current() + 1;
@@ -316,7 +316,7 @@ impl Inner {
         stamped
     }
 
-    /// Marks the entries of single keys. Whether there was something to clear is asked first.
+    /// Marks the entries of single keys, after checking whether there was something to clear.
     fn clear_keys(&self, set: &ClearSet, mode: Mode, stamped: &mut Stamped) {
         for key in &set.keys {
             let Some(entry) = self.map.peek(key.as_str()) else { continue };
@@ -334,10 +334,10 @@ impl Inner {
         }
     }
 
-    /// Whether time and its own marks leave something to clear: for `soft`, something fresh.
+    /// Whether an entry is still to be cleared, by time and its own marks: for `soft`, a fresh one.
     fn is_alive(&self, entry: &StoredEntry, mode: Mode, now_ms: u64) -> bool {
         let soft_ms_max = super::clock::millis(self.config.soft_time_max);
-        match entry.temper(entry.watch.own_verdict(), now_ms, soft_ms_max) {
+        match entry.with_time(entry.watch.own_freshness(), now_ms, soft_ms_max) {
             Freshness::Fresh => true,
             Freshness::Stale { .. } => mode == Mode::Hard,
             Freshness::Gone => false,
@@ -365,7 +365,7 @@ impl Inner {
         count.applied(stamped.generation)
     }
 
-    /// The members of hard-stamped cells; what time does not suffice for goes to the sweep.
+    /// Counts the members of hard-stamped cells. If time runs out, the sweep removes the others.
     fn count_lists(&self, stamped: &mut Stamped, count: &mut ClearCount) {
         let mut left = Vec::new();
         for mut list in std::mem::take(&mut stamped.lists) {
@@ -400,7 +400,7 @@ impl Inner {
         }
     }
 
-    /// Walks the map for `all`, patterns and prefixes; a walk that ends has enforced its bans.
+    /// Walks the map for `all`, patterns and prefixes. A complete walk has enforced its bans.
     fn count_wide(&self, plan: &ClearPlan, stamped: &Stamped, count: &mut ClearCount) {
         for entry in self.map.iter() {
             if !count.goes_on_with(plan.hard.work(&entry) + plan.soft.work(&entry)) {
@@ -418,9 +418,9 @@ impl Inner {
         self.retire(|ban| ban.generation == stamped.generation);
     }
 
-    /// Last, because what went hard is not counted as soft too.
+    /// Counts soft invalidations. Last, so that an entry cleared hard is not counted twice.
     fn count_soft(&self, plan: &ClearPlan, stamped: &Stamped, count: &mut ClearCount) {
-        let is_left = |entry: &&Arc<StoredEntry>| entry.watch.own_verdict() != Freshness::Gone;
+        let is_left = |entry: &&Arc<StoredEntry>| entry.watch.own_freshness() != Freshness::Gone;
         stamped.softened.iter().filter(is_left).for_each(|entry| count.add(entry));
         for entry in plan.soft.cells.iter().flat_map(|cell| members(cell)) {
             if !count.goes_on() {
@@ -432,7 +432,7 @@ impl Inner {
         }
     }
 
-    /// Turns enforced bans into fences; says how many live ones are left.
+    /// Turns enforced bans into fences; returns how many live ones are left.
     pub fn retire(&self, is_enforced: impl Fn(&Ban) -> bool) -> usize {
         let mut bans = self.fence.write();
         if let Some(floor) = bans.retire(is_enforced, self.config.bans_max) {

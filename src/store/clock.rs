@@ -1,19 +1,19 @@
-//! The store's own time: milliseconds that only go forward.
+//! The clock of the store: milliseconds that only increase.
 //!
-//! Lives and windows are measured on it, never on the wall clock, which may jump. It says nothing
-//! about the order of fills and invalidations; generations do.
+//! Times to live and windows are measured on it, never on the wall clock, which may jump. It does
+//! not define the order of fills and invalidations; generations do.
 
 use std::time::Duration;
 
 use crate::support::boot::since_boot;
 
-/// Milliseconds since some fixed moment; never goes back.
+/// Milliseconds since a fixed moment; never decreases.
 pub trait MonotonicClock: Send + Sync {
     /// The time now.
     fn now_ms(&self) -> u64;
 }
 
-/// The process clock. It goes on while the machine sleeps, as entries grow old then too.
+/// The process clock. It continues while the machine sleeps, because entries age then as well.
 #[derive(Debug)]
 pub struct ProcessClock(Duration);
 
@@ -29,7 +29,7 @@ impl MonotonicClock for ProcessClock {
     }
 }
 
-/// A duration in whole milliseconds; too long ones are the longest.
+/// A duration in whole milliseconds, at most `u64::MAX`.
 pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,6 +1,6 @@
-//! One cached body, what it may be cleared by, and how long it lives.
+//! One cached body, its tags and its time to live.
 //!
-//! Apart from its [`Watch`] and the refresh lease an entry never changes; a refresh replaces it.
+//! Only its [`Watch`] and its refresh lease change; a refresh replaces the entry.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,16 +14,16 @@ use super::generation::{Freshness, Watch};
 use super::{Config, Fill, ListedEntry, ServedEntry};
 use crate::domain::{Label, TypeName, UrlPath};
 
-/// What an entry costs besides its texts and body: the struct with its two counts (about 300
-/// bytes), its place in the map with hash and list links (about 100), allocator rounding.
+/// Bytes of an entry apart from its texts and body: the struct with its two counts (about 300), its
+/// slot in the map with hash and list links (about 100), and rounding of the allocator.
 pub(super) const ENTRY_BYTES: u64 = 512;
 
-/// What one tag of an entry costs at most: the cell, its name in the table, the membership. Shared
-/// tags are counted with every entry, so the sum errs on the safe side.
+/// The most bytes of one tag of an entry: the cell, its name in the table, the membership. A shared
+/// tag is counted with every entry, so the sum is an upper bound.
 pub(super) const TAG_BYTES: u64 = 192;
 
-/// How long the one who was asked to refresh may take before another is asked: longer than a slow
-/// page, short against the soft window of 60 s.
+/// How long a caller may take to refresh before another one is asked: longer than a slow page,
+/// short compared with the soft window of 60 s.
 pub(super) const LEASE_MS: u64 = 10_000;
 
 /// A cached body.
@@ -35,7 +35,7 @@ pub(super) struct StoredEntry {
     id: Option<Label>,
     tags: Box<[Label]>,
     path: Option<UrlPath>,
-    /// The path that its key is, where the key is another spelling of it.
+    /// The canonical path of its key, if the key is another spelling of it.
     key_path: Option<UrlPath>,
     pub cells: Box<[Arc<Cell>]>,
     pub watch: Watch,
@@ -43,7 +43,7 @@ pub(super) struct StoredEntry {
     lease_until_ms: AtomicU64,
 }
 
-/// The times of an entry, on the store's clock.
+/// The times of an entry on the store's clock.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lifetime {
     born_ms: u64,
@@ -52,32 +52,32 @@ pub(super) struct Lifetime {
 }
 
 impl Lifetime {
-    /// Begins now.
+    /// The times of a fill that is stored now.
     pub fn new(fill: &Fill, config: &Config, now_ms: u64) -> Self {
         let ttl = fill.ttl.filter(|ttl| !ttl.is_zero()).unwrap_or(config.ttl).min(config.ttl_max);
         let swr = fill.swr.unwrap_or_default().min(config.ttl_max);
-        // Below the clock's resolution is not zero, or such a fill would be over before it began.
+        // At least one step of the clock, or the entry would expire at once.
         let fresh_until_ms = now_ms.saturating_add(millis(ttl).max(1));
         let stale_until_ms = fresh_until_ms.saturating_add(millis(swr));
         Self { born_ms: now_ms, fresh_until_ms, stale_until_ms }
     }
 
-    /// The life from birth.
+    /// Its time to live.
     pub fn ttl(&self) -> Duration {
         Duration::from_millis(self.fresh_until_ms - self.born_ms)
     }
 
-    /// The stale time after it.
+    /// How long it may be served stale after that.
     pub fn swr(&self) -> Duration {
         Duration::from_millis(self.stale_until_ms - self.fresh_until_ms)
     }
 
-    /// What time adds to the verdict of the invalidations.
-    fn temper(&self, verdict: Freshness, now_ms: u64, soft_ms_max: u64) -> Freshness {
+    /// Combines the freshness by invalidations with the time limits.
+    fn with_time(&self, freshness: Freshness, now_ms: u64, soft_ms_max: u64) -> Freshness {
         if now_ms >= self.stale_until_ms {
             return Freshness::Gone;
         }
-        match verdict {
+        match freshness {
             Freshness::Stale { since_ms } if now_ms >= since_ms.saturating_add(soft_ms_max) => {
                 Freshness::Gone
             }
@@ -90,8 +90,8 @@ impl Lifetime {
 }
 
 impl StoredEntry {
-    /// Takes a fill. The body is copied: it may be a slice of a far larger network buffer, which
-    /// it would keep alive uncounted.
+    /// The entry of a fill. The body is copied: it may be a slice of a far larger network buffer,
+    /// which would stay allocated without being counted.
     pub fn new(fill: Fill, cells: Box<[Arc<Cell>]>, watch: Watch, life: Lifetime) -> Self {
         let key_path = respelt(&fill.key);
         Self {
@@ -110,17 +110,17 @@ impl StoredEntry {
         }
     }
 
-    /// Bytes of its body alone.
+    /// Bytes of its body.
     pub fn body_bytes(&self) -> usize {
         self.body.len()
     }
 
-    /// When its ttl ends, on the store's clock.
+    /// When its time to live ends, on the store's clock.
     pub fn fresh_until_ms(&self) -> u64 {
         self.life.fresh_until_ms
     }
 
-    /// Bytes it is charged with.
+    /// Bytes that it counts for.
     pub fn weight(&self) -> u64 {
         let label = |label: &Label| label.as_str().len();
         let texts = label(&self.key)
@@ -133,23 +133,23 @@ impl StoredEntry {
         bytes + ENTRY_BYTES + self.cells.len() as u64 * TAG_BYTES
     }
 
-    /// The paths it is found by, in canonical form; of a key only a path matches a prefix.
-    pub fn places(&self) -> [Option<&str>; 2] {
+    /// Its paths in canonical form: that of the key, and the given one. A prefix compares these.
+    pub fn paths(&self) -> [Option<&str>; 2] {
         let by_key = self.key_path.as_ref().map_or(self.key.as_str(), UrlPath::as_str);
         [Some(by_key), self.path.as_ref().map(UrlPath::as_str)]
     }
 
-    /// Whether its key is a path that begins so.
+    /// Whether its key is a path with this prefix.
     pub fn is_keyed_below(&self, prefix: &UrlPath) -> bool {
-        self.places()[0].is_some_and(|path| path.starts_with(prefix.as_str()))
+        self.paths()[0].is_some_and(|path| path.starts_with(prefix.as_str()))
     }
 
-    /// The verdict of invalidations and time together.
-    pub fn temper(&self, verdict: Freshness, now_ms: u64, soft_ms_max: u64) -> Freshness {
-        self.life.temper(verdict, now_ms, soft_ms_max)
+    /// Its freshness by invalidations and time together.
+    pub fn with_time(&self, freshness: Freshness, now_ms: u64, soft_ms_max: u64) -> Freshness {
+        self.life.with_time(freshness, now_ms, soft_ms_max)
     }
 
-    /// Elects the caller to refresh, unless somebody was within the lease.
+    /// Elects the caller to refresh, unless another caller has the lease.
     pub fn elect(&self, now_ms: u64) -> bool {
         let until = self.lease_until_ms.load(Ordering::Relaxed);
         now_ms >= until
@@ -164,23 +164,23 @@ impl StoredEntry {
                 .is_ok()
     }
 
-    /// Ends the lease, because the refresh came to nothing.
+    /// Ends the lease, because the refresh failed.
     pub fn end_lease(&self) {
         self.lease_until_ms.store(0, Ordering::Relaxed);
     }
 
-    /// As it is served now.
-    pub fn found(&self, verdict: Freshness, now_ms: u64) -> ServedEntry {
+    /// The entry as it is served now.
+    pub fn served(&self, freshness: Freshness, now_ms: u64) -> ServedEntry {
         ServedEntry {
             body: self.body.clone(),
             content_type: self.content_type.clone(),
             age: self.age(now_ms),
-            ttl_left: self.ttl_left(verdict, now_ms),
+            ttl_left: self.ttl_left(freshness, now_ms),
         }
     }
 
-    /// As it is listed now.
-    pub fn listed(&self, verdict: Freshness, now_ms: u64) -> ListedEntry {
+    /// The entry as it is listed now.
+    pub fn listed(&self, freshness: Freshness, now_ms: u64) -> ListedEntry {
         ListedEntry {
             key: self.key.clone(),
             type_name: self.type_name.clone(),
@@ -189,11 +189,11 @@ impl StoredEntry {
             path: self.path.clone(),
             body_bytes: self.body.len(),
             age: self.age(now_ms),
-            ttl_left: self.ttl_left(verdict, now_ms),
+            ttl_left: self.ttl_left(freshness, now_ms),
         }
     }
 
-    /// Whether it carries a custom tag.
+    /// Whether it has a custom tag.
     pub fn has_tag(&self, tag: &Label) -> bool {
         self.tags.contains(tag)
     }
@@ -202,8 +202,8 @@ impl StoredEntry {
         Duration::from_millis(now_ms.saturating_sub(self.life.born_ms))
     }
 
-    fn ttl_left(&self, verdict: Freshness, now_ms: u64) -> i64 {
-        let end = match verdict {
+    fn ttl_left(&self, freshness: Freshness, now_ms: u64) -> i64 {
+        let end = match freshness {
             Freshness::Stale { since_ms } => since_ms.min(self.life.fresh_until_ms),
             Freshness::Fresh | Freshness::Gone => self.life.fresh_until_ms,
         };
@@ -212,7 +212,7 @@ impl StoredEntry {
     }
 }
 
-/// The path that a key is, where that is not the key itself.
+/// The canonical path of a key, if it differs from the key.
 pub(super) fn respelt(key: &Label) -> Option<UrlPath> {
     UrlPath::of_key(key).filter(|path| path.as_str() != key.as_str())
 }
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn the_charged_overhead_covers_the_structs() {
-        // Two reference counts, then the map's slot; for a tag its slot and name in the table.
+        // Two reference counts and the slot in the map; for a tag, its slot and name in the table.
         assert!(
             size_of::<StoredEntry>() as u64 + 16 + 100 <= ENTRY_BYTES,
             "{}",

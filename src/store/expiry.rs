@@ -1,17 +1,18 @@
-//! How many of the entries in the map have outlived their ttl, known at any time.
+//! The number of entries in the map whose time to live has ended.
 //!
-//! Entries are counted by the tenth of a second in which their ttl ends. Whoever asks moves the
-//! tenths that have passed into one sum, each of them once; so a fill, a removal and a question
-//! cost next to nothing, whatever the number of entries, and the answer is at most a tenth late.
+//! Entries are counted by the tenth of a second in which their time to live ends. Reading the
+//! number moves the tenths that have passed into one sum, each of them once. So a fill, a removal
+//! and a read cost almost nothing, whatever the number of entries, and the result is at most 0.1 s
+//! late.
 
 use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
 
-/// Milliseconds that are counted as one.
+/// Milliseconds that share one count.
 const STEP_MS: u64 = 100;
 
-/// The entries of a map by the end of their ttl.
+/// The number of entries by the end of their time to live.
 #[derive(Default)]
 pub(super) struct Expiry(Mutex<Ends>);
 
@@ -21,12 +22,12 @@ struct Ends {
     passed: u64,
     /// Entries whose step has passed.
     expired: u64,
-    /// How many entries end in which step to come.
+    /// By later step: how many entries end in it.
     to_come: BTreeMap<u64, u64>,
 }
 
 impl Expiry {
-    /// An entry with this end enters the map.
+    /// Adds an entry with this end.
     pub fn enter(&self, fresh_until_ms: u64) {
         let mut ends = self.0.lock();
         let step = fresh_until_ms.div_ceil(STEP_MS);
@@ -37,7 +38,7 @@ impl Expiry {
         }
     }
 
-    /// An entry with this end has left it.
+    /// Removes an entry with this end.
     pub fn leave(&self, fresh_until_ms: u64) {
         let mut ends = self.0.lock();
         let step = fresh_until_ms.div_ceil(STEP_MS);
@@ -51,7 +52,7 @@ impl Expiry {
         }
     }
 
-    /// How many of the entries have outlived their ttl.
+    /// The number of entries whose time to live has ended.
     pub fn expired(&self, now_ms: u64) -> u64 {
         let mut ends = self.0.lock();
         ends.passed = ends.passed.max(now_ms / STEP_MS);
@@ -64,7 +65,7 @@ impl Expiry {
         ends.expired
     }
 
-    /// All that are counted, for tests.
+    /// The number of all counted entries.
     #[cfg(test)]
     pub fn len(&self) -> u64 {
         let ends = self.0.lock();

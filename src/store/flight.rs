@@ -1,8 +1,8 @@
-//! Waiting for somebody else's fill.
+//! Waiting for another caller's fill.
 //!
-//! Who misses first leads; others may sleep until the leader's fill came, was refused or withdrawn,
-//! or its lease lapsed, and then look again. A waiter is never handed the leader's body: it does a
-//! lookup of its own, which every stamp has a say in. The lease runs on tokio's clock.
+//! The first caller that misses leads. Others may sleep until the leader's fill arrives, is refused
+//! or withdrawn, or its lease expires; then they look up the key again. A waiter never gets the
+//! leader's body: its own lookup checks every stamp. The lease uses tokio's clock.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::Instant;
 
-/// How long a leader may take before another one may lead: as the lease of a refresh.
+/// How long a leader may take before another caller may lead; equal to the lease of a refresh.
 const LEASE: Duration = Duration::from_millis(super::entry::LEASE_MS);
 
-/// Keys waited for at once: far more than slow pages a site has; past it nobody is made to wait.
+/// Keys that can be waited for: far more than a site has slow pages. Past it no caller waits.
 pub(super) const KEYS_MAX: usize = 4096;
 
-/// Lookups that may sleep at once: as many as the control listener has connections by default.
+/// Waiting lookups: as many as the control listener has connections by default.
 pub(super) const WAITERS_MAX: usize = 16_384;
 
-/// Fills under way that somebody may wait for.
+/// The running fills that callers may wait for.
 pub(super) struct Flights {
     by_key: Mutex<HashMap<Box<str>, Flight>>,
     places: Semaphore,
@@ -28,15 +28,15 @@ pub(super) struct Flights {
 
 struct Flight {
     lease_until: Instant,
-    /// Dropped with the flight, which is what wakes the waiters.
+    /// Dropped with the flight; this wakes the waiters.
     landed: watch::Sender<()>,
 }
 
-/// What a caller that missed is to do.
+/// What a caller that missed must do.
 pub(super) enum FlightRole<'a> {
-    /// Fill it.
+    /// Fill the entry.
     Lead,
-    /// Sleep, then look again.
+    /// Sleep, then look up again.
     Wait(FlightWait<'a>),
 }
 
@@ -48,10 +48,10 @@ pub(super) struct FlightWait<'a> {
 }
 
 impl FlightWait<'_> {
-    /// Returns when the flight is over, its lease lapsed, or `deadline` came.
+    /// Returns when the flight has ended, its lease has expired, or at `deadline`.
     pub async fn over(mut self, deadline: Instant) {
-        // No value is ever sent: `changed` ends when the sender is dropped. Which of the two ended
-        // the sleep does not matter, the caller looks again.
+        // No value is ever sent: `changed` ends when the sender is dropped. The caller looks up the
+        // key again, whatever ended the sleep.
         let _ =
             tokio::time::timeout_at(self.lease_until.min(deadline), self.landed.changed()).await;
     }
@@ -62,7 +62,7 @@ impl Flights {
         Self { by_key: Mutex::default(), places: Semaphore::new(WAITERS_MAX) }
     }
 
-    /// Joins the flight of a key or begins one. Past the limits everybody leads.
+    /// Joins the flight of a key or begins one. Past the limits every caller leads.
     pub fn join(&self, key: &str) -> FlightRole<'_> {
         let now = Instant::now();
         let mut by_key = self.by_key.lock();
@@ -88,13 +88,13 @@ impl Flights {
         drop(self.by_key.lock().remove(key));
     }
 
-    /// Forgets flights whose lease lapsed.
+    /// Drops the flights whose lease has expired.
     pub fn sweep(&self) {
         let now = Instant::now();
         self.by_key.lock().retain(|_, flight| flight.lease_until > now);
     }
 
-    /// How many keys are waited for.
+    /// The number of flights.
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.by_key.lock().len()

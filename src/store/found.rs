@@ -1,5 +1,5 @@
-//! What comes out of the store.
-//! Owned values: they stay true for the reader whatever happens to the entry afterwards.
+//! The results of lookups and listings.
+//! They are owned values, independent of what happens to the entry afterwards.
 
 use std::time::Duration;
 
@@ -8,28 +8,28 @@ use bytes::Bytes;
 use super::Ticket;
 use crate::domain::{Label, TypeName, UrlPath};
 
-/// The answer to a lookup.
+/// The result of a lookup.
 #[derive(Debug, Clone)]
 pub enum Lookup {
     /// Fresh.
     Hit(ServedEntry),
-    /// Stale by a soft invalidation or its age, and still allowed to be served.
+    /// Stale by a soft invalidation or by age, and may still be served.
     Stale {
         /// The stale entry.
         found: ServedEntry,
-        /// Present for the one caller who is to refresh it; others are asked again only after
-        /// its lease lapses.
+        /// Given to the one caller that must refresh the entry; after its lease has expired, to
+        /// another one.
         refresh: Option<Ticket>,
     },
-    /// Nothing that may be served.
+    /// There is nothing to serve.
     Miss {
-        /// Fences the fill that the caller may begin now.
+        /// For the fill that the caller may begin now.
         ticket: Ticket,
     },
 }
 
 impl Lookup {
-    /// The word used in `Cache-Status`, metrics and lines.
+    /// The value in `Cache-Status`, metrics and log lines.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Hit(_) => "hit",
@@ -38,7 +38,7 @@ impl Lookup {
         }
     }
 
-    /// What may be served.
+    /// The entry that may be served.
     pub fn found(&self) -> Option<&ServedEntry> {
         match self {
             Self::Hit(found) | Self::Stale { found, .. } => Some(found),
@@ -52,26 +52,26 @@ impl Lookup {
 pub struct ServedEntry {
     /// Opaque bytes.
     pub body: Bytes,
-    /// As it was given.
+    /// As in the fill.
     pub content_type: Option<String>,
-    /// Since the fill was admitted.
+    /// Time since the fill was admitted.
     pub age: Duration,
-    /// Seconds of freshness left, negative where stale.
+    /// Remaining seconds of freshness; negative if stale.
     pub ttl_left: i64,
 }
 
-/// Which entries to list; every part that is given must hold.
+/// Which entries to list; an entry must match every given field.
 #[derive(Debug, Clone, Default)]
 pub struct EntryFilter {
     /// Of this entity type.
     pub type_name: Option<TypeName>,
     /// With this custom tag.
     pub tag: Option<Label>,
-    /// Whose key begins so; as a path in any spelling, where it begins with `/`.
+    /// Its key begins so; if this begins with `/`, a path in any spelling.
     pub prefix: Option<String>,
 }
 
-/// One line of a listing.
+/// One entry of a listing.
 #[derive(Debug, Clone)]
 pub struct ListedEntry {
     /// Its key.
@@ -82,12 +82,12 @@ pub struct ListedEntry {
     pub id: Option<Label>,
     /// Its custom tags.
     pub tags: Vec<Label>,
-    /// Its path besides the key.
+    /// Its path, apart from the key.
     pub path: Option<UrlPath>,
     /// Bytes of the body.
     pub body_bytes: usize,
-    /// Since the fill was admitted.
+    /// Time since the fill was admitted.
     pub age: Duration,
-    /// Seconds of freshness left, negative where stale.
+    /// Remaining seconds of freshness; negative if stale.
     pub ttl_left: i64,
 }

@@ -1,11 +1,11 @@
-//! The memory-order core of the cache: a counter, stamps, and what an entry remembers.
+//! The atomics of the cache: a counter, stamps, and the state of an entry.
 //!
-//! The invariant: a lookup that starts after an invalidation was published never calls an entry
-//! fresh whose ticket is older than that invalidation. It holds because stamps land *before* the
-//! generation is published (Release), and a lookup reads the generation (Acquire) *before* it reads
-//! stamps; so whoever notes "checked at g" has seen every stamp up to g.
+//! The invariant: a lookup that starts after an invalidation was published never finds an entry
+//! fresh whose ticket is older than that invalidation. It holds because stamps are written *before*
+//! the generation is published (Release), and a lookup reads the generation (Acquire) *before* it
+//! reads stamps. So a lookup that notes "checked at g" has seen every stamp up to g.
 //!
-//! This file knows nothing else of the crate: `tests/loom/` includes it with loom's atomics and
+//! This file uses nothing else of the crate: `tests/loom/` compiles it with loom's atomics and
 //! tries every order that the memory model allows.
 
 use super::atomic::{
@@ -13,11 +13,11 @@ use super::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
-/// The store's counter, one more for every invalidation.
+/// The counter of the store; every invalidation increments it.
 pub struct Generation(AtomicU64);
 
 impl Generation {
-    /// Begins at 1, so that a stamp of 0 means "never".
+    /// Starts at 1, so that a stamp of 0 means "never".
     pub fn new() -> Self {
         Self(AtomicU64::new(1))
     }
@@ -27,13 +27,13 @@ impl Generation {
         self.0.load(Acquire)
     }
 
-    /// Makes `generation` visible; every stamp of it must have landed.
+    /// Makes `generation` visible. All its stamps must be written before.
     pub fn publish(&self, generation: u64) {
         self.0.store(generation, Release);
     }
 }
 
-/// When something was last invalidated: generations, 0 for never.
+/// The generations at which a tag was last invalidated; 0 for never.
 pub struct Stamps {
     hard: AtomicU64,
     soft: AtomicU64,
@@ -46,14 +46,14 @@ impl Stamps {
         Self { hard: AtomicU64::new(0), soft: AtomicU64::new(0), soft_at_ms: AtomicU64::new(0) }
     }
 
-    /// What is older than `generation` is gone.
+    /// Clears entries whose ticket is older than `generation`.
     pub fn stamp_hard(&self, generation: u64) {
         self.hard.fetch_max(generation, AcqRel);
     }
 
-    /// What is older than `generation` is stale since `at_ms`.
+    /// Makes entries stale since `at_ms` whose ticket is older than `generation`.
     pub fn stamp_soft(&self, generation: u64, at_ms: u64) {
-        // The time first: who sees the stamp sees a time at least as new.
+        // The time first: a reader that sees the stamp sees this time or a newer one.
         self.soft_at_ms.fetch_max(at_ms, AcqRel);
         self.soft.fetch_max(generation, AcqRel);
     }
@@ -63,7 +63,7 @@ impl Stamps {
         self.hard.load(Acquire).max(self.soft.load(Acquire))
     }
 
-    fn verdict(&self, ticket: u64) -> Freshness {
+    fn freshness(&self, ticket: u64) -> Freshness {
         if self.hard.load(Acquire) > ticket {
             return Freshness::Gone;
         }
@@ -74,14 +74,14 @@ impl Stamps {
     }
 }
 
-/// What invalidations say of an entry; time limits are not looked at here.
+/// Whether invalidations allow an entry to be served. Time limits are not checked here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
-    /// Nothing newer than its ticket.
+    /// No invalidation is newer than its ticket.
     Fresh,
     /// Softly invalidated at this time of the store's clock.
     Stale {
-        /// Milliseconds.
+        /// In milliseconds.
         since_ms: u64,
     },
     /// Never to be served again.
@@ -89,7 +89,7 @@ pub enum Freshness {
 }
 
 impl Freshness {
-    /// The worse of both; of two stale ones the longer stale.
+    /// The worse of both; of two stale ones, the one that is stale for longer.
     #[must_use]
     pub fn worse(self, other: Self) -> Self {
         match (self, other) {
@@ -102,17 +102,17 @@ impl Freshness {
     }
 }
 
-/// An entry's side: the ticket of its fill and what was found out since.
+/// The state of an entry: the ticket of its fill, and the results of later checks.
 pub struct Watch {
     ticket: u64,
     checked: AtomicU64,
     is_cleared: AtomicBool,
-    /// Milliseconds plus one; 0 for not stale.
+    /// Time in milliseconds plus one; 0 for not stale.
     stale_at: AtomicU64,
 }
 
 impl Watch {
-    /// For a fill begun at `ticket`.
+    /// For a fill that began at `ticket`.
     pub fn new(ticket: u64) -> Self {
         Self {
             ticket,
@@ -132,24 +132,24 @@ impl Watch {
         self.checked.load(Relaxed)
     }
 
-    /// Notes that nothing up to `generation` speaks against the entry.
+    /// Notes that the entry is fresh as of `generation`.
     pub fn confirm(&self, generation: u64) {
         self.checked.fetch_max(generation, Relaxed);
     }
 
-    /// Condemns the entry; says whether this call was the first to do so.
+    /// Marks the entry as cleared; returns whether this call was the first.
     pub fn clear(&self) -> bool {
         !self.is_cleared.swap(true, AcqRel)
     }
 
-    /// Marks the entry stale since `at_ms`; says whether this call was the first. A later mark
-    /// never moves the time, so repeated soft invalidations cannot prolong a stale life.
+    /// Marks the entry stale since `at_ms`; returns whether this call was the first. A later mark
+    /// never changes the time, so repeated soft invalidations cannot prolong the stale time.
     pub fn mark_stale(&self, at_ms: u64) -> bool {
         self.stale_at.compare_exchange(0, at_ms.saturating_add(1), AcqRel, Acquire).is_ok()
     }
 
-    /// What was found out about the entry itself.
-    pub fn own_verdict(&self) -> Freshness {
+    /// The marks on the entry itself, without stamps and bans.
+    pub fn own_freshness(&self) -> Freshness {
         if self.is_cleared.load(Acquire) {
             return Freshness::Gone;
         }
@@ -159,11 +159,12 @@ impl Watch {
         }
     }
 
-    /// Judges the entry by everything published so far. One comparison where nothing was
+    /// Checks the entry against everything published so far: one comparison if nothing was
     /// published since it was last found fresh.
     ///
-    /// `bans` is asked before the entry's own marks are read: whoever retires a ban marks first.
-    pub fn judge<'a>(
+    /// `bans` is called before the entry's own marks are read, because a ban is retired only after
+    /// its entries are marked.
+    pub fn check<'a>(
         &self,
         generation: &Generation,
         bans: impl FnOnce() -> Freshness,
@@ -174,16 +175,16 @@ impl Watch {
             return Freshness::Fresh;
         }
         let banned = bans();
-        let stamped = stamps.fold(banned, |sum, one| sum.worse(one.verdict(self.ticket)));
-        let verdict = stamped.worse(self.own_verdict());
-        if verdict == Freshness::Fresh {
+        let stamped = stamps.fold(banned, |sum, one| sum.worse(one.freshness(self.ticket)));
+        let freshness = stamped.worse(self.own_freshness());
+        if freshness == Freshness::Fresh {
             self.confirm(now);
         }
-        verdict
+        freshness
     }
 }
 
-/// The newest ban that is not yet enforced on every entry; 0 where there is none.
+/// The generation of the newest ban that is not yet enforced on every entry; 0 if there is none.
 pub struct NewestBan(AtomicU64);
 
 impl NewestBan {

@@ -1,9 +1,9 @@
-//! MapKey to entry, bounded in bytes, the least useful going first (`quick_cache`: S3-FIFO with
-//! ghosts).
+//! The map from key to entry, bounded in bytes; it evicts the least useful entries (`quick_cache`:
+//! S3-FIFO with ghosts).
 //!
-//! `quick_cache` divides its capacity among shards and silently drops what exceeds the hot part of
-//! one. So the shard count is chosen such that a body of [`BODY_FITS_BYTES`] fits wherever the
-//! whole allows it, and [`Map::entry_bytes_max`] says beforehand what would be dropped.
+//! `quick_cache` divides its capacity among shards and silently drops an entry that exceeds the hot
+//! part of one. So the number of shards is chosen such that a body of [`BODY_FITS_BYTES`] fits if
+//! the whole capacity allows it, and the caller checks [`Map::entry_bytes_max`] first.
 
 use std::borrow::Borrow;
 use std::hash::{Hash, Hasher, RandomState};
@@ -16,16 +16,16 @@ use super::entry::StoredEntry;
 use super::expiry::Expiry;
 use crate::domain::Label;
 
-/// A body as long as the control API takes (1 MiB), with room for its names and tags.
+/// The largest body that the control API accepts (1 MiB), and its names and tags.
 const BODY_FITS_BYTES: u64 = (1 << 20) + (64 << 10);
 
-/// Part of a shard for entries that were used again; `quick_cache` admits nothing heavier.
+/// Part of a shard for entries that were used again; `quick_cache` accepts no larger entry.
 const HOT_PART: f64 = 0.97;
 
-/// Mean weight assumed for sizing the ghost list; an order of magnitude off does no harm.
+/// Assumed mean weight, for the size of the ghost list. An error of a factor of ten is harmless.
 const ENTRY_BYTES_MEAN: u64 = 2048;
 
-/// Shards for each core: lookups rarely meet, and fills lock one of them for microseconds.
+/// Shards per core, so that lookups rarely contend. A fill locks one shard for microseconds.
 const SHARDS_PER_CORE: usize = 4;
 
 /// A key that can be looked up by its text.
@@ -53,7 +53,7 @@ impl Weighter<MapKey, Arc<StoredEntry>> for ByWeight {
     }
 }
 
-/// Hands over what an insertion pushed out, a replaced entry included.
+/// Collects what an insertion evicts, a replaced entry included.
 #[derive(Clone)]
 struct CollectEvicted;
 
@@ -65,26 +65,26 @@ impl Lifecycle<MapKey, Arc<StoredEntry>> for CollectEvicted {
     }
 }
 
-/// The map.
+/// The map from key to entry.
 pub(super) struct Map {
     cache: Cache<MapKey, Arc<StoredEntry>, ByWeight, RandomState, CollectEvicted>,
     expiry: Expiry,
 }
 
-/// What an insertion pushed out.
+/// What an insertion evicted.
 pub(super) struct Inserted {
-    /// Whether another entry was under the key.
+    /// Whether it replaced an entry with the same key.
     pub replaced: bool,
-    /// How many other entries had to go.
+    /// The number of other entries that were evicted.
     pub evicted: u64,
 }
 
 impl Map {
-    /// Holds at most about `bytes_max`.
+    /// A map for about `bytes_max` bytes.
     pub fn new(bytes_max: u64) -> Self {
         let shards = shards_for(bytes_max);
         let items = bytes_max / ENTRY_BYTES_MEAN;
-        // quick_cache halves the shards until each expects 32 items; it need not.
+        // Otherwise quick_cache halves the shards until each expects 32 items.
         let items = usize::try_from(items).unwrap_or(usize::MAX).max(shards * 32);
         let options = OptionsBuilder::new()
             .shards(shards)
@@ -97,7 +97,7 @@ impl Map {
         Self { cache, expiry: Expiry::default() }
     }
 
-    /// The heaviest entry that is kept.
+    /// The largest entry that fits.
     pub fn entry_bytes_max(&self) -> u64 {
         hot_bytes(self.cache.shard_capacity())
     }
@@ -112,11 +112,11 @@ impl Map {
         self.cache.peek(key)
     }
 
-    /// Puts an entry in. What had to go is condemned, so that nobody counts it as cleared later.
+    /// Inserts an entry. What it evicts is marked, so that it is not counted as cleared later.
     pub fn insert(&self, entry: Arc<StoredEntry>) -> Inserted {
         let mut out = Vec::new();
         let key = entry.key.clone();
-        // Before anybody can remove it.
+        // Before another thread can remove it.
         self.expiry.enter(entry.fresh_until_ms());
         self.cache.insert_with_lifecycle(MapKey(key.clone()), entry, &mut out);
         let mut inserted = Inserted { replaced: false, evicted: 0 };
@@ -132,7 +132,7 @@ impl Map {
         inserted
     }
 
-    /// Takes out this very entry, not one that has taken its place.
+    /// Removes exactly this entry, not one that replaced it.
     pub fn remove(&self, entry: &Arc<StoredEntry>) -> bool {
         let is_it = |held: &Arc<StoredEntry>| Arc::ptr_eq(held, entry);
         let is_removed = self.cache.remove_if(entry.key.as_str(), is_it).is_some();
@@ -142,41 +142,41 @@ impl Map {
         is_removed
     }
 
-    /// All entries that stay throughout; those that come or go meanwhile may be missed.
+    /// All entries. Those that are inserted or removed meanwhile may be missing.
     pub fn iter(&self) -> impl Iterator<Item = Arc<StoredEntry>> + '_ {
         self.cache.iter().map(|(_, entry)| entry)
     }
 
-    /// How many entries there are.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         self.cache.len()
     }
 
-    /// How many of them have outlived their ttl, at most a tenth of a second late.
+    /// The number of expired entries; an entry is counted at most 0.1 s late.
     pub fn expired(&self, now_ms: u64) -> u64 {
         self.expiry.expired(now_ms)
     }
 
-    /// How many entries the expiry counts: as many as there are.
+    /// The number of entries that the expiry counts; equal to `len`.
     #[cfg(test)]
     pub fn counted(&self) -> u64 {
         self.expiry.len()
     }
 
-    /// What they weigh.
+    /// Bytes of all entries.
     pub fn bytes(&self) -> u64 {
         self.cache.weight()
     }
 }
 
 fn hot_bytes(shard_bytes: u64) -> u64 {
-    // Exactly quick_cache's own rounding; a test holds us to it.
+    // Exactly the rounding of quick_cache; a test checks it.
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let hot = (shard_bytes as f64 * HOT_PART) as u64;
     hot
 }
 
-/// The most shards, a power of two, of which each takes a body of [`BODY_FITS_BYTES`].
+/// The largest number of shards, a power of two, such that each fits [`BODY_FITS_BYTES`].
 fn shards_for(bytes_max: u64) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut shards = (cores * SHARDS_PER_CORE).next_power_of_two();

@@ -1,9 +1,9 @@
-//! The store as others see it: lookups, fills, listings, figures.
+//! The API of the store: lookups, fills, listings, statistics.
 //!
-//! Locks, outermost first: `fence`, a cell's members, a shard of the map or of the cells. Fills
-//! hold `fence` for reading from their check to their insertion, invalidations for writing while
-//! they stamp; so every fill either is in the map when an invalidation stamps, or sees the stamp.
-//! Lookups take it only while a pattern or prefix waits to be enforced.
+//! Locks, outermost first: `fence`, the members of a cell, a shard of the map or of the cells. A
+//! fill holds `fence` for reading from its check to its insertion, an invalidation for writing
+//! while it stamps. So a fill either is in the map when an invalidation stamps, or it sees the
+//! stamp. Lookups take `fence` only while a pattern or prefix is not enforced yet.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -29,7 +29,7 @@ use super::{Admitted, Config, EntryFilter, Fill, FillRefusal, ListedEntry, Looku
 use crate::domain::{Label, UrlPath};
 use crate::wire::StoreStats;
 
-/// The cache; clones are the same one.
+/// The cache. Clones share their entries.
 #[derive(Clone)]
 pub struct Memory {
     pub(super) inner: Arc<Inner>,
@@ -40,7 +40,7 @@ pub(super) struct Inner {
     clock: Arc<dyn MonotonicClock>,
     nonce: u64,
     pub generation: Generation,
-    /// Stands for every entry.
+    /// The stamps of every entry.
     pub all: Stamps,
     pub cells: Cells,
     pub fence: RwLock<Bans>,
@@ -51,9 +51,9 @@ pub(super) struct Inner {
     pub flights: Flights,
     pub reclaim: Mutex<Reclaim>,
     /// Invalidations between their stamp and the end of their counting. While there are any, the
-    /// sweep leaves to them what they have yet to count.
+    /// sweep does not touch what they have yet to count.
     pub counting: AtomicUsize,
-    /// Something invalid may be left in the map.
+    /// The map may contain invalid entries.
     pub is_walk_due: AtomicBool,
     pub wake: Notify,
     pub sweeper: Mutex<Sweeper>,
@@ -66,7 +66,7 @@ impl Memory {
         Self::with_clock(config, Arc::new(ProcessClock::default()))
     }
 
-    /// An empty store on a clock of the caller's.
+    /// An empty store on the given clock.
     pub fn with_clock(config: Config, clock: Arc<dyn MonotonicClock>) -> Self {
         let inner = Inner {
             clock,
@@ -95,10 +95,10 @@ impl Memory {
         self.inner.ticket()
     }
 
-    /// Reads the text form of a ticket.
+    /// Parses a ticket.
     ///
     /// # Errors
-    /// [`FillRefusal::ForeignTicket`] for one of another process start, or for any other text.
+    /// [`FillRefusal::ForeignTicket`] for one of another process start, or any other text.
     pub fn parse_ticket(&self, text: &str) -> Result<Ticket, FillRefusal> {
         Ticket::parse(text, self.inner.nonce)
     }
@@ -108,9 +108,9 @@ impl Memory {
         self.inner.counted(self.inner.look(key))
     }
 
-    /// Looks a key up; where another caller of this function is already filling it, waits for that
-    /// fill at most `timeout` and looks again. A miss means: the caller is to fill, or to say by
-    /// [`Memory::withdraw`] that it will not.
+    /// Looks a key up. If another caller of this function is filling it, waits for that fill at
+    /// most `timeout` and looks again. After a miss, the caller must fill the entry or call
+    /// [`Memory::withdraw`].
     pub async fn lookup_or_wait(&self, key: &str, timeout: Duration) -> Lookup {
         let deadline = Instant::now() + timeout;
         loop {
@@ -128,7 +128,7 @@ impl Memory {
         }
     }
 
-    /// The fill that was waited for may have landed between the lookup and taking the lead.
+    /// Looks again: the fill may have arrived between the lookup and taking the lead.
     fn lead(&self, key: &str) -> Lookup {
         let again = self.inner.look(key);
         if again.found().is_some() {
@@ -137,8 +137,8 @@ impl Memory {
         again
     }
 
-    /// Says that no fill will come for the last miss or refresh of `key`, so that somebody else is
-    /// asked at once.
+    /// Reports that the caller will not fill `key` after its last miss or refresh, so that another
+    /// caller is asked at once.
     pub fn withdraw(&self, key: &str) {
         if let Some(entry) = self.inner.map.peek(key) {
             entry.end_lease();
@@ -149,16 +149,16 @@ impl Memory {
     /// Stores a fill unless an invalidation has overtaken it since its ticket.
     ///
     /// # Errors
-    /// [`FillRefusal`]; nothing was changed then.
+    /// [`FillRefusal`]; nothing is changed then.
     pub fn admit(&self, fill: Fill, ticket: Ticket) -> Result<Admitted, FillRefusal> {
         self.take(fill, ticket, None)
     }
 
-    /// Stores a fill that came without a ticket: it counts from `ticket`, taken when it arrived.
-    /// Says in [`Admitted::is_doubtful`] whether an invalidation may have overtaken it before.
+    /// Stores a fill without a ticket: it counts from `ticket`, taken when it arrived.
+    /// [`Admitted::is_doubtful`] reports whether an invalidation may have overtaken it before.
     ///
     /// # Errors
-    /// [`FillRefusal`]; nothing was changed then.
+    /// [`FillRefusal`]; nothing is changed then.
     pub fn admit_unfenced(&self, fill: Fill, ticket: Ticket) -> Result<Admitted, FillRefusal> {
         let inner = &self.inner;
         let earliest = inner.recent.lock().earliest(inner.now_ms(), ticket.generation);
@@ -183,7 +183,7 @@ impl Memory {
         result
     }
 
-    /// At most `limit` servable entries that pass the filter, in no order.
+    /// Lists up to `limit` servable entries that match the filter, in no order.
     pub fn list(&self, filter: &EntryFilter, limit: usize) -> Vec<ListedEntry> {
         let named = match (&filter.tag, &filter.type_name) {
             (Some(tag), _) => Some(name::of_tag(tag)),
@@ -193,10 +193,10 @@ impl Memory {
         let now_ms = self.inner.now_ms();
         let below = filter.prefix.as_deref().and_then(|prefix| UrlPath::prefix(prefix).ok());
         let list = |entry: Arc<StoredEntry>| {
-            // The members of a cell include entries that were evicted a moment ago.
-            let verdict = self.inner.verdict(&entry, now_ms).worse(entry.watch.own_verdict());
-            let is_listed = verdict != Freshness::Gone && filter.passes(&entry, below.as_ref());
-            is_listed.then(|| entry.listed(verdict, now_ms))
+            // A cell may list entries that were just evicted.
+            let freshness = self.inner.freshness(&entry, now_ms).worse(entry.watch.own_freshness());
+            let is_listed = freshness != Freshness::Gone && filter.passes(&entry, below.as_ref());
+            is_listed.then(|| entry.listed(freshness, now_ms))
         };
         match named {
             None => self.inner.map.iter().filter_map(list).take(limit).collect(),
@@ -207,26 +207,26 @@ impl Memory {
         }
     }
 
-    /// The servable entries of one key or path: the entry of that key, and those that have it as
-    /// their path, in any spelling.
-    pub fn inspect(&self, place: &Label, limit: usize) -> Vec<ListedEntry> {
+    /// The servable entries of a key or path: the entry with that key, and those with that path, in
+    /// any spelling.
+    pub fn inspect(&self, key: &Label, limit: usize) -> Vec<ListedEntry> {
         let now_ms = self.inner.now_ms();
-        let path = UrlPath::of_key(place);
-        let path = path.as_ref().map_or(place, UrlPath::label);
+        let path = UrlPath::of_key(key);
+        let path = path.as_ref().map_or(key, UrlPath::label);
         let cell = self.inner.cells.get(&name::of_path(path.as_str()));
         let named = cell.iter().flat_map(|cell| members(cell));
-        let keys = [place, path];
-        let keys = &keys[..if place == path { 1 } else { 2 }];
+        let keys = [key, path];
+        let keys = &keys[..if key == path { 1 } else { 2 }];
         let keyed = keys.iter().filter_map(|key| self.inner.map.peek(key.as_str()));
         let is_other = |entry: &Arc<StoredEntry>| !keys.contains(&&entry.key);
         let list = |entry: Arc<StoredEntry>| {
-            let verdict = self.inner.verdict(&entry, now_ms).worse(entry.watch.own_verdict());
-            (verdict != Freshness::Gone).then(|| entry.listed(verdict, now_ms))
+            let freshness = self.inner.freshness(&entry, now_ms).worse(entry.watch.own_freshness());
+            (freshness != Freshness::Gone).then(|| entry.listed(freshness, now_ms))
         };
         keyed.chain(named.filter(is_other)).filter_map(list).take(limit).collect()
     }
 
-    /// Figures, each true of about now.
+    /// The current statistics; each value is read on its own.
     pub fn stats(&self) -> StoreStats {
         let inner = &self.inner;
         let counts = &inner.counts;
@@ -261,30 +261,30 @@ impl Inner {
         Ticket { store: self.nonce, generation: self.generation.current() }
     }
 
-    /// What invalidations and time say of an entry now.
-    pub fn verdict(&self, entry: &StoredEntry, now_ms: u64) -> Freshness {
-        let verdict = self.invalidated(entry);
-        entry.temper(verdict, now_ms, millis(self.config.soft_time_max))
+    /// The freshness of an entry by invalidations and time.
+    pub fn freshness(&self, entry: &StoredEntry, now_ms: u64) -> Freshness {
+        let freshness = self.invalidated(entry);
+        entry.with_time(freshness, now_ms, millis(self.config.soft_time_max))
     }
 
-    /// What invalidations alone say of an entry.
+    /// The freshness of an entry by invalidations alone.
     pub fn invalidated(&self, entry: &StoredEntry) -> Freshness {
         let bans = || {
             if self.newest_ban.get() <= entry.watch.checked() {
                 return Freshness::Fresh;
             }
-            self.fence.read().verdict(entry)
+            self.fence.read().freshness(entry)
         };
         let stamps = entry.cells.iter().map(|cell| &cell.stamps).chain([&self.all]);
-        entry.watch.judge(&self.generation, bans, stamps)
+        entry.watch.check(&self.generation, bans, stamps)
     }
 
     fn look(&self, key: &str) -> Lookup {
         let now_ms = self.now_ms();
         if let Some(entry) = self.map.get(key) {
-            let verdict = self.verdict(&entry, now_ms);
-            let found = || entry.found(verdict, now_ms);
-            match verdict {
+            let freshness = self.freshness(&entry, now_ms);
+            let found = || entry.served(freshness, now_ms);
+            match freshness {
                 Freshness::Fresh => return Lookup::Hit(found()),
                 Freshness::Stale { .. } => {
                     let refresh = entry.elect(now_ms).then(|| self.ticket());
@@ -311,7 +311,7 @@ impl Inner {
         ticket: Ticket,
         earliest: Option<u64>,
     ) -> Result<Admitted, FillRefusal> {
-        // A generation that was never published is a forgery that would pass every check.
+        // A generation that was never published is forged, and would pass every check.
         if ticket.store != self.nonce || ticket.generation > self.generation.current() {
             return Err(FillRefusal::ForeignTicket);
         }
@@ -326,7 +326,7 @@ impl Inner {
         for cell in &entry.cells {
             cell.push(Arc::downgrade(&entry));
         }
-        // No generation is published while the fence is held for reading.
+        // While the fence is held for reading, no generation is published.
         entry.watch.confirm(self.generation.current());
         let inserted = self.map.insert(entry);
         drop(bans);
@@ -339,7 +339,7 @@ impl Inner {
         if bytes > bytes_max { Err(FillRefusal::TooLarge { bytes, bytes_max }) } else { Ok(()) }
     }
 
-    /// The cells an entry is a member of. Its key is none of them: the map finds it by that.
+    /// The cells of an entry. Its key needs none: the map finds it.
     fn cells_of(&self, fill: &Fill) -> Box<[Arc<Cell>]> {
         let mut names: Vec<String> = fill.tags.iter().map(name::of_tag).collect();
         if let Some(type_name) = &fill.type_name {
@@ -357,7 +357,7 @@ impl Inner {
         names.iter().map(|name| self.cells.intern(name)).collect()
     }
 
-    /// Whether nothing has overtaken the fill since the generation of its ticket.
+    /// Refuses a fill if an invalidation is newer than its ticket.
     fn check(&self, entry: &StoredEntry, ticket: u64, bans: &Bans) -> Result<(), FillRefusal> {
         let key = entry.key.as_str();
         let is_overtaken = self.all.newest() > ticket
@@ -365,7 +365,7 @@ impl Inner {
             || self.cells.is_stamped_after(&name::of_key(key), ticket)
             || (key.starts_with('/') && self.cells.is_stamped_after(&name::of_path(key), ticket))
             || bans.overtook(ticket, entry);
-        // Last: a stamp that was forgotten before it was looked for has raised the floor before.
+        // Last: if a stamp was dropped before it was read, the floor was raised before that.
         if ticket < self.cells.floor() {
             return Err(FillRefusal::TicketExpired);
         }
@@ -384,7 +384,7 @@ impl EntryFilter {
     }
 }
 
-/// The living members of a cell, a slice at a time.
+/// The existing members of a cell, read in slices.
 pub(super) fn members(cell: &Cell) -> impl Iterator<Item = Arc<StoredEntry>> + '_ {
     (0..).step_by(super::cells::SLICE).map_while(|from| cell.slice(from)).flatten()
 }

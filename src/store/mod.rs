@@ -1,11 +1,12 @@
 //! The cache: entries in memory, cleared by generations and tickets.
 //!
-//! One mechanism serves every kind of invalidation. An entry carries tags; clearing a tag stamps it
-//! with the store's next generation, whatever the number of its entries; an entry is valid while
-//! nothing of it is newer than its *ticket*, the generation read before its fill began. So what an
-//! invalidation has overtaken is neither stored nor served, to waiters neither.
+//! One mechanism serves every kind of invalidation. An entry has tags; clearing a tag stamps it
+//! with the next generation of the store, whatever the number of its entries. An entry is valid as
+//! long as no stamp of its tags is newer than its *ticket*, the generation read before its fill
+//! began. So a fill that an invalidation has overtaken is neither stored nor served, not even to
+//! waiters.
 //!
-//! The store returns facts. It logs nothing, announces nothing and knows no graph.
+//! The store returns facts. It logs nothing, announces nothing and does not know the graph.
 
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ mod ticket;
 #[cfg(test)]
 mod tests;
 
-/// Where [`generation`] takes its atomics from; `tests/loom/` puts loom's in this place.
+/// The atomics of [`generation`]; `tests/loom/` replaces them by those of loom.
 mod atomic {
     pub(super) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 }
@@ -41,26 +42,26 @@ pub use memory::Memory;
 pub use sweep::Swept;
 pub use ticket::Ticket;
 
-/// Limits and lives of the memory store.
+/// Limits and times of the memory store.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Bytes of bodies and overhead, at most.
+    /// Maximum of bytes, bodies and overhead together.
     pub bytes_max: u64,
-    /// How long counting what was cleared may take.
+    /// Time limit for counting the cleared entries.
     pub count_time_max: Duration,
-    /// Time to live of an entry whose fill names none.
+    /// Time to live of an entry whose fill gives none.
     pub ttl: Duration,
-    /// Longest life that may be named.
+    /// Longest time to live that a fill may give.
     pub ttl_max: Duration,
     /// How long after a soft invalidation an entry may be served stale.
     pub soft_time_max: Duration,
-    /// How long a fill without a ticket may have taken: what was invalidated within it makes such
-    /// a fill doubtful. Zero: none is.
+    /// The assumed duration of a fill without a ticket: an invalidation within it makes the fill
+    /// doubtful. Zero: no fill is doubtful.
     pub fill_time_max: Duration,
-    /// Longest a fill may take.
+    /// How long a ticket is valid.
     pub ticket_time_max: Duration,
-    /// Bans remembered before they collapse into one over everything.
+    /// Bans that are kept before they collapse into one stamp on everything.
     pub bans_max: usize,
-    /// Tags remembered without an entry.
+    /// Tags without an entry whose stamps are kept.
     pub stamps_max: usize,
 }

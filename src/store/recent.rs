@@ -1,28 +1,28 @@
-//! Which generation was current a while ago, so that a fill without a ticket can be judged as if it
-//! had begun then.
+//! The generation that was current some time ago, so that a fill without a ticket can be checked as
+//! if it had begun then.
 //!
-//! Bounded: invalidations that are close together share a mark, and the mark says what was current
-//! before the first of them. So the answer is never too late, and too early by a part of the span.
+//! Memory is bounded: invalidations that are close together share a mark, which has the generation
+//! before the first of them. So the result is never too new, and too old by a part of the span.
 
 use std::collections::VecDeque;
 
-/// Marks in a span: how exact the answer is.
+/// Marks in a span, which is the precision of the result.
 const PARTS: u64 = 64;
 
 /// The invalidations of the last `span_ms`.
 pub(super) struct Recent {
     span_ms: u64,
-    /// When, and which generation was current before it.
+    /// Time in milliseconds, and the generation that was current before it.
     marks: VecDeque<(u64, u64)>,
 }
 
 impl Recent {
-    /// Remembers `span_ms`; nothing where that is 0.
+    /// Keeps marks for `span_ms`; none if that is 0.
     pub fn new(span_ms: u64) -> Self {
         Self { span_ms, marks: VecDeque::new() }
     }
 
-    /// An invalidation comes now; `before` is the generation that it ends.
+    /// Notes an invalidation; `before` is the generation before it.
     pub fn note(&mut self, now_ms: u64, before: u64) {
         if self.span_ms == 0 {
             return;
@@ -35,13 +35,13 @@ impl Recent {
         }
     }
 
-    /// The generation of `span_ms` ago; `current` where nothing was invalidated since.
+    /// The generation of `span_ms` ago; `current` if nothing was invalidated since.
     pub fn earliest(&mut self, now_ms: u64, current: u64) -> u64 {
         self.forget(now_ms);
         self.marks.front().map_or(current, |(_, before)| *before)
     }
 
-    /// A mark stands for what came within `apart_ms` after it.
+    /// Drops old marks. A mark stands for the invalidations within `apart_ms` after it.
     fn forget(&mut self, now_ms: u64) {
         let since_ms = now_ms.saturating_sub(self.span_ms);
         let apart_ms = self.apart_ms();

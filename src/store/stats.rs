@@ -1,5 +1,5 @@
-//! Counters of the store: relaxed atomics that order nothing.
-//! They are for people; no decision of the store reads one.
+//! Counters of the store, as relaxed atomics.
+//! They are for statistics; the store makes no decision by them.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -8,23 +8,21 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub(super) struct Count(AtomicU64);
 
 impl Count {
-    /// One more.
+    /// Adds one.
     pub fn one(&self) {
         self.add(1);
     }
 
-    /// Some more.
     pub fn add(&self, more: u64) {
         self.0.fetch_add(more, Relaxed);
     }
 
-    /// What it is.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
 
-/// What is counted as it happens.
+/// The counted events.
 #[derive(Default)]
 pub(super) struct Counts {
     pub hits: Count,

@@ -1,8 +1,8 @@
-//! The background work: memory of what was cleared, expired entries, bans, forgotten tags.
+//! Background work: frees the memory of cleared and expired entries, bans and unused tags.
 //!
-//! Nothing here is needed for correctness, lookups judge for themselves; without it memory grows
-//! and old tickets stay valid. One step works within a budget, except that a walk over the map is
-//! done whole (some 0.1 s for a million entries): run it off the async threads.
+//! Correctness does not depend on it, because lookups check each entry; without it memory grows
+//! and old tickets stay valid. One step works within a time budget, except a walk over the map,
+//! which is not interrupted (about 0.1 s for a million entries): run it off the async threads.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,51 +18,51 @@ use super::entry::StoredEntry;
 use super::generation::Freshness;
 use super::memory::Inner;
 
-/// Between steps when nothing is waiting.
+/// Time between steps when no work is left.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// One background step: short against the second that a million cleared entries may stay.
+/// Time budget of one step; a million cleared entries may stay for a second.
 const BUDGET: Duration = Duration::from_millis(50);
 
-/// Between steps while work is left, so that the sweep never takes a whole core.
+/// Time between steps while work is left, so that the sweep never uses a whole core.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Between walks for expired entries: 1 % of a core for a million entries.
+/// Time between walks for expired entries: 1 % of a core for a million entries.
 const WALK_MS: u64 = 10_000;
 
-/// Shards of the tag table looked at in an idle step: all of them every 16 s.
+/// Shards of the tag table checked in an idle step: all of them every 16 s.
 const SHARDS_PER_STEP: usize = 4;
 
-/// Removed entries after which all of the tag table is looked at.
+/// After so many removed entries, the whole tag table is checked.
 const REMOVED_MANY: usize = 1024;
 
-/// Checkpoints per ticket life: the floor lags behind the exact one by at most this part of it.
+/// Checkpoints per lifetime of a ticket: the floor is late by at most this part of it.
 const CHECKPOINTS: u64 = 64;
 
-/// Where the sweep stands.
+/// The state of the sweep.
 #[derive(Default)]
 pub(super) struct Sweeper {
-    /// When which generation was current, oldest first.
+    /// Time in milliseconds and the generation that was current then, oldest first.
     checkpoints: VecDeque<(u64, u64)>,
     walk_at_ms: u64,
     shard: usize,
     shards_due: usize,
 }
 
-/// What one step did.
+/// The result of one step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Entries taken out of the map.
+    /// Entries removed from the map.
     pub removed: usize,
-    /// Tags forgotten.
+    /// Tags dropped from the table.
     pub tags_forgotten: usize,
-    /// Whether work is left that should not wait.
+    /// Whether work is left that must not wait for the next period.
     pub more: bool,
 }
 
 impl Memory {
-    /// One step of background work within about `budget`. A step that meets another one running
-    /// does nothing.
+    /// Does one step of background work within about `budget`. Does nothing while another step
+    /// runs.
     pub fn sweep(&self, budget: Duration) -> Swept {
         let inner = &self.inner;
         let Some(mut sweeper) = inner.sweeper.try_lock() else { return Swept::default() };
@@ -71,7 +71,7 @@ impl Memory {
         let now_ms = inner.now_ms();
         inner.move_floor(&mut sweeper, now_ms);
         inner.flights.sweep();
-        // Otherwise the first question after a long time would move all that has passed at once.
+        // Otherwise the first call after a long time would move all passed steps at once.
         inner.map.expired(now_ms);
         let mut swept = Swept { removed: inner.reclaim(is_time_left), ..Swept::default() };
         let is_walk_due = inner.is_walk_due.swap(false, Ordering::AcqRel)
@@ -94,12 +94,12 @@ impl Memory {
         swept
     }
 
-    /// Sweeps until stopped: every second, and at once where an invalidation left work.
+    /// Sweeps until stopped: every second, and at once if an invalidation left work.
     pub async fn run_sweeper(self, stop: CancellationToken) {
         loop {
             let memory = self.clone();
             let step = tokio::task::spawn_blocking(move || memory.sweep(BUDGET)).await;
-            // A step that panicked has left its work; the next one takes it up after the period.
+            // If a step panics, the next one continues its work after the period.
             let pause = if step.is_ok_and(|swept| swept.more) { PAUSE } else { PERIOD };
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -111,7 +111,7 @@ impl Memory {
 }
 
 impl Inner {
-    /// Tickets older than `ticket_time_max` are given up, as far as checkpoints tell.
+    /// Refuses tickets older than `ticket_time_max`, to the precision of the checkpoints.
     fn move_floor(&self, sweeper: &mut Sweeper, now_ms: u64) {
         let life_ms = millis(self.config.ticket_time_max);
         let apart_ms = (life_ms / CHECKPOINTS).max(1);
@@ -131,7 +131,7 @@ impl Inner {
         }
     }
 
-    /// Takes out what the counting of hard invalidations left over.
+    /// Removes the entries for which a hard invalidation had no time left.
     fn reclaim(&self, is_time_left: impl Fn() -> bool) -> usize {
         let mut removed = 0;
         while is_time_left() {
@@ -149,23 +149,24 @@ impl Inner {
         removed
     }
 
-    /// Enforces on every entry what lookups would find out, then retires the bans it saw. What an
-    /// application has yet to count is left to it, and the walk is due again.
+    /// Checks every entry as a lookup would, marks or removes it, then retires the bans it saw. It
+    /// skips what a running invalidation has yet to count; the walk is then due again.
     fn walk(&self, now_ms: u64) -> usize {
-        // Under the lock, hence published: every verdict from here on knows of them.
+        // Read under the lock, so they are published: every check from here on sees them.
         let bans_up_to = self.fence.read().newest_live();
         let soft_ms_max = millis(self.config.soft_time_max);
         let (mut removed, mut is_whole) = (0, true);
         for entry in self.map.iter() {
             let invalidated = self.invalidated(&entry);
-            let verdict = entry.temper(invalidated, now_ms, soft_ms_max);
-            // After the verdict: a stamp is never seen before its application is.
-            if verdict != Freshness::Fresh && self.counting.load(Ordering::Acquire) > 0 {
+            let freshness = entry.with_time(invalidated, now_ms, soft_ms_max);
+            // After the check: a thread that sees a stamp also sees that its invalidation is
+            // counting.
+            if freshness != Freshness::Fresh && self.counting.load(Ordering::Acquire) > 0 {
                 is_whole = false;
                 continue;
             }
-            match (verdict, invalidated) {
-                (Freshness::Gone, _) => removed += usize::from(self.condemn(&entry)),
+            match (freshness, invalidated) {
+                (Freshness::Gone, _) => removed += usize::from(self.clear_entry(&entry)),
                 (_, Freshness::Stale { since_ms }) => drop(entry.watch.mark_stale(since_ms)),
                 (Freshness::Stale { .. } | Freshness::Fresh, _) => {}
             }
@@ -178,7 +179,7 @@ impl Inner {
         removed
     }
 
-    fn condemn(&self, entry: &Arc<StoredEntry>) -> bool {
+    fn clear_entry(&self, entry: &Arc<StoredEntry>) -> bool {
         entry.watch.clear();
         self.map.remove(entry)
     }

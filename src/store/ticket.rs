@@ -1,7 +1,7 @@
-//! The ticket: which invalidations a fill has surely seen.
+//! The ticket: up to which invalidation a fill is certainly up to date.
 //!
 //! It is the generation read before the fill began, bound to this process start by a random nonce,
-//! because generations begin anew with every start. Opaque to whoever carries it.
+//! because generations restart with the process. It is opaque to callers.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// Reads the text form and checks that it is of `store`.
+    /// Parses a ticket and checks that this store issued it.
     pub(super) fn parse(text: &str, store: u64) -> Result<Self, FillRefusal> {
         let (nonce, generation) = text.split_once('-').ok_or(FillRefusal::ForeignTicket)?;
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
@@ -39,7 +39,7 @@ impl fmt::Display for Ticket {
     }
 }
 
-/// A random name for one process start's store.
+/// A random number for the store of this process start.
 pub(super) fn nonce() -> u64 {
     let mut bytes = [0_u8; 8];
     crate::support::random::fill(&mut bytes).expect("the system's random generator answers");

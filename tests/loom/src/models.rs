@@ -5,7 +5,7 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 
-use super::generation::{Generation, NewestBan, Stamps, Freshness, Watch};
+use super::generation::{Freshness, Generation, NewestBan, Stamps, Watch};
 
 /// One entry with one tag, and one ban that means it.
 struct World {
@@ -30,19 +30,19 @@ impl World {
         })
     }
 
-    fn judge(&self) -> Freshness {
+    fn check(&self) -> Freshness {
         let ban = || match self.newest_ban.get() {
             newest if newest > self.watch.checked() => Freshness::Gone,
             _ => Freshness::Fresh,
         };
-        self.watch.judge(&self.generation, ban, std::iter::once(&self.stamps))
+        self.watch.check(&self.generation, ban, std::iter::once(&self.stamps))
     }
 
     /// A lookup: never fresh if it began after the acknowledgement.
     fn look(&self) {
         let is_after = self.acknowledged.load(Ordering::Acquire);
-        let verdict = self.judge();
-        assert!(!(is_after && verdict == Freshness::Fresh), "stale after the acknowledgement");
+        let freshness = self.check();
+        assert!(!(is_after && freshness == Freshness::Fresh), "stale after the acknowledgement");
     }
 
     fn acknowledge(&self) {
@@ -128,7 +128,7 @@ fn a_hard_stamp_is_seen_by_every_lookup_after_it() {
 #[test]
 fn a_soft_stamp_is_seen_with_its_time() {
     fn look_at_the_time(world: &World) {
-        if let Freshness::Stale { since_ms } = world.judge() {
+        if let Freshness::Stale { since_ms } = world.check() {
             assert_eq!(since_ms, 7);
         }
     }
