@@ -1,7 +1,7 @@
 //! Scenes of delivery: a journal on a simulated disk, peers that follow a script, and a clock that
-//! runs only while everybody waits.
+//! advances only while all tasks wait.
 //!
-//! The rate limiter has a clock of its own, which does not pause; its rates are high here.
+//! The rate limiter has its own clock, which does not pause. Its rates are high here.
 
 use std::sync::Arc;
 use std::time::Duration;

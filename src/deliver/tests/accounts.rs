@@ -1,4 +1,4 @@
-//! Logging in at a peer, and what happens when it refuses (reliability F14).
+//! Logins at a peer, and refused logins (reliability F14).
 
 use super::stub::good_mirror;
 use super::*;
@@ -6,7 +6,7 @@ use crate::domain::Status;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// S3 3.5: one 401, one more login, and the same batch goes again.
+/// S3 3.5: after a 401, one more login and the same batch again.
 #[tokio::test(start_paused = true)]
 async fn a_401_costs_one_login() {
     let scene = Scene::with(|asked| match (asked.what, asked.bearer.as_deref()) {
@@ -24,7 +24,7 @@ async fn a_401_costs_one_login() {
     assert_eq!(scene.view().failures, 0);
 }
 
-/// A peer that never likes our tokens is paused, asked once a minute, and loses nothing.
+/// A peer that refuses every token is paused, tried once a minute, and loses nothing.
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_refuses_fresh_tokens_is_paused() {
     let scene = Scene::with(|asked| match (asked.what, asked.count) {
@@ -50,7 +50,7 @@ async fn a_refused_login_is_tried_once_a_minute() {
             (What::Login, 1..=3) => Reaction::Answer(answer(status, "text/html", "no")),
             _ => good_mirror(asked),
         });
-        // The first refusal was the worker's introduction, before there was anything to say.
+        // The first refusal was at the start of the worker, before the first event.
         scene.until("the introduction", |scene| scene.logins() == 1).await;
         let event = scene.log(whole("posts")).await;
         scene.until("the pause", |scene| scene.status(&event) == Status::Paused).await;
@@ -65,7 +65,7 @@ async fn a_refused_login_is_tried_once_a_minute() {
     }
 }
 
-/// Without an account nothing is sent and nothing is lost; said once, not at every event.
+/// Without an account nothing is sent and nothing is lost. It is logged once, not at every event.
 #[tokio::test(start_paused = true)]
 async fn without_credentials_a_peer_is_paused() {
     let mut nobody = peer("b");
@@ -80,7 +80,7 @@ async fn without_credentials_a_peer_is_paused() {
     let outcome = scene.delivery.outcomes(&event).remove(0);
     assert_eq!(outcome.status, Status::Paused);
     let error = outcome.last_error.expect("an error");
-    assert!(error.contains("SERVICE_EMAIL"), "it says what to set: {error}");
+    assert!(error.contains("SERVICE_EMAIL"), "it names the variables: {error}");
     assert_eq!((scene.logins(), scene.sends().len()), (0, 0));
     assert_eq!(scene.view().backlog_events, 6);
     let paused_again = scene.delivery.peers.get()[0].refused_credentials(
@@ -91,7 +91,7 @@ async fn without_credentials_a_peer_is_paused() {
     assert!(!paused_again, "the second time is no news");
 }
 
-/// Invariant I13: a token is renewed at 80 % of its life, before anybody refuses it.
+/// Invariant I13: a token is renewed at 80 % of its life, before a peer refuses it.
 #[tokio::test(start_paused = true)]
 async fn a_token_is_kept_to_most_of_its_life() {
     let scene = Scene::with(|asked| match asked.what {
@@ -108,7 +108,7 @@ async fn a_token_is_kept_to_most_of_its_life() {
     assert_eq!(scene.logins(), 2);
 }
 
-/// A login server that is down is one that is tried again, not one that refuses us.
+/// A login server that is down is retried; it has not refused us.
 #[tokio::test(start_paused = true)]
 async fn a_login_that_fails_is_tried_again() {
     for status in [500, 503, 302, 200] {
@@ -124,7 +124,7 @@ async fn a_login_that_fails_is_tried_again() {
     }
 }
 
-/// A login server that asks for a pause gets it, and no failure is counted.
+/// A login server that asks us to wait causes a wait, and no failure is counted.
 #[tokio::test(start_paused = true)]
 async fn a_throttled_login_waits() {
     let scene = Scene::with(|asked| match (asked.what, asked.count) {
@@ -144,9 +144,9 @@ async fn a_throttled_login_waits() {
     assert_eq!(scene.sends().len(), 1);
 }
 
-/// One that is unwell and says for how long is not asked sooner; that counts as the failure it is.
+/// A login server that fails and names a wait is not tried sooner. That counts as a failure.
 #[tokio::test(start_paused = true)]
-async fn a_login_server_that_is_unwell_is_given_the_time_it_asks_for() {
+async fn a_failing_login_server_gets_the_wait_it_asks_for() {
     let scene = Scene::with(|asked| match (asked.what, asked.count) {
         (What::Login, 1..=2) => super::stub::unwell(),
         _ => good_mirror(asked),
@@ -160,7 +160,7 @@ async fn a_login_server_that_is_unwell_is_given_the_time_it_asks_for() {
     assert!(logins[2].at - logins[1].at >= Duration::from_secs(30));
 }
 
-/// A refusal whose answer shows another time names the clock, for every way to a token.
+/// A refusal whose answer has a different time names the clock, for each login method.
 #[tokio::test(start_paused = true)]
 async fn a_refusal_by_a_host_with_another_clock_names_the_clock() {
     let late = crate::support::clock::wall_ms() + 602_000;

@@ -1,4 +1,4 @@
-//! What moves a cursor, and what happens when nothing does (reliability I2, F13-F18).
+//! What moves a cursor, and what happens if nothing does (reliability I2, F13-F18).
 
 use super::scene::entity;
 use super::stub::{good_legacy, good_mirror, unwell};
@@ -6,7 +6,8 @@ use super::*;
 use crate::domain::Status;
 use crate::net::FailureKind;
 
-/// S3 3.5: `mirror: false`, a bearer token and our mark on every call; then it is done.
+/// S3 3.5: every call has `mirror: false`, a bearer token and our mark. After its acknowledgement
+/// nothing is left to do.
 #[tokio::test(start_paused = true)]
 async fn an_acknowledgement_moves_the_cursor() {
     let scene = Scene::with(good_mirror);
@@ -21,7 +22,7 @@ async fn an_acknowledgement_moves_the_cursor() {
     assert_eq!(scene.logins(), 1);
 }
 
-/// The same events go again, and what gathered meanwhile goes with them.
+/// The same events are sent again, together with those that gathered meanwhile.
 #[tokio::test(start_paused = true)]
 async fn a_failed_send_is_repeated_with_what_gathered() {
     let scene = Scene::with(|asked| match (asked.what, asked.count) {
@@ -42,7 +43,7 @@ async fn a_failed_send_is_repeated_with_what_gathered() {
     assert_eq!((view.failures, view.last_error, view.delivered), (0, None, 2));
 }
 
-/// Invariant I6: what is in flight is closed; what comes meanwhile is another send's.
+/// Invariant I6: a request in flight does not change. Later events are another send.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_merged_into_what_is_in_flight() {
     let scene = Scene::with(|asked| match (asked.what, asked.count) {
@@ -58,9 +59,10 @@ async fn nothing_is_merged_into_what_is_in_flight() {
     assert_eq!(sends[1].ids(), [first.id.to_string(), second.id.to_string()]);
 }
 
-/// F17: doubt is no acknowledgement. Each of these is answered once, then all is well.
+/// F17: an unclear answer is no acknowledgement. Each of these is the first answer; the next is an
+/// acknowledgement.
 #[tokio::test(start_paused = true)]
-async fn what_is_no_acknowledgement_is_tried_again() {
+async fn an_unclear_answer_is_tried_again() {
     let doubtful: Vec<fn() -> Reaction> = vec![
         || Reaction::Answer(answer(200, "text/html", "<h1>Welcome</h1>")),
         || Reaction::Answer(answer(200, "application/json", r#"{"success":false}"#)),
@@ -85,9 +87,9 @@ async fn what_is_no_acknowledgement_is_tried_again() {
     }
 }
 
-/// F15: a peer that asks for a pause has not failed.
+/// F15: a peer that asks us to wait has not failed.
 #[tokio::test(start_paused = true)]
-async fn a_throttle_is_waited_for_and_no_failure() {
+async fn a_429_is_a_wait_and_no_failure() {
     for (said, least) in [(Some(Duration::from_secs(70)), 70), (None, 1)] {
         let scene = Scene::with(move |asked| match (asked.what, asked.count) {
             (What::Invalidate, 1..=9) => {
@@ -110,9 +112,9 @@ async fn a_throttle_is_waited_for_and_no_failure() {
     }
 }
 
-/// F15: what a peer cannot take as it is goes more simply the next time, never away.
+/// F15: a batch that a peer refuses is sent in a simpler form the next time, and never dropped.
 #[tokio::test(start_paused = true)]
-async fn a_refused_batch_is_said_more_simply() {
+async fn a_refused_batch_is_sent_in_a_simpler_form() {
     let scene = Scene::with(|asked| match (asked.what, asked.count) {
         (What::Invalidate, 1) => Reaction::Answer(answer(422, "application/json", "{}")),
         _ => good_mirror(asked),
@@ -129,9 +131,9 @@ async fn a_refused_batch_is_said_more_simply() {
     assert_eq!(scene.sends()[2].ids().len(), 1, "the next batch is an ordinary one");
 }
 
-/// The same where nothing but `all` is taken: it arrives in the end, as hard as what was asked.
+/// The same if only `all` is accepted: it arrives in the end, as hard as it was asked.
 #[tokio::test(start_paused = true)]
-async fn what_is_refused_for_long_is_said_as_all() {
+async fn a_batch_that_is_refused_for_long_is_sent_as_all() {
     let scene = Scene::with(|asked| {
         let is_all = |asked: &Asked| asked.json()["batch"]["merged"]["hard"]["all"] == true;
         match asked.what {
@@ -154,7 +156,7 @@ async fn what_is_refused_for_long_is_said_as_all() {
 /// A mirror that refuses even `all` is shown as parked and tried once an hour. A new event brings
 /// that forward, but not to less than a minute after the last attempt.
 #[tokio::test(start_paused = true)]
-async fn news_wakes_a_mirror_that_refuses_everything_once_a_minute() {
+async fn a_new_event_retries_a_mirror_that_refuses_everything_once_a_minute() {
     let scene = Scene::with(|asked| match asked.what {
         What::Invalidate => Reaction::Answer(answer(400, "application/json", "{}")),
         _ => good_mirror(asked),
@@ -178,7 +180,7 @@ async fn news_wakes_a_mirror_that_refuses_everything_once_a_minute() {
 
 /// The breaker opens after five failures and closes with the first success.
 #[tokio::test(start_paused = true)]
-async fn the_breaker_tells_of_a_dead_peer() {
+async fn the_breaker_opens_for_a_dead_peer() {
     let scene = Scene::with(|asked| match (asked.what, asked.count) {
         (What::Invalidate, 1..=6) => unwell(),
         _ => good_mirror(asked),
@@ -192,9 +194,9 @@ async fn the_breaker_tells_of_a_dead_peer() {
     assert_eq!(scene.view().breaker, "closed");
 }
 
-/// A peer that hangs holds its own worker only.
+/// A peer that hangs delays its own worker only.
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_hangs_delays_nobody() {
+async fn a_peer_that_hangs_delays_no_other() {
     let mut peers = ["b", "c", "d"].map(peer).to_vec();
     peers[2].kind = Some(ConfiguredKind::Legacy);
     let scene = Scene::of(config(peers), |asked| match asked.host.as_str() {
@@ -211,10 +213,10 @@ async fn a_peer_that_hangs_delays_nobody() {
     assert!(!scene.is_delivered("c"));
 }
 
-/// A mirror that says "now" and means "no" is not called in a loop: by deliveries, logins, or
-/// through a failure that names no wait.
+/// A mirror that asks for a wait of zero and refuses is not called in a loop: by deliveries,
+/// logins, or after a failure without a wait.
 #[tokio::test(start_paused = true)]
-async fn a_pause_of_no_length_is_no_storm() {
+async fn a_wait_of_zero_causes_no_storm() {
     for (refusing, status) in [(What::Invalidate, 429), (What::Invalidate, 503), (What::Login, 429)]
     {
         let scene = Scene::with(move |asked| match asked.what == refusing {
@@ -240,7 +242,7 @@ async fn a_pause_of_no_length_is_no_storm() {
     }
 }
 
-/// What is told of an event is its own story, not that of a destination that failed before it.
+/// An event shows its own attempts, not those of a destination that failed before it.
 #[tokio::test(start_paused = true)]
 async fn an_event_counts_its_own_attempts() {
     let scene = Scene::with(|asked| match asked.what {

@@ -1,4 +1,4 @@
-//! Mirrors that come, go and change while others are being told.
+//! Destinations that are added, removed and changed while others receive events.
 
 use super::stub::good_mirror;
 use super::*;
@@ -13,9 +13,9 @@ fn with_password(name: &str, password: &str) -> PeerConfig {
     peer
 }
 
-/// Nobody is asked twice who has everything: a mirror that stays is not begun anew.
+/// A mirror that stays is not started again, and gets nothing twice.
 #[tokio::test(start_paused = true)]
-async fn a_mirror_that_stays_goes_on_and_one_that_comes_gets_what_follows() {
+async fn a_mirror_that_stays_continues_and_a_new_one_gets_later_events() {
     let mut scene = Scene::with(good_mirror);
     let first = scene.log(whole("posts")).await;
     scene.delivered().await;
@@ -27,15 +27,15 @@ async fn a_mirror_that_stays_goes_on_and_one_that_comes_gets_what_follows() {
     let second = scene.log(whole("pages")).await;
     scene.until("both have it", |scene| scene.is_delivered("b") && scene.is_delivered("c")).await;
     assert_eq!((scene.logins(), scene.view().rate_per_second), (logins, 5.0));
-    let told = |name: &str| scene.peers.asked(name, What::Invalidate);
-    assert_eq!((told("b").len(), told("c").len()), (2, 1));
-    assert!(told("c")[0].text.contains(&second.id.to_string()));
-    assert!(!told("c")[0].text.contains(&first.id.to_string()));
+    let sent_to = |name: &str| scene.peers.asked(name, What::Invalidate);
+    assert_eq!((sent_to("b").len(), sent_to("c").len()), (2, 1));
+    assert!(sent_to("c")[0].text.contains(&second.id.to_string()));
+    assert!(!sent_to("c")[0].text.contains(&first.id.to_string()));
 }
 
-/// A mirror under another URL is owed what it was owed, and its old place sees no new password.
+/// A mirror under another URL keeps its backlog, and its old URL gets no new password.
 #[tokio::test(start_paused = true)]
-async fn a_mirror_that_moves_is_told_at_its_new_place_only() {
+async fn a_mirror_that_moves_gets_events_at_its_new_url_only() {
     let named = |host: &str, password: &str| {
         let base = url::Url::parse(&format!("http://{host}/")).expect("url");
         PeerConfig { name: "eu".into(), base, ..with_password("eu", password) }
@@ -56,7 +56,7 @@ async fn a_mirror_that_moves_is_told_at_its_new_place_only() {
     assert!(at("new").iter().all(|asked| asked.text.contains("two")));
 }
 
-/// Where credentials were the trouble, new ones are tried at once.
+/// After a pause for credentials, new ones are tried at once.
 #[tokio::test(start_paused = true)]
 async fn new_credentials_end_a_pause_for_credentials() {
     let mut scene = Scene::of(config(vec![with_password("b", "wrong")]), |asked| {
@@ -72,9 +72,9 @@ async fn new_credentials_end_a_pause_for_credentials() {
     assert_eq!(scene.view().state, "ok");
 }
 
-/// Its worker ends, its send in flight first; it is neither listed nor owed any more.
+/// Its worker ends after its send in flight. It is no longer listed and has no backlog.
 #[tokio::test(start_paused = true)]
-async fn a_mirror_that_goes_is_told_nothing_more() {
+async fn a_removed_mirror_gets_nothing_more() {
     let mut scene = Scene::of(config(vec![peer("b"), peer("c")]), good_mirror);
     scene.log(whole("posts")).await;
     scene.until("both have it", |scene| scene.is_delivered("b") && scene.is_delivered("c")).await;

@@ -1,4 +1,4 @@
-//! What goes together, what a restart goes on with, and what widening does to it.
+//! Batches: what one batch contains, where a restart continues, and how widening changes it.
 
 use serde_json::{Value, json};
 
@@ -7,9 +7,9 @@ use super::stub::{Stub, good_mirror};
 use super::*;
 use crate::domain::{Demand, Status, TypeName};
 
-/// What gathered goes as one batch, up to the batch's bound.
+/// Events that gathered are sent as one batch, up to the limit of a batch.
 #[tokio::test(start_paused = true)]
-async fn what_gathered_goes_together() {
+async fn events_that_gathered_are_one_batch() {
     for (batch_events_max, expected) in [(1000, &[50][..]), (20, &[20, 20, 10])] {
         let config = Config { batch_events_max, ..config(vec![peer("b")]) };
         let scene = Scene::of(config, good_mirror);
@@ -24,16 +24,16 @@ async fn what_gathered_goes_together() {
     }
 }
 
-/// Invariant I2: a restart goes on from the cursor, whatever it was doing.
+/// Invariant I2: a restart continues at the cursor, whatever the worker was doing.
 #[tokio::test(start_paused = true)]
-async fn a_restart_goes_on_from_the_cursor() {
+async fn a_restart_continues_at_the_cursor() {
     let scene = Scene::with(|asked| match (asked.what, asked.count) {
         (What::Invalidate, 2..) => Reaction::Hang,
         _ => good_mirror(asked),
     });
     let first = scene.log(whole("posts")).await;
     scene.delivered().await;
-    // Acknowledgements become durable in their own time; losing one would only send again.
+    // Acknowledgements become durable later. A lost one only causes a repetition.
     let journal = scene.journal.clone();
     let runtime = tokio::runtime::Handle::current();
     tokio::task::spawn_blocking(move || runtime.block_on(journal.flush())).await.expect("flushed");
@@ -46,7 +46,7 @@ async fn a_restart_goes_on_from_the_cursor() {
     assert_eq!(scene.status(&first), Status::Delivered);
 }
 
-/// A peer that was never there starts at the head: it has nothing stale of ours.
+/// A new peer starts at the head: it holds nothing stale from us.
 #[tokio::test(start_paused = true)]
 async fn a_new_peer_starts_at_the_head() {
     let scene = Scene::with(good_mirror);
@@ -63,7 +63,7 @@ async fn a_new_peer_starts_at_the_head() {
     assert_eq!(at_c[0].ids(), [event.id.to_string()]);
 }
 
-/// The merged part that a backlog past its bound, of events in these modes by turns, goes out as.
+/// The merged part of a widened backlog, of events in these modes by turns.
 async fn widened(config: Config, modes: &[Mode]) -> Value {
     let scene = Scene::with_small_journal(config, 3);
     assert!(scene.delivery.pause("b"));
@@ -78,10 +78,10 @@ async fn widened(config: Config, modes: &[Mode]) -> Value {
     send.json()["batch"]["merged"].clone()
 }
 
-/// Invariant I5: past its bound a backlog is one `all`. It is as hard as the hardest event in it,
-/// unless the settings say otherwise.
+/// Invariant I5: beyond its limit a backlog is one `all`. It is as hard as the hardest event in it,
+/// unless the settings state otherwise.
 #[tokio::test(start_paused = true)]
-async fn an_all_that_nobody_asked_for_is_as_hard_as_what_is_in_it() {
+async fn an_all_from_widening_is_as_hard_as_its_hardest_event() {
     use Mode::{Hard, Soft};
     for (widened_all, modes, expected) in [
         (WidenedAll::AsMerged, &[Hard][..], "hard"),
@@ -95,16 +95,16 @@ async fn an_all_that_nobody_asked_for_is_as_hard_as_what_is_in_it() {
     }
 }
 
-/// A hard event that is still named stays hard beside soft ones that were widened.
+/// A hard event that is still named stays hard next to widened soft ones.
 #[tokio::test(start_paused = true)]
-async fn a_hard_event_among_soft_ones_that_were_widened_stays_hard() {
+async fn a_hard_event_among_widened_soft_ones_stays_hard() {
     let modes = [&[Mode::Hard][..], &[Mode::Soft; 19]].concat();
     let merged = widened(config(vec![peer("b")]), &modes).await;
     assert_eq!(merged["hard"], json!({ "types": ["kind0"] }));
     assert_eq!(merged["soft"], json!({ "all": true }));
 }
 
-/// An `all` that somebody asked for is not softened, though it was merged past naming.
+/// An `all` that a caller asked for is not softened, although it was merged.
 #[tokio::test(start_paused = true)]
 async fn an_all_that_was_asked_for_stays_hard() {
     let scene = Scene::with_small_journal(config(vec![peer("b")]), 100);
@@ -118,9 +118,9 @@ async fn an_all_that_was_asked_for_stays_hard() {
     assert_eq!(merged, json!({ "hard": { "all": true } }));
 }
 
-/// Merged past naming, everything told is still covered.
+/// A merged backlog still covers every event.
 #[tokio::test(start_paused = true)]
-async fn what_is_past_naming_is_covered() {
+async fn a_merged_backlog_covers_every_event() {
     let scene = Scene::with_small_journal(config(vec![peer("b")]), 100);
     assert!(scene.delivery.pause("b"));
     let names: Vec<String> = (0..10).map(|n| format!("kind{n}")).collect();

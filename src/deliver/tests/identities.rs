@@ -1,4 +1,4 @@
-//! Who is at the other end: nobody yet, a cache-mirror, ourselves, or by turns (invariant I3b).
+//! The kind of a peer: unknown, a cache-mirror, this instance, or several by turns (invariant I3b).
 
 use super::scene::journal_config;
 use super::stub::{Stub, good_legacy, good_mirror, identity_at, identity_with};
@@ -7,7 +7,7 @@ use crate::domain::{Glob, Label, Selector, Status};
 use crate::journal::sim::SimDisk;
 use crate::net::FailureKind;
 
-/// What a proxy in front of a mirror may answer for as long as it likes.
+/// Answers that a proxy in front of a mirror may give for any time.
 fn pages() -> Vec<fn() -> Reaction> {
     vec![
         || Reaction::Answer(answer(404, "text/html", "<h1>no</h1>")),
@@ -39,10 +39,10 @@ fn reason(scene: &Scene, event: &Event) -> (Status, Option<String>) {
     (outcome.status, outcome.reason)
 }
 
-/// While nobody knows what it is, a peer gets types and ids at once; the rest is held, not counted
-/// as delivered, and goes as a batch once it says that it is a cache-mirror.
+/// While its kind is unknown, a peer gets types and ids at once. The rest is held, does not count
+/// as delivered, and is sent as a batch once it identifies as a cache-mirror.
 #[tokio::test(start_paused = true)]
-async fn what_an_unknown_peer_may_not_understand_is_held_and_holds_up_nothing() {
+async fn events_that_an_unknown_peer_may_not_understand_are_held_and_delay_nothing() {
     for (case, page) in pages().into_iter().enumerate() {
         let known = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let is_known = Arc::clone(&known);
@@ -82,9 +82,9 @@ async fn what_an_unknown_peer_may_not_understand_is_held_and_holds_up_nothing() 
     }
 }
 
-/// What is held stays owed over a restart.
+/// Held events are still sent after a restart.
 #[tokio::test(start_paused = true)]
-async fn what_is_held_is_owed_over_a_restart() {
+async fn held_events_are_sent_after_a_restart() {
     let scene = Scene::with(|asked| match asked.what {
         What::Probe => Reaction::Answer(answer(502, "", "")),
         _ => good_mirror(asked),
@@ -97,7 +97,7 @@ async fn what_is_held_is_owed_over_a_restart() {
     assert_eq!(scene.sends()[0].ids(), [event.id.to_string()]);
 }
 
-/// A cache-mirror stays one whatever is answered afterwards, and gets batches only.
+/// A cache-mirror stays one whatever the later answers, and gets batches only.
 #[tokio::test(start_paused = true)]
 async fn a_known_cache_mirror_gets_batches_whatever_a_proxy_answers() {
     for (case, page) in pages().into_iter().enumerate() {
@@ -117,8 +117,8 @@ async fn a_known_cache_mirror_gets_batches_whatever_a_proxy_answers() {
     }
 }
 
-/// A legacy server is known by its acknowledgements and by its lack of an identity path; only then
-/// is what was held skipped.
+/// A legacy server is known by its acknowledgements and its missing identity path. Only then are
+/// held events skipped.
 #[tokio::test(start_paused = true)]
 async fn a_legacy_server_is_known_after_half_a_minute_of_evidence() {
     let scene = Scene::with(good_legacy);
@@ -135,9 +135,9 @@ async fn a_legacy_server_is_known_after_half_a_minute_of_evidence() {
     assert_eq!(scene.sends().len(), 1);
 }
 
-/// The settings may say what it is.
+/// The settings may name the kind.
 #[tokio::test(start_paused = true)]
-async fn a_stated_kind_needs_no_probe() {
+async fn a_configured_kind_needs_no_probe() {
     let stated = |kind| config(vec![PeerConfig { kind: Some(kind), ..peer("b") }]);
     let silent = |asked: &Asked| match asked.what {
         What::Probe => Reaction::Answer(answer(502, "", "")),
@@ -153,9 +153,9 @@ async fn a_stated_kind_needs_no_probe() {
     assert_eq!(reason(&scene, &event), (Status::Skipped, Some("unsupported".into())));
 }
 
-/// An announcement of its start is answered with a probe at once.
+/// An announcement of its start causes a probe at once.
 #[tokio::test(start_paused = true)]
-async fn a_probe_can_be_asked_for() {
+async fn an_announcement_causes_a_probe() {
     let scene = Scene::with(|asked| match (asked.what, asked.count) {
         (What::Probe, 1) => Reaction::Answer(answer(502, "", "")),
         _ => good_mirror(asked),
@@ -167,7 +167,7 @@ async fn a_probe_can_be_asked_for() {
     assert!(since.elapsed() < Duration::from_secs(1));
 }
 
-/// Paths of a peer's own never lead our credentials anywhere else.
+/// The paths that a peer names never lead our credentials elsewhere.
 #[tokio::test(start_paused = true)]
 async fn bad_paths_of_an_identity_are_not_used() {
     for bad in ["http://other/x", "//other/x", "/../x", "/%2e%2e/x", "\\\\other\\x"] {
@@ -185,7 +185,7 @@ async fn bad_paths_of_an_identity_are_not_used() {
     }
 }
 
-/// Where nothing listens, nothing is sent blindly: the attempt failed.
+/// If nothing listens, nothing is sent: the attempt failed.
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_cannot_be_reached_is_a_failed_attempt() {
     let scene = Scene::with(|asked| match (asked.what, asked.count) {
@@ -199,7 +199,7 @@ async fn a_peer_that_cannot_be_reached_is_a_failed_attempt() {
     assert!(sends[0].at >= probes[3].at, "not before it could be reached");
 }
 
-/// A peer that is ourselves by proof, by turns with whoever the script names.
+/// A peer that proves to be this instance, by turns with the process of the script.
 fn with_ourselves(is_ourselves: impl Fn(usize) -> bool + Send + Sync + 'static) -> Scene {
     let own = Arc::new(BootNonce::draw());
     let proof = Arc::clone(&own);
@@ -211,9 +211,9 @@ fn with_ourselves(is_ourselves: impl Fn(usize) -> bool + Send + Sync + 'static) 
     Scene::owned(one, journal_config(), &SimDisk::new(), Arc::new(peers), own)
 }
 
-/// S3 3.7: oneself in the list is found by proof and skipped; not even a login is tried.
+/// S3 3.7: this instance in the list is found by proof and skipped, without a login.
 #[tokio::test(start_paused = true)]
-async fn ourselves_is_skipped() {
+async fn this_instance_is_skipped() {
     let scene = with_ourselves(|_| true);
     let event = scene.log(whole("posts")).await;
     scene.delivered().await;
@@ -222,7 +222,7 @@ async fn ourselves_is_skipped() {
     assert_eq!(scene.view().state, "self");
 }
 
-/// A balanced name: somebody else behind it once, and it is never skipped.
+/// A load-balanced name behind which another process answered once is never skipped.
 #[tokio::test(start_paused = true)]
 async fn a_name_that_is_also_another_is_never_skipped() {
     for another_at in [1, 2, 3] {
@@ -231,16 +231,16 @@ async fn a_name_that_is_also_another_is_never_skipped() {
             let event = scene.log(whole("posts")).await;
             scene.delivered().await;
             assert_eq!(scene.status(&event), Status::Delivered, "another at {another_at}");
-            // Past the next probes, which all find ourselves.
+            // After the next probes, which all find this instance.
             tokio::time::sleep(Duration::from_secs(700)).await;
         }
         assert_eq!(scene.sends().len(), 3, "another at {another_at}");
     }
 }
 
-/// A name that moves to another host after it was ourselves is told again.
+/// A name that moves from this instance to another host gets events again.
 #[tokio::test(start_paused = true)]
-async fn a_name_that_moves_away_is_told_again() {
+async fn a_name_that_moves_away_gets_events_again() {
     let scene = with_ourselves(|count| count <= 3);
     scene.log(whole("posts")).await;
     scene.delivered().await;
@@ -251,7 +251,7 @@ async fn a_name_that_moves_away_is_told_again() {
     assert_eq!(scene.sends().last().expect("a send").ids(), [event.id.to_string()]);
 }
 
-/// Somebody who repeats another answer cannot pass for us: the nonce is fresh each time.
+/// A process that repeats another answer cannot pass for us: the nonce is new each time.
 #[tokio::test(start_paused = true)]
 async fn a_replayed_proof_is_not_ours() {
     let own = Arc::new(BootNonce::draw());

@@ -1,21 +1,21 @@
-//! Servers that speak only the old JSON (S3 3.5).
+//! Servers that understand only the old JSON (S3 3.5).
 
 use super::scene::entity;
 use super::stub::{self, good_legacy, unwell};
 use super::*;
 use crate::domain::{Selector, Status, TypeName};
 
-/// One peer `b`, of which the settings say what it is.
+/// One peer `b`, whose kind is in the settings.
 fn legacy() -> Config {
     config(vec![PeerConfig { kind: Some(ConfiguredKind::Legacy), ..peer("b") }])
 }
 
-fn says(asked: &Asked, name: &str) -> bool {
+fn names_type(asked: &Asked, name: &str) -> bool {
     asked.what == What::Invalidate && asked.json()["type"] == name
 }
 
 fn sent(scene: &Scene, name: &str) -> usize {
-    scene.sends().iter().filter(|send| says(send, name)).count()
+    scene.sends().iter().filter(|send| names_type(send, name)).count()
 }
 
 fn outcome(scene: &Scene, event: &Event) -> (Status, Option<String>) {
@@ -42,7 +42,7 @@ async fn a_legacy_peer_gets_one_post_per_type() {
     assert_eq!(texts(&scene), expected);
 }
 
-/// `all` has no word there: every type of the graph is said.
+/// `all` has no legacy form: every type of the graph is sent.
 #[tokio::test(start_paused = true)]
 async fn all_is_every_known_type() {
     let scene = Scene::of(legacy(), good_legacy);
@@ -54,9 +54,9 @@ async fn all_is_every_known_type() {
     assert_eq!(texts(&scene), named);
 }
 
-/// What it has no words for is skipped, said so, and holds nothing up.
+/// Selectors without a legacy form are skipped, reported as skipped, and delay nothing.
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_said_is_skipped() {
+async fn selectors_without_a_legacy_form_are_skipped() {
     let scene = Scene::of(legacy(), good_legacy);
     for selectors in [tag("x"), Selectors::one(Selector::path("/a*").expect("path"))] {
         let event = scene.log(selectors).await;
@@ -71,9 +71,9 @@ async fn what_cannot_be_said_is_skipped() {
     assert_eq!(scene.status(&event), Status::Delivered);
 }
 
-/// The second of two posts fails: it is sent again, and what was acknowledged is not.
+/// The second of two requests fails: it is sent again, and the acknowledged one is not.
 #[tokio::test(start_paused = true)]
-async fn half_a_backlog_is_no_acknowledgement_and_is_not_repeated() {
+async fn only_the_failed_request_of_a_backlog_is_repeated() {
     let scene = Scene::of(legacy(), |asked| match (asked.what, asked.count) {
         (What::Invalidate, 2) => unwell(),
         _ => good_legacy(asked),
@@ -88,13 +88,13 @@ async fn half_a_backlog_is_no_acknowledgement_and_is_not_repeated() {
     assert_eq!((scene.sends().len(), scene.view().delivered), (3, 2));
 }
 
-/// One type that the server refuses is parked, shown and tried once an hour; no other waits for it,
+/// A type that the server refuses is parked, shown and retried hourly. No other type waits for it,
 /// none is repeated, and it never counts as delivered.
 #[tokio::test(start_paused = true)]
-async fn a_refused_type_is_parked_and_holds_up_nothing() {
+async fn a_refused_type_is_parked_and_delays_nothing() {
     for status in [400, 413, 414, 415, 422, 431] {
         let scene = Scene::of(legacy(), move |asked| match asked.what {
-            What::Invalidate if says(asked, "banners") => {
+            What::Invalidate if names_type(asked, "banners") => {
                 Reaction::Answer(answer(status, "application/json", "{}"))
             }
             _ => good_legacy(asked),
@@ -116,12 +116,14 @@ async fn a_refused_type_is_parked_and_holds_up_nothing() {
     }
 }
 
-/// Statuses that may be about the whole server park one type only where others are accepted.
+/// Statuses that may concern the whole server park one type only if others are accepted.
 #[tokio::test(start_paused = true)]
-async fn a_type_that_is_forbidden_or_not_found_is_parked_where_others_are_accepted() {
+async fn a_type_that_is_forbidden_or_not_found_is_parked_if_others_are_accepted() {
     for status in [401, 403, 404, 405, 410] {
         let scene = Scene::of(legacy(), move |asked| match asked.what {
-            What::Invalidate if says(asked, "banners") => Reaction::Answer(answer(status, "", "")),
+            What::Invalidate if names_type(asked, "banners") => {
+                Reaction::Answer(answer(status, "", ""))
+            }
             _ => good_legacy(asked),
         });
         assert!(scene.delivery.pause("b"));
@@ -137,7 +139,7 @@ async fn a_type_that_is_forbidden_or_not_found_is_parked_where_others_are_accept
     }
 }
 
-/// A type on which the server breaks or hangs waits on its own.
+/// A type on which the server fails or hangs waits separately.
 #[tokio::test(start_paused = true)]
 async fn a_type_that_fails_delays_no_other_for_long() {
     let bad: Vec<fn() -> Reaction> = vec![
@@ -147,7 +149,7 @@ async fn a_type_that_fails_delays_no_other_for_long() {
     ];
     for (case, bad) in bad.into_iter().enumerate() {
         let scene = Scene::of(legacy(), move |asked| match asked.what {
-            What::Invalidate if says(asked, "banners") => bad(),
+            What::Invalidate if names_type(asked, "banners") => bad(),
             _ => good_legacy(asked),
         });
         let first = scene.log(whole("banners")).await;
@@ -164,15 +166,16 @@ async fn a_type_that_fails_delays_no_other_for_long() {
     }
 }
 
-/// Once the server accepts it, it is delivered: within a minute of the next event, or at once where
-/// an operator asks for it.
+/// Once the server accepts it, it is delivered: within a minute of the next event, or at once if an
+/// operator retries.
 #[tokio::test(start_paused = true)]
-async fn a_parked_type_is_tried_again_with_news_and_on_request() {
+async fn a_parked_type_is_retried_for_a_new_event_and_on_request() {
     let is_repaired = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let repaired = Arc::clone(&is_repaired);
     let scene = Scene::of(legacy(), move |asked| match asked.what {
         What::Invalidate
-            if says(asked, "banners") && !repaired.load(std::sync::atomic::Ordering::SeqCst) =>
+            if names_type(asked, "banners")
+                && !repaired.load(std::sync::atomic::Ordering::SeqCst) =>
         {
             Reaction::Answer(answer(400, "", ""))
         }
@@ -190,16 +193,16 @@ async fn a_parked_type_is_tried_again_with_news_and_on_request() {
     assert_eq!((&*view.state, view.parked_count, view.delivered), ("ok", 0, 2));
 }
 
-/// A restart forgets neither what is owed nor that it is refused.
+/// A parked request is still sent after a restart, and is parked again.
 #[tokio::test(start_paused = true)]
-async fn what_is_parked_is_owed_over_a_restart() {
+async fn a_parked_type_is_still_sent_after_a_restart() {
     let refusing = |asked: &Asked| match asked.what {
-        What::Invalidate if says(asked, "banners") => Reaction::Answer(answer(400, "", "")),
+        What::Invalidate if names_type(asked, "banners") => Reaction::Answer(answer(400, "", "")),
         _ => good_legacy(asked),
     };
     let scene = Scene::of(legacy(), refusing);
     let before = scene.log(whole("pages")).await;
-    // Alone: what goes out together with a refused type is sent again after a restart.
+    // Separately: types that are sent together with a refused one are sent again after a restart.
     scene.until("pages", |scene| scene.status(&before) == Status::Delivered).await;
     let bad = scene.log(whole("banners")).await;
     scene.until("the refusal", |scene| scene.view().parked_count == 1).await;
@@ -215,11 +218,11 @@ async fn what_is_parked_is_owed_over_a_restart() {
     assert_eq!(scene.view().backlog_events, 1);
 }
 
-/// However many types a server refuses, what is remembered of them is bounded.
+/// However many types a server refuses, the memory for them is bounded.
 #[tokio::test(start_paused = true)]
-async fn what_is_remembered_of_refusals_is_bounded() {
+async fn the_memory_for_refusals_is_bounded() {
     let scene = Scene::of(legacy(), |asked| match asked.what {
-        What::Invalidate if !says(asked, "good") => Reaction::Answer(answer(400, "", "")),
+        What::Invalidate if !names_type(asked, "good") => Reaction::Answer(answer(400, "", "")),
         _ => good_legacy(asked),
     });
     assert!(scene.delivery.pause("b"));

@@ -1,4 +1,4 @@
-//! An operator's hand: pause, resume, retry, another rate.
+//! Commands of an operator: pause, resume, retry, another rate.
 
 use std::sync::mpsc;
 
@@ -22,14 +22,14 @@ async fn a_pause_holds_and_a_resume_sends() {
     assert!(resumed_at.elapsed() < Duration::from_secs(1));
     for known in [scene.delivery.pause("x"), scene.delivery.resume("x"), scene.delivery.retry("x")]
     {
-        assert!(!known, "nobody of that name");
+        assert!(!known, "no destination has this name");
     }
 }
 
-/// A worker that is held for long must sleep. On the paused clock a worker that does not is one
-/// that never lets the clock go on, so the scene plays on a thread that can be given up.
+/// A paused worker must sleep. On the paused clock, a worker that does not sleep stops the clock,
+/// so the scene runs on a thread that can be abandoned.
 #[test]
-fn a_peer_that_is_held_for_hours_costs_nothing() {
+fn a_peer_that_is_paused_for_hours_costs_nothing() {
     let (told, heard) = mpsc::channel();
     let mut nobody = peer("b");
     nobody.login.credentials = None;
@@ -55,7 +55,7 @@ fn a_peer_that_is_held_for_hours_costs_nothing() {
     }
 }
 
-/// A back-off need not be waited for by somebody who knows that the peer is well again.
+/// An operator who knows that the peer works again need not wait for the back-off.
 #[tokio::test(start_paused = true)]
 async fn a_retry_does_not_wait_for_the_back_off() {
     let scene = Scene::with(|asked| match (asked.what, asked.count) {
@@ -74,16 +74,16 @@ async fn a_retry_does_not_wait_for_the_back_off() {
     assert!(retried_at.elapsed() < Duration::from_secs(1));
 }
 
-/// A pause that comes while a send waits for its turn holds that send too. The limiter's clock is
-/// the real one; its wait here is longer than any test.
+/// A pause that comes while a send waits for the rate limit holds that send too. The limiter uses
+/// the real clock; its wait here is longer than any test.
 #[tokio::test]
-async fn a_pause_holds_what_waits_for_the_rate_limit() {
+async fn a_pause_holds_a_send_that_waits_for_the_rate_limit() {
     let slow = PeerConfig { rate_per_second: 0.001, burst: 1, ..peer("b") };
     let scene = Scene::of(config(vec![slow]), good_mirror);
     scene.log(whole("posts")).await;
     scene.delivered().await;
     scene.log(whole("pages")).await;
-    // Until the worker has taken the event up there is nothing to hold; it shows nowhere when.
+    // The pause has an effect only once the worker has taken the event, which is not visible.
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(scene.delivery.pause("b"));
     assert_eq!(scene.delivery.limit("b", Some(1e6), Some(1000)), Some((1e6, 1000)));
@@ -94,7 +94,7 @@ async fn a_pause_holds_what_waits_for_the_rate_limit() {
     assert_eq!(scene.sends().len(), 2);
 }
 
-/// What is merged under a rate limit goes in few requests, and all of it arrives.
+/// Events that are merged under a rate limit need few requests, and all arrive.
 #[tokio::test]
 async fn a_rate_limit_merges_and_drops_nothing() {
     let slow = PeerConfig { rate_per_second: 20.0, burst: 1, ..peer("b") };

@@ -1,5 +1,5 @@
-//! Sites and caches that refuse one call for ever: the others settle, and the refused one is
-//! parked, shown and tried again, but never counted as delivered.
+//! Targets that refuse one call permanently: the others settle. The refused one is parked, shown
+//! and retried, but never counts as delivered.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ fn paths(texts: impl IntoIterator<Item = String>) -> Selectors {
     all
 }
 
-/// A site that answers with this status to every call that names one of these paths.
+/// A site that answers with this status to each call that names one of these paths.
 fn refusing(bad: &'static [&'static str], status: u16) -> impl Fn(&Asked) -> Reaction {
     move |asked| match asked.what {
         What::Invalidate if bad.iter().any(|bad| asked.text.contains(&format!("\"{bad}\""))) => {
@@ -42,14 +42,14 @@ async fn arrives(scene: &Scene, event: &Event) {
     scene.until("it arrives", |scene| outcome(scene, event).status == Status::Delivered).await;
 }
 
-fn calls_of(scene: &Scene, word: &str) -> Vec<Asked> {
-    let word = format!("\"{word}\"");
-    scene.sends().into_iter().filter(|asked| asked.text.contains(&word)).collect()
+fn calls_of(scene: &Scene, name: &str) -> Vec<Asked> {
+    let name = format!("\"{name}\"");
+    scene.sends().into_iter().filter(|asked| asked.text.contains(&name)).collect()
 }
 
-/// What is refused for what it is: parked at once, tried hourly, and the rest goes on meanwhile.
+/// A call that is refused as malformed is parked at once and retried hourly. Other calls continue.
 #[tokio::test(start_paused = true)]
-async fn a_path_that_is_refused_is_parked_and_later_ones_arrive_at_once() {
+async fn a_refused_path_is_parked_and_later_ones_arrive_at_once() {
     for status in [400, 413, 415, 422] {
         let scene = Scene::of(site(), refusing(&["/bad"], status));
         let bad = scene.log(path("/bad")).await;
@@ -76,10 +76,10 @@ async fn a_path_that_is_refused_is_parked_and_later_ones_arrive_at_once() {
     }
 }
 
-/// News of it brings the next try forward to a minute after the last, and an operator to now. Once
-/// it is accepted nothing is owed.
+/// A new event brings the next retry forward to a minute after the last, an operator to now. Once
+/// it is accepted, nothing is pending.
 #[tokio::test(start_paused = true)]
-async fn a_parked_path_is_tried_with_news_and_for_an_operator() {
+async fn a_parked_path_is_retried_for_a_new_event_and_for_an_operator() {
     let is_repaired = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let (flag, refuse) = (Arc::clone(&is_repaired), refusing(&["/bad"], 400));
     let scene =
@@ -105,9 +105,9 @@ async fn a_parked_path_is_tried_with_news_and_for_an_operator() {
     assert!(scene.journal.is_acknowledged("beside:b", *scene.journal.head().borrow()));
 }
 
-/// A parked path is not told with others again: they would be refused with it.
+/// A parked path is not sent together with others again: they would be refused with it.
 #[tokio::test(start_paused = true)]
-async fn a_parked_path_is_not_told_with_others() {
+async fn a_parked_path_is_not_sent_with_others() {
     let scene = Scene::of(site(), refusing(&["/bad"], 400));
     scene.log(path("/bad")).await;
     scene.until("it is parked", |scene| scene.view().state == "parked").await;
@@ -122,9 +122,10 @@ async fn a_parked_path_is_not_told_with_others() {
     assert_eq!(scene.view().delivered, 0);
 }
 
-/// What fails otherwise waits on its own as soon as the site takes others, however many there are.
+/// Any other failed call waits separately as soon as the site accepts others, however many there
+/// are.
 #[tokio::test(start_paused = true)]
-async fn bad_paths_of_any_sort_and_place_hold_up_no_others() {
+async fn bad_paths_delay_no_others() {
     const BAD: &[&str] = &["/p/000", "/p/001", "/p/002", "/p/003", "/p/004", "/p/150", "/p/199"];
     for status in [400, 403, 404, 405, 409, 422, 500, 503] {
         let scene = Scene::of(site(), refusing(BAD, status));
@@ -142,15 +143,15 @@ async fn bad_paths_of_any_sort_and_place_hold_up_no_others() {
             assert_eq!(outcome(&scene, &events[at]).status, Status::Failed, "{at} {status}");
         }
         let delivered = scene.view().delivered;
-        // The events of a call that was told in parts, over several attempts, are an estimate.
+        // The events of a call that was split over several attempts are an estimate.
         let is_right = if status == 503 { delivered <= 193 } else { delivered == 193 };
         assert!(is_right, "{status}: {delivered}");
     }
 }
 
-/// The same of calls of their own: whatever the answer, the next event arrives.
+/// The same for separate calls: whatever the answer, the next event arrives.
 #[tokio::test(start_paused = true)]
-async fn whatever_one_path_is_answered_the_next_event_arrives() {
+async fn the_next_event_arrives_whatever_the_answer_to_one_path() {
     for status in [302, 400, 401, 403, 404, 405, 413, 500, 502, 503, 504] {
         let scene = Scene::of(site(), refusing(&["/a"], status));
         let bad = scene.log(path("/a")).await;
@@ -166,9 +167,9 @@ async fn whatever_one_path_is_answered_the_next_event_arrives() {
     }
 }
 
-/// A site that refuses everything is left alone, and not called once for each path.
+/// A site that refuses everything is not called once for each path.
 #[tokio::test(start_paused = true)]
-async fn a_site_that_fails_at_everything_is_not_flooded() {
+async fn a_site_that_refuses_everything_is_not_flooded() {
     let scene = Scene::of(site(), |asked| match asked.what {
         What::Invalidate => Reaction::Answer(answer(500, "application/json", "{}")),
         _ => good_legacy(asked),
@@ -188,9 +189,9 @@ fn vercel() -> PeerConfig {
     PeerConfig { class: DestinationClass::Target(Target::Purge(Arc::new(purge))), ..fastly() }
 }
 
-/// A cache that cannot be told everything gets every tag but the one that it refuses.
+/// A cache without a wider form gets each tag except the one that it refuses.
 #[tokio::test(start_paused = true)]
-async fn a_tag_that_cannot_be_told_wider_is_parked_alone() {
+async fn a_tag_without_a_wider_form_is_parked_alone() {
     let scene = Scene::of(config(vec![vercel()]), |asked| match asked.text.contains("odd") {
         true => Reaction::Answer(answer(400, "application/json", "{}")),
         false => Reaction::Answer(answer(200, "application/json", "{}")),
@@ -213,9 +214,9 @@ async fn a_tag_that_cannot_be_told_wider_is_parked_alone() {
     assert_eq!(told.len(), 40);
 }
 
-/// A cache that refuses one purge and even the purge of everything takes the next one.
+/// A cache that refuses one purge and even the purge of everything accepts the next one.
 #[tokio::test(start_paused = true)]
-async fn a_purge_that_is_refused_as_everything_holds_up_nothing() {
+async fn a_purge_that_is_refused_even_as_everything_delays_nothing() {
     let scene = Scene::of(config(vec![fastly()]), |asked| {
         match asked.text.contains("odd") || asked.url.path().ends_with("purge_all") {
             true => Reaction::Answer(answer(400, "application/json", "{}")),
@@ -232,9 +233,9 @@ async fn a_purge_that_is_refused_as_everything_holds_up_nothing() {
     assert_eq!(scene.view().delivered, 1);
 }
 
-/// A site that refuses every path, one event at a time, is left alone as a whole.
+/// A site that refuses every path, one event at a time, waits as a whole.
 #[tokio::test(start_paused = true)]
-async fn a_site_that_refuses_whatever_comes_waits_as_a_whole() {
+async fn a_site_that_refuses_every_path_waits_as_a_whole() {
     let is_repaired = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let flag = Arc::clone(&is_repaired);
     let scene = Scene::of(site(), move |asked| match asked.what {
@@ -262,9 +263,9 @@ async fn a_site_that_refuses_whatever_comes_waits_as_a_whole() {
     assert_eq!(view.delivered, 200);
 }
 
-/// What covers a parked call settles it; what is no wider does not.
+/// A wider call settles a parked call. A call that is not wider does not.
 #[tokio::test(start_paused = true)]
-async fn a_parked_call_is_settled_by_everything() {
+async fn a_parked_call_is_settled_by_a_call_for_everything() {
     let scene = Scene::of(site(), refusing(&["/bad"], 400));
     let bad = scene.log(path("/bad")).await;
     scene.until("it is parked", |scene| scene.view().state == "parked").await;
@@ -280,7 +281,7 @@ async fn a_parked_call_is_settled_by_everything() {
     assert!(scene.journal.is_acknowledged("beside:b", all.seq));
 }
 
-/// Where a cache refuses one tag of a call, and cannot be told everything either, the others go.
+/// If a cache refuses one tag of a call and has no wider form, the other tags are sent.
 #[tokio::test(start_paused = true)]
 async fn the_other_tags_of_a_refused_purge_arrive() {
     let everything: Vec<fn() -> Reaction> = vec![
@@ -314,7 +315,7 @@ async fn the_other_tags_of_a_refused_purge_arrive() {
         scene.until("it is parked", |scene| scene.view().state == "parked").await;
         assert_eq!((scene.view().parked_count, &scene.view().parked[0].what[..]), (1, "odd"));
         assert_eq!(outcome(&scene, &odd).reason.as_deref(), Some("refused"));
-        // With others again: it is told apart, and they at once.
+        // With others again: it is sent separately, and the others at once.
         let begun = Instant::now();
         let both = scene
             .log([tag("odd"), tag("even")].into_iter().fold(
@@ -334,9 +335,9 @@ async fn the_other_tags_of_a_refused_purge_arrive() {
     }
 }
 
-/// A call that waited names the events that it is for, and is the same message.
+/// A pending call names the events that it covers, and is the same message.
 #[tokio::test(start_paused = true)]
-async fn a_call_that_waited_names_its_own_events() {
+async fn a_pending_call_names_its_own_events() {
     let scene = Scene::of(site(), refusing(&["/bad"], 400));
     let bad = scene.log(path("/bad")).await;
     scene.until("it is parked", |scene| scene.view().state == "parked").await;
@@ -352,9 +353,9 @@ async fn a_call_that_waited_names_its_own_events() {
     assert_eq!(calls_of(&scene, "/next")[0].event_ids, Some(next.id.to_string()));
 }
 
-/// However many paths a site refuses, what is remembered of them is bounded, and good ones arrive.
+/// However many paths a site refuses, the memory for them is bounded, and good paths arrive.
 #[tokio::test(start_paused = true)]
-async fn what_is_remembered_of_refused_paths_is_bounded() {
+async fn the_memory_for_refused_paths_is_bounded() {
     let scene = Scene::of(site(), |asked| match asked.what {
         What::Invalidate if asked.text.contains("/bad/") => {
             Reaction::Answer(answer(400, "application/json", "{}"))
@@ -377,9 +378,9 @@ async fn what_is_remembered_of_refused_paths_is_bounded() {
 }
 
 /// A path at which the site hangs does not delay each later one by its timeout, and is tried with
-/// all of that time now and then.
+/// the full timeout from time to time.
 #[tokio::test(start_paused = true)]
-async fn a_path_at_which_a_site_hangs_gives_way_to_later_ones() {
+async fn a_path_at_which_a_site_hangs_does_not_delay_later_ones() {
     let scene = Scene::of(site(), |asked| match asked.what {
         What::Invalidate if asked.text.contains("\"/bad\"") => Reaction::Hang,
         What::Invalidate => ok(),
@@ -404,7 +405,7 @@ async fn a_path_at_which_a_site_hangs_gives_way_to_later_ones() {
     assert_eq!((outcome(&scene, &bad).status, scene.view().delivered), (Status::Failed, 17));
 }
 
-/// A path at which the site hung arrives once it is well, however much else there is to send.
+/// A path at which the site hung arrives once the site answers, however much else there is to send.
 #[tokio::test(start_paused = true)]
 async fn a_path_that_hung_arrives_among_others() {
     let is_well = Arc::new(std::sync::atomic::AtomicBool::new(false));
@@ -430,9 +431,9 @@ async fn a_path_that_hung_arrives_among_others() {
     assert_eq!(scene.view().delivered, 201);
 }
 
-/// While only such a path waits, for however long, a new event goes at once.
+/// While only such a path is pending, for however long, a new event is sent at once.
 #[tokio::test(start_paused = true)]
-async fn what_fails_alone_for_long_does_not_delay_the_next_event() {
+async fn a_path_that_fails_for_long_does_not_delay_the_next_event() {
     for status in [403, 404, 409, 500, 503] {
         let scene = Scene::of(site(), refusing(&["/bad", "/worse"], status));
         scene.log(path("/bad")).await;
@@ -456,9 +457,9 @@ async fn what_fails_alone_for_long_does_not_delay_the_next_event() {
     }
 }
 
-/// A call that waited and is answered 429 is made again after the pause.
+/// A pending call that is answered 429 is repeated after the wait.
 #[tokio::test(start_paused = true)]
-async fn a_call_that_waited_waits_out_a_pause() {
+async fn a_pending_call_waits_after_a_429() {
     let scene = Scene::of(site(), |asked| match (asked.what, asked.count) {
         (What::Invalidate, 1) => Reaction::Answer(answer(400, "application/json", "{}")),
         (What::Invalidate, 2 | 3) => Reaction::Answer(answer(429, "application/json", "{}")),

@@ -1,4 +1,4 @@
-//! What is remembered of one peer, and what decides its kind.
+//! The state of one peer, and what decides its kind.
 
 use super::*;
 use crate::deliver::identity::ParsedIdentity;
@@ -7,10 +7,10 @@ use crate::deliver::peer::{ONESELF_AFTER, PauseReason, Peer, PeerState};
 use crate::support::Secret;
 
 fn peer() -> Peer {
-    stated_as(None)
+    with_kind(None)
 }
 
-fn stated_as(kind: Option<ConfiguredKind>) -> Peer {
+fn with_kind(kind: Option<ConfiguredKind>) -> Peer {
     let login = Login { credentials: None, means: LoginMethod::Bearer(Secret::new("t")) };
     let base = url::Url::parse("http://127.0.0.1:1/").expect("url");
     let name = "p".into();
@@ -35,25 +35,25 @@ fn cache_mirror() -> ProbeResult {
     ))
 }
 
-/// A balanced name that answered as oneself once and as another later is delivered to.
+/// A load-balanced name that answered as this instance once and as another later gets its events.
 #[test]
-fn oneself_only_while_nobody_else_ever_answered() {
+fn oneself_only_while_no_other_process_ever_answered() {
     let only_self = peer();
     (0..ONESELF_AFTER).for_each(|_| _ = only_self.identified(ProbeResult::Oneself));
     assert_eq!(only_self.kind().as_str(), "self");
     only_self.identified(ProbeResult::Unclear { is_another: false });
-    assert_eq!(only_self.kind().as_str(), "self", "an error page of a proxy says nothing");
+    assert_eq!(only_self.kind().as_str(), "self", "an error page of a proxy proves nothing");
 
     only_self.identified(ProbeResult::Absent);
     (0..10).for_each(|_| _ = only_self.identified(ProbeResult::Oneself));
     assert_eq!(only_self.kind().as_str(), "unknown");
 }
 
-/// Nothing that a proxy may answer turns a cache-mirror into a legacy server.
+/// No answer of a proxy turns a cache-mirror into a legacy server.
 #[tokio::test(start_paused = true)]
 async fn a_cache_mirror_never_becomes_legacy_by_probes() {
     for kind in [None, Some(ConfiguredKind::CacheMirror)] {
-        let peer = stated_as(kind);
+        let peer = with_kind(kind);
         if kind.is_none() {
             peer.identified(cache_mirror());
         }
@@ -71,8 +71,8 @@ async fn a_cache_mirror_never_becomes_legacy_by_probes() {
     assert_eq!(remembered.kind().as_str(), "cache-mirror");
 }
 
-/// Three answers without an identity path, over half a minute, and an acknowledgement among
-/// them: less is no proof.
+/// Three answers without an identity path over half a minute, with an acknowledgement among them,
+/// are the proof. Less is none.
 #[tokio::test(start_paused = true)]
 async fn a_legacy_server_is_known_by_proof_only() {
     for (absent, every_s, has_ack, kind) in [
@@ -98,8 +98,8 @@ async fn a_legacy_server_is_known_by_proof_only() {
 }
 
 #[test]
-fn what_an_operator_says_of_a_legacy_server_holds() {
-    let peer = stated_as(Some(ConfiguredKind::Legacy));
+fn the_kind_in_the_settings_holds() {
+    let peer = with_kind(Some(ConfiguredKind::Legacy));
     assert_eq!(peer.kind().as_str(), "legacy");
     peer.identified(cache_mirror());
     assert_eq!(peer.kind().as_str(), "legacy");

@@ -1,4 +1,4 @@
-//! A target that refuses what it is told: it is told the same wider, and then goes on as before.
+//! A target that refuses a purge gets it in a wider form, and then continues as before.
 
 use url::Url;
 
@@ -30,7 +30,7 @@ pub(super) fn fastly() -> PeerConfig {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_odd_tag_holds_up_nothing() {
+async fn one_malformed_tag_delays_nothing() {
     let scene = Scene::of(config(vec![fastly()]), |asked| match asked.text.contains("odd") {
         true => Reaction::Answer(answer(400, "", "")),
         false => Reaction::Answer(answer(200, "application/json", "{}")),

@@ -1,5 +1,5 @@
-//! After an outage: a destination that is back has everything within seconds, however long it was
-//! away, and the requests made meanwhile are few.
+//! After an outage a destination has everything within seconds, however long it was away, and few
+//! requests are made meanwhile.
 
 use super::scene::journal_config;
 use super::stub::{Stub, good_legacy, good_mirror};
@@ -8,10 +8,10 @@ use crate::journal::sim::SimDisk;
 use crate::net::FailureKind;
 use crate::support::backoff::Backoff;
 
-/// How long a destination that is back may wait for what it is owed.
+/// The longest time until a destination that is back has its backlog.
 const SOON: Duration = Duration::from_secs(5);
 
-/// How an outage looks from outside.
+/// How an outage appears to us.
 #[derive(Clone, Copy)]
 enum Down {
     Refused,
@@ -25,8 +25,8 @@ fn while_down(down: Down) -> Reaction {
     }
 }
 
-/// One outage of many mirrors; gives how long each waited after its end, and the requests to all
-/// of them during the outage.
+/// Simulates one outage of many mirrors. Returns the wait of each after its end, and the requests
+/// to all of them during the outage.
 async fn outage(mirrors: usize, lasting: Duration, down: Down) -> (Vec<Duration>, usize) {
     let names: Vec<String> = (0..mirrors).map(|at| format!("m{at}")).collect();
     let (begins, ends) =
@@ -71,9 +71,9 @@ async fn mirrors_that_are_back_are_reached_within_seconds() {
     }
 }
 
-/// A thousand dead mirrors: the checks of all of them together are bounded.
+/// The checks of a thousand dead mirrors together are bounded.
 #[tokio::test(start_paused = true)]
-async fn many_dead_mirrors_are_no_storm() {
+async fn many_dead_mirrors_cause_no_storm() {
     let names: Vec<String> = (0..1000).map(|at| format!("m{at}")).collect();
     let peers = names.iter().map(|name| peer(name)).collect();
     let scene = Scene::of(config(peers), |_| Reaction::Fail(FailureKind::Connect));
@@ -87,9 +87,9 @@ async fn many_dead_mirrors_are_no_storm() {
     assert!((3_000..=6_200).contains(&count), "{count} checks in a minute");
 }
 
-/// A mirror that answers checks and takes nothing is tried ever less often.
+/// A mirror that answers checks and accepts nothing is tried less and less often.
 #[tokio::test(start_paused = true)]
-async fn a_mirror_that_only_answers_checks_is_left_alone_for_longer() {
+async fn a_mirror_that_only_answers_checks_is_tried_less_often() {
     let scene = Scene::with(|asked| match asked.what {
         What::Invalidate => Reaction::Answer(answer(503, "", "")),
         _ => good_mirror(asked),
@@ -101,7 +101,7 @@ async fn a_mirror_that_only_answers_checks_is_left_alone_for_longer() {
     assert!((60..200).contains(&sends), "{sends} deliveries in an hour");
 }
 
-/// An old server that knows no identity is found again as fast.
+/// A legacy server without an identity path is reached as quickly.
 #[tokio::test(start_paused = true)]
 async fn a_legacy_server_that_is_back_is_reached_within_seconds() {
     let (begins, ends) = (Duration::from_secs(5), Duration::from_secs(605));
@@ -120,9 +120,9 @@ async fn a_legacy_server_that_is_back_is_reached_within_seconds() {
     assert!(arrived >= ends && arrived < ends + SOON, "{arrived:?}");
 }
 
-/// A hello brings the next attempt forward, and a flood of them no more than one.
+/// A hello brings the next attempt forward. Many hellos cause only one attempt.
 #[tokio::test(start_paused = true)]
-async fn a_hello_is_one_check_however_often_it_is_said() {
+async fn many_hellos_cause_one_check() {
     let start = Instant::now();
     let ends = Duration::from_secs(600);
     let script = move |asked: &Asked| match asked.at - start {
@@ -142,7 +142,7 @@ async fn a_hello_is_one_check_however_often_it_is_said() {
     assert_eq!((0..100).map(|_| scene.delivery.receive_hello("other")).sum::<u64>(), 2);
     scene.until("it fails again", |scene| scene.view().failures > 1).await;
     assert_eq!(scene.peers.asked("b", What::Probe).len(), before + 1);
-    // The last of them may be of a start after that check, so there is one more, and no third.
+    // The last hello may be of a start after that check, so one more check follows, and no third.
     scene.until("it is checked once more", |scene| scene.view().failures > 2).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(scene.peers.asked("b", What::Probe).len(), before + 2);
@@ -153,7 +153,7 @@ async fn a_hello_is_one_check_however_often_it_is_said() {
     assert!(start.elapsed() < ends + Duration::from_secs(1));
 }
 
-/// Each start says hello to each mirror once, however often that one was probed.
+/// Each start sends one hello to each mirror, however often that mirror was probed.
 #[tokio::test(start_paused = true)]
 async fn a_start_is_announced_once_to_each_mirror() {
     let scene = Scene::of(config(vec![peer("b"), peer("c")]), |asked| match &*asked.host {
@@ -166,7 +166,7 @@ async fn a_start_is_announced_once_to_each_mirror() {
     assert_eq!(hellos, ["http://b/_cache-mirror/hello"], "an old server is not asked");
 }
 
-/// Sites and caches are found again as fast as mirrors, though a cache has no identity to ask for.
+/// Targets are reached as quickly as mirrors, although a cache has no identity path.
 #[tokio::test(start_paused = true)]
 async fn sites_and_caches_that_are_back_are_reached_within_seconds() {
     let (begins, ends) = (Duration::from_secs(5), Duration::from_secs(605));

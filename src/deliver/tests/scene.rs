@@ -1,4 +1,4 @@
-//! A journal, some peers and their workers, in one hand.
+//! One scene: a journal, some peers and their workers.
 
 use std::path::PathBuf;
 
@@ -9,10 +9,10 @@ use crate::journal::{self, sim::SimDisk};
 use crate::resolve::{self, Rules};
 use crate::support::{Live, Secret};
 
-/// How long a scene waits for what must come, on the paused clock.
+/// The longest time that a scene waits, on the paused clock.
 const PATIENCE: Duration = Duration::from_secs(2 * 3600);
 
-/// A peer that is logged in at, as it is configured by default.
+/// A peer with the default login.
 pub fn peer(name: &str) -> PeerConfig {
     PeerConfig {
         name: name.into(),
@@ -32,7 +32,7 @@ pub fn peer(name: &str) -> PeerConfig {
     }
 }
 
-/// The request of the default settings.
+/// The login request of the default settings.
 pub fn login_request() -> LoginRequest {
     LoginRequest {
         url: LOGIN_PATH.into(),
@@ -61,7 +61,7 @@ pub fn mirrored(selectors: Selectors) -> Event {
     Event::of(Demand::new(Mode::Hard, selectors))
 }
 
-/// Workers of one process life.
+/// The workers of one process start.
 pub struct Scene {
     pub disk: SimDisk,
     pub journal: Journal,
@@ -72,7 +72,7 @@ pub struct Scene {
     stop: CancellationToken,
 }
 
-/// How the journal of a scene is bounded.
+/// The configuration of a scene's journal.
 pub fn journal_config() -> journal::Config {
     journal::Config {
         dir: PathBuf::from("/data"),
@@ -93,7 +93,7 @@ impl Scene {
         Self::new(config, journal_config(), &SimDisk::new(), Arc::new(Stub::new(script)))
     }
 
-    /// One peer `b` that takes everything; the journal keeps little.
+    /// One peer `b` that accepts everything, and a small journal.
     pub fn with_small_journal(config: Config, members_max: usize) -> Self {
         let small = journal::Config {
             events_kept: 2,
@@ -133,7 +133,7 @@ impl Scene {
         Self { disk: disk.clone(), journal, delivery, peers, config, tasks, stop }
     }
 
-    /// Other settings. On a blocking thread, for the clock must not run on meanwhile.
+    /// Applies other settings. On a blocking thread, because the clock must not advance meanwhile.
     pub async fn adopt(&mut self, config: Config) {
         let (delivery, mut tasks) = (self.delivery.clone(), std::mem::take(&mut self.tasks));
         let runtime = tokio::runtime::Handle::current();
@@ -144,7 +144,7 @@ impl Scene {
         self.tasks = adopting.await.expect("no panic");
     }
 
-    /// Watches over its peers.
+    /// Starts the alerts of its peers.
     pub fn alert(
         &mut self,
         config: &tokio::sync::watch::Receiver<crate::deliver::alerts::Config>,
@@ -153,7 +153,7 @@ impl Scene {
         self.delivery.alert(config, transport, &mut self.tasks, &self.stop);
     }
 
-    /// Makes an event durable. On a blocking thread, for the clock must not run on meanwhile.
+    /// Makes an event durable. On a blocking thread, because the clock must not advance meanwhile.
     pub async fn log(&self, selectors: Selectors) -> Event {
         self.append(mirrored(selectors)).await
     }
@@ -207,7 +207,7 @@ impl Scene {
         self.delivery.outcomes(event)[0].status
     }
 
-    /// The process dies and starts again, with other peers' scripts.
+    /// Ends the process and starts it again, with other scripts.
     pub async fn restart(mut self, peers: Stub) -> Self {
         self.stop.cancel();
         self.tasks.shutdown().await;

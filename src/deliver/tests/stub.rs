@@ -1,4 +1,4 @@
-//! Peers in memory: a transport that follows a script and remembers what it was asked.
+//! Peers in memory: a transport that follows a script and records the requests.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use url::Url;
 use super::*;
 use crate::net::{Failure, FailureKind, HttpAnswer, Outgoing, Transport};
 
-/// What a request is for.
+/// The purpose of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum What {
     Probe,
@@ -26,14 +26,14 @@ pub enum What {
 pub struct Asked {
     pub host: String,
     pub what: What,
-    /// How many of this sort this peer has seen, this one included.
+    /// The number of requests of this purpose to this peer, this one included.
     pub count: usize,
     pub url: Url,
     pub text: String,
     pub bearer: Option<String>,
     pub via: Option<String>,
     pub event_ids: Option<String>,
-    /// Which of several addresses behind the name it was sent to.
+    /// The address that it was sent to, if the name has several.
     pub to: Option<SocketAddr>,
     pub at: Instant,
 }
@@ -55,11 +55,11 @@ impl Asked {
     }
 }
 
-/// What a peer does about it.
+/// The reaction of a peer.
 pub enum Reaction {
     Answer(HttpAnswer),
     Fail(FailureKind),
-    /// Until the request's own time is over.
+    /// No answer until the request times out.
     Hang,
 }
 
@@ -71,7 +71,7 @@ pub struct Stub {
     asked: Mutex<Vec<Asked>>,
     counts: Mutex<BTreeMap<(String, What), usize>>,
     addresses: Vec<SocketAddr>,
-    /// Where it was said that we have started.
+    /// The hosts that got a hello.
     pub hellos: Mutex<Vec<Url>>,
 }
 
@@ -92,7 +92,7 @@ impl Stub {
         Self { addresses, ..self }
     }
 
-    /// What was asked of one peer, in order.
+    /// The requests to one peer, in order.
     pub fn asked(&self, host: &str, what: What) -> Vec<Asked> {
         let asked = self.asked.lock();
         asked.iter().filter(|one| one.host == host && one.what == what).cloned().collect()
@@ -158,7 +158,7 @@ impl Stub {
         to: Option<SocketAddr>,
     ) -> BoxFuture<'_, Result<HttpAnswer, Failure>> {
         Box::pin(async move {
-            let fail = |kind| Err(Failure { kind, cause: "as the script says".into() });
+            let fail = |kind| Err(Failure { kind, cause: "as in the script".into() });
             if request.url.path() == crate::deliver::HELLO_PATH {
                 self.hellos.lock().push(request.url.clone());
                 return Ok(answer(404, "", ""));
@@ -189,13 +189,13 @@ pub fn token(text: &str, life_s: u64) -> Reaction {
     Reaction::Answer(answer(200, "application/json", body.to_string()))
 }
 
-/// A failure after which half a minute is waited for: long enough to look at it.
+/// A failure that is followed by a wait of half a minute, which the scene can observe.
 pub fn unwell() -> Reaction {
     let wait = Some(Duration::from_secs(30));
     Reaction::Answer(HttpAnswer { retry_after: wait, ..answer(503, "", "") })
 }
 
-/// What a cache-mirror says of itself, with somebody else's proof.
+/// The identity of a cache-mirror, with the proof of another process.
 pub fn identity() -> Reaction {
     identity_with(&"0".repeat(64))
 }
@@ -209,7 +209,7 @@ pub fn identity_with(proof: &str) -> Reaction {
     Reaction::Answer(answer(200, "application/json", body.to_string()))
 }
 
-/// One that names this path for everything.
+/// An identity that names this path for everything.
 pub fn identity_at(path: &str) -> Reaction {
     let body = json!({
         "instance": "other", "version": "0", "protocol": 1, "features": [], "graph": "g",
@@ -218,7 +218,7 @@ pub fn identity_at(path: &str) -> Reaction {
     Reaction::Answer(answer(200, "application/json", body.to_string()))
 }
 
-/// A cache-mirror that logs in everybody and takes everything.
+/// A cache-mirror that accepts each login and each batch.
 pub fn good_mirror(asked: &Asked) -> Reaction {
     match asked.what {
         What::Probe => identity(),
@@ -227,7 +227,7 @@ pub fn good_mirror(asked: &Asked) -> Reaction {
     }
 }
 
-/// An old server: it knows no probe.
+/// A legacy server: it has no identity path.
 pub fn good_legacy(asked: &Asked) -> Reaction {
     match asked.what {
         What::Probe => Reaction::Answer(answer(404, "text/html", "<h1>no</h1>")),

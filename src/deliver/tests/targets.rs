@@ -1,4 +1,4 @@
-//! Frameworks beside the instance: what they are called for, and how often.
+//! Targets: for what they are called, and how often.
 
 use std::collections::BTreeMap;
 
@@ -38,10 +38,10 @@ fn revalidate(form: RevalidateForm) -> Revalidate {
 }
 
 pub(super) fn site() -> Config {
-    beside(revalidate(posts()))
+    with_target(revalidate(posts()))
 }
 
-fn beside(it: Revalidate) -> Config {
+fn with_target(it: Revalidate) -> Config {
     let login = Login { credentials: None, means: LoginMethod::Bearer(Secret::default()) };
     let class = DestinationClass::Target(Target::Revalidate(Arc::new(it)));
     config(vec![PeerConfig { login, class, ..peer("b") }])
@@ -73,9 +73,10 @@ fn a_backlog_is_one_call_with_all_its_paths() {
     assert_eq!(bodies(&revalidate(posts()), &backlog), [body.to_string()]);
 }
 
-/// A path has no fragment, whether a template or a caller says it; a tag is what it is.
+/// A path has no fragment, whether it comes from a template or from a caller. A tag is sent as it
+/// is.
 #[test]
-fn a_hash_in_a_path_is_a_character_of_it() {
+fn a_hash_in_a_path_is_a_character() {
     let of = templates(&[("posts", &["/c#/{id}"])]);
     let one = |text| Selectors::one(Selector::path(text).expect("path"));
     let events = [entity("posts", "#1"), one("/tag/c#"), one("/tag/c#*")];
@@ -88,7 +89,7 @@ fn a_hash_in_a_path_is_a_character_of_it() {
     assert_eq!(calls[0].paths, &paths[1..]);
 }
 
-/// The graph's part is asked for too, and what was merged past naming.
+/// The cascade of the graph is called for as well, and the merged part.
 #[test]
 fn cascades_and_merged_parts_are_called_for() {
     let event = Event { cascade: whole("feed"), ..mirrored(entity("posts", "1")) };
@@ -104,9 +105,10 @@ fn cascades_and_merged_parts_are_called_for() {
     assert_eq!(bodies, [named.to_string(), all.to_string()]);
 }
 
-/// A gateway knows prefixes, and which spellings are one path; a framework is told its own terms.
+/// A gateway understands prefixes, and which spellings are one path. A framework gets its own
+/// forms.
 #[test]
-fn a_gateway_is_told_prefixes_and_a_site_what_it_takes() {
+fn a_gateway_gets_prefixes_and_a_site_what_it_supports() {
     let mut docs = NameTemplate::parse("/docs").expect("a template");
     docs.is_layout = true;
     let of = BTreeMap::from([(TypeName::parse("docs").expect("a type"), vec![docs])]);
@@ -128,15 +130,15 @@ fn a_gateway_is_told_prefixes_and_a_site_what_it_takes() {
     };
     let whole = body(&["/*", "/a/%5Bb%5D", "/docs", "/docs/*", "/posts*", "/red%20shoe"], None);
     assert_eq!(told(CallReader::Gateway), [whole]);
-    // Brackets that were sent as characters of the path are a page of that name.
+    // Brackets that are characters of the path are a page of that name.
     let paths = body(&["/a/%5Bb%5D", "/a/[b]", "/red shoe", "/red%20shoe"], None);
     let layouts = body(&["/", "/docs"], Some("layout"));
     assert_eq!(told(CallReader::Site), [paths, layouts]);
 }
 
-/// What a site refused is said in ever smaller calls, each of one kind.
+/// A refused call is split into smaller and smaller calls, each of one kind.
 #[test]
-fn words_that_were_refused_are_said_apart() {
+fn refused_calls_are_split() {
     let tags = templates(&[("posts", &["a", "b"])]);
     let it = revalidate(RevalidateForm::Tags {
         tags,
@@ -144,20 +146,20 @@ fn words_that_were_refused_are_said_apart() {
     });
     let mut calls = it.calls(&backlog(vec![mirrored(entity("posts", "1"))]));
     assert_eq!(calls.len(), 2);
-    let mut says: Vec<Vec<String>> = vec![];
+    let mut items: Vec<Vec<String>> = vec![];
     while let Some(call) = calls.pop() {
         let halves = it.halves(&call);
         if halves.is_empty() {
-            says.push(call.items.clone());
+            items.push(call.items.clone());
         }
         calls.extend(halves);
     }
-    says.sort();
-    assert_eq!(says, [["paths  /a"], ["paths page /b/[c]"], ["tags  a"], ["tags  b"]]);
+    items.sort();
+    assert_eq!(items, [["paths  /a"], ["paths page /b/[c]"], ["tags  a"], ["tags  b"]]);
 }
 
 #[test]
-fn a_large_backlog_is_several_calls_and_none_without_a_word_for_it() {
+fn a_large_backlog_is_several_calls_and_an_inexpressible_one_is_none() {
     let ids = (0..2500).map(|id| mirrored(entity("posts", &id.to_string()))).collect();
     let calls = revalidate(posts()).calls(&backlog(ids));
     assert_eq!(calls.iter().map(|call| call.paths.len()).collect::<Vec<_>>(), [2000, 501]);
@@ -165,7 +167,7 @@ fn a_large_backlog_is_several_calls_and_none_without_a_word_for_it() {
     assert!(revalidate(posts()).calls(&other).is_empty());
 }
 
-/// S4 4.10: tags by template, or of the type where it has none, and paths beside them.
+/// S4 4.10: tags by template, or the type if it has none, with the paths.
 #[test]
 fn tags_are_named_as_templates_say() {
     let own = [("feed", &["front"][..])];
@@ -203,9 +205,9 @@ fn names_are_called_one_by_one() {
     assert_eq!(calls[0].headers[0].1, "Bearer swordfish");
 }
 
-/// What an event that stands for several says of one entity is true of none of them.
+/// The details of a merged event apply to none of its entities.
 #[test]
-fn a_merged_event_tells_nothing_of_its_parts() {
+fn a_merged_event_has_no_details() {
     let mut archive = NameTemplate::parse("/a").expect("one");
     archive.actions = vec![crate::domain::Action::Archive];
     let slug = NameTemplate::parse("/posts/{slug}").expect("one");
@@ -220,7 +222,8 @@ fn a_merged_event_tells_nothing_of_its_parts() {
     assert_eq!(it.calls(&backlog(vec![several]))[0].paths, ["/a"], "the action is unknown");
 }
 
-/// Each address is called at once; the outcome tells them apart, and all must have acknowledged.
+/// Each address is called at once. The outcome lists them separately, and all must have
+/// acknowledged.
 #[tokio::test(start_paused = true)]
 async fn each_address_behind_the_name_is_called() {
     let it = Revalidate { is_for_all_addresses: true, ..revalidate(posts()) };
@@ -230,7 +233,7 @@ async fn each_address_behind_the_name_is_called() {
         None => good_legacy(asked),
     });
     let stub = Arc::new(stub.at(&["127.0.0.1:80", "127.0.0.2:80"]));
-    let scene = Scene::new(beside(it), journal_config(), &SimDisk::new(), stub);
+    let scene = Scene::new(with_target(it), journal_config(), &SimDisk::new(), stub);
     let event = scene.log(entity("posts", "1")).await;
     scene.until("the failure", |scene| scene.view().failures == 1).await;
     let outcome = |scene: &Scene| scene.delivery.target_outcomes(&event).remove(0);
@@ -247,24 +250,24 @@ async fn each_address_behind_the_name_is_called() {
     assert_eq!(scene.sends().len(), 4, "two rounds of two");
 }
 
-/// Where there is nothing to call for, a target that is down holds nothing up.
+/// An event without a call delays nothing at a target that is down.
 #[tokio::test(start_paused = true)]
 async fn an_event_without_a_call_is_settled() {
     let down = |_: &Asked| Reaction::Fail(FailureKind::Connect);
-    let scene = Scene::of(beside(revalidate(posts())), down);
+    let scene = Scene::of(with_target(revalidate(posts())), down);
     let event = scene.log(whole("pages")).await;
     settled(&scene).await;
     assert!(scene.sends().is_empty());
     let outcome = scene.delivery.target_outcomes(&event).remove(0);
-    assert_eq!(outcome.status, crate::domain::Status::Skipped, "nobody was told");
+    assert_eq!(outcome.status, crate::domain::Status::Skipped, "nothing was sent");
     assert_eq!(outcome.reason.as_deref(), Some("no_path"));
     assert_eq!((scene.view().delivered, scene.view().skipped), (0, 1));
 }
 
-/// What was told and what was not are counted apart, though they were settled together.
+/// Sent and skipped events are counted separately, although they are settled together.
 #[tokio::test(start_paused = true)]
-async fn only_what_was_told_counts_as_delivered() {
-    let scene = Scene::of(beside(revalidate(posts())), good_legacy);
+async fn only_sent_events_count_as_delivered() {
+    let scene = Scene::of(with_target(revalidate(posts())), good_legacy);
     assert!(scene.delivery.pause("b"));
     for selectors in [whole("posts"), whole("pages"), tag("x"), entity("posts", "1")] {
         scene.log(selectors).await;
@@ -275,9 +278,9 @@ async fn only_what_was_told_counts_as_delivered() {
     assert_eq!((scene.sends().len(), scene.view().skipped), (1, 2));
 }
 
-/// Every form says what it lacks for an event, and nothing where it calls.
+/// Each form names the reason exactly if it makes no call for an event.
 #[test]
-fn a_form_is_silent_exactly_where_it_makes_no_call() {
+fn a_form_names_a_reason_exactly_if_it_makes_no_call() {
     let type_name = |name: &str| TypeName::parse(name).expect("a type");
     let names = RevalidateForm::Names(BTreeMap::from([(type_name("posts"), "posts".to_owned())]));
     let path = Selectors::one(Selector::path("/a").expect("path"));
@@ -298,10 +301,10 @@ fn a_form_is_silent_exactly_where_it_makes_no_call() {
     }
 }
 
-/// A gateway recognises events by their names, so each call to one names all of them.
+/// A gateway recognises events by their ids, so each call to one names all of them.
 #[tokio::test(start_paused = true)]
-async fn a_gateway_is_told_the_names_of_all_events() {
-    let scene = Scene::of(beside(revalidate(posts())), good_mirror);
+async fn a_gateway_gets_the_ids_of_all_events() {
+    let scene = Scene::of(with_target(revalidate(posts())), good_mirror);
     scene.until("the probe", |scene| scene.view().instance.is_some()).await;
     assert!(scene.delivery.pause("b"));
     for id in 0..150 {

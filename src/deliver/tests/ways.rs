@@ -1,5 +1,4 @@
-//! Ways to a token other than the plain login: made by ourselves, given once and for all, or asked
-//! for in a form.
+//! Other login methods than the plain login: a self-signed token, a configured one, or a form.
 
 use super::scene::login_request;
 use super::stub::good_mirror;
@@ -13,9 +12,9 @@ fn with(means: LoginMethod, email: &str, password: &str, mint: Mint) -> Scene {
     Scene::of(Config { mint, ..config(vec![peer]) }, good_mirror)
 }
 
-/// Made anew before it ends, and no peer is asked.
+/// It is renewed before it ends, without a request to the peer.
 #[tokio::test(start_paused = true)]
-async fn a_token_of_our_own_is_made_and_made_again() {
+async fn a_self_signed_token_is_made_and_renewed() {
     let made = std::sync::atomic::AtomicUsize::new(0);
     let mint = Mint::new(move |email, audience| {
         let count = made.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -35,7 +34,7 @@ async fn a_token_of_our_own_is_made_and_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_key_of_our_own_the_peer_is_paused() {
+async fn without_a_key_the_peer_is_paused() {
     let means = LoginMethod::SelfSigned { audience: "them".into() };
     let scene = with(means, "me@here", "", Mint::default());
     scene.log(whole("posts")).await;
@@ -44,7 +43,7 @@ async fn without_a_key_of_our_own_the_peer_is_paused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_given_token_is_used_as_it_is() {
+async fn a_configured_token_is_used_as_it_is() {
     let scene = with(LoginMethod::Bearer(Secret::new("given")), "", "", Mint::default());
     scene.log(whole("posts")).await;
     scene.delivered().await;
@@ -52,9 +51,9 @@ async fn a_given_token_is_used_as_it_is() {
     assert_eq!(scene.logins(), 0);
 }
 
-/// Whatever a password holds, it stays one value of the body.
+/// Whatever a password contains, it stays one value of the body.
 #[tokio::test(start_paused = true)]
-async fn a_password_cannot_leave_its_place() {
+async fn a_password_stays_one_value() {
     let nasty = "p&client_id=root\",\"x\":\"{email}%+ é";
     for (is_form, template, expected) in [
         (

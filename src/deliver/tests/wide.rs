@@ -1,5 +1,5 @@
-//! Calls that cover others: where such a call fails, what it covers is sent all the same, to a site
-//! as to a cache.
+//! Calls that cover others: if such a call fails, the calls that it covers are still sent, to a
+//! site and to a cache.
 
 use super::purges::fastly;
 use super::stub::{good_legacy, ok};
@@ -11,7 +11,7 @@ fn path(text: &str) -> Selectors {
     Selectors::one(Selector::path(text).expect("path"))
 }
 
-/// What is wider than the next event and fails does not hide it: the two are not one call.
+/// A failing call that is wider than the next event does not replace it: the two are not one call.
 #[tokio::test(start_paused = true)]
 async fn a_wide_call_that_fails_does_not_hide_the_next_event() {
     for status in [302, 401, 403, 404, 405, 500, 501, 502, 503] {
