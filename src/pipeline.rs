@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::announce::Hub;
-use crate::deliver::{Caller, Delivery};
+use crate::deliver::{Delivery, EchoCaller};
 use crate::domain::scope::LocalReason;
 use crate::domain::{
     Applied, Demand, Event, EventId, Invalidation, Mode, Plan, Principal, Scope, Selectors, Source,
@@ -141,7 +141,7 @@ impl Pipeline {
     ) -> Result<SubmitOutcome, SubmitError> {
         // A second copy of an event waits until the first one is on disk: only then is it known.
         let flight = self.flights.enter(ids_of(&submission)).await;
-        let caller = Caller::of(&who, &submission);
+        let caller = EchoCaller::of(&who, &submission);
         // The rules cannot be exchanged between these steps.
         let cleared = self.rules.with(|rules| {
             let prepared = prepare(rules, &who, submission)?;
@@ -212,7 +212,7 @@ impl Pipeline {
         &self,
         plan: Plan,
         applied: Applied,
-        caller: Option<Caller>,
+        caller: Option<EchoCaller>,
         mut flight: Flight,
     ) -> Result<SubmitOutcome, SubmitError> {
         let (event, wall, mut warnings) = plan.into_event(clock::wall_ms());

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::echo::{self, Key};
+use super::echo::{self, SelectorKey};
 use crate::activity::{Touched, joined};
 use crate::domain::Selectors;
 use crate::journal::Backlog;
@@ -27,7 +27,7 @@ pub struct EncodedBacklog {
     /// The events' ids as one log field.
     pub ids: String,
     body: OnceLock<Bytes>,
-    keys: OnceLock<Vec<Key>>,
+    keys: OnceLock<Vec<SelectorKey>>,
 }
 
 impl EncodedBacklog {
@@ -48,7 +48,7 @@ impl EncodedBacklog {
     }
 
     /// The keys of its events for the detection of echoes.
-    pub fn keys(&self, backlog: &Backlog) -> &[Key] {
+    pub fn keys(&self, backlog: &Backlog) -> &[SelectorKey] {
         self.keys.get_or_init(|| echo::keys_of(backlog))
     }
 

@@ -48,7 +48,7 @@ pub use config::{
     Config, ConfiguredKind, Credentials, DestinationClass, Login, LoginMethod, LoginRequest, Mint,
     PeerConfig, WidenedAll,
 };
-pub use echo::Caller;
+pub use echo::EchoCaller;
 pub use hello::{HELLO_PATH, Hello, HelloAnswer};
 pub use kinds::KINDS_FILE;
 pub use limiter::Limiter;

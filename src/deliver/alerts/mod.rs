@@ -132,7 +132,7 @@ impl Delivery {
         loop {
             ticks.tick().await;
             let config = config.borrow_and_update().clone();
-            self.look_for_echoes();
+            self.expire_echoes();
             let healths = self.healths();
             for notice in judge.evaluate(&config, &healths, Instant::now(), clock::wall_ms()) {
                 notice.log();

@@ -1,32 +1,32 @@
-//! From a submission to what is held for it: who could be the caller, and what everybody is told.
+//! Checks each submission for an echo: identifies the caller, holds copies and words the warnings.
 //!
-//! What a gateway marked is not mirrored, so it goes round in no loop of gateways alone. It is sent
-//! to sites and caches, though, and one that calls a gateway back may close a loop through several
-//! gateways: so it is judged as well, for those. Nothing here refuses a submission.
+//! A submission that a gateway marked is not mirrored, so gateways alone cannot loop. But it is
+//! sent to sites and caches, and one that calls back may close a loop through several gateways: so
+//! marked submissions are judged for sites and caches as well. Nothing here refuses a submission.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::track::Kin;
-use super::{Finding, log};
+use super::track::CallerMatch;
+use super::{EchoFinding, log};
 use crate::deliver::Delivery;
 use crate::deliver::peer::Peer;
 use crate::domain::{Event, Principal, Source, Submission};
 
-/// Who sends a submission that could be somebody's echo.
+/// The caller of a submission that may be an echo.
 #[derive(Debug)]
-pub struct Caller {
-    /// The verified name.
+pub struct EchoCaller {
+    /// The authenticated name.
     email: String,
-    /// Name, role and door: callers are told apart by it.
+    /// Source, role and name, which together identify a caller.
     name: String,
     address: Option<IpAddr>,
-    /// Whether it is another gateway: it is no site or cache itself.
+    /// Whether it is another gateway, so no site or cache itself.
     is_gateway: bool,
 }
 
-impl Caller {
-    /// `None` for what the clock brings: nobody sends that.
+impl EchoCaller {
+    /// `None` for scheduled submissions, which have no caller.
     pub fn of(who: &Principal, submission: &Submission) -> Option<Self> {
         if submission.source == Source::Schedule {
             return None;
@@ -34,12 +34,14 @@ impl Caller {
         let is_gateway = submission.peer.is_some() || !submission.ids.is_empty();
         Some(Self {
             is_gateway,
-            // A name that looks like another kind of credential is shown with its own kind.
+            // The prefix marks a name that looks like another kind of credential.
             email: who.name.strip_prefix("jwt:").unwrap_or(&who.name).to_owned(),
             name: match &submission.peer {
-                // Gateways often share an account.
-                Some(batch) => format!("{} from {}", name_of(submission.source, who), batch.origin),
-                None => name_of(submission.source, who),
+                // Several gateways may share one account.
+                Some(batch) => {
+                    format!("{} from {}", caller_name(submission.source, who), batch.origin)
+                }
+                None => caller_name(submission.source, who),
             },
             address: submission.address.map(|address| address.to_canonical()),
         })
@@ -47,10 +49,10 @@ impl Caller {
 }
 
 impl Delivery {
-    /// Judges an event that is about to be recorded: holds the copy to each destination that it
-    /// looks like the echo of. Gives what the caller should be told.
-    pub fn arrived(&self, caller: &Caller, event: &Event) -> Vec<String> {
-        // Most of what arrives was sent nowhere lately, and needs no look at every destination.
+    /// Judges an event that is about to be recorded: holds the copy to each destination of which it
+    /// looks like an echo. Returns warnings for the caller.
+    pub fn arrived(&self, caller: &EchoCaller, event: &Event) -> Vec<String> {
+        // Most selectors were not sent recently. Then the destinations need not be examined.
         let is_local = caller.address.is_none_or(|address| address.is_loopback());
         if (is_local || caller.is_gateway) && !self.shared.echo.knows(&event.demand) {
             return vec![];
@@ -61,7 +63,7 @@ impl Delivery {
             true => is_mirrored,
             false => is_called,
         };
-        let to: Vec<(&str, Kin)> = peers
+        let to: Vec<(&str, CallerMatch)> = peers
             .iter()
             .filter(owed)
             .map(|peer| (&*peer.destination, self.kin(peer, caller)))
@@ -79,21 +81,21 @@ impl Delivery {
         warnings
     }
 
-    /// Notes that a caller was told how its own event fares: it waited for that, or asked. It will
-    /// come again because of the answer, and not because a destination was sent something.
+    /// Records that a caller learned the delivery state of its own event, because it waited or
+    /// asked. Its next call follows from that answer and is no evidence for an echo.
     pub fn attended(&self, who: &Principal, event: &Event) {
         if event.principal == who.name {
-            let name = name_of(event.source, who);
-            self.shared.echo.learnt(event.id, &name, &event.demand);
+            let name = caller_name(event.source, who);
+            self.shared.echo.learned(event.id, &name, &event.demand);
         }
     }
 
     fn act(
         &self,
         peer: &Peer,
-        caller: &Caller,
+        caller: &EchoCaller,
         event: &Event,
-        finding: &Finding,
+        finding: &EchoFinding,
     ) -> Option<String> {
         let name = &peer.config.name;
         if finding.releases {
@@ -108,31 +110,31 @@ impl Delivery {
         }
         Some(format!(
             "applied here and sent on, but the copy to {name} is held for up to {}: \
-             this looks like the echo of what {name} was sent a moment before",
+             this looks like an echo of what was just sent to {name}",
             shown(wait)
         ))
     }
 
-    fn kin(&self, peer: &Peer, caller: &Caller) -> Kin {
+    fn kin(&self, peer: &Peer, caller: &EchoCaller) -> CallerMatch {
         if caller.is_gateway {
-            return Kin::Stranger;
+            return CallerMatch::Unrelated;
         }
         let account = peer.account.email();
         if account.is_some_and(|email| email.eq_ignore_ascii_case(&caller.email)) {
-            return Kin::Account;
+            return CallerMatch::Account;
         }
         let Some(address) = caller.address.filter(|address| !address.is_loopback()) else {
-            return Kin::Stranger;
+            return CallerMatch::Unrelated;
         };
         let is_there = peer.with(|state| state.addresses.contains(&address));
         if is_there && self.shared.echo.is_alone_at(address, &caller.email) {
-            return Kin::Address;
+            return CallerMatch::Address;
         }
-        Kin::Stranger
+        CallerMatch::Unrelated
     }
 
-    /// Ends what is over, and says so.
-    pub(in crate::deliver) fn look_for_echoes(&self) {
+    /// Ends the echoes that have stopped, and logs their end.
+    pub(in crate::deliver) fn expire_echoes(&self) {
         for ended in self.shared.echo.expire() {
             let name = ended.destination.split_once(':').map_or("", |(_, name)| name);
             log::ended(name, ended.returns);
@@ -140,8 +142,8 @@ impl Delivery {
     }
 }
 
-/// Name, role and door.
-fn name_of(source: Source, who: &Principal) -> String {
+/// Source, role and name.
+fn caller_name(source: Source, who: &Principal) -> String {
     format!("{} {} {}", source.as_str(), who.role.as_str(), who.name)
 }
 

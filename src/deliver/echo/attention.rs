@@ -1,52 +1,53 @@
-//! Callers that learn how their deliveries go: a submission with `wait`, and a look at one's own
-//! event.
+//! Callers that learn the state of their deliveries: by a submission with `wait`, or by requesting
+//! their own event.
 //!
-//! Such a caller explains by itself why it comes again right after a delivery. Each delivery that a
-//! caller has learnt of explains one later arrival of the same selectors. Pure and bounded.
+//! Such a caller has a reason to call again right after a delivery. Each delivery that it learned
+//! of explains one later arrival of the same selectors. No clock, no I/O; bounded memory.
 
 use std::collections::BTreeMap;
 
-use super::link::{Key, Name};
+use super::link::{CallerKey, SelectorKey};
 use crate::domain::EventId;
 
-/// Callers and selectors remembered; past it all of them are forgotten, which only costs evidence.
+/// Maximum of pairs of caller and selectors. Beyond it all are forgotten, which only loses
+/// evidence.
 const CALLERS_MAX: usize = 4096;
-/// Deliveries of one caller that explain an arrival each.
+/// Maximum of deliveries of one caller that explain an arrival each.
 const COUNT_MAX: u32 = 8;
 
 #[derive(Debug)]
-struct Learnt {
+struct LearnedDelivery {
     count: u32,
-    /// The event it learnt of last: one that asks again learns nothing new.
+    /// The last event that it learned of. Asking again for the same event adds nothing.
     last: EventId,
 }
 
-/// Who has learnt of a delivery since it came last.
+/// The callers that learned of a delivery since their last arrival.
 #[derive(Debug, Default)]
-pub struct Attention(BTreeMap<(Key, Name), Learnt>);
+pub struct Attention(BTreeMap<(SelectorKey, CallerKey), LearnedDelivery>);
 
 impl Attention {
-    /// A caller has learnt how its event fared.
-    pub fn learnt(&mut self, of: (Key, Name), id: EventId) {
-        if let Some(learnt) = self.0.get_mut(&of) {
-            if learnt.last != id {
-                learnt.count = (learnt.count + 1).min(COUNT_MAX);
-                learnt.last = id;
+    /// Records that a caller learned the delivery state of its event.
+    pub fn learned(&mut self, of: (SelectorKey, CallerKey), id: EventId) {
+        if let Some(learned) = self.0.get_mut(&of) {
+            if learned.last != id {
+                learned.count = (learned.count + 1).min(COUNT_MAX);
+                learned.last = id;
             }
             return;
         }
         if self.0.len() >= CALLERS_MAX {
             self.0.clear();
         }
-        self.0.insert(of, Learnt { count: 1, last: id });
+        self.0.insert(of, LearnedDelivery { count: 1, last: id });
     }
 
-    /// Whether that explains an arrival.
-    pub fn explains(&mut self, of: (Key, Name)) -> bool {
-        let Some(learnt) = self.0.get_mut(&of).filter(|learnt| learnt.count > 0) else {
+    /// Whether a delivery explains an arrival; uses up that delivery.
+    pub fn explains(&mut self, of: (SelectorKey, CallerKey)) -> bool {
+        let Some(learned) = self.0.get_mut(&of).filter(|learned| learned.count > 0) else {
             return false;
         };
-        learnt.count -= 1;
+        learned.count -= 1;
         true
     }
 }

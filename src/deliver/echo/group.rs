@@ -1,67 +1,67 @@
-//! Several destinations that echo the same: each one's returns look like an honest caller to the
-//! evidence about the others, so they are judged together, whoever calls.
+//! Several destinations that echo the same selectors. The returns of one look like an honest caller
+//! to the evidence about the others, so all are judged together, independent of the caller.
 //!
-//! A *chain* is a run of sends that arrivals follow at once. A long and dense one begins a quiet
-//! time: nothing of these selectors is sent to any destination of the chain. An honest caller comes
-//! meanwhile, which ends it; a loop is silent. Then the destinations are sent what waits one after
-//! the other, so that a return shows which of them echoes. Those are held ever longer, up to a
-//! minute; the others are free again. Pure: time is a number that the caller gives.
+//! A *chain* is a run of sends that are followed by arrivals at once. A long and dense chain begins
+//! a quiet time: these selectors are sent to no destination of the chain. An honest caller arrives
+//! during it, which ends the test; a loop is silent. Then the waiting copies are sent to one
+//! destination after the other, so that a return shows which of them echoes. Echoing ones are held
+//! for longer each time, up to a minute; the others are released. No clock, no I/O.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::track::Limits;
+use super::track::EchoLimits;
 use crate::domain::EventId;
 
-/// Rounds of a chain before the first quiet time: more than one caller alone needs to be tested.
+/// Rounds of a chain before the first quiet time: more than a single caller needs for a test.
 const ROUNDS: u64 = 64;
-/// So many arrivals of callers that had learnt of their last delivery count as one round.
+/// This many arrivals of callers that learned of their last delivery count as one round.
 const ATTENDED: u64 = 128;
-/// Factor of the rounds before the next one, where somebody came meanwhile.
+/// After a quiet time that an arrival ended, the next one needs this many times more rounds.
 const ROUNDS_FACTOR: u64 = 8;
 const ROUNDS_MAX: u64 = 1 << 20;
-/// Each quiet time is twice as long as the one before, up to so many doublings.
+/// Each quiet time is twice as long as the previous one, up to this many doublings.
 const DOUBLINGS_MAX: u32 = 4;
 /// Longest mean pause between the arrivals of a chain that a quiet time can judge.
 const PAUSE_MAX: Duration = Duration::from_millis(300);
-/// A chain ends where nothing comes for so long.
+/// A chain ends after a gap of this length.
 const GAP_MAX: Duration = Duration::from_secs(2);
 /// Returns of a destination that was found innocent before it is suspected again.
 const HITS_MAX: u32 = 8;
-/// Copies held of one destination; those past it go at once.
+/// Maximum of held copies for one destination; further ones are sent at once.
 const HELD_MAX: usize = 512;
 
-/// What is believed of a destination.
+/// The current conclusion about a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Belief {
-    /// It is sent nothing together with others.
+    /// Not decided: its sends are separated from those of others.
     Suspect,
     /// It echoes.
     Echo,
-    /// It was sent something alone, and nothing came.
+    /// It was sent something alone, and nothing returned.
     Innocent,
 }
 
 #[derive(Debug)]
-struct Member {
+struct GroupMember {
     belief: Belief,
     sent_at: Option<Duration>,
     is_answered: bool,
     level: u32,
     hits: u32,
-    /// When what is held may go.
+    /// When the held copies are released.
     due: Duration,
     held: Vec<EventId>,
 }
 
-impl Member {
+impl GroupMember {
     fn new(due: Duration) -> Self {
         let (sent_at, held) = (None, vec![]);
         let belief = Belief::Suspect;
         Self { belief, sent_at, is_answered: false, level: 1, hits: 0, due, held }
     }
 
-    fn answer(&mut self, now: Duration, limits: &Limits) {
+    fn answer(&mut self, now: Duration, limits: &EchoLimits) {
         self.is_answered = true;
         if self.belief == Belief::Echo {
             self.due = self.sent_at.unwrap_or(now) + limits.waits.bound(self.level);
@@ -74,57 +74,57 @@ impl Member {
 }
 
 #[derive(Debug)]
-enum State {
+enum GroupState {
     Idle,
-    /// Nothing is sent from `since` until `until`. The last arrival came at `newest`, and the last
-    /// send before was at `sent`: a return may take as long as lies between.
+    /// Nothing is sent from `since` until `until`. The last arrival was at `newest`, the last send
+    /// before at `sent`: their distance is the longest known time of a return.
     Quiet {
         since: Duration,
         until: Duration,
         sent: Duration,
         newest: Duration,
     },
-    /// One after the other.
+    /// Sends are separated by destination, and echoes held.
     Damped,
 }
 
 /// One set of selectors.
 #[derive(Debug)]
 pub struct Group {
-    state: State,
+    state: GroupState,
     is_sent: bool,
     began: Duration,
     touched: Duration,
     rounds: u32,
-    /// The same in parts of a round, of which callers that explain themselves add one each.
+    /// The rounds in units of 1/[`ATTENDED`]; an explained arrival adds one unit.
     weight: u64,
     needed: u64,
-    /// Quiet times so far that somebody ended.
+    /// Quiet times so far.
     tests: u32,
-    /// How long after a send a return may come.
+    /// How long after a send a return may arrive.
     reach: Duration,
-    members: BTreeMap<String, Member>,
+    members: BTreeMap<String, GroupMember>,
     returns: u64,
 }
 
-/// What becomes of the copy to one destination.
+/// What happens to the copy to one destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Judged {
+pub struct GroupDecision {
     /// The journal's name of the destination.
     pub to: String,
-    /// Until when it is held; `None` where it goes at once.
+    /// The end of its hold; `None` if it is sent at once.
     pub until: Option<Duration>,
-    /// Whether earlier copies go now.
+    /// Whether copies held so far are released now.
     pub releases: bool,
     /// Whether the destination echoes from now on.
     pub begins: bool,
 }
 
 impl Group {
-    /// Known is only when they were sent last.
+    /// A group of which only the last send is known.
     pub fn new(sent: Duration) -> Self {
         Self {
-            state: State::Idle,
+            state: GroupState::Idle,
             is_sent: true,
             began: sent,
             touched: sent,
@@ -138,7 +138,7 @@ impl Group {
         }
     }
 
-    /// Holds these as well, which somebody else held so far.
+    /// Takes over copies that a destination link held so far.
     pub fn take_over(&mut self, to: &str, ids: impl Iterator<Item = EventId>) {
         if let Some(member) = self.members.get_mut(to) {
             member.held.extend(ids);
@@ -147,21 +147,21 @@ impl Group {
 
     /// Whether it judges arrivals.
     pub fn is_active(&self) -> bool {
-        !matches!(self.state, State::Idle)
+        !matches!(self.state, GroupState::Idle)
     }
 
-    /// When something came or was sent last.
+    /// The time of the last arrival or send.
     pub fn touched(&self) -> Duration {
         self.touched
     }
 
-    /// A send to a destination begins.
-    pub fn sending(&mut self, now: Duration, to: &str, limits: &Limits) {
+    /// Records that a send to a destination begins.
+    pub fn sending(&mut self, now: Duration, to: &str, limits: &EchoLimits) {
         self.settle(now, limits);
         self.touched = now;
         self.is_sent = true;
-        let is_quiet = matches!(self.state, State::Quiet { .. });
-        // What goes in a quiet time was on its way before.
+        let is_quiet = matches!(self.state, GroupState::Quiet { .. });
+        // A send in a quiet time had begun before.
         let Some(member) = self.members.get_mut(to).filter(|_| !is_quiet) else { return };
         member.sent_at = Some(now);
         member.is_answered = false;
@@ -171,22 +171,22 @@ impl Group {
         }
     }
 
-    /// An arrival; `sent` gives when the destinations were sent the same before. `None` where this
-    /// group does not judge it.
+    /// Judges an arrival; `None` if this group does not judge it. `sent` returns the last send of
+    /// the same selectors.
     pub fn arrived(
         &mut self,
         now: Duration,
         id: EventId,
         to: &[&str],
-        limits: &Limits,
+        limits: &EchoLimits,
         is_attended: bool,
         sent: impl FnOnce() -> Option<Duration>,
-    ) -> Option<Vec<Judged>> {
+    ) -> Option<Vec<GroupDecision>> {
         self.settle(now, limits);
         let is_first = std::mem::take(&mut self.is_sent);
         let gap = now.saturating_sub(std::mem::replace(&mut self.touched, now));
         match self.state {
-            State::Idle => {
+            GroupState::Idle => {
                 if gap > GAP_MAX {
                     (self.began, self.rounds, self.weight) = (now, 0, 0);
                 }
@@ -202,32 +202,32 @@ impl Group {
                 let sent = sent().unwrap_or(now);
                 let until = now + limits.waits.min * (1 << self.tests.min(DOUBLINGS_MAX));
                 self.tests += 1;
-                self.state = State::Quiet { since, until, sent, newest };
-                let members = to.iter().map(|name| ((*name).to_owned(), Member::new(until)));
+                self.state = GroupState::Quiet { since, until, sent, newest };
+                let members = to.iter().map(|name| ((*name).to_owned(), GroupMember::new(until)));
                 self.members = members.collect();
                 Some(self.hold(id, to))
             }
-            State::Quiet { since, until, sent, .. } if now < since + (until - since) / 2 => {
-                self.state = State::Quiet { since, until, sent, newest: now };
+            GroupState::Quiet { since, until, sent, .. } if now < since + (until - since) / 2 => {
+                self.state = GroupState::Quiet { since, until, sent, newest: now };
                 Some(self.hold(id, to))
             }
-            State::Quiet { .. } => {
+            GroupState::Quiet { .. } => {
                 self.needed = self.needed.saturating_mul(ROUNDS_FACTOR).min(ROUNDS_MAX);
                 self.rest(now);
                 Some(free(to))
             }
-            State::Damped => Some(self.damp(now, id, to, limits)),
+            GroupState::Damped => Some(self.damp(now, id, to, limits)),
         }
     }
 
     fn rest(&mut self, now: Duration) {
-        (self.state, self.began) = (State::Idle, now);
+        (self.state, self.began) = (GroupState::Idle, now);
         (self.rounds, self.weight) = (0, 0);
         self.members.clear();
     }
 
-    /// Holds a copy for all members until theirs are due.
-    fn hold(&mut self, id: EventId, to: &[&str]) -> Vec<Judged> {
+    /// Holds the copy to each member until that member is due.
+    fn hold(&mut self, id: EventId, to: &[&str]) -> Vec<GroupDecision> {
         self.returns += 1;
         let mut judged = free(to);
         for one in &mut judged {
@@ -241,9 +241,15 @@ impl Group {
         judged
     }
 
-    fn damp(&mut self, now: Duration, id: EventId, to: &[&str], limits: &Limits) -> Vec<Judged> {
+    fn damp(
+        &mut self,
+        now: Duration,
+        id: EventId,
+        to: &[&str],
+        limits: &EchoLimits,
+    ) -> Vec<GroupDecision> {
         let (reach, window) = (self.reach, limits.waits.min * 2);
-        let guilty = |member: &Member| member.belief != Belief::Innocent;
+        let guilty = |member: &GroupMember| member.belief != Belief::Innocent;
         let members = self.members.iter();
         let near = members.filter(|(_, member)| guilty(member) && member.is_within(now, reach));
         let near: Vec<String> = near.map(|(name, _)| name.clone()).collect();
@@ -284,7 +290,7 @@ impl Group {
         judged
     }
 
-    /// Suspects are sent nothing together, and never together with an echo's return.
+    /// Separates the sends to suspects from each other and from the returns of echoes.
     fn stagger(&mut self, now: Duration) {
         let slot = self.reach + Duration::from_millis(50);
         let latest = self.members.values().filter_map(|member| member.sent_at).max();
@@ -297,14 +303,14 @@ impl Group {
                     member.due = next;
                     next += slot;
                 }
-                // What waits for it goes later than planned rather than at once.
+                // Waiting copies are delayed further instead of being released now.
                 Belief::Echo => member.due = member.due.max(now + slot),
                 Belief::Innocent => {}
             }
         }
     }
 
-    /// What comes soon after sends to a destination, again and again, may be its echo after all.
+    /// Suspects an innocent destination again after repeated arrivals soon after its sends.
     fn suspect_again(&mut self, now: Duration, window: Duration) {
         for member in self.members.values_mut() {
             if member.belief == Belief::Innocent && member.is_within(now, window) {
@@ -316,13 +322,13 @@ impl Group {
         }
     }
 
-    /// What time alone decides.
-    pub fn settle(&mut self, now: Duration, limits: &Limits) {
-        if let State::Quiet { since, until, sent, newest } = self.state
+    /// Applies the decisions that depend on time alone.
+    pub fn settle(&mut self, now: Duration, limits: &EchoLimits) {
+        if let GroupState::Quiet { since, until, sent, newest } = self.state
             && now >= until
         {
-            self.state = State::Damped;
-            // Nothing came after the one that began it: nothing was under way for longer.
+            self.state = GroupState::Damped;
+            // Nothing arrived after the one that began it: no return was still under way.
             let sent = if newest > since { sent } else { since };
             let lag = newest.saturating_sub(sent);
             self.reach = (lag + lag / 4).min(GAP_MAX).max(limits.waits.min / 4);
@@ -347,7 +353,7 @@ impl Group {
         member.is_some_and(|member| member.held.contains(&id))
     }
 
-    /// What is held for a destination, and until when.
+    /// The copies held for a destination, and when they are released.
     pub fn held(&self, now: Duration, to: &str) -> Option<(&[EventId], Duration)> {
         let member = self.members.get(to)?;
         (now < member.due && !member.held.is_empty()).then_some((&member.held[..], member.due))
@@ -358,11 +364,11 @@ impl Group {
         self.members.get(to).is_some_and(|member| member.belief == Belief::Echo)
     }
 
-    /// Ends what is over: gives the destinations that do not echo any more.
-    pub fn expire(&mut self, now: Duration, limits: &Limits) -> Vec<(String, u64)> {
+    /// Removes what has ended. Returns the destinations that no longer echo, with their returns.
+    pub fn expire(&mut self, now: Duration, limits: &EchoLimits) -> Vec<(String, u64)> {
         self.settle(now, limits);
         let mut ended = vec![];
-        if !matches!(self.state, State::Damped) {
+        if !matches!(self.state, GroupState::Damped) {
             return ended;
         }
         let patience = limits.waits.min * 2;
@@ -391,14 +397,18 @@ impl Group {
         self.members.values().map(|member| member.held.len()).sum()
     }
 
-    /// Keeps these destinations only.
+    /// Forgets all destinations but these.
     pub fn keep(&mut self, names: &[String]) {
         self.members.retain(|name, _| names.contains(name));
     }
 }
 
-fn free(to: &[&str]) -> Vec<Judged> {
-    let free =
-        |to: &&str| Judged { to: (*to).to_owned(), until: None, releases: true, begins: false };
+fn free(to: &[&str]) -> Vec<GroupDecision> {
+    let free = |to: &&str| GroupDecision {
+        to: (*to).to_owned(),
+        until: None,
+        releases: true,
+        begins: false,
+    };
     to.iter().map(free).collect()
 }

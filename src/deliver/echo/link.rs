@@ -1,36 +1,36 @@
-//! One destination: what it was sent, who is watched because of that, and which copies are held.
-//! Callers and selectors are hashes, and there are so many of each at most: what is forgotten is
-//! not held.
+//! One destination: what it was sent, which callers are watched, and which copies are held.
+//! Callers and selectors are stored as hashes, with a maximum of each. A forgotten caller is never
+//! held.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
-use super::track::{Kin, Limits, Send, Track, Verdict};
+use super::track::{CallerMatch, CallerTrack, CopyDecision, EchoLimits, LastSend};
 use crate::domain::EventId;
 
-/// Sends remembered of one destination.
+/// Maximum of remembered sends to one destination.
 const SENDS_MAX: usize = 4096;
-/// Callers and selectors watched of one destination.
+/// Maximum of watched pairs of caller and selectors.
 const TRACKS_MAX: usize = 2048;
-/// Suspects of other selectors that an arrival is compared with.
+/// Maximum of suspects with other selectors that an arrival is compared with.
 const COUPLED_MAX: usize = 64;
-/// Copies held of one destination; past it all of them go.
+/// Maximum of held copies; beyond it all are released.
 const HELD_MAX: usize = 4096;
 
 /// A set of selectors, as a hash.
-pub type Key = u64;
-/// A caller and its door, as a hash: names are long, and there are many.
-pub type Name = u64;
+pub type SelectorKey = u64;
+/// A caller with its source and role, as a hash to save memory.
+pub type CallerKey = u64;
 
-/// A map by key, which is a hash already.
-pub type ByKey<T> = HashMap<Key, T, BuildHasherDefault<Hashed>>;
+/// A map by key. The keys are hashes already.
+pub type ByKey<T> = HashMap<SelectorKey, T, BuildHasherDefault<KeyHasher>>;
 
-/// The hash of a key is the key.
+/// Uses the key itself as its hash.
 #[derive(Default)]
-pub struct Hashed(u64);
+pub struct KeyHasher(u64);
 
-impl Hasher for Hashed {
+impl Hasher for KeyHasher {
     fn write(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
@@ -46,75 +46,79 @@ impl Hasher for Hashed {
     }
 }
 
-/// An unmarked submission.
+/// A submission that may be an echo.
 #[derive(Debug, Clone, Copy)]
 pub struct Arrival {
     /// The event that it becomes.
     pub id: EventId,
-    /// Who sends it, through which door.
-    pub caller: Name,
-    /// What it names.
-    pub key: Key,
+    /// Its caller.
+    pub caller: CallerKey,
+    /// Its selectors.
+    pub key: SelectorKey,
 }
 
 /// What an arrival means for one destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub struct EchoFinding {
     /// The journal's name of the destination.
     pub destination: String,
-    /// How long its copy is held; `None` where it goes at once.
+    /// How long its copy is held; `None` if it is sent at once.
     pub wait: Option<Duration>,
-    /// Whether that hold begins here.
+    /// Whether this arrival begins the hold.
     pub is_new: bool,
-    /// Whether earlier copies go now.
+    /// Whether copies held so far are released now.
     pub releases: bool,
     /// Whether it is reported as echoing from now on.
     pub begins: bool,
 }
 
-/// What is known of an arrival beside its timing.
+/// What is known about an arrival apart from its timing.
 #[derive(Debug, Clone, Copy)]
-pub struct Context {
-    pub(super) kin: Kin,
-    /// Another destination explains it.
+pub struct ArrivalContext {
+    pub(super) kin: CallerMatch,
+    /// Whether it is an echo of another destination.
     pub(super) is_explained: bool,
-    /// The caller had learnt of its last delivery.
+    /// Whether the caller learned of its last delivery.
     pub(super) is_attended: bool,
-    /// Suspects whose holds end before.
+    /// The number of suspects whose holds end earlier.
     pub(super) staggered: u32,
 }
 
 /// A copy that is held.
 #[derive(Debug)]
-pub struct Held {
+pub struct HeldCopy {
     pub(super) until: Duration,
-    pub(super) caller: Name,
-    pub(super) key: Key,
+    pub(super) caller: CallerKey,
+    pub(super) key: SelectorKey,
 }
 
-/// Everything that is remembered of one destination.
+/// Everything that is remembered about one destination.
 #[derive(Debug, Default)]
-pub struct Link {
+pub struct DestinationLink {
     pub(super) sent: ByKey<(Duration, u64)>,
-    pub(super) order: VecDeque<(Duration, Key)>,
+    pub(super) order: VecDeque<(Duration, SelectorKey)>,
     /// When the attempt in flight began.
     pub(super) open: Option<Duration>,
-    pub(super) tracks: BTreeMap<(Key, Name), Track>,
-    pub(super) held: BTreeMap<EventId, Held>,
-    /// Those of the callers that are under test or proven.
-    pub(super) suspects: BTreeSet<(Key, Name)>,
+    pub(super) tracks: BTreeMap<(SelectorKey, CallerKey), CallerTrack>,
+    pub(super) held: BTreeMap<EventId, HeldCopy>,
+    /// The callers that are under test or proven.
+    pub(super) suspects: BTreeSet<(SelectorKey, CallerKey)>,
     pub(super) is_echoing: bool,
     pub(super) returns: u64,
 }
 
 /// The newest send of a key.
-pub fn send_of(sent: &ByKey<(Duration, u64)>, open: Option<Duration>, key: Key) -> Option<Send> {
+pub fn send_of(
+    sent: &ByKey<(Duration, u64)>,
+    open: Option<Duration>,
+    key: SelectorKey,
+) -> Option<LastSend> {
     let (at, number) = *sent.get(&key)?;
-    Some(Send { at, number, is_open: open.is_some_and(|since| since <= at) })
+    Some(LastSend { at, number, is_open: open.is_some_and(|since| since <= at) })
 }
 
-impl Link {
-    pub(super) fn forget(&mut self, now: Duration, limits: &Limits) {
+impl DestinationLink {
+    pub(super) fn forget(&mut self, now: Duration, limits: &EchoLimits) {
         while let Some((at, key)) = self.order.front().copied()
             && (self.order.len() > SENDS_MAX || now.saturating_sub(at) > limits.window)
         {
@@ -125,14 +129,19 @@ impl Link {
         }
     }
 
-    /// Whether these were sent there lately, or anybody is watched for them.
-    pub(super) fn knows(&self, key: Key) -> bool {
+    /// Whether these were sent recently, or a caller is watched for them.
+    pub(super) fn knows(&self, key: SelectorKey) -> bool {
         let mut tracks = self.tracks.range((key, 0)..);
         self.sent.contains_key(&key) || tracks.next().is_some_and(|(at, _)| at.0 == key)
     }
 
     /// Whether this destination is known to echo, and the arrival is within reach of a send to it.
-    pub(super) fn explains(&self, now: Duration, at: &(Key, Name), limits: &Limits) -> bool {
+    pub(super) fn explains(
+        &self,
+        now: Duration,
+        at: &(SelectorKey, CallerKey),
+        limits: &EchoLimits,
+    ) -> bool {
         let Some(send) = send_of(&self.sent, self.open, at.0) else { return false };
         let Some(track) = self.tracks.get(at).filter(|track| track.is_proven()) else {
             return false;
@@ -140,19 +149,19 @@ impl Link {
         now.saturating_sub(send.at) <= track.reach(limits)
     }
 
-    /// `None` where nothing of it was sent there lately.
+    /// Judges an arrival; `None` if its selectors were not sent to this destination recently.
     pub(super) fn judge(
         &mut self,
         now: Duration,
-        at: &(Key, Name),
-        limits: &Limits,
-        Context { kin, is_explained, is_attended, staggered }: Context,
-    ) -> Option<Verdict> {
+        at: &(SelectorKey, CallerKey),
+        limits: &EchoLimits,
+        ArrivalContext { kin, is_explained, is_attended, staggered }: ArrivalContext,
+    ) -> Option<CopyDecision> {
         let send = send_of(&self.sent, self.open, at.0);
         if !self.tracks.contains_key(at) {
             send?;
-            self.make_room();
-            let mut track = Track::new(kin, now);
+            self.drop_half();
+            let mut track = CallerTrack::new(kin, now);
             let mut others = self.tracks.iter().filter(|(other, _)| other.1 == at.1);
             if self.is_echoing && others.any(|(_, track)| track.is_confirmed()) {
                 track.suspect();
@@ -184,16 +193,22 @@ impl Link {
         })
     }
 
-    /// Suspects of other selectors: a destination that calls back may name all of them each time,
-    /// whichever it was sent.
-    fn others(&self, key: Key) -> impl Iterator<Item = (Key, &Track)> {
+    /// Suspects with other selectors. A destination that calls back may name several sets each
+    /// time, whichever of them it was sent.
+    fn others(&self, key: SelectorKey) -> impl Iterator<Item = (SelectorKey, &CallerTrack)> {
         let others = self.suspects.iter().filter(move |other| other.0 != key).take(COUPLED_MAX);
         let tracks = others.filter_map(|other| Some((other.0, self.tracks.get(other)?)));
         tracks.filter(|(_, track)| track.is_suspect())
     }
 
-    /// Whether a moment before, and since a copy is held, it was sent what another suspect names.
-    fn is_coupled(&self, now: Duration, at: &(Key, Name), limits: &Limits) -> bool {
+    /// Whether the selectors of another suspect were sent within its reach, and since the hold
+    /// began.
+    fn is_coupled(
+        &self,
+        now: Duration,
+        at: &(SelectorKey, CallerKey),
+        limits: &EchoLimits,
+    ) -> bool {
         let since = self.tracks.get(at).and_then(|track| track.held_since(now)).unwrap_or_default();
         self.others(at.0).any(|(key, track)| {
             let sent = self.sent.get(&key).filter(|(sent, _)| *sent > since);
@@ -201,31 +216,31 @@ impl Link {
         })
     }
 
-    /// Until when a test of other selectors runs that this caller has to take part in.
+    /// The end of a test of other selectors that this caller has to join.
     pub(super) fn test_of_others(
         &self,
         now: Duration,
-        at: &(Key, Name),
-        limits: &Limits,
+        at: &(SelectorKey, CallerKey),
+        limits: &EchoLimits,
     ) -> Option<Duration> {
         self.tracks.get(at).filter(|track| track.is_near_test())?;
         self.others(at.0).filter_map(|(_, track)| track.fresh_test(now, limits)).max()
     }
 
-    /// Whether nobody else named the same since this caller did.
-    pub(super) fn is_alone(&self, at: &(Key, Name)) -> bool {
+    /// Whether no other caller named the same selectors since this one did.
+    pub(super) fn is_alone(&self, at: &(SelectorKey, CallerKey)) -> bool {
         let since = self.tracks.get(at).map_or(Duration::ZERO, |track| track.touched);
         let mut same = self.tracks.range((at.0, 0)..).take_while(|(other, _)| other.0 == at.0);
         same.all(|(other, track)| other == at || track.touched <= since)
     }
 
-    /// Drops the half of the tracks that matters least, those that hold nothing and the oldest
-    /// first: a half, so that the search for it costs little for each of them.
-    pub(super) fn make_room(&mut self) {
+    /// Drops half of the tracks: unproven and old ones first. Dropping many at once keeps the cost
+    /// per track low.
+    pub(super) fn drop_half(&mut self) {
         if self.tracks.len() < TRACKS_MAX {
             return;
         }
-        let order = |track: &Track| (track.is_proven(), track.touched);
+        let order = |track: &CallerTrack| (track.is_proven(), track.touched);
         let mut orders: Vec<_> = self.tracks.values().map(order).collect();
         let (_, middle, _) = orders.select_nth_unstable(TRACKS_MAX / 2);
         let middle = *middle;
@@ -234,27 +249,27 @@ impl Link {
         self.held.retain(|_, held| tracks.contains_key(&(held.key, held.caller)));
     }
 
-    /// Lets the held copies go that it is true of; says whether there were any.
-    pub(super) fn release(&mut self, is_meant: impl Fn(&Held) -> bool) -> bool {
+    /// Releases the held copies that match. Returns whether there were any.
+    pub(super) fn release(&mut self, is_selected: impl Fn(&HeldCopy) -> bool) -> bool {
         let before = self.held.len();
-        self.held.retain(|_, held| !is_meant(held));
+        self.held.retain(|_, held| !is_selected(held));
         self.held.len() < before
     }
 
-    /// Takes the verdict into the held copies.
+    /// Applies the decision to the held copies.
     pub(super) fn settle(
         &mut self,
         now: Duration,
         arrival: &Arrival,
         destination: String,
-        verdict: Verdict,
+        verdict: CopyDecision,
         is_explained: bool,
-    ) -> Finding {
+    ) -> EchoFinding {
         let key = arrival.key;
         let (until, is_new) = match verdict {
-            Verdict::Free => (None, false),
-            Verdict::Join(until) => (Some(until), false),
-            Verdict::Hold(wait) => (Some(now + wait), true),
+            CopyDecision::Release => (None, false),
+            CopyDecision::Join(until) => (Some(until), false),
+            CopyDecision::Hold(wait) => (Some(now + wait), true),
         };
         let mut releases = false;
         if let Some(until) = until {
@@ -262,9 +277,9 @@ impl Link {
                 releases = self.release(|_| true);
             }
             let caller = arrival.caller;
-            self.held.insert(arrival.id, Held { until, caller, key });
+            self.held.insert(arrival.id, HeldCopy { until, caller, key });
         } else if !is_explained {
-            // It is sent at once, and the earlier copies of the same with it.
+            // It is sent at once, together with held copies of the same selectors.
             releases = self.release(|held| held.key == key && held.until > now);
             let others = self.tracks.range_mut((key, 0)..);
             let others = others.take_while(|(at, _)| at.0 == key);
@@ -272,13 +287,13 @@ impl Link {
         }
         let at = (key, arrival.caller);
         let track = self.tracks.get(&at);
-        match track.is_some_and(Track::is_suspect) {
+        match track.is_some_and(CallerTrack::is_suspect) {
             true => self.suspects.insert(at),
             false => self.suspects.remove(&at),
         };
-        let begins = !self.is_echoing && track.is_some_and(Track::is_confirmed);
+        let begins = !self.is_echoing && track.is_some_and(CallerTrack::is_confirmed);
         self.is_echoing |= begins;
         let wait = until.map(|until| until.saturating_sub(now));
-        Finding { destination, wait, is_new, releases, begins }
+        EchoFinding { destination, wait, is_new, releases, begins }
     }
 }

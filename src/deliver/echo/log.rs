@@ -1,17 +1,17 @@
-//! The log lines about echoes: one for each hold that begins, and one each for begin and end of a
-//! loop. Returns that join a hold have none.
+//! The log lines about echoes: one for each new hold, and one each for the begin and the end of a
+//! loop. Returns that join a hold are not logged.
 
 use std::time::Duration;
 
 use crate::activity::{Activity, ActivityKind, Level};
 use crate::domain::Event;
 
-/// A copy is held.
+/// Logs that a copy is held.
 pub(super) fn held(peer: &str, event: &Event, wait: Duration) {
     let id = event.id.to_string();
     Activity {
         event: ActivityKind::Loop,
-        msg: "looks like the echo of what this destination was sent: applied, its copy is held",
+        msg: "looks like an echo of what this destination was sent: applied, its copy is held",
         event_id: Some(&id),
         principal: Some(&event.principal),
         peer: Some(peer),
@@ -22,7 +22,7 @@ pub(super) fn held(peer: &str, event: &Event, wait: Duration) {
     .emit();
 }
 
-/// A destination calls back whenever it is sent something.
+/// Logs that a destination calls back whenever it is sent something.
 pub(super) fn began(peer: &str, principal: &str) {
     Activity {
         level: Level::Warn,
@@ -37,12 +37,12 @@ pub(super) fn began(peer: &str, principal: &str) {
     .emit();
 }
 
-/// It does so no more.
+/// Logs that a destination no longer calls back.
 pub(super) fn ended(peer: &str, returns: u64) {
     Activity {
         level: Level::Warn,
         event: ActivityKind::Loop,
-        msg: "does not call back any more: its copies are sent at once again",
+        msg: "no longer calls back: its copies are sent at once again",
         peer: Some(peer),
         events: Some(returns),
         reason: Some("echo"),

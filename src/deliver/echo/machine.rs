@@ -1,49 +1,49 @@
-//! All destinations and callers together: who is held for what, and which destination it is.
+//! Compares all destinations and callers: which copies are held, and which destination echoes.
 //!
-//! An arrival is judged for each destination at once, because several were sent the same at the
-//! same time. Holds that prove an echo end one after the other, so that the return shows which
-//! destination it belongs to; the others are cleared. Memory is bounded: what is forgotten is not
-//! held. Pure, like the evidence it collects.
+//! An arrival is judged for all destinations at once, because several were sent the same selectors
+//! at the same time. Holds that prove an echo end one after the other, so that the return shows
+//! which destination echoes; the others are cleared. Memory is bounded: a forgotten caller is never
+//! held. No clock, no I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::attention::Attention;
-use super::group::{Group, Judged};
-pub use super::link::{Arrival, Finding, Key, Name};
-use super::link::{ByKey, Context, Link, send_of};
-use super::track::{Kin, Limits, Track, Verdict};
+use super::group::{Group, GroupDecision};
+pub use super::link::{Arrival, CallerKey, EchoFinding, SelectorKey};
+use super::link::{ArrivalContext, ByKey, DestinationLink, send_of};
+use super::track::{CallerMatch, CallerTrack, CopyDecision, EchoLimits};
 use crate::domain::EventId;
 
-/// Sets of selectors whose chains are watched.
+/// Maximum of sets of selectors whose chains are watched.
 const GROUPS_MAX: usize = 4096;
-/// Those of them that judge arrivals, and so hold copies, at once.
+/// Maximum of those that judge arrivals, and so hold copies, at the same time.
 const ACTIVE_MAX: usize = 64;
 
-/// A destination that does not echo any more.
+/// A destination that no longer echoes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
+pub struct EndedEcho {
     /// The journal's name of it.
     pub destination: String,
     /// Returns that were held.
     pub returns: u64,
 }
 
-/// Everything that is remembered.
+/// The evidence about all destinations.
 #[derive(Debug, Default)]
-pub struct Machine {
-    links: BTreeMap<String, Link>,
+pub struct EchoMachine {
+    links: BTreeMap<String, DestinationLink>,
     groups: ByKey<Group>,
     /// The groups that judge arrivals: only these can hold a copy.
-    active: BTreeSet<Key>,
+    active: BTreeSet<SelectorKey>,
     attention: Attention,
 }
 
-impl Machine {
-    /// A send of these to a destination begins.
-    pub fn sending(&mut self, now: Duration, to: &str, keys: &[Key], limits: &Limits) {
+impl EchoMachine {
+    /// Records that a send of these to a destination begins.
+    pub fn sending(&mut self, now: Duration, to: &str, keys: &[SelectorKey], limits: &EchoLimits) {
         if !self.links.contains_key(to) {
-            self.links.insert(to.to_owned(), Link::default());
+            self.links.insert(to.to_owned(), DestinationLink::default());
         }
         let Some(link) = self.links.get_mut(to) else { return };
         link.open = Some(now);
@@ -53,7 +53,7 @@ impl Machine {
             link.order.push_back((now, *key));
         }
         link.forget(now, limits);
-        // What nobody named again has no group, and most is never named again.
+        // Groups exist only for selectors that arrived again, which most never do.
         for key in keys {
             if let Some(group) = self.groups.get_mut(key) {
                 group.sending(now, to, limits);
@@ -61,7 +61,7 @@ impl Machine {
         }
     }
 
-    fn make_group_room(&mut self, now: Duration) {
+    fn limit_groups(&mut self, now: Duration) {
         if self.groups.len() < GROUPS_MAX {
             return;
         }
@@ -78,28 +78,28 @@ impl Machine {
         }
     }
 
-    /// What the destinations are judged together, where they are.
+    /// The findings of the group of these selectors, if a group judges them.
     fn judged_together(
         &mut self,
         now: Duration,
         arrival: &Arrival,
-        to: &[(&str, Kin)],
-        limits: &Limits,
+        to: &[(&str, CallerMatch)],
+        limits: &EchoLimits,
         is_attended: bool,
-    ) -> Option<Vec<Finding>> {
+    ) -> Option<Vec<EchoFinding>> {
         if self.active.len() >= ACTIVE_MAX && !self.active.contains(&arrival.key) {
             return None;
         }
         if !self.groups.contains_key(&arrival.key) {
             let sends = self.links.values().filter_map(|link| link.sent.get(&arrival.key));
             let last = sends.map(|(at, _)| *at).max()?;
-            self.make_group_room(now);
+            self.limit_groups(now);
             self.groups.insert(arrival.key, Group::new(last));
         }
         let group = self.groups.get_mut(&arrival.key)?;
         let names: Vec<&str> = to.iter().map(|(name, _)| *name).collect();
         let was_active = group.is_active();
-        // When a destination of the chain was sent it last.
+        // The last send to a destination of the chain.
         let sent = || {
             let sent =
                 names.iter().filter_map(|name| self.links.get(*name)?.sent.get(&arrival.key));
@@ -110,7 +110,7 @@ impl Machine {
         let judged = judged?;
         let is_new = !was_active;
         if is_new {
-            // What is known of single callers was misled.
+            // The evidence about single callers was misleading.
             let key = arrival.key;
             for (name, link) in &mut self.links {
                 let held = link.held.extract_if(.., |_, held| held.key == key);
@@ -118,7 +118,7 @@ impl Machine {
                 link.tracks.retain(|(other, _), _| *other != key);
             }
         }
-        let finding = |judged: Judged| Finding {
+        let finding = |judged: GroupDecision| EchoFinding {
             wait: judged.until.map(|until| until.saturating_sub(now)),
             is_new: is_new && judged.until.is_some(),
             releases: judged.releases,
@@ -128,26 +128,26 @@ impl Machine {
         Some(judged.into_iter().map(finding).collect())
     }
 
-    /// Whether an arrival of these could be judged at all.
-    pub fn knows(&self, key: Key) -> bool {
+    /// Whether anything is known about these selectors.
+    pub fn knows(&self, key: SelectorKey) -> bool {
         self.groups.contains_key(&key) || self.links.values().any(|link| link.knows(key))
     }
 
-    /// It was answered, or failed.
+    /// Records that a send was answered or failed.
     pub fn sent(&mut self, to: &str) {
         if let Some(link) = self.links.get_mut(to) {
             link.open = None;
         }
     }
 
-    /// Judges an arrival for the destinations that are owed it.
+    /// Judges an arrival for the destinations that must receive it.
     pub fn arrived(
         &mut self,
         now: Duration,
         arrival: &Arrival,
-        to: &[(&str, Kin)],
-        limits: &Limits,
-    ) -> Vec<Finding> {
+        to: &[(&str, CallerMatch)],
+        limits: &EchoLimits,
+    ) -> Vec<EchoFinding> {
         let at = (arrival.key, arrival.caller);
         let is_attended = self.attention.explains(at);
         if let Some(findings) = self.judged_together(now, arrival, to, limits, is_attended) {
@@ -164,7 +164,7 @@ impl Machine {
         let mut verdicts = Vec::new();
         for (name, kin) in to {
             let Some(link) = self.links.get_mut(*name) else { continue };
-            let context = Context { kin: *kin, is_explained, is_attended, staggered };
+            let context = ArrivalContext { kin: *kin, is_explained, is_attended, staggered };
             let Some(verdict) = link.judge(now, &at, limits, context) else { continue };
             staggered += u32::from(link.tracks[&at].is_staggered(now));
             verdicts.push((*name, verdict));
@@ -178,24 +178,24 @@ impl Machine {
         findings
     }
 
-    /// Where a test begins, all destinations in lock-step take part: otherwise the return of one
-    /// would look like a proof that another is innocent.
+    /// All destinations in lock-step join a test that begins. Otherwise the return of one would
+    /// look like a proof that another is innocent.
     fn test_together(
         &mut self,
         now: Duration,
-        at: &(Key, Name),
-        limits: &Limits,
-        verdicts: &mut [(&str, Verdict)],
+        at: &(SelectorKey, CallerKey),
+        limits: &EchoLimits,
+        verdicts: &mut [(&str, CopyDecision)],
     ) {
         let key = at.0;
-        let fresh = |link: &Link| {
+        let fresh = |link: &DestinationLink| {
             let tracks = link.tracks.range((key, 0)..);
             let tracks = tracks.take_while(|(at, _)| at.0 == key);
             tracks.filter_map(|(_, track)| track.fresh_test(now, limits)).max()
         };
         let links = verdicts.iter().filter_map(|(name, _)| self.links.get(*name));
         let of_the_same = links.filter_map(fresh).max();
-        for (name, verdict) in verdicts.iter_mut().filter(|it| it.1 == Verdict::Free) {
+        for (name, verdict) in verdicts.iter_mut().filter(|it| it.1 == CopyDecision::Release) {
             let Some(link) = self.links.get_mut(*name) else { continue };
             let until = of_the_same.or_else(|| link.test_of_others(now, at, limits));
             let Some(until) = until else { continue };
@@ -214,9 +214,10 @@ impl Machine {
         self.active.iter().filter_map(|key| self.groups.get(key))
     }
 
-    /// A caller has learnt how its event fared, and will come again because of that.
-    pub fn learnt(&mut self, caller: Name, key: Key, id: EventId) {
-        self.attention.learnt((key, caller), id);
+    /// Records that a caller learned the delivery state of its event, so that its next arrival is
+    /// explained.
+    pub fn learned(&mut self, caller: CallerKey, key: SelectorKey, id: EventId) {
+        self.attention.learned((key, caller), id);
     }
 
     /// The copies to a destination that are held now.
@@ -227,22 +228,22 @@ impl Machine {
         held.chain(together.flat_map(|(ids, _)| ids.iter().copied())).collect()
     }
 
-    /// What time alone decides.
-    pub fn settle(&mut self, now: Duration, limits: &Limits) {
+    /// Applies the decisions that depend on time alone.
+    pub fn settle(&mut self, now: Duration, limits: &EchoLimits) {
         for key in &self.active {
             let group = self.groups.get_mut(key);
             group.into_iter().for_each(|group| group.settle(now, limits));
         }
     }
 
-    /// Whether this one is.
+    /// Whether the copy of this event to a destination is held now.
     pub fn is_held(&self, now: Duration, to: &str, id: EventId) -> bool {
         let held = self.links.get(to).and_then(|link| link.held.get(&id));
         held.is_some_and(|held| held.until > now)
             || self.active_groups().any(|group| group.is_held(now, to, id))
     }
 
-    /// When the next of them may go.
+    /// When the next held copy is released.
     pub fn next_release(&self, now: Duration, to: &str) -> Option<Duration> {
         let held = self.links.get(to).into_iter().flat_map(|link| link.held.values());
         let held = held.map(|held| held.until).filter(|until| *until > now);
@@ -256,13 +257,13 @@ impl Machine {
             || self.active_groups().any(|group| group.is_echoing(to))
     }
 
-    /// Forgets what is over; gives the destinations that do not echo any more.
-    pub fn expire(&mut self, now: Duration, limits: &Limits) -> Vec<Ended> {
+    /// Removes what has ended. Returns the destinations that no longer echo.
+    pub fn expire(&mut self, now: Duration, limits: &EchoLimits) -> Vec<EndedEcho> {
         let mut ended = Vec::new();
         self.active.retain(|key| {
             let Some(group) = self.groups.get_mut(key) else { return false };
             let over = group.expire(now, limits).into_iter();
-            ended.extend(over.map(|(destination, returns)| Ended { destination, returns }));
+            ended.extend(over.map(|(destination, returns)| EndedEcho { destination, returns }));
             group.is_active()
         });
         for (name, link) in &mut self.links {
@@ -276,21 +277,21 @@ impl Machine {
                 }
             }
             let tracks = &link.tracks;
-            link.suspects.retain(|at| tracks.get(at).is_some_and(Track::is_suspect));
-            if link.is_echoing && !link.tracks.values().any(Track::is_proven) {
+            link.suspects.retain(|at| tracks.get(at).is_some_and(CallerTrack::is_suspect));
+            if link.is_echoing && !link.tracks.values().any(CallerTrack::is_proven) {
                 link.is_echoing = false;
                 let returns = std::mem::take(&mut link.returns);
-                ended.push(Ended { destination: name.clone(), returns });
+                ended.push(EndedEcho { destination: name.clone(), returns });
             }
         }
         ended
     }
 
-    /// How much is remembered: sends, callers and held copies of all destinations, groups, and what
-    /// is held by groups.
+    /// The numbers of sends, callers and held copies of all destinations, of groups, and of copies
+    /// held by groups.
     #[cfg(test)]
     pub fn sizes(&self) -> [usize; 5] {
-        let sum = |size: fn(&Link) -> usize| self.links.values().map(size).sum();
+        let sum = |size: fn(&DestinationLink) -> usize| self.links.values().map(size).sum();
         let held_together = self.groups.values().map(Group::size).sum();
         [
             sum(|link| link.sent.len().max(link.order.len())),
@@ -301,15 +302,15 @@ impl Machine {
         ]
     }
 
-    /// Keeps these destinations only.
+    /// Forgets all destinations but these.
     pub fn keep(&mut self, names: &[String]) {
         self.links.retain(|name, _| names.contains(name));
         self.groups.values_mut().for_each(|group| group.keep(names));
     }
 }
 
-/// Keeps the list of the groups that judge arrivals.
-fn note_active(active: &mut BTreeSet<Key>, key: Key, group: &Group) {
+/// Updates the list of groups that judge arrivals.
+fn note_active(active: &mut BTreeSet<SelectorKey>, key: SelectorKey, group: &Group) {
     match group.is_active() {
         true => active.insert(key),
         false => active.remove(&key),

@@ -1,11 +1,11 @@
-//! The fourth wall: destinations that call back with what they were sent.
+//! Echo detection: stops loops through destinations that call back with what they were sent.
 //!
 //! A mirror that strips every mark, a site that calls an invalidation route when it is revalidated,
-//! or a cache that calls a webhook when it is purged would go round with us for ever. Here only the
-//! copy to such a destination is held, for the selectors that go round: the arrival was applied at
-//! once, and everybody else gets it at once. The journal owes the held copy, so nothing is dropped.
-//! `track` and `slow` hold the evidence of timing and `attention` what speaks against it;
-//! `machine` compares destinations; clock and lock are here.
+//! or a cache that calls a webhook when it is purged would otherwise loop with us for ever. Only
+//! the copy to such a destination is held, and only for the selectors that loop: the arrival is
+//! applied at once, and all other destinations get it at once. The held copy stays in the journal,
+//! so nothing is dropped. `track` and `slow` collect evidence from timing, `attention` evidence
+//! against an echo; `machine` compares destinations. Clock and lock are in this file.
 
 mod arrivals;
 mod attention;
@@ -32,40 +32,40 @@ use crate::journal::Backlog;
 use crate::support::Live;
 use crate::support::backoff::Backoff;
 
-pub use arrivals::Caller;
-pub use machine::Key;
-use machine::{Arrival, Ended, Finding, Machine, Name};
-use track::{Kin, Limits};
+pub use arrivals::EchoCaller;
+pub use machine::SelectorKey;
+use machine::{Arrival, CallerKey, EchoFinding, EchoMachine, EndedEcho};
+use track::{CallerMatch, EchoLimits};
 
-/// Addresses of peers for which the callers are remembered.
+/// Maximum of peer addresses for which callers are remembered.
 const ADDRESSES_MAX: usize = 4096;
 
-/// Memory and holds of all destinations.
+/// The evidence and the holds of all destinations.
 pub struct Echo {
-    limits: Live<Limits>,
-    machine: Mutex<Machine>,
-    /// Who was seen at the address of a peer: the first caller; `None` where there are several.
+    limits: Live<EchoLimits>,
+    machine: Mutex<EchoMachine>,
+    /// The caller seen at each address of a peer; `None` if there were several.
     seen: Mutex<BTreeMap<IpAddr, Option<String>>>,
     origin: Instant,
 }
 
 impl Echo {
-    /// Remembers sends for `window`; holds as told.
+    /// Remembers sends for `window`; `waits` are the first and the longest hold.
     pub fn new(window: Duration, waits: Backoff) -> Self {
         Self {
-            limits: Live::new(Limits { window, waits }),
+            limits: Live::new(EchoLimits { window, waits }),
             machine: Mutex::default(),
             seen: Mutex::default(),
             origin: Instant::now(),
         }
     }
 
-    /// Goes on with these. A hold that has begun ends as it was given.
+    /// Replaces the limits. A hold that has begun keeps its end.
     pub fn adopt(&self, window: Duration, waits: Backoff) {
-        self.limits.set(Limits { window, waits });
+        self.limits.set(EchoLimits { window, waits });
     }
 
-    /// Keeps what is known of these destinations only.
+    /// Forgets all destinations but these.
     pub fn keep(&self, names: &[String]) {
         self.machine.lock().keep(names);
     }
@@ -74,17 +74,17 @@ impl Echo {
         self.origin.elapsed()
     }
 
-    /// Notes what a destination is about to be sent.
-    pub fn sending(&self, to: &str, keys: &[Key]) {
+    /// Records that a send of these to a destination begins.
+    pub fn sending(&self, to: &str, keys: &[SelectorKey]) {
         self.machine.lock().sending(self.now(), to, keys, &self.limits.get());
     }
 
-    /// Notes that the attempt is over.
+    /// Records that the attempt ended.
     pub fn sent(&self, to: &str) {
         self.machine.lock().sent(to);
     }
 
-    /// Whether anything was sent lately that names the same, or anybody is watched for it.
+    /// Whether the same selectors were sent recently, or a caller is watched for them.
     fn knows(&self, what: &Demand) -> bool {
         self.machine.lock().knows(key_of(what))
     }
@@ -95,15 +95,15 @@ impl Echo {
         id: EventId,
         caller: &str,
         what: &Demand,
-        to: &[(&str, Kin)],
-    ) -> Vec<Finding> {
-        let arrival = Arrival { id, caller: name_of(caller), key: key_of(what) };
+        to: &[(&str, CallerMatch)],
+    ) -> Vec<EchoFinding> {
+        let arrival = Arrival { id, caller: caller_key(caller), key: key_of(what) };
         self.machine.lock().arrived(self.now(), &arrival, to, &self.limits.get())
     }
 
-    /// Notes that a caller has learnt how its event fared.
-    fn learnt(&self, id: EventId, caller: &str, what: &Demand) {
-        self.machine.lock().learnt(name_of(caller), key_of(what), id);
+    /// Records that a caller learned the delivery state of its event.
+    fn learned(&self, id: EventId, caller: &str, what: &Demand) {
+        self.machine.lock().learned(caller_key(caller), key_of(what), id);
     }
 
     /// The events whose copy to a destination is held now.
@@ -118,7 +118,7 @@ impl Echo {
         self.machine.lock().is_held(self.now(), to, id)
     }
 
-    /// When the next held copy to a destination may go.
+    /// When the next held copy to a destination is released.
     pub fn next_release(&self, to: &str) -> Option<Instant> {
         self.machine.lock().next_release(self.now(), to).map(|at| self.origin + at)
     }
@@ -128,12 +128,12 @@ impl Echo {
         self.machine.lock().is_echoing(to)
     }
 
-    /// Forgets what is over; gives the destinations that do not call back any more.
-    pub fn expire(&self) -> Vec<Ended> {
+    /// Removes what has ended. Returns the destinations that no longer call back.
+    pub fn expire(&self) -> Vec<EndedEcho> {
         self.machine.lock().expire(self.now(), &self.limits.get())
     }
 
-    /// Whether this caller is the only one that was ever seen at an address.
+    /// Whether this caller is the only one ever seen at an address.
     fn is_alone_at(&self, address: IpAddr, caller: &str) -> bool {
         let mut seen = self.seen.lock();
         if let Some(known) = seen.get_mut(&address) {
@@ -142,29 +142,30 @@ impl Echo {
             }
             return known.is_some();
         }
-        // Where there are too many to remember, none is evidence.
-        let has_room = seen.len() < ADDRESSES_MAX;
-        if has_room {
+        // An address that cannot be remembered is no evidence.
+        let fits = seen.len() < ADDRESSES_MAX;
+        if fits {
             seen.insert(address, Some(caller.to_owned()));
         }
-        has_room
+        fits
     }
 }
 
-fn name_of(caller: &str) -> Name {
+fn caller_key(caller: &str) -> CallerKey {
     let mut hasher = DefaultHasher::new();
     caller.hash(&mut hasher);
     hasher.finish()
 }
 
-/// The keys of the events in a backlog, each once.
-pub fn keys_of(backlog: &Backlog) -> Vec<Key> {
-    let keys: BTreeSet<Key> = backlog.events.iter().map(|event| key_of(&event.demand)).collect();
+/// The distinct keys of the events in a backlog.
+pub fn keys_of(backlog: &Backlog) -> Vec<SelectorKey> {
+    let keys: BTreeSet<SelectorKey> =
+        backlog.events.iter().map(|event| key_of(&event.demand)).collect();
     keys.into_iter().collect()
 }
 
-/// The same for the same selectors, whatever their order and mode.
-fn key_of(demand: &Demand) -> Key {
+/// The key of a set of selectors, independent of their order and mode.
+fn key_of(demand: &Demand) -> SelectorKey {
     let hash = |selector| {
         let mut hasher = DefaultHasher::new();
         Hash::hash(&selector, &mut hasher);

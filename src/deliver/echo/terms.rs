@@ -1,60 +1,60 @@
-//! What the evidence about echoes is made of: who calls, what was sent, what becomes of a copy.
+//! The values of echo detection: who calls, what was sent, what happens to a copy.
 //!
-//! Plain values; times count from the start of the process.
+//! All times are measured from the start of the process.
 
 use std::time::Duration;
 
 use crate::support::backoff::Backoff;
 
-/// What speaks for it that a caller is the destination itself, apart from timing.
+/// Evidence, apart from timing, that a caller is the destination itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kin {
-    /// Nothing.
-    Stranger,
-    /// It has the destination's address, and nobody else was seen there.
+pub enum CallerMatch {
+    /// None.
+    Unrelated,
+    /// It has the address of the destination, and no other caller was seen there.
     Address,
-    /// It uses the account that we use there.
+    /// It uses the account that we use at the destination.
     Account,
 }
 
-/// How far the machine looks back and how long it holds.
+/// How long sends are remembered and copies are held.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct EchoLimits {
     /// Sends are remembered for this long.
     pub window: Duration,
-    /// Holds: the first and the longest.
+    /// The first and the longest hold.
     pub waits: Backoff,
 }
 
 /// The newest send of the selectors to the destination.
 #[derive(Debug, Clone, Copy)]
-pub struct Send {
+pub struct LastSend {
     /// When it began.
     pub at: Duration,
-    /// Its number among the sends of these selectors, from 1.
+    /// Its number among the sends of these selectors, starting at 1.
     pub number: u64,
     /// Whether it is still in flight.
     pub is_open: bool,
 }
 
-/// What becomes of the copy to the destination.
+/// What happens to the copy to a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// It goes at once, and so does what was held.
-    Free,
-    /// It joins what is held until then.
+pub enum CopyDecision {
+    /// It is sent at once, together with the copies held so far.
+    Release,
+    /// It joins the hold that ends then.
     Join(Duration),
-    /// It is held for this long, from now on.
+    /// It is held for this long, from now.
     Hold(Duration),
 }
 
-/// A copy that is held.
+/// A hold for one caller and one set of selectors.
 #[derive(Debug, Clone, Copy)]
 pub struct Hold {
     /// When it ends.
     pub until: Duration,
-    /// How long it is.
+    /// Its length.
     pub wait: Duration,
-    /// Arrivals meanwhile that cannot have been on their way when it began.
+    /// Arrivals during the hold that cannot have been under way when it began.
     pub late: u32,
 }

@@ -1,5 +1,5 @@
-//! Honest callers and echoing destinations on a virtual clock: what is held, and how often a
-//! destination is called.
+//! Honest callers and echoing destinations on a virtual clock: which copies are held, and how often
+//! a destination is called.
 
 mod coupled;
 mod growth;
@@ -9,11 +9,11 @@ mod world;
 
 use proptest::prelude::*;
 
-use super::track::Kin;
+use super::track::CallerMatch;
 use world::{Echoer, POST, World, echoer, ms};
 
-/// S1 1.9: an instance and its mirror on one host; an editor saves one post again and again,
-/// as soon as the last save is there.
+/// S1 1.9: an instance and its mirror on one host. An editor saves one post repeatedly, each time
+/// as soon as the last save was delivered.
 #[test]
 fn an_editor_who_waits_for_each_delivery_is_not_held() {
     let mut world = World::new(&[("b", None)]);
@@ -44,8 +44,8 @@ fn a_script_that_saves_at_its_own_pace_waits_at_most_once_for_a_second() {
 }
 
 #[test]
-fn a_destination_that_calls_back_is_called_once_a_minute_whoever_it_claims_to_be() {
-    for kin in [Kin::Stranger, Kin::Address, Kin::Account] {
+fn a_destination_that_calls_back_is_called_once_a_minute_under_any_identity() {
+    for kin in [CallerMatch::Unrelated, CallerMatch::Address, CallerMatch::Account] {
         for (delay, is_inside) in [(1, true), (20, true), (20, false), (100, false), (900, true)] {
             let echo = Echoer { kin, is_inside, ..echoer("admin", delay) };
             let mut world = World::new(&[("b", Some(echo)), ("c", None)]);
@@ -63,7 +63,7 @@ fn a_destination_that_calls_back_is_called_once_a_minute_whoever_it_claims_to_be
 }
 
 #[test]
-fn a_loop_that_stops_is_forgotten_and_the_next_save_goes_at_once() {
+fn after_a_loop_stops_the_next_save_is_sent_at_once() {
     let echo = Echoer { until: ms(100_000), ..echoer("admin", 10) };
     let mut world = World::new(&[("b", Some(echo))]);
     world.save(1, "admin", POST);
@@ -74,9 +74,9 @@ fn a_loop_that_stops_is_forgotten_and_the_next_save_goes_at_once() {
     assert!(world.waited_longest("b") < ms(50), "{:?}", world.waits);
 }
 
-/// Others who name the same, or other things, beside a loop.
+/// Other callers with the same or other selectors during a loop.
 #[test]
-fn an_honest_caller_beside_a_loop_waits_at_most_once_for_a_second() {
+fn an_honest_caller_during_a_loop_waits_at_most_once_for_a_second() {
     let mut world = World::new(&[("b", Some(echoer("admin", 10)))]);
     world.save(1, "admin", POST);
     for at in 0..600 {
@@ -92,7 +92,7 @@ fn an_honest_caller_beside_a_loop_waits_at_most_once_for_a_second() {
     assert!(calls <= 3_000_000 / 7_001 * 4 + 500, "{calls}: each save and its echo, no more");
 }
 
-/// A person who uses the same credential as the loop.
+/// A person with the same credential as the loop.
 #[test]
 fn a_save_under_the_credential_of_a_loop_is_not_held_with_it() {
     let mut world = World::new(&[("b", Some(echoer("admin", 10)))]);
@@ -104,7 +104,7 @@ fn a_save_under_the_credential_of_a_loop_is_not_held_with_it() {
     assert!(waits.iter().all(|wait| *wait < ms(50)), "{waits:?}");
 }
 
-/// Two gateways and two sites: each gateway's site calls the other gateway.
+/// Two gateways and two sites: the site of each gateway calls the other gateway.
 #[test]
 fn several_returns_and_several_echoing_destinations_come_to_rest() {
     for returns in [vec![5, 6], vec![5, 300], vec![1, 1, 1, 1, 1]] {
@@ -124,17 +124,18 @@ fn several_returns_and_several_echoing_destinations_come_to_rest() {
 }
 
 proptest! {
-    // A loop that does not come to rest is slow to simulate, and so is each step of shrinking it.
+    // A loop that never stops is slow to simulate, and so is each step of shrinking it.
     #![proptest_config(ProptestConfig {
         cases: 24, max_shrink_iters: 16, ..ProptestConfig::default()
     })]
 
-    /// Whatever the delay of an echo and its jitter within reach: at most once a minute.
+    /// With any delay within reach, an echo leads to at most one call a minute.
     #[test]
     fn random_echoes_come_to_rest(
         delay in 1_u64..1_500, is_inside: bool, kin in 0..3, copies in 1_usize..4
     ) {
-        let kin = [Kin::Stranger, Kin::Address, Kin::Account][kin as usize];
+        let kins = [CallerMatch::Unrelated, CallerMatch::Address, CallerMatch::Account];
+        let kin = kins[kin as usize];
         let returns = (0..copies as u64).map(|at| delay + at * 7).collect();
         let echo = Echoer { kin, is_inside, returns, ..echoer("x", delay) };
         let mut world = World::new(&[("b", Some(echo)), ("c", None)]);
@@ -147,7 +148,7 @@ proptest! {
         prop_assert!(copies > 1 || world.began.len() == 1, "{:?}", world.began);
     }
 
-    /// Callers at random times, several of them, one post and others: nobody waits longer than a
+    /// Several callers at random times, with the same and other posts: no copy waits longer than a
     /// second, and nothing is reported.
     #[test]
     fn random_honest_callers_wait_at_most_a_second(

@@ -1,14 +1,14 @@
-//! Destinations that name several things each time they call back, whichever they were sent.
+//! Destinations that name several sets of selectors in each call back, whichever they were sent.
 
 use super::world::{Echoer, POST, World, echoer, ms};
-use crate::deliver::echo::machine::Key;
+use crate::deliver::echo::machine::SelectorKey;
 
-fn site(names: &[(&'static str, Key)], delay: u64, is_inside: bool, pace: u64) -> Echoer {
+fn site(names: &[(&'static str, SelectorKey)], delay: u64, is_inside: bool, pace: u64) -> Echoer {
     Echoer { names: names.to_vec(), is_inside, pace, ..echoer("site", delay) }
 }
 
-const THREE: [(&str, Key); 3] = [("route", 1), ("api", 2), ("hook", 3)];
-const SAME_CALLER: [(&str, Key); 2] = [("api", 1), ("api", 2)];
+const THREE: [(&str, SelectorKey); 3] = [("route", 1), ("api", 2), ("hook", 3)];
+const SAME_CALLER: [(&str, SelectorKey); 2] = [("api", 1), ("api", 2)];
 
 #[test]
 fn a_site_that_names_several_things_in_each_return_comes_to_rest() {
@@ -21,7 +21,7 @@ fn a_site_that_names_several_things_in_each_return_comes_to_rest() {
                 world.save(1, "editor", POST);
                 world.run(ms(3_600_000));
                 let later = world.calls_between("b", 600_000, 3_600_000);
-                // Once a minute each, and in some rhythms once more.
+                // Once a minute for each set, and in some rhythms once more.
                 let most = 51 * (names.len() + 1);
                 assert!(later <= most, "{case}: {later} calls in fifty minutes");
                 let (first, others) = world.began.split_first().expect("b is found out");
@@ -33,7 +33,7 @@ fn a_site_that_names_several_things_in_each_return_comes_to_rest() {
 }
 
 #[test]
-fn others_beside_a_site_that_names_several_things_hardly_wait() {
+fn other_callers_during_such_a_loop_hardly_wait() {
     for pace in [2, 100] {
         let mut world = World::new(&[("b", Some(site(&THREE, 5, false, pace))), ("c", None)]);
         world.save(1, "editor", POST);
@@ -51,7 +51,7 @@ fn others_beside_a_site_that_names_several_things_hardly_wait() {
     }
 }
 
-/// A job and a script that save different things at the same pace are no such site.
+/// A job and a script that save different posts at the same pace are not such a site.
 #[test]
 fn callers_that_save_different_things_together_are_not_blamed() {
     for pace in [5, 50, 200, 700, 1_500] {

@@ -1,14 +1,14 @@
-//! However many callers and selectors there are, so much is remembered and no more.
+//! Memory is bounded for any number of callers and selectors.
 
-use super::super::machine::{Arrival, Machine};
-use super::super::track::Kin;
+use super::super::machine::{Arrival, EchoMachine};
+use super::super::track::CallerMatch;
 use super::world::{LIMITS, ms};
 use crate::domain::EventId;
 
 #[test]
 fn the_memory_of_many_callers_and_selectors_is_bounded() {
-    let mut machine = Machine::default();
-    let to = [("b", Kin::Stranger), ("c", Kin::Account)];
+    let mut machine = EchoMachine::default();
+    let to = [("b", CallerMatch::Unrelated), ("c", CallerMatch::Account)];
     for at in 0..20_000_u64 {
         let (now, key) = (ms(at), at % 7_000);
         for (name, _) in to {
@@ -17,7 +17,7 @@ fn the_memory_of_many_callers_and_selectors_is_bounded() {
         }
         for nth in 0..2 {
             let caller = at % 5_000 + nth;
-            machine.learnt(caller, key, EventId::fresh());
+            machine.learned(caller, key, EventId::fresh());
             let arrival = Arrival { id: EventId::fresh(), caller, key };
             machine.arrived(now + ms(1), &arrival, &to, &LIMITS);
         }
@@ -27,14 +27,14 @@ fn the_memory_of_many_callers_and_selectors_is_bounded() {
     assert!(held <= 2 * 4096 && groups <= 4096, "{held} {groups}");
 }
 
-/// Many sets of selectors that go round at once: only so many are judged together.
+/// Many sets of selectors loop at once: the number judged together is limited.
 #[test]
 fn the_copies_of_many_loops_are_bounded() {
-    let mut machine = Machine::default();
-    let to = [("b", Kin::Stranger), ("c", Kin::Stranger)];
+    let mut machine = EchoMachine::default();
+    let to = [("b", CallerMatch::Unrelated), ("c", CallerMatch::Unrelated)];
     let mut held_most = 0;
     for at in 0..200_000_u64 {
-        // A hundred selectors by turns, each every 100 ms.
+        // A hundred selectors in turn, each every 100 ms.
         let (now, key) = (ms(at), at % 100);
         let sends = [key];
         to.iter().for_each(|(name, _)| machine.sending(now, name, &sends, &LIMITS));

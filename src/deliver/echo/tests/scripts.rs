@@ -1,14 +1,14 @@
-//! Honest scripts that come again when their last save is delivered, and destinations that look
+//! Honest scripts that save again when their last save was delivered, and destinations that look
 //! like them.
 
-use super::super::track::Kin;
+use super::super::track::CallerMatch;
 use super::world::{Echoer, POST, Script, World, echoer, ms};
 
 fn script(caller: &'static str, is_seen: bool, count: u64, pauses: &[u64]) -> Script {
     Script { caller, key: POST, is_seen, count, pauses: pauses.to_vec() }
 }
 
-/// Everybody's copies went, nobody waited longer than a second, and nobody is blamed.
+/// All copies were sent, none waited longer than a second, and no destination is reported.
 fn is_hardly_held(world: &World, name: &str, count: usize, case: &str) {
     let waits = &world.waits[name];
     assert_eq!(waits.len(), count, "{case}");
@@ -48,9 +48,9 @@ fn several_scripts_that_wait_for_the_same_are_not_held() {
     }
 }
 
-/// One that waits beside one that does not.
+/// Two scripts, one that waits for deliveries and one that does not.
 #[test]
-fn a_script_that_waits_beside_one_at_its_own_pace_is_hardly_held() {
+fn a_waiting_script_and_one_at_its_own_pace_are_hardly_held() {
     for pace in [30, 170, 700, 1_300] {
         let mut world = World::new(&[("b", None), ("c", None)]);
         world.start(1, script("editor", true, 300, &[2, 20]));
@@ -63,9 +63,9 @@ fn a_script_that_waits_beside_one_at_its_own_pace_is_hardly_held() {
     }
 }
 
-/// A script that looks at the mirror itself, of which the instance knows nothing.
+/// A script that checks the mirror itself, which the instance does not notice.
 #[test]
-fn a_script_that_nobody_sees_waiting_is_not_held_for_thirty_rounds() {
+fn a_script_that_waits_unnoticed_is_not_held_for_thirty_rounds() {
     let mut world = World::new(&[("b", None)]);
     world.start(1, script("editor", false, 30, &[5]));
     world.run(ms(100_000));
@@ -73,11 +73,11 @@ fn a_script_that_nobody_sees_waiting_is_not_held_for_thirty_rounds() {
     assert!(world.waited_longest("b") < ms(50));
 }
 
-/// The account of the destination is no evidence against somebody who waits.
+/// The account of the destination is no evidence against a caller that waits.
 #[test]
 fn a_script_under_the_account_of_the_destination_that_waits_is_not_held() {
-    let nobody = Echoer { kin: Kin::Account, until: ms(0), ..echoer("editor", 1) };
-    let mut world = World::new(&[("b", Some(nobody))]);
+    let silent = Echoer { kin: CallerMatch::Account, until: ms(0), ..echoer("editor", 1) };
+    let mut world = World::new(&[("b", Some(silent))]);
     world.start(1, script("editor", true, 500, &[5]));
     world.run(ms(100_000));
     is_hardly_held(&world, "b", 500, "the account");

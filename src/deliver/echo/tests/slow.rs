@@ -1,11 +1,11 @@
 //! Destinations that call back after seconds, and honest jobs that run every few seconds.
 
-use super::super::track::Kin;
+use super::super::track::CallerMatch;
 use super::world::{Echoer, POST, World, echoer, ms};
 
 #[test]
 fn a_destination_that_calls_back_slowly_is_bounded_too() {
-    for kin in [Kin::Stranger, Kin::Address, Kin::Account] {
+    for kin in [CallerMatch::Unrelated, CallerMatch::Address, CallerMatch::Account] {
         for delay in [2_100, 3_000, 5_000, 10_000, 30_000] {
             let echo = Echoer { kin, is_inside: false, ..echoer("admin", delay) };
             let mut world = World::new(&[("b", Some(echo)), ("c", None)]);
@@ -39,7 +39,7 @@ fn a_job_that_runs_every_few_seconds_waits_at_most_once_for_a_second() {
     }
 }
 
-/// Two jobs, and a person who saves now and then.
+/// Two jobs, and a person who saves occasionally.
 #[test]
 fn several_slow_callers_are_not_suspected() {
     for callers in [["cron", "other", "editor"], ["cron", "cron", "cron"]] {

@@ -1,18 +1,18 @@
-//! The world of these tests: an instance with some destinations. Whatever arrives is sent to each
-//! at once, or when its hold ends; a destination that echoes calls back after its own delay; a
-//! script comes again when its last delivery is done.
+//! A simulated instance with some destinations. Each arrival is sent to every destination at once,
+//! or when its hold ends; an echoing destination calls back after its own delay; a script saves
+//! again when its last save was delivered.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::deliver::echo::machine::{Arrival, Key, Machine};
-use crate::deliver::echo::name_of;
-use crate::deliver::echo::track::{Kin, Limits};
+use crate::deliver::echo::caller_key;
+use crate::deliver::echo::machine::{Arrival, EchoMachine, SelectorKey};
+use crate::deliver::echo::track::{CallerMatch, EchoLimits};
 use crate::domain::EventId;
 use crate::support::backoff::Backoff;
 
-pub const POST: Key = 42;
-pub const LIMITS: Limits = Limits {
+pub const POST: SelectorKey = 42;
+pub const LIMITS: EchoLimits = EchoLimits {
     window: Duration::from_secs(120),
     waits: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
 };
@@ -25,42 +25,42 @@ pub fn ms(count: u64) -> Duration {
 #[derive(Debug, Clone)]
 pub struct Echoer {
     pub caller: &'static str,
-    pub kin: Kin,
+    pub kin: CallerMatch,
     /// Delays of the returns of one send, in milliseconds.
     pub returns: Vec<u64>,
     /// Whether it answers the call only after it called back.
     pub is_inside: bool,
-    /// Whether its calls wait for the delivery of what they name.
+    /// Whether its calls wait for their delivery.
     pub waits: bool,
     pub until: Duration,
-    /// What it names, and as whom, in each call back; empty: what it was sent.
-    pub names: Vec<(&'static str, Key)>,
-    /// How long it is busy with each send, in milliseconds.
+    /// Caller and selectors of each call back; empty: the selectors that it was sent.
+    pub names: Vec<(&'static str, SelectorKey)>,
+    /// How long each send takes, in milliseconds.
     pub pace: u64,
 }
 
-/// A caller that comes again when its last save is delivered everywhere.
+/// A caller that saves again when its last save was delivered everywhere.
 #[derive(Debug, Clone)]
 pub struct Script {
     pub caller: &'static str,
-    pub key: Key,
-    /// Whether the instance knows that it waits: by `wait`, or because it asks for its event.
+    pub key: SelectorKey,
+    /// Whether the instance knows that it waits: by `wait`, or because it requests its event.
     pub is_seen: bool,
-    /// Saves that are left.
+    /// Remaining saves.
     pub count: u64,
     /// Pauses after a delivery, in turn, in milliseconds.
     pub pauses: Vec<u64>,
 }
 
 pub fn echoer(caller: &'static str, delay: u64) -> Echoer {
-    let (kin, returns) = (Kin::Stranger, vec![delay]);
+    let (kin, returns) = (CallerMatch::Unrelated, vec![delay]);
     let (until, names) = (Duration::MAX, vec![]);
     Echoer { caller, kin, returns, is_inside: true, waits: false, until, names, pace: 2 }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Happens {
-    Arrives { caller: &'static str, key: Key, is_honest: bool, after: After },
+enum Occurrence {
+    Arrives { caller: &'static str, key: SelectorKey, is_honest: bool, after: After },
     Answers { to: String, ids: Vec<EventId> },
 }
 
@@ -68,17 +68,17 @@ enum Happens {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum After {
     Nothing,
-    /// The caller learns of it.
+    /// The caller learns of the delivery.
     Learns,
-    /// This script comes again.
+    /// This script saves again.
     Script(usize),
 }
 
-/// An event that somebody waits for.
+/// An event whose caller waits for its delivery.
 struct Awaited {
     left: usize,
     caller: &'static str,
-    key: Key,
+    key: SelectorKey,
     since: Duration,
     after: After,
 }
@@ -86,21 +86,21 @@ struct Awaited {
 /// One copy that waits for a destination.
 struct Waiting {
     id: EventId,
-    key: Key,
+    key: SelectorKey,
     since: Duration,
     /// Whether a person made it, not an echo.
     is_honest: bool,
 }
 
 pub struct World {
-    pub machine: Machine,
+    pub machine: EchoMachine,
     now: Duration,
-    coming: BTreeSet<(Duration, u64, Happens)>,
+    coming: BTreeSet<(Duration, u64, Occurrence)>,
     number: u64,
     destinations: BTreeMap<String, Option<Echoer>>,
     waiting: BTreeMap<String, Vec<Waiting>>,
     busy: BTreeSet<String>,
-    calls: BTreeMap<String, Vec<(Duration, Key)>>,
+    calls: BTreeMap<String, Vec<(Duration, SelectorKey)>>,
     /// For each destination: how long honest copies waited.
     pub waits: BTreeMap<String, Vec<Duration>>,
     pub began: Vec<String>,
@@ -113,7 +113,7 @@ impl World {
     pub fn new(destinations: &[(&str, Option<Echoer>)]) -> Self {
         let named = destinations.iter().map(|(name, it)| ((*name).to_owned(), it.clone()));
         Self {
-            machine: Machine::default(),
+            machine: EchoMachine::default(),
             now: ms(0),
             coming: BTreeSet::new(),
             number: 0,
@@ -129,14 +129,14 @@ impl World {
         }
     }
 
-    fn plan(&mut self, at: Duration, what: Happens) {
+    fn plan(&mut self, at: Duration, what: Occurrence) {
         self.number += 1;
         self.coming.insert((at, self.number, what));
     }
 
-    pub fn save(&mut self, at: u64, caller: &'static str, key: Key) {
+    pub fn save(&mut self, at: u64, caller: &'static str, key: SelectorKey) {
         let after = After::Nothing;
-        self.plan(ms(at), Happens::Arrives { caller, key, is_honest: true, after });
+        self.plan(ms(at), Occurrence::Arrives { caller, key, is_honest: true, after });
     }
 
     pub fn start(&mut self, at: u64, script: Script) {
@@ -152,10 +152,10 @@ impl World {
         script.count -= 1;
         let pause = ms(script.pauses[script.count as usize % script.pauses.len()]);
         let (caller, key, after) = (script.caller, script.key, After::Script(at));
-        self.plan(from + pause, Happens::Arrives { caller, key, is_honest: true, after });
+        self.plan(from + pause, Occurrence::Arrives { caller, key, is_honest: true, after });
     }
 
-    /// A destination has these.
+    /// Records that a destination received these events.
     fn delivered(&mut self, ids: &[EventId]) {
         for id in ids {
             let Some(awaited) = self.awaited.get_mut(id) else { continue };
@@ -171,7 +171,7 @@ impl World {
                 After::Nothing => false,
             };
             if is_seen {
-                self.machine.learnt(name_of(awaited.caller), awaited.key, *id);
+                self.machine.learned(caller_key(awaited.caller), awaited.key, *id);
             }
             if let After::Script(at) = awaited.after {
                 self.next_of(at, self.now);
@@ -202,30 +202,32 @@ impl World {
                 && at <= self.now
             {
                 self.coming.pop_first();
-                self.happen(what);
+                self.handle(what);
             }
         }
     }
 
-    fn happen(&mut self, what: Happens) {
+    fn handle(&mut self, what: Occurrence) {
         match what {
-            Happens::Answers { to, ids } => {
+            Occurrence::Answers { to, ids } => {
                 self.busy.remove(&to);
                 self.machine.sent(&to);
                 self.delivered(&ids);
             }
-            Happens::Arrives { caller, key, is_honest, after } => {
+            Occurrence::Arrives { caller, key, is_honest, after } => {
                 let id = EventId::fresh();
                 if after != After::Nothing {
                     let (left, since) = (self.destinations.len(), self.now);
                     self.awaited.insert(id, Awaited { left, caller, key, since, after });
                 }
                 let kin = |it: &Option<Echoer>| {
-                    it.as_ref().filter(|it| it.caller == caller).map_or(Kin::Stranger, |it| it.kin)
+                    it.as_ref()
+                        .filter(|it| it.caller == caller)
+                        .map_or(CallerMatch::Unrelated, |it| it.kin)
                 };
-                let to: Vec<(&str, Kin)> =
+                let to: Vec<(&str, CallerMatch)> =
                     self.destinations.iter().map(|(name, it)| (&**name, kin(it))).collect();
-                let arrival = Arrival { id, caller: name_of(caller), key };
+                let arrival = Arrival { id, caller: caller_key(caller), key };
                 let findings = self.machine.arrived(self.now, &arrival, &to, &LIMITS);
                 let begins = findings.into_iter().filter(|finding| finding.begins);
                 self.began.extend(begins.map(|finding| finding.destination));
@@ -237,7 +239,7 @@ impl World {
         }
     }
 
-    /// A worker: sends what waits and is not held.
+    /// Acts as a worker: sends the waiting copies that are not held.
     fn send(&mut self, name: &str) {
         if self.busy.contains(name) {
             return;
@@ -249,8 +251,8 @@ impl World {
         if due.is_empty() {
             return;
         }
-        let keys: BTreeSet<Key> = due.iter().map(|it| it.key).collect();
-        let keys: Vec<Key> = keys.into_iter().collect();
+        let keys: BTreeSet<SelectorKey> = due.iter().map(|it| it.key).collect();
+        let keys: Vec<SelectorKey> = keys.into_iter().collect();
         self.machine.sending(self.now, name, &keys, &LIMITS);
         let waits = self.waits.entry(name.to_owned()).or_default();
         waits.extend(due.iter().filter(|it| it.is_honest).map(|it| self.now - it.since));
@@ -271,13 +273,13 @@ impl World {
                 let same = [(echo.caller, key)];
                 let names = if echo.names.is_empty() { &same[..] } else { &echo.names };
                 for (nth, (caller, key)) in (0..).zip(names.iter().copied()) {
-                    let what = Happens::Arrives { caller, key, is_honest: false, after };
+                    let what = Occurrence::Arrives { caller, key, is_honest: false, after };
                     self.plan(self.now + ms(delay + nth), what);
                 }
             }
         }
         self.busy.insert(name.to_owned());
-        self.plan(self.now + answers_after, Happens::Answers { to: name.to_owned(), ids });
+        self.plan(self.now + answers_after, Occurrence::Answers { to: name.to_owned(), ids });
     }
 
     pub fn calls_between(&self, name: &str, from: u64, to: u64) -> usize {
@@ -285,13 +287,13 @@ impl World {
         calls.filter(|(at, _)| (ms(from)..ms(to)).contains(at)).count()
     }
 
-    /// How long the honest copies waited in all, their sends in flight aside.
+    /// The total wait of honest copies, without short waits for a send in flight.
     pub fn waited(&self, name: &str) -> Duration {
         let waits = self.waits.get(name).into_iter().flatten();
         waits.filter(|wait| **wait > ms(50)).sum()
     }
 
-    /// The same, copies that waited together counted once.
+    /// The longest wait of an honest copy.
     pub fn waited_longest(&self, name: &str) -> Duration {
         self.waits.get(name).into_iter().flatten().max().copied().unwrap_or_default()
     }

@@ -356,8 +356,8 @@ proptest! {
             let unsupported = purge.unsupported(&backlog);
             let demand = footprint(&backlog);
             for (selectors, mode) in [(&demand.hard, Mode::Hard), (&demand.soft, Mode::Soft)] {
-                let supported = selectors.iter().filter(|one| !unsupported.contains(one));
-                let pairs = supported.flat_map(|one| pages.iter().map(move |page| (one.clone(), page)));
+                let sent = selectors.iter().filter(|one| !unsupported.contains(one));
+                let pairs = sent.flat_map(|one| pages.iter().map(move |page| (one.clone(), page)));
                 for (selector, page) in pairs {
                     if !page.is_selected(&selector) {
                         continue;
