@@ -7,6 +7,7 @@ use toml::{Table, Value};
 use super::Instance;
 use super::reader::Reader;
 use super::sections::is_name;
+use crate::domain::Source;
 use crate::ingest::body::{BadBody, InvalidateBody};
 use crate::ingest::schedule::{Asks, BadSchedule, Config, FILE, Schedule, When};
 use crate::resolve::Rules;
@@ -37,7 +38,7 @@ pub(super) fn schedules(from: &mut Reader, instance: &Instance) -> Config {
 /// What only the graph can tell: with `graph.strict_types` a run would be refused.
 pub(super) fn check(config: &Config, rules: &Rules, from: &mut Reader) {
     for (index, schedule) in config.schedules.iter().enumerate().filter(|_| rules.is_strict()) {
-        for (name, _) in rules.unknown_types(&schedule.asks.selectors) {
+        for (name, _) in rules.unknown_types(&schedule.asks.submission.selectors) {
             let key = format!("schedules[{index}].invalidate");
             let shown = Value::String(name.to_string());
             from.refuse_value(&key, &shown, "expected a type of the graph");
@@ -108,14 +109,9 @@ fn read(from: &Reader, given: &Value) -> Result<Asks, (String, String)> {
             format!("{id:?} is no id: leave it out for the whole type"),
         ));
     }
+    let selectors = body.selectors(selectors_max).map_err(bad)?;
     Ok(Asks {
-        selectors: body.selectors(selectors_max).map_err(bad)?,
-        mode: body.mode(),
-        action: body.action(),
-        changed: body.changed.clone(),
-        fields: body.fields(),
-        routes: body.routes(),
-        mirror: body.mirror,
+        submission: body.into_submission(selectors, Source::Schedule),
         shown: serde_json::from_slice(&json).unwrap_or_default(),
     })
 }

@@ -154,7 +154,7 @@ impl SubmissionPart {
 }
 
 /// A request to invalidate, parsed and not yet judged.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Submission {
     /// What to clear, in the caller's spelling.
     pub selectors: Selectors,
@@ -185,6 +185,28 @@ pub struct Submission {
     pub address: Option<IpAddr>,
     /// Set where a cache-mirror peer sent it.
     pub peer: Option<PeerBatch>,
+}
+
+impl Submission {
+    /// A submission of these selectors; all other values are the defaults.
+    pub fn new(selectors: Selectors, source: Source) -> Self {
+        Self {
+            selectors,
+            mode: Mode::default(),
+            action: Action::default(),
+            reason: None,
+            changed: vec![],
+            parts: vec![],
+            fields: BTreeMap::new(),
+            routes: vec![],
+            mirror: None,
+            source,
+            is_marked: false,
+            ids: vec![],
+            address: None,
+            peer: None,
+        }
+    }
 }
 
 /// Longest name of an origin in bytes: instance names are shorter.
@@ -271,7 +293,7 @@ fn is_hidden(c: char) -> bool {
 }
 
 /// What only a cache-mirror peer tells.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PeerBatch {
     /// The sender's `instance.name`.
     pub origin: String,

@@ -1,8 +1,8 @@
 //! The body of `POST /api/cache/invalidate`, from users and from peers.
 //!
-//! From users everything is checked: an unknown field is refused by name, because `Mirror` must
-//! never pass for "mirror not given". From peers nothing is ignored: a field that this version does
-//! not know widens to `all`.
+//! A user's body is checked strictly: an unknown field is refused by name, because `Mirror` must
+//! not count as "mirror not given". In a peer's body nothing that may select is ignored: a field
+//! that this version does not know widens to `all`.
 
 mod coerce;
 mod notes;
@@ -16,13 +16,15 @@ use serde::{Deserialize, Serialize};
 use super::damaged_json::quote_big_integers;
 use crate::deliver::mirror::Batch;
 use crate::domain::label::Malformed;
-use crate::domain::{Action, Glob, Label, Mode, Selector, Selectors, TypeName, entity, route};
+use crate::domain::{
+    Action, Glob, Label, Mode, Selector, Selectors, Source, Submission, TypeName, entity, route,
+};
 use crate::support::nearest;
 
-/// Why a body cannot be taken.
+/// Why a body is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadBody {
-    /// No JSON, or JSON of another shape: 400.
+    /// Not JSON, or JSON of another shape: 400.
     #[error("{message}")]
     Shape {
         /// What is wrong.
@@ -30,7 +32,7 @@ pub enum BadBody {
         /// JSON pointer to where, when known.
         pointer: Option<String>,
     },
-    /// The right shape with a value that cannot be: 422.
+    /// The right shape with an invalid value: 422.
     #[error("{message}")]
     Value {
         /// What is wrong.
@@ -40,8 +42,8 @@ pub enum BadBody {
     },
 }
 
-/// A request, or one of its `items`, as users write it. What belongs to the whole request is
-/// refused in an item.
+/// A request or one of its `items`, as users write it. An item must not contain fields of the whole
+/// request.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InvalidateBody {
@@ -60,7 +62,7 @@ pub struct InvalidateBody {
     all: Option<bool>,
     items: Vec<Object>,
     mode: Option<Mode>,
-    /// Whether to mirror, where it was said.
+    /// Whether to mirror, if it was given.
     #[serde(deserialize_with = "given")]
     pub mirror: Option<bool>,
     action: Option<Action>,
@@ -69,16 +71,16 @@ pub struct InvalidateBody {
     /// Names of changed fields.
     pub changed: Vec<String>,
     fields: BTreeMap<String, Id>,
-    /// Only tell what would happen.
+    /// Only report what would happen.
     pub dry_run: bool,
     /// A peer's batch.
     pub batch: Option<Batch<'static>>,
-    /// Whether it was a peer's and could not be read at all.
+    /// Whether it is a peer's body that could not be parsed at all.
     #[serde(skip)]
     is_unreadable: bool,
 }
 
-/// What users may write, for the "nearest known field" of an error.
+/// The fields that users may write, for the "nearest known field" of an error.
 pub const FIELDS: &[&str] = &[
     "type", "id", "ids", "tag", "tags", "path", "paths", "key", "keys", "pattern", "patterns",
     "all", "items", "mode", "mirror", "action", "reason", "changed", "fields", "dry_run",
@@ -87,13 +89,13 @@ pub const FIELDS: &[&str] = &[
 /// Members of `fields`, and the longest name of one in bytes.
 pub(super) const FIELDS_MAX: usize = 32;
 const FIELD_NAME_BYTES_MAX: usize = 64;
-/// A longer place is none of ours, and is not repeated in an answer.
+/// A longer pointer cannot be valid, and is not repeated in an answer.
 const POINTER_BYTES_MAX: usize = 256;
 
 /// Longest `reason`, and longest name in `changed`, in bytes.
 const TEXT_BYTES_MAX: usize = 1024;
 
-/// An id: text, or a whole number read as its decimal text.
+/// An id: text, or a whole number as its decimal text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Id(String);
 
@@ -122,7 +124,7 @@ impl<'de> Deserialize<'de> for Id {
     }
 }
 
-/// A body that is an object: serde would take a list of the fields' values in order as well.
+/// A body that is an object. serde alone would also accept a list of the fields' values in order.
 #[derive(Debug)]
 struct Object(InvalidateBody);
 
@@ -143,13 +145,13 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-/// A flag that may be left out but not be `null`: `"mirror": null` is no way of saying false.
+/// A flag that may be absent but not `null`: `"mirror": null` does not mean false.
 fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
     bool::deserialize(from).map(Some)
 }
 
 impl InvalidateBody {
-    /// Reads a user's body.
+    /// Parses a user's body.
     ///
     /// # Errors
     /// [`BadBody::Shape`] naming the place and, for an unknown field, the nearest known one.
@@ -164,14 +166,13 @@ impl InvalidateBody {
         Ok(body.0)
     }
 
-    /// Reads a peer's body. What this version does not know makes it clear everything, and so does
-    /// a body that is no JSON object: the change that it stands for must not be lost.
+    /// Parses a peer's body. Anything that this version does not know makes it clear everything,
+    /// and so does a body that is not a JSON object: the invalidation must not be lost.
     ///
-    /// # Errors
-    /// [`BadBody::Shape`] where there is nothing in it.
+    /// # Errors [`BadBody::Shape`] if it is empty.
     pub fn read_from_peer(json: &[u8]) -> Result<Self, BadBody> {
         let json = &quote_big_integers(json)[..];
-        // Mostly it says nothing unknown, and need not be taken apart first.
+        // Usually it contains nothing unknown, and strict parsing succeeds.
         let mut body = match serde_json::from_slice(json) {
             Ok(Object(body))
                 if (body.items.is_empty() && body.selects_nothing())
@@ -196,7 +197,7 @@ impl InvalidateBody {
         Self { all: Some(true), ..Self::default() }
     }
 
-    /// Cuts what a user's body would be refused for and what does not select.
+    /// Cuts or removes texts that do not select and for which a user's body would be refused.
     fn bound_texts(&mut self) {
         if let Some(reason) = &mut self.reason {
             reason.truncate(reason.floor_char_boundary(TEXT_BYTES_MAX));
@@ -207,11 +208,10 @@ impl InvalidateBody {
         }
     }
 
-    /// The union of everything that a peer's body selects. What cannot stand, or is too much, is
-    /// wider instead.
+    /// The union of everything that a peer's body selects. Invalid or too many selectors are
+    /// widened.
     ///
-    /// # Errors
-    /// [`BadBody::Value`] where it selects nothing at all.
+    /// # Errors [`BadBody::Value`] if it selects nothing at all.
     pub fn selectors_of_peer(&self, selectors_max: usize) -> Result<Selectors, BadBody> {
         match self.selectors(usize::MAX) {
             Ok(mut union) => {
@@ -237,8 +237,7 @@ impl InvalidateBody {
     /// The union of everything it selects.
     ///
     /// # Errors
-    /// [`BadBody::Value`] naming the place of a value that cannot be, of too many selectors, or of
-    /// none at all.
+    /// [`BadBody::Value`] naming the place of an invalid value, of too many selectors, or of none.
     pub fn selectors(&self, selectors_max: usize) -> Result<Selectors, BadBody> {
         let mut union = Selectors::default();
         let mut count = self.collect("", &mut union)?;
@@ -262,17 +261,17 @@ impl InvalidateBody {
         Ok(union)
     }
 
-    /// How.
+    /// The mode; `hard` by default.
     pub fn mode(&self) -> Mode {
         self.mode.unwrap_or_default()
     }
 
-    /// What happened.
+    /// The action; `update` by default.
     pub fn action(&self) -> Action {
         self.action.unwrap_or_default()
     }
 
-    /// What else is said of the entity.
+    /// Further fields of the entity.
     pub fn fields(&self) -> BTreeMap<String, String> {
         self.fields.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect()
     }
@@ -284,7 +283,21 @@ impl InvalidateBody {
         route::named(paths.map(String::as_str))
     }
 
-    /// Refuses in an item what belongs to the whole request.
+    /// The submission that the body describes, without a peer's batch.
+    pub fn into_submission(self, selectors: Selectors, source: Source) -> Submission {
+        Submission {
+            mode: self.mode(),
+            action: self.action(),
+            fields: self.fields(),
+            routes: self.routes(),
+            reason: self.reason,
+            changed: self.changed,
+            mirror: self.mirror,
+            ..Submission::new(selectors, source)
+        }
+    }
+
+    /// Refuses fields of the whole request in an item.
     fn refuse_options(&self, at: &str) -> Result<(), BadBody> {
         let given = [
             ("items", !self.items.is_empty()),
@@ -336,7 +349,7 @@ impl InvalidateBody {
         Ok(())
     }
 
-    /// Adds what is selected to the union and counts it.
+    /// Adds the selectors to the union and counts them.
     fn collect(&self, at: &str, union: &mut Selectors) -> Result<usize, BadBody> {
         let mut count = 0;
         let mut add = |selector: Selector| {
@@ -358,7 +371,7 @@ impl InvalidateBody {
             add(Selector::Pattern(Glob::parse(text).map_err(|e| bad_value(&e, &place))?));
         }
         for (text, place) in both(self.path.as_deref(), &self.paths, at, "path") {
-            // A route is one selector to its caller, whatever it is read as.
+            // For its caller a route is one selector, even if it becomes several.
             union.join(&route::selectors(text, false).map_err(|e| bad_value(&e, &place))?);
             count += 1;
         }
@@ -387,7 +400,7 @@ impl InvalidateBody {
     }
 }
 
-/// The singular and the plural field of one kind, each text with its place.
+/// The texts of the singular and the plural field of one kind, each with its JSON pointer.
 fn both<'a>(
     one: Option<&'a str>,
     many: &'a [String],
@@ -411,7 +424,7 @@ fn empty(pointer: &str) -> BadBody {
     BadBody::Value { message, pointer: pointer.to_owned() }
 }
 
-/// `a.b[0]` as a JSON pointer (RFC 6901); none where a name in it is no name that we know.
+/// `a.b[0]` as a JSON pointer (RFC 6901); `None` if it is empty or too long.
 fn pointer(path: &serde_path_to_error::Path) -> Option<String> {
     use serde_path_to_error::Segment;
     let parts = path.iter().map(|segment| match segment {
@@ -430,7 +443,7 @@ pub(super) fn is_field_name(name: &str) -> bool {
     (1..=FIELD_NAME_BYTES_MAX).contains(&name.len()) && name.chars().all(is_allowed)
 }
 
-/// serde names all known fields; people need the nearest.
+/// Replaces serde's list of all known fields by the nearest one.
 fn with_nearest(message: &str) -> String {
     let Some(rest) = message.strip_prefix("unknown field `") else { return message.to_owned() };
     let Some((field, _)) = rest.split_once('`') else { return message.to_owned() };

@@ -1,9 +1,9 @@
-//! A lenient reader of JSON, for bodies whose senders cannot correct them.
+//! Parses JSON that may be damaged, for bodies whose senders cannot correct them.
 //!
-//! What strict JSON allows is read as such; whole numbers past 64 bits become their decimal text.
-//! What it does not allow costs only itself: broken text holds U+FFFD, any other unreadable value
-//! *is* U+FFFD, a member that is given twice becomes the list of its values, and after a break in
-//! the structure what was read before it stays. Time and memory are linear in the body.
+//! Valid JSON is parsed as usual; whole numbers beyond 64 bits become their decimal text. Damage
+//! affects only the damaged part: an unreadable part of a text becomes U+FFFD, any other unreadable
+//! value is the text U+FFFD, a duplicate member becomes the list of its values, and if the
+//! structure breaks, everything before the break is kept. Time and memory are linear in the body.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,32 +15,32 @@ mod numbers;
 
 pub use numbers::quote_big_integers;
 
-/// Stands in text, or for a value, where it could not be read.
+/// Replaces an unreadable part of a text, or an unreadable value.
 pub const UNREADABLE: char = char::REPLACEMENT_CHARACTER;
 
-/// What was read.
+/// The parsed values.
 #[derive(Debug, Default)]
 pub struct Reading {
-    /// The values, one after the other; strict JSON has one.
+    /// The values in order; valid JSON has one.
     pub values: Vec<Value>,
-    /// What strict JSON does not allow, or cannot say exactly; the first of it.
+    /// The first damage; an inexact number only if there is no other damage.
     pub damage: Option<Damage>,
-    /// Whether the structure broke, so that there may be more than was read.
+    /// Whether the structure broke: the body may contain more than was parsed.
     pub is_broken: bool,
 }
 
 /// What is wrong with a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Damage {
-    /// Text with bytes or escapes that stand for no character.
+    /// Text with bytes or escapes that are not characters.
     Text,
-    /// A number with more digits than are kept. It is JSON all the same.
+    /// A number with more digits than are kept. It is valid JSON.
     Inexact,
-    /// A number beyond all bounds, or a bare word.
+    /// A number out of range, or an unquoted text.
     Value,
-    /// A value nested deeper than is taken.
+    /// A value that is nested too deep.
     Deep,
-    /// A member that is given twice.
+    /// A duplicate member.
     Repeated,
     /// Commas, brackets or quotes that are missing or too many.
     Structure,
@@ -59,12 +59,12 @@ impl fmt::Display for Damage {
     }
 }
 
-/// Whether some of this text could not be read.
+/// Whether a part of this text could not be read.
 pub fn is_doubtful(text: &str) -> bool {
     text.contains(UNREADABLE)
 }
 
-/// Adds a member; one that is there already becomes the list of both. Says whether it was.
+/// Adds a member. If it exists, it becomes the list of all values. Whether it existed.
 pub fn put(object: &mut Map<String, Value>, name: String, value: Value) -> bool {
     match object.entry(name) {
         Entry::Vacant(place) => {
@@ -86,7 +86,7 @@ pub fn put(object: &mut Map<String, Value>, name: String, value: Value) -> bool 
     }
 }
 
-/// Reads a body; containers nested deeper than `depth_max` count as unreadable.
+/// Parses a body. Containers nested deeper than `depth_max` count as unreadable.
 pub fn read(body: &[u8], depth_max: usize) -> Reading {
     let text = text(body);
     let mut reader = Reader { text: &text, at: 0, depth_max, damage: None, is_broken: false };
@@ -97,7 +97,7 @@ pub fn read(body: &[u8], depth_max: usize) -> Reading {
     Reading { values, damage: reader.damage, is_broken: reader.is_broken }
 }
 
-/// UTF-8, or UTF-16 behind its mark; bytes that are neither are replaced.
+/// Decodes UTF-8, or UTF-16 with a byte order mark. Invalid bytes are replaced.
 fn text(body: &[u8]) -> Cow<'_, str> {
     let from_utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let units = bytes.chunks(2).map(|pair| unit([pair[0], *pair.get(1).unwrap_or(&0)]));
@@ -127,7 +127,7 @@ impl Reader<'_> {
             let is_container = matches!(self.peek(), Some(b'{' | b'['));
             if !values.is_empty() {
                 self.damaged(Damage::Structure);
-                // Behind the first value only another event can mean anything.
+                // After the first value only another object or list can be an event.
                 self.is_broken |= !is_container;
                 if self.is_broken {
                     break;
@@ -149,7 +149,7 @@ impl Reader<'_> {
                 self.unreadable(Damage::Deep)
             }
             Some(b'"') => Value::String(self.string()),
-            _ => self.word(),
+            _ => self.bare(),
         }
     }
 
@@ -213,7 +213,7 @@ impl Reader<'_> {
         Value::Array(list)
     }
 
-    /// One more or one less than there should be is damage that costs nothing.
+    /// A missing or extra comma is damage, but loses nothing.
     fn comma(&mut self, is_next: &mut bool) {
         self.at += 1;
         self.space();
@@ -223,13 +223,13 @@ impl Reader<'_> {
         *is_next = true;
     }
 
-    /// A number, a truth, `null`, or something that is none of these.
-    fn word(&mut self) -> Value {
+    /// A number, a boolean, `null`, or an unquoted text.
+    fn bare(&mut self) -> Value {
         let rest = &self.text[self.at..];
         let is_end = |c: char| c.is_ascii_whitespace() || ",:]}[{\"".contains(c);
-        let word = &rest[..rest.find(is_end).unwrap_or(rest.len())];
-        self.at += word.len();
-        match word {
+        let bare = &rest[..rest.find(is_end).unwrap_or(rest.len())];
+        self.at += bare.len();
+        match bare {
             "" => {
                 self.broke();
                 self.unreadable(Damage::Structure)
@@ -237,7 +237,7 @@ impl Reader<'_> {
             "true" => Value::Bool(true),
             "false" => Value::Bool(false),
             "null" => Value::Null,
-            _ => match numbers::number(word) {
+            _ => match numbers::number(bare) {
                 Some(numbers::ParsedNumber { value, is_exact }) => {
                     if !is_exact {
                         self.damaged(Damage::Inexact);
@@ -281,7 +281,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What stands behind a backslash.
+    /// The character of an escape, after its backslash.
     fn escape(&mut self) -> Option<char> {
         let meant = match self.peek()? {
             b'n' => '\n',
@@ -317,7 +317,7 @@ impl Reader<'_> {
             Some(second) if (0xDC00..0xE000).contains(&second) => {
                 char::decode_utf16([first, second]).next()?.ok()
             }
-            // It is an escape of its own.
+            // It is a separate escape.
             _ => {
                 self.at = before;
                 None
@@ -334,7 +334,7 @@ impl Reader<'_> {
         u16::from_str_radix(hex, 16).ok()
     }
 
-    /// Goes behind a container without looking into it.
+    /// Skips a container without parsing it.
     fn skip_nested(&mut self) {
         let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
         for byte in self.text[self.at..].bytes() {

@@ -1,5 +1,5 @@
-//! How deep a JSON text nests, counted without parsing it: a hostile body must not cost a stack.
-//! It judges no syntax; the parser does that afterwards, within the bound.
+//! Counts how deep a JSON text nests without parsing it: a hostile body must not exhaust the stack.
+//! The parser checks the syntax afterwards, within the bound.
 
 /// Whether `json` nests deeper than `depth_max` arrays and objects.
 pub fn exceeds(json: &[u8], depth_max: usize) -> bool {

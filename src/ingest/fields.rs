@@ -1,8 +1,8 @@
-//! Bodies that name things by fields of their own: `{"type":"products","clientId":"7"}`.
+//! Bodies with fields of their own: `{"type":"products","clientId":"7"}`.
 //!
 //! A field is text or a whole number; anything else counts as absent, and so does a text with a
-//! wildcard. That only ever clears more (`resolve::Recipe`). Flags name groups, and `mirror` keeps
-//! its meaning.
+//! wildcard. An absent field can only clear more (`resolve::Recipe`). Flags name groups, and
+//! `mirror` keeps its meaning.
 
 use serde_json::Value;
 
@@ -15,12 +15,12 @@ use crate::support::nearest;
 /// Members that a body may have.
 pub const MEMBERS_MAX: usize = 1000;
 
-/// A body with more members than are looked at.
+/// A body with too many members.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0} members; at most {MEMBERS_MAX} are allowed")]
 pub struct TooManyMembers(usize);
 
-/// Refuses a body with more members than are looked at.
+/// Refuses a body with too many members.
 ///
 /// # Errors
 /// [`TooManyMembers`].
@@ -31,11 +31,11 @@ pub fn check_count(body: &Value) -> Result<(), TooManyMembers> {
     }
 }
 
-/// What a route says that cannot only tell what it would do.
+/// The refusal of a dry run on a route that has none.
 pub const NO_DRY_RUN: &str = "dry_run is not taken here, and nothing was cleared: ask POST \
      /api/cache/explain, or POST /api/cache/invalidate with \"dry_run\": true";
 
-/// Whether a body asks to do nothing, in any spelling of `dry_run`.
+/// Whether a body asks for a dry run, in any spelling of `dry_run`.
 pub fn asks_dry_run(body: &Value) -> bool {
     let mut members = body.as_object().into_iter().flatten();
     members.any(|(name, value)| is_dry_run(name) && !is_no(value))
@@ -62,7 +62,7 @@ pub fn fields(body: &Value) -> Fields {
     members.filter_map(field).collect()
 }
 
-/// Those of them that may travel with an event, for the templates of sites beside this instance.
+/// The fields that are sent with an event, for the templates of sites.
 pub fn kept(fields: &Fields) -> Fields {
     let fits = |(name, value): &(&String, &String)| {
         is_field_name(name) && Label::parse(value.as_str()).is_ok()
@@ -71,8 +71,8 @@ pub fn kept(fields: &Fields) -> Fields {
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// The members that are set to true, `mirror` aside. A known flag is set by anything that does not
-/// say no (`1`, `"true"`): it can only mean that.
+/// The members that are set to true, except `mirror`. A known flag is set by any value that does
+/// not mean false (`1`, `"true"`).
 pub fn flags(body: &Value, is_known: impl Fn(&str) -> bool) -> Vec<&str> {
     let members = body.as_object().into_iter().flatten().take(MEMBERS_MAX);
     let set = members.filter(|(name, value)| {
@@ -81,7 +81,7 @@ pub fn flags(body: &Value, is_known: impl Fn(&str) -> bool) -> Vec<&str> {
     set.map(|(name, _)| name.as_str()).collect()
 }
 
-/// Whether a member means to set something, whatever its name: `true`, `1`, `"yes"`.
+/// Whether a value means true: `true`, `1`, `"yes"`.
 pub fn is_yes(value: &Value) -> bool {
     match value {
         Value::Bool(flag) => *flag,
@@ -104,15 +104,15 @@ fn is_no(value: &Value) -> bool {
     }
 }
 
-/// `mirror` was said in a way that cannot be meant: "mirror not given" is no reading of that.
+/// `mirror` is misspelt or not a flag. It must not count as "mirror not given".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?}: expected \"mirror\" to be true or false")]
 pub struct BadMirror(String);
 
-/// `mirror`, where it was said. A member of almost that name is a slip, unless it is known.
+/// `mirror`, if it was given. A member with almost that name is a spelling error, unless it is
+/// known.
 ///
-/// # Errors
-/// [`BadMirror`] where it is no flag, or misspelt.
+/// # Errors [`BadMirror`] if it is misspelt or not a flag.
 pub fn mirror(body: &Value, is_known: impl Fn(&str) -> bool) -> Result<Option<bool>, BadMirror> {
     let is_slip = |name: &str| {
         let near = nearest::nearest(&name.to_lowercase(), ["mirror"], 1);
@@ -135,7 +135,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_cannot_be_a_field_of_an_event_does_not_travel() {
+    fn an_invalid_field_is_not_sent_with_an_event() {
         let long = "x".repeat(2_000);
         let body = json!({ "slug": "red-shoe", "a b": "c", "empty": "", "long": long, "n": 7 });
         let kept: Vec<_> = kept(&fields(&body)).into_iter().collect();
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_is_not_taken_for_a_mirror_that_was_not_given() {
+    fn a_misspelt_mirror_does_not_count_as_absent() {
         for slip in [
             json!({ "Mirror": false }),
             json!({ "mirrors": false }),
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_has_no_margins_and_no_wildcards() {
+    fn a_field_is_trimmed_and_has_no_wildcards() {
         let given = fields(&json!({ "id": " 7 ", "clientId": "*", "slug": "a*" }));
         assert_eq!(given.into_iter().collect::<Vec<_>>(), [("id".into(), "7".into())]);
     }

@@ -1,5 +1,5 @@
-//! Sources of invalidations. Every one of them ends in [`crate::pipeline::Pipeline::submit`].
-//! A door only reads what its callers say; it decides nothing.
+//! Sources of invalidations. Each one parses its input and calls
+//! [`crate::pipeline::Pipeline::submit`]; it decides nothing.
 
 pub mod body;
 pub mod damaged_json;

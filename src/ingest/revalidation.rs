@@ -1,10 +1,10 @@
-//! What `POST /api/revalidate` is asked for, as the webhooks of content systems send it, and in the
-//! query, as Next.js taught it.
+//! Requests of `POST /api/revalidate`: bodies as content systems send them, and queries as in the
+//! examples of Next.js.
 //!
-//! It is read as leniently as the route that it replaces: missing paths ask for nothing, and a
-//! `paths` that is no list is no error. It is cleared as far as it can be read, and the rest is
-//! told. Anything else that cannot be cleared is an error, because ignoring it would leave a page
-//! stale that its caller believes to be fresh.
+//! Parsing is as lenient as on the route that it replaces: missing paths clear nothing, and a
+//! `paths` that is not a list is no error; it is cleared as far as it can be read, and the rest is
+//! reported. Anything else that cannot be cleared is an error, because ignoring it would leave a
+//! page stale that its caller believes to be fresh.
 
 use serde_json::Value;
 
@@ -12,26 +12,26 @@ use super::damaged_json::is_doubtful;
 use super::fields::{self, TooManyMembers};
 use crate::domain::{Label, Selector, Selectors, route};
 
-/// What was asked for, before anybody looked at the secret.
+/// A parsed request. Its secret is not checked yet.
 #[derive(Debug, Default)]
 pub struct Revalidation {
     paths: Vec<Value>,
-    /// What a `paths` that is no list names. It is cleared and not told, for its callers know the
-    /// empty list as the answer.
+    /// The paths of a `paths` that is not a list. They are cleared but not listed in the answer,
+    /// because callers expect an empty list there.
     loose: Vec<String>,
-    /// Whether not all of such a `paths` could be read.
+    /// Whether a part of such a `paths` could not be read.
     is_partial: bool,
     tags: Vec<Value>,
-    /// Whether `type` says that the paths are those of routes.
+    /// Whether `type` marks the paths as routes.
     is_route: bool,
-    /// Whether what lies below a path is meant too.
+    /// Whether everything below a path is cleared too.
     is_layout: bool,
 }
 
-/// Why what was asked for cannot be done.
+/// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadRevalidation {
-    /// An item of the list is nothing that could be cleared.
+    /// An item of the list cannot be cleared.
     #[error("{list}[{at}] {problem}")]
     Item {
         /// `paths` or `tags`.
@@ -41,10 +41,10 @@ pub enum BadRevalidation {
         /// What is wrong with it.
         problem: String,
     },
-    /// A member or parameter that cannot be meant so.
+    /// A member or parameter is not valid.
     #[error("{0}")]
     Member(String),
-    /// More than one request may name.
+    /// More paths and tags than one request may have.
     #[error("{count} paths and tags; at most {max} are allowed")]
     TooMany {
         /// How many there were.
@@ -54,10 +54,10 @@ pub enum BadRevalidation {
     },
 }
 
-/// What is taken from a body, and from a query.
+/// The known members of a body and parameters of a query.
 pub const MEMBERS: [&str; 6] = ["secret", "path", "paths", "tag", "tags", "type"];
 
-/// The secret of a body, where it has one; else that of the query, where all of it agrees.
+/// The secret of the body; if it has none, that of the query, if all its values are equal.
 pub fn secret<'a>(body: &'a Value, query: &'a [(String, String)]) -> Option<&'a str> {
     let in_body = body.get("secret");
     if in_body.is_some() {
@@ -69,17 +69,17 @@ pub fn secret<'a>(body: &'a Value, query: &'a [(String, String)]) -> Option<&'a 
 }
 
 impl Revalidation {
-    /// Takes `paths`, `path`, `tags`, `tag` and `type` out of a body and a query.
+    /// Parses `paths`, `path`, `tags`, `tag` and `type` of a body and a query.
     ///
-    /// # Errors
-    /// [`BadRevalidation::Member`] for a member that cannot be read, or is almost one of these.
+    /// # Errors [`BadRevalidation::Member`] for a member that is not valid, or almost has one of
+    /// these names.
     pub fn read(body: &Value, query: &[(String, String)]) -> Result<Self, BadRevalidation> {
         check_names(body)?;
         let mut asked = Self { tags: several(body, "tags", tags)?, ..Self::default() };
         match body.get("paths") {
             None | Some(Value::Null) => {}
             Some(Value::Array(items)) => asked.paths.clone_from(items),
-            // S1 1.14: what is no list is no error.
+            // S1 1.14: a value that is not a list is no error.
             Some(other) => asked.add_loose(other),
         }
         asked.paths.extend(several(body, "path", whole)?);
@@ -108,7 +108,7 @@ impl Revalidation {
         Ok(asked)
     }
 
-    /// Takes what can be read of a `paths` that is no list: a text, or an object's values.
+    /// Takes the readable part of a `paths` that is not a list: a text, or an object's values.
     fn add_loose(&mut self, value: &Value) {
         let items = match value {
             Value::Object(members) => members.values().collect(),
@@ -127,17 +127,17 @@ impl Revalidation {
         }
     }
 
-    /// Whether nothing is asked for.
+    /// Whether nothing is named.
     pub fn is_empty(&self) -> bool {
         self.paths.is_empty() && self.loose.is_empty() && self.tags.is_empty()
     }
 
-    /// Whether a `paths` that is no list could not be read as a whole.
+    /// Whether a part of a `paths` that is not a list could not be read.
     pub fn is_partial(&self) -> bool {
         self.is_partial
     }
 
-    /// The paths of a `paths` that is no list.
+    /// The paths of a `paths` that is not a list.
     pub fn loose(&self) -> &[String] {
         &self.loose
     }
@@ -147,7 +147,7 @@ impl Revalidation {
         self.paths.iter().filter_map(Value::as_str).collect()
     }
 
-    /// Routes that were named and whose pages alone are meant: see
+    /// Named routes of which only the pages are cleared: see
     /// [`crate::domain::Event::routes`].
     pub fn routes(&self) -> Vec<Label> {
         if self.is_layout {
@@ -162,7 +162,7 @@ impl Revalidation {
         self.tags.iter().filter_map(Value::as_str).collect()
     }
 
-    /// What is to be cleared; nothing where nothing was named.
+    /// The selectors to clear; empty if nothing was named.
     ///
     /// # Errors
     /// [`BadRevalidation`].
@@ -197,7 +197,7 @@ impl Revalidation {
     }
 }
 
-/// A member that is a text, which may name several, or a list; nothing where it is absent.
+/// A member that is a list, or a text that may name several; empty if it is absent.
 fn several(
     body: &Value,
     name: &str,
@@ -219,8 +219,8 @@ fn is_separator(c: char) -> bool {
     c.is_whitespace() || matches!(c, ',' | ';' | '|')
 }
 
-/// The paths that one text names. A path may hold a comma or a space, so what follows one is a path
-/// of its own only where it begins with `/`, and then the whole is meant as well.
+/// The paths in one text. A path may contain a comma or a space, so the part after one is a
+/// separate path only if it begins with `/`; then the whole text is cleared as well.
 fn paths(text: &str) -> Vec<&str> {
     let mut found = vec![];
     let (mut start, mut is_apart) = (0, false);
@@ -236,15 +236,15 @@ fn paths(text: &str) -> Vec<&str> {
     }
     found.push(text[start..].trim_matches(is_separator));
     found.retain(|path| !path.is_empty());
-    // A line break is part of no path.
+    // A path never contains a line break.
     if text.starts_with('/') && !text.contains(char::is_control) {
         found.push(text);
     }
     found
 }
 
-/// The tags that one text names. Commas separate them; a tag may hold the other marks, so it is
-/// meant as a whole as well.
+/// The tags in one text, separated by commas. A tag may contain the other separators, so it is
+/// cleared as a whole as well.
 fn tags(text: &str) -> Vec<&str> {
     let mut found = vec![];
     for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
@@ -259,7 +259,7 @@ fn tags(text: &str) -> Vec<&str> {
     if found.is_empty() { vec![text] } else { found }
 }
 
-/// Refuses members that are almost ones that count: `Paths`, `path[]`, `pathes`.
+/// Refuses members whose names are almost known: `Paths`, `path[]`, `pathes`.
 fn check_names(body: &Value) -> Result<(), BadRevalidation> {
     let too_many = |many: TooManyMembers| BadRevalidation::Member(many.to_string());
     fields::check_count(body).map_err(too_many)?;
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_cleared_is_named() {
+    fn an_invalid_item_is_reported() {
         for (body, expected) in [
             (json!({ "paths": ["/", 7] }), "paths[1] is no text"),
             (json!({ "paths": ["about"] }), "paths[0] \"about\" is not a path"),
@@ -383,7 +383,7 @@ mod tests {
         }
     }
     #[test]
-    fn a_query_names_the_same() {
+    fn a_query_has_the_same_parameters() {
         for (query, expected) in [
             ("path=/docs&secret=s", "path:/docs"),
             ("path=/a&path=/b&tag=x&tag=y", "tag:x,tag:y,path:/a,path:/b"),

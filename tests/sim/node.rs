@@ -216,22 +216,7 @@ fn json_answer(status: u16, body: &serde_json::Value) -> HttpAnswer {
 }
 
 fn submission(selectors: Selectors) -> Submission {
-    Submission {
-        selectors,
-        mode: Mode::Hard,
-        action: cache_mirror::domain::Action::Update,
-        reason: None,
-        changed: vec![],
-        parts: vec![],
-        fields: Default::default(),
-        routes: vec![],
-        mirror: None,
-        source: Source::Api,
-        is_marked: false,
-        ids: vec![],
-        address: Some(ADDRESS),
-        peer: None,
-    }
+    Submission { address: Some(ADDRESS), ..Submission::new(selectors, Source::Api) }
 }
 
 fn peer(at: usize) -> PeerConfig {

@@ -19,10 +19,13 @@ fn a_schedule_is_a_pattern_in_a_zone_and_the_body_of_a_request() {
     let [first, second] = &config.schedules[..] else { panic!("{config:?}") };
     assert_eq!((first.when.pattern(), first.when.zone()), ("0 * * * *", "UTC"));
     let wanted = [Selector::Type(TypeName::parse("tournaments").unwrap())].into_iter().collect();
-    assert_eq!(first.asks.selectors, wanted);
-    assert_eq!((first.asks.mode, first.asks.mirror), (Mode::Soft, Some(false)));
+    assert_eq!(first.asks.submission.selectors, wanted);
+    assert_eq!(
+        (first.asks.submission.mode, first.asks.submission.mirror),
+        (Mode::Soft, Some(false))
+    );
     assert_eq!(second.when.zone(), "Europe/Berlin");
-    assert_eq!(second.asks.selectors.to_string(), "products/7,tag:sale");
+    assert_eq!(second.asks.submission.selectors.to_string(), "products/7,tag:sale");
     assert_eq!(second.asks.shown["items"][0]["id"], 7);
     assert!(config.file.ends_with("data/schedules.json"));
 }

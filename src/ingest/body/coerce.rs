@@ -1,25 +1,25 @@
-//! JSON of a peer that serde refuses, or whose values have other types than ours.
+//! Makes a peer's body fit our types if serde refuses it.
 //!
-//! What can be read is read: a whole number written as `1.0`, an id in a list. What cannot be read
-//! becomes wider: an id its type, anything else that selects `all`. What does not select is left
-//! out. The work is linear in the text.
+//! Values are converted if possible: a whole number written as `1.0`, an id in a list. An
+//! unreadable id becomes its type; any other unreadable selector becomes `all`. Unreadable fields
+//! that do not select are removed. The work is linear in the text.
 
 use serde_json::{Map, Value, json};
 
 use super::FIELDS_MAX;
 use crate::domain::{Action, EventId, Label, Mode, Selectors, entity};
 
-/// Stands for what could not be read in a text.
+/// Replaces an unreadable part of a text.
 const UNREADABLE: char = '\u{fffd}';
-/// Longest number that is read as one; a longer one is kept as text.
+/// Longest number that stays a number; a longer one becomes text.
 const NUMBER_BYTES_MAX: usize = 18;
 
 /// The members that select, in the singular and the plural.
 const LISTS: [(&str, &str); 4] =
     [("tag", "tags"), ("path", "paths"), ("key", "keys"), ("pattern", "patterns")];
 
-/// The text with what serde refuses made readable: a lone half of a surrogate pair, and bytes that
-/// are no UTF-8, become U+FFFD; a number that is too long becomes text.
+/// Replaces what serde refuses: a lone surrogate and bytes that are not UTF-8 become U+FFFD, a
+/// number that is too long becomes text.
 pub(super) fn repair(json: &[u8]) -> String {
     let text = String::from_utf8_lossy(json);
     let mut out = String::with_capacity(text.len());
@@ -38,7 +38,7 @@ pub(super) fn repair(json: &[u8]) -> String {
     out
 }
 
-/// Copies a string with its quotes; says how many bytes it was.
+/// Copies a string with its quotes. Returns its bytes in the input.
 fn string(text: &str, out: &mut String) -> usize {
     let mut at = 1;
     out.push('"');
@@ -63,7 +63,7 @@ fn string(text: &str, out: &mut String) -> usize {
     at
 }
 
-/// Copies one escape, both halves of a pair together; says how many bytes it was.
+/// Copies one escape, or both halves of a surrogate pair. Returns the bytes in the input.
 fn escape(text: &str, out: &mut String) -> usize {
     let unit = |text: &str| {
         let hex = text.strip_prefix("\\u").and_then(|rest| rest.get(..4))?;
@@ -97,14 +97,14 @@ fn escape(text: &str, out: &mut String) -> usize {
     }
 }
 
-/// Copies a number; one that is too long as text, marked as unreadable.
+/// Copies a number. A long whole number becomes text, any other long number an unreadable text.
 fn number(text: &str, out: &mut String) -> usize {
     let is_part = |c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.' | 'e' | 'E');
     let end = text.find(|c| !is_part(c)).unwrap_or(text.len());
     let digits = text.get(..end).unwrap_or_default();
     match digits.len() {
         0..=NUMBER_BYTES_MAX => out.push_str(digits),
-        // A long whole number is an id like any other; anything else is not.
+        // A long whole number may be an id.
         _ if digits.len() <= 64 && digits.bytes().all(|b| b.is_ascii_digit()) => {
             out.push('"');
             out.push_str(digits);
@@ -115,7 +115,7 @@ fn number(text: &str, out: &mut String) -> usize {
     end
 }
 
-/// Makes a body readable, member by member.
+/// Converts a body, member by member.
 pub(super) fn read(object: &mut Map<String, Value>) {
     let mut is_all = !select(object);
     if let Some(items) = object.remove("items") {
@@ -142,7 +142,7 @@ pub(super) fn read(object: &mut Map<String, Value>) {
     }
 }
 
-/// What belongs to the whole request and does not select: left out where it cannot be read.
+/// Fields of the whole request that do not select: removed if they cannot be read.
 fn plain(object: &mut Map<String, Value>) {
     if let Some(mirror) = object.get("mirror").filter(|it| !it.is_boolean()) {
         match truth(mirror) {
@@ -165,7 +165,7 @@ fn is_list_of_texts(value: &Value) -> bool {
     value.as_array().is_some_and(|list| list.iter().all(Value::is_string))
 }
 
-/// The members that can stand; a text template has no use for the rest.
+/// The members that are valid as fields. Templates have no use for the rest.
 fn readable_fields(value: Value) -> Map<String, Value> {
     let Value::Object(fields) = value else { return Map::new() };
     let readable = fields.into_iter().filter_map(|(name, value)| {
@@ -175,7 +175,7 @@ fn readable_fields(value: Value) -> Map<String, Value> {
     readable.take(FIELDS_MAX).collect()
 }
 
-/// The selecting members of a body or an item; false where something cannot be read but as `all`.
+/// Converts the selecting members of a body or an item. False if one can only be read as `all`.
 fn select(object: &mut Map<String, Value>) -> bool {
     if let Some(all) = object.get("all").filter(|all| !all.is_boolean()) {
         let is_all = truth(all) != Some(false);
@@ -199,7 +199,7 @@ fn select(object: &mut Map<String, Value>) -> bool {
             object.insert("ids".into(), json!(ids));
             has_type
         }
-        // The type alone is wider than any of its ids.
+        // The type alone covers all of its ids.
         _ => has_type,
     }
 }
@@ -208,7 +208,7 @@ fn is_id(text: &str) -> bool {
     Label::parse(text).is_ok() && !entity::trimmed(text).is_empty()
 }
 
-/// Adds the texts of a value or a list of them; none where one cannot be read.
+/// Adds the texts of a value or of a list; `None` if one cannot be read.
 fn texts(mut found: Vec<String>, value: Value) -> Option<Vec<String>> {
     match value {
         Value::Array(list) => {
@@ -242,7 +242,7 @@ fn is_marked(value: &Value) -> bool {
     value.as_str().is_some_and(|text| text.contains(UNREADABLE))
 }
 
-/// What somebody meant who wrote a flag as something else.
+/// The flag that a value of another type stands for.
 fn truth(value: &Value) -> Option<bool> {
     match value {
         Value::Bool(flag) => Some(*flag),
@@ -256,8 +256,8 @@ fn truth(value: &Value) -> Option<bool> {
     }
 }
 
-/// A batch: its selectors and ids decide, the rest has a value that does no harm. False where it is
-/// no batch at all.
+/// Converts a batch. Its selectors and ids matter; other unreadable values get a harmless default.
+/// False if it is not a batch at all.
 fn batch(value: &mut Value) -> bool {
     let Some(batch) = value.as_object_mut() else { return false };
     for field in ["protocol", "epoch", "watermark"] {
@@ -294,7 +294,7 @@ fn event(value: &mut Value) -> bool {
     let Some(event) = value.as_object_mut() else { return false };
     let id = event.get("id").and_then(Value::as_str).and_then(EventId::parse);
     if id.is_none() {
-        // Nobody can tell which event it is, so it is a new one.
+        // Without an id it cannot be recognised, so it counts as a new event.
         event.insert("id".into(), json!(EventId::fresh()));
     }
     if !event.get("seq").is_some_and(Value::is_u64) {
@@ -320,7 +320,7 @@ fn event(value: &mut Value) -> bool {
     true
 }
 
-/// Whether any text in it could not be read whole.
+/// Whether any text in it has an unreadable part.
 fn has_mark(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains(UNREADABLE),

@@ -1,5 +1,5 @@
-//! What a caller is told about a body that was taken: what was read wider than it was written, what
-//! is literal although it looks like a wildcard, and members of a batch that mean nothing here.
+//! Warnings about an accepted body: selectors that were widened, literals that look like wildcards,
+//! and members of a batch that have no effect here.
 
 use std::collections::BTreeSet;
 
@@ -11,16 +11,16 @@ use crate::deliver::mirror::Batch;
 use crate::domain::entity;
 use crate::support::nearest;
 
-/// Notes on one body.
+/// Warnings about one body.
 const NOTES_MAX: usize = 8;
-/// Members of a batch, and of one of its events.
+/// Known members of a batch and of its events.
 const OF_BATCH: &[&str] =
     &["protocol", "origin", "epoch", "graph", "watermark", "events", "merged", "cascade"];
 const OF_EVENT: &[&str] =
     &["id", "seq", "selectors", "mode", "action", "changed", "fields", "routes"];
 
 impl InvalidateBody {
-    /// What its caller should know. `json` is the body as it came.
+    /// Warnings for the caller. `json` is the body as it was received.
     pub fn notes(&self, json: &[u8]) -> Vec<String> {
         let mut notes = vec![];
         if self.is_unreadable {
@@ -34,8 +34,8 @@ impl InvalidateBody {
         notes
     }
 
-    /// Whether it is a batch that names nothing, so that what it was to clear stands in a member
-    /// that is not known here.
+    /// Whether it is a batch that selects nothing: its selectors must be in a member that is not
+    /// known here.
     pub fn is_hollow(&self) -> bool {
         let is_empty = |batch: &Batch<'_>| batch.events.is_empty() && batch.merged.is_empty();
         self.batch.as_ref().is_some_and(is_empty) && self.selects_nothing()
@@ -53,7 +53,7 @@ impl InvalidateBody {
         ids.find(|id| entity::is_wildcard(&id.0)).map(|id| id.0.as_str())
     }
 
-    /// What may be meant otherwise than it is read.
+    /// Selectors that the caller may have meant differently.
     fn doubts(&self) -> impl Iterator<Item = String> + '_ {
         let ids = self.id.iter().chain(&self.ids).filter_map(|id| {
             let shown = nearest::shown(&id.0);
@@ -76,12 +76,12 @@ impl InvalidateBody {
     }
 }
 
-/// Members of a batch, and of its events, that this version does not know. A newer sender may add
+/// Members of a batch and of its events that this version does not know. A newer version may add
 /// some, so they are accepted.
 fn unknown_in_batch(json: &[u8]) -> Vec<String> {
     let mut unknown = BTreeSet::new();
     let mut from = serde_json::Deserializer::from_slice(json);
-    // What cannot be read here was read by other means, and has no names to tell.
+    // A body that cannot be parsed here was repaired elsewhere; no names are reported then.
     drop(from.deserialize_any(Names { place: BodyLevel::Body, unknown: &mut unknown }));
     unknown.into_iter().collect()
 }
@@ -94,7 +94,7 @@ enum BodyLevel {
     Event,
 }
 
-/// Goes through a body and collects the unknown names, without reading the values.
+/// Visits a body and collects unknown names, without parsing the values.
 struct Names<'a> {
     place: BodyLevel,
     unknown: &'a mut BTreeSet<String>,
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_wider_or_literally_is_told() {
+    fn widened_and_literal_selectors_are_reported() {
         for (json, expected) in [
             (r#"{"type":"posts","id":"*"}"#, "the whole type is cleared"),
             (r#"{"items":[{"type":"posts","ids":["4*"]}]}"#, "the whole type is cleared"),
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_members_of_a_batch_are_accepted_and_told() {
+    fn unknown_members_of_a_batch_are_accepted_and_reported() {
         let json = |batch: &str, event: &str| {
             format!(
                 r#"{{"mirror":false,"batch":{{"protocol":1,"origin":"b","epoch":1,"graph":"g",
@@ -187,13 +187,13 @@ mod tests {
             )
         };
         assert!(notes(&json("", "")).is_empty());
-        let told = notes(&json(r#","host":{"id":1}"#, r#","sites":[{"x":1}],"typo":1"#));
+        let reported = notes(&json(r#","host":{"id":1}"#, r#","sites":[{"x":1}],"typo":1"#));
         let expected = [
             "unknown \"host\" in the batch: it has no effect here",
             "unknown \"sites\" in an event of the batch: it has no effect here",
             "unknown \"typo\" in an event of the batch: it has no effect here",
         ];
-        assert_eq!(told, expected);
+        assert_eq!(reported, expected);
         let many: String = (0..1000).map(|n| format!(r#","x{n}":1"#)).collect();
         assert_eq!(notes(&json(&many, "")).len(), NOTES_MAX);
     }

@@ -1,9 +1,9 @@
-//! Bodies of peers that are not wholly known here: another version of us, or another system.
+//! Bodies of peers that strict parsing refuses: from another version, or from another system.
 //!
-//! What may select is never ignored: a field that this version does not know, one that is given
-//! twice, or a field in an item that belongs to the whole request makes it `all`. A known field
-//! that is `null` counts as absent. An unknown word for how or why cannot make it clear less, and
-//! neither can a value of another type: `coerce` reads those.
+//! Nothing that may select is ignored: an unknown field, a duplicate field, or a field of the whole
+//! request in an item makes it `all`. A known field that is `null` counts as absent. An unknown
+//! mode or action never makes it clear less, and neither does a value of another type, which
+//! `coerce` converts.
 
 use std::collections::HashSet;
 
@@ -13,14 +13,14 @@ use serde_json::{Map, Value};
 use super::{FIELDS, InvalidateBody, coerce};
 use crate::domain::{Action, Mode};
 
-/// The fields that select, and that an item may have.
+/// The fields that select. An item may have only these.
 pub(super) const SELECTING: &[&str] = &[
     "type", "id", "ids", "tag", "tags", "path", "paths", "key", "keys", "pattern", "patterns",
     "all",
 ];
 
-/// Reads it. A text that serde refuses is read as far as it can be; one that is no object at all,
-/// or was cut off, is an error.
+/// Parses such a body. A text that serde refuses is repaired first. An error means that it is not
+/// an object or was cut off.
 pub(super) fn read(json: &[u8]) -> Result<InvalidateBody, serde_json::Error> {
     let repaired;
     let json = match serde_json::from_slice::<Map<String, Value>>(json) {
@@ -36,7 +36,7 @@ pub(super) fn read(json: &[u8]) -> Result<InvalidateBody, serde_json::Error> {
     }
 }
 
-/// Whether nothing was said at all.
+/// Whether the body is empty.
 pub(super) fn is_nothing(json: &[u8]) -> bool {
     matches!(json.trim_ascii(), b"" | b"null" | b"[]" | b"\"\"")
 }
@@ -60,27 +60,27 @@ fn read_known(json: &[u8]) -> Result<InvalidateBody, serde_json::Error> {
         object.insert("all".into(), Value::Bool(true));
     }
     coerce::read(&mut object);
-    let is_word = |value: &Value| Mode::deserialize(value).is_ok();
-    if object.get("mode").is_some_and(|value| !is_word(value)) {
+    let is_known = |value: &Value| Mode::deserialize(value).is_ok();
+    if object.get("mode").is_some_and(|value| !is_known(value)) {
         object.remove("mode");
     }
-    let is_word = |value: &Value| Action::deserialize(value).is_ok();
-    if object.get("action").is_some_and(|value| !is_word(value)) {
-        // It would count as an update, which fields that do not matter can excuse.
+    let is_known = |value: &Value| Action::deserialize(value).is_ok();
+    if object.get("action").is_some_and(|value| !is_known(value)) {
+        // It would count as an update, which changed fields that do not matter can excuse.
         object.remove("action");
         object.remove("changed");
     }
     serde_json::from_value(Value::Object(object))
 }
 
-/// Takes out of an object what is not known, and says whether there was any; and what is `null`.
+/// Removes unknown and `null` members from an object. Whether there was an unknown one.
 fn keep(object: &mut Map<String, Value>, is_known: impl Fn(&str) -> bool) -> bool {
     let is_unknown = object.keys().any(|field| !is_known(field));
     object.retain(|field, value| is_known(field) && !value.is_null());
     is_unknown
 }
 
-/// Whether any object in some JSON has a member twice. Readers differ in which of them counts.
+/// Whether any object in some JSON has a duplicate member. Parsers differ in which one counts.
 struct Repeats(bool);
 
 impl<'de> Deserialize<'de> for Repeats {

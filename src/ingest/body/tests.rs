@@ -70,7 +70,7 @@ fn what_cannot_be_is_named() {
 }
 
 #[test]
-fn too_many_selectors_are_refused_and_the_place_is_told() {
+fn too_many_selectors_are_refused_with_their_place() {
     let ids: Vec<String> = (0..1001).map(|n| n.to_string()).collect();
     let json = serde_json::json!({ "type": "a", "ids": ids }).to_string();
     assert!(matches!(read(&json), Err(BadBody::Value { .. })));
@@ -109,10 +109,10 @@ fn a_peers_unknown_field_widens() {
         assert!(body.changed.is_empty(), "an unknown action excuses nothing: {json}");
     }
     let batch = r#""batch":{"protocol":1,"origin":"b","epoch":1,"graph":"g","watermark":1}"#;
-    for (beside, expected) in [(r#""hosts":["h"]"#, "all"), (r#""tag":"x""#, "tag:x")] {
-        let body = read(&format!("{{\"mirror\":false,{beside},{batch}}}")).expect(beside);
-        assert!(body.batch.is_some(), "{beside}");
-        assert_eq!(body.selectors(1000).expect(beside).to_string(), expected, "{beside}");
+    for (extra, expected) in [(r#""hosts":["h"]"#, "all"), (r#""tag":"x""#, "tag:x")] {
+        let body = read(&format!("{{\"mirror\":false,{extra},{batch}}}")).expect(extra);
+        assert!(body.batch.is_some(), "{extra}");
+        assert_eq!(body.selectors(1000).expect(extra).to_string(), expected, "{extra}");
     }
     for json in [r#"{"items":[{}]}"#, "{}", r#"{"type":null}"#] {
         assert!(read(json).expect(json).selectors(1000).is_err(), "it names nothing: {json}");

@@ -1,5 +1,5 @@
-//! Numbers of JSON as they were written: a whole number past 64 bits names an entity like any
-//! other, and must not become another one by rounding.
+//! Parses JSON numbers without rounding ids: a whole number beyond 64 bits may be an id and must
+//! not become another one.
 
 use std::borrow::Cow;
 
@@ -8,36 +8,36 @@ use serde_json::{Number, Value};
 /// Digits that a binary floating-point number always keeps.
 const EXACT_DIGITS_MAX: usize = 17;
 
-/// A number that was read.
+/// A parsed number.
 pub(super) struct ParsedNumber {
-    /// Its value; text where no number of ours can hold it.
+    /// Its value; text if it is beyond 64 bits.
     pub value: Value,
-    /// Whether nothing of it was lost.
+    /// Whether no digit was lost.
     pub is_exact: bool,
 }
 
-/// Reads a number by the grammar of JSON; `None` where it is none, or beyond all bounds.
-pub(super) fn number(word: &str) -> Option<ParsedNumber> {
-    let digits = word.strip_prefix('-').unwrap_or(word);
+/// Parses a number by the grammar of JSON; `None` if it is not a number, or out of range.
+pub(super) fn number(text: &str) -> Option<ParsedNumber> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
     let whole = digits.len() - digits.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let rest = &digits[whole..];
     if whole == 0 || (whole > 1 && digits.starts_with('0')) {
         return None;
     }
     if rest.is_empty() {
-        let number = word.parse::<u64>().map(Number::from);
-        let number = number.or_else(|_| word.parse::<i64>().map(Number::from));
+        let number = text.parse::<u64>().map(Number::from);
+        let number = number.or_else(|_| text.parse::<i64>().map(Number::from));
         let value = match number {
-            _ if word == "-0" => Value::from(0),
+            _ if text == "-0" => Value::from(0),
             Ok(number) => Value::Number(number),
-            Err(_) => Value::String(word.to_owned()),
+            Err(_) => Value::String(text.to_owned()),
         };
         return Some(ParsedNumber { value, is_exact: true });
     }
     if !is_fraction(rest) {
         return None;
     }
-    let value = Value::Number(Number::from_f64(word.parse().ok()?)?);
+    let value = Value::Number(Number::from_f64(text.parse().ok()?)?);
     let significant = digits.trim_start_matches(['0', '.']).bytes();
     let significant = significant.take_while(|b| !matches!(b, b'e' | b'E'));
     let is_exact = significant.filter(u8::is_ascii_digit).count() <= EXACT_DIGITS_MAX;
@@ -56,7 +56,7 @@ fn is_fraction(rest: &str) -> bool {
         && exponent.is_none_or(is_exponent)
 }
 
-/// The same JSON with whole numbers past 64 bits as texts, so that a strict reader keeps them.
+/// The same JSON with whole numbers beyond 64 bits as texts, so that a strict parser keeps them.
 pub fn quote_big_integers(json: &[u8]) -> Cow<'_, [u8]> {
     let mut out: Vec<u8> = Vec::new();
     let (mut copied, mut at, mut is_text) = (0, 0, false);
@@ -90,7 +90,7 @@ pub fn quote_big_integers(json: &[u8]) -> Cow<'_, [u8]> {
 }
 
 fn is_big(number: &[u8]) -> bool {
-    let Ok(word) = std::str::from_utf8(number) else { return false };
-    word.len() > 18
-        && matches!(self::number(word), Some(ParsedNumber { value: Value::String(_), .. }))
+    let Ok(text) = std::str::from_utf8(number) else { return false };
+    text.len() > 18
+        && matches!(self::number(text), Some(ParsedNumber { value: Value::String(_), .. }))
 }

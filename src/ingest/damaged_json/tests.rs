@@ -1,4 +1,4 @@
-//! Strict JSON is read as itself; anything else costs only what is wrong with it.
+//! Valid JSON is parsed as usual; damage affects only the damaged part.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -1,9 +1,9 @@
-//! What is remembered of each schedule: how far it came, whether it is held, its last run.
+//! The progress of each schedule: how far it came, whether it is paused, its last run.
 //!
-//! Pure: times come in as numbers. A time is passed once and never again, so a restart or a small
-//! step back of the clock repeats nothing; of the times that nobody could run, the latest is run
-//! once. A clock that was far ahead is another matter: to wait for it would be silence where others
-//! count on being told, so the schedule goes on from the corrected clock.
+//! Pure: the caller passes the time. Progress only moves forward, so a restart or a small step back
+//! of the clock repeats nothing. Of the times that were missed, the latest runs once. If the clock
+//! was far ahead, waiting for it would suppress runs for too long, so the schedule continues from
+//! the corrected clock.
 
 use std::collections::BTreeMap;
 
@@ -11,22 +11,22 @@ use serde::{Deserialize, Serialize};
 
 use super::Schedule;
 
-/// A clock that goes back further than this was wrong before. Smaller steps, which corrections and
-/// leap seconds make, are waited out.
+/// A clock that goes back further than this was wrong before. After smaller steps (corrections,
+/// leap seconds) the schedule waits.
 const STEP_BACK_MS_MAX: u64 = 3_600_000;
 
-/// All schedules, by id: the content of the file.
+/// The progress of all schedules, by id: the content of the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Book {
     pub(super) schedules: BTreeMap<String, Progress>,
 }
 
-/// One schedule.
+/// The progress of one schedule.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Progress {
-    /// Times up to here are settled, milliseconds since 1970.
+    /// Times up to here are done, in milliseconds since 1970.
     pub through_ms: u64,
-    /// Whether an operator holds it.
+    /// Whether an operator paused it.
     #[serde(default)]
     pub is_paused: bool,
     /// How often it ran.
@@ -36,14 +36,14 @@ pub(super) struct Progress {
     pub last: Option<RunRecord>,
 }
 
-/// How a run went.
+/// The outcome of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRecord {
-    /// The time it was for; `None` where somebody asked for it.
+    /// Its scheduled time; `None` for a manual run.
     pub due_ms: Option<u64>,
     /// When it was done.
     pub at_ms: u64,
-    /// The event that came of it.
+    /// Its event.
     pub event_id: Option<String>,
     /// `applied`, `degraded` or `failed`.
     pub outcome: String,
@@ -51,17 +51,17 @@ pub struct RunRecord {
     pub error: Option<String>,
 }
 
-/// A time that came.
+/// A run that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
     /// The schedule.
     pub id: String,
-    /// Its latest time that was not run, milliseconds since 1970.
+    /// The latest time that did not run yet, in milliseconds since 1970.
     pub due_ms: u64,
 }
 
 impl Book {
-    /// Makes these the schedules: what is new begins now, what is gone is forgotten.
+    /// Exchanges the schedules: new ones start now, removed ones are forgotten.
     pub(super) fn adopt(&mut self, schedules: &[Schedule], now_ms: u64) {
         self.schedules.retain(|id, _| schedules.iter().any(|schedule| schedule.id == *id));
         for schedule in schedules {
@@ -70,7 +70,7 @@ impl Book {
         }
     }
 
-    /// The journal knows of a run that the file may not.
+    /// Notes a run from the journal that the file may lack.
     pub(super) fn ran_before(&mut self, id: &str, due_ms: u64, now_ms: u64) {
         if let Some(entry) = self.schedules.get_mut(id)
             && due_ms <= now_ms.saturating_add(STEP_BACK_MS_MAX)
@@ -79,7 +79,7 @@ impl Book {
         }
     }
 
-    /// Lets schedules that are ahead of a clock which was wrong go on from now. Gives their ids.
+    /// Sets schedules that are far ahead of a corrected clock back to now. Returns their ids.
     pub(super) fn correct(&mut self, now_ms: u64) -> Vec<String> {
         let is_ahead =
             |entry: &Progress| entry.through_ms > now_ms.saturating_add(STEP_BACK_MS_MAX);
@@ -92,7 +92,7 @@ impl Book {
             .collect()
     }
 
-    /// What is to be run now: of each schedule at most one time.
+    /// The runs that are due now: at most one of each schedule.
     pub(super) fn due(&self, schedules: &[Schedule], now_ms: u64) -> Vec<Due> {
         let due = schedules.iter().filter_map(|schedule| {
             let entry = self.schedules.get(&schedule.id).filter(|entry| !entry.is_paused)?;
@@ -102,7 +102,7 @@ impl Book {
         due.collect()
     }
 
-    /// When the next one is due.
+    /// When the next run is due.
     pub(super) fn next(&self, schedules: &[Schedule]) -> Option<u64> {
         let next = schedules.iter().filter_map(|schedule| {
             let entry = self.schedules.get(&schedule.id).filter(|entry| !entry.is_paused)?;
@@ -111,7 +111,7 @@ impl Book {
         next.min()
     }
 
-    /// Notes a run; the time it was for is settled.
+    /// Notes a run: its time is done.
     pub(super) fn ran(&mut self, id: &str, run: RunRecord) {
         let Some(entry) = self.schedules.get_mut(id) else { return };
         entry.through_ms = entry.through_ms.max(run.due_ms.unwrap_or(0));
@@ -119,15 +119,15 @@ impl Book {
         entry.last = Some(run);
     }
 
-    /// Notes an attempt that is made again: nothing is settled by it.
+    /// Notes a failed attempt that will be retried: its time is not done.
     pub(super) fn failed(&mut self, id: &str, run: RunRecord) {
         if let Some(entry) = self.schedules.get_mut(id) {
             entry.last = Some(run);
         }
     }
 
-    /// Holds one back, or lets it go on; times that passed meanwhile are not made up for. False for
-    /// an unknown one.
+    /// Pauses or resumes a schedule. Times that passed during the pause do not run. False for an
+    /// unknown one.
     pub(super) fn hold(&mut self, id: &str, is_paused: bool, now_ms: u64) -> bool {
         let Some(entry) = self.schedules.get_mut(id) else { return false };
         if entry.is_paused && !is_paused {

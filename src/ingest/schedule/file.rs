@@ -1,5 +1,5 @@
-//! The file of the book: it appears whole or not at all.
-//! Where it cannot be read, every schedule runs once: what was missed is not known.
+//! The file of the book, written atomically.
+//! If it cannot be read, every schedule runs once, because it is not known which runs were missed.
 
 use std::io;
 use std::path::Path;
@@ -7,14 +7,14 @@ use std::path::Path;
 use super::book::Book;
 use crate::support::small_file;
 
-/// Far above the largest book there can be: so many schedules, each with its last error.
+/// Bytes of the file: far above the largest possible book.
 const BYTES_MAX: u64 = 8 * 1024 * 1024;
 
-/// What was found.
+/// The content of the file.
 pub(super) enum BookFile {
-    /// A book, or none yet.
+    /// A book, or no file yet.
     Whole(Option<Book>),
-    /// Something else, and why it is of no use.
+    /// Why the file cannot be used.
     Damaged(String),
 }
 
@@ -26,7 +26,7 @@ pub(super) fn read(path: &Path) -> BookFile {
 /// Replaces the file.
 ///
 /// # Errors
-/// The system's; the old file is then still there.
+/// That of the system; the old file is then still there.
 pub(super) fn write(path: &Path, book: &Book) -> io::Result<()> {
     small_file::write(path, book)
 }

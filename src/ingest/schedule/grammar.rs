@@ -27,10 +27,10 @@ const FIELDS: [Field; 5] = [
     Field { name: "weekday", first: 0, last: 7, step_max: 7, names: &WEEKDAYS },
 ];
 
-/// Checks a pattern, or a word such as `@daily`.
+/// Checks a pattern, or a name such as `@daily`.
 ///
 /// # Errors
-/// The part that cannot be meant so, and why.
+/// The part that is not valid, and why.
 pub(super) fn check(pattern: &str) -> Result<(), String> {
     if pattern.starts_with('@') {
         return Ok(());
@@ -70,11 +70,11 @@ impl Field {
         }
     }
 
-    /// The values from and to; none where it is no range, or one that only the parser knows.
+    /// First and last value; `None` if it is not a range, or one that only the parser knows.
     fn range(&self, base: &str) -> Result<Option<(u32, u32)>, String> {
         let Some((from, to)) = base.split_once('-') else {
             if base.is_empty() {
-                return Err("nothing stands before the step".into());
+                return Err("nothing is before the step".into());
             }
             let is_number = base.bytes().all(|byte| byte.is_ascii_digit());
             return match self.value(base) {

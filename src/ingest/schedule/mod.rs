@@ -1,9 +1,9 @@
 //! Invalidations by the clock: `[[schedules]]`, each a cron pattern and what it clears.
 //!
-//! Kept: a time is run once, whatever is restarted in between. The journal's event and the book's
-//! file are two writes, so after a crash between them the journal is asked as well. A run whose
-//! event is not durable is tried again. Several instances with the same schedule each run it: a
-//! clear too many costs misses, and one that relied on another's clock could leave old entries.
+//! Invariant: each time runs once, across restarts. The journal's event and the book's file are two
+//! writes, so the start also reads the journal, in case of a crash between them. A run whose event
+//! is not durable is retried. Several instances with the same schedule each run it: an extra run
+//! costs misses, but relying on another instance's clock could leave old entries.
 
 mod book;
 mod file;
@@ -12,7 +12,6 @@ mod run;
 mod view;
 mod when;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
@@ -21,7 +20,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use crate::domain::{Action, Label, Mode, Selectors, Source};
+use crate::domain::{Source, Submission};
 use crate::journal::Journal;
 use crate::support::{Live, clock};
 use crate::wire::ScheduleView;
@@ -32,27 +31,27 @@ pub use when::{BadSchedule, When};
 
 use file::BookFile;
 
-/// In the data directory.
+/// The name of the book's file in the data directory.
 pub const FILE: &str = "schedules.json";
 
-/// What the log and the journal call the principal of a run, in front of the schedule's id.
+/// Prefix of the principal of a run; the schedule's id follows.
 const PRINCIPAL: &str = "schedule:";
-/// In front of the time that a run was for, in an event's reason.
+/// Prefix of an event's reason; the time of the run follows.
 const DUE: &str = "due ";
 
-/// The schedules.
+/// The configured schedules.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// In the order of the settings; ids differ.
     pub schedules: Vec<Schedule>,
-    /// Where it is remembered how far each came.
+    /// The file with the progress of each schedule.
     pub file: PathBuf,
 }
 
-/// One of them.
+/// One schedule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
-    /// Its name for good: another pattern under the same id is the same schedule.
+    /// Its permanent name: with another pattern under the same id it is still the same schedule.
     pub id: String,
     /// When it fires.
     pub when: When,
@@ -63,46 +62,34 @@ pub struct Schedule {
 /// What a run submits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asks {
-    /// What to clear, as it was written.
-    pub selectors: Selectors,
-    /// How.
-    pub mode: Mode,
-    /// What happened.
-    pub action: Action,
-    /// Names of changed fields.
-    pub changed: Vec<String>,
-    /// What else is said of the entity.
-    pub fields: BTreeMap<String, String>,
-    /// Routes that its paths name.
-    pub routes: Vec<Label>,
-    /// Whether to mirror, where it was said.
-    pub mirror: Option<bool>,
-    /// The same for people.
+    /// The submission; each run sets its own reason.
+    pub submission: Submission,
+    /// The same as the operator wrote it.
     pub shown: Value,
 }
 
-/// What the file holds, and why it does not hold more.
+/// What the file holds, and why a later write failed.
 #[derive(Default)]
 struct SavedBook {
     book: Book,
     problem: Option<String>,
-    /// The file went with its directory.
+    /// The file disappeared with its directory.
     is_lost: bool,
 }
 
-/// The schedules at work.
+/// The running schedules.
 pub struct Schedules {
     config: Live<Config>,
     book: Mutex<Book>,
-    /// One writer of the file at a time, so that an older book never replaces a newer one.
+    /// Held while the file is written, so that an older book never replaces a newer one.
     written: tokio::sync::Mutex<SavedBook>,
     changed: Notify,
-    /// What was wrong with the file; every schedule runs once for it.
+    /// What was wrong with the file. Every schedule runs once because of it.
     pub damage: Option<String>,
 }
 
 impl Schedules {
-    /// Goes on from the file and from what the journal remembers.
+    /// Continues from the file and the events in the journal.
     pub fn open(config: Config, journal: &Journal) -> Self {
         let now_ms = clock::wall_ms();
         let (found, damage) = match file::read(&config.file) {
@@ -111,7 +98,7 @@ impl Schedules {
         };
         let written = SavedBook { book: found.unwrap_or_default(), ..SavedBook::default() };
         let mut book = written.book.clone();
-        // With nothing known of them, all their times so far may have been missed.
+        // If nothing is known, any time before now may have been missed.
         book.adopt(&config.schedules, if damage.is_some() { 0 } else { now_ms });
         for event in journal.after(0, usize::MAX).events {
             let is_run = event.source == Source::Schedule;
@@ -130,19 +117,19 @@ impl Schedules {
         }
     }
 
-    /// Goes on with these: one that keeps its id keeps how far it came.
+    /// Exchanges the schedules. One that keeps its id keeps its progress.
     pub fn adopt(&self, config: Config) {
         self.book.lock().adopt(&config.schedules, clock::wall_ms());
         self.config.set(config);
         self.changed.notify_one();
     }
 
-    /// Their ids.
+    /// The ids of all schedules.
     pub fn ids(&self) -> Vec<String> {
         self.config.get().schedules.iter().map(|schedule| schedule.id.clone()).collect()
     }
 
-    /// How they do.
+    /// All schedules with their state.
     pub fn view(&self) -> Vec<ScheduleView> {
         let (config, book) = (self.config.get(), self.book.lock().clone());
         let now_ms = clock::wall_ms();
@@ -153,7 +140,7 @@ impl Schedules {
         config.schedules.iter().filter_map(view).collect()
     }
 
-    /// Holds one back, or lets it go on; over a restart too. False for an unknown one.
+    /// Pauses or resumes a schedule, also across restarts. False for an unknown one.
     pub async fn hold(&self, id: &str, is_paused: bool) -> bool {
         let is_known = self.book.lock().hold(id, is_paused, clock::wall_ms());
         if is_known {
@@ -168,8 +155,7 @@ impl Schedules {
         config.schedules.iter().find(|schedule| schedule.id == id).cloned()
     }
 
-    /// Writes the file again where it is gone and something is remembered; whether it did. To be
-    /// called where its directory is there.
+    /// Writes the file again if it disappeared. Whether it did. Call it when the directory exists.
     pub async fn write_back(&self) -> bool {
         let path = self.config.get().file.clone();
         if tokio::fs::try_exists(&path).await.unwrap_or(true) {
@@ -183,7 +169,7 @@ impl Schedules {
         tokio::fs::try_exists(&path).await.unwrap_or(false)
     }
 
-    /// Writes the book where it changed. Where the disk refuses, a restart may repeat runs.
+    /// Writes the book if it changed. If the disk refuses, a restart may repeat runs.
     async fn save(&self) {
         let mut written = self.written.lock().await;
         let (path, book) = (self.config.get().file.clone(), self.book.lock().clone());
@@ -205,7 +191,7 @@ impl Schedules {
     }
 }
 
-/// The time that a run was for, from its event's reason.
+/// The time of a run, from its event's reason.
 fn due_of(reason: &str) -> Option<u64> {
     let at: Timestamp = reason.strip_prefix(DUE)?.parse().ok()?;
     u64::try_from(at.as_millisecond()).ok()

@@ -1,8 +1,8 @@
-//! Running the schedules: one task that wakes when the next is due.
+//! Runs the schedules: one task that wakes up when the next run is due.
 //!
-//! It looks at the wall clock again every few seconds, because the clock may be set, and a machine
-//! may sleep, while it waits. What could not be made durable is tried again until it is, or until
-//! the schedule's next time takes its place.
+//! It checks the wall clock every few seconds, because the clock may be set or the machine may
+//! sleep while it waits. A run whose event is not durable is retried, until it succeeds or the
+//! schedule's next time replaces it.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,27 +18,27 @@ use crate::pipeline::{Pipeline, SubmitError, SubmitOutcome};
 use crate::support::backoff::Backoff;
 use crate::support::{Finish, clock};
 
-/// Longest wait without a look at the wall clock: how late a run may be after the clock was set.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// Between two attempts on a disk that refuses.
+/// Time between two checks of the wall clock: how late a run may be after the clock was set.
+const CHECK_EVERY: Duration = Duration::from_secs(5);
+/// Time between two attempts while the disk refuses writes.
 const RETRY: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) };
-/// A run this long after its time is told as late.
+/// A run this long after its time is logged as late.
 const LATE_MS: u64 = 60_000;
 
-/// Somebody who asks for a run.
+/// A request to run a schedule now.
 pub struct ManualRun {
-    /// Who.
+    /// The principal.
     pub who: Principal,
-    /// From where, as far as it can be told.
+    /// The client's address, if known.
     pub address: Option<IpAddr>,
     /// Whether a gateway's mark was on the request.
     pub is_marked: bool,
-    /// The ids that a gateway said this is.
+    /// The event ids that a gateway sent with it.
     pub ids: Vec<EventId>,
 }
 
 impl Schedules {
-    /// Runs what is due, until `stop`.
+    /// Runs due schedules until `stop`.
     pub async fn run(self: Arc<Self>, pipeline: Arc<Pipeline>, stop: CancellationToken) {
         if let Some(problem) = &self.damage {
             log_damage(problem);
@@ -51,13 +51,13 @@ impl Schedules {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.changed.notified() => {}
-                // Until the next is due, or the clock is to be looked at.
-                () = tokio::time::sleep(wait.unwrap_or(LOOK_EVERY)), if wait.is_some() => {}
+                // Until the next run is due or the clock is checked.
+                () = tokio::time::sleep(wait.unwrap_or(CHECK_EVERY)), if wait.is_some() => {}
             }
         }
     }
 
-    /// Runs what is due now; false where some of it is to be tried again.
+    /// Runs what is due now. False if a run must be retried.
     async fn pass(&self, pipeline: &Arc<Pipeline>) -> bool {
         let (config, now_ms) = (self.config.get(), clock::wall_ms());
         let corrected = self.book.lock().correct(now_ms);
@@ -76,21 +76,21 @@ impl Schedules {
         is_settled
     }
 
-    /// How long until there may be something to do; `None` where only a change can bring it.
+    /// Time until the next check; `None` if only a change of settings can make a run due.
     fn wait(&self, failures: u32) -> Option<Duration> {
         let next_ms = self.book.lock().next(&self.config.get().schedules)?;
         if failures > 0 {
             return Some(RETRY.bound(failures));
         }
         let until = Duration::from_millis(next_ms.saturating_sub(clock::wall_ms()));
-        Some(until.min(LOOK_EVERY))
+        Some(until.min(CHECK_EVERY))
     }
 
-    /// Runs one for its time; false where it is to be tried again.
+    /// Runs one schedule for its time. False if it must be retried.
     async fn fire(&self, pipeline: &Arc<Pipeline>, schedule: &Schedule, due: &Due) -> bool {
         let began = Instant::now();
         let principal = format!("{PRINCIPAL}{}", schedule.id);
-        // As by the admin token: what the clock brings is no echo of anything.
+        // The role of the admin token: a scheduled run is never an echo.
         let who = Principal { name: principal.clone(), role: Role::AdminToken };
         let reason = format!("{DUE}{}", clock::rfc3339(due.due_ms));
         let submission = submission(schedule, reason.clone());
@@ -107,10 +107,10 @@ impl Schedules {
         !is_again
     }
 
-    /// Runs one now because somebody asks; `None` for an unknown one. Its times stay as they are.
+    /// Runs a schedule now, on request; `None` for an unknown one. Its times do not change.
     ///
     /// # Errors
-    /// [`SubmitError`], as of any invalidation.
+    /// [`SubmitError`], as for any invalidation.
     pub async fn run_now(
         self: &Arc<Self>,
         pipeline: &Arc<Pipeline>,
@@ -125,7 +125,7 @@ impl Schedules {
             ..submission(&schedule, format!("schedule {id}, run by hand"))
         };
         let (schedules, pipeline) = (Arc::clone(self), Arc::clone(pipeline));
-        // Noted even where the caller hangs up.
+        // Noted even if the caller disconnects.
         let done = Finish::new(async move {
             let done = pipeline.submit(asked.who, submission).await;
             let run = run_of(None, &done);
@@ -142,23 +142,7 @@ impl Schedules {
 }
 
 fn submission(schedule: &Schedule, reason: String) -> Submission {
-    let asks = &schedule.asks;
-    Submission {
-        selectors: asks.selectors.clone(),
-        mode: asks.mode,
-        action: asks.action,
-        reason: Some(reason),
-        changed: asks.changed.clone(),
-        parts: vec![],
-        fields: asks.fields.clone(),
-        routes: asks.routes.clone(),
-        mirror: asks.mirror,
-        source: Source::Schedule,
-        is_marked: false,
-        ids: vec![],
-        address: None,
-        peer: None,
-    }
+    Submission { reason: Some(reason), ..schedule.asks.submission.clone() }
 }
 
 fn run_of(due_ms: Option<u64>, done: &Result<SubmitOutcome, SubmitError>) -> RunRecord {
@@ -207,7 +191,7 @@ fn log_damage(problem: &str) {
     log_trouble(Level::Error, msg, "damaged", None, Some(problem));
 }
 
-/// The disk refuses the book.
+/// The disk refuses to write the book.
 pub(super) fn log_unwritten(problem: Option<&str>) {
     let msg = "how far the schedules came cannot be written: a restart may repeat runs";
     log_trouble(Level::Error, msg, "unwritten", None, problem);

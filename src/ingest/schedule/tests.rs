@@ -1,13 +1,11 @@
-//! Laws of the book: every time once, whatever the clock and the restarts do.
-
-use std::collections::BTreeMap;
+//! Laws of the book: every time runs once, for any clock and any restarts.
 
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::book::{Book, Due, RunRecord};
 use super::*;
-use crate::domain::Selector;
+use crate::domain::Selectors;
 
 const HOUR_MS: u64 = 3_600_000;
 /// Noon of 20 November 2026, UTC.
@@ -18,13 +16,7 @@ fn schedule(id: &str, cron: &str, zone: &str) -> Schedule {
         id: id.to_owned(),
         when: When::parse(cron, zone).expect("a pattern and a zone"),
         asks: Asks {
-            selectors: [Selector::All].into_iter().collect(),
-            mode: Mode::Hard,
-            action: Action::Update,
-            changed: vec![],
-            fields: BTreeMap::new(),
-            routes: vec![],
-            mirror: None,
+            submission: Submission::new(Selectors::all(), Source::Schedule),
             shown: json!({ "all": true }),
         },
     }
@@ -68,7 +60,7 @@ fn what_is_new_begins_now_and_what_failed_stays_due() {
 }
 
 #[test]
-fn of_the_times_that_nobody_could_run_the_latest_runs_once() {
+fn of_the_missed_times_the_latest_runs_once() {
     let hourly = [schedule("hourly", "0 * * * *", "UTC")];
     let mut book = book(&hourly, NOON);
     let later = NOON + 49 * HOUR_MS + 60_000;
@@ -129,7 +121,7 @@ fn the_journal_knows_of_a_run_that_the_file_does_not() {
 }
 
 #[test]
-fn the_file_comes_back_whole_or_says_why_not() {
+fn the_file_is_read_whole_or_the_reason_is_given() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join(FILE);
     assert!(matches!(file::read(&path), file::BookFile::Whole(None)));
@@ -147,7 +139,7 @@ fn the_file_comes_back_whole_or_says_why_not() {
 /// What happens to a schedule in ten years.
 #[derive(Debug, Clone)]
 enum Step {
-    /// Nobody looked for so many seconds.
+    /// This number of seconds without a check.
     On(u64),
     /// The clock was set back by so many.
     Back(u64),

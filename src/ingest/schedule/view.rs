@@ -1,5 +1,5 @@
-//! A schedule as an operator sees it: `GET /api/schedules`, `schedules`.
-//! A snapshot: a run may be under way while it is shown.
+//! A schedule as the operator sees it: `GET /api/schedules`, `schedules`.
+//! It is a snapshot: a run may be in progress.
 
 use super::Schedule;
 use super::book::{Progress, RunRecord};

@@ -15,7 +15,7 @@ use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, Zoned};
 
-/// A pattern in a zone, known to fire at all.
+/// A pattern in a zone that fires at least once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct When {
     cron: Cron,
@@ -26,10 +26,10 @@ pub struct When {
 }
 
 impl When {
-    /// Reads a pattern (`0 * * * *`, `@daily`, `0 9 * * MON-FRI`).
+    /// Parses a pattern (`0 * * * *`, `@daily`, `0 9 * * MON-FRI`).
     ///
     /// # Errors
-    /// What was expected instead: of the pattern, or of the zone.
+    /// What was expected instead, of the pattern or the zone.
     pub fn parse(pattern: &str, zone: &str) -> Result<Self, BadSchedule> {
         let parser =
             CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
@@ -73,7 +73,7 @@ impl When {
         loop {
             wall = self.cron.find_next_occurrence(&wall, false).ok()?;
             let at = self.instant(wall)?;
-            // What repeats for the second time is past already: at most the length of the overlap.
+            // A repeated time has passed already: this skips at most the length of the overlap.
             if at > start.timestamp() {
                 return millis(at);
             }
@@ -121,14 +121,14 @@ impl When {
         shown_before.map_or(wall, |before| before.max(wall))
     }
 
-    /// The second that this falls into: patterns know no smaller part.
+    /// The second that contains this time. Patterns have no smaller unit.
     fn zoned(&self, ms: u64) -> Option<Zoned> {
         let second = Timestamp::from_second(i64::try_from(ms / 1000).ok()?).ok()?;
         Some(second.to_zoned(self.zone.clone()))
     }
 }
 
-/// Which of the two cannot be read.
+/// Why a schedule cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BadSchedule {
     /// The pattern, and what was expected.
@@ -141,7 +141,8 @@ fn millis(at: Timestamp) -> Option<u64> {
     u64::try_from(at.as_millisecond()).ok()
 }
 
-/// Whether minutes and hours are named rather than "every". `@hourly` is the one word that is not.
+/// Whether minutes and hours are named rather than "every". Of the `@` patterns, `@hourly` is the
+/// only one without.
 fn is_fixed_time(pattern: &str) -> bool {
     if pattern.starts_with('@') {
         return !pattern.eq_ignore_ascii_case("@hourly");
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_is_that_of_people() {
+    fn times_follow_the_zone() {
         let morning = when("0 9 * * MON-FRI", "Europe/Berlin");
         let friday = ms("2026-11-20T08:00:00Z");
         assert_eq!(morning.next_after(friday - 1), Some(friday));
@@ -317,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pattern_is_told() {
+    fn an_invalid_pattern_is_reported() {
         for pattern in
             ["", "* * * *", "* * * * * *", "0 0 30 2 *", "61 * * * *", "*/0 * * * *", "@often", "x"]
         {

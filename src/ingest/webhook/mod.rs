@@ -28,7 +28,7 @@ pub use scheme::{
 pub use template::{JsonPath, TemplateContext, WebhookTemplate};
 
 use crate::domain::submission::SubmissionPart;
-use crate::domain::{Demand, EventId, Mode, Principal, Role, Selectors, Source, Submission};
+use crate::domain::{Demand, EventId, Principal, Role, Selectors, Source, Submission};
 use crate::gate::{self, KeptAnswer, KeptAnswers};
 use crate::journal::Journal;
 use crate::pipeline::{Pipeline, SubmitError, SubmitOutcome};
@@ -343,20 +343,16 @@ fn submission(change: WebhookChange, identity: Option<String>, from: WebhookOrig
         Err(parts) => (parts, vec![], BTreeMap::new()),
     };
     Submission {
-        mode: Mode::Hard,
         action,
-        selectors: change.selectors,
         reason: identity,
         changed,
         parts,
         fields,
         routes,
-        mirror: None,
-        source: Source::Webhook,
         is_marked: from.is_marked,
         ids: from.ids,
         address: from.address,
-        peer: None,
+        ..Submission::new(change.selectors, Source::Webhook)
     }
 }
 

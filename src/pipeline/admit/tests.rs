@@ -14,20 +14,10 @@ fn who(role: Role) -> Principal {
 
 fn submission(selectors: Selectors) -> Submission {
     Submission {
-        selectors,
-        mode: Mode::Hard,
         action: Action::Delete,
         reason: Some("why".into()),
         changed: vec!["title".into()],
-        parts: vec![],
-        fields: Default::default(),
-        routes: vec![],
-        mirror: None,
-        source: Source::Api,
-        is_marked: false,
-        ids: vec![],
-        address: None,
-        peer: None,
+        ..Submission::new(selectors, Source::Api)
     }
 }
 
@@ -222,8 +212,8 @@ fn a_call_that_names_its_events_has_one_effect_and_one_that_does_not_ends_here()
     assert_eq!((last.scope, last.ends_here), (Scope::Local, true));
 }
 
-/// A part of an event that is new here is recorded under an id of its own, so that the journal holds
-/// both parts. A part that came before has no effect.
+/// A part of an event that is new here is recorded under an id of its own, so that the journal
+/// holds both parts. A part that came before has no effect.
 #[test]
 fn a_known_id_is_no_reason_to_drop_a_part_that_is_not_known() {
     let event = event_of("a");

@@ -252,7 +252,7 @@ fn duplicate<'a>(control: &'a Control, applied: &Applied) -> Duplicate<'a> {
 /// What a body asks for, before anything is decided about it.
 pub fn submission(
     call: &Call,
-    body: InvalidateBody,
+    mut body: InvalidateBody,
     selectors_max: usize,
 ) -> Result<Submission, Problem> {
     let is_peer = call.principal().role == Role::Service || body.batch.is_some();
@@ -260,24 +260,14 @@ pub fn submission(
         true => body.selectors_of_peer(selectors_max)?,
         false => body.selectors(selectors_max)?,
     };
-    let (mode, action, fields) = (body.mode(), body.action(), body.fields());
-    let routes = body.routes();
-    let peer = body.batch.map(|batch| PeerBatch::from(batch).bounded(selectors_max));
+    let peer = body.batch.take().map(|batch| PeerBatch::from(batch).bounded(selectors_max));
+    let source = if peer.is_some() { Source::Mirror } else { Source::Api };
     Ok(Submission {
-        selectors,
-        mode,
-        action,
-        reason: body.reason,
-        changed: body.changed,
-        parts: vec![],
-        fields,
-        routes,
-        mirror: body.mirror,
-        source: if peer.is_some() { Source::Mirror } else { Source::Api },
         is_marked: call.is_marked(),
         ids: if peer.is_some() { vec![] } else { call.event_ids() },
         address: call.address.known(),
         peer,
+        ..body.into_submission(selectors, source)
     })
 }
 

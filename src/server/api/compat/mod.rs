@@ -14,7 +14,7 @@ use hyper::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::domain::{Action, Label, Mode, Principal, Selectors, Source, Submission};
+use crate::domain::{Label, Principal, Selectors, Source, Submission};
 use crate::gate::Rejected;
 use crate::ingest::{damaged_json, depth};
 use crate::pipeline::{self, SubmitOutcome};
@@ -101,20 +101,14 @@ async fn submit(
     asked: Asked,
 ) -> Result<SubmitOutcome, pipeline::SubmitError> {
     let submission = Submission {
-        selectors: asked.selectors,
-        mode: Mode::default(),
-        action: Action::default(),
-        reason: None,
         fields: asked.fields,
         routes: asked.routes,
         changed: asked.changed,
-        parts: vec![],
         mirror: asked.mirror,
-        source: Source::Compat,
         is_marked: call.is_marked(),
         ids: call.event_ids(),
         address: call.address.known(),
-        peer: None,
+        ..Submission::new(asked.selectors, Source::Compat)
     };
     control.pipeline.submit(who, submission).await
 }
