@@ -55,7 +55,7 @@ pub fn mint(
     };
     let added = AppTokens::new(&dir).change(|tokens| {
         if tokens.len() >= APP_TOKENS_MAX {
-            // What was revoked long ago makes room: a token that is not listed is not valid either.
+            // Old revocations may be dropped: a token that is not listed is not valid either.
             tokens.retain(|token| token.revoked_ms.is_none());
         }
         if tokens.len() >= APP_TOKENS_MAX {

@@ -1,5 +1,5 @@
-//! The control API as the command line sees it: a call gives JSON, or an [`Exit`] that says what to
-//! do about it.
+//! The control API as the command line sees it: a call gives JSON, or an [`Exit`] with the
+//! remedy.
 //!
 //! No proxy, no redirect, limits on time and size. It knows no route; the commands do.
 

@@ -2,7 +2,7 @@
 //!
 //! The token never comes from a flag's value: the process list would show it. One that was found in
 //! this host's own configuration or data directory is given to this host only; elsewhere it would
-//! open nothing and only be told to strangers.
+//! open nothing and be disclosed to strangers.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::config::{self, BYTE_ORDER_MARK, Settings};
 use crate::support::Secret;
 use crate::support::plain_file::{self, Origin};
 
-/// Where an instance listens unless told otherwise.
+/// Where an instance listens by default.
 pub(super) const SERVER_DEFAULT: &str = "http://127.0.0.1:4400";
 /// Longest token, in bytes; a JWT with many claims is 8 KiB.
 const TOKEN_BYTES_MAX: u64 = 64 * 1024;

@@ -1,4 +1,4 @@
-//! Consent to what cannot be undone: asked for on a terminal, given by `--yes` elsewhere.
+//! Asks for consent to what cannot be undone: on a terminal, or given by `--yes`.
 //!
 //! A script that was not written for it ends with a usage error instead of clearing everything.
 
@@ -20,7 +20,7 @@ impl Consent {
     /// Returns where it was given, by the flag or at the terminal.
     ///
     /// # Errors
-    /// [`Exit::Usage`] where nobody can be asked, [`Exit::Failed`] where the answer is not yes.
+    /// [`Exit::Usage`] without a terminal, [`Exit::Failed`] where the answer is not yes.
     pub fn ask(self, question: &str) -> Result<(), Exit> {
         if self.yes {
             return Ok(());
@@ -29,7 +29,7 @@ impl Consent {
         if !stdin.is_terminal() || !std::io::stderr().is_terminal() {
             return Err(Exit::Usage(format!("{question} Give --yes to do it without a terminal")));
         }
-        // A question that cannot be shown is answered by nobody.
+        // A question that cannot be shown is not answered.
         drop(
             write!(stderr, "{} [y/N] ", crate::support::visible::escaped(question))
                 .and_then(|()| stderr.flush()),

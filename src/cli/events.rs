@@ -1,7 +1,7 @@
-//! `events`: what was invalidated, and the whole story of one event.
+//! `events`: lists what was invalidated, or shows everything about one event.
 //!
-//! It reads the journal as the instance keeps it in memory. An event that has left it is said to be
-//! gone, with where to look instead; following survives a restart of the instance.
+//! It reads the part of the journal that the instance keeps in memory. For an older event it names
+//! where to look instead. Following survives a restart of the instance.
 
 use std::time::Duration;
 
@@ -24,9 +24,9 @@ Examples:
   cache-mirror events 01980000-0000-7000-8000-000000000001
   cache-mirror events --json | jq -r '.events[].selectors[]'";
 
-/// Events listed unless told otherwise.
+/// Events listed by default.
 const EVENTS_DEFAULT: u64 = 20;
-/// How often a follower asks: below what a reader notices, and nothing to the instance.
+/// Between two requests of a follower: too short to notice, and no load for the instance.
 const POLL: Duration = Duration::from_millis(250);
 
 /// Arguments of `events`.
@@ -51,7 +51,7 @@ fn parse_count(text: &str) -> Result<u64, String> {
     number.ok_or_else(|| "expected a number from 1 to 1000".into())
 }
 
-/// Lists, follows, or tells one.
+/// Lists events, follows them, or shows one.
 pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     let client = args.connect.client(Duration::ZERO)?;
     if let Some(id) = &args.id {
@@ -180,7 +180,7 @@ fn show_story(event: &EventAnswer) -> Result<(), Exit> {
         print::line(format_args!("  {name:<8} {value}"))?;
     }
     match event.mirrors.as_deref().unwrap_or_default() {
-        [] => print::line("  mirrors  none are told of it")?,
+        [] => print::line("  mirrors  it is sent to none")?,
         mirrors => {
             print::line("  mirrors")?;
             mirrors.iter().try_for_each(show_destination)?;
@@ -188,9 +188,9 @@ fn show_story(event: &EventAnswer) -> Result<(), Exit> {
     }
     match event.beside.as_deref().unwrap_or_default() {
         [] => Ok(()),
-        beside => {
-            print::line("  beside")?;
-            beside.iter().try_for_each(show_destination)
+        targets => {
+            print::line("  targets")?;
+            targets.iter().try_for_each(show_destination)
         }
     }
 }

@@ -1,15 +1,15 @@
 //! Exit codes: 0 ok, 1 failed, 2 usage, 3 partial, 4 unreachable, 5 denied, 78 bad configuration.
-//! Scripts branch on them, so a number never changes its meaning; stderr says the rest in words.
+//! Scripts branch on them, so a number never changes its meaning; stderr has the details.
 
 use std::fmt;
 use std::process::ExitCode;
 
-/// Why a command ends otherwise than well. Each knows its code.
+/// Why a command failed. Each variant has its own code.
 #[derive(Debug)]
 pub enum Exit {
     /// It did not work.
     Failed(String),
-    /// The arguments make no sense together.
+    /// The arguments cannot be combined.
     Usage(String),
     /// It worked for some peers only.
     Partial(String),
@@ -53,7 +53,7 @@ impl From<anyhow::Error> for Exit {
     }
 }
 
-/// Says what went wrong on stderr and gives the code.
+/// Prints the error on stderr and returns the code.
 pub fn code(result: Result<(), Exit>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,5 @@
-//! `explain`: what an invalidation would do, before it is done: the graph walked, what the store
-//! would lose, what each mirror would be told, and what that costs. Nothing is changed by it.
+//! `explain`: shows what an invalidation would do: the walk through the graph, the entries that the
+//! store would lose, the requests to each mirror, and their cost. It changes nothing.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub struct Args {
     connect: ConnectArgs,
 }
 
-/// Asks and tells.
+/// Runs the command.
 pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     let mut body = args.selection.body()?;
     if args.no_mirror {
@@ -81,7 +81,7 @@ fn show(answer: &Explained) -> Result<(), Exit> {
     show_mirrors(answer)?;
     let called = print::list(&answer.neighbours);
     if !called.is_empty() {
-        print::line(format_args!("beside    {called}: called as well, which is not in the cost"))?;
+        print::line(format_args!("targets   {called}: called too; their cost is not included"))?;
     }
     let cost = &answer.cost;
     let walk = if cost.walks_store { "; counting looks at every entry" } else { "" };

@@ -1,8 +1,8 @@
 //! `health`: whether an instance runs, or can take invalidations; for the health check of a
 //! container, which has no shell and no curl.
 //!
-//! Without `--server` it asks where the instance of these settings listens, so that a check beside
-//! an instance needs no argument. It sends no credentials, and never waits long.
+//! Without `--server` it asks where the instance of these settings listens, so that a check on
+//! the same host needs no argument. It sends no credentials, and never waits long.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub struct Args {
     settings: SettingsArgs,
 }
 
-/// Asks and tells.
+/// Runs the command.
 pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     let client = Client::new(args.base()?, None, Duration::ZERO)?;
     let path = if args.ready { "/readyz" } else { "/healthz" };
@@ -49,21 +49,21 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
         let seconds = TIME_MAX.as_secs();
         Err(Exit::Unreachable(format!("{} did not answer within {seconds} s", client.server())))
     })?;
-    let told: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let Some(word) = told["status"].as_str().map(print::safe) else {
-        // A problem of the guard is told as for any command.
+    let document: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let Some(status) = document["status"].as_str().map(print::safe) else {
+        // A refusal of the guard is reported as for any command.
         client.answered(&answer)?;
         let server = client.server();
         return Err(Exit::Failed(format!("{server} is no cache-mirror; see --server")));
     };
     if is_json {
-        print::json(&json!({ "server": client.server(), "status": word }))?;
+        print::json(&json!({ "server": client.server(), "status": status }))?;
     }
     if !answer.status.is_success() {
         let server = client.server();
-        return Err(Exit::Failed(format!("{server} is {word}; see: cache-mirror status")));
+        return Err(Exit::Failed(format!("{server} is {status}; see: cache-mirror status")));
     }
-    if is_json { Ok(()) } else { print::line(format_args!("{} is {word}", client.server())) }
+    if is_json { Ok(()) } else { print::line(format_args!("{} is {status}", client.server())) }
 }
 
 impl Args {

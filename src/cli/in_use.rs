@@ -2,7 +2,8 @@
 //!
 //! A token is worth something where an instance accepts it. So where the instance uses other values
 //! than the settings of this shell, its values are used and named on stderr. Flags of the command
-//! that contradict it are an error for who makes a token; who looks into one is told.
+//! that contradict it are an error for a command that makes a token, and a warning for one that
+//! inspects a token.
 
 use std::path::Path;
 use std::time::Duration;
@@ -57,8 +58,8 @@ pub fn recalled(args: &SettingsArgs, what: For) -> Result<Settings, Exit> {
 }
 
 /// Refuses a token that the instance which listens where these settings say would refuse. It has
-/// another data directory: in this one no instance has said what it goes by. Where a flag names the
-/// issuer or the audience, the token may be for another instance, and nobody is asked.
+/// another data directory: in this one no instance has recorded what it uses. Where a flag names the
+/// issuer or the audience, the token may be for another instance, and no instance is asked.
 ///
 /// # Errors
 /// [`Exit::Config`] where something answers there, and it is a 401.
@@ -116,11 +117,11 @@ fn adopt(
                 )]));
             }
             (Some(_), For::Looking) => print::talk(format_args!(
-                "{key}: {here:?} as the flags say; {whose} goes by {there:?} and judges by that"
+                "{key}: {here:?} by the flags; {whose} uses {there:?} to check tokens"
             )),
             (None, _) => {
                 print::talk(format_args!(
-                    "{key}: {there:?} as {whose} has it; the settings here say {here:?}"
+                    "{key}: {there:?} as {whose} has it; the settings here have {here:?}"
                 ));
                 match key {
                     "auth.issuer" => gate.issuer.clone_from(&instance.issuer),

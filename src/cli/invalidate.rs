@@ -1,8 +1,7 @@
 //! `invalidate`: clear what changed, here and at every mirror.
 //!
-//! It builds the body of `POST /api/cache/invalidate` and tells the answer. Where it was asked to
-//! wait and not every mirror came in time, that is code 3: nothing is lost, the rest follows by
-//! itself.
+//! It builds the body of `POST /api/cache/invalidate` and prints the answer. If it waits and not
+//! every mirror acknowledges in time, the exit code is 3: nothing is lost, the event is still sent.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -62,7 +61,7 @@ pub struct Args {
     reason: Option<String>,
     /// What was done: create, update, delete, restore, force_delete or archive, or the name of the
     /// model event, such as forceDeleted
-    #[arg(long, value_name = "WORD", value_parser = parse_action())]
+    #[arg(long, value_name = "ACTION", value_parser = parse_action())]
     action: Option<String>,
     /// A field that changed; may be given several times
     #[arg(long, value_name = "NAME")]
@@ -74,14 +73,14 @@ pub struct Args {
     connect: ConnectArgs,
 }
 
-/// Our words, which completions offer, and those that mean the same.
+/// Our names of actions, which completions offer, and their aliases.
 fn parse_action() -> impl TypedValueParser<Value = String> {
-    let values = Action::WORDS.map(|word| {
-        let same = |other: &&str| Action::parse(other) == Action::parse(word);
+    let values = Action::WORDS.map(|name| {
+        let same = |other: &&str| Action::parse(other) == Action::parse(name);
         let others = Action::OTHER_WORDS.map(|(other, _)| other);
-        PossibleValue::new(word).aliases(others.into_iter().filter(|other| same(other)))
+        PossibleValue::new(name).aliases(others.into_iter().filter(|other| same(other)))
     });
-    let own = |word: String| Action::parse(&word).map_or(word, |action| action.as_str().to_owned());
+    let own = |name: String| Action::parse(&name).map_or(name, |action| action.as_str().to_owned());
     PossibleValuesParser::new(values).map(own)
 }
 
@@ -102,7 +101,7 @@ fn parse_timeout(text: &str) -> Result<Duration, String> {
     duration::parse(text).ok_or_else(|| "expected a time like 5s or 500ms".into())
 }
 
-/// Sends the invalidation and tells what became of it.
+/// Sends the invalidation and prints the result.
 pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     let body = body(args)?;
     if args.selection.is_all() && !args.dry_run {
@@ -136,7 +135,7 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     print::warnings(&done.warnings);
     if done.degraded {
         print::talk(
-            "warning: the disk refuses events: every mirror will be told to clear everything",
+            "warning: the disk refuses events: every mirror will be sent a clear of everything",
         );
     }
     if status == StatusCode::ACCEPTED { Err(late(&done.mirrors, timeout)) } else { Ok(()) }

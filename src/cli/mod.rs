@@ -228,18 +228,18 @@ mod tests {
         }
     }
 
-    /// What a user would type, where a line tells one what to type.
+    /// The commands that a line suggests.
     fn commands(line: &str) -> impl Iterator<Item = Vec<String>> + '_ {
-        let tells = |before: &str| {
+        let is_command = |before: &str| {
             before.is_empty()
                 || ["\\\"", ": ", "  ", "| ", "`", "$ "].iter().any(|mark| before.ends_with(mark))
         };
-        line.match_indices("cache-mirror ").filter(move |(at, _)| tells(&line[..*at])).map(
+        line.match_indices("cache-mirror ").filter(move |(at, _)| is_command(&line[..*at])).map(
             |(at, _)| {
                 let rest = &line[at..];
                 let ends = ["`", "\"", "|", " > ", " < ", "   ", ";", ")", ". ", "\\"];
                 let end = ends.iter().filter_map(|end| rest.find(end)).min().unwrap_or(rest.len());
-                rest[..end].split_whitespace().map(|word| word.replace('\'', "")).collect()
+                rest[..end].split_whitespace().map(|argument| argument.replace('\'', "")).collect()
             },
         )
     }
@@ -257,7 +257,7 @@ mod tests {
         assert!(tried > 40, "{tried}");
     }
 
-    /// What a document tells people to type in their need must not send them to another document.
+    /// The guide must not suggest a command that does not exist.
     #[test]
     fn every_command_of_the_troubleshooting_guide_exists() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -268,10 +268,10 @@ mod tests {
 
     fn try_commands(line: &str) -> usize {
         use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
-        let all = commands(line).inspect(|words| {
-            if let Err(error) = tree().try_get_matches_from(words) {
-                let is_told = matches!(error.kind(), DisplayHelp | DisplayVersion);
-                assert!(is_told, "{line}\n{error}");
+        let all = commands(line).inspect(|command| {
+            if let Err(error) = tree().try_get_matches_from(command) {
+                let is_help = matches!(error.kind(), DisplayHelp | DisplayVersion);
+                assert!(is_help, "{line}\n{error}");
             }
         });
         all.count()

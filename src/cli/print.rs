@@ -1,10 +1,10 @@
 //! What goes to a terminal or a pipe.
 //!
-//! Data goes to stdout, talk to stderr. Colours appear only on a terminal and never with
+//! Data goes to stdout, remarks to stderr. Colours appear only on a terminal and never with
 //! `NO_COLOR`. Text from elsewhere loses its control characters, and in whatever goes out those
-//! characters are escaped that are not seen or change how others are: a log line or a peer's error
-//! can tell a terminal nothing and a person nothing false. A reader that has gone away (`| head`)
-//! ends the command without a word.
+//! characters are escaped that are invisible or change how others are shown: a log line or a peer's
+//! error can neither control a terminal nor mislead a reader. If the reader goes away (`| head`),
+//! the command ends silently.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -23,7 +23,7 @@ pub const BOLD: Style = Style::new().bold();
 pub const DIM: Style = Style::new().dimmed();
 /// All is well.
 pub const GOOD: Style = AnsiColor::Green.on_default();
-/// Somebody should look.
+/// It needs attention.
 pub const WARN: Style = AnsiColor::Yellow.on_default();
 /// It does not work.
 pub const BAD: Style = AnsiColor::Red.on_default();
@@ -115,7 +115,7 @@ pub fn count(number: u64, singular: &str, plural: &str) -> String {
     format!("{number} {}", if number == 1 { singular } else { plural })
 }
 
-/// A length of time in its largest unit that says enough.
+/// A length of time in the largest unit that is precise enough.
 pub fn seconds(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_terminal_is_told_nothing_by_strangers() {
+    fn text_from_elsewhere_cannot_control_a_terminal() {
         for (text, expected) in [
             ("a\u{1b}[2Jb\nc", "a\u{fffd}[2Jb\u{fffd}c"),
             ("a\u{9b}2Jb\u{7f}", "a\u{fffd}2Jb\u{fffd}"),

@@ -1,5 +1,5 @@
-//! What is still awaited, on one line of a terminal's stderr that renews itself. Into a pipe, and
-//! for waits that are over at once, it says nothing: talk for people, never data.
+//! Shows which mirrors are still awaited, on one line of stderr that is rewritten. Nothing is shown
+//! in a pipe or for short waits.
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
@@ -8,14 +8,14 @@ use super::client::{Client, parse};
 use super::print::{self, count};
 use crate::wire::{DestinationView, Mirrors};
 
-/// Shorter waits need no words.
+/// Shorter waits show nothing.
 const PATIENCE: Duration = Duration::from_millis(400);
 /// Between two looks.
 const EVERY: Duration = Duration::from_millis(300);
 /// Characters of the line; longer ones would wrap and could not be taken back.
 const WIDTH_MAX: usize = 78;
 
-/// Runs `work`; while it takes long, tells which mirrors still have events waiting.
+/// Runs `work`; while it takes long, shows which mirrors still have events waiting.
 pub async fn while_mirrors_wait<T>(client: &Client, work: impl Future<Output = T>) -> T {
     if !std::io::stderr().is_terminal() {
         return work.await;
@@ -32,7 +32,7 @@ pub async fn while_mirrors_wait<T>(client: &Client, work: impl Future<Output = T
 async fn watch(client: &Client) -> std::convert::Infallible {
     tokio::time::sleep(PATIENCE).await;
     loop {
-        // An instance that does not answer is the work's affair.
+        // An instance that does not answer is reported by the work.
         if let Ok(answer) = client.get("/api/mirrors").await {
             show(&parse(&answer).map(|it: Mirrors| missing(&it.mirrors)).unwrap_or_default());
         }

@@ -1,5 +1,5 @@
 //! Rates as people write them, for every command that takes one: in whatever unit, the result is
-//! requests a second. Which rates make sense is the command's to say.
+//! requests a second. Each command checks which rates it accepts.
 
 /// Requests a second, from `20/s`, `100/m`, `30/min`, `100/h`, or a bare number of them a second.
 ///

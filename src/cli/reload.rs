@@ -1,4 +1,4 @@
-//! `reload`: has the instance read its settings again, and tells what that changed.
+//! `reload`: lets the instance read its settings again, and prints what changed.
 //!
 //! The settings are those of the instance, read where it runs; none of this command's own go there.
 //! A refused reload changes nothing and ends as a refused start does.
@@ -28,7 +28,7 @@ pub struct Args {
     connect: ConnectArgs,
 }
 
-/// Asks and tells.
+/// Runs the command.
 pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     let client = args.connect.client(Duration::ZERO)?;
     let path = "/api/reload";

@@ -1,5 +1,5 @@
-//! `schedules`: list the invalidations by the clock, and an operator's hand on each.
-//! Times are shown as the instance tells them, in UTC.
+//! `schedules`: lists the schedules, or runs, pauses or resumes one.
+//! Times are shown as the instance sends them, in UTC.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ struct Named {
     connect: ConnectArgs,
 }
 
-/// Lists, or works on one.
+/// Lists them, or changes one.
 pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     match &args.what {
         None => list(&args.connect, is_json).await,

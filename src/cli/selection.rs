@@ -1,5 +1,5 @@
 //! What is to be cleared, as arguments: for `invalidate` and for `explain`, so that what was
-//! explained can be done by changing one word. Whether a type exists is the instance's to say.
+//! explained can be done by changing one argument. The instance knows which types exist.
 
 use clap::Args;
 use serde_json::{Map, Value, json};

@@ -1,7 +1,7 @@
-//! `serve`: run an instance until it is told to stop.
+//! `serve`: runs an instance until it is stopped.
 //!
-//! Once everything accepts, one line on stdout says where; scripts wait for it, and systemd is told
-//! (`service`). A second signal ends the process at once.
+//! When it accepts calls, one line on stdout names the address: scripts wait for it. systemd is
+//! notified too (`service`). A second signal ends the process at once.
 
 use std::io::Read;
 
@@ -31,7 +31,7 @@ const NAMES_MAX: usize = 8;
 pub struct Args {
     #[command(flatten)]
     settings: SettingsArgs,
-    /// Stop when stdin ends: with it dies whoever holds its other end
+    /// Stop when stdin ends, which is when the parent process ends
     #[arg(long, hide = true)]
     stop_with_stdin: bool,
 }
@@ -108,7 +108,7 @@ impl Start {
     }
 }
 
-/// The same words as at a start.
+/// Problems of a reload are printed as those of a start are.
 fn complain(problem: &str) {
     print::talk(problem);
 }
@@ -123,12 +123,12 @@ async fn serve(
     let mut signals = Signals::new().map_err(|error| Exit::Failed(error.to_string()))?;
     let instance = Instance::start(settings, again).await?;
     let control = format!("http://{}", instance.address());
-    // Nobody may be left to read it; that is no reason to stop.
+    // A closed stdout is no reason to stop.
     drop(match is_json {
         true => print::json_line(&json!({ "listening": { "control": control } })),
         false => print::line(format_args!("listening control={control}")),
     });
-    // Whoever starts it by a pipe is a program, which reads stdout.
+    // A process that starts it through a pipe is a program, which reads stdout.
     if !is_json && !stop_with_stdin {
         start.report(&control);
     }
@@ -147,12 +147,12 @@ async fn serve(
     service::stopping();
     tokio::select! {
         () = instance.stop() => Ok(()),
-        // Whoever asks twice means it.
+        // The second signal ends the process at once.
         () = signals.until_stop(|| ()) => Err(Exit::Failed("stopped at once".into())),
     }
 }
 
-/// Reads the settings again whenever told to. Several tellings while it reads are one.
+/// Reads the settings again at each SIGHUP. Several signals while it reads count as one.
 async fn reload_on(hung_up: &Notify, instance: &Instance) {
     loop {
         hung_up.notified().await;
@@ -165,7 +165,7 @@ async fn reload_on(hung_up: &Notify, instance: &Instance) {
     }
 }
 
-/// Resolves when stdin ends, or never where nobody asked. A thread of its own reads it: the runtime
+/// Resolves when stdin ends, or never where it is not wanted. A thread of its own reads it: the runtime
 /// would wait for one of its own at shutdown, for as long as stdin stays open.
 async fn end_of_stdin(is_wanted: bool) {
     let (ended, end) = oneshot::channel::<()>();

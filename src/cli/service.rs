@@ -1,18 +1,18 @@
-//! What systemd is told of a running instance, by the protocol of sd_notify(3).
+//! Notifies systemd of the state of the instance, by the protocol of sd_notify(3).
 //!
-//! Where no service manager listens (`NOTIFY_SOCKET` is not set) all of it is silence. A message
-//! that does not get through is no reason to stop: whoever waits for it has a time limit.
+//! Where no service manager listens (`NOTIFY_SOCKET` is not set) nothing is sent. A message
+//! that is lost is no reason to stop: systemd has a time limit for each.
 
 use sd_notify::NotifyState::{MonotonicUsec, Ready, Reloading, Status, Stopping, Watchdog};
 use sd_notify::{NotifyState, notify, watchdog_enabled};
 
-/// Everything accepts; and, in words, what that means.
+/// The instance accepts calls; `status` is shown by `systemctl status`.
 pub fn ready(status: &str) {
     drop(notify(&[Ready, Status(status)]));
 }
 
 /// Settings are being read again; [`ready`] ends it. Since version 253 systemd wants to know when
-/// it began, so as to tell this `READY=1` from an earlier one.
+/// it began, to distinguish this `READY=1` from an earlier one.
 pub fn reloading() {
     let now = NotifyState::monotonic_usec_now().unwrap_or(MonotonicUsec(0));
     drop(notify(&[Reloading, now]));

@@ -1,4 +1,4 @@
-//! The flags that say where settings come from, for every command that reads them.
+//! The flags that name where settings come from, for every command that reads them.
 //!
 //! Nothing is interpreted here: files, variables and flags are handed to `config` as they are, so
 //! that all commands see the same instance.
@@ -37,7 +37,7 @@ impl SettingsArgs {
         Ok(Sources {
             file: self.config.clone(),
             workdir: std::env::current_dir().map_err(|e| Exit::Failed(e.to_string()))?,
-            // A variable that is no text is nobody's setting.
+            // A variable that is no text is not a setting.
             env: std::env::vars_os()
                 .filter_map(|(name, value)| {
                     Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -58,13 +58,14 @@ impl SettingsArgs {
     }
 }
 
-/// Mirrors, which are told, and neighbours, which are called: how many there are.
+/// The numbers of mirrors and of targets.
 pub fn destinations(settings: &Settings) -> String {
     let peers = &settings.deliver.peers;
     let mirrors = peers.iter().filter(|peer| peer.class.target().is_none()).count();
-    let told = print::count(mirrors as u64, "mirror", "mirrors");
-    match (peers.len() - mirrors) as u64 {
-        0 => told,
-        called => format!("{told}, {}", print::count(called, "neighbour", "neighbours")),
+    let targets = (peers.len() - mirrors) as u64;
+    let mirrors = print::count(mirrors as u64, "mirror", "mirrors");
+    match targets {
+        0 => mirrors,
+        targets => format!("{mirrors}, {}", print::count(targets, "target", "targets")),
     }
 }

@@ -1,5 +1,5 @@
-//! `status`: what the instance is, what it holds, and how its mirrors do, with what to do about it.
-//! It reads and changes nothing.
+//! `status`: shows the instance, its store and journal, and its mirrors, each problem with its
+//! remedy. It changes nothing.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub struct Args {
     connect: ConnectArgs,
 }
 
-/// Asks and tells.
+/// Runs the command.
 pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     let client = args.connect.client(Duration::ZERO)?;
     let stats = client.get("/api/cache/stats").await?;
@@ -53,7 +53,7 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     show_removed(&removed)
 }
 
-/// What the destinations have been told, and whether that is everything.
+/// The state of all destinations in one line, and whether everything was sent.
 fn summary(destinations: &[DestinationView]) -> (bool, String) {
     let others: Vec<_> = destinations.iter().filter(|it| it.state != "self").collect();
     let behind_all: Vec<_> = others.iter().filter(|it| it.backlog_events > 0).collect();
@@ -63,7 +63,7 @@ fn summary(destinations: &[DestinationView]) -> (bool, String) {
         if others.iter().any(|it| it.skipped > 0) {
             return (false, "nothing waits, but some were not sent everything".to_owned());
         }
-        let mut text = "all of them have been told everything".to_owned();
+        let mut text = "everything was sent to all of them".to_owned();
         if untried > 0 {
             text = format!("{text}; {untried} of {} not tried yet", others.len());
         }
@@ -130,7 +130,7 @@ fn degraded(error: &str) -> (String, &'static str) {
         return (format!("DEGRADED: {error}"), "put it back, or make an empty one in its place");
     }
     let text = format!("DEGRADED: the disk refuses events: {error}");
-    (text, "free the disk; every mirror will be told to clear everything")
+    (text, "free the disk; every mirror will be sent a clear of everything")
 }
 
 fn show_store(store: &StoreStats) -> Result<(), Exit> {
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn everything_was_sent_only_if_nothing_waits_and_nothing_was_skipped() {
-        let all_sent = "all of them have been told everything";
+        let all_sent = "everything was sent to all of them";
         let own = destination("self", "self", 4);
         let idle = destination("cache-mirror", "ok", 0);
         assert_eq!(summary(std::slice::from_ref(&idle)), (true, all_sent.into()));

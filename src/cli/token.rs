@@ -139,7 +139,7 @@ async fn mint(order: &TokenRequest<'_>, args: &SettingsArgs, is_json: bool) -> R
     print::line(token)
 }
 
-/// Refuses a role that nobody would accept.
+/// Refuses a role that no instance accepts.
 pub(super) fn role_of(settings: &Settings, role: &str) -> Result<(), Exit> {
     let roles = [&settings.gate.admin_roles[..], &settings.gate.editor_roles].concat();
     if role == SERVICE || roles.iter().any(|known| known == role) {
@@ -232,7 +232,7 @@ fn show(title: &str, part: Option<&Value>) -> Result<(), Exit> {
     Ok(())
 }
 
-/// Seconds since 1970 as people say it.
+/// Seconds since 1970 as a readable time.
 fn time(seconds: u64) -> String {
     let now = clock::wall_ms() / 1000;
     let moment = i64::try_from(seconds).ok().and_then(|at| jiff::Timestamp::from_second(at).ok());

@@ -1,4 +1,4 @@
-//! `version`: how often anything, or one type, was cleared here; and counting anew from 0.
+//! `version`: shows how often anything, or one type, was cleared here, and resets the count to 0.
 //!
 //! With one type it prints the number alone, for scripts. A type that was never cleared reads 0. It
 //! never clears anything, and what mirrors count is theirs.
@@ -21,7 +21,7 @@ Examples:
   cache-mirror version                             of everything, and of each type
   cache-mirror version get posts                   the number alone
   cache-mirror version get posts feed
-  cache-mirror version reset --yes                 count anew from 0; clears nothing";
+  cache-mirror version reset --yes                 start again from 0; clears nothing";
 
 /// Arguments of `version`.
 #[derive(Debug, ClapArgs)]
@@ -54,13 +54,13 @@ enum What {
     },
 }
 
-/// Asks and tells, or resets.
+/// Shows versions, or resets them.
 pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     match &args.what {
         None => get(&args.connect, &[], is_json).await,
         Some(What::Get { types, connect }) => get(connect, types, is_json).await,
         Some(What::Reset { consent, connect }) => {
-            consent.ask("Set every version to 0? Clients that compare versions fetch anew.")?;
+            consent.ask("Set every version to 0? Clients that compare versions fetch again.")?;
             reset(connect, is_json).await
         }
     }

@@ -45,7 +45,7 @@ fn parse_count(text: &str) -> Result<u8, String> {
     number.ok_or_else(|| "expected a number from 1 to 100".into())
 }
 
-/// Asks and tells.
+/// Runs the command.
 pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     let mut path = format!("/api/cache/why?key={}", encoded(&args.place));
     let count = args.count.map(|count| count.to_string());

@@ -83,7 +83,7 @@ async fn the_checklist_finds_the_failing_step() {
     .await;
     a.logged("the delivery", |line| line["status"] == "delivered").await;
     let printed = run(&a, "checklist.sh", &[]).await;
-    for part in [" is ok\n", "have been told everything", "posts/42", " delivered", "mirrored"] {
+    for part in [" is ok\n", "everything was sent to all", "posts/42", " delivered", "mirrored"] {
         assert!(printed.contains(part), "{part:?} in\n{printed}");
     }
     let (stdout, stderr) = a.output();

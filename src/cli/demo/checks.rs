@@ -1,13 +1,13 @@
 //! What must hold after the mutation, each asked of the instances themselves: the journal and the
 //! log have the event once, the requests between them are one for each mirror and no more, every
-//! reader was told.
+//! reader got the update.
 
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::child::Instance;
-use super::readers::Told;
+use super::readers::StreamEvent;
 use super::stage::Stage;
 use crate::cli::Exit;
 
@@ -71,7 +71,7 @@ pub async fn in_log(instance: &Instance, event_id: &str, lines_min: usize) -> Ve
     }
 }
 
-/// Lines that say that something was applied.
+/// Number of lines that report an applied invalidation.
 pub fn applied(lines: &[Value]) -> usize {
     lines.iter().filter(|line| line["event"] == "invalidate").count()
 }
@@ -82,8 +82,8 @@ fn is_about(line: &Value, event_id: &str) -> bool {
 }
 
 /// The updates of one entity that a reader got, and the first moment of it.
-pub fn updates(told: &[Told], type_name: &str, id: &str) -> (usize, Option<Instant>) {
-    let of = |told: &&Told| told.data["type"] == type_name && told.data["id"] == id;
-    let all: Vec<&Told> = told.iter().filter(of).collect();
-    (all.len(), all.first().map(|told| told.at))
+pub fn updates(events: &[StreamEvent], type_name: &str, id: &str) -> (usize, Option<Instant>) {
+    let of = |event: &&StreamEvent| event.data["type"] == type_name && event.data["id"] == id;
+    let all: Vec<&StreamEvent> = events.iter().filter(of).collect();
+    (all.len(), all.first().map(|event| event.at))
 }

@@ -26,7 +26,7 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(4);
 /// How much longer a call may take than any call: `?wait=all` waits five seconds.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What tells one instance from the others, and what they share.
+/// What distinguishes one instance from the others, and what they share.
 pub struct Plan<'a> {
     pub name: &'static str,
     pub address: SocketAddr,
@@ -54,12 +54,12 @@ impl Instance {
     /// Starts it and waits until it accepts.
     ///
     /// # Errors
-    /// It did not come up; with what it said about it.
+    /// It did not start; with what it wrote to stderr.
     pub async fn start(plan: Plan<'_>) -> Result<Self, Exit> {
         let failed = |what: &str| Exit::Failed(format!("{} did not start: {what}", plan.name));
         std::fs::create_dir_all(&plan.dir).map_err(|error| failed(&error.to_string()))?;
-        let said = plan.dir.join("stderr.txt");
-        let mut process = command(&plan, &said)
+        let stderr = plan.dir.join("stderr.txt");
+        let mut process = command(&plan, &stderr)
             .and_then(|mut command| command.spawn())
             .map_err(|error| failed(&error.to_string()))?;
         let stdin = process.stdin.take();
@@ -70,8 +70,8 @@ impl Instance {
         match first {
             Ok(Ok(Some(line))) if line == listening => {}
             _ => {
-                let said = std::fs::read_to_string(&said).unwrap_or_default();
-                return Err(failed(said.trim()));
+                let stderr = std::fs::read_to_string(&stderr).unwrap_or_default();
+                return Err(failed(stderr.trim()));
             }
         }
         let base = Url::parse(&format!("http://{}/", plan.address));
@@ -102,7 +102,7 @@ impl Instance {
     }
 }
 
-fn command(plan: &Plan<'_>, said: &Path) -> std::io::Result<Command> {
+fn command(plan: &Plan<'_>, stderr: &Path) -> std::io::Result<Command> {
     let mirrors = plan
         .mirrors
         .iter()
@@ -130,7 +130,7 @@ fn command(plan: &Plan<'_>, said: &Path) -> std::io::Result<Command> {
         .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(File::create(said)?)
+        .stderr(File::create(stderr)?)
         .kill_on_drop(true);
     Ok(command)
 }

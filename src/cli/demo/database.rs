@@ -1,13 +1,13 @@
 //! What the three sites share: two posts, and how each page is made of them.
 //!
 //! It stands for the database behind a real site; the caches in front of it are what the demo is
-//! about. A page is a pure function of what the posts say now.
+//! about. A page is a pure function of the posts as they are now.
 
 use std::collections::BTreeMap;
 
 use parking_lot::RwLock;
 
-/// A page and what the cache is told about it.
+/// A page and how it is cached.
 #[derive(Debug)]
 pub struct Page {
     pub path: &'static str,

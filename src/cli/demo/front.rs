@@ -104,10 +104,10 @@ async fn change(site: &Site, id: &str, request: Request<Incoming>) -> Answer {
     }
     match site.change(id, &title).await {
         Ok(answer) => {
-            let mut told = text(StatusCode::OK, format!("{answer:#}\n"));
+            let mut answer = text(StatusCode::OK, format!("{answer:#}\n"));
             let json = HeaderValue::from_static("application/json");
-            told.headers_mut().insert(CONTENT_TYPE, json);
-            told
+            answer.headers_mut().insert(CONTENT_TYPE, json);
+            answer
         }
         Err(exit) => text(StatusCode::BAD_GATEWAY, format!("{exit}\n")),
     }

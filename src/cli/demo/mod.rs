@@ -10,25 +10,25 @@ mod checks;
 mod child;
 mod database;
 mod front;
+mod narrator;
 mod readers;
 mod scratch;
 mod site;
 mod stage;
 mod story;
-mod teller;
 
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::narrator::Narrator;
 use self::stage::Stage;
-use self::teller::Teller;
 use super::Exit;
 
 pub const EXAMPLES: &str = "\
 Examples:
-  cache-mirror demo              tells the story, then stays up to be played with until Ctrl-C
+  cache-mirror demo              shows the steps, then stays up for you to try until Ctrl-C
   cache-mirror demo --once       ends by itself: 0 if every page was fresh and nothing came back";
 
 /// `--once` promises 45 s; this leaves time to stop and clean up.
@@ -42,7 +42,7 @@ pub struct Args {
     once: bool,
 }
 
-/// Plays.
+/// Runs the demo.
 pub fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -52,18 +52,18 @@ pub fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
 }
 
 async fn play(is_once: bool, is_json: bool) -> Result<(), Exit> {
-    let mut told_to_stop = Box::pin(told_to_stop()?);
-    let teller = Teller::new(is_json);
+    let mut stop_signal = Box::pin(stop_signal()?);
+    let narrator = Narrator::new(is_json);
     let mut stage = Stage::new()?;
     let ended = tokio::select! {
-        told = tokio::time::timeout(STORY_TIME_MAX, story::show(&mut stage, &teller)) => {
-            told.unwrap_or_else(|_| Err(Exit::Failed(format!("not done in {STORY_TIME_MAX:?}"))))
+        shown = tokio::time::timeout(STORY_TIME_MAX, story::show(&mut stage, &narrator)) => {
+            shown.unwrap_or_else(|_| Err(Exit::Failed(format!("not done in {STORY_TIME_MAX:?}"))))
         }
-        () = &mut told_to_stop => Err(Exit::Failed("stopped before the end".into())),
+        () = &mut stop_signal => Err(Exit::Failed("stopped before the end".into())),
     };
     let ended = match ended {
         Ok(failures) if is_once => verdict(&failures),
-        Ok(failures) => match stay_up(&mut stage, &teller, told_to_stop).await {
+        Ok(failures) => match stay_up(&mut stage, &narrator, stop_signal).await {
             Ok(()) => verdict(&failures),
             trouble => trouble,
         },
@@ -75,12 +75,12 @@ async fn play(is_once: bool, is_json: bool) -> Result<(), Exit> {
 
 async fn stay_up(
     stage: &mut Stage,
-    teller: &Teller,
-    told_to_stop: impl Future<Output = ()>,
+    narrator: &Narrator,
+    stop_signal: impl Future<Output = ()>,
 ) -> Result<(), Exit> {
-    story::invite(stage, teller)?;
+    story::invite(stage, narrator)?;
     tokio::select! {
-        () = told_to_stop => Ok(()),
+        () = stop_signal => Ok(()),
         name = stage.until_one_ends() => Err(Exit::Failed(format!("{name} has ended by itself"))),
     }
 }
@@ -93,7 +93,7 @@ fn verdict(failures: &[String]) -> Result<(), Exit> {
 }
 
 /// Ctrl-C, SIGTERM, or a terminal that is closed.
-fn told_to_stop() -> Result<impl Future<Output = ()>, Exit> {
+fn stop_signal() -> Result<impl Future<Output = ()>, Exit> {
     let listen = |kind| signal(kind).map_err(|error| Exit::Failed(error.to_string()));
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;

@@ -1,4 +1,4 @@
-//! A reader of an instance's event stream, as a browser would be: it notes what it is told and
+//! A reader of an instance's event stream, as a browser would be: it notes what it is sent and
 //! when.
 
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use tokio::task::JoinHandle;
 use crate::cli::Exit;
 use crate::cli::client::Client;
 
-/// Until the stream says hello.
+/// Until the stream sends hello.
 const HELLO_TIME_MAX: Duration = Duration::from_secs(5);
 /// A frame is some hundred bytes.
 const FRAME_BYTES_MAX: usize = 64 * 1024;
 
-/// Something that was told.
+/// An event of the stream.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct StreamEvent {
     pub at: Instant,
     pub event: String,
     pub data: Value,
@@ -27,7 +27,7 @@ pub struct Told {
 
 /// A reader, until it is dropped.
 pub struct Reader {
-    told: Arc<Mutex<Vec<Told>>>,
+    received: Arc<Mutex<Vec<StreamEvent>>>,
     reading: JoinHandle<()>,
 }
 
@@ -44,9 +44,9 @@ impl Reader {
     /// There is none.
     pub async fn open(client: &Client) -> Result<Self, Exit> {
         let stream = client.open("/api/stream").await?;
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let reading = tokio::spawn(read(stream, Arc::clone(&told)));
-        let reader = Self { told, reading };
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let reading = tokio::spawn(read(stream, Arc::clone(&received)));
+        let reader = Self { received, reading };
         let deadline = Instant::now() + HELLO_TIME_MAX;
         while reader.of("hello").is_empty() {
             if Instant::now() > deadline || reader.reading.is_finished() {
@@ -57,18 +57,18 @@ impl Reader {
         Ok(reader)
     }
 
-    /// What was told under this name so far.
-    pub fn of(&self, event: &str) -> Vec<Told> {
-        self.told.lock().iter().filter(|told| told.event == event).cloned().collect()
+    /// The events of this name so far.
+    pub fn of(&self, event: &str) -> Vec<StreamEvent> {
+        self.received.lock().iter().filter(|it| it.event == event).cloned().collect()
     }
 }
 
-async fn read(mut stream: Response, told: Arc<Mutex<Vec<Told>>>) {
+async fn read(mut stream: Response, received: Arc<Mutex<Vec<StreamEvent>>>) {
     let mut pending = String::new();
     while let Ok(Some(chunk)) = stream.chunk().await {
         pending.push_str(&String::from_utf8_lossy(&chunk));
         while let Some((frame, rest)) = pending.split_once("\n\n") {
-            told.lock().extend(parse(frame));
+            received.lock().extend(parse(frame));
             pending = rest.to_owned();
         }
         if pending.len() > FRAME_BYTES_MAX {
@@ -77,8 +77,8 @@ async fn read(mut stream: Response, told: Arc<Mutex<Vec<Told>>>) {
     }
 }
 
-fn parse(frame: &str) -> Option<Told> {
+fn parse(frame: &str) -> Option<StreamEvent> {
     let field = |name: &str| frame.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     let data = serde_json::from_str(field("data:")?).ok()?;
-    Some(Told { at: Instant::now(), event: field("event:")?.to_owned(), data })
+    Some(StreamEvent { at: Instant::now(), event: field("event:")?.to_owned(), data })
 }

@@ -19,7 +19,7 @@ impl Scratch {
     pub fn new() -> Result<Self, Exit> {
         let name = format!("cache-mirror-demo-{}-{}", std::process::id(), clock::wall_ms());
         let path = std::env::temp_dir().join(name);
-        // Not recursive: a directory that somebody prepared under this name is not ours.
+        // Not recursive: a directory that existed under this name is not ours.
         DirBuilder::new().mode(0o700).create(&path).map_err(|error| {
             Exit::Failed(format!("cannot make a directory {}: {error}", path.display()))
         })?;

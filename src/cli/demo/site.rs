@@ -1,7 +1,7 @@
 //! One copy of the site, with its pages cached in its instance through the entries API.
 //!
 //! A miss gives a ticket; the page is rendered after it and put back with it, so that a page which
-//! an invalidation has overtaken on the way is refused and rendered anew.
+//! an invalidation has overtaken on the way is refused and rendered again.
 
 use std::sync::Arc;
 

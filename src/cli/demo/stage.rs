@@ -29,7 +29,7 @@ const ACQUAINTANCE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// What stands.
 pub struct Stage {
-    // Dropped in this order: whoever reads goes before what is read.
+    // Dropped in this order: readers before what they read.
     pub readers: Vec<Reader>,
     pub fronts: Vec<Front>,
     pub sites: Vec<Site>,

@@ -1,5 +1,5 @@
-//! The instance that runs: whether it answers, to whom, and whether it is the one that the settings
-//! describe. What it says once is kept for the other checks.
+//! Checks the running instance: whether it answers, accepts our token, and is the one that the
+//! settings describe. Its answers are kept for the other checks.
 
 use std::time::Duration;
 
@@ -19,11 +19,11 @@ use crate::wire::{DestinationView, Mirrors, RefusedCalls, RemovedDestination, St
 /// A probe and a login of a mirror that hangs, on top of a usual call.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What became of asking it.
+/// The result of the first calls.
 pub enum Instance {
     /// It answers.
     Running(Box<Running>),
-    /// Something answers, and does not tell.
+    /// Something answers, and refuses our calls.
     Closed { why: String },
     /// Nothing answers.
     Silent { why: String, is_named: bool },
@@ -119,7 +119,7 @@ pub fn checks(case: &Case) -> Vec<Check> {
 /// Callers shown in one line.
 const REFUSED_SHOWN: usize = 5;
 
-/// Calls that were refused in the last hour: somebody thinks that they arrived.
+/// Calls that were refused in the last hour: their senders may believe that they had an effect.
 fn refused(calls: &RefusedCalls) -> Option<Check> {
     let count = Some(calls.last_hour).filter(|count| *count > 0)?;
     let by = &calls.by;
@@ -186,7 +186,7 @@ pub fn running<'a>(case: &'a Case, name: &str) -> Result<&'a Running, Check> {
     match &case.instance {
         Instance::Running(running) => Ok(running),
         _ => {
-            let remedy = "what \"listen\" says comes first; then run doctor again";
+            let remedy = "solve the finding of \"listen\" first; then run doctor again";
             Err(Check::skip(name, "no instance to ask", remedy))
         }
     }

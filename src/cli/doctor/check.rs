@@ -13,7 +13,7 @@ use crate::cli::print::{self, BAD, DIM, GOOD, Style, WARN, styled};
 pub enum Status {
     /// Well.
     Ok,
-    /// It works, and somebody should look.
+    /// It works, but needs attention.
     Warn,
     /// It does not work.
     Fail,
@@ -35,7 +35,7 @@ pub struct Check {
 }
 
 impl Status {
-    /// The word for it.
+    /// The name in the output.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -61,7 +61,7 @@ impl Check {
         Self::new(name, Status::Ok, detail, "")
     }
 
-    /// It works, and somebody should look.
+    /// It works, but needs attention.
     pub fn warn(
         name: impl Into<String>,
         detail: impl Into<String>,
@@ -88,7 +88,7 @@ impl Check {
         Self::new(name, Status::Skip, detail, remedy)
     }
 
-    /// The same, said of what the label names.
+    /// The same finding with a prefix.
     pub fn labelled(mut self, label: &str) -> Self {
         self.detail.insert_str(0, label);
         self
@@ -127,8 +127,8 @@ pub fn show(checks: &[Check], is_json: bool) -> Result<(), Exit> {
     let width = checks.iter().map(|check| check.name.chars().count()).max().unwrap_or(0).min(32);
     checks.iter().try_for_each(|check| {
         let Check { name, status, detail, remedy } = check;
-        let word = styled(status.style(), format_args!("{:<4}", status.as_str()));
-        print::line(format_args!("{word}  {name:<width$}  {detail}"))?;
+        let status = styled(status.style(), format_args!("{:<4}", status.as_str()));
+        print::line(format_args!("{status}  {name:<width$}  {detail}"))?;
         if remedy.is_empty() {
             return Ok(());
         }

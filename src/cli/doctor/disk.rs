@@ -1,7 +1,7 @@
-//! Where lines and events are kept: can be written, has room, and is whole.
+//! Checks the places of the log and the journal: writable, enough free space, and complete.
 //!
 //! Whether a directory can be written is found out by making an empty file in it and taking it away
-//! again: modes, owners and read-only mounts say less. Looked at on this host only.
+//! again: modes, owners and read-only mounts show less. Only files of this host are checked.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -26,9 +26,9 @@ const FORMAT_BYTES_MAX: u64 = 256;
 
 /// A log this many times larger than it should be was not rotated.
 const OVERSIZE: u64 = 2;
-/// Segments for which there must be room: one that is being replaced, and the next.
+/// Segments that must fit on the disk: the one that is being replaced, and the next.
 const SEGMENTS_MIN: u64 = 2;
-/// Segments for which there should be room.
+/// Segments that should fit on the disk.
 const SEGMENTS_WANTED: u64 = 16;
 
 /// The log file, its directory, its rotation, and the lines that were lost.
@@ -41,17 +41,17 @@ pub fn log(case: &Case) -> Vec<Check> {
             return found;
         }
     }
-    let told = !found.is_empty();
-    found.extend(case.of_shell(log_file(&case.settings.log, told)));
+    let has_findings = !found.is_empty();
+    found.extend(case.of_shell(log_file(&case.settings.log, has_findings)));
     found
 }
 
-/// The file that the settings name; nothing where all is well and something else was told before.
-fn log_file(config: &LogConfig, was_told: bool) -> Vec<Check> {
+/// Checks the file that the settings name. It reports "ok" only if nothing was found before.
+fn log_file(config: &LogConfig, has_findings: bool) -> Vec<Check> {
     let mut found = Vec::new();
     let (place, file) = (LogPathKind::of(&config.file), config.file.display());
     if !place.is_rotated() {
-        // Opening it could wait for a reader, or write to somebody's terminal.
+        // Opening it could wait for a reader, or write to a terminal.
         let detail = format!("{file} is {}", place.note().unwrap_or_default());
         found.push(match place {
             LogPathKind::Pipe => {
@@ -74,7 +74,7 @@ fn log_file(config: &LogConfig, was_told: bool) -> Vec<Check> {
             vec![Check::fail("log", detail, remedy)]
         }
     });
-    if found.is_empty() && !was_told {
+    if found.is_empty() && !has_findings {
         let note = place.note().map(|note| format!(" ({note})")).unwrap_or_default();
         found.push(Check::ok("log", format!("{file} can be written{note}")));
     }
@@ -115,7 +115,7 @@ fn rotation(config: &LogConfig) -> Vec<Check> {
     }
 }
 
-/// The data directory, its room, and what the journal says of itself.
+/// Checks the data directory, its free space, and the health that the journal reports.
 pub fn journal(case: &Case) -> Vec<Check> {
     let mut found = Vec::new();
     if let Instance::Running(running) = &case.instance {
@@ -135,8 +135,8 @@ pub fn journal(case: &Case) -> Vec<Check> {
     }
     of_files.extend(foreign(&case.settings.instance.data_dir));
     of_files.extend(ground(&case.settings.ground()));
-    let room = free(&dir).and_then(|free| room(free, case.settings.journal.segment_bytes));
-    of_files.extend(room);
+    let segment_bytes = case.settings.journal.segment_bytes;
+    of_files.extend(free(&dir).and_then(|free| free_space(free, segment_bytes)));
     found.extend(case.of_shell(of_files));
     if found.is_empty() {
         let free =
@@ -147,7 +147,7 @@ pub fn journal(case: &Case) -> Vec<Check> {
     found
 }
 
-/// Whether the data directory can be trusted, in the words of `serve`.
+/// Whether the data directory can be trusted: the same messages as of `serve`.
 fn ground(ground: &Ground) -> Vec<Check> {
     let refused = ground.refused.iter().map(|problem| {
         let remedy = "serve refuses it (exit code 78): move away what was found, or name another \
@@ -155,7 +155,7 @@ fn ground(ground: &Ground) -> Vec<Check> {
         Check::fail("journal", problem.to_string(), remedy)
     });
     let warnings = ground.warnings.iter().map(|warning| {
-        let remedy = "whoever can write there can set the admin token: change owner or mode; see \
+        let remedy = "a user who can write there can set the admin token: change owner or mode; see \
                       docs/TROUBLESHOOTING.md";
         Check::warn("journal", warning, remedy)
     });
@@ -177,7 +177,7 @@ fn health(journal: &JournalStats) -> Vec<Check> {
              itself and writes everything it still knows"
         } else {
             "free or repair the disk of instance.data_dir: the journal goes on by itself, and \
-             every mirror is told to clear all"
+             every mirror is sent a clear of everything"
         };
         found.push(Check::fail("journal", detail, remedy));
     } else if !error.is_empty() {
@@ -187,9 +187,10 @@ fn health(journal: &JournalStats) -> Vec<Check> {
     }
     if let Some(damage) = &journal.damaged {
         let damage = print::safe(damage);
-        let detail =
-            format!("damaged when it was opened ({damage}); every mirror was told to clear all");
-        let remedy = "nothing is owed for it: look for the cause (a full disk, a copied or edited \
+        let detail = format!(
+            "damaged when it was opened ({damage}); every mirror was sent a clear of everything"
+        );
+        let remedy = "nothing is missing at the mirrors: look for the cause (a full disk, a copied or edited \
                       data directory); it is whole since";
         found.push(Check::warn("journal", detail, remedy));
     }
@@ -206,16 +207,16 @@ fn foreign(data_dir: &Path) -> Option<Check> {
     (!FORMAT.starts_with(text) && text != FORMAT_BEFORE).then(|| {
         let shown: String = print::safe(text).chars().take(64).collect();
         let detail =
-            format!("{} says {shown:?}, and this version knows {FORMAT:?}", path.display());
+            format!("{} contains {shown:?}; this version reads {FORMAT:?}", path.display());
         let remedy = "run the version that wrote it, or name an empty directory in \
                       instance.data_dir: serve refuses this one";
         Check::fail("journal", detail, remedy)
     })
 }
 
-fn room(free: u64, segment_bytes: u64) -> Option<Check> {
+fn free_space(free: u64, segment_bytes: u64) -> Option<Check> {
     let remedy = "free the disk of instance.data_dir: a full one degrades the journal, and then \
-                  every mirror is told to clear all";
+                  every mirror is sent a clear of everything";
     let detail = format!("{} free on its disk", print::bytes(free));
     match free / segment_bytes.max(1) {
         0..SEGMENTS_MIN => Some(Check::fail("journal", detail, remedy)),
@@ -271,8 +272,8 @@ mod tests {
     }
 
     #[test]
-    fn room_is_judged_by_segments() {
-        let status = |free| room(free, 1024).map(|check| check.status);
+    fn free_space_is_judged_by_segments() {
+        let status = |free| free_space(free, 1024).map(|check| check.status);
         assert_eq!(status(1024), Some(Status::Fail));
         assert_eq!(status(4096), Some(Status::Warn));
         assert_eq!(status(65_536), None);
@@ -285,7 +286,7 @@ mod tests {
         assert_eq!(nearest(&missing), dir.path());
         writable(dir.path()).expect("writable");
         assert_eq!(fs::read_dir(dir.path()).expect("readable").count(), 0);
-        writable(Path::new("/proc")).expect_err("nobody writes there");
+        writable(Path::new("/proc")).expect_err("not writable");
         assert!(free(dir.path()) > Some(0));
     }
 }

@@ -1,7 +1,7 @@
 //! The mirrors: who answers, whether our account works there, and what waits.
 //!
 //! A running instance is asked to ask them, so that it is its view and its settings; where none
-//! runs they are asked from here, as the settings say. The login is a real one.
+//! runs, this process asks them with the settings found here. The login is a real one.
 
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -193,19 +193,19 @@ pub fn backlogs(case: &Case) -> Vec<Check> {
 
 /// One that the settings name no more, where something is kept for it.
 fn removed(destination: &RemovedDestination, now_ms: u64) -> Option<Check> {
-    let owed = Some(destination.backlog_events).filter(|owed| *owed > 0)?;
+    let waiting = Some(destination.backlog_events).filter(|waiting| *waiting > 0)?;
     let rest = destination.forgotten_ms.saturating_sub(now_ms) / 1000;
-    let (events, rest) = (print::count(owed, "event", "events"), print::seconds(rest));
-    let detail = format!("removed from the settings, events owed: {events}, kept for {rest}");
-    let remedy = "name it in the settings again to go on from where it was; otherwise what it is \
-                  owed is dropped after mirrors.forget_after";
+    let (events, rest) = (print::count(waiting, "event", "events"), print::seconds(rest));
+    let detail = format!("removed from the settings, {events} waiting, kept for {rest}");
+    let remedy = "name it in the settings again to continue from where it was; otherwise its events \
+                  are dropped after mirrors.forget_after";
     Some(Check::warn(format!("backlog:{}", print::safe(&destination.name)), detail, remedy))
 }
 
-/// Events that wait until a mirror has said what it is.
+/// Events that wait until the kind of a mirror is known.
 fn held(destination: &DestinationView, name: &str) -> Check {
     let held = print::count(destination.held_events, "event", "events");
-    let detail = format!("it has not said what it is, {held} held until it does");
+    let detail = format!("its kind is not known yet, {held} held until it is");
     let remedy = format!(
         "find out what answers for it (cache-mirror mirrors ping {name}), or set kind = \"legacy\" \
          in its [[mirrors.peers]]"
@@ -228,7 +228,7 @@ fn parked(destination: &DestinationView, name: &str, waits: &str) -> Check {
 fn skipped(destination: &DestinationView, name: &str) -> Option<Check> {
     let skipped = Some(destination.skipped).filter(|skipped| *skipped > 0)?;
     let events = print::count(skipped, "event", "events");
-    let detail = format!("{events} since the start not sent: it has no words for them");
+    let detail = format!("{events} since the start not sent: it does not support them");
     let remedy = "name types in what you invalidate, or run a cache-mirror there";
     Some(Check::warn(format!("backlog:{name}"), detail, remedy))
 }
@@ -349,7 +349,7 @@ fn refused(error: &str, kind: &str, retry: &str) -> String {
     }
 }
 
-/// Whether something answered, with a status or with words that are not understood.
+/// Whether something answered, with a status or with a body that cannot be read.
 fn is_answer(error: &str) -> bool {
     ["http ", "answer", "html", "json"].iter().any(|part| error.to_lowercase().contains(part))
 }
@@ -431,7 +431,10 @@ mod tests {
         }
         let both = waits(json!({ "state": "failing", "last_error": "http 500",
             "parked": [{ "what": "/odd" }] }));
-        assert!(waiting(&both)[1].detail.contains("refuses /odd"), "shown beside the failure");
+        assert!(
+            waiting(&both)[1].detail.contains("refuses /odd"),
+            "shown in addition to the failure"
+        );
         let next = waits(json!({ "kind": "revalidate", "state": "failing",
             "last_error": "http 401" }));
         assert!(waiting(&next)[0].remedy.contains("Invalid secret"));

@@ -1,8 +1,8 @@
 //! `doctor`: what goes wrong with caches, looked for one by one, and what helps.
 //!
 //! It reads the settings as `serve` would, and asks the instance that runs with them. It changes
-//! nothing: no invalidation is made and no event is written; beside the log and in the data
-//! directory an empty file is made and taken away, to see whether that can be done. One file for
+//! nothing: no invalidation is made and no event is written. In the directory of the log and in the
+//! data directory it creates an empty file and removes it, to see whether that works. One file for
 //! each group of checks; each check has a time limit and none waits for another.
 
 mod answering;
@@ -60,7 +60,7 @@ pub struct Args {
     only: Vec<Group>,
 }
 
-/// The groups of checks, in the order in which they are told.
+/// The groups of checks, in the order in which they are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Group {
     /// The settings are valid, and have no likely mistakes
@@ -135,7 +135,7 @@ fn stream_url(text: &str) -> Result<Url, String> {
     }
 }
 
-/// Looks, tells, and judges.
+/// Runs the checks, prints them, and gives the exit code.
 pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     let sources = args.settings.sources()?;
     let settings = match config::load(&sources) {

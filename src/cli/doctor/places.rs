@@ -25,13 +25,13 @@ const SITES: [(&str, &str); 2] =
 /// Who calls there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
-    /// We do, to mirror.
+    /// This instance, to mirror.
     Mirror,
-    /// We do, to have pages rendered anew.
+    /// This instance, to have pages rendered again.
     Revalidate,
-    /// We do, at one route for each name below the address.
+    /// This instance, at one route for each name below the address.
     ByName,
-    /// An application, or we, by what the variable says.
+    /// An application, or this instance, by the name of the variable.
     Site,
 }
 
@@ -208,20 +208,20 @@ pub async fn clocks(case: &Case) -> Vec<Check> {
     let visits = case.visits().await;
     let mirrors = visits.iter().filter(|visit| visit.caller == Caller::Mirror);
     let asked = mirrors.clone().count();
-    let told: Vec<(&str, i64)> =
+    let skews: Vec<(&str, i64)> =
         mirrors.filter_map(|visit| Some((visit.name.as_str(), visit.skew_s()?))).collect();
     let mut found: Vec<Check> =
-        told.iter().filter_map(|(name, skew_s)| skewed(name, *skew_s, leeway_s)).collect();
+        skews.iter().filter_map(|(name, skew_s)| skewed(name, *skew_s, leeway_s)).collect();
     if found.is_empty() {
-        found.push(match told.len() {
-            0 => Check::skip("clock", "no mirror told its time", "this needs one that answers"),
+        found.push(match skews.len() {
+            0 => Check::skip("clock", "no mirror sent its time", "this needs one that answers"),
             count => {
-                let told = print::count(count as u64, "mirror", "mirrors");
+                let known = print::count(count as u64, "mirror", "mirrors");
                 let silent = match asked - count {
                     0 => String::new(),
-                    silent => format!("; {silent} told none"),
+                    silent => format!("; {silent} sent none"),
                 };
-                let detail = format!("{told} told the time, no more than {leeway_s} s off{silent}");
+                let detail = format!("{known} sent the time, at most {leeway_s} s off{silent}");
                 Check::ok("clock", detail)
             }
         });
@@ -257,7 +257,7 @@ pub async fn revalidates(case: &Case) -> Vec<Check> {
     let found: Vec<Check> = sites.map(|visit| endpoint(visit, sends(case, visit))).collect();
     if found.is_empty() {
         let remedy =
-            "set NEXT_REVALIDATE_URL and NEXT_REVALIDATE_SECRET, if there is a site to tell";
+            "set NEXT_REVALIDATE_URL and NEXT_REVALIDATE_SECRET, if there is a site to revalidate";
         return vec![Check::skip("revalidate", "no endpoint is named", remedy)];
     }
     found
@@ -296,7 +296,7 @@ fn endpoint(visit: &Visit, sends: Option<&DestinationView>) -> Check {
     Check::fail(seen.name, detail, remedy)
 }
 
-/// What the answer to a GET says.
+/// Judges the answer to a GET.
 fn asked(visit: &Visit) -> Check {
     let check = format!("revalidate:{}", visit.name);
     let url = &visit.url;
@@ -406,7 +406,7 @@ mod tests {
         assert_eq!(status(401).status, Status::Warn);
     }
 
-    /// A GET that is answered says nothing of the calls that are refused.
+    /// An answered GET does not show that calls are accepted.
     #[test]
     fn an_endpoint_that_refuses_what_is_sent_is_not_well() {
         for (name, status) in [("NEXT_PUBLIC_SITE_URL", 404), ("web", 200), ("web", 405)] {

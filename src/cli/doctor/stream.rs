@@ -17,7 +17,7 @@ use crate::net;
 
 /// Waited for the first event.
 const HELLO_TIME_MAX: Duration = Duration::from_secs(5);
-/// Later than this it was held back, whoever did.
+/// A later hello was held back on its way.
 const PROMPT: Duration = Duration::from_secs(2);
 /// Bytes read before the first event is given up.
 const HELLO_BYTES_MAX: usize = 64 * 1024;

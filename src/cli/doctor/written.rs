@@ -29,8 +29,7 @@ pub fn broken(problems: &[Invalid]) -> Vec<Check> {
 }
 
 /// Valid settings, and what in them may not be meant. Where the instance that answers runs with
-/// other settings, these are labelled as this shell's, and nothing is said of them that is not true
-/// of it.
+/// other settings, these are labelled as this shell's, and no finding is reported that is not true of it.
 pub fn settings(settings: &Settings, instance: &Instance) -> Vec<Check> {
     let label = label(settings, instance);
     let is_other = !label.is_empty();
@@ -40,17 +39,17 @@ pub fn settings(settings: &Settings, instance: &Instance) -> Vec<Check> {
         settings.server.listen,
         destinations(settings)
     );
-    let is_told =
+    let is_shown =
         |text: &&String| !(is_of_secrets(text) || is_other && text.starts_with(NO_MIRRORS));
-    let warnings = settings.warnings.iter().filter(is_told).map(|warning| {
+    let warnings = settings.warnings.iter().filter(is_shown).map(|warning| {
         let (detail, remedy) = split(warning);
         Check::warn("config", format!("{label}{detail}"), remedy)
     });
     std::iter::once(Check::ok("config", valid)).chain(warnings).collect()
 }
 
-/// What to say before statements about these settings where something answers that runs with other
-/// ones, or does not tell with which.
+/// The prefix of findings about these settings, where something answers that runs with other
+/// settings, or with unknown ones.
 pub fn label(settings: &Settings, instance: &Instance) -> &'static str {
     match instance {
         Instance::Running(running) if !is_same(running, settings) => {
@@ -70,7 +69,7 @@ fn is_same(running: &Running, settings: &Settings) -> bool {
     running.stats.instance == settings.instance.name && here == there
 }
 
-/// Secrets of which the settings warn are told with the others.
+/// Whether a warning of the settings is about a secret: those are reported by their own check.
 fn is_of_secrets(warning: &str) -> bool {
     warning.contains("may be guessed")
 }
@@ -139,7 +138,7 @@ fn judge(all: &[Named], mut found: Vec<Check>) -> Vec<Check> {
         }
         if let Some(other) = before.iter().find(|other| other.secret == one.secret) {
             let detail = format!("{} and {} are the same", other.key, one.key);
-            let remedy = "give each its own: whoever is told one could do what the other allows; \
+            let remedy = "give each its own: a user who knows one can do what the other allows; \
                           cache-mirror secret generate";
             found.push(Check::warn("secrets", detail, remedy));
         }
@@ -154,7 +153,7 @@ fn judge(all: &[Named], mut found: Vec<Check>) -> Vec<Check> {
     found
 }
 
-/// Which variables were seen, and what is missing beside them.
+/// Which variables were seen, and which of a set are missing.
 pub fn variables(sources: &Sources) -> Vec<Check> {
     let seen = config::variables(sources);
     let mut found = vec![listed(&seen)];
@@ -228,7 +227,7 @@ mod tests {
         assert_eq!(judge(&peers, vec![])[0].status, Status::Ok, "two peers may share an account");
     }
 
-    /// What answers and does not tell may run with other settings.
+    /// An instance that refuses our calls may run with other settings.
     #[test]
     fn nothing_is_said_of_an_instance_that_does_not_tell() {
         let sources = Sources { is_isolated: true, ..Sources::default() };
@@ -270,12 +269,12 @@ mod tests {
         assert_eq!(found(&[site, ("REVALIDATE_SECRET", &long)])[0].status, Status::Ok);
     }
 
-    /// S0 0.9 and S1 1.22: what was loaded, and what is missing beside it.
+    /// S0 0.9 and S1 1.22: what was loaded, and what is missing.
     #[test]
     fn variables_are_listed_masked_and_halves_are_told() {
         let env = [
             ("SERVICE_EMAIL", "m@example.org"),
-            ("CACHE_MIRROR_TOKEN", "an-admin-token-of-somebody"),
+            ("CACHE_MIRROR_TOKEN", "an-admin-token-of-a-user"),
             ("NEXT_PUBLIC_SITE_URL", "https://user:pw@www.example.org"),
             ("HOME", "/root"),
         ];
@@ -284,7 +283,7 @@ mod tests {
         let found = variables(&sources);
         let all = format!("{found:?}");
         assert!(found[0].detail.contains("CACHE_MIRROR_TOKEN=***"), "{all}");
-        assert!(!all.contains("somebody") && !all.contains("user:pw") && !all.contains("HOME"));
+        assert!(!all.contains("of-a-user") && !all.contains("user:pw") && !all.contains("HOME"));
         assert!(all.contains("SERVICE_EMAIL is set and SERVICE_PASSWORD is not"), "{all}");
         assert!(all.contains("NEXT_PUBLIC_SITE_URL is set and no secret for it"), "{all}");
     }

@@ -1,4 +1,4 @@
-//! Which lines of the log somebody wants to see. What is no JSON passes only where nothing is
+//! Selects lines of the log. What is no JSON passes only where nothing is
 //! asked.
 
 use jiff::Timestamp;
@@ -79,7 +79,7 @@ fn names_type(line: &Value, name: &str) -> bool {
         || members(line, "ids").any(of_id)
 }
 
-/// `ids` holds plain ids beside their `types`, or `type/id` pairs.
+/// `ids` holds plain ids, with their `types` in another field, or `type/id` pairs.
 fn names_id(line: &Value, id: &str) -> bool {
     let is_id = |one: &str| one == id || one.split_once('/').is_some_and(|(_, rest)| rest == id);
     let is_pair = |(kind, id): (&str, &str)| {

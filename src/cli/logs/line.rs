@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::cli::print::{BAD, BOLD, DIM, WARN, safe, styled};
 
-/// What every line says and nobody needs to read.
+/// Fields that are the same in every line.
 const UNSAID: [&str; 10] =
     ["v", "name", "hostname", "pid", "target", "line", "file", "level", "time", "msg"];
 
@@ -44,11 +44,11 @@ const ORDER: [&str; 27] = [
 pub fn pretty(raw: &str) -> String {
     let Ok(Value::Object(line)) = serde_json::from_str::<Value>(raw) else { return safe(raw) };
     let text = |field: &str| line.get(field).and_then(Value::as_str).map(safe).unwrap_or_default();
-    let (word, style) = level(line.get("level").and_then(Value::as_u64).unwrap_or(30));
+    let (level, style) = level(line.get("level").and_then(Value::as_u64).unwrap_or(30));
     let mut out = format!(
         "{} {} {} {}",
         styled(DIM, clock(&text("time"))),
-        styled(style, format_args!("{word:<5}")),
+        styled(style, format_args!("{level:<5}")),
         styled(BOLD, format_args!("{:<10}", text("event"))),
         text("msg")
     );

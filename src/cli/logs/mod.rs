@@ -30,7 +30,7 @@ Examples:
   cache-mirror logs --since 10m --until 5m
   cache-mirror logs --json | npx pino-pretty";
 
-/// Lines shown before following, unless told otherwise.
+/// Lines shown before following by default.
 const FOLLOW_LINES_DEFAULT: usize = 10;
 /// How often the file is looked at: below what a reader notices.
 const POLL: Duration = Duration::from_millis(100);
@@ -80,13 +80,13 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
     filter::parse_time(text, Timestamp::now())
 }
 
-fn parse_level(word: &str) -> Result<Level, String> {
-    Level::parse(word).ok_or_else(|| "expected trace, debug, info, warn or error".into())
+fn parse_level(name: &str) -> Result<Level, String> {
+    Level::parse(name).ok_or_else(|| "expected trace, debug, info, warn or error".into())
 }
 
-fn parse_kind(word: &str) -> Result<ActivityKind, String> {
+fn parse_kind(name: &str) -> Result<ActivityKind, String> {
     let known = ActivityKind::ALL.map(ActivityKind::as_str);
-    let found = ActivityKind::ALL.into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(word));
+    let found = ActivityKind::ALL.into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(name));
     found.ok_or_else(|| format!("expected one of {}", known.join(", ")))
 }
 
@@ -115,7 +115,7 @@ pub async fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
             path.display()
         ))
     };
-    // One event may be anywhere; a span of time says how far back to look.
+    // One event may be anywhere; a span of time limits how far back to look.
     let since = args.since.map(SystemTime::from);
     let since = since.or(args.event_id.is_some().then_some(SystemTime::UNIX_EPOCH));
     let opened = match since {

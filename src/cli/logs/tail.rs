@@ -2,8 +2,8 @@
 //!
 //! A file that was rotated is read to its end before its successor; where several rotations lie
 //! between two looks, the files in between (`.1`, `.2`, ...) are read too. A line without its
-//! newline is still being written and waits. A file cut and grown beyond where reading stood cannot
-//! be told from one that grew; nobody can.
+//! newline is still being written and waits. A file that was cut and grew beyond the read position
+//! looks like one that only grew.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -96,7 +96,7 @@ impl Tail {
         self.buffer.drain(..self.start);
         self.start = 0;
         if self.file.metadata()?.len() < self.read {
-            // Cut: it begins anew, and so does the line.
+            // It was cut: it starts again, and so does the line.
             self.file.seek(SeekFrom::Start(0))?;
             self.read = 0;
             self.buffer.clear();

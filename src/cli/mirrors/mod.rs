@@ -1,6 +1,6 @@
-//! `mirrors`: list the mirrors, and an operator's hand on each.
+//! `mirrors`: lists the mirrors, or changes one.
 //!
-//! A list shows what does not go well together with the command that helps, like `git status`.
+//! The list shows each problem together with the command that helps, like `git status`.
 
 mod ping;
 
@@ -118,15 +118,15 @@ async fn list(connect: &ConnectArgs, is_json: bool) -> Result<(), Exit> {
     show_removed(&removed)
 }
 
-/// What the settings name no more, with what is kept for it.
+/// Destinations that were removed from the settings, with the events that are kept for them.
 pub fn show_removed(removed: &[RemovedDestination]) -> Result<(), Exit> {
     for gone in removed {
-        let owed = print::count(gone.backlog_events, "event", "events");
+        let waiting = print::count(gone.backlog_events, "event", "events");
         let rest = print::seconds(gone.forgotten_ms.saturating_sub(clock::wall_ms()) / 1000);
         let name = print::safe(&gone.name);
         let state = styled(WARN, "removed ");
-        print::line(format_args!("  {name}  {state} events owed: {owed}, kept for {rest}"))?;
-        print::line("      (name it in the settings again and it goes on from where it was)")?;
+        print::line(format_args!("  {name}  {state} {waiting} waiting, kept for {rest}"))?;
+        print::line("      (name it in the settings again and it continues from where it was)")?;
     }
     Ok(())
 }
@@ -280,7 +280,7 @@ fn hints(name: &str, state: &str, mirror: &DestinationView) -> Vec<String> {
         ],
         ("held", _) => vec![
             format!(
-                "it has not said what it is: {} held until it does",
+                "its kind is not known yet: {} held until it is",
                 print::count(mirror.held_events, "event is", "events are")
             ),
             format!("(use \"cache-mirror mirrors ping {name}\"; if it is no cache-mirror, set"),
@@ -294,7 +294,7 @@ fn hints(name: &str, state: &str, mirror: &DestinationView) -> Vec<String> {
     };
     if mirror.skipped > 0 {
         let events = print::count(mirror.skipped, "event", "events");
-        hints.push(format!("{events} since the start not sent: it has no words for them"));
+        hints.push(format!("{events} since the start not sent: it does not support them"));
     }
     if mirror.echoing {
         hints.push(
@@ -302,7 +302,7 @@ fn hints(name: &str, state: &str, mirror: &DestinationView) -> Vec<String> {
              minute for it, other events go at once"
                 .to_owned(),
         );
-        hints.push("(\"cache-mirror doctor\" says what can be done over there)".to_owned());
+        hints.push("(\"cache-mirror doctor\" names what can be done over there)".to_owned());
     }
     if mirror.backlog_widened {
         hints.push("so much waits that whole types will be cleared there".to_owned());

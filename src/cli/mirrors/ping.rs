@@ -1,5 +1,5 @@
-//! `mirrors ping`: asks each mirror now, through the instance, and says what helps where it does
-//! not work. Code 0 where all is well, 3 where some mirrors are not, 1 where none is.
+//! `mirrors ping`: lets the instance ask each mirror now, and prints the remedy where that fails.
+//! Exit code 0 if all work, 3 if some do not, 1 if none does.
 
 use std::time::Duration;
 

@@ -12,7 +12,7 @@ use super::report::{Report, Tried, millis};
 const SIZE: (u32, u32) = (960, 720);
 /// Below this no delay matters, and a logarithmic scale has no zero.
 const MS_MIN: f64 = 1.0;
-/// Room beside the outermost points.
+/// Margin around the outermost points.
 const MARGIN: f64 = 1.2;
 
 /// The colour of the target, unlike those of mirrors and of the grid.
@@ -33,11 +33,11 @@ struct Half<'a> {
 /// Draws it.
 ///
 /// # Errors
-/// What the library says.
+/// An error of the library as text.
 pub fn draw(report: &Report) -> Result<String, String> {
     let mut svg = String::new();
     let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-    root.fill(&WHITE).map_err(words)?;
+    root.fill(&WHITE).map_err(text_of)?;
     let (upper, lower) = root.split_vertically(SIZE.1 / 2);
     let target_ms = millis(report.target).max(MS_MIN);
     let delay = Half {
@@ -56,7 +56,7 @@ pub fn draw(report: &Report) -> Result<String, String> {
     };
     delay.draw(&upper, report)?;
     requests.draw(&lower, report)?;
-    root.present().map_err(words)?;
+    root.present().map_err(text_of)?;
     drop((upper, lower, root));
     Ok(svg)
 }
@@ -75,22 +75,22 @@ impl Half<'_> {
             .x_label_area_size(40)
             .y_label_area_size(72)
             .build_cartesian_2d((left..right).log_scale(), (lowest..highest).log_scale())
-            .map_err(words)?;
+            .map_err(text_of)?;
         chart
             .configure_mesh()
             .x_desc("limit, requests a second")
             .y_desc(self.unit)
             .draw()
-            .map_err(words)?;
+            .map_err(text_of)?;
         for (at, tuned) in report.tuned.iter().enumerate() {
             let colour = Palette99::pick(at).to_rgba();
             let points: Vec<(f64, f64)> =
                 tuned.tries.iter().map(|it| (it.rate_per_second, (self.value)(it))).collect();
             let dots = points.iter().map(|point| Circle::new(*point, 3, colour.filled()));
-            chart.draw_series(dots).map_err(words)?;
+            chart.draw_series(dots).map_err(text_of)?;
             chart
                 .draw_series(LineSeries::new(points, colour.stroke_width(2)))
-                .map_err(words)?
+                .map_err(text_of)?
                 .label(printable(&tuned.mirror.name))
                 .legend(move |(x, y)| stroke(x, y, colour.stroke_width(2)));
         }
@@ -98,7 +98,7 @@ impl Half<'_> {
             let line = [(left, *value), (right, *value)];
             chart
                 .draw_series(LineSeries::new(line, MARK.stroke_width(2)))
-                .map_err(words)?
+                .map_err(text_of)?
                 .label(name.as_str())
                 .legend(|(x, y)| stroke(x, y, MARK.stroke_width(2)));
         }
@@ -108,7 +108,7 @@ impl Half<'_> {
             .background_style(WHITE.mix(0.8))
             .border_style(BLACK.mix(0.2))
             .draw()
-            .map_err(words)
+            .map_err(text_of)
     }
 }
 
@@ -137,7 +137,7 @@ fn printable(name: &str) -> String {
     name.chars().map(|c| if is_plain(c) { c } else { '\u{fffd}' }).collect()
 }
 
-fn words(error: impl Display) -> String {
+fn text_of(error: impl Display) -> String {
     error.to_string()
 }
 

@@ -1,7 +1,7 @@
 //! `tune`: which rate limit would have been right for the traffic in the log.
 //!
 //! The log is read (`traffic`), its events are sent again on a clock of their own through the real
-//! limiter (`replay`), once for each limit, and what that costs in requests and in delay is told
+//! limiter (`replay`), once for each limit, and the cost in requests and in delay is reported
 //! (`report`, `chart`). Nothing is sent anywhere, and no setting is changed.
 
 mod chart;
@@ -27,7 +27,7 @@ Examples:
   cache-mirror tune --limits 1/s,5/s,30/min --burst 5 --target-ms 500
   cache-mirror tune --svg limits.svg --json";
 
-/// Limits that are tried unless told otherwise: from a careful one to hardly any.
+/// Limits that are tried by default: from a careful one to hardly any.
 const LIMITS: &str = "0.5/s,1/s,2/s,5/s,10/s,20/s,50/s,100/s";
 /// Limits in one run, mirrors in one run: each pair is a replay of its own.
 const LIMITS_MAX: usize = 32;
@@ -35,7 +35,7 @@ const MIRRORS_MAX: usize = 32;
 /// The limits that a configuration may set.
 const RATE_MIN: f64 = 0.0001;
 const RATE_MAX: f64 = 1_000_000.0;
-/// How long a send is taken to last where the log tells of none.
+/// Assumed length of a send where the log has none.
 const SEND_DEFAULT: Duration = Duration::from_millis(10);
 
 /// Arguments of `tune`.
@@ -73,7 +73,7 @@ fn parse_rate(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Reads, replays and tells.
+/// Reads the log, replays it and prints the report.
 pub fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
     let path = match &args.log {
         Some(path) => path.clone(),
@@ -128,9 +128,9 @@ fn mirrors(traffic: &Traffic, wanted: Option<&str>) -> Result<Vec<Mirror>, Exit>
         let names: Vec<String> = all.iter().map(|mirror| mirror.name.clone()).collect();
         all.retain(|mirror| mirror.name == name);
         if all.is_empty() {
-            let names = if names.is_empty() { "of none".into() } else { names.join(", ") };
+            let names = if names.is_empty() { "none".into() } else { names.join(", ") };
             return Err(Exit::Failed(format!(
-                "--peer {name}: the log tells of no request to it; it tells {names}"
+                "--peer {name}: the log has no request to it; it has requests to: {names}"
             )));
         }
     }
@@ -143,7 +143,7 @@ fn mirrors(traffic: &Traffic, wanted: Option<&str>) -> Result<Vec<Mirror>, Exit>
     }
     if all.len() > MIRRORS_MAX {
         print::talk(format_args!(
-            "{} mirrors: only the {MIRRORS_MAX} slowest are told; see --peer",
+            "{} mirrors: only the {MIRRORS_MAX} slowest are shown; see --peer",
             all.len()
         ));
         all.sort_by_key(|mirror| std::cmp::Reverse(mirror.send));
@@ -152,7 +152,7 @@ fn mirrors(traffic: &Traffic, wanted: Option<&str>) -> Result<Vec<Mirror>, Exit>
     }
     for mirror in all.iter().filter(|mirror| mirror.is_legacy) {
         print::talk(format_args!(
-            "{} is told one type a request: it needs more requests than are told here",
+            "{} is sent one type a request: it needs more requests than are shown here",
             mirror.name
         ));
     }

@@ -1,7 +1,7 @@
 //! What the replays amount to: a table for people, a document for programs, the setting to take.
 //!
 //! The rule: the lowest limit under which 99 of 100 events are sent within the target; where none
-//! does it, the one that comes nearest, and that is said.
+//! does, the nearest one, and the report states that.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::traffic::{Mirror, Traffic};
 use crate::cli::print::{DIM, GOOD, safe, styled};
 use crate::cli::{Exit, print};
 
-/// Fewer events, or a shorter time, say nothing about the traffic to come.
+/// Fewer events, or a shorter time, are not enough to predict later traffic.
 const EVENTS_MIN: u64 = 1_000;
 const SPAN_MIN: Duration = Duration::from_hours(1);
 
@@ -75,7 +75,7 @@ impl Report {
         self.events >= EVENTS_MIN && self.length() >= SPAN_MIN
     }
 
-    /// The limit to take, where there is enough traffic to tell.
+    /// The limit to take, if there is enough traffic to decide.
     fn advised<'a>(&self, tuned: &'a Tuned) -> Option<(&'a Tried, bool)> {
         tuned.best(self.target).filter(|_| self.is_enough())
     }
@@ -138,7 +138,7 @@ impl Report {
         }
         for (mirror, rate, keeps) in bests {
             let nearest = if keeps { "" } else { "; the nearest" };
-            lines.push(format!("# {}, beside its url{nearest}", safe(&mirror.name)));
+            lines.push(format!("# {}, next to its url{nearest}", safe(&mirror.name)));
             lines.extend(self.limit(rate));
         }
         lines
@@ -245,7 +245,7 @@ pub mod tests {
         let lines = report.settings(false);
         assert_eq!(lines[1..], ["[mirrors]", "rate_per_second = 1.0", "burst = 1"]);
         assert!(lines[0].contains("99 of 100 events within 1000 ms"), "{lines:?}");
-        assert_eq!(report.settings(true)[1], "# eu, beside its url");
+        assert_eq!(report.settings(true)[1], "# eu, next to its url");
         assert_eq!(report.json()["mirrors"][1]["recommended"]["keeps_target"], true);
     }
 
@@ -254,7 +254,7 @@ pub mod tests {
         let report = report(&[0.5, 1.0], 10, ["eu", "us"]);
         let lines = report.settings(true);
         assert!(lines[0].starts_with("No limit tried"), "{lines:?}");
-        assert_eq!(lines[1..3], ["# eu, beside its url; the nearest", "rate_per_second = 1.0"]);
+        assert_eq!(lines[1..3], ["# eu, next to its url; the nearest", "rate_per_second = 1.0"]);
         assert_eq!(report.json()["mirrors"][0]["recommended"]["keeps_target"], false);
     }
 

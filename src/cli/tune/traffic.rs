@@ -1,7 +1,7 @@
-//! The traffic that a log tells of: when mirrored events were accepted, and how long sends took.
+//! The traffic in a log: when mirrored events were accepted, and how long sends took.
 //!
 //! Memory is bounded however long the log: of events and of sends the newest are kept, and what is
-//! left out is counted and told. Lines that are no JSON are counted too, and read over.
+//! left out is counted and reported. Lines that are no JSON are skipped and counted too.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -21,7 +21,7 @@ use crate::domain::{Scope, Status};
 pub const ARRIVALS_MAX: usize = 1_000_000;
 /// Sends to one mirror that its median is taken of.
 const SENDS_MAX: usize = 10_000;
-/// Mirrors that are told apart; no instance has as many at once.
+/// Mirrors that are counted separately; no instance has as many at once.
 const NAMES_MAX: usize = 1000;
 
 /// What matters of a line.
@@ -104,7 +104,7 @@ impl Traffic {
             accepted.push_back(arrival);
         }
         let mut accepted = Vec::from(accepted);
-        // Several tasks write to one log: neighbours may have changed places.
+        // Several tasks write to one log: lines may be slightly out of order.
         accepted.sort_by_key(|(time, _)| *time);
         if let (Some((first, _)), Some((last, _))) = (accepted.first(), accepted.last()) {
             traffic.span = Some((*first, *last));
@@ -116,8 +116,8 @@ impl Traffic {
         Ok(traffic)
     }
 
-    /// Takes what a line tells; gives when a mirrored invalidation was accepted, and of how many
-    /// events, where it tells that.
+    /// Reads a line; returns when a mirrored invalidation was accepted, and its number of events,
+    /// if the line is about one.
     fn take(&mut self, line: &Line<'_>) -> Option<(Timestamp, u32)> {
         let event = line.event.as_deref()?;
         if event == ActivityKind::Invalidate.as_str() {
@@ -204,7 +204,7 @@ mod tests {
     fn mirrored_events_and_acknowledged_sends_are_read_and_the_rest_is_not() {
         let lines = [
             accepted(7, "mirrored", r#","events":3"#),
-            "a panic of somebody else".into(),
+            "a panic of another program".into(),
             accepted(5, "mirrored", ""),
             accepted(6, "local", ""),
             took("eu", "delivered", 30.0),

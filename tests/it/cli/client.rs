@@ -139,7 +139,7 @@ fn status_is_a_readable_report_with_remedies() {
     let desk = Desk::new();
     let (_server, url) = desk.serve(LONELY);
     let fresh = desk.ask(&url, &["status"]).ended(0).stdout;
-    assert!(fresh.contains("all of them have been told everything"), "{fresh}");
+    assert!(fresh.contains("everything was sent to all of them"), "{fresh}");
     assert!(fresh.contains("not reached yet (use \"cache-mirror mirrors ping gone\")"), "{fresh}");
     desk.ask(&url, &["mirrors", "pause", "gone"]).ended(0);
     desk.ask(&url, &["invalidate", "posts/1"]).ended(0);
@@ -328,9 +328,9 @@ fn a_target_is_pinged_without_a_login_and_is_not_a_mirror() {
     let ping = &shown["mirrors"][0];
     assert_eq!((&ping["kind"], &ping["login"]), (&"revalidate".into(), &"skipped".into()));
     let shown = desk.ask(&url, &["explain", "posts"]).ended(0).stdout;
-    assert!(shown.contains("beside    site: called as well, which is not in the cost"), "{shown}");
+    assert!(shown.contains("targets   site: called too; their cost is not included"), "{shown}");
     let checked = desk.run(&["config", "check", "--set", &targets]).ended(0);
-    assert!(checked.stdout.contains(", 0 mirrors, 1 neighbour"), "{checked:?}");
+    assert!(checked.stdout.contains(", 0 mirrors, 1 target"), "{checked:?}");
     assert!(!checked.stderr.contains("nothing leaves"), "{checked:?}");
 }
 

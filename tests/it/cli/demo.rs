@@ -68,7 +68,7 @@ fn demo_once_shows_every_step_and_exits_0_within_45_seconds() {
     for name in ["staging", "production-eu", "production-us"] {
         has("start", name);
         has("warm", &format!("{name:<14} 5 pages rendered, then 5 hits"));
-        has("stream", &format!("{name:<14} applied, and told its readers"));
+        has("stream", &format!("{name:<14} applied, and sent to its readers"));
         let cleared = "3 entries: / (feed), /posts/1 (posts), /feed (feed)";
         has("cleared", &format!("{name:<14} {cleared}"));
     }

@@ -112,7 +112,7 @@ fn doctor_reports_nothing_about_mirrors_that_no_instance_contacted() {
     let (_server, url) = desk.serve(&settings);
     let found = Found::of(&doctor(&desk, &url, &settings, &[]));
     found.reports("names", "skip", "no mirror proved which instance it is", "");
-    found.reports("clock", "skip", "no mirror told its time", "");
+    found.reports("clock", "skip", "no mirror sent its time", "");
     let retried = desk.ask(&url, &["mirrors", "retry", "gone"]).ended(0).stdout;
     assert_eq!(retried, "gone: nothing waits, so nothing is sent\n");
 }

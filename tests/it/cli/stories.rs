@@ -61,10 +61,10 @@ fn an_event_is_shown_with_every_destination() {
         let shown = desk.ask(&url, &["events", id]).ended(0).stdout;
         (shown.matches("failed").count() == 2).then_some(shown)
     });
-    let (mirrors, beside) = shown.split_once("\n  beside\n").expect("two lists");
+    let (mirrors, targets) = shown.split_once("\n  targets\n").expect("two lists");
     assert!(mirrors.contains("slug=red-shoe") && mirrors.contains("gone"), "{shown}");
     for part in ["nextjs", "Connection refused", "in a row", "cache-mirror mirrors retry nextjs"] {
-        assert!(beside.contains(part), "{part:?} in\n{shown}");
+        assert!(targets.contains(part), "{part:?} in\n{shown}");
     }
     let story = desk.ask(&url, &["events", id, "--json"]).ended(0).json();
     let beside = &story["beside"][0];

@@ -189,7 +189,7 @@ fn a_token_is_made_and_judged_as_the_instance_of_the_data_directory_does() {
     }
     let looking = ["token", "inspect", "--set", "auth.issuer=vm"];
     let ran = desk.run_with(&looking, &app.stdout).ended(5);
-    assert!(ran.stderr.contains("goes by \"staging\" and judges by that"), "{ran:?}");
+    assert!(ran.stderr.contains("uses \"staging\" to check tokens"), "{ran:?}");
 
     // A key that only this shell knows signs nothing.
     let mut other = desk.command(&["token", "mint", "--sub", "ann@x.org"]);

@@ -94,7 +94,8 @@ fn lines_that_cannot_be_replayed_are_reported() {
     fs::write(desk.path().join("cache.json"), log("03:04", 1, "eu")).expect("write");
     let tune = ["tune", "--log", "cache.json"];
     let with = |args: &[&str]| desk.run(&[&tune[..], args].concat());
-    with(&["--peer", "us"]).refused(1, "--peer us: the log tells of no request to it; it tells eu");
+    with(&["--peer", "us"])
+        .refused(1, "--peer us: the log has no request to it; it has requests to: eu");
     with(&["--limits", "5/d"]).refused(2, "such as 20/s");
     with(&["--limits", "0/s"]).refused(2, "such as 20/s");
     with(&["--burst", "0"]).refused(2, "--burst");

@@ -1,5 +1,5 @@
-//! The story's voice: each line with the time since the start; one JSON object a line with
-//! `--json`.
+//! Prints the lines of the demo, each with the time since the start; with `--json` one JSON object a
+//! line.
 
 use std::fmt::Display;
 use std::time::Instant;
@@ -9,14 +9,14 @@ use serde_json::json;
 use crate::cli::Exit;
 use crate::cli::print::{self, BOLD, DIM, styled};
 
-/// Tells.
-pub struct Teller {
+/// Prints the steps.
+pub struct Narrator {
     started: Instant,
     is_json: bool,
 }
 
-impl Teller {
-    /// Begins now.
+impl Narrator {
+    /// Times count from now.
     pub fn new(is_json: bool) -> Self {
         Self { started: Instant::now(), is_json }
     }
