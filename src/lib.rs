@@ -1,14 +1,15 @@
 //! cache-mirror: a multi-instance cache mirroring gateway with loop prevention.
 //!
-//! The map, from the ground up (`docs/ARCHITECTURE.md` tells it with two walkthroughs):
+//! The modules from the lowest layer up (`docs/ARCHITECTURE.md` has two walkthroughs):
 //!
-//! - [`domain`]: the nouns, and the algebra that makes merging lossless; [`support`]: small things.
-//! - [`resolve`]: names and the dependency graph, pure; [`activity`]: what happened, as log lines;
-//!   [`net`]: outgoing HTTP; [`wire`]: the JSON contract of the control API.
+//! - [`domain`]: the basic types and the algebra that makes merging lossless; [`support`]: small
+//!   general-purpose modules.
+//! - [`resolve`]: names and the dependency graph, pure; [`activity`]: events as log lines and
+//!   metrics; [`net`]: outgoing HTTP; [`wire`]: the JSON contract of the control API.
 //! - [`store`]: the cache, cleared by generations; [`journal`]: the durable log and its cursors.
-//! - [`gate`]: who may; [`announce`]: to listeners; [`deliver`]: to mirrors.
-//! - [`pipeline`]: THE invalidation path; [`ingest`]: what leads into it.
-//! - [`server`]: the control listener; [`config`]: from what is written to what is true.
+//! - [`gate`]: authentication and limits; [`announce`]: listeners; [`deliver`]: destinations.
+//! - [`pipeline`]: the path of every invalidation; [`ingest`]: the sources.
+//! - [`server`]: the control API; [`config`]: reads and validates settings.
 //! - [`app`]: assembly, start and stop; [`cli`]: the commands.
 #![warn(missing_docs)]
 

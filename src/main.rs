@@ -1,8 +1,7 @@
-//! The thin binary: everything is in the library.
-//! What a test cannot reach does not belong here.
+//! The binary; everything is in the library, where tests can reach it.
 
-/// Events are made by one thread and freed by another; the system's allocator makes the two wait
-/// for each other (a quarter of the time of a busy instance).
+/// Events are allocated by one thread and freed by another; with the system's allocator the two
+/// wait for each other (a quarter of the time of a busy instance).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

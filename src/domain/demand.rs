@@ -1,7 +1,7 @@
-//! What one destination still has to be told: hard and soft selectors together.
+//! Hard and soft selectors together: what must be cleared, or still be sent.
 //!
 //! A demand is a product of two semilattices, so it is one itself: joining demands in any order
-//! covers every one of them. Hard wins: what is demanded hard is not repeated as soft.
+//! covers every one of them. Hard wins: what is demanded hard is not kept as soft as well.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub struct Demand {
     pub soft: Selectors,
 }
 
-/// Reading is lenient upwards: a mode that this version does not know demands everything.
+/// Parsing is lenient for newer versions: an unknown mode demands everything.
 impl<'de> Deserialize<'de> for Demand {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_map(Modes)
@@ -77,7 +77,7 @@ impl Demand {
         self.let_hard_win();
     }
 
-    /// What goes hard need not be said as soft.
+    /// Drops soft selectors that the hard ones cover.
     fn let_hard_win(&mut self) {
         if !self.soft.is_empty() && !self.hard.is_empty() {
             let hard = &self.hard;
@@ -85,13 +85,13 @@ impl Demand {
         }
     }
 
-    /// The order: whether honouring `self` honours `other`.
+    /// The order: whether clearing `self` clears everything in `other`.
     pub fn covers(&self, other: &Demand) -> bool {
         self.hard.covers(&other.hard)
             && other.soft.iter().all(|one| self.hard.covers_one(&one) || self.soft.covers_one(&one))
     }
 
-    /// Both modes as one union, for those who know no modes.
+    /// Both modes as one union, for destinations without modes.
     pub fn selectors(&self) -> Selectors {
         let mut union = self.hard.clone();
         union.join(&self.soft);
@@ -103,7 +103,8 @@ impl Demand {
         self.hard.members() + self.soft.members()
     }
 
-    /// Widens until at most `members_max` selectors are left in each mode; says whether it had to.
+    /// Widens until at most `members_max` selectors are left in each mode; returns whether it
+    /// changed anything.
     pub fn widen_to(&mut self, members_max: usize) -> bool {
         let hard = self.hard.widen_to(members_max);
         let soft = self.soft.widen_to(members_max);

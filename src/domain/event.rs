@@ -1,6 +1,5 @@
 //! An invalidation that was applied here: the unit of the journal, of SSE and of delivery.
-//! Its JSON is what journals hold for years: fields are added with a default, and never change
-//! their meaning.
+//! Journals keep its JSON for years: new fields have a default, and no field changes its meaning.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,7 +20,7 @@ impl EventId {
         Self(Uuid::now_v7())
     }
 
-    /// Reads the hyphenated or plain hexadecimal form.
+    /// Parses the hyphenated or the plain hexadecimal form.
     pub fn parse(text: &str) -> Option<Self> {
         Uuid::try_parse(text).ok().map(Self)
     }
@@ -44,26 +43,26 @@ impl fmt::Debug for EventId {
 pub struct Event {
     /// Its own id here. For a mirrored batch of several events, the id of the batch.
     pub id: EventId,
-    /// Place in this instance's journal; 0 until the journal gives one.
+    /// Sequence number in this instance's journal; 0 until it is recorded.
     #[serde(default)]
     pub seq: u64,
-    /// The process start that wrote it; 0 until the journal gives one.
+    /// The process start that wrote it; 0 until it is recorded.
     #[serde(default)]
     pub epoch: u64,
-    /// Events applied here up to this one, itself included; 0 until the journal gives it.
+    /// Events applied here up to and including this one; 0 until it is recorded.
     #[serde(default)]
     pub version: u64,
-    /// Wall clock at acceptance, milliseconds since 1970. For people; nothing is decided by it.
+    /// Wall clock at acceptance, in milliseconds since 1970. Only for display.
     pub at_ms: u64,
     /// `instance.name` of the instance that accepted it from outside.
     pub origin: String,
     /// Who asked.
     pub principal: String,
-    /// Through which door.
+    /// Where it came from.
     pub source: Source,
     /// Whether it is mirrored onwards.
     pub scope: Scope,
-    /// What the origin was given, canonical spelling.
+    /// What the caller asked the origin for, in canonical spelling.
     pub demand: Demand,
     /// What the graph added.
     #[serde(default, skip_serializing_if = "Selectors::is_empty")]
@@ -77,33 +76,33 @@ pub struct Event {
     /// Names of the fields that changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<String>,
-    /// What else the caller said of the entity (its slug, ...): for paths, never interpreted.
+    /// Other fields of the entity (its slug, ...): for paths, never interpreted.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, String>,
     /// Routes that the caller named (`/products/[slug]`), as a framework names its files. What they
-    /// clear is in the demand, as prefixes; a framework can be told the route itself.
+    /// clear is in the demand, as prefixes; a framework can be sent the route itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<Label>,
     /// The origin's ids of the events that a batch brought.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub covers: Vec<EventId>,
-    /// Whether it goes no further than this instance's own cache and listeners: it came from a
-    /// gateway that did not say which of its events this is, so nobody could tell it from an echo.
+    /// Whether it is only for this instance's cache and listeners: it came from a gateway without
+    /// an event id, so it cannot be distinguished from an echo.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ends_here: bool,
-    /// Of journals that older versions wrote: the mirror because of which it was held back from all
-    /// mirrors, or let go.
+    /// Only in journals of older versions: the mirror because of which it was kept back from all
+    /// mirrors, or released.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quenched_for: Option<String>,
 }
 
 impl Event {
-    /// The mode to name in answers, lines and on the wire: hard if anything goes hard.
+    /// The mode in answers, log lines and on the wire: hard if anything is hard.
     pub fn mode(&self) -> Mode {
         if self.demand.hard.is_empty() { Mode::Soft } else { Mode::Hard }
     }
 
-    /// Everything it clears, cascade included, both modes as one union.
+    /// Everything that it clears, cascade included, both modes as one union.
     pub fn footprint(&self) -> Selectors {
         let mut all = self.demand.selectors();
         all.join(&self.cascade);
@@ -127,29 +126,29 @@ impl Event {
         is_hard || (mode == Mode::Soft && is_soft())
     }
 
-    /// Whether mirrors are owed it. One that an older version held back is not: what it was owed is
-    /// kept beside it.
+    /// Whether mirrors receive it. Not if an older version kept it back: the journal then has its
+    /// demand apart.
     pub fn is_for_mirrors(&self) -> bool {
         self.scope == Scope::Mirrored && !self.is_held_back()
     }
 
-    /// Whether an older version held it back from mirrors.
+    /// Whether an older version kept it back from mirrors.
     pub fn is_held_back(&self) -> bool {
         self.quenched_for.is_some() && self.source != Source::Quench
     }
 
-    /// Whether the caches and frameworks beside this instance are owed it. What the quench mirrors
-    /// again was told to them when it was applied.
+    /// Whether targets receive it. Events of the old echo quench were sent to targets when they
+    /// were applied.
     pub fn is_for_targets(&self) -> bool {
         !self.ends_here && self.source != Source::Quench
     }
 
-    /// The ids under which others know it: the origin's, where it came from elsewhere.
+    /// The ids under which other instances know it: those of the origin.
     pub fn origin_ids(&self) -> &[EventId] {
         if self.covers.is_empty() { std::slice::from_ref(&self.id) } else { &self.covers }
     }
 
-    /// Every id that must be recognised when it comes again.
+    /// Every id that must be recognised if it arrives again.
     pub fn known_ids(&self) -> impl Iterator<Item = EventId> + '_ {
         std::iter::once(self.id).chain(self.covers.iter().copied())
     }
@@ -157,7 +156,7 @@ impl Event {
 
 #[cfg(test)]
 impl Event {
-    /// An event of a test: accepted here, owed to mirrors; nothing is said but what it clears.
+    /// An event for tests: accepted here and mirrored, with defaults for everything but its demand.
     pub fn of(demand: Demand) -> Self {
         Self {
             id: EventId::fresh(),

@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn matches_as_told() {
+    fn a_table_of_patterns_and_texts() {
         for (pattern, text, expected) in [
             ("posts:*", "posts:42", true),
             ("posts:*", "posts:", true),
@@ -316,7 +316,7 @@ mod tests {
         }
 
         #[test]
-        fn a_match_is_what_the_pattern_says(pattern in "[abé*?]{1,9}", text in "[abé]{0,12}") {
+        fn matching_equals_the_plain_definition(pattern in "[abé*?]{1,9}", text in "[abé]{0,12}") {
             let chars = |text: &str| text.chars().collect::<Vec<_>>();
             let expected = matches_plainly(&chars(&pattern), &chars(&text));
             prop_assert_eq!(glob(&pattern).matches(&text), expected);

@@ -1,5 +1,5 @@
-//! A submission that passed the gate: who, how far, under which id.
-//! Only the gate makes one, and only `resolve` takes it further.
+//! A submission that the gate admitted, with its id, principal and scope.
+//! Only the gate creates one, and only `resolve` consumes it.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use super::{
     Action, Demand, EventId, Label, Principal, Scope, Selectors, Source, scope::LocalReason,
 };
 
-/// What the gate made of a [`super::Submission`].
+/// A [`super::Submission`] after admission.
 #[derive(Debug, Clone)]
 pub struct Invalidation {
     /// Its id here.
@@ -16,18 +16,18 @@ pub struct Invalidation {
     pub origin: String,
     /// Who asked.
     pub principal: Principal,
-    /// Through which door.
+    /// Where it came from.
     pub source: Source,
     /// How far it goes.
     pub scope: Scope,
-    /// Why it stays local, where it does.
+    /// Why it stays local, if it does.
     pub wall: Option<LocalReason>,
     /// What to clear, in the caller's spelling.
     pub demand: Demand,
-    /// What was done here before under the same ids, in the caller's spelling: the store is cleared
-    /// of it again, and nobody is told.
+    /// What was already applied here under the same ids, in the caller's spelling: the store clears
+    /// it again, and it is not sent to any destination.
     pub again: Demand,
-    /// What a peer with another graph cascaded to.
+    /// The cascade of a peer with another graph.
     pub foreign_cascade: Selectors,
     /// What happened to the entity.
     pub action: Action,
@@ -35,7 +35,7 @@ pub struct Invalidation {
     pub reason: Option<String>,
     /// Names of the fields that changed.
     pub changed: Vec<String>,
-    /// What else was said of the entity.
+    /// Other fields of the entity.
     pub fields: BTreeMap<String, String>,
     /// Routes that the caller named: see [`super::Event::routes`].
     pub routes: Vec<Label>,
@@ -43,6 +43,6 @@ pub struct Invalidation {
     pub covers: Vec<EventId>,
     /// Whether it goes no further than the own cache: see [`super::Event::ends_here`].
     pub ends_here: bool,
-    /// What the caller should be told.
+    /// Warnings for the caller.
     pub warnings: Vec<String>,
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// them still fit in one request body.
 pub const LABEL_BYTES_MAX: usize = 1024;
 
-/// Why a piece of text is not a label, type or pattern.
+/// Why a text is not a label, type or pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// Nothing at all was given.

@@ -1,8 +1,8 @@
-//! The nouns of cache-mirror, pure: no I/O, no clock, no async.
+//! The basic types of cache-mirror, pure: no I/O, no clock, no async.
 //!
-//! Everything above this room speaks in these types. The two that carry the correctness of the
-//! whole product are [`selector::Selectors`] (a join-semilattice, so merging loses nothing) and
-//! [`scope::Scope`] (decided in one place, so nothing loops).
+//! Every other module uses these types. Two of them carry the correctness of the whole product:
+//! [`selector::Selectors`] (a join-semilattice, so merging loses nothing) and [`scope::Scope`]
+//! (decided in one place, so nothing loops).
 
 pub mod action;
 pub mod applied;

@@ -1,5 +1,5 @@
-//! What an invalidation means under this instance's graph.
-//! The step between deciding and doing; a dry run stops here.
+//! An invalidation after this instance's graph was applied.
+//! It is the step between admission and application; a dry run stops here.
 
 use super::scope::LocalReason;
 use super::{Demand, Event, Invalidation, Selectors};
@@ -7,13 +7,14 @@ use super::{Demand, Event, Invalidation, Selectors};
 /// An invalidation in canonical spelling with its cascade.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// What was asked for, canonical; warnings added.
+    /// The invalidation with canonical names and with warnings.
     pub invalidation: Invalidation,
     /// What the graph adds for the hard part.
     pub cascade_hard: Selectors,
     /// What the graph adds for the soft part.
     pub cascade_soft: Selectors,
-    /// What was done before under the same ids, cascade included: for the store alone.
+    /// What was already applied under the same ids, cascade included: only the store clears it
+    /// again.
     pub again: Demand,
 }
 
@@ -25,8 +26,8 @@ impl Plan {
         union
     }
 
-    /// The event that it is to become; the journal gives it its place. Beside it what is told of
-    /// this application alone: the wall that kept it local, and the warnings.
+    /// The event to record, without its sequence number, and the data that only the answer needs:
+    /// why it stays local, and the warnings.
     pub fn into_event(self, at_ms: u64) -> (Event, Option<LocalReason>, Vec<String>) {
         let cascade = self.cascade();
         let asked = self.invalidation;

@@ -1,8 +1,8 @@
 //! The one place that decides whether an invalidation may leave this instance again.
 //!
-//! Every wall against loops that can be read off a request meets here: the credential decides
+//! Every protection against loops that depends on the request is here: the credential decides
 //! first, a gateway's mark second, the body's `mirror` flag last. A plan of local scope has no
-//! mirror destination, so what this function calls local cannot loop, whatever else goes wrong.
+//! mirror destination, so what this function decides to be local cannot loop, whatever else fails.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,19 +28,19 @@ impl Scope {
     }
 }
 
-/// Why a scope came out local.
+/// Why a scope is local.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LocalReason {
-    /// It came under a service account, which only peers use.
+    /// The caller used a service account, which only peers do.
     Credential,
-    /// It carried `Cache-Mirror-Via` or an event id of another instance.
+    /// The request had `Cache-Mirror-Via` or an event id of another instance.
     Mark,
     /// The body said `"mirror": false`.
     Asked,
 }
 
 impl LocalReason {
-    /// The word used in log lines and metrics.
+    /// The value in log lines and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Credential => "credential",

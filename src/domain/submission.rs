@@ -1,6 +1,6 @@
-//! What somebody asked for, before anything is decided about it.
-//! It carries claims as they were made (`mirror`, a peer's batch); only the gate decides what they
-//! are worth.
+//! What a caller asked for, before anything is decided about it.
+//! It has the caller's claims as they were made (`mirror`, the batch of a peer); only the gate
+//! decides whether they count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -43,7 +43,7 @@ impl Mode {
     }
 }
 
-/// What a principal may do.
+/// The rights of a principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// A peer's service account: local invalidations only.
@@ -57,7 +57,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// The word used in log lines.
+    /// The value in log lines.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Service => "service",
@@ -68,7 +68,7 @@ impl Role {
     }
 }
 
-/// Who asks, as far as the gate could verify.
+/// Who makes a request, as verified by the gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
     /// The verified email or subject; `admin` for the admin token.
@@ -113,7 +113,7 @@ impl Source {
     }
 }
 
-/// One event of a peer's batch, as the peer told it.
+/// One event of a peer's batch, as the peer sent it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PeerEvent {
     /// The id the origin gave it.
@@ -126,7 +126,7 @@ pub struct PeerEvent {
     pub action: Action,
     /// Names of the fields that changed.
     pub changed: Vec<String>,
-    /// What else was said of the entity.
+    /// Other fields of the entity.
     pub fields: BTreeMap<String, String>,
     /// Routes that the caller named: see [`super::Event::routes`].
     pub routes: Vec<Label>,
@@ -141,8 +141,8 @@ pub struct SubmissionPart {
     pub action: Action,
     /// Names of the fields that changed; empty where that is not known.
     pub changed: Vec<String>,
-    /// Tags of what shows its entities (`products:client:7`), by their type: where that is left
-    /// alone, so are they. They are not among its selectors.
+    /// Tags of the lists that show its entities (`products:client:7`), by type: if the type is not
+    /// cleared, they are not cleared either. They are not in `selectors`.
     pub parents: BTreeMap<TypeName, BTreeSet<Label>>,
 }
 
@@ -153,7 +153,7 @@ impl SubmissionPart {
     }
 }
 
-/// A request to invalidate, parsed and not yet judged.
+/// A request to invalidate, parsed but not yet admitted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Submission {
     /// What to clear, in the caller's spelling.
@@ -169,7 +169,7 @@ pub struct Submission {
     /// The events whose union this is, where there are several: each has its own action and fields
     /// that changed, and `changed` is then empty. One alone where it has parents.
     pub parts: Vec<SubmissionPart>,
-    /// What else is said of the entity (its slug, ...): see [`super::Event::fields`].
+    /// Other fields of the entity (its slug, ...): see [`super::Event::fields`].
     pub fields: BTreeMap<String, String>,
     /// Routes that the caller named: see [`super::Event::routes`].
     pub routes: Vec<Label>,
@@ -177,13 +177,14 @@ pub struct Submission {
     pub mirror: Option<bool>,
     /// The door.
     pub source: Source,
-    /// Whether a gateway's mark was on the request.
+    /// Whether the request had a gateway's mark.
     pub is_marked: bool,
-    /// The ids that a gateway said this is: what had its effect under them has none again.
+    /// The event ids that a gateway sent with it: what already took effect under them is not
+    /// applied again.
     pub ids: Vec<EventId>,
-    /// The socket peer, or what trusted proxies say of it.
+    /// The address of the client, as reported by trusted proxies if there are any.
     pub address: Option<IpAddr>,
-    /// Set where a cache-mirror peer sent it.
+    /// Present if a cache-mirror peer sent it.
     pub peer: Option<PeerBatch>,
 }
 
@@ -211,16 +212,16 @@ impl Submission {
 
 /// Longest name of an origin in bytes: instance names are shorter.
 const ORIGIN_BYTES_MAX: usize = 128;
-/// Events of one batch whose ids are remembered.
+/// Maximum of events of one batch whose ids are kept.
 const EVENTS_MAX: usize = 10_000;
-/// Bounds of what is said of an event beside its selectors, as for anybody's submission.
+/// Limits of an event's other data, as for every submission.
 const CHANGED_MAX: usize = 1000;
 const FIELDS_MAX: usize = 32;
 const TEXT_BYTES_MAX: usize = 1024;
 
 impl PeerBatch {
-    /// The same within the limits that hold for everybody's submissions. A peer is not refused:
-    /// what is past a limit is wider, and what only describes is left out.
+    /// Applies the limits of all submissions. A peer is never refused: selectors past a limit are
+    /// widened, and descriptive data past a limit is dropped.
     #[must_use]
     pub fn bounded(mut self, selectors_max: usize) -> Self {
         self.origin = name(&self.origin);
@@ -250,8 +251,8 @@ impl PeerBatch {
         self
     }
 
-    /// All events together are one submission: past its limit their ids are left to the merged
-    /// part, and each keeps its own id for being recognised.
+    /// All events together are one submission. Past its limit, their selectors move to the merged
+    /// part, and each event keeps its id so that a repetition is recognised.
     fn bound_sum(&mut self, selectors_max: usize) {
         let members = |mode| {
             let of_mode = self.events.iter().filter(move |event| event.mode == mode);
@@ -268,7 +269,7 @@ impl PeerBatch {
         if !sum.widen_to(selectors_max) && !is_crowded {
             return;
         }
-        // What each clears is in the sum, which clears at least as much in the same mode.
+        // The sum clears at least as much as each event, in the same mode.
         self.merged.join(&sum);
         self.merged.widen_to(selectors_max);
         if is_crowded {
@@ -278,30 +279,30 @@ impl PeerBatch {
     }
 }
 
-/// A name for logs, events and the stream: without control and format characters, and not long.
+/// Cleans a name for logs, events and the stream: no control or format characters, bounded length.
 fn name(text: &str) -> String {
     let mut name: String = text.chars().filter(|c| !is_hidden(*c)).collect();
     name.truncate(name.floor_char_boundary(ORIGIN_BYTES_MAX));
     name
 }
 
-/// Control characters, and those that change how the text around them is shown.
+/// Control characters, and those that change how other text is displayed.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
             | '\u{feff}')
 }
 
-/// What only a cache-mirror peer tells.
+/// The part of a submission that only a cache-mirror peer sends.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PeerBatch {
     /// The sender's `instance.name`.
     pub origin: String,
-    /// Events, each with the id its origin gave it. Empty where they were merged past naming.
+    /// Events, each with the id from its origin. Empty if all of them were merged.
     pub events: Vec<PeerEvent>,
-    /// What was merged past naming, or widened, on top of the named events.
+    /// What was merged or widened, in addition to the events.
     pub merged: super::Demand,
-    /// The sender's own cascade, joined in where the graphs differ.
+    /// The sender's own cascade, joined to ours if the graphs differ.
     pub cascade: Selectors,
     /// The sender's graph hash.
     pub graph: String,
@@ -317,7 +318,7 @@ mod tests {
         (0..count).map(|n| Selector::Tag(label(n))).collect()
     }
 
-    fn told(selectors: Selectors, mode: Mode) -> PeerEvent {
+    fn peer_event(selectors: Selectors, mode: Mode) -> PeerEvent {
         let id = EventId::fresh();
         PeerEvent {
             id,
@@ -348,11 +349,11 @@ mod tests {
     fn a_batch_past_the_limits_is_wider_and_never_refused() {
         use Mode::{Hard, Soft};
         for events in [
-            vec![told(tags("a", 3_000), Hard)],
-            vec![told(tags("a", 600), Hard), told(tags("b", 600), Hard)],
-            vec![told(tags("a", 600), Hard), told(tags("b", 600), Soft)],
-            vec![told(tags("a", 10), Hard), told(tags("b", 3_000), Soft)],
-            (0..20_000).map(|_| told(tags("a", 1), Soft)).collect(),
+            vec![peer_event(tags("a", 3_000), Hard)],
+            vec![peer_event(tags("a", 600), Hard), peer_event(tags("b", 600), Hard)],
+            vec![peer_event(tags("a", 600), Hard), peer_event(tags("b", 600), Soft)],
+            vec![peer_event(tags("a", 10), Hard), peer_event(tags("b", 3_000), Soft)],
+            (0..20_000).map(|_| peer_event(tags("a", 1), Soft)).collect(),
         ] {
             let before = batch(events);
             let after = before.clone().bounded(1_000);
@@ -361,7 +362,7 @@ mod tests {
             assert!(sum.hard.members() <= 1_000 && sum.soft.members() <= 1_000);
             assert!(after.events.len() <= 10_000);
         }
-        let kept = batch(vec![told(tags("a", 600), Hard), told(tags("b", 400), Hard)]);
+        let kept = batch(vec![peer_event(tags("a", 600), Hard), peer_event(tags("b", 400), Hard)]);
         assert_eq!(sum(&kept.clone().bounded(1_000)), sum(&kept), "within the limit all is named");
         let mut wide = batch(vec![]);
         (wide.cascade, wide.merged.soft) = (tags("c", 3_000), tags("m", 3_000));
@@ -369,10 +370,10 @@ mod tests {
         assert!(wide.cascade.is_all() && wide.merged.soft.is_all() && wide.merged.hard.is_empty());
     }
 
-    /// What only describes is left out where it is past a limit.
+    /// Descriptive data past a limit is dropped.
     #[test]
-    fn what_a_peer_says_of_itself_is_cut() {
-        let mut event = told(tags("a", 1), Mode::Hard);
+    fn the_descriptive_data_of_a_peer_is_bounded() {
+        let mut event = peer_event(tags("a", 1), Mode::Hard);
         event.changed = vec!["x".into(); 2_000];
         event.fields = (0..40).map(|n| (n.to_string(), "x".into())).collect();
         let origin = format!("b\n\u{202e}{}", "y".repeat(200_000));

@@ -1,9 +1,9 @@
 //! The name of an entity type, in which singular and plural are one, and `-` and `_` too.
 //!
-//! `post` and `posts` must meet: a mirror sends the plural where a CRUD route says the singular,
-//! and a miss here is a stale page. So two names are equal when their *stems* are. The stem rule
-//! errs on one side only: it may fold two unrelated rare words together (which clears too much),
-//! never split a regular plural from its singular (which would clear too little). Configured
+//! `post` and `posts` must be equal: a mirror sends the plural where a CRUD route has the singular,
+//! and a mismatch would be a stale page. So two names are equal when their *stems* are. The stem
+//! rule errs on one side only: it may fold two unrelated rare words together (which clears too
+//! much), never split a regular plural from its singular (which would clear too little). Configured
 //! aliases win over it.
 
 use std::borrow::Cow;

@@ -42,8 +42,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// The slot's `all` is written again after so many events: far fewer than recovery adds to the
 /// sequence number in it.
 const REMARK_EVENTS: u64 = 100_000;
-/// Maximum of segment files. Idle restarts leave none behind, so all of them contain events; past
-/// it the oldest are folded. Even with one preallocation step each they are 64 MiB.
+/// Maximum of segment files; past it the oldest are folded. Idle restarts leave none behind.
 const SEGMENTS_MAX: usize = 256;
 
 /// A caller that waits for the event of this commit.

@@ -1,7 +1,7 @@
-//! Outgoing HTTP, for whoever needs it: one way of building a client, one policy on addresses, and
-//! a trait in front of both, so that a simulated network can take their place.
+//! Outgoing HTTP: one way to build a client, one policy on addresses, and a trait for both, so that
+//! a simulated network can replace them.
 //!
-//! This room knows no cache, no peer and no journal.
+//! This module knows no cache, peer or journal.
 
 mod addresses;
 mod http_date;

@@ -60,7 +60,7 @@ struct Pair {
     alone: Client,
 }
 
-/// Equal are those that trust the same: what else they are told can be exchanged.
+/// Equal if they trust the same authorities: everything else can be exchanged.
 impl PartialEq for Network {
     fn eq(&self, other: &Self) -> bool {
         self.authorities == other.authorities
@@ -119,7 +119,7 @@ impl Clients {
         let (secure, pinned) = (OnceLock::new(), Pinned::default());
         let clients = Self { config, authorities, plain, secure, pinned };
         if !clients.authorities.is_empty() {
-            // A certificate that is none is told at once, not when it is first needed.
+            // An invalid certificate is reported now, not at its first use.
             clients.pair(true)?;
         }
         Ok(clients)

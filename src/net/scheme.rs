@@ -1,5 +1,5 @@
-//! `https` where the port speaks plain HTTP, and the other way round: the libraries say what they
-//! could not read, and this says what to write instead.
+//! Detects `https` on a port for plain HTTP, and the reverse: the libraries only report what they
+//! could not parse, this file reports which scheme to use.
 
 /// What to do about an `https` URL.
 pub(super) const PLAIN: &str = "the port answers plain HTTP: use http:// and mirrors.allow_http, \
@@ -24,7 +24,7 @@ pub fn other_scheme(is_secure: bool, cause: &str) -> Option<&'static str> {
     })
 }
 
-/// The advice, where a library's words show that the scheme of the URL is the wrong one.
+/// The advice, if the error text of a library shows that the scheme of the URL is wrong.
 pub(super) fn mistaken(is_secure: bool, cause: &str) -> Option<&'static str> {
     // rustls and hyper: neither gives these as a type that reaches us.
     match is_secure {
@@ -34,7 +34,7 @@ pub(super) fn mistaken(is_secure: bool, cause: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether an answer in plain text says that the port is one for TLS.
+/// Whether an answer in plain text reports that the port is for TLS.
 pub fn is_complaint(status: u16, body: &[u8]) -> bool {
     if status != 400 {
         return false;
@@ -84,14 +84,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn https_to_a_port_for_http_says_so() {
+    async fn https_to_a_port_for_http_is_reported() {
         let bad_request = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
         let failure = fails("https", bad_request).await;
         assert_eq!((failure.kind, &*failure.cause), (FailureKind::Connect, PLAIN));
     }
 
     #[tokio::test]
-    async fn http_to_a_port_for_tls_says_so() {
+    async fn http_to_a_port_for_tls_is_reported() {
         // An alert: unexpected message.
         let failure = fails("http", b"\x15\x03\x03\x00\x02\x02\x0a").await;
         assert_eq!((failure.kind, &*failure.cause), (FailureKind::Connect, SECURE));
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn other_words_are_left_alone() {
+    fn other_errors_are_left_alone() {
         for cause in ["Connection refused", "invalid peer certificate: UnknownIssuer", ""] {
             assert_eq!((mistaken(true, cause), mistaken(false, cause)), (None, None));
         }

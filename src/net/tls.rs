@@ -1,4 +1,4 @@
-//! Whom outgoing requests trust, and what every client of this product is built from.
+//! The certificate authorities that outgoing requests trust, and the base of every HTTP client.
 //! TLS 1.2 and 1.3 by rustls and aws-lc-rs; nothing here sends anything.
 
 use std::sync::Arc;

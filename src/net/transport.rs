@@ -1,5 +1,5 @@
 //! One outgoing HTTP exchange, behind a trait so that a simulated network can stand in for it.
-//! What the real one keeps is told in `network`.
+//! `network` documents the guarantees of the real one.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub struct Outgoing {
     pub timeout: Duration,
 }
 
-/// What came back, whatever its status.
+/// An answer, whatever its status.
 #[derive(Debug, Clone, Default)]
 pub struct HttpAnswer {
     /// HTTP status.
@@ -40,17 +40,17 @@ pub struct HttpAnswer {
     pub date_ms: Option<u64>,
     /// The body, whole.
     pub body: Bytes,
-    /// Who answered.
+    /// The address that answered.
     pub address: Option<IpAddr>,
 }
 
-/// Why nothing that can be judged came back.
+/// Why there is no usable answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}: {cause}", kind = .kind.as_str())]
 pub struct Failure {
     /// The class, for log lines.
     pub kind: FailureKind,
-    /// The library's words.
+    /// The error text of the library.
     pub cause: String,
 }
 
@@ -68,7 +68,7 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    /// The word used in log lines.
+    /// The value in log lines.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Connect => "connect",
@@ -90,7 +90,7 @@ impl Failure {
 
 /// Sends one request.
 pub trait Transport: Send + Sync {
-    /// Gives the answer, or says why there is none.
+    /// Sends a request; returns the answer, or why there is none.
     fn send(&self, request: Outgoing) -> BoxFuture<'_, Result<HttpAnswer, Failure>>;
     /// The same over a connection of its own, so that a balancer may choose another backend.
     fn send_alone(&self, request: Outgoing) -> BoxFuture<'_, Result<HttpAnswer, Failure>>;

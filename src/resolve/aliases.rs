@@ -11,7 +11,7 @@ use crate::domain::type_name::loose_stem;
 /// Longest chain of aliases followed; more is a mistake, a circle is one too.
 const CHAIN_MAX: usize = 8;
 
-/// The folding of names.
+/// Maps names to the types that they mean.
 #[derive(Debug, Clone, Default)]
 pub struct Aliases {
     /// Exact spelling → canonical name.
@@ -80,11 +80,11 @@ impl Aliases {
         self.explicit == other.explicit && self.folded == other.folded
     }
 
-    /// Each configured name with the spelling that others are told.
+    /// Each configured alias with the canonical name of its type.
     pub(super) fn canonical_names(&self) -> BTreeMap<String, String> {
-        let told =
+        let canonical =
             |(name, meant): (&String, &TypeName)| (name.clone(), self.canonical(meant).to_string());
-        self.explicit.iter().map(told).collect()
+        self.explicit.iter().map(canonical).collect()
     }
 
     /// The one spelling of a name.

@@ -1,8 +1,9 @@
 //! Fields that matter: an update of nothing but an internal note need not clear a page.
 //!
-//! Only what the caller says changed is judged, and only of updates: an entity that came or went
-//! matters whatever its fields. A type without rules, or a call that names no fields, is never left
-//! out. Of several events each is judged by itself: what is true of one is not true of the others.
+//! Only the fields that the caller lists as changed count, and only for updates: an entity that was
+//! created or deleted matters whatever its fields. A type without rules, or a call that names no
+//! fields, is never left out. Of several events each is judged by itself: what is true of one is
+//! not true of the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,7 +48,7 @@ impl FieldRules {
 }
 
 impl Rules {
-    /// Takes out of a submission the types to which nothing that changed matters, and names them.
+    /// Removes the types to which no changed field matters from a submission, and returns them.
     pub fn leave_out(&self, submission: &mut Submission) -> Vec<TypeName> {
         if submission.peer.is_some() {
             return vec![];
@@ -99,7 +100,7 @@ impl Rules {
     }
 }
 
-/// What the caller is told of it.
+/// The warning for the caller.
 pub fn left_out_text(name: &TypeName) -> String {
     format!("{name} was not cleared: nothing in changed matters to it (when_fields, ignore_fields)")
 }

@@ -1,4 +1,4 @@
-//! Who depends on whom, and what a change therefore clears.
+//! The dependency graph of types, and what a change of one clears.
 //!
 //! An edge `posts = ["pictures"]` says that a change of `pictures` clears `posts`; never the other
 //! way round. Cycles are allowed and end, because a type is visited once.

@@ -1,8 +1,8 @@
 //! Pure resolution: an invalidation and the rules give a plan. It cannot fail, only warn.
 //!
 //! Names are folded here (aliases, singular and plural, the graph's spelling) and the cascade is
-//! walked here. Nothing in this room knows a store, a peer or a clock, so its laws can be tested as
-//! laws: no selector outside the cascade's cover is ever added.
+//! computed here. This module knows no store, peer or clock, so its laws are property tests: no
+//! selector outside the cover of the cascade is ever added.
 
 mod aliases;
 mod fields;
@@ -41,7 +41,7 @@ pub struct Config {
     pub ignore_fields: BTreeMap<String, Vec<String>>,
 }
 
-/// Why a configured rule cannot stand.
+/// Why a configured rule is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{key} = {value:?}: {problem}")]
 pub struct BadRule {
@@ -65,7 +65,7 @@ pub struct Rules {
     fields: FieldRules,
 }
 
-/// Unknown types that a caller is told by name: each costs a comparison with every known one.
+/// Unknown types that a warning names: each needs a comparison with every known type.
 pub const UNKNOWN_NAMED: usize = 8;
 
 impl Rules {
@@ -110,7 +110,7 @@ impl Rules {
         self.graph.knows(&self.canonical(name))
     }
 
-    /// The names that stand for a type by configuration, each with the spelling that is told.
+    /// The configured aliases, each with the canonical name of its type.
     pub fn aliases(&self) -> BTreeMap<String, String> {
         self.aliases.canonical_names()
     }

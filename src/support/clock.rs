@@ -1,5 +1,5 @@
-//! Wall-clock time, for people. Nothing about validity or order is ever decided by it; waiting is
-//! done on tokio's clock, which tests can pause.
+//! Wall-clock time, for display only: it never decides validity or order. Waiting uses tokio's
+//! clock, which tests can pause.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,8 +1,8 @@
-//! Work that is finished once it was begun, also where nobody waits for it any more.
+//! Work that is always finished once it has begun, even if its caller is gone.
 //!
-//! A request's future is dropped when its caller hangs up. What must not stop half-way is wrapped
-//! here: it runs in place, as part of the request, and only where it is dropped before its end does
-//! the rest of it go on as a task of its own. Outside a runtime, or in one that ends, it ends too.
+//! A request's future is dropped when its caller disconnects. Work that must not stop half-way is
+//! wrapped here: it runs in place, as part of the request. Only if it is dropped before its end,
+//! the rest runs as a task of its own. Outside a runtime, or in one that ends, it ends too.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
 
-/// See the module's text.
+/// A future that continues as a task of its own when it is dropped before its end.
 pub struct Finish<F: Future<Output: Send> + Send + 'static>(Option<Pin<Box<F>>>);
 
 impl<F: Future<Output: Send> + Send> Finish<F> {
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_nobody_waits_for_is_finished_all_the_same() {
+    async fn dropped_work_is_finished_nevertheless() {
         let (go, gone) = oneshot::channel::<()>();
         let (done, ended) = oneshot::channel();
         let mut work = Finish::new(async move {
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_waited_for_answers_in_place() {
+    async fn awaited_work_answers_in_place() {
         assert_eq!(Finish::new(async { 7 }).await, 7);
     }
 }

@@ -1,8 +1,7 @@
 //! A value that may be exchanged while others read it: settings that change without a restart.
 //!
-//! Readers take a snapshot, which costs one short lock and one count, and go on with it however
-//! long they like; who must see no exchange in the middle of a step holds the value still with
-//! [`Live::with`]. It decides nothing about when a value may change.
+//! Readers take a snapshot, which costs one short lock and one count, and keep it as long as they
+//! like. A reader that must not see an exchange in the middle of a step uses [`Live::with`].
 
 use std::sync::Arc;
 
@@ -27,14 +26,14 @@ impl<T> Live<T> {
         *self.0.write() = Arc::new(value);
     }
 
-    /// Uses it while nobody can exchange it. `use_it` must not come back to the same value.
+    /// Uses the value while it cannot be exchanged. `use_it` must not lock this value again.
     pub fn with<R>(&self, use_it: impl FnOnce(&T) -> R) -> R {
         let held: RwLockReadGuard<'_, Arc<T>> = self.0.read();
         use_it(&held)
     }
 
-    /// Exchanges it and does what must be done before anybody sees the new value. `and_then` gets
-    /// the old and the new one, and must not come back to the value either.
+    /// Exchanges the value and calls `and_then` with the old and the new one, before any reader
+    /// sees the new one. `and_then` must not lock this value again.
     pub fn exchange<R>(&self, value: T, and_then: impl FnOnce(&T, &T) -> R) -> R {
         let mut held: RwLockWriteGuard<'_, Arc<T>> = self.0.write();
         let old = std::mem::replace(&mut *held, Arc::new(value));

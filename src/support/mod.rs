@@ -1,5 +1,5 @@
-//! Small things that know nothing of caches.
-//! Each is a subject with a name; what fits nowhere does not fit here either.
+//! Small general-purpose modules that know nothing about caches.
+//! Each has one subject; code without a subject does not belong here.
 
 pub mod backoff;
 pub mod boot;

@@ -1,7 +1,7 @@
-//! Reading a file that somebody else may have put there: never waiting, never without bound.
+//! Reads a file that another program may have put there: never waits, never reads without a bound.
 //!
-//! A pipe with nobody at its other end would hold up whoever opens it, a link may lead anywhere,
-//! and a device may have no end. What was opened is therefore looked at before it is read.
+//! A pipe without a writer would block the open call, a link may lead anywhere, and a device may
+//! have no end. So the kind of the opened file is checked before it is read.
 
 use std::fs::{File, FileType, OpenOptions};
 use std::io::{self, Read as _};

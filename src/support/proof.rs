@@ -1,8 +1,8 @@
 //! Whether two sides hold the same secret, without either showing it: both make the same keyed
 //! hash.
 //!
-//! A hash of a short secret can be guessed at leisure by whoever gets it, so none is made of one.
-//! The hash serves for nothing else: its message begins with words that nothing else signs.
+//! The receiver of a hash could guess a short secret by trying, so short secrets get none. The hash
+//! has no other use: its message begins with a text that nothing else signs.
 
 use aws_lc_rs::hmac;
 
@@ -33,7 +33,7 @@ mod tests {
         let secret = |text: &str| Secret::new(text.repeat(8));
         let proof = |text: &str, nonce: &str| of(&secret(text), "revalidate", nonce);
         assert_eq!(proof("abcd", "n"), proof("abcd", "n"));
-        assert_ne!(proof("abcd", "n"), proof("abcd", "m"), "nobody can send one again");
+        assert_ne!(proof("abcd", "n"), proof("abcd", "m"), "a proof cannot be replayed");
         assert_ne!(proof("abcd", "n"), proof("abce", "n"));
         assert_ne!(proof("abcd", "n"), of(&secret("abcd"), "other", "n"));
         assert_eq!(proof("abc", "n"), None, "24 characters can be guessed");

@@ -1,45 +1,47 @@
-//! What may be said again only after a while, so that a caller in a loop does not fill the log.
-//! Each text is said once a minute; what was not said is counted and told the next time.
+//! Limits repeated log lines, so that a caller in a loop does not fill the log.
+//! Each text is logged once a minute; suppressed repetitions are counted, and the next line has the
+//! number.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// Texts that are remembered; past it none is said until some are old enough.
+/// Texts that are kept; past it no new text is logged until some have expired.
 const TEXTS_MAX: usize = 256;
-/// How long a text is not said again.
+/// How long a text is suppressed after it was logged.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Remembers what was said lately.
+/// The texts that were logged recently.
 #[derive(Debug, Default)]
 pub struct LogThrottle(Mutex<HashMap<String, LastLogged>>);
 
 #[derive(Debug)]
 struct LastLogged {
     at: Instant,
-    unsaid: u64,
+    suppressed: u64,
 }
 
 impl LogThrottle {
-    /// Whether this is to be said now, and how often it was not said since the last time.
+    /// `None` if the text must not be logged now; else how often it was suppressed since the last
+    /// time.
     pub fn is_due(&self, text: &str, now: Instant) -> Option<u64> {
-        let mut said = self.0.lock();
-        if let Some(before) = said.get_mut(text) {
+        let mut logged = self.0.lock();
+        if let Some(before) = logged.get_mut(text) {
             if now.duration_since(before.at) < PAUSE {
-                before.unsaid += 1;
+                before.suppressed += 1;
                 return None;
             }
             before.at = now;
-            return Some(std::mem::take(&mut before.unsaid));
+            return Some(std::mem::take(&mut before.suppressed));
         }
-        if said.len() >= TEXTS_MAX {
-            said.retain(|_, before| now.duration_since(before.at) < PAUSE);
+        if logged.len() >= TEXTS_MAX {
+            logged.retain(|_, before| now.duration_since(before.at) < PAUSE);
         }
-        if said.len() >= TEXTS_MAX {
+        if logged.len() >= TEXTS_MAX {
             return None;
         }
-        said.insert(text.to_owned(), LastLogged { at: now, unsaid: 0 });
+        logged.insert(text.to_owned(), LastLogged { at: now, suppressed: 0 });
         Some(0)
     }
 }
@@ -49,23 +51,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_said_once_a_minute_and_the_rest_is_counted() {
-        let (seldom, start) = (LogThrottle::default(), Instant::now());
-        assert_eq!(seldom.is_due("a", start), Some(0));
+    fn a_text_is_logged_once_a_minute_and_repetitions_are_counted() {
+        let (throttle, start) = (LogThrottle::default(), Instant::now());
+        assert_eq!(throttle.is_due("a", start), Some(0));
         for _ in 0..3 {
-            assert_eq!(seldom.is_due("a", start), None);
+            assert_eq!(throttle.is_due("a", start), None);
         }
-        assert_eq!(seldom.is_due("b", start), Some(0));
-        assert_eq!(seldom.is_due("a", start + PAUSE), Some(3));
+        assert_eq!(throttle.is_due("b", start), Some(0));
+        assert_eq!(throttle.is_due("a", start + PAUSE), Some(3));
     }
 
     #[test]
     fn it_is_bounded() {
-        let (seldom, start) = (LogThrottle::default(), Instant::now());
+        let (throttle, start) = (LogThrottle::default(), Instant::now());
         for now in [start, start + PAUSE] {
             let texts = (0..1000).map(|n| format!("{n} {now:?}"));
-            let said = texts.filter(|text| seldom.is_due(text, now).is_some());
-            assert_eq!(said.count(), TEXTS_MAX);
+            let due = texts.filter(|text| throttle.is_due(text, now).is_some());
+            assert_eq!(due.count(), TEXTS_MAX);
         }
     }
 }

@@ -34,7 +34,7 @@ pub fn read<T: DeserializeOwned>(path: &Path, bytes_max: u64) -> Result<Option<T
 pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     let json = serde_json::to_vec(value).map_err(io::Error::other)?;
     let new = path.with_extension("new");
-    // Left by a crash, or put there by somebody: a link would lead the writing elsewhere.
+    // Left by a crash or put there by another program; a link would lead the write elsewhere.
     match fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
