@@ -24,7 +24,7 @@ pub struct EventAnswer {
     pub at: String,
     /// The instance where it came in from outside.
     pub origin: String,
-    /// Who asked.
+    /// The caller.
     pub principal: String,
     #[schemars(with = "Source")]
     pub source: Text,
@@ -39,13 +39,13 @@ pub struct EventAnswer {
     pub covers: Vec<EventId>,
     pub reason: Option<String>,
     pub changed: Vec<String>,
-    /// What else was said of the entity.
+    /// Facts about the entity, for the paths of sites.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, String>,
-    /// Where it stands at every mirror; left out of a page of the journal.
+    /// Its status at each mirror; left out of a page of the journal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mirrors: Option<Vec<DeliveryOutcome>>,
-    /// The same at every cache and framework beside this instance.
+    /// The same for each target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beside: Option<Vec<DeliveryOutcome>>,
 }

@@ -40,9 +40,9 @@ pub struct Explained {
     /// The entries by type.
     pub types: BTreeMap<String, u64>,
     pub cost: Cost,
-    /// What each mirror would be told; empty where nothing would be mirrored.
+    /// What each mirror would be sent; empty where nothing would be mirrored.
     pub destinations: Vec<MirrorExplanation>,
-    /// Caches and frameworks beside this instance: called as well, and not part of the cost.
+    /// Targets: they are called too, and are not part of the cost.
     pub neighbours: Vec<String>,
     pub warnings: Vec<String>,
 }
@@ -68,7 +68,7 @@ pub struct Edge {
     pub to: String,
 }
 
-/// What it would take.
+/// The cost.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(inline, !default)]
@@ -83,7 +83,7 @@ pub struct Cost {
     pub request_bytes: usize,
 }
 
-/// One mirror's part.
+/// What one mirror would be sent.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(inline, !default)]
@@ -92,11 +92,11 @@ pub struct MirrorExplanation {
     pub peer: String,
     /// `unknown`, `legacy`, `cache-mirror` or `self`.
     pub kind: Text,
-    /// `ok`, `failing`, `paused` or `self`: whether it would be told at once.
+    /// `ok`, `failing`, `paused` or `self`: whether it would be sent at once.
     pub state: Text,
-    /// `batch`, `legacy`, or `none` where there is nothing to say.
+    /// `batch`, `legacy`, or `none` where nothing would be sent.
     pub form: Text,
-    /// Whether its graph is ours: `equal`, `differs`, or absent where it did not say.
+    /// Whether its graph is ours: `equal`, `differs`, or absent where it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub graph: Option<Text>,
     /// Requests that it takes, where nothing else waits to be merged with it.
@@ -106,10 +106,10 @@ pub struct MirrorExplanation {
     /// The bodies in the legacy form, exactly as they would be sent.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub bodies: Vec<Value>,
-    /// Selectors that it has no words for.
+    /// Selectors that it does not support.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<String>,
-    /// Why it is told nothing, or not all.
+    /// Why it is sent nothing, or not all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Text>,
     /// Events that wait for it already.

@@ -22,7 +22,7 @@ pub struct Stats {
     pub journal: JournalStats,
     pub stream: StreamStats,
     pub log: LogStats,
-    /// By the wall that held.
+    /// By the check that prevented them.
     pub loops_prevented: BTreeMap<String, u64>,
     /// Calls that were refused; for administrators.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,7 +38,7 @@ pub struct JournalStats {
     /// Whether the disk refuses events at present.
     pub degraded: bool,
     pub last_error: Option<String>,
-    /// What was wrong with the files at the start; every mirror was told to clear all for it.
+    /// What was wrong with the files at the start; every mirror was sent a clear of everything for it.
     pub damaged: Option<String>,
     pub segments: usize,
     pub bytes: u64,
@@ -121,7 +121,7 @@ pub struct RefusedBy {
     pub principal: String,
     /// Method and path of the route.
     pub route: String,
-    /// Why: a word of the metric `cache_mirror_refused_total`.
+    /// Why: a value of the label `reason` of the metric `cache_mirror_refused_total`.
     pub reason: String,
     pub count: u64,
     /// Where the last one came from.
@@ -139,7 +139,7 @@ pub struct Versions {
     pub types: BTreeMap<String, u64>,
 }
 
-/// The versions count anew.
+/// The versions were set to 0.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(!default)]

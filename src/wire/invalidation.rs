@@ -32,25 +32,26 @@ pub struct Invalidated<'a> {
     #[serde(default = "yes")]
     #[schemars(!default)]
     pub count_complete: bool,
-    /// The same by type.
+    /// The entries by type.
     pub types: Cow<'a, BTreeMap<String, u64>>,
     /// Types that the graph added.
     pub cascade: Vec<Cow<'a, str>>,
     pub warnings: Cow<'a, [String]>,
-    /// Where it stands at every mirror; of a dry run, whether it would queue there.
+    /// Its status at each mirror; for a dry run, whether it would be queued there.
     pub mirrors: Cow<'a, [DeliveryOutcome]>,
-    /// Of a dry run: the same of every site and cache that is called.
+    /// For a dry run: the same for each target.
     #[serde(skip_serializing_if = "<[DeliveryOutcome]>::is_empty")]
     pub beside: Cow<'a, [DeliveryOutcome]>,
-    /// True where the disk refused the event: mirrors are sent it from memory, and are told to
-    /// clear all should the instance end before the disk takes events again.
+    /// True where the disk refused the event: it is sent to mirrors from memory, and if the
+    /// instance ends before the disk accepts events again, they are sent a clear of everything.
     #[serde(skip_serializing_if = "is_false")]
     pub degraded: bool,
     #[serde(skip_serializing_if = "is_false")]
     pub dry_run: bool,
 }
 
-/// What was done before under the same ids: the store was cleared again, nobody else is told.
+/// An invalidation that was applied before under the same ids: the store was cleared again, nothing
+/// is sent.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(!default)]
@@ -63,7 +64,7 @@ pub struct Duplicate<'a> {
     pub invalidated_entries: u64,
 }
 
-/// What became of a webhook's delivery.
+/// The result of a webhook's delivery.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Delivered<'a> {
     pub success: bool,
@@ -71,50 +72,50 @@ pub struct Delivered<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<uuid::Uuid>")]
     pub id: Option<EventId>,
-    /// True where it had its effect before.
+    /// True where it was applied before.
     #[serde(default, skip_serializing_if = "is_false")]
     pub duplicate: bool,
     /// True where there was nothing to do.
     #[serde(default, skip_serializing_if = "is_false")]
     pub ignored: bool,
-    /// Why there was nothing to do.
+    /// Why it was ignored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// What the mapping could not read, and what it did instead.
     #[serde(default, skip_serializing_if = "<[String]>::is_empty")]
     pub warnings: Cow<'a, [String]>,
-    /// True where the disk refused the event: mirrors are sent it from memory, and are told to
-    /// clear all should the instance end before the disk takes events again.
+    /// True where the disk refused the event: it is sent to mirrors from memory, and if the
+    /// instance ends before the disk accepts events again, they are sent a clear of everything.
     #[serde(default, skip_serializing_if = "is_false")]
     pub degraded: bool,
 }
 
-/// Where one event stands at one mirror.
+/// The status of one event at one destination.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Outcome")]
 pub struct DeliveryOutcome {
-    /// The mirror's name.
+    /// The destination's name.
     pub peer: String,
-    /// Where it stands.
+    /// The status.
     pub status: Status,
-    /// Why, where that needs words.
+    /// Why, where the status alone does not show it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Of a dry run: the destination's present state, as `GET /api/mirrors` shows it.
+    /// For a dry run: the destination's present state, as `GET /api/mirrors` shows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<Text>,
     /// Failed attempts that covered this event, while it waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u32>,
-    /// The last failure at this mirror, while the event waits.
+    /// The last failure there, while the event waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
-    /// Where each address behind the name is called: what each said last.
+    /// Where each address behind the name is called: the last result of each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<AddressOutcome>,
 }
 
-/// What one of several addresses behind a name said last.
+/// The last result of one of several addresses behind a name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AddressOutcome {
     /// The address.

@@ -12,11 +12,11 @@ use super::Text;
 #[schemars(!default)]
 pub struct Mirrors {
     pub mirrors: Vec<DestinationView>,
-    /// What the settings name no more, with what is kept for it.
+    /// Destinations that were removed from the settings, with the events kept for them.
     pub removed: Vec<RemovedDestination>,
 }
 
-/// An operator's change was made.
+/// An operator's change.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(!default)]
@@ -45,17 +45,16 @@ pub struct DestinationView {
     pub name: String,
     /// Where it is.
     pub url: String,
-    /// `unknown`, `legacy`, `cache-mirror` or `self`; of what is beside this instance, what it is:
-    /// `revalidate`, `purge`, ...
+    /// `unknown`, `legacy`, `cache-mirror` or `self`; for a target `revalidate`, `purge`, ...
     pub kind: Text,
     /// `ok`, `failing`, `throttled`, `paused`, `self`; `held` where something waits until its kind
     /// is known, `parked` where it refuses something for what it is.
     pub state: Text,
     /// `operator` or `auth`, where it is paused.
     pub paused: Option<Text>,
-    /// Its `instance.name`, where it said one.
+    /// Its `instance.name`, where it is known.
     pub instance: Option<String>,
-    /// Whether its graph is ours, where it said.
+    /// Hash of its graph, where it is known.
     pub graph: Option<String>,
     /// Requests a second.
     pub rate_per_second: f64,
@@ -69,7 +68,7 @@ pub struct DestinationView {
     pub last_error: Option<String>,
     /// Milliseconds until the next attempt, where one is scheduled.
     pub next_attempt_ms: Option<u64>,
-    /// Until when it asked to be left alone (429, or `Retry-After`), as RFC 3339.
+    /// Until when it asked for no requests (429, or `Retry-After`), RFC 3339.
     pub throttled_until: Option<String>,
     /// Whether it calls back with what it is sent, so that copies of what goes round wait.
     pub echoing: bool,
@@ -92,11 +91,11 @@ pub struct DestinationView {
     pub requests: u64,
     /// Events acknowledged since the start.
     pub delivered: u64,
-    /// Events since the start that it has no words for, so that nothing was sent of them.
+    /// Events since the start of which nothing was sent, because it supports no part of them.
     pub skipped: u64,
 }
 
-/// A destination that the settings name no more.
+/// A destination that was removed from the settings.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(rename = "RemovedMirror", !default)]
@@ -122,7 +121,7 @@ pub struct RemovedDestination {
 pub struct ParkedRequest {
     /// The type, or one entity of it; of a site or a cache the paths and tags, or the name.
     pub what: String,
-    /// Why, in words.
+    /// The error.
     pub error: Option<String>,
     /// How often it was refused in a row.
     pub attempts: u32,
@@ -132,7 +131,7 @@ pub struct ParkedRequest {
     pub next_attempt_ms: u64,
 }
 
-/// What came of it. Every text is safe to show.
+/// The result of a ping. Every text is safe to show.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(rename = "Ping", !default)]
@@ -144,14 +143,13 @@ pub struct PingReport {
     /// Whether anything answered.
     pub reachable: bool,
     /// `cache-mirror`, `self`, `legacy` where the settings or deliveries have decided so, `unknown`
-    /// where the answer proves nothing; `revalidate` or `purge` beside this instance, where nobody
-    /// logs in.
+    /// where the answer proves nothing; for a target `revalidate` or `purge`, without a login.
     pub kind: Text,
-    /// Its `instance.name`, where it said one.
+    /// Its `instance.name`, where it is known.
     pub instance: Option<String>,
-    /// Its product version, where it said one.
+    /// Its product version, where it is known.
     pub version: Option<String>,
-    /// `equal` or `differs`, where it said its graph.
+    /// `equal` or `differs`, where its graph is known.
     pub graph: Option<Text>,
     /// From the question to the answer, a new connection included.
     pub round_trip_ms: Option<f64>,

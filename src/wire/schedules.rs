@@ -52,11 +52,11 @@ pub struct ScheduleView {
 #[serde(default)]
 #[schemars(!default)]
 pub struct RunView {
-    /// The time it was for; `null` where somebody asked for it.
+    /// The time it was for; `null` for a run that was requested.
     pub due: Option<String>,
     /// When it was done.
     pub at: String,
-    /// The event that came of it.
+    /// Its event.
     pub event_id: Option<String>,
     /// `applied`, `degraded` or `failed`; what failed is tried again.
     pub outcome: String,
