@@ -14,7 +14,7 @@ use super::echo::keys_of;
 use super::encoded::EncodedBacklog;
 use super::log;
 use super::mirror::{legacy_body, legacy_form};
-use super::partial::{EventPlace, EventsByType, PARKED_RETRY, Span, is_asked_for};
+use super::partial::{EventProgress, EventsByType, PARKED_RETRY, Span, is_asked_for};
 use super::peer::{PauseReason, PeerKind, PeerState};
 use super::send::{AUTH_RETRY, JudgedAnswer, RequestOutcome};
 use super::verdict::AnswerVerdict;
@@ -355,9 +355,9 @@ impl Worker {
             let selectors = event.demand.selectors();
             let is_expressible = || is_legacy || self.fits_legacy_form(&selectors);
             let needs = |request: &Selector| is_asked_for(request, &selectors);
-            let place =
-                self.peer.with(|state| state.partial.place(event.seq, needs, is_expressible));
-            place != EventPlace::Settled
+            let progress =
+                self.peer.with(|state| state.partial.progress(event.seq, needs, is_expressible));
+            progress != EventProgress::Settled
         });
         let waiting = waiting.count() as u64;
         let all = backlog.events.len() as u64 + backlog.merged_count;

@@ -69,7 +69,7 @@ use encoded::EncodedBacklogs;
 use identity::BootNonce;
 use kinds::Kinds;
 use mirror::{Sender, legacy_form};
-use partial::{EventPlace, is_asked_for};
+use partial::{EventProgress, is_asked_for};
 use pauses::Pauses;
 use peer::{Peer, PeerKind, PeerState};
 use targets::Target;
@@ -227,13 +227,13 @@ impl Delivery {
         let is_done = self.shared.journal.has(&peer.destination, event.seq);
         let is_held = !is_done && self.is_held(peer, event);
         let target = peer.config.class.target();
-        let silence = target.and_then(|target| target.reason_skipped(event));
+        let skip_reason = target.and_then(|target| target.reason_skipped(event));
         peer.with(|state| {
-            let place = match is_done || is_held {
-                true => EventPlace::Ahead,
-                false => self.place_of(state, peer, event),
+            let progress = match is_done || is_held {
+                true => EventProgress::Ahead,
+                false => self.progress_of(state, peer, event),
             };
-            let is_done = is_done || place == EventPlace::Settled;
+            let is_done = is_done || progress == EventProgress::Settled;
             let is_legacy = peer.is_mirror() && matches!(state.kind, PeerKind::Legacy);
             let (status, reason) = match &state.kind {
                 PeerKind::Oneself => (Status::Oneself, None),
@@ -248,7 +248,9 @@ impl Delivery {
                     };
                     (status, gap.map(str::to_owned))
                 }
-                _ if is_done && silence.is_some() => (Status::Skipped, silence.map(str::to_owned)),
+                _ if is_done && skip_reason.is_some() => {
+                    (Status::Skipped, skip_reason.map(str::to_owned))
+                }
                 _ if is_done => {
                     let is_partly = target.is_some_and(|it| it.omits_part(event));
                     let reason = is_partly.then(|| targets::PARTLY_UNSUPPORTED.to_owned());
@@ -257,13 +259,13 @@ impl Delivery {
                 _ => match state.pause {
                     Some(pause) => (Status::Paused, Some(pause.as_str().to_owned())),
                     None if is_held => (Status::Queued, Some("echo".to_owned())),
-                    None => waiting_status(&place, state.failures),
+                    None => waiting_status(&progress, state.failures),
                 },
             };
-            let is_waiting_alone = matches!(place, EventPlace::Waiting { attempts: 1.., .. });
-            let (attempts, last_error) = match place {
-                EventPlace::Waiting { attempts: attempts @ 1.., error, .. } => (attempts, error),
-                EventPlace::Held => (0, None),
+            let is_waiting_alone = matches!(progress, EventProgress::Waiting { attempts: 1.., .. });
+            let (attempts, last_error) = match progress {
+                EventProgress::Waiting { attempts: attempts @ 1.., error, .. } => (attempts, error),
+                EventProgress::Held => (0, None),
                 _ => (state.failures, state.last_error.clone()),
             };
             let waits = matches!(status, Status::Failed | Status::Paused | Status::Queued);
@@ -294,25 +296,25 @@ impl Delivery {
     }
 
     /// The state of an event at a destination whose requests settle separately.
-    fn place_of(&self, state: &PeerState, peer: &Peer, event: &Event) -> EventPlace {
+    fn progress_of(&self, state: &PeerState, peer: &Peer, event: &Event) -> EventProgress {
         match peer.config.class.target() {
             None if matches!(state.kind, PeerKind::Unknown | PeerKind::Legacy) => {
-                self.mirror_place(state, event)
+                self.mirror_progress(state, event)
             }
-            Some(target) if event.is_for_targets() => target_place(state, target, event),
-            _ => EventPlace::Ahead,
+            Some(target) if event.is_for_targets() => target_progress(state, target, event),
+            _ => EventProgress::Ahead,
         }
     }
 
     /// The state of an event at a mirror that gets the legacy form.
-    fn mirror_place(&self, state: &PeerState, event: &Event) -> EventPlace {
+    fn mirror_progress(&self, state: &PeerState, event: &Event) -> EventProgress {
         let selectors = event.demand.selectors();
         let is_unknown = matches!(state.kind, PeerKind::Unknown);
         let is_expressible = || !is_unknown || self.shared.fits_legacy_form(&selectors);
         let is_asked = |request: &Selector| is_asked_for(request, &selectors);
-        match state.partial.place(event.seq, is_asked, is_expressible) {
-            EventPlace::Ahead if is_unknown && !is_expressible() => EventPlace::Held,
-            place => place,
+        match state.partial.progress(event.seq, is_asked, is_expressible) {
+            EventProgress::Ahead if is_unknown && !is_expressible() => EventProgress::Held,
+            progress => progress,
         }
     }
 
@@ -370,22 +372,24 @@ impl Delivery {
 }
 
 /// The status of a waiting event, and the reason.
-fn waiting_status(place: &EventPlace, failures: u32) -> (Status, Option<String>) {
-    match place {
-        EventPlace::Held => (Status::Queued, Some("unknown_kind".to_owned())),
-        EventPlace::Waiting { is_parked: true, .. } => (Status::Failed, Some("refused".to_owned())),
-        EventPlace::Waiting { attempts: 1.., .. } => (Status::Failed, None),
+fn waiting_status(progress: &EventProgress, failures: u32) -> (Status, Option<String>) {
+    match progress {
+        EventProgress::Held => (Status::Queued, Some("unknown_kind".to_owned())),
+        EventProgress::Waiting { is_parked: true, .. } => {
+            (Status::Failed, Some("refused".to_owned()))
+        }
+        EventProgress::Waiting { attempts: 1.., .. } => (Status::Failed, None),
         _ if failures > 0 => (Status::Failed, None),
         _ => (Status::Queued, None),
     }
 }
 
 /// The state of an event at a target, whose calls settle separately.
-fn target_place(state: &PeerState, target: &Target, event: &Event) -> EventPlace {
+fn target_progress(state: &PeerState, target: &Target, event: &Event) -> EventProgress {
     if state.calls.pending().is_empty() {
-        return state.calls.place(event.seq, |_| false, || true);
+        return state.calls.progress(event.seq, |_| false, || true);
     }
-    state.calls.place(event.seq, targets::needed_by(target, event), || true)
+    state.calls.progress(event.seq, targets::needed_by(target, event), || true)
 }
 
 #[cfg(test)]

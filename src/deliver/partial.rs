@@ -139,7 +139,7 @@ impl PendingRequest {
 
 /// The state of an event that the cursor has not passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EventPlace {
+pub enum EventProgress {
     /// It is after `through`: nothing is recorded about it.
     Ahead,
     /// All its requests were acknowledged.
@@ -159,7 +159,7 @@ pub enum EventPlace {
 
 /// The requests that are pending although later events are settled.
 #[derive(Debug, Clone)]
-pub struct Partial<K> {
+pub struct PendingRequests<K> {
     /// Events up to this number are settled, except for the pending and held parts.
     pub through: u64,
     pending: BTreeMap<K, PendingRequest>,
@@ -169,13 +169,13 @@ pub struct Partial<K> {
     pub suspect: Option<K>,
 }
 
-impl<K> Default for Partial<K> {
+impl<K> Default for PendingRequests<K> {
     fn default() -> Self {
         Self { through: 0, pending: BTreeMap::new(), held: None, suspect: None }
     }
 }
 
-impl<K: RequestKey> Partial<K> {
+impl<K: RequestKey> PendingRequests<K> {
     /// Forgets everything. Then only the cursor counts.
     pub fn clear(&mut self) {
         *self = Self::default();
@@ -343,14 +343,14 @@ impl<K: RequestKey> Partial<K> {
     }
 
     /// The state of an event. `is_expressible` returns whether requests can express all of it.
-    pub fn place(
+    pub fn progress(
         &self,
         seq: u64,
         is_asked_for: impl Fn(&K) -> bool,
         is_expressible: impl Fn() -> bool,
-    ) -> EventPlace {
+    ) -> EventProgress {
         if seq > self.through {
-            return EventPlace::Ahead;
+            return EventProgress::Ahead;
         }
         let waits = self
             .pending
@@ -358,11 +358,11 @@ impl<K: RequestKey> Partial<K> {
             .find(|(request, state)| state.span.has(seq) && is_asked_for(request));
         if let Some((_, state)) = waits {
             let (attempts, is_parked) = (state.attempts, state.is_parked);
-            return EventPlace::Waiting { attempts, is_parked, error: state.error.clone() };
+            return EventProgress::Waiting { attempts, is_parked, error: state.error.clone() };
         }
         match self.held {
-            Some(held) if held.has(seq) && !is_expressible() => EventPlace::Held,
-            _ => EventPlace::Settled,
+            Some(held) if held.has(seq) && !is_expressible() => EventProgress::Held,
+            _ => EventProgress::Settled,
         }
     }
 

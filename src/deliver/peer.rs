@@ -18,7 +18,7 @@ use super::evidence::LegacyEvidence;
 use super::identity::{Identity, ProbeResult};
 use super::limiter::Limiter;
 use super::outage::Outage;
-use super::partial::Partial;
+use super::partial::PendingRequests;
 use super::skew::Skew;
 use super::streak::FailureStreak;
 use super::targets::OwedCall;
@@ -124,9 +124,9 @@ pub struct PeerState {
     /// When it refused even the widest form, and the newest event at that time.
     pub refused_all: Option<(Instant, u64)>,
     /// The pending requests of a mirror that gets the legacy form.
-    pub partial: Partial<Selector>,
+    pub partial: PendingRequests<Selector>,
     /// The pending calls of a target.
-    pub calls: Partial<OwedCall>,
+    pub calls: PendingRequests<OwedCall>,
     /// Calls that a target refused in attempts without any acknowledgement, with their number. They
     /// are sent last.
     pub suspects: BTreeMap<String, u32>,
