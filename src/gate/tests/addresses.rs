@@ -1,4 +1,4 @@
-//! Whom a request is judged by (reliability A28), and who may connect at all.
+//! The client's address of a request (reliability A28), and which addresses may connect.
 
 use super::*;
 
@@ -11,10 +11,10 @@ fn behind(proxies: &[&str]) -> Gate {
 fn forwarded_for_is_believed_of_trusted_proxies_only() {
     let proxies = ["10.0.0.0/8", "fd00::/8"];
     for (socket, header, expected) in [
-        // Nobody trusted in between: whatever is claimed, the socket counts.
+        // Without a trusted proxy the socket's address counts, whatever the headers claim.
         ("203.0.113.7", &["198.51.100.1"][..], "203.0.113.7"),
         ("203.0.113.7", &["10.0.0.1"], "203.0.113.7"),
-        // The rightmost address that is no proxy; what stands left of it was said by the client.
+        // The rightmost address that is not a proxy; the client wrote everything left of it.
         ("10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
         ("10.0.0.1", &["127.0.0.1, 198.51.100.1"], "198.51.100.1"),
         ("10.0.0.1", &["127.0.0.1, 198.51.100.1, 10.9.9.9"], "198.51.100.1"),
@@ -37,7 +37,7 @@ fn forwarded_for_is_believed_of_trusted_proxies_only() {
         ("10.0.0.1", &["2001:db8::7%eth0"], "2001:db8::7"),
         ("10.0.0.1", &["[2001:db8::7%25eth0]:443"], "2001:db8::7"),
         ("10.0.0.1", &["198.51.100.1, fd00::2%2"], "198.51.100.1"),
-        // What cannot be read further left was said by the client.
+        // Unreadable addresses further left were written by the client.
         ("10.0.0.1", &["unknown, <script>,, 198.51.100.1"], "198.51.100.1"),
     ] {
         let judged = behind(&proxies).client_address(address(socket), &named(header));

@@ -231,7 +231,7 @@ async fn keys_go_on_working_while_the_issuer_is_down_up_to_a_limit() {
     issuer.is_down();
     tokio::time::advance(TTL + INTERVAL).await;
     assert!(judged(&gate, &token).await.is_ok());
-    // Once it is known to be down nobody waits for it.
+    // Once the issuer is known to be down, no request waits for it.
     tokio::time::advance(INTERVAL).await;
     let asked_at = tokio::time::Instant::now();
     assert!(judged(&gate, &token).await.is_ok());
@@ -301,7 +301,7 @@ async fn keys_of_no_use_are_left_out() {
     }
 }
 
-/// A symmetric key on the network is nobody's secret.
+/// A published symmetric key is not a secret.
 #[tokio::test(start_paused = true)]
 async fn a_published_secret_is_no_key() {
     let (issuer, gate) = scene();

@@ -1,5 +1,5 @@
 //! Key pairs: what each algorithm signs passes, and no key serves for another algorithm
-//! (reliability A6-A9). Keys are made anew for each run; the RSA ones once for all tests.
+//! (reliability A6-A9). Keys are generated for each run; the RSA ones once for all tests.
 
 use std::sync::LazyLock;
 
@@ -86,7 +86,7 @@ async fn login_signs_with_the_private_key_and_the_token_passes() {
     }
 }
 
-/// Beside a private key the shared secret goes on verifying, and the key before goes on too.
+/// With a private key, the shared secret and the previous key still verify tokens.
 #[test]
 fn a_rotation_has_two_valid_keys_and_a_secret_stays_valid_beside_them() {
     let [(_, ed), (_, ec), (_, rsa)] = one_of_each();

@@ -130,7 +130,7 @@ fn a_flood_of_bad_tokens_is_limited_and_good_ones_pass() {
     assert_eq!(elsewhere, Err(Rejected::Invalid), "another address has its own count");
 }
 
-/// What changes with the settings changes at once; a limit that stays forgives nobody.
+/// Changed settings take effect at once; an unchanged limit keeps its counts.
 #[test]
 fn another_policy_takes_over_and_counts_stay() {
     let gate = Gate::new(Config { requests_per_second: 1, burst: 2, ..config() });
@@ -147,11 +147,11 @@ fn another_policy_takes_over_and_counts_stay() {
     assert_eq!(gate.config().selectors_max, 7);
 }
 
-/// A subject that reads like somebody who holds no token is told as a token's.
+/// A subject that looks like another kind of caller gets the prefix of a token's subject.
 #[test]
 fn a_subject_never_passes_for_the_admin_token_or_a_webhook() {
     let gate = gate();
-    for (subject, told) in [
+    for (subject, shown) in [
         ("ann@x.example", "ann@x.example"),
         ("ci-bot", "ci-bot"),
         ("admin", "jwt:admin"),
@@ -168,7 +168,7 @@ fn a_subject_never_passes_for_the_admin_token_or_a_webhook() {
     ] {
         let token = sign(&good_header(), &named(subject, None, json!("ADMIN")), KEY);
         let who = gate.authenticate(Some(&format!("Bearer {token}")), client()).expect("valid");
-        assert_eq!((who.name.as_str(), who.role), (told, Role::Admin));
+        assert_eq!((who.name.as_str(), who.role), (shown, Role::Admin));
     }
     let admin = gate.authenticate(Some("Bearer admin-now"), client()).expect("valid");
     assert_eq!(admin.name, "admin");

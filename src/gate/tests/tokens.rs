@@ -78,7 +78,7 @@ fn what_is_right_passes() {
     }
 }
 
-/// A claim said twice: which one a reader takes is anybody's guess, so none is.
+/// A duplicate claim is ambiguous, so the token is refused.
 #[test]
 fn a_claim_said_twice_is_refused() {
     let claims = good_claims().to_string();

@@ -123,7 +123,7 @@ fn a_users_invalidation_keeps_its_description() {
     assert!(admitted.covers.is_empty() && admitted.foreign_cascade.is_empty());
 }
 
-/// A batch is local whoever sends it, keeps its origin, and one event keeps its id.
+/// A batch is local for every sender and keeps its origin; a single event keeps its id.
 #[test]
 fn a_single_event_keeps_its_id_everywhere() {
     let event = event_of("posts");
