@@ -66,8 +66,8 @@ fn take_ids(invalidation: &mut Invalidation, ids: Vec<EventId>, known: &[KnownPa
     false
 }
 
-/// Joins the new events of a peer's batch into one invalidation. Whether it is a repetition: nothing
-/// of it is new.
+/// Joins the new events of a peer's batch into one invalidation. Whether nothing of it is new: then
+/// it is a repetition.
 fn join_batch(invalidation: &mut Invalidation, batch: PeerBatch, known: &[KnownPart]) -> bool {
     let mut is_part = false;
     let mut actions: Vec<Action> = vec![];
