@@ -47,8 +47,8 @@ pub fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
 
 /// The script with each command under the one name by which it is looked up.
 ///
-/// clap_complete spells our own dash differently where a command is found and where its arguments are
-/// listed (clap-rs/clap#6421), so that nothing would be completed after the first argument.
+/// clap_complete spells our own dash differently where a command is found and where its arguments
+/// are listed (clap-rs/clap#6421), so that nothing would be completed after the first argument.
 fn one_spelling(script: String) -> String {
     let (found, listed) = ("cache__mirror__subcmd__", "cache__subcmd__mirror__subcmd__");
     let is_split = !script.contains(&format!("cmd=\"{listed}")) && script.contains(listed);

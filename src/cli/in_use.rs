@@ -58,7 +58,7 @@ pub fn recalled(args: &SettingsArgs, what: For) -> Result<Settings, Exit> {
 }
 
 /// Refuses a token that the instance which listens where these settings say would refuse. It has
-/// another data directory: in this one no instance has recorded what it uses. Where a flag names the
+/// another data directory: in this one no instance has recorded what it uses. If a flag names the
 /// issuer or the audience, the token may be for another instance, and no instance is asked.
 ///
 /// # Errors

@@ -165,8 +165,8 @@ async fn reload_on(hung_up: &Notify, instance: &Instance) {
     }
 }
 
-/// Resolves when stdin ends, or never where it is not wanted. A thread of its own reads it: the runtime
-/// would wait for one of its own at shutdown, for as long as stdin stays open.
+/// Resolves when stdin ends, or never where it is not wanted. A separate thread reads it: at
+/// shutdown the runtime would wait for its own thread for as long as stdin stays open.
 async fn end_of_stdin(is_wanted: bool) {
     let (ended, end) = oneshot::channel::<()>();
     let watch = move || {

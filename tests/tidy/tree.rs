@@ -13,8 +13,10 @@ use crate::mask::Source;
 /// Larger files belong into a release: every clone carries the history forever.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Build and run output.
-const LEAVINGS: [&str; 5] = ["target", ".git", "node_modules", "data", "logs"];
+/// Build output, in any folder.
+const BUILT: [&str; 3] = ["target", ".git", "node_modules"];
+/// Output of an instance that ran in the root.
+const RUN: [&str; 2] = ["data", "logs"];
 
 pub struct Tree {
     root: PathBuf,
@@ -87,7 +89,9 @@ fn walk(root: &Path, dir: &Path, paths: &mut Vec<String>) {
         let kind = entry.file_type().expect("file type");
         let path = entry.path();
         if kind.is_dir() {
-            if !LEAVINGS.iter().any(|leaving| entry.file_name() == *leaving) {
+            let is_output = |name: &&str| entry.file_name() == **name;
+            let is_run = dir == root && RUN.iter().any(|name| is_output(&name));
+            if !is_run && !BUILT.iter().any(|name| is_output(&name)) {
                 walk(root, &path, paths);
             }
         } else if kind.is_file() {

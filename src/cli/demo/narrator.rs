@@ -1,5 +1,5 @@
-//! Prints the lines of the demo, each with the time since the start; with `--json` one JSON object a
-//! line.
+//! Prints the lines of the demo, each with the time since the start; with `--json` one JSON object
+//! a line.
 
 use std::fmt::Display;
 use std::time::Instant;

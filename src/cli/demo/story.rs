@@ -38,7 +38,7 @@ pub async fn show(stage: &mut Stage, narrator: &Narrator) -> Result<Vec<String>,
     logs(stage, narrator, &mutation, &mut failures).await?;
     match failures.len() {
         0 => {
-            narrator.show("done", styled(GOOD, "every page fresh everywhere, every event once"))?
+            narrator.show("done", styled(GOOD, "every page fresh everywhere, every event once"))?;
         }
         _ => narrator.show("done", styled(BAD, format!("failed: {}", failures.join("; "))))?,
     }

@@ -155,8 +155,8 @@ fn ground(ground: &Ground) -> Vec<Check> {
         Check::fail("journal", problem.to_string(), remedy)
     });
     let warnings = ground.warnings.iter().map(|warning| {
-        let remedy = "a user who can write there can set the admin token: change owner or mode; see \
-                      docs/TROUBLESHOOTING.md";
+        let remedy = "a user who can write there can set the admin token: change owner or mode; \
+                      see docs/TROUBLESHOOTING.md";
         Check::warn("journal", warning, remedy)
     });
     refused.chain(warnings).collect()
@@ -190,8 +190,8 @@ fn health(journal: &JournalStats) -> Vec<Check> {
         let detail = format!(
             "damaged when it was opened ({damage}); every mirror was sent a clear of everything"
         );
-        let remedy = "nothing is missing at the mirrors: look for the cause (a full disk, a copied or edited \
-                      data directory); it is whole since";
+        let remedy = "nothing is missing at the mirrors: look for the cause (a full disk, a copied \
+                      or edited data directory); it is whole since";
         found.push(Check::warn("journal", detail, remedy));
     }
     found

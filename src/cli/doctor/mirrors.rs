@@ -197,8 +197,8 @@ fn removed(destination: &RemovedDestination, now_ms: u64) -> Option<Check> {
     let rest = destination.forgotten_ms.saturating_sub(now_ms) / 1000;
     let (events, rest) = (print::count(waiting, "event", "events"), print::seconds(rest));
     let detail = format!("removed from the settings, {events} waiting, kept for {rest}");
-    let remedy = "name it in the settings again to continue from where it was; otherwise its events \
-                  are dropped after mirrors.forget_after";
+    let remedy = "name it in the settings again to continue from where it was; otherwise its \
+                  events are dropped after mirrors.forget_after";
     Some(Check::warn(format!("backlog:{}", print::safe(&destination.name)), detail, remedy))
 }
 

@@ -29,7 +29,8 @@ pub fn broken(problems: &[Invalid]) -> Vec<Check> {
 }
 
 /// Valid settings, and what in them may not be meant. Where the instance that answers runs with
-/// other settings, these are labelled as this shell's, and no finding is reported that is not true of it.
+/// other settings, these are labelled as this shell's, and no finding is reported that is not true
+/// of it.
 pub fn settings(settings: &Settings, instance: &Instance) -> Vec<Check> {
     let label = label(settings, instance);
     let is_other = !label.is_empty();

@@ -115,7 +115,10 @@ pub fn parse_time(text: &str, now: Timestamp) -> Result<Timestamp, String> {
 mod tests {
     use super::*;
 
-    const LINE: &str = r#"{"level":40,"time":"2026-01-02T03:04:05.006Z","event":"mirror","peer":"eu","types":"posts,feed","ids":"pages/7,8","event_id":"e1"}"#;
+    const LINE: &str = concat!(
+        r#"{"level":40,"time":"2026-01-02T03:04:05.006Z","event":"mirror","peer":"eu","#,
+        r#""types":"posts,feed","ids":"pages/7,8","event_id":"e1"}"#
+    );
 
     fn passes(change: impl Fn(&mut Filter)) -> bool {
         let mut filter = Filter::default();

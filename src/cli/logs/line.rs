@@ -90,12 +90,14 @@ mod tests {
 
     #[test]
     fn a_line_tells_what_happened_and_tells_a_terminal_nothing() {
-        let raw = r#"{"v":0,"name":"cache-mirror","msg":"mirrored","level":40,"hostname":"h","pid":1,"time":"2026-01-02T03:04:05.678901Z","event":"mirror","error":"a\u001b[2J b","http_status":200,"peer":"eu","zone":1}"#;
-        let shown = anstream::adapter::strip_str(&pretty(raw)).to_string();
-        assert_eq!(
-            shown,
-            "03:04:05.678 warn  mirror     mirrored peer=eu http_status=200 error=\"a\u{fffd}[2J b\" zone=1"
+        let raw = concat!(
+            r#"{"v":0,"name":"cache-mirror","msg":"mirrored","level":40,"hostname":"h","pid":1,"#,
+            r#""time":"2026-01-02T03:04:05.678901Z","event":"mirror","error":"a\u001b[2J b","#,
+            r#""http_status":200,"peer":"eu","zone":1}"#
         );
+        let shown = anstream::adapter::strip_str(&pretty(raw)).to_string();
+        let fields = "peer=eu http_status=200 error=\"a\u{fffd}[2J b\" zone=1";
+        assert_eq!(shown, format!("03:04:05.678 warn  mirror     mirrored {fields}"));
     }
 
     #[test]

@@ -173,6 +173,7 @@ impl Group {
 
     /// Judges an arrival; `None` if this group does not judge it. `sent` returns the last send of
     /// the same selectors.
+    #[expect(clippy::too_many_arguments, reason = "one arrival; no part of it occurs elsewhere")]
     pub fn arrived(
         &mut self,
         now: Duration,
