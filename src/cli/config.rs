@@ -18,7 +18,8 @@ pub const EXAMPLES: &str = "\
 Examples:
   cache-mirror config                     every setting, and where it comes from
   cache-mirror config check               exit code 78 and one line for each problem
-  cache-mirror config init                write config/cache-mirror.toml to start from";
+  cache-mirror config init                write config/cache-mirror.toml to start from
+  cache-mirror config schema              print a JSON Schema of the file, for editors";
 
 /// Arguments of `config`.
 #[derive(Debug, ClapArgs)]
@@ -45,6 +46,9 @@ enum What {
         #[arg(long = "config", value_name = "FILE", default_value = config::FILE)]
         file: std::path::PathBuf,
     },
+    /// Print a JSON Schema of the settings file, for editors
+    #[command(help_template = HELP, before_help = EXAMPLES)]
+    Schema,
 }
 
 /// Shows, checks or begins.
@@ -54,6 +58,7 @@ pub fn run(args: &Args, is_json: bool) -> Result<(), Exit> {
         Some(What::Show(settings)) => show(settings, is_json),
         Some(What::Check(settings)) => check(settings, is_json),
         Some(What::Init { file }) => init(file, is_json),
+        Some(What::Schema) => print::json(&config::json_schema()),
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::invalid::Invalid;
-use super::schema::{self, Kind};
+use super::schema::{self, Kind, Node};
 use super::{mask, nearest, read_text};
 
 /// Longest secret in a file; so that /dev/zero is an answer and no hang.
@@ -84,12 +84,16 @@ impl Layer {
 
     /// Adds a value, or all that a table holds.
     pub(super) fn add(&mut self, key: String, value: Value, origin: &Origin) {
-        match (schema::kind(&key), value) {
-            (Some(Kind::Map(_)), Value::Table(table)) => self.add_all(&key, table, origin),
-            (Some(kind), value) => match kind.check(value.clone()) {
-                Ok(value) => self.put(key, kind, value, origin),
-                Err(expected) => self.refuse(&key, &value, origin, expected),
-            },
+        let node = schema::leaf(&key);
+        match (node, value) {
+            (Some(node), Value::Table(table)) if Kind::of(node) == Kind::Map => {
+                self.add_all(&key, table, origin);
+            }
+            (Some(node), value) => {
+                if let Some(value) = self.checked(&key, node, value, origin) {
+                    self.put(key, value, origin);
+                }
+            }
             (None, Value::Table(table)) if !table.is_empty() || schema::is_section(&key) => {
                 self.add_all(&key, table, origin);
             }
@@ -117,114 +121,65 @@ impl Layer {
         }
     }
 
-    fn put(&mut self, key: String, kind: Kind, value: Value, origin: &Origin) {
-        match (kind, &value) {
-            (Kind::Tables(fields), Value::Array(items)) => {
-                self.check_tables(&key, fields, items, origin);
-            }
-            (Kind::Items(fields), Value::Array(items)) => {
-                self.check_items(&key, fields, items, origin);
-            }
-            _ => {}
-        }
-        if let (Kind::Fields(fields), Value::Table(table)) = (kind, &value) {
-            self.check_fields(&key, fields, table, origin);
-        }
-        match (schema::secret_of(&key), &value) {
-            (Some(secret), Value::String(path)) if !path.is_empty() => {
-                self.put_secret(secret, &key, path, origin);
-            }
-            (Some(_), _) => {}
-            (None, _) => {
-                self.leaves.insert(key, Leaf { value, origin: origin.clone() });
-            }
-        }
-    }
-
-    /// A secret from its file. Beside the secret itself it would be unclear which one counts.
-    fn put_secret(&mut self, secret: &str, key: &str, path: &str, origin: &Origin) {
-        let given = Value::String(path.to_owned());
+    /// A secret may come from a file. Beside the secret itself it would be unclear which counts.
+    fn put(&mut self, key: String, value: Value, origin: &Origin) {
+        let leaf = |value| Leaf { value, origin: origin.clone() };
+        let Some(secret) = schema::secret_of(&key) else {
+            self.leaves.insert(key, leaf(value));
+            return;
+        };
+        let Some(path) = value.as_str().filter(|path| !path.is_empty()) else { return };
         match read_secret(&self.workdir, path) {
-            Err(expected) => self.refuse(key, &given, origin, &expected),
+            Err(expected) => self.refuse(&key, &value, origin, &expected),
             Ok(text) => {
-                let leaf = Leaf { value: Value::String(text), origin: origin.clone() };
-                let before = self.leaves.insert(secret.to_owned(), leaf);
+                let before = self.leaves.insert(secret.to_owned(), leaf(Value::String(text)));
                 if before.is_some_and(|leaf| leaf.value.as_str() != Some("")) {
-                    self.refuse(key, &given, origin, &format!("{secret} is set as well"));
+                    self.refuse(&key, &value, origin, &format!("{secret} is set as well"));
                 }
             }
         }
     }
 
-    fn check_tables(
-        &mut self,
-        key: &str,
-        fields: &'static [(&'static str, Kind)],
-        items: &[Value],
-        origin: &Origin,
-    ) {
-        for (index, item) in items.iter().enumerate() {
-            let Some(table) = item.as_table() else {
-                let shown = mask::unknown(key, None, item);
-                self.problems.push(invalid(key, shown, origin, "expected an array of tables"));
-                continue;
-            };
-            self.check_fields(&format!("{key}[{index}]"), fields, table, origin);
-        }
-    }
-
-    /// The tables among the strings of a list.
-    fn check_items(
-        &mut self,
-        key: &str,
-        fields: &'static [(&'static str, Kind)],
-        items: &[Value],
-        origin: &Origin,
-    ) {
-        for (index, item) in items.iter().enumerate() {
-            if let Some(table) = item.as_table() {
-                self.check_fields(&format!("{key}[{index}]"), fields, table, origin);
+    /// Checks a value against its type, and each field of its tables. `None` if the value itself
+    /// is wrong.
+    fn checked(&mut self, key: &str, node: Node, value: Value, origin: &Origin) -> Option<Value> {
+        let kind = Kind::of(node);
+        let value = match kind.check(value.clone()) {
+            Ok(value) => value,
+            Err(expected) => {
+                self.refuse(key, &value, origin, expected);
+                return None;
             }
-        }
-    }
-
-    fn check_fields(
-        &mut self,
-        key: &str,
-        fields: &'static [(&'static str, Kind)],
-        table: &Table,
-        origin: &Origin,
-    ) {
-        for (name, value) in table {
-            let key = format!("{key}.{name}");
-            let Some((_, kind)) = fields.iter().find(|(field, _)| field == name) else {
-                let near = nearest::field(fields, name);
-                let shown = mask::unknown(name, near, value);
-                let suggestion = near.map(str::to_owned);
-                let unknown = invalid(&key, shown, origin, "unknown key");
-                self.problems.push(Invalid { suggestion, ..unknown });
-                continue;
-            };
-            if let Err(expected) = kind.check(value.clone()) {
-                self.refuse(&key, value, origin, expected);
-            }
-            match (kind, value) {
-                (Kind::Fields(fields), Value::Table(table)) => {
-                    self.check_fields(&key, fields, table, origin);
-                }
-                (Kind::Map(kind), Value::Table(table)) => {
-                    for (name, value) in table {
-                        let key = format!("{key}.{name}");
-                        if let Err(expected) = kind.check(value.clone()) {
-                            self.refuse(&key, value, origin, expected);
-                        } else if let (Kind::Items(fields), Value::Array(items)) = (kind, value) {
-                            self.check_items(&key, fields, items, origin);
-                        }
+        };
+        Some(match (kind, value) {
+            (Kind::Tables | Kind::Items, Value::Array(items)) => {
+                let table = schema::table_of(&node["items"]);
+                let item = |(at, item): (usize, Value)| match item {
+                    Value::Table(_) => self.checked(&format!("{key}[{at}]"), table, item, origin),
+                    _ if kind == Kind::Items => Some(item),
+                    _ => {
+                        let shown = mask::unknown(key, None, &item);
+                        self.problems.push(invalid(key, shown, origin, kind.expected()));
+                        None
                     }
-                }
-                _ => {}
+                };
+                Value::Array(items.into_iter().enumerate().filter_map(item).collect())
             }
-        }
+            (Kind::Fields | Kind::Map, Value::Table(table)) => {
+                let field = |(name, value): (String, Value)| {
+                    let key = format!("{key}.{name}");
+                    let Some(field) = schema::field(node, &name) else {
+                        self.refuse_field(&key, nearest::field(node, &name), &value, origin);
+                        return (name, value);
+                    };
+                    // A wrong field stays, so that `config show` shows it.
+                    let checked = self.checked(&key, field, value.clone(), origin);
+                    (name, checked.unwrap_or(value))
+                };
+                Value::Table(table.into_iter().map(field).collect())
+            }
+            (_, value) => value,
+        })
     }
 
     pub(super) fn refuse(&mut self, key: &str, value: &Value, origin: &Origin, expected: &str) {
@@ -234,6 +189,16 @@ impl Layer {
     fn refuse_unknown(&mut self, key: &str, value: &Value, origin: &Origin) {
         let suggestion = nearest::key(key);
         let shown = mask::unknown(key, suggestion.as_deref(), value);
+        let unknown = invalid(key, shown, origin, "unknown key");
+        self.problems.push(Invalid { suggestion, ..unknown });
+    }
+
+    /// A field that its table does not have. `near` may be a secret of the table.
+    fn refuse_field(&mut self, key: &str, near: Option<&str>, value: &Value, origin: &Origin) {
+        let table = key.rsplit_once('.').map_or("", |(table, _)| table);
+        let meant = near.map(|near| schema::join(table, near));
+        let shown = mask::unknown(key, meant.as_deref(), value);
+        let suggestion = near.map(str::to_owned);
         let unknown = invalid(key, shown, origin, "unknown key");
         self.problems.push(Invalid { suggestion, ..unknown });
     }

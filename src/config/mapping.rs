@@ -3,8 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::webhooks::Written;
-use crate::domain::{Action, TypeName};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::types::*;
+use super::webhooks::At;
+use crate::domain::TypeName;
 use crate::ingest::webhook::{ActionRule, EVERY_TYPE, JsonPath, Mapping, WebhookTemplate};
 
 /// Templates in one list.
@@ -12,61 +16,132 @@ const TEMPLATES_MAX: usize = 100;
 /// Fields of an entity.
 const FIELDS_MAX: usize = 32;
 
-/// Reads it.
-pub(super) fn read(written: &mut Written) -> Mapping {
-    let types = types(written);
-    let mapping = Mapping {
-        type_name: written.parsed("mapping.type", WebhookTemplate::parse),
+/// What the events mean.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(super) struct Keys {
+    /// The type, as a template.
+    r#type: Parsed<Option<WebhookTemplate>>,
+    /// Their types and ours.
+    types: Map<String>,
+    /// What to do with a type that is not in `types`.
+    unlisted_type: Parsed<Ignore>,
+    /// What an event without a type clears.
+    no_type: Parsed<ClearAll>,
+    /// Ids, as templates.
+    ids: Vec<Parsed<WebhookTemplate>>,
+    /// What an event without an id clears.
+    no_id: Parsed<IgnoreType>,
+    /// Tags, as templates.
+    tags: Vec<Parsed<WebhookTemplate>>,
+    /// Paths, as templates.
+    paths: Vec<Parsed<WebhookTemplate>>,
+    /// Keys, as templates.
+    keys: Vec<Parsed<WebhookTemplate>>,
+    /// Where references to other entities are.
+    parents: Vec<Parsed<JsonPath>>,
+    /// The action, as a template.
+    action: Parsed<Option<WebhookTemplate>>,
+    /// Their actions and ours.
+    actions: Map<String>,
+    /// Fields of the entity, as templates.
+    fields: Map<Parsed<WebhookTemplate>>,
+    /// Names of changed fields, as templates.
+    changed: Vec<Parsed<WebhookTemplate>>,
+    /// Two paths: what differs there has changed.
+    compare: Vec<Parsed<JsonPath>>,
+}
+
+two_words!(Ignore, "expected keep or ignore", "keep", "ignore");
+two_words!(ClearAll, "expected ignore or all", "ignore", "all");
+two_words!(IgnoreType, "expected type or ignore", "type", "ignore");
+
+impl Text for WebhookTemplate {
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::parse(text)
+    }
+}
+
+impl Text for JsonPath {
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::parse(text)
+    }
+}
+
+/// Builds it.
+pub(super) fn build(at: &mut At, keys: &Keys) -> Mapping {
+    let list =
+        |list: &[Parsed<WebhookTemplate>]| list.iter().map(|it| it.0.clone()).collect::<Vec<_>>();
+    let types = types(at, keys);
+    for (field, count, of) in [
+        ("ids", keys.ids.len(), "templates"),
+        ("tags", keys.tags.len(), "templates"),
+        ("paths", keys.paths.len(), "templates"),
+        ("keys", keys.keys.len(), "templates"),
+        ("changed", keys.changed.len(), "templates"),
+        ("parents", keys.parents.len(), "paths"),
+    ] {
+        let key = at.key(&format!("mapping.{field}"));
+        at.from.refuse_many(&key, count, TEMPLATES_MAX, of);
+    }
+    let labels = [&keys.tags, &keys.paths, &keys.keys];
+    let has_labels = labels.iter().any(|labels| !labels.is_empty());
+    if keys.r#type.is_none() && !has_labels && !keys.no_type.0.0 {
+        at.refuse("mapping.type", "expected a template, or tags, paths or keys");
+    }
+    if keys.r#type.is_none() && !keys.ids.is_empty() {
+        at.refuse("mapping.ids", "ids need a mapping.type");
+    }
+    Mapping {
+        type_name: keys.r#type.0.clone(),
         stems: Mapping::stems_of(&types),
         types,
-        is_unlisted_ignored: written
-            .word("mapping.unlisted_type", &[("keep", false), ("ignore", true)]),
-        is_untyped_all: written.word("mapping.no_type", &[("ignore", false), ("all", true)]),
-        ids: templates(written, "mapping.ids"),
-        is_unidentified_ignored: written
-            .word("mapping.no_id", &[("type", false), ("ignore", true)]),
-        tags: templates(written, "mapping.tags"),
-        paths: templates(written, "mapping.paths"),
-        keys: templates(written, "mapping.keys"),
-        parents: parents(written),
-        action: written.parsed("mapping.action", WebhookTemplate::parse),
-        actions: actions(written),
-        fields: fields(written),
-        changed: templates(written, "mapping.changed"),
-        compare: compare(written),
-    };
-    let has_labels = [&mapping.tags, &mapping.paths, &mapping.keys].iter().any(|it| !it.is_empty());
-    let has_type = !written.text("mapping.type").is_empty();
-    if !has_type && !has_labels && !mapping.is_untyped_all {
-        written.refuse("mapping.type", "expected a template, or tags, paths or keys");
+        is_unlisted_ignored: keys.unlisted_type.0.0,
+        is_untyped_all: keys.no_type.0.0,
+        ids: list(&keys.ids),
+        is_unidentified_ignored: keys.no_id.0.0,
+        tags: list(&keys.tags),
+        paths: list(&keys.paths),
+        keys: list(&keys.keys),
+        parents: keys.parents.iter().map(|path| path.0.clone()).collect(),
+        action: keys.action.0.clone(),
+        actions: actions(at, keys),
+        fields: fields(at, keys),
+        changed: list(&keys.changed),
+        compare: match &keys.compare[..] {
+            [] => None,
+            [one, other] => Some((one.0.clone(), other.0.clone())),
+            _ => {
+                at.refuse("mapping.compare", "expected two paths, such as record, old_record");
+                None
+            }
+        },
     }
-    if !has_type && !mapping.ids.is_empty() {
-        written.refuse("mapping.ids", "ids need a mapping.type");
-    }
-    mapping
 }
 
-fn types(written: &mut Written) -> BTreeMap<String, String> {
-    let types = written.map("mapping.types");
-    for (theirs, ours) in types.iter().filter(|(_, ours)| !matches!(ours.as_str(), "" | EVERY_TYPE))
+fn types(at: &mut At, keys: &Keys) -> BTreeMap<String, String> {
+    for (theirs, ours) in
+        keys.types.iter().filter(|(_, ours)| !matches!(ours.as_str(), "" | EVERY_TYPE))
     {
         if let Err(problem) = TypeName::parse(ours) {
-            written.refuse("mapping.types", format!("{theirs}: {problem}"));
+            at.refuse("mapping.types", format!("{theirs}: {problem}"));
         }
     }
-    types
+    keys.types.clone()
 }
 
-fn actions(written: &mut Written) -> BTreeMap<String, ActionRule> {
+fn actions(at: &mut At, keys: &Keys) -> BTreeMap<String, ActionRule> {
     let mut actions = BTreeMap::new();
-    for (theirs, ours) in written.map("mapping.actions") {
-        let known: Result<Action, _> = serde_json::from_value(ours.as_str().into());
-        match (ours.as_str(), known) {
-            ("ignore", _) => drop(actions.insert(theirs, ActionRule::Ignore)),
-            (_, Ok(action)) => drop(actions.insert(theirs, ActionRule::Is(action))),
-            (_, Err(_)) => {
+    for (theirs, ours) in &keys.actions {
+        let known = match ours.as_str() {
+            "ignore" => Some(ActionRule::Ignore),
+            ours => serde_json::from_value(ours.into()).ok().map(ActionRule::Is),
+        };
+        match known {
+            Some(verdict) => drop(actions.insert(theirs.clone(), verdict)),
+            None => {
                 let known = "create, update, delete, restore, force_delete, archive or ignore";
-                written.refuse("mapping.actions", format!("{theirs}: expected {known}"));
+                at.refuse("mapping.actions", format!("{theirs}: expected {known}"));
             }
         }
     }
@@ -74,52 +149,14 @@ fn actions(written: &mut Written) -> BTreeMap<String, ActionRule> {
 }
 
 /// The bounds are those of `fields` in requests of the API.
-fn fields(written: &mut Written) -> BTreeMap<String, WebhookTemplate> {
+fn fields(at: &mut At, keys: &Keys) -> BTreeMap<String, WebhookTemplate> {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let is_name = |name: &str| (1..=64).contains(&name.len()) && name.chars().all(is_allowed);
-    let mut fields = BTreeMap::new();
-    for (name, text) in written.map("mapping.fields") {
-        match WebhookTemplate::parse(&text) {
-            Ok(template) if is_name(&name) => drop(fields.insert(name, template)),
-            Ok(_) => written.refuse("mapping.fields", "a name is 1 to 64 of A-Z a-z 0-9 _"),
-            Err(problem) => written.refuse("mapping.fields", problem),
-        }
+    if !keys.fields.keys().all(|name| is_name(name)) {
+        at.refuse("mapping.fields", "a name is 1 to 64 of A-Z a-z 0-9 _");
     }
-    if fields.len() > FIELDS_MAX {
-        written.refuse("mapping.fields", format!("expected at most {FIELDS_MAX} fields"));
+    if keys.fields.len() > FIELDS_MAX {
+        at.refuse("mapping.fields", format!("expected at most {FIELDS_MAX} fields"));
     }
-    fields
-}
-
-fn parents(written: &mut Written) -> Vec<JsonPath> {
-    let texts = written.list("mapping.parents");
-    if texts.len() > TEMPLATES_MAX {
-        written.refuse("mapping.parents", format!("expected at most {TEMPLATES_MAX} paths"));
-    }
-    let paths: Result<Vec<JsonPath>, String> =
-        texts.iter().map(|text| JsonPath::parse(text)).collect();
-    paths.map_err(|problem| written.refuse("mapping.parents", problem)).unwrap_or_default()
-}
-
-fn compare(written: &mut Written) -> Option<(JsonPath, JsonPath)> {
-    let paths: Result<Vec<JsonPath>, String> =
-        written.list("mapping.compare").iter().map(|text| JsonPath::parse(text)).collect();
-    match paths.map(<[JsonPath; 2]>::try_from) {
-        Ok(Ok([one, other])) => Some((one, other)),
-        Ok(Err(none)) if none.is_empty() => None,
-        _ => {
-            written.refuse("mapping.compare", "expected two paths, such as record, old_record");
-            None
-        }
-    }
-}
-
-fn templates(written: &mut Written, key: &str) -> Vec<WebhookTemplate> {
-    let texts = written.list(key);
-    if texts.len() > TEMPLATES_MAX {
-        written.refuse(key, format!("expected at most {TEMPLATES_MAX} templates"));
-    }
-    let parsed: Result<Vec<WebhookTemplate>, String> =
-        texts.iter().map(|text| WebhookTemplate::parse(text)).collect();
-    parsed.map_err(|problem| written.refuse(key, problem)).unwrap_or_default()
+    keys.fields.iter().map(|(name, template)| (name.clone(), template.0.clone())).collect()
 }

@@ -1,74 +1,93 @@
 //! How a value is shown in errors and by `config show`: shortened, on one line, and without
 //! secrets.
 //!
-//! An unknown key may be a secret's key misspelt, and a URL may carry a password where none
-//! belongs; so what is not known to be harmless is masked.
+//! The schema knows what is secret. An unknown key may be a secret's key misspelt, and a URL may
+//! carry a password where none belongs; so what is not known to be harmless is masked.
 
+use serde_json::Value as Json;
 use toml::Value;
 
-use super::schema::{self, Kind};
+use super::schema::{self, Kind, Node};
 
 /// Characters of a value that are shown.
 const SHOWN_CHARS_MAX: usize = 120;
 
 pub(super) const MASK: &str = "***";
 
-/// Keys, and fields of tables, that hold URLs.
-const URLS: [&str; 10] = [
-    "mirrors.urls",
-    "mirrors.login.url",
-    "gateway.upstream",
-    "auth.jwks_url",
-    "revalidate.url",
-    "revalidate.site",
-    "url",
-    "hosts",
-    "sites",
-    "api",
-];
-
 /// Part of a key's name that makes it look like a secret's.
 const SECRETISH: [&str; 8] = ["tok", "secr", "pas", "pw", "key", "cred", "hash", "jwt"];
 
-/// A field of a webhook that takes one of two words, and whose name asks for a secret.
-const ASKS_FOR_SECRET: &str = "auth.key";
+/// The value of a key, or of a place in one; of a field that no table has, what [`unknown`] shows.
+pub(super) fn value(place: &str, value: &Value) -> String {
+    let name = place.rsplit_once("].").map_or(place, |(_, field)| field);
+    match schema::at(place) {
+        _ if value.as_str() == Some("") => "\"\"".into(),
+        None => unknown(name, None, value),
+        // What the reference file shows is no secret.
+        Some((node, _)) if schema::is_secret(node) && schema::default(place) != Some(value) => {
+            MASK.into()
+        }
+        Some((node, is_free)) => known(node, name, is_free, value),
+    }
+}
 
-/// The value of a key; of a field that no table has, what [`unknown`] shows of it.
-pub(super) fn value(key: &str, value: &Value) -> String {
-    let field = key.rsplit_once("].").map_or(key, |(_, field)| field);
-    let field = field.strip_prefix("login.").unwrap_or(field);
+fn known(node: Node, name: &str, is_free: bool, value: &Value) -> String {
     match value {
-        Value::String(text) if text.is_empty() => "\"\"".into(),
-        _ if schema::is_secret(field) || is_custom_body(field, value) => MASK.into(),
-        _ if schema::is_unknown_field(key) => unknown(field, None, value),
-        Value::String(_) if is_nested(key) || field == ASKS_FOR_SECRET => MASK.into(),
-        Value::String(_) if schema::is_named_by_user(key) && looks_secret(field) => MASK.into(),
-        Value::String(text) if URLS.contains(&field) => quoted(&url(text)),
-        Value::String(text) => quoted(text),
+        Value::String(text) => self::text(node, name, is_free, text),
         Value::Array(items) => {
-            let item = |item: &Value| match item {
-                Value::Table(_) => self::value(&format!("{key}[]"), item),
-                _ => self::value(key, item),
+            let form = node.get("items").unwrap_or(node);
+            let table = schema::table_of(form);
+            let item = |item: &Value| {
+                if item.is_table() {
+                    nested(table, name, is_free, item)
+                } else {
+                    nested(form, name, is_free, item)
+                }
             };
             let items: Vec<String> = items.iter().map(item).collect();
             shortened(&format!("[{}]", items.join(", ")))
         }
         Value::Table(table) => {
-            let named = |(name, it): (&String, &Value)| {
-                format!("{name} = {}", self::value(&format!("{key}.{name}"), it))
+            let node = schema::table_of(node.get("items").unwrap_or(node));
+            let is_free = is_free || Kind::of(node) == Kind::Map;
+            let field = |(name, it): (&String, &Value)| match schema::field(node, name) {
+                None => format!("{name} = {}", unknown(name, None, it)),
+                Some(node) => format!("{name} = {}", nested(node, name, is_free, it)),
             };
-            let fields: Vec<String> = table.iter().map(named).collect();
+            let fields: Vec<String> = table.iter().map(field).collect();
             shortened(&format!("{{{}}}", fields.join(", ")))
         }
         other => other.to_string(),
     }
 }
 
+fn nested(node: Node, name: &str, is_free: bool, value: &Value) -> String {
+    match value.as_str() {
+        Some("") => "\"\"".into(),
+        _ if schema::is_secret(node) => MASK.into(),
+        _ => known(node, name, is_free, value),
+    }
+}
+
+fn text(node: Node, name: &str, is_free: bool, text: &str) -> String {
+    let form = node.get("items").unwrap_or(node);
+    let is_word = |words: &Vec<Json>| words.iter().any(|word| word == text);
+    let is_no_word = form["enum"].as_array().is_some_and(|words| !is_word(words));
+    match Kind::of(node) {
+        // A text that should have been tables may spell a password.
+        Kind::Tables | Kind::Map | Kind::Fields | Kind::Object => MASK.into(),
+        _ if (is_free || is_no_word) && looks_secret(name) => MASK.into(),
+        _ if form["x-url"] == true => quoted(&url(text)),
+        _ => quoted(text),
+    }
+}
+
 /// The value of a key that nobody knows: only numbers and truths, and not where the key, or the key
 /// that may have been meant, looks like a secret's.
 pub(super) fn unknown(key: &str, suggestion: Option<&str>, value: &Value) -> String {
+    let is_secret = |key| schema::at(key).is_some_and(|(node, _)| schema::is_secret(node));
     match value {
-        _ if looks_secret(key) || suggestion.is_some_and(schema::is_secret) => MASK.into(),
+        _ if looks_secret(key) || suggestion.is_some_and(is_secret) => MASK.into(),
         Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => value.to_string(),
         _ => MASK.into(),
     }
@@ -88,17 +107,6 @@ pub(super) fn url(text: &str) -> String {
         Some((_, host)) => format!("{scheme}{MASK}@{host}{query}"),
         None => format!("{scheme}{rest}{query}"),
     }
-}
-
-/// A text that should have been tables may spell a password.
-fn is_nested(key: &str) -> bool {
-    let kind = schema::kind_at(key);
-    matches!(kind, Some(Kind::Tables(_) | Kind::Map(_) | Kind::Fields(_) | Kind::Object))
-}
-
-/// A login body of the user's own may hold an API key.
-fn is_custom_body(key: &str, value: &Value) -> bool {
-    key == "mirrors.login.body" && schema::default(key) != Some(value)
 }
 
 fn quoted(text: &str) -> String {

@@ -1,19 +1,22 @@
-//! Settings: from what people write (a file, variables, flags) to what the modules need.
+//! Settings: from a file, variables and flags to the `Config` of each module.
 //!
-//! Two stages. First *typed*: every source is read whole and checked against the reference file, so
-//! that an unknown key or a wrong type is an error wherever it stands (`layer`, `environment`,
-//! `merged`). Then *true*: each concern builds its module's `Config` out of durations, bounded
-//! counts and parsed addresses. All problems are reported at once, and nothing binds before there
-//! are none. Loading writes nothing and changes no environment; [`Settings::complete`] does write,
-//! and is a step of its own. No module imports this one.
+//! Three steps:
+//! 1. `merged` reads every source whole, checks keys and types, and puts the layers over each
+//!    other. Each value keeps its origin. A wrong key is an error even where a higher layer overrides it.
+//! 2. `reader` deserialises the result to the structs of the sections. Their field types
+//!    (`types`) hold unit, range and secrecy. A wrong value is refused and dropped, and the rest
+//!    is deserialised again, so that all problems are reported at once.
+//! 3. Each section builds the `Config` of its module and refuses what depends on several keys.
+//!
+//! `schema` is the JSON Schema of the structs and the only list of keys: masking, nearest names,
+//! variables and `config schema` use it. Loading writes nothing and changes no environment;
+//! [`Settings::complete`] writes. No other module imports this one.
 
 mod accounts;
 mod alerts;
 mod auth;
-mod bounds;
 mod dot_env;
 mod environment;
-mod fields;
 pub mod generated;
 mod ground;
 mod in_use;
@@ -39,6 +42,7 @@ mod shrunk;
 mod templates;
 #[cfg(test)]
 mod tests;
+mod types;
 mod webhooks;
 
 use std::collections::BTreeMap;
@@ -61,7 +65,7 @@ pub use invalid::Invalid;
 pub use peers::refuse_endpoint;
 pub use reload::{Reload, reload};
 pub use revalidate::NotRevalidated;
-pub use schema::REFERENCE;
+pub use schema::{REFERENCE, json as json_schema};
 pub use sections::NO_MIRRORS;
 
 use merged::Merged;
@@ -182,27 +186,27 @@ pub fn load(sources: &Sources) -> Result<Settings, Vec<Invalid>> {
 
 fn build(merged: Merged, watched: Option<Watched>) -> Result<Settings, Vec<Invalid>> {
     let given = reload::Given::of(&merged);
-    let mut from = Reader::new(merged);
-    let mut instance = sections::instance(&mut from);
-    instance.watched = from.flag("instance.watch_config").then_some(watched).flatten();
-    let resolve = rules::resolve(&mut from);
-    let (targets, not_revalidated) = revalidate::targets(&mut from, &resolve);
+    let (mut from, all) = Reader::new(merged);
+    let mut instance = sections::instance(&from, &all.instance);
+    instance.watched = watched.filter(|_| all.instance.watch_config);
+    let resolve = rules::resolve(&mut from, &all);
+    let (targets, not_revalidated) = revalidate::targets(&mut from, &all, &resolve);
     let mut settings = Settings {
-        server: sections::server(&mut from),
-        store: sections::store(&mut from),
-        journal: sections::journal(&mut from, &instance),
+        server: sections::server(&mut from, &all),
+        store: sections::store(&mut from, &all.store),
+        journal: sections::journal(&all.journal, &instance),
         resolve,
-        gate: auth::gate(&mut from, &instance),
-        announce: sections::announce(&mut from),
-        deliver: mirrors::deliver(&mut from, targets),
-        alerts: alerts::alerts(&mut from),
-        ingest: webhooks::ingest(&mut from),
-        schedules: schedules::schedules(&mut from, &instance),
-        log: sections::log(&mut from),
-        metrics_every: from.seconds("log.metrics_every_s"),
+        gate: auth::gate(&mut from, &all, &instance),
+        announce: sections::announce(&all.stream),
+        deliver: mirrors::deliver(&mut from, &all, targets),
+        alerts: alerts::alerts(&mut from, &all),
+        ingest: webhooks::ingest(&mut from, &all),
+        schedules: schedules::schedules(&mut from, &all, &instance),
+        log: sections::log(&mut from, &all.log),
+        metrics_every: *all.log.metrics_every_s,
         warnings: Vec::new(),
         not_revalidated,
-        needs: auth::needs(&from),
+        needs: auth::needs(&all.auth),
         held: generated::Held::default(),
         instance,
         given,
@@ -211,7 +215,6 @@ fn build(merged: Merged, watched: Option<Watched>) -> Result<Settings, Vec<Inval
         schedules::check(&settings.schedules, &rules, &mut from);
         settings.announce.aliases = rules.aliases();
     }
-    sections::refuse_unbuilt(&mut from);
     sections::warn(&settings, &mut from);
     settings.warnings = from.warnings;
     if from.problems.is_empty() { Ok(settings) } else { Err(from.problems) }

@@ -4,7 +4,7 @@
 //! in `[mirrors]` is `rate_per_second`, whatever is spelt alike elsewhere. The section may be the
 //! misspelt part. It is a hint alone; nothing is taken for what it suggests.
 
-use super::schema::{self, Kind};
+use super::schema::{self, Kind, Node, join};
 
 /// Shortest part of a word that suggests the whole.
 const PART_CHARS_MIN: usize = 3;
@@ -49,8 +49,8 @@ pub(super) fn key(given: &str) -> Option<String> {
 }
 
 /// The field nearest to a misspelt one.
-pub(super) fn field(fields: &'static [(&'static str, Kind)], name: &str) -> Option<&'static str> {
-    let near = fields.iter().filter_map(|(known, _)| Some((likeness(name, known)?, *known)));
+pub(super) fn field(table: Node, name: &str) -> Option<&'static str> {
+    let near = schema::fields(table).filter_map(|known| Some((likeness(name, known)?, known)));
     near.min().map(|(_, known)| known)
 }
 
@@ -94,7 +94,7 @@ fn with_next_section(given: &str) -> Option<String> {
 }
 
 fn is_table(key: &str) -> bool {
-    schema::is_section(key) || matches!(schema::kind(key), Some(Kind::Map(_)))
+    schema::is_section(key) || schema::kind(key) == Some(Kind::Map)
 }
 
 /// Keys and sections that stand in a section.
@@ -103,17 +103,12 @@ fn names_in(section: &str) -> impl Iterator<Item = &'static str> {
     schema::keys().filter_map(move |key| key.strip_prefix(&*prefix)?.split('.').next())
 }
 
-fn join(section: &str, name: &str) -> String {
-    if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") }
-}
-
 fn top(section: &str) -> &str {
     section.split('.').next().unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::fields;
     use super::*;
 
     #[test]
@@ -158,15 +153,16 @@ mod tests {
     #[test]
     fn the_field_that_was_meant_is_named() {
         for (of, given, meant) in [
-            (fields::PEER, "rate", Some("rate_per_second")),
-            (fields::PEER, "pasword", Some("password")),
-            (fields::CACHE, "api_token", Some("token")),
-            (fields::CACHE, "tokn", Some("token")),
-            (fields::CACHE, "zones", Some("zone")),
-            (fields::ACCOUNT, "password", Some("password_hash")),
-            (fields::HOOK, "quite_other", None),
+            ("mirrors.peers", "rate", Some("rate_per_second")),
+            ("mirrors.peers", "pasword", Some("password")),
+            ("purge.targets", "api_token", Some("token")),
+            ("purge.targets", "tokn", Some("token")),
+            ("purge.targets", "zones", Some("zone")),
+            ("auth.service_accounts", "password", Some("password_hash")),
+            ("ingest.hooks", "quite_other", None),
         ] {
-            assert_eq!(field(of, given), meant, "{given}");
+            let (table, _) = schema::at(&format!("{of}[0]")).expect("a table");
+            assert_eq!(field(table, given), meant, "{given}");
         }
     }
 }

@@ -5,15 +5,16 @@
 //! kind is refused: whoever wrote it expects something that would not happen.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use reqwest::header::HeaderName;
-use toml::{Table, Value};
+use reqwest::header::{AUTHORIZATION, HeaderName};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use url::Url;
 
-use super::fields::CACHE;
 use super::reader::Reader;
-use super::{bounds, logins, mirrors, peers};
+use super::sections::Sections;
+use super::types::*;
+use super::{mirrors, peers};
 use crate::deliver::targets::purge::{
     Bunny, Cloudflare, Dialect, Fastly, Http, Refresh, TagNames, Vercel,
 };
@@ -25,14 +26,117 @@ use crate::support::Secret;
 const HOSTS_MAX: usize = 100;
 /// Each path is called for once for every site.
 const SITES_MAX: usize = 50;
+const PAGE_BYTES_DEFAULT: usize = 16 << 20;
 
-/// Bytes of a page that is read through a cache.
-const PAGE_BYTES: (i64, i64) = (1024, 1 << 30);
-const PAGE_BYTES_DEFAULT: i64 = 16 << 20;
+/// Caches and CDNs that are asked to forget.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Section {
+    timeout_ms: Timeout,
+    calls_max: CallsMax,
+    targets: Vec<TargetKeys>,
+}
+
+type CallsMax = Int<1, 10_000>;
+/// A header; none where it is empty.
+type Header = Option<Parsed<Option<HeaderName>>>;
+
+/// A cache or CDN. Which of it means something depends on its kind: docs/PURGE.md.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default)]
+struct TargetKeys {
+    /// What operators call it.
+    name: Parsed<Option<Name>>,
+    /// http, refresh, cloudflare, fastly, bunny or vercel.
+    kind: String,
+    /// The caches themselves, as http://HOST:PORT.
+    hosts: Vec<Parsed<Address>>,
+    /// Names of the site in the cache, as https://HOST; empty: the host's own.
+    sites: Vec<Parsed<Address>>,
+    /// What may purge.
+    token: Secret,
+    /// Carries the token.
+    token_header: Header,
+    /// Certificates in PEM that are trusted for this target, besides the system's authorities.
+    ca_file: String,
+    /// Calls a second.
+    rate_per_second: Option<Rate>,
+    /// Calls that may go at once after a pause.
+    burst: Option<Burst>,
+    /// Instead of purge.timeout_ms.
+    timeout_ms: Option<Timeout>,
+    /// Instead of purge.calls_max.
+    calls_max: Option<CallsMax>,
+    /// The tag of a type, with {type}.
+    type_tag: Option<String>,
+    /// The tag of one entity, with {type} and {id}.
+    entity_tag: Option<String>,
+    /// The tag of lists of a type, with {type}.
+    list_tag: Option<String>,
+    /// A tag that callers name, with {tag}.
+    custom_tag: Option<String>,
+    /// The tag of a path, with {path}.
+    path_tag: Option<String>,
+    /// A tag that every page carries.
+    all_tag: Option<String>,
+    /// Carries tags; empty: there are none.
+    tag_header: Header,
+    /// Carries tags that are to become stale.
+    soft_tag_header: Header,
+    /// Marks the purge of a path as soft.
+    soft_header: Header,
+    /// Carries the expression of a ban; empty: there are none.
+    ban_header: Header,
+    /// Between two tags.
+    tag_separator: Parsed<Separator>,
+    /// A status that says that nothing of it was there; 0 for none.
+    absent_status: Option<Int<0, 599>>,
+    /// What makes a request pass by the cache; its value is the token.
+    bypass_header: Option<Parsed<HeaderName>>,
+    /// The longest page that is read through the cache.
+    page_bytes_max: Option<Int<1024, { 1 << 30 }>>,
+    /// Where the API of the CDN is.
+    api: Option<Parsed<Address>>,
+    /// The zone at Cloudflare.
+    zone: String,
+    /// The plan at Cloudflare, which says how much it takes.
+    plan: Parsed<Option<Plan>>,
+    /// The service at Fastly.
+    service: String,
+    /// The pull zone at Bunny.
+    pull_zone: String,
+    /// The project at Vercel.
+    project: String,
+    /// The team at Vercel, if any.
+    team: String,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Separator(char);
+
+impl Default for Separator {
+    fn default() -> Self {
+        Self(' ')
+    }
+}
+
+words!(Separator, "expected a blank or a comma", " " = Self(' '), "," = Self(','));
+
+/// What Cloudflare allows by plan: a second, and at once.
+#[derive(Debug, Clone, Copy)]
+struct Plan(f64, u32);
+
+words!(
+    Plan,
+    "expected free, pro, business or enterprise",
+    "free" = Self(5.0 / 60.0, 25),
+    "pro" = Self(5.0, 25),
+    "business" = Self(10.0, 50),
+    "enterprise" = Self(50.0, 500)
+);
 
 /// Fields that every kind has.
 const SHARED: &[&str] =
-    &["name", "kind", "token", "token_file", "ca_file", "rate_per_second", "burst", "timeout_ms"];
+    &["name", "kind", "token", "ca_file", "rate_per_second", "burst", "timeout_ms"];
 
 /// Fields of every kind that has tags.
 const TAGGED: &[&str] = &[
@@ -51,11 +155,11 @@ struct Kind {
     word: &'static str,
     is_tagged: bool,
     fields: &'static [&'static str],
-    /// Where its API is; without one it is told at `hosts`.
+    /// Where its API is; without one `hosts` are called.
     api: Option<&'static str>,
     /// Requests a second, and at once.
     limit: (f64, u32),
-    build: fn(&mut Reader, &Written) -> Dialect,
+    build: fn(&mut Reader, &At) -> Dialect,
 }
 
 const KINDS: &[Kind] = &[
@@ -74,7 +178,7 @@ const KINDS: &[Kind] = &[
         ],
         api: None,
         limit: (50.0, 200),
-        build: http,
+        build: |_, at| http(at),
     },
     Kind {
         word: "refresh",
@@ -90,8 +194,10 @@ const KINDS: &[Kind] = &[
         is_tagged: true,
         fields: &["api", "zone", "plan"],
         api: Some("https://api.cloudflare.com/client/v4/"),
-        limit: PLANS[0].1,
-        build: |from, written| Dialect::Cloudflare(Cloudflare { zone: id(from, written, "zone") }),
+        limit: (5.0 / 60.0, 25),
+        build: |from, at| {
+            Dialect::Cloudflare(Cloudflare { zone: at.id(from, "zone", &at.target.zone) })
+        },
     },
     Kind {
         word: "fastly",
@@ -99,7 +205,9 @@ const KINDS: &[Kind] = &[
         fields: &["api", "service"],
         api: Some("https://api.fastly.com/"),
         limit: (20.0, 100),
-        build: |from, written| Dialect::Fastly(Fastly { service: id(from, written, "service") }),
+        build: |from, at| {
+            Dialect::Fastly(Fastly { service: at.id(from, "service", &at.target.service) })
+        },
     },
     Kind {
         word: "bunny",
@@ -108,7 +216,9 @@ const KINDS: &[Kind] = &[
         api: Some("https://api.bunny.net/"),
         // What it allows for wildcards; single URLs might go ten times as fast.
         limit: (0.5, 20),
-        build: |from, written| Dialect::Bunny(Bunny { pull_zone: id(from, written, "pull_zone") }),
+        build: |from, at| {
+            Dialect::Bunny(Bunny { pull_zone: at.id(from, "pull_zone", &at.target.pull_zone) })
+        },
     },
     Kind {
         word: "vercel",
@@ -120,315 +230,224 @@ const KINDS: &[Kind] = &[
     },
 ];
 
-/// What Cloudflare allows by plan, the smallest first: a second, and at once.
-const PLANS: [(&str, (f64, u32)); 4] = [
-    ("free", (5.0 / 60.0, 25)),
-    ("pro", (5.0, 25)),
-    ("business", (10.0, 50)),
-    ("enterprise", (50.0, 500)),
-];
-
-/// One entry as it was written, and the name of its place.
-struct Written<'a> {
-    table: &'a Table,
+/// One entry, and its place.
+struct At<'a> {
+    all: &'a Sections,
+    target: &'a TargetKeys,
     key: String,
 }
 
-impl Written<'_> {
-    fn text(&self, field: &str) -> Option<&str> {
-        self.table.get(field).and_then(Value::as_str)
-    }
-
-    fn list(&self, field: &str) -> Vec<String> {
-        let items = self.table.get(field).and_then(Value::as_array).into_iter().flatten();
-        items.filter_map(Value::as_str).map(str::to_owned).collect()
-    }
-
+impl At<'_> {
     fn key(&self, field: &str) -> String {
         format!("{}.{field}", self.key)
     }
 
     fn refuse(&self, from: &mut Reader, field: &str, expected: impl Into<String>) {
-        let unset = Value::String(String::new());
-        let value = self.table.get(field).unwrap_or(&unset).clone();
-        from.refuse_value(&self.key(field), &value, expected);
+        from.refuse(&self.key(field), expected);
     }
 
-    /// A header's name; `None` where it is written as empty.
-    fn header(&self, from: &mut Reader, field: &str, default: &str) -> Option<HeaderName> {
-        let text = self.text(field).unwrap_or(default);
-        if text.is_empty() {
-            return None;
+    /// The id of something at a CDN; it becomes part of a URL.
+    fn id(&self, from: &mut Reader, field: &str, id: &str) -> String {
+        if !Name::is_valid(id) {
+            self.refuse(from, field, "expected its id: 1 to 64 of A-Z a-z 0-9 _ . -");
         }
-        let name = HeaderName::try_from(text).ok();
-        if name.is_none() {
-            self.refuse(from, field, "expected a header's name");
-        }
-        name
-    }
-
-    /// An integer within the range of a key, or of its own.
-    fn count(&self, from: &mut Reader, field: &str, (min, max): (i64, i64)) -> Option<i64> {
-        let given = self.table.get(field).and_then(Value::as_integer)?;
-        if !(min..=max).contains(&given) {
-            self.refuse(from, field, format!("expected an integer from {min} to {max}"));
-        }
-        Some(given.clamp(min, max))
+        id.to_owned()
     }
 }
 
 /// Adds every host of every target to the destinations.
-pub(super) fn add_targets(from: &mut Reader, peers: &mut Vec<PeerConfig>) {
-    let mut found = 0;
-    for (index, table) in from.tables("purge.targets").iter().enumerate() {
-        let written = Written { table, key: format!("purge.targets[{index}]") };
-        for target in target(from, &written) {
-            found += 1;
-            if peers.iter().any(|peer| peer.name == target.name) {
+pub(super) fn add_targets(from: &mut Reader, all: &Sections, peers: &mut Vec<PeerConfig>) {
+    let before = peers.len();
+    for (index, target) in all.purge.targets.iter().enumerate() {
+        let at = At { all, target, key: format!("purge.targets[{index}]") };
+        for destination in destinations(from, &at) {
+            if peers.iter().any(|peer| peer.name == destination.name) {
                 let expected = "another destination has the same name: give one of them another";
-                written.refuse(from, "name", expected);
+                at.refuse(from, "name", expected);
             }
-            peers.push(target);
+            peers.push(destination);
         }
     }
-    if found > HOSTS_MAX {
-        let found = Value::Integer(i64::try_from(found).unwrap_or(i64::MAX));
-        from.refuse_value("purge.targets", &found, format!("expected at most {HOSTS_MAX} hosts"));
-    }
+    from.refuse_many("purge.targets", peers.len() - before, HOSTS_MAX, "hosts");
 }
 
 /// The destinations of one entry.
-fn target(from: &mut Reader, written: &Written) -> Vec<PeerConfig> {
-    let word = written.text("kind").unwrap_or_default();
-    let Some(kind) = KINDS.iter().find(|kind| kind.word == word) else {
-        let words: Vec<_> = KINDS.iter().map(|kind| kind.word).collect();
-        written.refuse(from, "kind", format!("expected {}", words.join(", ")));
+fn destinations(from: &mut Reader, at: &At) -> Vec<PeerConfig> {
+    let target = at.target;
+    let Some(kind) = KINDS.iter().find(|kind| kind.word == target.kind) else {
+        let names: Vec<_> = KINDS.iter().map(|kind| kind.word).collect();
+        at.refuse(from, "kind", format!("expected {}", names.join(", ")));
         return vec![];
     };
-    let is_known = |field: &&str| CACHE.iter().any(|(known, _)| known == field);
-    // Others were refused when they were read.
-    for field in written.table.keys().map(String::as_str).filter(is_known) {
-        let is_tagging = kind.is_tagged && TAGGED.contains(&field);
-        if !is_tagging && !SHARED.contains(&field) && !kind.fields.contains(&field) {
-            written.refuse(from, field, format!("this means nothing for the kind {word}"));
+    for field in from.fields(&at.key) {
+        let is_tagging = kind.is_tagged && TAGGED.contains(&&*field);
+        if !is_tagging && !SHARED.contains(&&*field) && !kind.fields.contains(&&*field) {
+            at.refuse(from, &field, format!("this means nothing for the kind {}", kind.word));
         }
     }
-    let name = written.text("name").unwrap_or_default().to_owned();
-    if !super::sections::is_name(&name) {
-        written.refuse(from, "name", "expected 1 to 64 of A-Z a-z 0-9 _ . -");
+    if target.name.is_none() {
+        at.refuse(from, "name", Name::EXPECTED);
+    }
+    if !target.token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
+        at.refuse(from, "token", "expected a token without blanks");
     }
     let bases = match kind.api {
-        None => hosts(from, written),
-        Some(default) => api(from, written, default),
+        None => hosts(from, at),
+        Some(default) => api(from, at, default),
     };
     let purge = Purge {
-        name,
+        name: target.name.0.clone().map(|name| name.0).unwrap_or_default(),
         base: Url::parse("http://localhost/").expect("a fixed URL"),
-        sites: sites(from, written),
-        tag_names: tag_names(from, written),
-        token: token(from, written),
-        timeout: timeout(from, written),
-        calls_max: calls_max(from, written),
-        dialect: (kind.build)(from, written),
+        sites: sites(from, at),
+        tag_names: tag_names(from, at),
+        token: target.token.clone(),
+        timeout: *target.timeout_ms.unwrap_or(at.all.purge.timeout_ms),
+        calls_max: target.calls_max.unwrap_or(at.all.purge.calls_max).to(),
+        dialect: (kind.build)(from, at),
     };
     let is_one = bases.len() == 1;
-    let of = |from: &mut Reader, base: Url| {
+    let of = |base: Url| {
         let name = match is_one {
             true => purge.name.clone(),
             false => format!("{}@{}", purge.name, peers::name(&base)),
         };
-        let purge = Arc::new(Purge { base: base.clone(), ..purge.clone() });
-        destination(from, written, kind, name, base, Target::Purge(purge))
+        destination(from, at, kind, name, Purge { base, ..purge.clone() })
     };
-    bases.into_iter().map(|base| of(from, base)).collect()
+    bases.into_iter().map(of).collect()
 }
 
-fn destination(
-    from: &mut Reader,
-    written: &Written,
-    kind: &Kind,
-    name: String,
-    base: Url,
-    target: Target,
-) -> PeerConfig {
-    let limit = limit(from, written, kind);
-    let page_bytes_max = match &target {
-        Target::Purge(purge) => match &purge.dialect {
-            Dialect::Refresh(refresh) => Some(refresh.page_bytes_max),
-            _ => None,
-        },
-        Target::Revalidate(_) => None,
+fn destination(from: &mut Reader, at: &At, kind: &Kind, name: String, purge: Purge) -> PeerConfig {
+    let target = at.target;
+    let (rate, burst) = target.plan.map_or(kind.limit, |Plan(rate, burst)| (rate, burst));
+    let page_bytes_max = match &purge.dialect {
+        Dialect::Refresh(refresh) => Some(refresh.page_bytes_max),
+        _ => None,
     };
-    let rate = written.table.get("rate_per_second").and_then(mirrors::as_float);
-    let range = bounds::of("mirrors.burst").unwrap_or((1, i64::from(u32::MAX)));
-    let burst = written.count(from, "burst", range).and_then(|burst| u32::try_from(burst).ok());
-    let ca_file = written.text("ca_file").unwrap_or_default();
     PeerConfig {
         name,
-        base,
-        rate_per_second: match rate {
-            Some(rate) => from.checked_rate(&written.key("rate_per_second"), rate),
-            None => limit.0,
-        },
-        burst: burst.unwrap_or(limit.1),
+        base: purge.base.clone(),
+        rate_per_second: target.rate_per_second.map_or(rate, |rate| rate.0),
+        burst: target.burst.map_or(burst, Int::to),
         // Nobody logs in there: each call carries its token.
         login: Login { credentials: None, means: LoginMethod::Bearer(Secret::default()) },
-        network: mirrors::network(from, &written.key("ca_file"), ca_file, page_bytes_max),
-        class: DestinationClass::Target(target),
+        network: mirrors::network(
+            from,
+            at.all,
+            &at.key("ca_file"),
+            &target.ca_file,
+            page_bytes_max,
+        ),
+        class: DestinationClass::Target(Target::Purge(Arc::new(purge))),
         kind: None,
     }
 }
 
-/// The limit where none is written.
-fn limit(from: &mut Reader, written: &Written, kind: &Kind) -> (f64, u32) {
-    let Some(plan) = written.text("plan") else { return kind.limit };
-    let known = PLANS.iter().find(|(word, _)| *word == plan);
-    if known.is_none() {
-        written.refuse(from, "plan", "expected free, pro, business or enterprise");
-    }
-    known.map_or(kind.limit, |(_, limit)| *limit)
-}
-
 /// The API of a CDN, and who may use it.
-fn api(from: &mut Reader, written: &Written, default: &str) -> Vec<Url> {
-    if token(from, written).is_empty() {
-        written.refuse(from, "token", "expected a token that may purge, here or in token_file");
+fn api(from: &mut Reader, at: &At, default: &str) -> Vec<Url> {
+    if at.target.token.is_empty() {
+        at.refuse(from, "token", "expected a token that may purge, here or in token_file");
     }
-    match peers::base(written.text("api").unwrap_or(default), false) {
+    match peers::base(at.target.api.as_ref().map_or(default, |api| api), false) {
         Ok(base) => vec![base],
         Err(_) => {
-            written.refuse(from, "api", "expected an https:// URL, or one on loopback");
+            at.refuse(from, "api", "expected an https:// URL, or one on loopback");
             vec![]
         }
     }
 }
 
-/// The id of something at a CDN; it becomes part of a URL.
-fn id(from: &mut Reader, written: &Written, field: &str) -> String {
-    let text = written.text(field).unwrap_or_default();
-    if !super::sections::is_name(text) {
-        written.refuse(from, field, "expected its id: 1 to 64 of A-Z a-z 0-9 _ . -");
-    }
-    text.to_owned()
+fn vercel(from: &mut Reader, at: &At) -> Dialect {
+    let TargetKeys { project, team, .. } = at.target;
+    let is_team = !team.is_empty();
+    Dialect::Vercel(Vercel {
+        project: at.id(from, "project", project),
+        team: if is_team { at.id(from, "team", team) } else { String::new() },
+    })
 }
 
-fn vercel(from: &mut Reader, written: &Written) -> Dialect {
-    let team = match written.text("team").unwrap_or_default() {
-        "" => String::new(),
-        _ => id(from, written, "team"),
-    };
-    Dialect::Vercel(Vercel { project: id(from, written, "project"), team })
-}
-
-fn refresh(from: &mut Reader, written: &Written) -> Dialect {
-    let header = written.header(from, "bypass_header", "x-refresh");
-    if header.is_none() {
-        written.refuse(from, "bypass_header", "expected a header's name");
-    }
-    let bytes = written.count(from, "page_bytes_max", PAGE_BYTES).unwrap_or(PAGE_BYTES_DEFAULT);
+fn refresh(_: &mut Reader, at: &At) -> Dialect {
+    let header = at.target.bypass_header.as_ref().map(|header| header.0.clone());
     Dialect::Refresh(Refresh {
         bypass_header: header.unwrap_or(HeaderName::from_static("x-refresh")),
-        page_bytes_max: usize::try_from(bytes).unwrap_or(usize::MAX),
+        page_bytes_max: at.target.page_bytes_max.map_or(PAGE_BYTES_DEFAULT, Int::to),
     })
 }
 
 /// The caches themselves. Open-source Varnish speaks no TLS, so `http` is no exception here.
-fn hosts(from: &mut Reader, written: &Written) -> Vec<Url> {
+fn hosts(from: &mut Reader, at: &At) -> Vec<Url> {
     let mut bases: Vec<Url> = vec![];
-    for text in written.list("hosts") {
-        match peers::base(&text, true) {
+    for text in &at.target.hosts {
+        match peers::base(text, true) {
             Ok(_) if !text.contains("://") => {
-                written.refuse(from, "hosts", "expected http:// or https:// before each host");
+                at.refuse(from, "hosts", "expected http:// or https:// before each host");
             }
             Ok(base) if base.path() != "/" => {
-                written.refuse(from, "hosts", "expected hosts without a path");
+                at.refuse(from, "hosts", "expected hosts without a path");
             }
             Ok(base) if bases.contains(&base) => {}
             Ok(base) => bases.push(base),
-            Err(expected) => written.refuse(from, "hosts", expected),
+            Err(expected) => at.refuse(from, "hosts", expected),
         }
     }
     if bases.is_empty() {
-        written.refuse(from, "hosts", "expected at least one, such as http://127.0.0.1:6081");
+        at.refuse(from, "hosts", "expected at least one, such as http://127.0.0.1:6081");
     }
-    let is_named = !written.list("sites").is_empty();
+    let is_named = !at.target.sites.is_empty();
     if is_named && bases.iter().any(|base| base.scheme() == "https") {
         // Over HTTP/2 the name in the URL is the only one.
-        written.refuse(from, "sites", "expected only beside http:// hosts");
+        at.refuse(from, "sites", "expected only beside http:// hosts");
     }
     bases
 }
 
 /// The sites in a cache, as origins.
-fn sites(from: &mut Reader, written: &Written) -> Vec<Url> {
+fn sites(from: &mut Reader, at: &At) -> Vec<Url> {
     let mut sites = vec![];
-    for text in written.list("sites") {
-        match peers::base(&text, true) {
+    for text in &at.target.sites {
+        match peers::base(text, true) {
             Ok(site) if site.path() == "/" => sites.push(site),
-            Ok(_) => written.refuse(from, "sites", "expected origins, such as https://example.org"),
-            Err(expected) => written.refuse(from, "sites", expected),
+            Ok(_) => at.refuse(from, "sites", "expected origins, such as https://example.org"),
+            Err(expected) => at.refuse(from, "sites", expected),
         }
     }
-    if sites.len() > SITES_MAX {
-        written.refuse(from, "sites", format!("expected at most {SITES_MAX} sites"));
-    }
+    from.refuse_many(&at.key("sites"), sites.len(), SITES_MAX, "sites");
     sites
 }
 
-fn token(from: &mut Reader, written: &Written) -> Secret {
-    let token = logins::secret(from, written.table, "token", &|field| written.key(field));
-    if !token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
-        written.refuse(from, "token", "expected a token without blanks");
-    }
-    token
-}
-
-fn timeout(from: &mut Reader, written: &Written) -> Duration {
-    let range = bounds::of("purge.timeout_ms").unwrap_or((1, 1));
-    let own = written.count(from, "timeout_ms", range).and_then(|ms| u64::try_from(ms).ok());
-    own.map_or_else(|| from.ms("purge.timeout_ms"), Duration::from_millis)
-}
-
-fn calls_max(from: &mut Reader, written: &Written) -> usize {
-    let range = bounds::of("purge.calls_max").unwrap_or((1, 1));
-    let own = written.count(from, "calls_max", range).and_then(|max| usize::try_from(max).ok());
-    own.unwrap_or_else(|| from.count("purge.calls_max"))
-}
-
 /// The templates of tags, each with what makes two of them differ.
-fn tag_names(from: &mut Reader, written: &Written) -> TagNames {
-    let mut template = |field: &str, default: &str, needed: &str| {
-        let text = written.text(field).unwrap_or(default).to_owned();
+fn tag_names(from: &mut Reader, at: &At) -> TagNames {
+    let mut template = |field: &str, given: &Option<String>, default: &str, needed: &str| {
+        let text = given.as_deref().unwrap_or(default).to_owned();
         let is_unused = text.is_empty() && default.is_empty();
         if !is_unused && !text.contains(needed) {
-            written.refuse(from, field, format!("expected a text with {needed} in it"));
+            at.refuse(from, field, format!("expected a text with {needed} in it"));
         }
         text
     };
+    let it = at.target;
     TagNames {
-        type_tag: template("type_tag", "{type}", "{type}"),
-        entity_tag: template("entity_tag", "{type}:{id}", "{type}"),
-        list_tag: template("list_tag", "", "{type}"),
-        custom_tag: template("custom_tag", "{tag}", "{tag}"),
-        path_tag: template("path_tag", "", "{path}"),
-        all_tag: template("all_tag", "", ""),
+        type_tag: template("type_tag", &it.type_tag, "{type}", "{type}"),
+        entity_tag: template("entity_tag", &it.entity_tag, "{type}:{id}", "{type}"),
+        list_tag: template("list_tag", &it.list_tag, "", "{type}"),
+        custom_tag: template("custom_tag", &it.custom_tag, "{tag}", "{tag}"),
+        path_tag: template("path_tag", &it.path_tag, "", "{path}"),
+        all_tag: template("all_tag", &it.all_tag, "", ""),
     }
 }
 
-fn http(from: &mut Reader, written: &Written) -> Dialect {
-    let token_header = written.header(from, "token_header", "authorization");
-    let separator = written.text("tag_separator").unwrap_or(" ");
-    if ![" ", ","].contains(&separator) {
-        written.refuse(from, "tag_separator", "expected a blank or a comma");
-    }
-    let absent = written.count(from, "absent_status", (0, 599)).filter(|status| *status != 0);
+fn http(at: &At) -> Dialect {
+    let it = at.target;
+    let or = |header: &Header, default: Option<&'static str>| match header {
+        None => default.map(HeaderName::from_static),
+        Some(header) => header.0.clone(),
+    };
     Dialect::Http(Http {
-        token_header: token_header.unwrap_or(reqwest::header::AUTHORIZATION),
-        tag_header: written.header(from, "tag_header", "xkey-purge"),
-        soft_tag_header: written.header(from, "soft_tag_header", ""),
-        soft_header: written.header(from, "soft_header", ""),
-        ban_header: written.header(from, "ban_header", "x-ban-url"),
-        tag_separator: separator.chars().next().unwrap_or(' '),
-        absent_status: absent.and_then(|status| u16::try_from(status).ok()),
+        token_header: or(&it.token_header, None).unwrap_or(AUTHORIZATION),
+        tag_header: or(&it.tag_header, Some("xkey-purge")),
+        soft_tag_header: or(&it.soft_tag_header, None),
+        soft_header: or(&it.soft_header, None),
+        ban_header: or(&it.ban_header, Some("x-ban-url")),
+        tag_separator: it.tag_separator.0.0,
+        absent_status: it.absent_status.map(Int::to).filter(|status| *status != 0),
     })
 }

@@ -1,168 +1,182 @@
-//! From typed to true: hands each concern its values as durations, counts and lists, and gathers
-//! what is wrong. A value out of its range is refused and replaced by the nearest bound, so that
-//! reading goes on and all problems are found at once; nobody sees the settings that come of it.
+//! From typed to true: deserialises what was merged, and gathers what is wrong with it.
+//!
+//! What a type does not take is refused and dropped, and the rest is deserialised again, so that
+//! all problems are found at once; nobody sees the settings that come of it. What no single type
+//! can judge is refused by whoever builds a module's `Config`, by the key alone: the value that is
+//! shown and where it came from are looked up here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::time::Duration;
 
+use serde_path_to_error::{Path, Segment};
 use toml::{Table, Value};
 
 use super::invalid::Invalid;
-use super::layer::{invalid, read_secret};
+use super::layer::{Leaf, invalid, read_secret};
 use super::merged::Merged;
-use super::{bounds, mask, schema};
+use super::schema::{self, Kind, Node};
+use super::sections::Sections;
+use super::{mask, webhooks};
 use crate::support::Secret;
+
+/// Problems that deserialising finds; each costs another pass.
+const PROBLEMS_MAX: usize = 100;
 
 /// The merged values and the problems found in them.
 pub(super) struct Reader {
-    merged: Merged,
+    leaves: BTreeMap<String, Leaf>,
+    /// The same as the file that would say it all.
+    root: Value,
+    /// Keys of which nothing more is to be said.
+    refused: BTreeSet<String>,
     pub(super) problems: Vec<Invalid>,
     pub(super) warnings: Vec<String>,
+    /// Whether we log in as a person, not as a service account.
+    pub(super) is_test_login: bool,
+    /// Relative paths start here.
+    pub(super) workdir: PathBuf,
 }
 
 impl Reader {
-    pub(super) fn new(mut merged: Merged) -> Self {
-        let problems = std::mem::take(&mut merged.problems);
-        let warnings = std::mem::take(&mut merged.warnings);
-        let mut reader = Self { merged, problems, warnings };
-        reader.check_bounds();
-        reader
+    /// Reads what was merged.
+    pub(super) fn new(merged: Merged) -> (Self, Sections) {
+        let root = Value::Table(whole(&merged.leaves));
+        let Merged { leaves, problems, warnings, is_test_login, workdir, .. } = merged;
+        let refused = BTreeSet::new();
+        let mut from = Self { leaves, root, refused, problems, warnings, is_test_login, workdir };
+        let known = from.problems.iter().map(|known| &*known.key);
+        // Of a secret in a file that is of no use nothing but that is said.
+        let keys = known.flat_map(|key| [Some(key), key.strip_suffix("_file")]).flatten();
+        from.refused = keys.map(str::to_owned).collect();
+        from.read_secrets();
+        webhooks::lay_over_presets(&mut from.root);
+        let sections = from.deserialise();
+        (from, sections)
     }
 
-    fn check_bounds(&mut self) {
-        for (key, min, max) in bounds::INTEGERS {
-            let given = self.value(key).and_then(Value::as_integer).unwrap_or(*min);
-            if !(*min..=*max).contains(&given) {
-                self.refuse(key, format!("expected an integer from {min} to {max}"));
+    fn deserialise(&mut self) -> Sections {
+        for _ in 0..PROBLEMS_MAX {
+            let error = match serde_path_to_error::deserialize(self.root.clone()) {
+                Ok(sections) => return sections,
+                Err(error) => error,
+            };
+            let place = self.place(error.path());
+            self.refuse(&key_of(&place), error.inner().message());
+            self.refused.insert(key_of(&place));
+            self.drop_at(&place);
+        }
+        let defaults = Value::Table(whole(&BTreeMap::new()));
+        defaults.try_into().expect("the reference is of these types, as a test shows")
+    }
+
+    /// What is to be dropped: a list of texts as a whole.
+    fn place(&self, path: &Path) -> Vec<Segment> {
+        let mut place: Vec<Segment> = path.iter().cloned().collect();
+        let is_text = |place: &[Segment]| {
+            let value = place.iter().try_fold(&self.root, child);
+            value.is_none_or(|value| !value.is_table())
+        };
+        while matches!(place.last(), Some(Segment::Unknown | Segment::Enum { .. }))
+            || (matches!(place.last(), Some(Segment::Seq { .. })) && is_text(&place))
+        {
+            place.pop();
+        }
+        place
+    }
+
+    fn drop_at(&mut self, place: &[Segment]) {
+        let key = key_of(place);
+        let Some((last, above)) = place.split_last() else { return };
+        let mut at = Some(&mut self.root);
+        for segment in above {
+            at = at.and_then(|value| match segment {
+                Segment::Map { key } => value.get_mut(key.as_str()),
+                Segment::Seq { index } => value.get_mut(*index),
+                _ => None,
+            });
+        }
+        match (at, last) {
+            (Some(Value::Table(table)), Segment::Map { key: name }) => {
+                table.remove(name);
+                table.extend(schema::default(&key).map(|value| (name.clone(), value.clone())));
+            }
+            (Some(Value::Array(items)), Segment::Seq { index }) => drop(items.remove(*index)),
+            _ => {}
+        }
+    }
+
+    /// Puts the text of its file in the place of each `KEY_file` in a table.
+    fn read_secrets(&mut self) {
+        let mut root = std::mem::replace(&mut self.root, Value::Integer(0));
+        let mut files = Vec::new();
+        files_below("", schema::root(), &mut root, &mut files);
+        for File { key, path, value, is_double } in files {
+            let file = format!("{key}_file");
+            let shown = Value::String(path.clone());
+            match read_secret(&self.workdir, &path) {
+                _ if is_double => {
+                    let name = key.rsplit('.').next().unwrap_or(&key);
+                    self.refuse_value(&file, &shown, format!("{name} is set as well"));
+                }
+                Ok(text) => *value = Value::String(text),
+                Err(expected) => {
+                    self.refuse_value(&file, &shown, expected);
+                    self.refused.insert(key);
+                }
             }
         }
-        for key in ["mirrors.rate_per_second", "revalidate.rate_per_second"] {
-            self.checked_rate(key, self.float(key));
-        }
-    }
-
-    fn value(&self, key: &str) -> Option<&Value> {
-        self.merged.leaves.get(key).map(|leaf| &leaf.value)
-    }
-
-    /// A string; empty where unset.
-    pub(super) fn text(&self, key: &str) -> String {
-        self.value(key).and_then(Value::as_str).unwrap_or_default().to_owned()
-    }
-
-    /// A value that differs from the default.
-    pub(super) fn given(&self, key: &str) -> Option<Value> {
-        self.value(key).filter(|value| schema::default(key) != Some(*value)).cloned()
-    }
-
-    /// A string that must never be shown.
-    pub(super) fn secret(&self, key: &str) -> Secret {
-        Secret::new(self.text(key))
-    }
-
-    pub(super) fn flag(&self, key: &str) -> bool {
-        self.value(key).and_then(Value::as_bool).unwrap_or_default()
-    }
-
-    /// An integer within its range, in the type that its reader counts in.
-    pub(super) fn count<T: TryFrom<i64>>(&self, key: &str) -> T {
-        let (min, max) = bounds::of(key).expect("every integer key has a range, as a test shows");
-        let given = self.value(key).and_then(Value::as_integer).unwrap_or(min);
-        let Ok(count) = T::try_from(given.clamp(min, max)) else {
-            unreachable!("the range of {key} fits its type, as a test shows")
-        };
-        count
-    }
-
-    pub(super) fn ms(&self, key: &str) -> Duration {
-        Duration::from_millis(self.count(key))
-    }
-
-    pub(super) fn seconds(&self, key: &str) -> Duration {
-        Duration::from_secs(self.count(key))
-    }
-
-    pub(super) fn float(&self, key: &str) -> f64 {
-        self.value(key).and_then(Value::as_float).unwrap_or_default()
-    }
-
-    pub(super) fn list(&self, key: &str) -> Vec<String> {
-        let items = self.value(key).and_then(Value::as_array).into_iter().flatten();
-        items.filter_map(Value::as_str).map(str::to_owned).collect()
-    }
-
-    pub(super) fn tables(&self, key: &str) -> Vec<Table> {
-        let items = self.value(key).and_then(Value::as_array).into_iter().flatten();
-        items.filter_map(Value::as_table).cloned().collect()
-    }
-
-    /// The entries of a free map.
-    pub(super) fn entries(&self, map: &str) -> BTreeMap<String, Value> {
-        let leaves = self.merged.leaves.iter();
-        leaves
-            .filter_map(|(key, leaf)| {
-                let name = key.strip_prefix(map)?.strip_prefix('.')?;
-                Some((name.to_owned(), leaf.value.clone()))
-            })
-            .collect()
-    }
-
-    /// A path, from the working directory where it is relative.
-    pub(super) fn path(&mut self, key: &str) -> PathBuf {
-        let text = self.text(key);
-        if text.is_empty() || text.contains('\0') {
-            self.refuse(key, "expected a path");
-        }
-        self.merged.workdir.join(text)
-    }
-
-    /// A rate within its range.
-    pub(super) fn checked_rate(&mut self, key: &str, rate: f64) -> f64 {
-        let (min, max) = bounds::RATE;
-        if !(min..=max).contains(&rate) {
-            let shown = Value::Float(rate);
-            self.refuse_value(key, &shown, format!("expected a number from {min} to {max}"));
-        }
-        rate
+        self.root = root;
     }
 
     /// The text in a file that a field of a table names.
-    pub(super) fn secret_file(&mut self, key: &str, path: &str) -> Secret {
-        match read_secret(&self.merged.workdir, path) {
+    pub(super) fn file(&mut self, key: &str, path: &str) -> Secret {
+        match read_secret(&self.workdir, path) {
             Ok(text) => Secret::new(text),
             Err(expected) => {
-                self.refuse_value(key, &Value::String(path.to_owned()), expected);
+                self.refuse(key, expected);
                 Secret::default()
             }
         }
     }
 
-    pub(super) fn is_test_login(&self) -> bool {
-        self.merged.is_test_login
+    /// What is given at a place, such as `mirrors.peers[0].url`.
+    fn value(&self, place: &str) -> Option<&Value> {
+        let of_leaf = || self.leaves.get(place).map(|leaf| &leaf.value);
+        below(&self.root, place).or_else(of_leaf)
+    }
+
+    /// Whether a field of an array is given by the user, and not by a preset of it.
+    pub(super) fn is_given(&self, place: &str) -> bool {
+        let array = place.split_once('[').and_then(|(key, _)| {
+            let path = &place[key.len() + 1..];
+            below(&self.leaves.get(key)?.value, path)
+        });
+        array.is_some()
+    }
+
+    /// The fields that a table gives.
+    pub(super) fn fields(&self, place: &str) -> Vec<String> {
+        let table = self.value(place).and_then(Value::as_table).into_iter().flatten();
+        table.map(|(name, _)| name.clone()).collect()
     }
 
     /// Where a key's value, or that of the array that holds it, came from.
     pub(super) fn origin(&self, key: &str) -> String {
         let array = key.split_once('[').map_or(key, |(array, _)| array);
-        self.merged.leaves.get(array).map_or("default".into(), |leaf| leaf.origin.to_string())
+        self.leaves.get(array).map_or("default".into(), |leaf| leaf.origin.to_string())
     }
 
-    /// Says that a key's value cannot be used.
+    /// Says that what is given at a key cannot be used.
     pub(super) fn refuse(&mut self, key: &str, expected: impl Into<String>) {
         let value = self.value(key).cloned().unwrap_or(Value::String(String::new()));
         self.refuse_value(key, &value, expected);
     }
 
-    /// Says that part of a key's value cannot be used. The same is said once, and of a secret in a
-    /// file that is of no use nothing but that.
+    /// The same of a value that is part of it, or counted. What was refused for itself, or in these
+    /// words, is not refused again.
     pub(super) fn refuse_value(&mut self, key: &str, value: &Value, expected: impl Into<String>) {
         let expected = expected.into();
-        let is_told = |told: &Invalid| {
-            let is_file = told.key.strip_suffix("_file") == Some(key);
-            is_file || (told.key == key && told.expected == expected)
-        };
-        if self.problems.iter().any(is_told) {
+        if self.refused.contains(key) || !self.refused.insert(format!("{key}: {expected}")) {
             return;
         }
         let shown = mask::value(key, value);
@@ -170,7 +184,117 @@ impl Reader {
         self.problems.push(invalid(key, shown, &origin, expected));
     }
 
+    /// The same of one item of a list.
+    pub(super) fn refuse_item(&mut self, key: &str, at: usize, expected: impl Into<String>) {
+        let item = self.value(key).and_then(|list| list.get(at)).cloned();
+        self.refuse_value(key, &item.unwrap_or(Value::String(String::new())), expected);
+    }
+
+    /// Refuses a list that is too long.
+    pub(super) fn refuse_many(&mut self, key: &str, count: usize, max: usize, of: &str) {
+        if count > max {
+            let found = Value::Integer(i64::try_from(count).unwrap_or(i64::MAX));
+            self.refuse_value(key, &found, format!("expected at most {max} {of}"));
+        }
+    }
+
     pub(super) fn warn(&mut self, warning: impl Into<String>) {
         self.warnings.push(warning.into());
+    }
+}
+
+/// All keys as one table; those that are not given have their defaults.
+fn whole(leaves: &BTreeMap<String, Leaf>) -> Table {
+    let mut root = Table::new();
+    for key in schema::keys() {
+        let default = schema::default(key).cloned();
+        let value = leaves.get(key).map(|leaf| leaf.value.clone()).or(default);
+        let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
+        table_at(&mut root, section).extend(value.map(|value| (name.to_owned(), value)));
+    }
+    for (key, leaf) in leaves {
+        let maps = key.match_indices('.').map(|(at, _)| key.split_at(at));
+        let is_map = |(map, _): &(&str, &str)| schema::kind(map) == Some(Kind::Map);
+        if let Some((map, name)) = maps.into_iter().find(is_map) {
+            table_at(&mut root, map).insert(name[1..].to_owned(), leaf.value.clone());
+        }
+    }
+    root
+}
+
+fn table_at<'a>(root: &'a mut Table, section: &str) -> &'a mut Table {
+    let names = section.split('.').filter(|name| !name.is_empty());
+    names.fold(root, |table, name| {
+        let below = table.entry(name).or_insert_with(|| Value::Table(Table::new()));
+        below.as_table_mut().expect("a section, or a free map")
+    })
+}
+
+fn below<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    let mut parts = path.split(['.', '[']).map(|part| part.trim_end_matches(']'));
+    parts.try_fold(value, |value, part| match value {
+        Value::Array(items) => items.get(part.parse::<usize>().ok()?),
+        value => value.get(part),
+    })
+}
+
+fn child<'a>(value: &'a Value, segment: &Segment) -> Option<&'a Value> {
+    match segment {
+        Segment::Map { key } => value.get(key.as_str()),
+        Segment::Seq { index } => value.get(*index),
+        _ => None,
+    }
+}
+
+fn key_of(place: &[Segment]) -> String {
+    place.iter().fold(String::new(), |key, segment| match segment {
+        Segment::Seq { index } => format!("{key}[{index}]"),
+        other => schema::join(&key, &other.to_string()),
+    })
+}
+
+/// A secret in a table, which a file holds.
+struct File<'a> {
+    key: String,
+    path: String,
+    value: &'a mut Value,
+    is_double: bool,
+}
+
+fn files_below<'a>(key: &str, node: Node, value: &'a mut Value, files: &mut Vec<File<'a>>) {
+    match value {
+        Value::Array(items) if node["items"].is_object() => {
+            let table = schema::table_of(&node["items"]);
+            for (at, item) in items.iter_mut().enumerate().filter(|(_, item)| item.is_table()) {
+                files_below(&format!("{key}[{at}]"), table, item, files);
+            }
+        }
+        Value::Table(table) => {
+            let is_secret = |name: &str| schema::field(node, name).is_some_and(schema::is_secret);
+            let of_file = |name: &String| {
+                name.strip_suffix("_file").filter(|it| is_secret(it)).map(str::to_owned)
+            };
+            let mut paths: BTreeMap<String, String> = BTreeMap::new();
+            for name in table.keys().filter_map(of_file).collect::<Vec<_>>() {
+                let path = table.remove(&format!("{name}_file"));
+                let path = path.as_ref().and_then(Value::as_str).unwrap_or_default();
+                if !path.is_empty() {
+                    table.entry(name.clone()).or_insert(Value::String(String::new()));
+                    paths.insert(name, path.to_owned());
+                }
+            }
+            for (name, value) in table.iter_mut() {
+                let key = schema::join(key, name);
+                match (paths.remove(name), schema::field(node, name)) {
+                    (Some(path), _) => {
+                        let is_double = value.as_str().is_some_and(|text| !text.is_empty());
+                        files.push(File { key, path, value, is_double });
+                    }
+                    (None, Some(node)) => files_below(&key, node, value, files),
+                    (None, None) => {}
+                }
+            }
+        }
+        _ => {}
     }
 }

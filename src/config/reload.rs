@@ -2,8 +2,8 @@
 //!
 //! Everything is read and checked as at a start; on any problem nothing comes of it. A key that
 //! cannot change while running keeps its value, also where other keys take theirs from it, so that
-//! the settings in use are always ones that a start could have had. No list of what may change is
-//! needed beyond the one below: a key that is not in it changes.
+//! the settings in use are always ones that a start could have had. The types of keys that
+//! need a restart say so (`x-restart` in the schema); every other key changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,33 +13,9 @@ use parking_lot::Mutex;
 use super::layer::Leaf;
 use super::merged::Merged;
 use super::shrunk::{Refused, Text};
-use super::{Invalid, Settings, Sources, build};
+use super::{Invalid, Settings, Sources, build, schema};
 use crate::deliver::PeerConfig;
 use crate::deliver::targets::Target;
-
-/// Keys, and beginnings of keys, that need a restart: what is bound, opened, or sized at a start.
-const FIXED: [&str; 19] = [
-    "instance.",
-    "control.listen",
-    "control.connections_max",
-    "control.connections_per_address_max",
-    "control.metrics_public",
-    "control.require_https",
-    "control.dev",
-    "control.header_ms_max",
-    "control.idle_ms_max",
-    "control.hosts",
-    "control.body_ms_max",
-    "control.body_bytes_max",
-    "control.drain_ms_max",
-    "store.",
-    "journal.",
-    "log.file",
-    "log.queue_lines_max",
-    // The client that fetches keys is made at a start.
-    "auth.jwks_url",
-    "gateway.",
-];
 
 /// What reading the settings again comes to.
 #[derive(Debug, Clone)]
@@ -79,11 +55,6 @@ impl fmt::Debug for Given {
     }
 }
 
-/// Whether a key keeps its value until a restart.
-fn is_fixed(key: &str) -> bool {
-    FIXED.iter().any(|fixed| key == *fixed || (fixed.ends_with('.') && key.starts_with(fixed)))
-}
-
 /// Reads every source again and compares with what is in use. Secrets of ours that nobody gave any
 /// more are read from, or made in, the data directory, as at a start; where the file of one in use
 /// is gone, it stays in use.
@@ -98,7 +69,7 @@ pub fn reload(sources: &Sources, running: &Settings) -> Result<Reload, Vec<Inval
     // First as it stands: what a restart would refuse is refused now.
     build(merged, None)?;
     let (needs_restart, mut changed): (Vec<_>, Vec<_>) =
-        running.given.differing(&wanted).into_iter().partition(|key| is_fixed(key));
+        running.given.differing(&wanted).into_iter().partition(|key| schema::is_fixed(key));
     for key in &needs_restart {
         match running.given.leaves.get(key) {
             Some(leaf) => drop(kept.leaves.insert(key.clone(), leaf.clone())),

@@ -1,19 +1,22 @@
-//! Frameworks beside this instance that are asked to render pages anew: `[revalidate]`.
+//! Frameworks that are asked to render pages anew: `[revalidate]`.
 //!
 //! The plain names that applications have set already make a target each; further ones are tables.
-//! A site that is known by half is no error: it is said once, and nothing else fails for it.
+//! A site of which the URL or the secret is missing is no error: it is reported once, and nothing
+//! else fails for it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use toml::{Table, Value};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use toml::Value;
 use url::Url;
 
 use super::reader::Reader;
-use super::templates::{Writings, type_name};
-use super::{bounds, mask, mirrors, peers, sections};
-use crate::deliver::Signer;
+use super::sections::Sections;
+use super::templates::{Item, Lists, type_name};
+use super::types::*;
+use super::{alerts, mask, peers};
 use crate::deliver::targets::template::{NameTemplate, NameTemplates};
 use crate::deliver::targets::{Revalidate, RevalidateForm, Target, revalidate};
 use crate::deliver::{DestinationClass, Login, LoginMethod, PeerConfig};
@@ -27,6 +30,76 @@ const TARGETS_MAX: usize = 50;
 /// What `openssl rand -base64 32` gives, as the guides of such sites ask.
 const SECRET_BYTES_ADVISED: usize = 44;
 
+/// Frameworks that are asked to render pages anew.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Section {
+    url: Parsed<Address>,
+    secret: Secret,
+    form: Parsed<Spoken>,
+    site: Parsed<Address>,
+    token: Secret,
+    allow_http: bool,
+    rate_per_second: Rate,
+    burst: Burst,
+    timeout_ms: Timeout,
+    targets: Vec<TargetKeys>,
+    paths: Map<Vec<Item>>,
+    tags: Map<Vec<Item>>,
+    groups: Map<Vec<String>>,
+    names: Map<String>,
+}
+
+/// A further target; what it leaves out is as in [revalidate].
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default)]
+struct TargetKeys {
+    /// The route, or the site.
+    url: Parsed<Address>,
+    /// What operators call it; left out: its host.
+    name: Parsed<Option<Name>>,
+    /// What the route is sent: paths, tags and paths, or a name in its URL.
+    form: Parsed<Spoken>,
+    /// What it knows us by.
+    secret: Secret,
+    /// For the headers of Standard Webhooks.
+    signing_secret: Secret,
+    /// Signs too, while you rotate.
+    signing_secret_previous: Secret,
+    /// As [revalidate.paths], and instead of all of it.
+    paths: Option<Map<Vec<Item>>>,
+    /// As [revalidate.tags], and instead of all of it.
+    tags: Option<Map<Vec<Item>>>,
+    /// As [revalidate.names], and instead of all of it.
+    names: Option<Map<String>>,
+    /// all: every address behind the name, for sites of many replicas.
+    resolve: Parsed<ForAll>,
+    /// Calls a second.
+    rate_per_second: Option<Rate>,
+    /// Calls that may go at once after a pause.
+    burst: Option<Burst>,
+    /// One call, from connect to the last byte of the answer.
+    timeout_ms: Option<Timeout>,
+}
+
+/// What a target is sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+enum Spoken {
+    #[default]
+    Paths,
+    Tags,
+    Names,
+}
+
+words!(
+    Spoken,
+    "expected nextjs, nextjs-tags or names",
+    "" = Self::Paths,
+    "nextjs" = Self::Paths,
+    "nextjs-tags" = Self::Tags,
+    "names" = Self::Names
+);
+two_words!(ForAll, "expected one or all", "one", "all");
+
 /// A site that was to be revalidated, with its URL or its secret missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotRevalidated {
@@ -36,139 +109,88 @@ pub struct NotRevalidated {
     pub has_secret: bool,
 }
 
-/// What targets have in common.
-struct Section {
-    paths: BTreeMap<String, Value>,
-    tags: BTreeMap<String, Value>,
-    names: BTreeMap<String, Value>,
-    groups: BTreeMap<String, Vec<String>>,
-    rules: Option<Rules>,
-}
-
-/// A target as it is written.
-struct Written<'a> {
+/// One target, the section, and where the target's fields stand.
+struct At<'a> {
+    all: &'a Sections,
+    rules: Option<&'a Rules>,
     /// `revalidate.targets[0].`, or `revalidate.`.
     prefix: String,
-    table: &'a Table,
-    name: String,
-    url: String,
-    secret: Secret,
-    form: &'a str,
+    /// The keys of its URL and of its secret.
+    keys: [&'static str; 2],
+    target: &'a TargetKeys,
 }
 
 /// All of them, and what to say where the plain names are set by half.
 pub(super) fn targets(
     from: &mut Reader,
+    all: &Sections,
     rules: &resolve::Config,
 ) -> (Vec<PeerConfig>, Option<NotRevalidated>) {
-    let section = Section {
-        paths: from.entries("revalidate.paths"),
-        tags: from.entries("revalidate.tags"),
-        names: from.entries("revalidate.names"),
-        groups: groups(from),
-        rules: Rules::new(rules).ok(),
-    };
+    let rules = Rules::new(rules).ok();
+    let rules = rules.as_ref();
+    let section = &all.revalidate;
     let mut made = Vec::new();
-    let tables = from.tables("revalidate.targets");
-    for (index, table) in tables.iter().enumerate() {
+    for (index, target) in section.targets.iter().enumerate() {
         let prefix = format!("revalidate.targets[{index}].");
-        let written = written(from, prefix, table);
-        made.extend(target(from, &section, &written));
+        if target.secret.is_empty() {
+            from.refuse(&format!("{prefix}secret"), "expected the target's secret");
+        }
+        let keys = ["url", "secret"];
+        made.extend(At { all, rules, prefix, keys, target }.destination(from));
     }
-    let has_names = tables.iter().any(|table| text(table, "form") == "names");
-    made.extend(plain_site(from, &section, has_names));
-    let (nextjs, missing) = plain_nextjs(from, &section, made.is_empty());
-    made.extend(nextjs);
-    if made.len() > TARGETS_MAX {
-        let found = Value::Integer(i64::try_from(made.len()).unwrap_or(i64::MAX));
-        let expected = format!("expected at most {TARGETS_MAX} targets");
-        from.refuse_value("revalidate.targets", &found, expected);
+    if let Some(target) = &plain_site(from, section) {
+        let (prefix, keys) = ("revalidate.".to_owned(), ["site", "token"]);
+        made.extend(At { all, rules, prefix, keys, target }.destination(from));
     }
+    let (target, missing) = plain_nextjs(from, all, made.is_empty());
+    if let Some(target) = &target {
+        let (prefix, keys) = ("revalidate.".to_owned(), ["url", "secret"]);
+        made.extend(At { all, rules, prefix, keys, target }.destination(from));
+    }
+    from.refuse_many("revalidate.targets", made.len(), TARGETS_MAX, "targets");
     (made, missing)
 }
 
-fn groups(from: &Reader) -> BTreeMap<String, Vec<String>> {
-    let texts = |value: Value| {
-        let items = value.as_array().into_iter().flatten().filter_map(Value::as_str);
-        items.map(str::to_owned).collect()
-    };
-    from.entries("revalidate.groups").into_iter().map(|(name, it)| (name, texts(it))).collect()
-}
-
-fn text<'a>(table: &'a Table, field: &str) -> &'a str {
-    table.get(field).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn written<'a>(from: &mut Reader, prefix: String, table: &'a Table) -> Written<'a> {
-    let secret = secret(from, &prefix, table, "secret");
-    if secret.is_empty() {
-        let unset = Value::String(String::new());
-        from.refuse_value(&format!("{prefix}secret"), &unset, "expected the target's secret");
-    }
-    let name = text(table, "name").to_owned();
-    Written {
-        table,
-        name,
-        url: text(table, "url").into(),
-        secret,
-        form: text(table, "form"),
-        prefix,
-    }
-}
-
-/// A secret of a target's, or that in the file which its `_file` names.
-fn secret(from: &mut Reader, prefix: &str, table: &Table, field: &str) -> Secret {
-    let file = format!("{field}_file");
-    match (text(table, field), text(table, &file)) {
-        ("", "") => Secret::default(),
-        ("", path) => from.secret_file(&format!("{prefix}{file}"), path),
-        (given, "") => Secret::new(given),
-        (_, path) => {
-            let given = Value::String(path.to_owned());
-            from.refuse_value(
-                &format!("{prefix}{file}"),
-                &given,
-                format!("{field} is set as well"),
-            );
-            Secret::default()
-        }
+fn plain(name: &str, url: &Parsed<Address>, secret: &Secret, form: Spoken) -> TargetKeys {
+    TargetKeys {
+        name: Parsed(Some(Name(name.to_owned()))),
+        url: url.clone(),
+        secret: secret.clone(),
+        form: Parsed(form),
+        ..TargetKeys::default()
     }
 }
 
 /// `NEXT_REVALIDATE_URL` with its secret.
 fn plain_nextjs(
     from: &mut Reader,
-    section: &Section,
+    all: &Sections,
     is_alone: bool,
-) -> (Option<PeerConfig>, Option<NotRevalidated>) {
-    let (url, secret) = (from.text("revalidate.url"), from.secret("revalidate.secret"));
+) -> (Option<TargetKeys>, Option<NotRevalidated>) {
+    let Section { url, secret, form, paths, .. } = &all.revalidate;
     if !url.is_empty() && !secret.is_empty() {
-        let (prefix, name) = ("revalidate.".to_owned(), "nextjs".to_owned());
-        let table = &Table::new();
-        let form = from.text("revalidate.form");
-        let written = Written { prefix, table, name, url, secret, form: &form };
-        return (target(from, section, &written), None);
+        return (Some(plain("nextjs", url, secret, **form)), None);
     }
     // REVALIDATE_SECRET alone may be meant for callers of ours.
     let is_meant = !from.origin("revalidate.secret").contains(" REVALIDATE_SECRET");
-    let is_asked = !url.is_empty() || (!secret.is_empty() && is_meant);
-    let is_expected = is_alone && !section.paths.is_empty();
     let has_secret = !secret.is_empty();
-    if url.is_empty() && has_secret && is_meant && from.text("compat.revalidate_secret").is_empty()
-    {
+    let is_asked = !url.is_empty() || (has_secret && is_meant);
+    let is_expected = is_alone && !paths.is_empty();
+    if url.is_empty() && has_secret && is_meant && all.compat.revalidate_secret.is_empty() {
         from.warn(
             "NEXT_REVALIDATE_SECRET is what this instance sends to a site, and there is no \
              NEXT_REVALIDATE_URL to send it to; it does not accept calls (set REVALIDATE_SECRET to \
              accept POST /api/revalidate with it)",
         );
     }
-    let missing = NotRevalidated { url: mask::url(&url), has_secret };
+    let missing = NotRevalidated { url: mask::url(url), has_secret };
     (None, (is_asked || is_expected).then_some(missing))
 }
 
 /// `NEXT_PUBLIC_SITE_URL` with its token, for the names that are configured.
-fn plain_site(from: &mut Reader, section: &Section, has_names: bool) -> Option<PeerConfig> {
-    let (url, secret) = (from.text("revalidate.site"), from.secret("revalidate.token"));
+fn plain_site(from: &mut Reader, section: &Section) -> Option<TargetKeys> {
+    let Section { site: url, token: secret, targets, .. } = section;
+    let has_names = targets.iter().any(|target| *target.form == Spoken::Names);
     if section.names.is_empty() || (has_names && url.is_empty()) {
         return None;
     }
@@ -180,93 +202,136 @@ fn plain_site(from: &mut Reader, section: &Section, has_names: bool) -> Option<P
             return None;
         }
     }
-    let table = &Table::new();
-    let (prefix, name) = ("revalidate.".to_owned(), "web".to_owned());
-    target(from, section, &Written { prefix, table, name, url, secret, form: "names" })
+    Some(plain("web", url, secret, Spoken::Names))
 }
 
-fn target(from: &mut Reader, section: &Section, it: &Written<'_>) -> Option<PeerConfig> {
-    let key = |field: &str| format!("{}{field}", it.prefix);
-    let url_key = key(if it.name == "web" && it.table.is_empty() { "site" } else { "url" });
-    let (base, url) = match places(&it.url, from.flag("revalidate.allow_http"), it.form == "names")
-    {
-        Ok(places) => places,
-        Err(expected) => {
-            from.refuse_value(&url_key, &Value::String(it.url.clone()), expected);
-            return None;
+impl At<'_> {
+    fn destination(&self, from: &mut Reader) -> Option<PeerConfig> {
+        let (section, target) = (&self.all.revalidate, self.target);
+        let is_by_name = *target.form == Spoken::Names;
+        let (base, url) = match places(&target.url, section.allow_http, is_by_name) {
+            Ok(places) => places,
+            Err(expected) => {
+                from.refuse(&format!("{}{}", self.prefix, self.keys[0]), expected);
+                return None;
+            }
+        };
+        let name = target.name.0.clone().map_or_else(|| peers::name(&base), |name| name.0);
+        let form = self.form(from);
+        self.warn_of_gaps(from, &name, &form);
+        self.warn_if_short(from);
+        let secrets = given([&target.signing_secret, &target.signing_secret_previous]);
+        let revalidate = Revalidate {
+            url,
+            secret: target.secret.clone(),
+            form,
+            timeout: *target.timeout_ms.unwrap_or(section.timeout_ms),
+            is_for_all_addresses: target.resolve.0.0,
+            signer: alerts::signer(from, &format!("{}signing_secret", self.prefix), secrets),
+        };
+        Some(PeerConfig {
+            name,
+            base,
+            rate_per_second: target.rate_per_second.unwrap_or(section.rate_per_second).0,
+            burst: target.burst.unwrap_or(section.burst).to(),
+            // Nobody logs in there: the call itself carries what it needs.
+            login: Login { credentials: None, means: LoginMethod::Bearer(Secret::default()) },
+            network: None,
+            class: DestinationClass::Target(Target::Revalidate(Arc::new(revalidate))),
+            kind: None,
+        })
+    }
+
+    /// Says what the form of a target cannot express.
+    fn warn_of_gaps(&self, from: &mut Reader, name: &str, form: &RevalidateForm) {
+        match form {
+            RevalidateForm::Paths(templates) if *templates == NameTemplates::default() => {
+                let key = format!("{}paths", self.prefix);
+                from.warn(format!(
+                    "{name} is called for paths and all only, never for types: no {key}"
+                ));
+            }
+            RevalidateForm::Paths(_) => from.warn(format!(
+                "{name} is told paths alone (form = \"nextjs\"): it is not called for tags, nor \
+                 for a type without paths in the settings; its route must pass `type` on to \
+                 revalidatePath, else all, prefixes and [patterns] refresh nothing there (form = \
+                 \"nextjs-tags\" tells tags too: docs/REVALIDATE.md)"
+            )),
+            RevalidateForm::Names(_) => from.warn(format!(
+                "{name} is called by name (form = \"names\"): paths, tags, and types without a \
+                 name in the settings are not told to it"
+            )),
+            RevalidateForm::Tags { .. } => {}
         }
-    };
-    let name = if it.name.is_empty() { peers::name(&base) } else { it.name.clone() };
-    if !it.name.is_empty() && !sections::is_name(&name) {
-        let given = Value::String(name.clone());
-        from.refuse_value(&key("name"), &given, "expected 1 to 64 of A-Z a-z 0-9 _ . -");
     }
-    let form = form(from, section, it)?;
-    warn_of_gaps(from, it, &name, &form);
-    warn_if_short(from, it);
-    let revalidate = Revalidate {
-        url,
-        secret: it.secret.clone(),
-        form,
-        timeout: Duration::from_millis(number(from, it, "timeout_ms")),
-        is_for_all_addresses: is_for_all(from, it),
-        signer: signer(from, it),
-    };
-    let rate_per_second = match it.table.get("rate_per_second").and_then(mirrors::as_float) {
-        Some(rate) => from.checked_rate(&key("rate_per_second"), rate),
-        None => from.float("revalidate.rate_per_second"),
-    };
-    Some(PeerConfig {
-        name,
-        base,
-        rate_per_second,
-        burst: u32::try_from(number(from, it, "burst")).unwrap_or(1),
-        // Nobody logs in there: the call itself carries what it needs.
-        login: Login { credentials: None, means: LoginMethod::Bearer(Secret::default()) },
-        network: None,
-        class: DestinationClass::Target(Target::Revalidate(Arc::new(revalidate))),
-        kind: None,
-    })
-}
 
-/// Says what the form of a target has no words for.
-fn warn_of_gaps(from: &mut Reader, it: &Written<'_>, name: &str, form: &RevalidateForm) {
-    match form {
-        RevalidateForm::Paths(templates) if *templates == NameTemplates::default() => {
-            let key = format!("{}paths", it.prefix);
-            from.warn(format!(
-                "{name} is called for paths and all only, never for types: no {key}"
-            ));
+    /// A secret that callers of ours send as well is warned about where it is accepted.
+    fn warn_if_short(&self, from: &mut Reader) {
+        let (compat, secret) = (&self.all.compat, &self.target.secret);
+        let is_taken = [&compat.revalidate_secret, &compat.revalidate_token]
+            .iter()
+            .any(|accepted| ***accepted == *secret);
+        if is_taken || !(1..SECRET_BYTES_ADVISED).contains(&secret.expose().len()) {
+            return;
         }
-        RevalidateForm::Paths(_) => from.warn(format!(
-            "{name} is told paths alone (form = \"nextjs\"): it is not called for tags, nor for a \
-             type without paths in the settings; its route must pass `type` on to revalidatePath, \
-             else all, prefixes and [patterns] refresh nothing there (form = \"nextjs-tags\" tells \
-             tags too: docs/REVALIDATE.md)"
-        )),
-        RevalidateForm::Names(_) => from.warn(format!(
-            "{name} is called by name (form = \"names\"): paths, tags, and types without a name in \
-             the settings are not told to it"
-        )),
-        RevalidateForm::Tags { .. } => {}
+        from.warn(format!(
+            "{}{} is shorter than {SECRET_BYTES_ADVISED} bytes and may be guessed at the site \
+             (set another on both sides: cache-mirror secret generate)",
+            self.prefix, self.keys[1]
+        ));
     }
-}
 
-/// A secret that callers of ours send as well is warned about where it is taken.
-fn warn_if_short(from: &mut Reader, it: &Written<'_>) {
-    let is_taken = ["compat.revalidate_secret", "compat.revalidate_token"]
-        .iter()
-        .any(|key| from.secret(key) == it.secret);
-    let length = it.secret.expose().len();
-    if is_taken || !(1..SECRET_BYTES_ADVISED).contains(&length) {
-        return;
+    fn form(&self, from: &mut Reader) -> RevalidateForm {
+        let (section, target) = (&self.all.revalidate, self.target);
+        let read = |from: &mut Reader, name: &str, own: &Option<_>, common| {
+            let prefix = if own.is_some() { &self.prefix } else { "revalidate." };
+            let lists = Lists {
+                key: &format!("{prefix}{name}"),
+                is_path: name == "paths",
+                groups: &section.groups,
+                rules: self.rules,
+            };
+            lists.read(from, own.as_ref().unwrap_or(common))
+        };
+        match *target.form {
+            Spoken::Paths => {
+                RevalidateForm::Paths(read(from, "paths", &target.paths, &section.paths))
+            }
+            Spoken::Tags => {
+                let of_others = ["{type}", "{type}:{id}"].map(|text| {
+                    NameTemplate::parse(text).expect("both are templates, as a test shows")
+                });
+                let tags = read(from, "tags", &target.tags, &section.tags);
+                let paths = read(from, "paths", &target.paths, &section.paths);
+                RevalidateForm::Tags {
+                    tags: NameTemplates { of_others: of_others.to_vec(), ..tags },
+                    paths,
+                }
+            }
+            Spoken::Names => RevalidateForm::Names(self.names(from)),
+        }
     }
-    let field = if it.table.is_empty() && it.name == "web" { "token" } else { "secret" };
-    from.warn(format!(
-        "{}{field} is shorter than {SECRET_BYTES_ADVISED} bytes and may be guessed at the site \
-         (set another on both sides: cache-mirror secret generate)",
-        it.prefix
-    ));
+
+    /// Types by the names that they have there.
+    fn names(&self, from: &mut Reader) -> BTreeMap<TypeName, String> {
+        let own = self.target.names.as_ref();
+        let prefix = if own.is_some() { &self.prefix } else { "revalidate." };
+        let mut names = BTreeMap::new();
+        for (name, called) in own.unwrap_or(&self.all.revalidate.names) {
+            let type_name = type_name(name, self.rules);
+            let expected = match (type_name, Name::is_valid(called)) {
+                (Ok(name), true) => {
+                    names.insert(name, called.clone());
+                    continue;
+                }
+                (Err(expected), _) => expected,
+                (_, false) => "expected a name of 1 to 64 of A-Z a-z 0-9 _ . -".to_owned(),
+            };
+            let value = Value::String(called.clone());
+            from.refuse_value(&format!("{prefix}names.{name}"), &value, expected);
+        }
+        names
+    }
 }
 
 /// Where the site is asked who it is, and what is called there.
@@ -286,109 +351,4 @@ fn places(text: &str, allow_http: bool, is_by_name: bool) -> Result<(Url, Url), 
     base.set_path(&format!("{root}/"));
     url.set_path(&path);
     Ok((base, url))
-}
-
-fn form(from: &mut Reader, section: &Section, it: &Written<'_>) -> Option<RevalidateForm> {
-    let own = |field: &str| it.table.get(field).and_then(Value::as_table).map(as_map);
-    let read = |from: &mut Reader, field: &'static str, common: &BTreeMap<String, Value>| {
-        let (entries, key) = match own(field) {
-            Some(entries) => (entries, format!("{}{field}", it.prefix)),
-            None => (common.clone(), format!("revalidate.{field}")),
-        };
-        let member = if field == "paths" { "path" } else { "tag" };
-        let (groups, rules) = (&section.groups, section.rules.as_ref());
-        Writings { key: &key, member, groups, rules }.read(from, &entries)
-    };
-    Some(match it.form {
-        "" | "nextjs" => RevalidateForm::Paths(read(from, "paths", &section.paths)),
-        "nextjs-tags" => {
-            let of_others = ["{type}", "{type}:{id}"].map(|text| {
-                NameTemplate::parse(text).expect("both are templates, as a test shows")
-            });
-            let tags = read(from, "tags", &section.tags);
-            let paths = read(from, "paths", &section.paths);
-            RevalidateForm::Tags {
-                tags: NameTemplates { of_others: of_others.to_vec(), ..tags },
-                paths,
-            }
-        }
-        "names" => RevalidateForm::Names(names(from, section, it, own("names"))),
-        other => {
-            let expected = "expected nextjs, nextjs-tags or names";
-            let given = Value::String(other.into());
-            from.refuse_value(&format!("{}form", it.prefix), &given, expected);
-            return None;
-        }
-    })
-}
-
-fn as_map(table: &Table) -> BTreeMap<String, Value> {
-    table.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
-}
-
-/// Types by the names that they have there.
-fn names(
-    from: &mut Reader,
-    section: &Section,
-    it: &Written<'_>,
-    own: Option<BTreeMap<String, Value>>,
-) -> BTreeMap<TypeName, String> {
-    let prefix = if own.is_some() { it.prefix.as_str() } else { "revalidate." };
-    let mut names = BTreeMap::new();
-    for (name, value) in own.unwrap_or_else(|| section.names.clone()) {
-        let called = value.as_str().unwrap_or_default();
-        let type_name = type_name(&name, section.rules.as_ref());
-        match (type_name, sections::is_name(called)) {
-            (Ok(name), true) => drop(names.insert(name, called.to_owned())),
-            (Err(expected), _) => {
-                from.refuse_value(&format!("{prefix}names.{name}"), &value, expected);
-            }
-            (_, false) => {
-                let expected = "expected a name of 1 to 64 of A-Z a-z 0-9 _ . -";
-                from.refuse_value(&format!("{prefix}names.{name}"), &value, expected);
-            }
-        }
-    }
-    names
-}
-
-/// A number of the target's own within its range, or the common one.
-fn number(from: &mut Reader, it: &Written<'_>, field: &str) -> u64 {
-    let common = format!("revalidate.{field}");
-    let Some(given) = it.table.get(field).and_then(Value::as_integer) else {
-        return from.count(&common);
-    };
-    let (min, max) = bounds::of(&common).unwrap_or((1, i64::MAX));
-    if !(min..=max).contains(&given) {
-        let expected = format!("expected an integer from {min} to {max}");
-        from.refuse_value(&format!("{}{field}", it.prefix), &Value::Integer(given), expected);
-    }
-    u64::try_from(given).unwrap_or(1)
-}
-
-fn is_for_all(from: &mut Reader, it: &Written<'_>) -> bool {
-    match text(it.table, "resolve") {
-        "" | "one" => false,
-        "all" => true,
-        other => {
-            let given = Value::String(other.to_owned());
-            from.refuse_value(&format!("{}resolve", it.prefix), &given, "expected one or all");
-            false
-        }
-    }
-}
-
-fn signer(from: &mut Reader, it: &Written<'_>) -> Option<Signer> {
-    let fields = ["signing_secret", "signing_secret_previous"];
-    let secrets = fields.map(|field| secret(from, &it.prefix, it.table, field));
-    let secrets: Vec<Secret> = secrets.into_iter().filter(|it| !it.is_empty()).collect();
-    if secrets.is_empty() {
-        return None;
-    }
-    let signer = Signer::new(secrets);
-    if let Err(expected) = &signer {
-        let masked = Value::String("***".into());
-        from.refuse_value(&format!("{}signing_secret", it.prefix), &masked, *expected);
-    }
-    signer.ok()
 }

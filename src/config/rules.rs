@@ -3,45 +3,52 @@
 //! Types are checked here, entry by entry, so that each problem names its key; what only the whole
 //! can show (a circle of aliases, a selector that is none) is asked of the rules themselves.
 
-use std::collections::BTreeMap;
-
-use toml::Value;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use super::reader::Reader;
+use super::sections::Sections;
 use crate::domain::TypeName;
 use crate::resolve::{Config, RecipeConfig, Rules};
 
 const TYPE: &str = "expected 1 to 128 of A-Z a-z 0-9 _ . : -";
 
-pub(super) fn resolve(from: &mut Reader) -> Config {
-    let mut config = Config { is_strict: from.flag("graph.strict_types"), ..Config::default() };
-    for (name, needs) in lists(from, "dependencies") {
-        check_types(from, "dependencies", &name, &needs);
-        config.dependencies.insert(name, needs);
+/// Where the graph comes from, and how strict it is.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Graph {
+    #[expect(dead_code, reason = "the layers are merged by it")]
+    preset: String,
+    strict_types: bool,
+}
+
+pub(super) fn resolve(from: &mut Reader, all: &Sections) -> Config {
+    for (name, needs) in &all.dependencies {
+        check_types(from, "dependencies", name, needs);
     }
-    for (name, value) in from.entries("aliases") {
-        let meant = value.as_str().unwrap_or_default().to_owned();
-        check_types(from, "aliases", &name, &[]);
-        if TypeName::parse(&meant).is_err() {
+    for (name, meant) in &all.aliases {
+        check_types(from, "aliases", name, &[]);
+        if TypeName::parse(meant).is_err() {
             // Without the text: what stands under a name of the user's own may be a secret.
             from.refuse(&format!("aliases.{name}"), format!("what it means is no type: {TYPE}"));
         }
-        config.aliases.insert(name, meant);
     }
-    for (name, clears) in lists(from, "names") {
-        config.names.insert(name, RecipeConfig { clears, ..RecipeConfig::default() });
-    }
-    config.groups = recipes(from, "groups");
-    config.hooks = recipes(from, "hooks");
-    for (map, into) in
-        [("when_fields", &mut config.when_fields), ("ignore_fields", &mut config.ignore_fields)]
+    for (map, fields) in [("when_fields", &all.when_fields), ("ignore_fields", &all.ignore_fields)]
     {
-        for (name, fields) in lists(from, map) {
-            check_types(from, map, &name, &[]);
-            into.insert(name, fields);
-        }
+        fields.keys().for_each(|name| check_types(from, map, name, &[]));
     }
-    config
+    let named = |(name, clears): (&String, &Vec<String>)| {
+        (name.clone(), RecipeConfig { clears: clears.clone(), ..RecipeConfig::default() })
+    };
+    Config {
+        is_strict: all.graph.strict_types,
+        dependencies: all.dependencies.clone(),
+        aliases: all.aliases.clone(),
+        names: all.names.iter().map(named).collect(),
+        groups: all.groups.clone(),
+        hooks: all.hooks.clone(),
+        when_fields: all.when_fields.clone(),
+        ignore_fields: all.ignore_fields.clone(),
+    }
 }
 
 /// The rules that these make; those that cannot stand together are refused.
@@ -50,7 +57,7 @@ pub(super) fn check(rules: &Config, from: &mut Reader) -> Option<Rules> {
         Ok(rules) => rules,
         Err(bad) => {
             // What was refused for itself is not said again, nor in words that may hold it.
-            if !from.problems.iter().any(|told| told.key == bad.key) {
+            if !from.problems.iter().any(|known| known.key == bad.key) {
                 from.refuse(&bad.key, bad.problem);
             }
             return None;
@@ -61,24 +68,6 @@ pub(super) fn check(rules: &Config, from: &mut Reader) -> Option<Rules> {
         from.refuse(&key, format!("{name} is no type of the graph, which is strict"));
     }
     Some(rules)
-}
-
-fn recipes(from: &Reader, section: &str) -> BTreeMap<String, RecipeConfig> {
-    let recipe = |value: &Value| {
-        let list = |field: &str| value.get(field).map(texts).unwrap_or_default();
-        RecipeConfig { clears: list("clears"), narrowed: list("narrowed") }
-    };
-    from.entries(section).iter().map(|(name, value)| (name.clone(), recipe(value))).collect()
-}
-
-fn lists(from: &Reader, map: &str) -> Vec<(String, Vec<String>)> {
-    from.entries(map).iter().map(|(name, value)| (name.clone(), texts(value))).collect()
-}
-
-/// The strings of a list.
-fn texts(value: &Value) -> Vec<String> {
-    let items = value.as_array().into_iter().flatten().filter_map(Value::as_str);
-    items.map(str::to_owned).collect()
 }
 
 fn check_types(from: &mut Reader, map: &str, name: &str, others: &[String]) {

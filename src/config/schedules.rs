@@ -2,13 +2,16 @@
 //! What is to be cleared is read by the reader of the API's bodies, so that a table here and a body
 //! there mean the same and are refused in the same words.
 
+use schemars::{JsonSchema, json_schema};
+use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::Instance;
 use super::reader::Reader;
-use super::sections::is_name;
+use super::sections::Sections;
+use super::types::*;
 use crate::domain::Source;
-use crate::ingest::body::{BadBody, InvalidateBody};
+use crate::ingest::body::{BadBody, FIELDS, InvalidateBody};
 use crate::ingest::schedule::{Asks, BadSchedule, Config, FILE, Schedule, When};
 use crate::resolve::Rules;
 
@@ -17,17 +20,45 @@ const SCHEDULES_MAX: usize = 1000;
 /// What an event cannot have said for itself: the log tells the schedule and its time.
 const NOT_TAKEN: [&str; 3] = ["reason", "dry_run", "batch"];
 
+/// An invalidation by the clock.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(super) struct Entry {
+    /// Its name for good: another pattern under it replaces it.
+    id: Parsed<Option<Name>>,
+    /// minute hour day month weekday, or @hourly, @daily, ...
+    cron: String,
+    /// The time zone of the pattern; left out: UTC.
+    tz: String,
+    /// As the body of POST /api/cache/invalidate.
+    invalidate: Body,
+}
+
+/// A body of the API, which its own reader checks.
+#[derive(Default, Deserialize)]
+struct Body(Table);
+
+schema!([] Body, {
+    let fields = FIELDS.iter().filter(|field| !NOT_TAKEN.contains(field));
+    let fields: serde_json::Map<_, _> = fields.map(|it| ((*it).to_owned(), true.into())).collect();
+    json_schema!({ "type": "object", "properties": fields, "additionalProperties": true })
+});
+
 /// The schedules.
-pub(super) fn schedules(from: &mut Reader, instance: &Instance) -> Config {
-    let tables = from.tables("schedules");
-    if tables.len() > SCHEDULES_MAX {
-        from.refuse("schedules", format!("expected at most {SCHEDULES_MAX} of them"));
-    }
+pub(super) fn schedules(from: &mut Reader, all: &Sections, instance: &Instance) -> Config {
+    from.refuse_many("schedules", all.schedules.len(), SCHEDULES_MAX, "of them");
     let mut schedules: Vec<Schedule> = Vec::new();
-    for (index, table) in tables.iter().enumerate().take(SCHEDULES_MAX) {
-        let prefix = format!("schedules[{index}]");
-        let id = id(from, &prefix, table, &schedules);
-        let (when, asks) = (when(from, &prefix, table), asks(from, &prefix, table));
+    for (index, entry) in all.schedules.iter().enumerate().take(SCHEDULES_MAX) {
+        let key = format!("schedules[{index}]");
+        let id = entry.id.0.clone().map(|name| name.0);
+        match &id {
+            None => from.refuse(&format!("{key}.id"), Name::EXPECTED),
+            Some(id) if schedules.iter().any(|schedule| schedule.id == *id) => {
+                from.refuse(&format!("{key}.id"), "given twice");
+            }
+            Some(_) => {}
+        }
+        let (when, asks) = (when(from, &key, entry), asks(from, &key, all, entry));
         if let (Some(id), Some(when), Some(asks)) = (id, when, asks) {
             schedules.push(Schedule { id, when, asks });
         }
@@ -46,55 +77,30 @@ pub(super) fn check(config: &Config, rules: &Rules, from: &mut Reader) {
     }
 }
 
-fn text(table: &Table, field: &str) -> String {
-    table.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
-}
-
-fn id(from: &mut Reader, prefix: &str, table: &Table, before: &[Schedule]) -> Option<String> {
-    let id = text(table, "id");
-    let problem = if !is_name(&id) {
-        "expected 1 to 64 of A-Z a-z 0-9 _ . -"
-    } else if before.iter().any(|schedule| schedule.id == id) {
-        "given twice"
-    } else {
-        return Some(id);
+fn when(from: &mut Reader, key: &str, entry: &Entry) -> Option<When> {
+    let zone = if entry.tz.is_empty() { "UTC" } else { &entry.tz };
+    let (field, expected) = match When::parse(&entry.cron, zone) {
+        Ok(when) => return Some(when),
+        Err(BadSchedule::Pattern(expected)) => ("cron", expected.to_string()),
+        Err(BadSchedule::Zone) => ("tz", "expected a time zone, such as Europe/Berlin".to_owned()),
     };
-    from.refuse_value(&format!("{prefix}.id"), &Value::String(id), problem);
+    from.refuse(&format!("{key}.{field}"), expected);
     None
 }
 
-fn when(from: &mut Reader, prefix: &str, table: &Table) -> Option<When> {
-    let (cron, zone) = (text(table, "cron"), text(table, "tz"));
-    let zone = if zone.is_empty() { "UTC".to_owned() } else { zone };
-    match When::parse(&cron, &zone) {
-        Ok(when) => Some(when),
-        Err(BadSchedule::Pattern(expected)) => {
-            from.refuse_value(&format!("{prefix}.cron"), &Value::String(cron), expected);
-            None
-        }
-        Err(BadSchedule::Zone) => {
-            let expected = "expected a time zone, such as Europe/Berlin";
-            from.refuse_value(&format!("{prefix}.tz"), &Value::String(zone), expected);
-            None
-        }
-    }
-}
-
-fn asks(from: &mut Reader, prefix: &str, table: &Table) -> Option<Asks> {
-    let empty = Value::Table(Table::new());
-    let given = table.get("invalidate").unwrap_or(&empty);
-    read(from, given)
-        .map_err(|(place, expected)| {
-            let key = format!("{prefix}.invalidate{}", place.replace('/', "."));
-            from.refuse_value(&key, given, expected);
-        })
-        .ok()
+fn asks(from: &mut Reader, key: &str, all: &Sections, entry: &Entry) -> Option<Asks> {
+    let given = &entry.invalidate.0;
+    let read = read(given, all.limits.selectors_max.to());
+    read.map_err(|(place, expected)| {
+        let key = format!("{key}.invalidate{}", place.replace('/', "."));
+        from.refuse_value(&key, &Value::Table(given.clone()), expected);
+    })
+    .ok()
 }
 
 /// What to clear, or where it is wrong and why.
-fn read(from: &Reader, given: &Value) -> Result<Asks, (String, String)> {
-    let selectors_max = from.count("limits.selectors_max");
-    if let Some(field) = NOT_TAKEN.into_iter().find(|field| given.get(field).is_some()) {
+fn read(given: &Table, selectors_max: usize) -> Result<Asks, (String, String)> {
+    if let Some(field) = NOT_TAKEN.into_iter().find(|field| given.get(*field).is_some()) {
         return Err((format!("/{field}"), "is not for schedules".to_owned()));
     }
     let bad = |bad: BadBody| match bad {
@@ -104,10 +110,8 @@ fn read(from: &Reader, given: &Value) -> Result<Asks, (String, String)> {
     let json = serde_json::to_vec(given).map_err(|error| (String::new(), error.to_string()))?;
     let body = InvalidateBody::read(&json).map_err(bad)?;
     if let Some(id) = body.wildcard() {
-        return Err((
-            "/id".to_owned(),
-            format!("{id:?} is no id: leave it out for the whole type"),
-        ));
+        let expected = format!("{id:?} is no id: leave it out for the whole type");
+        return Err(("/id".to_owned(), expected));
     }
     let selectors = body.selectors(selectors_max).map_err(bad)?;
     Ok(Asks {

@@ -1,20 +1,25 @@
-//! Which keys there are and of which type, read off the reference file itself, so that no second
-//! list of keys can differ from it.
+//! Which keys there are and of which type: the JSON Schema of [`Sections`], walked by path.
 //!
-//! Only what TOML cannot say stands here: which keys are arrays of tables, secrets or free maps.
-//! Fields of tables are in [`super::fields`], ranges in [`super::bounds`].
+//! The types are the only list of keys. The schema adds what editors need (the comments and the
+//! defaults of the reference file) and `KEY_file` beside each secret; [`kind`] and [`at`] read it
+//! for everybody who handles a value before it is deserialised.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value as Json, json};
 use toml::{Table, Value};
 
-use super::fields::{ACCOUNT, CACHE, HOOK, INVALIDATE, PEER, RECIPE, SCHEDULE, TARGET, TEMPLATE};
+use super::sections::Sections;
 
 /// The reference: every key, its default, its unit and its reason.
 pub const REFERENCE: &str = include_str!("../../config/cache-mirror.default.toml");
 
-/// Of which type a key is.
+/// The schema of a value.
+pub(super) type Node = &'static Json;
+
+/// Of which type a value is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Kind {
     Text,
@@ -23,99 +28,111 @@ pub(super) enum Kind {
     Flag,
     /// A list of strings.
     List,
-    /// An array of tables with these fields.
-    Tables(&'static [(&'static str, Kind)]),
-    /// A list of strings and of tables with these fields.
-    Items(&'static [(&'static str, Kind)]),
-    /// A table with these fields.
-    Fields(&'static [(&'static str, Kind)]),
+    /// An array of tables.
+    Tables,
+    /// A list of strings and of tables.
+    Items,
+    /// A table with known fields.
+    Fields,
     /// A table with names of the user's choice.
-    Map(&'static Kind),
-    /// A table that whoever reads it checks whole.
+    Map,
+    /// A table that its reader checks whole.
     Object,
 }
-
-/// What the types in the reference file do not tell.
-const SPECIAL: [(&str, Kind); 18] = [
-    ("schedules", Kind::Tables(SCHEDULE)),
-    ("revalidate.paths", Kind::Map(&Kind::Items(TEMPLATE))),
-    ("revalidate.tags", Kind::Map(&Kind::Items(TEMPLATE))),
-    ("revalidate.groups", Kind::Map(&Kind::List)),
-    ("revalidate.names", Kind::Map(&Kind::Text)),
-    ("revalidate.targets", Kind::Tables(TARGET)),
-    ("mirrors.login.headers", Kind::Map(&Kind::Text)),
-    ("dependencies", Kind::Map(&Kind::List)),
-    ("aliases", Kind::Map(&Kind::Text)),
-    ("names", Kind::Map(&Kind::List)),
-    ("groups", Kind::Map(&Kind::Fields(RECIPE))),
-    ("hooks", Kind::Map(&Kind::Fields(RECIPE))),
-    ("when_fields", Kind::Map(&Kind::List)),
-    ("ignore_fields", Kind::Map(&Kind::List)),
-    ("mirrors.peers", Kind::Tables(PEER)),
-    ("auth.service_accounts", Kind::Tables(ACCOUNT)),
-    ("ingest.hooks", Kind::Tables(HOOK)),
-    ("purge.targets", Kind::Tables(CACHE)),
-];
-
-/// Keys, and fields of tables, that are never shown. Each may also be given as `KEY_file`, the
-/// fields as far as they name one.
-const SECRETS: [&str; 28] = [
-    "revalidate.secret",
-    "revalidate.token",
-    "secret",
-    "signing_secret",
-    "signing_secret_previous",
-    "auth.admin_token",
-    "auth.admin_token_previous",
-    "auth.jwt_secret",
-    "auth.jwt_secret_previous",
-    "auth.signing_key",
-    "auth.signing_key_previous",
-    "mirrors.login.password",
-    "mirrors.login.password_previous",
-    "mirrors.login.token",
-    "compat.revalidate_token",
-    "compat.revalidate_token_previous",
-    "compat.revalidate_secret",
-    "compat.revalidate_secret_previous",
-    "alerts.webhook",
-    "alerts.signing_secret",
-    "alerts.signing_secret_previous",
-    "password",
-    "password_hash",
-    "password_hash_previous",
-    "token",
-    "secret_previous",
-    "headers",
-    "body",
-];
-
-/// The values of login headers are secrets too, whatever they are called.
-const SECRET_MAPS: [&str; 2] = ["mirrors.login.headers.", "headers."];
 
 static DEFAULTS: LazyLock<BTreeMap<String, Value>> = LazyLock::new(|| {
     let table: Table = REFERENCE.parse().expect("the embedded reference is TOML, as a test shows");
     let mut keys = BTreeMap::new();
-    flatten(String::new(), Value::Table(table), &mut keys);
+    flatten("", Value::Table(table), &mut keys);
     keys
 });
 
-fn flatten(key: String, value: Value, keys: &mut BTreeMap<String, Value>) {
+fn flatten(key: &str, value: Value, keys: &mut BTreeMap<String, Value>) {
     match value {
-        Value::Table(table) if special(&key).is_none() => {
-            for (name, value) in table {
-                let key = if key.is_empty() { name } else { format!("{key}.{name}") };
-                flatten(key, value, keys);
-            }
+        Value::Table(table) if is_section(key) => {
+            table.into_iter().for_each(|(name, it)| flatten(&join(key, &name), it, keys));
         }
-        value => {
-            keys.insert(key, value);
-        }
+        value => drop(keys.insert(key.to_owned(), value)),
     }
 }
 
-fn special(key: &str) -> Option<Kind> {
-    SPECIAL.iter().find(|(special, _)| *special == key).map(|(_, kind)| *kind)
+static ROOT: LazyLock<Json> = LazyLock::new(|| {
+    let settings = SchemaSettings::draft07().with(|it| it.inline_subschemas = true);
+    let mut root = settings.into_generator().into_root_schema_for::<Sections>().to_value();
+    complete(&mut root);
+    root
+});
+
+/// The schema of the whole file.
+pub(super) fn root() -> Node {
+    &ROOT
+}
+
+/// The JSON Schema of a settings file, for editors.
+pub fn json() -> Json {
+    let mut root = ROOT.clone();
+    let comments = comments().into_iter().map(|(key, it)| (key, "description", it.into()));
+    let defaults = DEFAULTS.iter().map(|(key, value)| (key.clone(), "default", json!(value)));
+    for (key, name, value) in comments.chain(defaults) {
+        let pointer = format!("/properties/{}", key.replace('.', "/properties/"));
+        if let Some(Json::Object(node)) = root.pointer_mut(&pointer) {
+            node.insert(name.into(), value);
+        }
+    }
+    root
+}
+
+/// The comments of the reference file, by the key or section that they stand above.
+fn comments() -> Vec<(String, String)> {
+    let (mut section, mut text, mut found) = ("", String::new(), Vec::new());
+    for line in REFERENCE.lines() {
+        let name = line.split(" = ").next().unwrap_or_default();
+        if let Some(comment) = line.strip_prefix('#') {
+            text = format!("{text}{}\n", comment.strip_prefix(' ').unwrap_or(comment));
+            continue;
+        } else if let Some(name) = line.strip_prefix('[').and_then(|it| it.strip_suffix(']')) {
+            section = name;
+            found.push((name.to_owned(), text.trim_end().to_owned()));
+        } else if !name.is_empty() {
+            found.push((join(section, name), text.trim_end().to_owned()));
+        }
+        text.clear();
+    }
+    found.retain(|(_, text)| !text.is_empty());
+    found
+}
+
+/// Makes the schema that of a file in which nothing is required and nothing else is allowed, with a
+/// `KEY_file` for each secret.
+fn complete(node: &mut Json) {
+    let Json::Object(object) = node else {
+        return node.as_array_mut().into_iter().flatten().for_each(complete);
+    };
+    // TOML has no null: what may be left out is written by its one form.
+    if let Some(kind) = object.get("type").and_then(|kinds| kinds.get(0)).cloned() {
+        object.insert("type".into(), kind);
+    }
+    if let Some(Json::Array(words)) = object.get_mut("enum") {
+        words.retain(|word| !word.is_null());
+    }
+    let is_null = |forms: &Json| forms[1]["type"] == "null";
+    if object.get("anyOf").is_some_and(is_null)
+        && let Some(Json::Object(form)) = object.remove("anyOf").map(|mut forms| forms[0].take())
+    {
+        for (name, value) in form {
+            object.entry(name).or_insert(value);
+        }
+    }
+    object.remove("required");
+    if let Some(Json::Object(fields)) = object.get_mut("properties") {
+        let file = json!({ "type": "string", "description": "The file that holds it." });
+        let secrets = fields.iter().filter(|(_, field)| is_secret(field));
+        let files: Map<_, _> =
+            secrets.map(|(name, _)| (format!("{name}_file"), file.clone())).collect();
+        fields.extend(files);
+        object.entry("additionalProperties").or_insert(json!(false));
+    }
+    object.values_mut().for_each(complete);
 }
 
 /// Every key, in order.
@@ -128,126 +145,136 @@ pub(super) fn default(key: &str) -> Option<&'static Value> {
     DEFAULTS.get(key)
 }
 
-/// The type of a key, of an entry of a free map, or of a secret's `_file`.
-pub(super) fn kind(key: &str) -> Option<Kind> {
-    if let Some(kind) = special(key) {
-        return Some(kind);
-    }
-    if let Some(kind) = kind_in_map(key) {
-        return Some(kind);
-    }
-    match default(secret_of(key).unwrap_or(key))? {
-        Value::String(_) => Some(Kind::Text),
-        Value::Integer(_) => Some(Kind::Integer),
-        Value::Float(_) => Some(Kind::Float),
-        Value::Boolean(_) => Some(Kind::Flag),
-        Value::Array(_) => Some(Kind::List),
-        Value::Table(_) | Value::Datetime(_) => None,
-    }
+/// A key of a section; of the file itself, where the section is empty.
+pub(super) fn join(section: &str, name: &str) -> String {
+    if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") }
 }
 
-/// The type of an entry of a free map.
-fn kind_in_map(key: &str) -> Option<Kind> {
-    let is_below = |map: &str| key.strip_prefix(map).is_some_and(|rest| rest.starts_with('.'));
-    SPECIAL.iter().find_map(|(map, kind)| match kind {
-        Kind::Map(kind) if is_below(map) => Some(**kind),
-        _ => None,
-    })
-}
-
-/// The type of a key, or of what lies below one, such as `mirrors.peers[0].login.token`.
-pub(super) fn kind_at(place: &str) -> Option<Kind> {
-    let in_map = SPECIAL.iter().find_map(|(map, kind)| {
-        let path = place.strip_prefix(map)?.strip_prefix('.')?;
-        matches!(kind, Kind::Map(_)).then(|| kind_below(*kind, path))
-    });
-    match (in_map, table_field(place)) {
-        (Some(kind), _) => kind,
-        (None, Some((fields, path))) => kind_below(Kind::Fields(fields), path),
-        (None, None) => kind(place),
-    }
-}
-
-/// Whether it is a field that its table does not have.
-pub(super) fn is_unknown_field(place: &str) -> bool {
-    table_field(place).is_some() && kind_at(place).is_none()
-}
-
-/// The fields of the table that a place lies in, and its path there.
-fn table_field(place: &str) -> Option<(&'static [(&'static str, Kind)], &str)> {
-    let (array, rest) = place.split_once('[')?;
-    let (_, path) = rest.split_once("].")?;
-    match kind(array)? {
-        Kind::Tables(fields) | Kind::Items(fields) => Some((fields, path)),
-        _ => None,
-    }
-}
-
-fn kind_below(kind: Kind, path: &str) -> Option<Kind> {
-    let field = |fields: &[(_, Kind)], name: &str| {
-        fields.iter().find(|(field, _)| *field == name).map(|(_, kind)| *kind)
-    };
-    let last = path.rsplit('.').next().unwrap_or(path);
-    match kind {
-        Kind::Fields(fields) => match path.split_once('.') {
-            Some((name, rest)) => kind_below(field(fields, name)?, rest),
-            None => field(fields, path),
-        },
-        // The names of entries are the user's own, and may hold dots.
-        Kind::Map(Kind::Items(fields)) if path.contains("].") => field(fields, last),
-        Kind::Map(Kind::Fields(fields)) => {
-            Some(field(fields, last).unwrap_or(Kind::Fields(fields)))
+/// The schema of a key, of an entry of a free map, or of a secret's `_file`; none for a section.
+pub(super) fn leaf(key: &str) -> Option<Node> {
+    let (mut node, mut rest): (Node, _) = (&ROOT, key);
+    loop {
+        let (name, below) = rest.split_once('.').map_or((rest, None), |(a, b)| (a, Some(b)));
+        node = node["properties"].get(name)?;
+        match (Kind::of(node), below) {
+            (Kind::Fields, Some(below)) => rest = below,
+            (Kind::Fields, None) => return None,
+            (Kind::Map, Some(_)) => return node.get("additionalProperties"),
+            (_, below) => return below.is_none().then_some(node),
         }
-        Kind::Map(kind) => Some(*kind),
-        Kind::Object => INVALIDATE.contains(&last).then_some(Kind::Text),
-        _ => None,
     }
 }
 
-/// Whether the names in this table are the user's own.
-pub(super) fn is_named_by_user(key: &str) -> bool {
-    let above = key.match_indices('.').map(|(at, _)| &key[..at]);
-    above.into_iter().any(|map| matches!(kind_at(map), Some(Kind::Map(_))))
+/// Of which type a key is.
+pub(super) fn kind(key: &str) -> Option<Kind> {
+    leaf(key).map(Kind::of)
 }
 
 /// Whether keys begin with it.
 pub(super) fn is_section(key: &str) -> bool {
-    keys().any(|known| known.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')))
+    let names = key.split('.').filter(|name| !name.is_empty());
+    let section = names.into_iter().try_fold(root(), |node, name| node["properties"].get(name));
+    section.is_some_and(|node| Kind::of(node) == Kind::Fields)
 }
 
-/// Whether its value must never be shown.
-pub(super) fn is_secret(key: &str) -> bool {
-    SECRETS.contains(&key) || SECRET_MAPS.iter().any(|map| key.starts_with(map))
+/// The schema of whatever a place names, such as `mirrors.peers[0].login.token`, and whether it
+/// lies below a name of the user's own.
+pub(super) fn at(place: &str) -> Option<(Node, bool)> {
+    below(&ROOT, place, false)
+}
+
+fn below(node: Node, path: &str, is_free: bool) -> Option<(Node, bool)> {
+    let after = |at: usize| path[at..].trim_start_matches('.');
+    if path.is_empty() {
+        return Some((node, is_free));
+    }
+    if let Some(item) = node.get("items") {
+        let end = if path.starts_with('[') { path.find(']')? + 1 } else { 0 };
+        let item = if end == path.len() { item } else { table_of(item) };
+        return below(item, after(end), is_free);
+    }
+    let mut ends = path.match_indices(['.', '[']).map(|(at, _)| at).chain([path.len()]);
+    if Kind::of(node) == Kind::Map {
+        // Names of the user's own may hold dots.
+        let entry = node.get("additionalProperties")?;
+        return ends.find_map(|end| below(entry, after(end), true));
+    }
+    let end = ends.next()?;
+    below(node["properties"].get(&path[..end])?, after(end), is_free)
+}
+
+/// The table among the forms of an item.
+pub(super) fn table_of(item: Node) -> Node {
+    let forms = item.get("anyOf").and_then(Json::as_array).into_iter().flatten();
+    forms.into_iter().find(|form| form["type"] == "object").unwrap_or(item)
+}
+
+/// The field, or the entry, of a table.
+pub(super) fn field(table: Node, name: &str) -> Option<Node> {
+    let entry = || table.get("additionalProperties").filter(|it| it.is_object());
+    table["properties"].get(name).or_else(entry)
+}
+
+/// The fields of a table.
+pub(super) fn fields(table: Node) -> impl Iterator<Item = &'static str> {
+    table["properties"].as_object().into_iter().flat_map(|fields| fields.keys().map(String::as_str))
+}
+
+/// Whether a value must never be shown.
+pub(super) fn is_secret(node: &Json) -> bool {
+    node["writeOnly"] == true
 }
 
 /// The secret that a key with `_file` names a file for.
 pub(super) fn secret_of(key: &str) -> Option<&str> {
-    key.strip_suffix("_file").filter(|key| is_secret(key))
+    let secret = key.strip_suffix("_file")?;
+    leaf(secret).filter(|node| is_secret(node)).map(|_| secret)
+}
+
+/// Whether a key, or the section that it is in, keeps its value until a restart.
+pub(super) fn is_fixed(key: &str) -> bool {
+    let parts = key.match_indices('.').map(|(at, _)| &key[..at]).chain([key]);
+    parts.into_iter().any(|part| at(part).is_some_and(|(node, _)| node["x-restart"] == true))
 }
 
 impl Kind {
+    /// The type of a schema.
+    pub(super) fn of(node: &Json) -> Self {
+        match node["type"].as_str() {
+            Some("integer") => Self::Integer,
+            Some("number") => Self::Float,
+            Some("boolean") => Self::Flag,
+            Some("array") if node["items"].get("anyOf").is_some() => Self::Items,
+            Some("array") if node["items"]["type"] == "object" => Self::Tables,
+            Some("array") => Self::List,
+            Some("object") if node["additionalProperties"].is_object() => Self::Map,
+            Some("object") if node["additionalProperties"] == true => Self::Object,
+            Some("object") => Self::Fields,
+            _ => Self::Text,
+        }
+    }
+
     /// The value in this type.
     ///
     /// # Errors
     /// What was expected instead.
     pub(super) fn check(self, value: Value) -> Result<Value, &'static str> {
+        let is_text_or_table = |item: &Value| item.is_str() || item.is_table();
         match (self, value) {
             (Self::Float, Value::Integer(number)) => Ok(Value::Float(number as f64)),
             (Self::List, Value::Array(items)) if !items.iter().all(Value::is_str) => {
-                Err("expected a list of strings")
+                Err(self.expected())
             }
-            (Self::Items(_), Value::Array(items))
-                if !items.iter().all(|item| item.is_str() || item.is_table()) =>
-            {
+            (Self::Items, Value::Array(items)) if !items.iter().all(is_text_or_table) => {
                 Err(self.expected())
             }
             (Self::Text, value @ Value::String(_))
             | (Self::Integer, value @ Value::Integer(_))
             | (Self::Float, value @ Value::Float(_))
             | (Self::Flag, value @ Value::Boolean(_))
-            | (Self::List | Self::Tables(_) | Self::Items(_), value @ Value::Array(_))
-            | (Self::Map(_) | Self::Fields(_) | Self::Object, value @ Value::Table(_)) => Ok(value),
-            (kind, _) => Err(kind.expected()),
+            | (Self::List | Self::Tables | Self::Items, value @ Value::Array(_))
+            | (Self::Map | Self::Fields | Self::Object, value @ Value::Table(_)) => Ok(value),
+            _ => Err(self.expected()),
         }
     }
 
@@ -262,27 +289,23 @@ impl Kind {
             Self::Integer => trimmed.parse().ok().map(Value::Integer),
             Self::Float => trimmed.parse().ok().map(Value::Float),
             Self::Flag => flag(trimmed),
-            Self::List if is_toml_list(trimmed) => trimmed.parse().ok(),
-            Self::List => Some(list(text.split(','))),
-            Self::Items(_) if !is_toml_list(trimmed) => Some(list(text.split(','))),
-            Self::Tables(_) | Self::Items(_) | Self::Map(_) | Self::Fields(_) | Self::Object => {
-                trimmed.parse().ok()
-            }
+            Self::List | Self::Items if !is_toml_list(trimmed) => Some(list(text.split(','))),
+            _ => trimmed.parse().ok(),
         }
         .ok_or(self.expected())
         .and_then(|value| self.check(value))
     }
 
-    fn expected(self) -> &'static str {
+    pub(super) fn expected(self) -> &'static str {
         match self {
             Self::Text => "expected a string",
             Self::Integer => "expected an integer",
             Self::Float => "expected a number",
             Self::Flag => "expected true or false",
             Self::List => "expected a list of strings",
-            Self::Tables(_) => "expected an array of tables",
-            Self::Items(_) => "expected a list of strings and tables",
-            Self::Map(_) | Self::Fields(_) | Self::Object => "expected a table",
+            Self::Tables => "expected an array of tables",
+            Self::Items => "expected a list of strings and tables",
+            Self::Map | Self::Fields | Self::Object => "expected a table",
         }
     }
 }

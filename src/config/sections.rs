@@ -1,36 +1,70 @@
-//! The concerns that need little more than their own keys: instance, listener, store, journal,
-//! stream and log; and the warnings, which look at all of them together.
+//! All sections, and those that need little more than their own keys: instance, listener, store,
+//! journal, stream and log. The warnings look at all of them together.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
+use schemars::JsonSchema;
+use serde::Deserialize;
 use url::Url;
 
 use super::reader::Reader;
-use super::{Instance, Settings};
+use super::types::*;
+use super::{
+    Instance, Settings, alerts, auth, mirrors, purge, revalidate, rules, schedules, webhooks,
+};
 use crate::activity::log_path::{self, LogPathKind};
 use crate::activity::{Level, log::LogConfig};
 use crate::deliver::PeerConfig;
+use crate::resolve::RecipeConfig;
 use crate::{announce, journal, server, store};
 
-/// Longest instance name; it goes into headers, tokens and file names.
-const NAME_CHARS_MAX: usize = 64;
-
-const NAME: &str = "expected 1 to 64 of A-Z a-z 0-9 _ . -";
-
-pub(super) fn is_name(name: &str) -> bool {
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    !name.is_empty() && name.len() <= NAME_CHARS_MAX && name.chars().all(is_allowed)
+/// A settings file that says everything.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Sections {
+    pub(super) schedules: Vec<schedules::Entry>,
+    #[schemars(extend("x-restart" = true))]
+    pub(super) instance: InstanceKeys,
+    pub(super) control: Control,
+    #[schemars(extend("x-restart" = true))]
+    pub(super) store: Store,
+    pub(super) graph: rules::Graph,
+    pub(super) dependencies: Map<Vec<String>>,
+    pub(super) aliases: Map<String>,
+    pub(super) names: Map<Vec<String>>,
+    pub(super) groups: Map<RecipeConfig>,
+    pub(super) hooks: Map<RecipeConfig>,
+    pub(super) when_fields: Map<Vec<String>>,
+    pub(super) ignore_fields: Map<Vec<String>>,
+    pub(super) compat: auth::Compat,
+    pub(super) auth: auth::Auth,
+    pub(super) limits: auth::Limits,
+    pub(super) ingest: webhooks::Ingest,
+    #[schemars(extend("x-restart" = true))]
+    pub(super) journal: Journal,
+    pub(super) mirrors: mirrors::Mirrors,
+    pub(super) alerts: alerts::Alerts,
+    pub(super) revalidate: revalidate::Section,
+    pub(super) purge: purge::Section,
+    pub(super) stream: Stream,
+    pub(super) log: Log,
+    #[schemars(extend("x-restart" = true))]
+    #[expect(dead_code, reason = "deserialising refuses what it may not hold")]
+    pub(super) gateway: Gateway,
 }
 
-pub(super) fn instance(from: &mut Reader) -> Instance {
-    let mut name = from.text("instance.name");
-    if name.is_empty() {
-        name = host_name();
-    } else if !is_name(&name) {
-        from.refuse("instance.name", NAME);
-    }
-    Instance { name, data_dir: from.path("instance.data_dir"), watched: None }
+/// Who we are and where we keep things.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct InstanceKeys {
+    name: Parsed<Option<Name>>,
+    data_dir: Parsed<PathBuf>,
+    pub(super) watch_config: bool,
+}
+
+pub(super) fn instance(from: &Reader, keys: &InstanceKeys) -> Instance {
+    let name = keys.name.0.clone().map_or_else(host_name, |name| name.0);
+    Instance { name, data_dir: from.workdir.join(&*keys.data_dir), watched: None }
 }
 
 /// What the system calls this host, in the letters of a name.
@@ -41,126 +75,205 @@ fn host_name() -> String {
     let name: String = name
         .trim()
         .chars()
-        .take(NAME_CHARS_MAX)
-        .map(|c| if is_name(c.encode_utf8(&mut [0; 4])) { c } else { '-' })
+        .take(Name::CHARS_MAX)
+        .map(|c| if Name::is_valid(c.encode_utf8(&mut [0; 4])) { c } else { '-' })
         .collect();
     if name.is_empty() { "cache-mirror".into() } else { name }
 }
 
-pub(super) fn server(from: &mut Reader) -> server::Config {
-    let listen = from.text("control.listen").parse().unwrap_or_else(|_| {
-        from.refuse("control.listen", "expected an address and a port, such as 127.0.0.1:4400");
-        SocketAddr::from(([127, 0, 0, 1], 0))
-    });
-    let hosts = server::Hosts::parse(from.list("control.hosts")).unwrap_or_else(|_| {
-        from.refuse(
-            "control.hosts",
-            "expected names without a port: cache.example.org, *.example.org",
-        );
+/// The control listener.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Control {
+    #[schemars(extend("x-restart" = true))]
+    listen: Parsed<SocketAddr>,
+    #[schemars(extend("x-restart" = true))]
+    connections_max: Int<1, 1_000_000>,
+    #[schemars(extend("x-restart" = true))]
+    connections_per_address_max: Int<0, 1_000_000>,
+    #[schemars(extend("x-restart" = true))]
+    header_ms_max: Ms<10, TEN_MINUTES_MS>,
+    #[schemars(extend("x-restart" = true))]
+    body_ms_max: Ms<10, TEN_MINUTES_MS>,
+    #[schemars(extend("x-restart" = true))]
+    idle_ms_max: Ms<10, HOUR_MS>,
+    #[schemars(extend("x-restart" = true))]
+    body_bytes_max: Int<1024, { 1 << 30 }>,
+    #[schemars(extend("x-restart" = true))]
+    drain_ms_max: Ms<0, TEN_MINUTES_MS>,
+    #[schemars(extend("x-restart" = true))]
+    metrics_public: bool,
+    #[schemars(extend("x-restart" = true))]
+    require_https: bool,
+    #[schemars(extend("x-restart" = true))]
+    dev: bool,
+    #[schemars(extend("x-restart" = true))]
+    hosts: Vec<String>,
+    pub(super) trusted_proxies: Vec<Parsed<auth::Network>>,
+}
+
+pub(super) fn server(from: &mut Reader, all: &Sections) -> server::Config {
+    let keys = &all.control;
+    let hosts = server::Hosts::parse(keys.hosts.clone()).unwrap_or_else(|_| {
+        let expected = "expected names without a port: cache.example.org, *.example.org";
+        from.refuse("control.hosts", expected);
         server::Hosts::default()
     });
     server::Config {
-        listen,
-        connections_max: from.count("control.connections_max"),
-        connections_per_address_max: from.count("control.connections_per_address_max"),
-        header_time_max: from.ms("control.header_ms_max"),
-        idle_time_max: from.ms("control.idle_ms_max"),
+        listen: *keys.listen,
+        connections_max: keys.connections_max.to(),
+        connections_per_address_max: keys.connections_per_address_max.to(),
+        header_time_max: *keys.header_ms_max,
+        idle_time_max: *keys.idle_ms_max,
         hosts,
-        body_time_max: from.ms("control.body_ms_max"),
-        body_bytes_max: from.count("control.body_bytes_max"),
-        metrics_public: from.flag("control.metrics_public"),
-        require_https: from.flag("control.require_https"),
-        require_tickets: from.flag("store.require_tickets"),
-        is_dev: from.flag("control.dev"),
-        drain_time_max: from.ms("control.drain_ms_max"),
-        wait_time_max: from.ms("limits.wait_ms_max"),
+        body_time_max: *keys.body_ms_max,
+        body_bytes_max: keys.body_bytes_max.to(),
+        metrics_public: keys.metrics_public,
+        require_https: keys.require_https,
+        require_tickets: all.store.require_tickets,
+        is_dev: keys.dev,
+        drain_time_max: *keys.drain_ms_max,
+        wait_time_max: *all.limits.wait_ms_max,
     }
 }
 
-pub(super) fn store(from: &mut Reader) -> store::Config {
-    let config = store::Config {
-        bytes_max: from.count("store.max_bytes"),
-        count_time_max: from.ms("store.count_ms_max"),
-        ttl: from.seconds("store.ttl_s"),
-        ttl_max: from.seconds("store.ttl_s_max"),
-        soft_time_max: from.seconds("store.soft_s_max"),
-        // Older than a ticket nothing can be checked.
-        fill_time_max: from.ms("store.fill_ms_max").min(from.seconds("store.ticket_s_max")),
-        ticket_time_max: from.seconds("store.ticket_s_max"),
-        bans_max: from.count("store.bans_max"),
-        stamps_max: from.count("store.stamps_max"),
-    };
-    if config.ttl > config.ttl_max {
+/// The cache.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Store {
+    max_bytes: Int<1024, BYTES>,
+    count_ms_max: Ms<0, 10_000>,
+    ttl_s: Seconds<1, YEAR_S>,
+    ttl_s_max: Seconds<1, YEAR_S>,
+    soft_s_max: Seconds<0, DAY_S>,
+    require_tickets: bool,
+    fill_ms_max: Ms<0, TEN_MINUTES_MS>,
+    ticket_s_max: Seconds<1, DAY_S>,
+    bans_max: Int<1, 1_000_000>,
+    stamps_max: Int<1, 100_000_000>,
+}
+
+pub(super) fn store(from: &mut Reader, keys: &Store) -> store::Config {
+    if *keys.ttl_s > *keys.ttl_s_max {
         from.refuse("store.ttl_s", "expected no more than store.ttl_s_max");
     }
-    config
+    store::Config {
+        bytes_max: keys.max_bytes.to(),
+        count_time_max: *keys.count_ms_max,
+        ttl: *keys.ttl_s,
+        ttl_max: *keys.ttl_s_max,
+        soft_time_max: *keys.soft_s_max,
+        // Older than a ticket nothing can be checked.
+        fill_time_max: (*keys.fill_ms_max).min(*keys.ticket_s_max),
+        ticket_time_max: *keys.ticket_s_max,
+        bans_max: keys.bans_max.to(),
+        stamps_max: keys.stamps_max.to(),
+    }
 }
 
-pub(super) fn journal(from: &mut Reader, instance: &Instance) -> journal::Config {
+/// The durable log.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Journal {
+    segment_bytes: Int<4096, { 1 << 30 }>,
+    events_kept: Int<1, { 100 * MANY }>,
+    bytes_kept: Int<4096, BYTES>,
+    backlog_members_max: Int<1, MANY>,
+}
+
+pub(super) fn journal(keys: &Journal, instance: &Instance) -> journal::Config {
     journal::Config {
         dir: instance.data_dir.clone(),
-        segment_bytes: from.count("journal.segment_bytes"),
-        events_kept: from.count("journal.events_kept"),
-        bytes_kept: from.count("journal.bytes_kept"),
-        backlog_members_max: from.count("journal.backlog_members_max"),
+        segment_bytes: keys.segment_bytes.to(),
+        events_kept: keys.events_kept.to(),
+        bytes_kept: keys.bytes_kept.to(),
+        backlog_members_max: keys.backlog_members_max.to(),
     }
 }
 
-pub(super) fn announce(from: &mut Reader) -> announce::Config {
-    let mut origins = Vec::new();
-    for text in from.list("stream.origins") {
-        match origin(&text) {
-            Some(origin) => origins.push(origin),
-            None => {
-                from.refuse("stream.origins", "expected * or https://host[:port] without a path");
-            }
-        }
+/// Events for readers.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Stream {
+    public: bool,
+    origins: Vec<Parsed<Origin>>,
+    clients_max: Int<0, MANY>,
+    ping_s: Seconds<1, 3600>,
+    queue_events_max: Int<1, 1_000_000>,
+    queue_bytes_max: Int<1024, BYTES>,
+    replay_events_max: Int<0, MANY>,
+    retry_ms: Ms<1, HOUR_MS>,
+}
+
+/// An origin as browsers send it, or `*`.
+struct Origin(String);
+
+impl Text for Origin {
+    fn parse(text: &str) -> Result<Self, String> {
+        let origin = |text| {
+            let url = Url::parse(text).ok()?;
+            let origin = url.origin().ascii_serialization();
+            let is_bare = url.as_str().strip_suffix('/') == Some(origin.as_str());
+            (matches!(url.scheme(), "http" | "https") && is_bare).then_some(origin)
+        };
+        let origin = if text == "*" { Some(text.to_owned()) } else { origin(text) };
+        let expected = || "expected * or https://host[:port] without a path".to_owned();
+        origin.map(Self).ok_or_else(expected)
     }
+}
+
+pub(super) fn announce(keys: &Stream) -> announce::Config {
     announce::Config {
-        is_public: from.flag("stream.public"),
-        origins,
-        clients_max: from.count("stream.clients_max"),
-        ping_every: from.seconds("stream.ping_s"),
-        queue_events_max: from.count("stream.queue_events_max"),
-        queue_bytes_max: from.count("stream.queue_bytes_max"),
-        replay_events_max: from.count("stream.replay_events_max"),
-        retry: from.ms("stream.retry_ms"),
+        is_public: keys.public,
+        origins: keys.origins.iter().map(|origin| origin.0.0.clone()).collect(),
+        clients_max: keys.clients_max.to(),
+        ping_every: *keys.ping_s,
+        queue_events_max: keys.queue_events_max.to(),
+        queue_bytes_max: keys.queue_bytes_max.to(),
+        replay_events_max: keys.replay_events_max.to(),
+        retry: *keys.retry_ms,
         aliases: BTreeMap::new(),
     }
 }
 
-/// An origin as browsers send it.
-fn origin(text: &str) -> Option<String> {
-    if text == "*" {
-        return Some(text.to_owned());
-    }
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
-    let origin = url.origin().ascii_serialization();
-    (url.as_str().strip_suffix('/') == Some(origin.as_str())).then_some(origin)
+/// The log file.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Log {
+    #[schemars(extend("x-restart" = true))]
+    file: Parsed<PathBuf>,
+    level: Parsed<Level>,
+    rotate_bytes: Int<0, BYTES>,
+    rotate_count: Int<0, 1000>,
+    #[schemars(extend("x-restart" = true))]
+    queue_lines_max: Int<1, MANY>,
+    pub(super) metrics_every_s: Seconds<0, DAY_S>,
 }
 
-pub(super) fn log(from: &mut Reader) -> LogConfig {
-    let level = Level::parse(&from.text("log.level")).unwrap_or_else(|| {
-        from.refuse("log.level", "expected trace, debug, info, warn or error");
-        Level::default()
-    });
-    let file = from.path("log.file");
+pub(super) fn log(from: &mut Reader, keys: &Log) -> LogConfig {
+    let file = from.workdir.join(&*keys.file);
     if let Some(found) = LogPathKind::of(&file).refusal() {
         from.refuse("log.file", found);
     }
     LogConfig {
         file,
-        level,
-        rotate_bytes: from.count("log.rotate_bytes"),
-        rotate_count: from.count("log.rotate_count"),
-        queue_lines_max: from.count("log.queue_lines_max"),
+        level: *keys.level,
+        rotate_bytes: keys.rotate_bytes.to(),
+        rotate_count: keys.rotate_count.to(),
+        queue_lines_max: keys.queue_lines_max.to(),
         name: "cache-mirror".into(),
     }
 }
 
-pub(super) fn refuse_unbuilt(from: &mut Reader) {
-    if !from.text("gateway.upstream").is_empty() {
-        from.refuse("gateway.upstream", "not built yet: this version has no caching gateway");
+/// The caching gateway.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Gateway {
+    #[expect(dead_code, reason = "deserialising refuses what it may not hold")]
+    upstream: Parsed<Option<NotBuilt>>,
+}
+
+struct NotBuilt;
+
+impl Text for NotBuilt {
+    const IS_URL: bool = true;
+
+    fn parse(_: &str) -> Result<Self, String> {
+        Err("not built yet: this version has no caching gateway".into())
     }
 }
 
@@ -199,7 +312,7 @@ pub(super) fn warn(settings: &Settings, from: &mut Reader) {
             peers.len()
         ));
     }
-    if from.is_test_login() && !peers.is_empty() {
+    if from.is_test_login && !peers.is_empty() {
         from.warn(
             "TEST_EMAIL is a person's account: to mirrors we look like a person, not like a \
              gateway (set SERVICE_EMAIL and SERVICE_PASSWORD)",

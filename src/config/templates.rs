@@ -1,13 +1,16 @@
-//! Templates of paths and tags as they are written: `[revalidate.paths]`, or a target's own.
+//! Templates of paths and tags: `[revalidate.paths]`, or a target's own.
 //!
 //! An entry is a list for one type, or for `"*"`: texts, `@group` for a list that has a name, and
 //! tables where a filter is wanted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-use toml::{Table, Value};
+use schemars::JsonSchema;
+use serde::de::{Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
+use serde::{Deserialize, de};
 
 use super::reader::Reader;
+use super::types::*;
 use crate::deliver::targets::route;
 use crate::deliver::targets::template::{NameTemplate, NameTemplates};
 use crate::domain::{Action, TypeName};
@@ -18,34 +21,80 @@ const TEMPLATES_MAX: usize = 1000;
 /// What stands for every type.
 const EVERY_TYPE: &str = "*";
 
-/// How lists of templates are read.
-pub(super) struct Writings<'a> {
-    /// The table that holds them, as a key.
-    pub key: &'a str,
-    /// The field of a table that holds the text: `path` or `tag`.
-    pub member: &'static str,
-    /// Lists that have a name.
-    pub groups: &'a BTreeMap<String, Vec<String>>,
-    /// What types are called.
-    pub rules: Option<&'a Rules>,
+/// A path or tag: a text, or a table where it is more than that.
+#[derive(Clone, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum Item {
+    Text(String),
+    Table(ItemTable),
 }
 
-impl Writings<'_> {
+/// A path or tag with filters.
+#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(super) struct ItemTable {
+    /// The path, with variables in braces.
+    path: Option<String>,
+    /// layout: all pages below the path.
+    r#type: Option<String>,
+    /// The tag, with variables in braces.
+    tag: Option<String>,
+    /// Only for these.
+    actions: Vec<String>,
+    /// Only where one of these fields changed.
+    when_fields: Vec<String>,
+    /// Not where nothing else than these fields changed.
+    ignore_fields: Vec<String>,
+    /// What stands for it where a variable is unknown.
+    otherwise: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Item {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Item;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a string or a table")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Item, E> {
+                Ok(Item::Text(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Item, A::Error> {
+                ItemTable::deserialize(MapAccessDeserializer::new(map)).map(Item::Table)
+            }
+        }
+        from.deserialize_any(Either)
+    }
+}
+
+/// How lists of templates are read.
+pub(super) struct Lists<'a> {
+    /// The table that holds them, as a key.
+    pub(super) key: &'a str,
+    /// Whether they are paths, rather than tags.
+    pub(super) is_path: bool,
+    /// Lists that have a name.
+    pub(super) groups: &'a Map<Vec<String>>,
+    /// What types are called.
+    pub(super) rules: Option<&'a Rules>,
+}
+
+impl Lists<'_> {
     /// Reads them all.
-    pub(super) fn read(
-        &self,
-        from: &mut Reader,
-        entries: &BTreeMap<String, Value>,
-    ) -> NameTemplates {
+    pub(super) fn read(&self, from: &mut Reader, lists: &Map<Vec<Item>>) -> NameTemplates {
         let mut templates = NameTemplates::default();
         let mut count = 0;
-        for (name, value) in entries {
+        for (name, items) in lists {
             let key = format!("{}.{name}", self.key);
             let mut list = Vec::new();
-            for item in value.as_array().into_iter().flatten() {
+            for (at, item) in items.iter().enumerate() {
                 match self.item(item) {
                     Ok(some) => list.extend(some),
-                    Err(expected) => from.refuse_value(&key, item, expected),
+                    Err(expected) => from.refuse_item(&key, at, expected),
                 }
             }
             count += list.len();
@@ -55,40 +104,35 @@ impl Writings<'_> {
             }
             match type_name(name, self.rules) {
                 Ok(name) => templates.of.entry(name).or_default().extend(list),
-                Err(expected) => from.refuse_value(&key, value, expected),
+                Err(expected) => from.refuse(&key, expected),
             }
         }
-        if count > TEMPLATES_MAX {
-            let found = Value::Integer(i64::try_from(count).unwrap_or(i64::MAX));
-            let expected = format!("expected at most {TEMPLATES_MAX} templates");
-            from.refuse_value(self.key, &found, expected);
-        }
+        from.refuse_many(self.key, count, TEMPLATES_MAX, "templates");
         templates
     }
 
-    fn item(&self, item: &Value) -> Result<Vec<NameTemplate>, String> {
-        let Value::Table(table) = item else {
-            return self.texts(item.as_str().unwrap_or_default());
+    fn item(&self, item: &Item) -> Result<Vec<NameTemplate>, String> {
+        let table = match item {
+            Item::Text(text) => return self.texts(text),
+            Item::Table(table) => table,
         };
-        let text = table.get(self.member).and_then(Value::as_str);
-        let text = text.ok_or_else(|| format!("expected a table with {}", self.member))?;
-        let other = if self.member == "path" { "tag" } else { "path" };
-        if table.contains_key(other) {
-            return Err(format!("expected {} here, not {other}", self.member));
+        let (member, other, text, more) = match self.is_path {
+            true => ("path", "tag", &table.path, &table.tag),
+            false => ("tag", "path", &table.tag, &table.path),
+        };
+        let text = text.as_ref().ok_or_else(|| format!("expected a table with {member}"))?;
+        if more.is_some() {
+            return Err(format!("expected {member} here, not {other}"));
         }
         let is_layout = self.is_layout(table)?;
-        let otherwise = table.get("otherwise").and_then(Value::as_str).map(str::to_owned);
-        if let Some(otherwise) = &otherwise {
-            self.check(otherwise)?;
-        }
-        let actions = list(table, "actions").map(action).collect::<Result<Vec<_>, _>>()?;
-        let set = |field| list(table, field).map(str::to_owned).collect::<BTreeSet<String>>();
-        let (when_fields, ignore_fields) = (set("when_fields"), set("ignore_fields"));
+        table.otherwise.as_ref().map_or(Ok(()), |otherwise| self.check(otherwise))?;
+        let actions =
+            table.actions.iter().map(|text| action(text)).collect::<Result<Vec<_>, _>>()?;
         let filtered = |mut template: NameTemplate| {
             template.actions.clone_from(&actions);
-            template.when_fields.clone_from(&when_fields);
-            template.ignore_fields.clone_from(&ignore_fields);
-            template.otherwise.clone_from(&otherwise);
+            template.when_fields = table.when_fields.iter().cloned().collect();
+            template.ignore_fields = table.ignore_fields.iter().cloned().collect();
+            template.otherwise.clone_from(&table.otherwise);
             template.is_layout = is_layout;
             template
         };
@@ -111,7 +155,7 @@ impl Writings<'_> {
     }
 
     fn check(&self, text: &str) -> Result<(), String> {
-        match (self.member == "path", text.starts_with('/')) {
+        match (self.is_path, text.starts_with('/')) {
             (true, true) => route::check(text),
             (true, false) => Err("expected a path that begins with /".into()),
             (false, _) => Ok(()),
@@ -119,11 +163,11 @@ impl Writings<'_> {
     }
 
     /// Whether `type` says that everything below a path is meant.
-    fn is_layout(&self, table: &Table) -> Result<bool, String> {
-        let path = table.get("path").and_then(Value::as_str).unwrap_or_default();
-        match table.get("type").and_then(Value::as_str) {
+    fn is_layout(&self, table: &ItemTable) -> Result<bool, String> {
+        let path = table.path.as_deref().unwrap_or_default();
+        match table.r#type.as_deref() {
             None => Ok(false),
-            Some(_) if self.member != "path" => Err("expected no type beside a tag".into()),
+            Some(_) if !self.is_path => Err("expected no type beside a tag".into()),
             Some("layout") => Ok(true),
             Some("page") if route::is_pattern(path) => Ok(false),
             Some("page") => Err("expected no type: page is for patterns such as /posts/[id], and \
@@ -138,11 +182,6 @@ impl Writings<'_> {
 pub(super) fn type_name(text: &str, rules: Option<&Rules>) -> Result<TypeName, String> {
     let name = TypeName::parse(text).map_err(|problem| problem.to_string())?;
     Ok(rules.map_or(name.clone(), |rules| rules.canonical(&name)))
-}
-
-fn list<'a>(table: &'a Table, field: &str) -> impl Iterator<Item = &'a str> {
-    let items = table.get(field).and_then(Value::as_array).into_iter().flatten();
-    items.filter_map(Value::as_str)
 }
 
 fn action(text: &str) -> Result<Action, String> {

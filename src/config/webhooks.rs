@@ -1,20 +1,21 @@
-//! `[[ingest.hooks]]`: which webhooks are taken, how they are told from forgeries, what they mean.
+//! `[[ingest.hooks]]`: which webhooks are accepted, how they are told from forgeries, what they
+//! mean.
 //!
 //! A preset is the same table, filled in for one sender and embedded; what the user writes lies
 //! over it, field by field. Everything that a delivery would stumble over is refused here.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
-use hyper::header::HeaderName;
+use hyper::header::{AUTHORIZATION, HeaderName};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use toml::{Table, Value};
 
+use super::mapping;
 use super::reader::Reader;
-use super::sections::is_name;
-use super::{logins, mapping};
+use super::sections::Sections;
+use super::types::*;
 use crate::ingest::webhook::{
-    Config, Content, Encoding, Form, Hmac, Hook, JsonPath, KeyForm, Mapping, Scheme, Timestamp,
-    TimestampAt, WebhookTemplate,
+    Config, Content, Encoding, Form, Hmac, Hook, JsonPath, KeyForm, Scheme, Timestamp, TimestampAt,
+    WebhookTemplate,
 };
 use crate::support::Secret;
 
@@ -29,123 +30,118 @@ const PRESETS: &[(&str, &str)] = &[
     ("supabase", include_str!("../../config/webhooks/supabase.toml")),
 ];
 
-/// Longest tolerance of a timestamp.
-const TOLERANCE_S_MAX: i64 = 86_400;
-
 /// Secrets that senders make up themselves are longer; a shorter one is a person's, and may be
 /// guessed. Some senders allow no more, so that it is a warning only.
 const SECRET_BYTES_ADVISED: usize = 16;
 
-/// One hook as it was written, over its preset.
-pub(super) struct Written<'a> {
-    from: &'a mut Reader,
+/// Webhooks of other systems.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Ingest {
+    delivery_ids_max: Int<0, MANY>,
+    hooks: Vec<Entry>,
+}
+
+/// A webhook, accepted at POST /api/hooks/NAME: docs/WEBHOOKS.md.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default)]
+struct Entry {
+    /// Its name in the URL.
+    name: Parsed<Option<Name>>,
+    /// The sender, which fills in what is not given.
+    preset: String,
+    /// What the sender knows us by.
+    secret: Secret,
+    /// Also accepted, while you rotate.
+    secret_previous: Secret,
+    /// Of what form deliveries are.
+    form: Parsed<CloudEvents>,
+    /// Where the events are in a delivery.
+    events: Parsed<Option<JsonPath>>,
+    /// The id of a delivery, as a template.
+    delivery: Parsed<Option<WebhookTemplate>>,
+    /// How deliveries are told from forgeries.
+    auth: Auth,
+    /// What they mean.
+    mapping: mapping::Keys,
+}
+
+/// How deliveries are told from forgeries.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default)]
+struct Auth {
+    /// The secret itself, or a signature made with it.
+    scheme: Parsed<IsHmac>,
+    /// The header with the secret or the signature.
+    header: Parsed<Option<HeaderName>>,
+    /// Between several signatures.
+    separator: Parsed<Option<OneChar>>,
+    /// Before each signature.
     prefix: String,
-    table: Table,
-    /// What the user wrote of it, without the preset.
-    own: Table,
+    /// How the signature is spelt.
+    encoding: Parsed<Option<Encoding>>,
+    /// How the secret spells the key.
+    key: Parsed<Option<KeyForm>>,
+    /// What is signed, as a template; left out: the body.
+    content: Parsed<Option<Content>>,
+    /// The header with the time of the delivery.
+    timestamp_header: Parsed<Option<HeaderName>>,
+    /// What the time begins with, where it stands among the signatures.
+    timestamp_prefix: String,
+    /// The unit of the time.
+    timestamp_unit: Parsed<IsMs>,
+    /// How far the time may be from ours.
+    tolerance_s: Option<Seconds<1, DAY_S>>,
+    /// The header that names the headers that are signed.
+    signed_headers: Parsed<Option<HeaderName>>,
+    /// The path that the sender signs, where a proxy changes it.
+    path: String,
 }
 
-impl Written<'_> {
-    /// What stands at a dotted key.
-    pub(super) fn value(&self, key: &str) -> Option<&Value> {
-        let mut names = key.split('.');
-        let first = self.table.get(names.next()?)?;
-        names.try_fold(first, |value, name| value.get(name))
-    }
+two_words!(CloudEvents, "expected json or cloudevents", "json", "cloudevents");
+two_words!(IsHmac, "expected secret or hmac", "secret", "hmac");
+two_words!(IsMs, "expected s or ms", "s", "ms");
+words!(
+    Encoding,
+    "expected hex or base64 or base64url",
+    "hex" = Self::Hex,
+    "base64" = Self::Base64,
+    "base64url" = Self::Base64Url
+);
+words!(KeyForm, "expected text or base64", "text" = Self::Text, "base64" = Self::Base64);
 
-    /// A string; empty where unset.
-    pub(super) fn text(&self, key: &str) -> String {
-        self.value(key).and_then(Value::as_str).unwrap_or_default().to_owned()
-    }
+#[derive(Debug, Clone, Copy)]
+struct OneChar(char);
 
-    /// A list of strings.
-    pub(super) fn list(&self, key: &str) -> Vec<String> {
-        let items = self.value(key).and_then(Value::as_array).into_iter().flatten();
-        items.filter_map(Value::as_str).map(str::to_owned).collect()
+impl Text for OneChar {
+    fn parse(text: &str) -> Result<Self, String> {
+        let mut chars = text.chars();
+        let one = chars.next().filter(|_| chars.next().is_none());
+        one.map(Self).ok_or_else(|| "expected one character".to_owned())
     }
+}
 
-    /// A map of strings.
-    pub(super) fn map(&self, key: &str) -> BTreeMap<String, String> {
-        let table = self.value(key).and_then(Value::as_table).into_iter().flatten();
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        table.filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect()
+impl Text for Content {
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::parse(text)
     }
+}
 
-    /// Says that a value cannot be used.
-    pub(super) fn refuse(&mut self, key: &str, expected: impl Into<String>) {
-        let unset = Value::String(String::new());
-        let value = self.value(key).cloned().unwrap_or(unset);
-        self.from.refuse_value(&format!("{}.{key}", self.prefix), &value, expected);
-    }
-
-    /// One of some words; the first where nothing is written.
-    pub(super) fn word<T: Copy>(&mut self, key: &str, known: &[(&str, T)]) -> T {
-        let text = self.text(key);
-        let found = known.iter().find(|(word, _)| *word == text || text.is_empty());
-        if found.is_none() {
-            let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
-            self.refuse(key, format!("expected {}", words.join(" or ")));
+/// Lays each hook over its preset.
+pub(super) fn lay_over_presets(root: &mut Value) {
+    let hooks = root.get_mut("ingest").and_then(|ingest| ingest.get_mut("hooks"));
+    for hook in hooks.and_then(Value::as_array_mut).into_iter().flatten() {
+        let preset = hook.get("preset").and_then(Value::as_str).unwrap_or_default();
+        if let (Some((_, text)), Some(own)) = (preset_of(preset), hook.as_table()) {
+            let mut merged: Table =
+                text.parse().expect("the embedded presets are TOML, as a test shows");
+            lay_over(&mut merged, own);
+            *hook = Value::Table(merged);
         }
-        found.unwrap_or(&known[0]).1
-    }
-
-    /// What a text is read as, where it is given.
-    pub(super) fn parsed<T>(
-        &mut self,
-        key: &str,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        let text = Some(self.text(key)).filter(|text| !text.is_empty())?;
-        parse(&text).map_err(|problem| self.refuse(key, problem)).ok()
-    }
-
-    fn header(&mut self, key: &str) -> Option<HeaderName> {
-        let parse = |text: &str| HeaderName::try_from(text);
-        self.parsed(key, |text| parse(text).map_err(|_| "expected a header's name".to_owned()))
     }
 }
 
-/// The webhooks.
-pub(super) fn ingest(from: &mut Reader) -> Config {
-    let mut hooks: Vec<Hook> = Vec::new();
-    for (index, table) in from.tables("ingest.hooks").iter().enumerate() {
-        let prefix = format!("ingest.hooks[{index}]");
-        let own = table.clone();
-        let Some(table) = over_preset(from, &prefix, table) else { continue };
-        let mut written = Written { from, prefix, table, own };
-        let name = written.text("name");
-        if !is_name(&name) {
-            written.refuse("name", "expected 1 to 64 of A-Z a-z 0-9 _ . -");
-        } else if hooks.iter().any(|hook| hook.name == name) {
-            written.refuse("name", "given twice");
-        }
-        hooks.extend(hook(&mut written, name));
-    }
-    Config { hooks, ids_max: from.count("ingest.delivery_ids_max") }
-}
-
-/// A hook's table over that of its preset; `None` where there is no such preset.
-fn over_preset(from: &mut Reader, prefix: &str, table: &Table) -> Option<Table> {
-    let name = table.get("preset").and_then(Value::as_str).unwrap_or_default();
-    if name.is_empty() {
-        return Some(table.clone());
-    }
-    let Some((_, text)) = PRESETS.iter().find(|(preset, _)| *preset == name) else {
-        let expected = unknown_preset(name);
-        from.refuse_value(&format!("{prefix}.preset"), &Value::String(name.into()), expected);
-        return None;
-    };
-    let mut merged: Table = text.parse().expect("the embedded presets are TOML, as a test shows");
-    lay_over(&mut merged, table);
-    Some(merged)
-}
-
-fn unknown_preset(name: &str) -> String {
-    let known: Vec<&str> = PRESETS.iter().map(|(preset, _)| *preset).collect();
-    let distance = |preset: &&&str| strsim::osa_distance(preset, name);
-    let nearest = known.iter().min_by_key(distance).filter(|it| distance(it) <= 4);
-    let hint = nearest.map(|it| format!("; did you mean {it}")).unwrap_or_default();
-    format!("unknown preset{hint}; known: {}", known.join(", "))
+fn preset_of(name: &str) -> Option<&'static (&'static str, &'static str)> {
+    PRESETS.iter().find(|(preset, _)| *preset == name)
 }
 
 /// Tables field by field, everything else whole.
@@ -158,121 +154,143 @@ fn lay_over(below: &mut Table, above: &Table) {
     }
 }
 
-fn hook(written: &mut Written, name: String) -> Option<Hook> {
-    let scheme = scheme(written);
-    let secrets = secrets(written, scheme.as_ref());
-    let form = match written.word("form", &[("json", false), ("cloudevents", true)]) {
+fn unknown_preset(name: &str) -> String {
+    let known: Vec<&str> = PRESETS.iter().map(|(preset, _)| *preset).collect();
+    let distance = |preset: &&&str| strsim::osa_distance(preset, name);
+    let nearest = known.iter().min_by_key(distance).filter(|it| distance(it) <= 4);
+    let hint = nearest.map(|it| format!("; did you mean {it}")).unwrap_or_default();
+    format!("unknown preset{hint}; known: {}", known.join(", "))
+}
+
+/// One hook, and its place.
+pub(super) struct At<'a> {
+    pub(super) from: &'a mut Reader,
+    index: usize,
+}
+
+impl At<'_> {
+    pub(super) fn key(&self, field: &str) -> String {
+        format!("ingest.hooks[{}].{field}", self.index)
+    }
+
+    pub(super) fn refuse(&mut self, field: &str, expected: impl Into<String>) {
+        let key = self.key(field);
+        self.from.refuse(&key, expected);
+    }
+}
+
+/// The webhooks.
+pub(super) fn ingest(from: &mut Reader, all: &Sections) -> Config {
+    let entries = &all.ingest.hooks;
+    let mut hooks: Vec<Hook> = Vec::new();
+    for (index, entry) in entries.iter().enumerate() {
+        let at = &mut At { from, index };
+        if !entry.preset.is_empty() && preset_of(&entry.preset).is_none() {
+            at.refuse("preset", unknown_preset(&entry.preset));
+            continue;
+        }
+        let name = entry.name.0.clone().map(|name| name.0).unwrap_or_default();
+        if name.is_empty() {
+            at.refuse("name", Name::EXPECTED);
+        } else if hooks.iter().any(|hook| hook.name == name) {
+            at.refuse("name", "given twice");
+        }
+        hooks.extend(hook(at, entry, name));
+    }
+    Config { hooks, ids_max: all.ingest.delivery_ids_max.to() }
+}
+
+fn hook(at: &mut At, entry: &Entry, name: String) -> Option<Hook> {
+    let scheme = scheme(at, &entry.auth);
+    let secrets = secrets(at, entry, scheme.as_ref());
+    let form = match entry.form.0.0 {
         true => Form::CloudEvents,
-        false => Form::Json(written.parsed("events", JsonPath::parse)),
+        false => Form::Json(entry.events.0.clone()),
     };
-    let delivery = written.parsed("delivery", WebhookTemplate::parse);
-    let mapping: Mapping = mapping::read(written);
+    let delivery = entry.delivery.0.clone();
+    let mapping = mapping::build(at, &entry.mapping);
     Some(Hook { name, scheme: scheme?, secrets, form, delivery, mapping })
 }
 
-fn secrets(written: &mut Written, scheme: Option<&Scheme>) -> Vec<Secret> {
-    let (table, prefix) = (written.table.clone(), written.prefix.clone());
-    let key = |field: &str| format!("{prefix}.{field}");
-    let mut secrets = Vec::new();
-    for field in ["secret", "secret_previous"] {
-        let secret = logins::secret(written.from, &table, field, &key);
-        if secret.is_empty() && field != "secret" {
+fn secrets(at: &mut At, entry: &Entry, scheme: Option<&Scheme>) -> Vec<Secret> {
+    if entry.secret.is_empty() {
+        at.refuse("secret", "expected a secret that the sender knows, or secret_file");
+    }
+    for (field, secret) in [("secret", &entry.secret), ("secret_previous", &entry.secret_previous)]
+    {
+        if secret.is_empty() {
             continue;
         }
-        if secret.is_empty() {
-            written.refuse(field, "expected a secret that the sender knows, or secret_file");
-        } else if let Some(Scheme::Hmac(hmac)) = scheme
-            && hmac.key.key(&secret).is_none()
+        if let Some(Scheme::Hmac(hmac)) = scheme
+            && hmac.key.key(secret).is_none()
         {
-            written.refuse(field, "expected base64, perhaps behind whsec_");
+            at.refuse(field, "expected base64, perhaps behind whsec_");
         } else if secret.expose().len() < SECRET_BYTES_ADVISED {
-            written.from.warn(format!(
-                "{} is shorter than {SECRET_BYTES_ADVISED} bytes and may be guessed (make one: \
-                 cache-mirror secret generate --bytes 48)",
-                key(field)
+            let key = at.key(field);
+            at.from.warn(format!(
+                "{key} is shorter than {SECRET_BYTES_ADVISED} bytes and may be guessed (make one: \
+                 cache-mirror secret generate --bytes 48)"
             ));
         }
-        secrets.push(secret);
     }
-    secrets
+    given([&entry.secret, &entry.secret_previous])
 }
 
-fn scheme(written: &mut Written) -> Option<Scheme> {
-    let encodings =
-        [("hex", Encoding::Hex), ("base64", Encoding::Base64), ("base64url", Encoding::Base64Url)];
-    // Read whatever the scheme is: a word that nobody knows is a slip in any case.
-    let encoding = written.word("auth.encoding", &encodings);
-    let key = written.word("auth.key", &[("text", KeyForm::Text), ("base64", KeyForm::Base64)]);
-    let is_ms = written.word("auth.timestamp_unit", &[("s", false), ("ms", true)]);
-    if !written.word("auth.scheme", &[("secret", false), ("hmac", true)]) {
-        refuse_tolerance(written);
-        let header = written.header("auth.header");
-        let is_unset = written.text("auth.header").is_empty();
-        return header.or(is_unset.then_some(hyper::header::AUTHORIZATION)).map(Scheme::Secret);
+fn scheme(at: &mut At, auth: &Auth) -> Option<Scheme> {
+    if !auth.scheme.0.0 {
+        refuse_tolerance(at);
+        return Some(Scheme::Secret(auth.header.0.clone().unwrap_or(AUTHORIZATION)));
     }
-    if written.text("auth.header").is_empty() {
-        written.refuse("auth.header", "expected the header that the signature stands in");
+    if auth.header.is_none() {
+        at.refuse("auth.header", "expected the header that the signature stands in");
     }
-    let header = written.header("auth.header");
-    let separator = written.text("auth.separator");
-    if separator.chars().count() > 1 {
-        written.refuse("auth.separator", "expected one character");
-    }
-    let content = match written.text("auth.content").is_empty() {
-        true => Content::parse("{body}").ok(),
-        false => written.parsed("auth.content", Content::parse),
-    }?;
-    let timestamp = timestamp(written, &content, is_ms);
-    let signed_headers = written.header("auth.signed_headers");
-    if content.has_headers() != signed_headers.is_some() {
-        written.refuse("auth.signed_headers", "belongs together with {headers} in auth.content");
+    let content = auth.content.0.clone().or_else(|| Content::parse("{body}").ok())?;
+    let timestamp = timestamp(at, auth, &content);
+    if content.has_headers() != auth.signed_headers.is_some() {
+        at.refuse("auth.signed_headers", "belongs together with {headers} in auth.content");
     }
     Some(Scheme::Hmac(Box::new(Hmac {
-        header: header?,
-        separator: separator.chars().next(),
-        prefix: written.text("auth.prefix"),
-        encoding,
-        key,
+        header: auth.header.0.clone()?,
+        separator: auth.separator.map(|it| it.0),
+        prefix: auth.prefix.clone(),
+        encoding: auth.encoding.unwrap_or(Encoding::Hex),
+        key: auth.key.unwrap_or(KeyForm::Text),
         content,
         timestamp,
-        signed_headers,
-        path: Some(written.text("auth.path")).filter(|path| !path.is_empty()),
+        signed_headers: auth.signed_headers.0.clone(),
+        path: Some(auth.path.clone()).filter(|path| !path.is_empty()),
     })))
 }
 
-/// Where nothing tells the time, a tolerance would only seem to keep old deliveries out.
-fn refuse_tolerance(written: &mut Written) {
-    let auth = written.own.get("auth");
-    if auth.and_then(|auth| auth.get("tolerance_s")).is_some() {
+/// Where nothing tells the time, a tolerance would only seem to keep old deliveries out. That of a
+/// preset is nobody's mistake.
+fn refuse_tolerance(at: &mut At) {
+    let field = "auth.tolerance_s";
+    if at.from.is_given(&at.key(field)) {
         let expected = "needs auth.timestamp_header or auth.timestamp_prefix, with scheme hmac";
-        written.refuse("auth.tolerance_s", expected);
+        at.refuse(field, expected);
     }
 }
 
-fn timestamp(written: &mut Written, content: &Content, is_ms: bool) -> Option<Timestamp> {
-    let header = written.header("auth.timestamp_header").map(TimestampAt::Header);
-    let prefix = Some(written.text("auth.timestamp_prefix")).filter(|prefix| !prefix.is_empty());
+fn timestamp(at: &mut At, auth: &Auth, content: &Content) -> Option<Timestamp> {
+    let header = auth.timestamp_header.0.clone().map(TimestampAt::Header);
+    let prefix = Some(auth.timestamp_prefix.clone()).filter(|prefix| !prefix.is_empty());
     if header.is_some() && prefix.is_some() {
-        written.refuse("auth.timestamp_prefix", "auth.timestamp_header is set as well");
+        at.refuse("auth.timestamp_prefix", "auth.timestamp_header is set as well");
     }
-    let seconds = written.value("auth.tolerance_s").and_then(Value::as_integer).unwrap_or(300);
-    if !(1..=TOLERANCE_S_MAX).contains(&seconds) {
-        let expected = format!("expected an integer from 1 to {TOLERANCE_S_MAX}");
-        written.refuse("auth.tolerance_s", expected);
+    let place = header.or(prefix.map(TimestampAt::WithSignature));
+    if place.is_none() {
+        refuse_tolerance(at);
     }
-    let at = header.or(prefix.map(TimestampAt::WithSignature));
-    if at.is_none() {
-        refuse_tolerance(written);
-    }
-    if at.is_some() != content.has_timestamp() {
-        written.refuse(
+    if place.is_some() != content.has_timestamp() {
+        at.refuse(
             "auth.content",
             "expected {timestamp} or {headers} in it, and auth.timestamp_header or \
              auth.timestamp_prefix, or none of them: a timestamp counts where it is signed",
         );
     }
-    let tolerance = Duration::from_secs(seconds.unsigned_abs());
-    at.map(|at| Timestamp { at, is_ms, tolerance })
+    let tolerance = auth.tolerance_s.map_or(std::time::Duration::from_secs(300), |it| *it);
+    place.map(|at| Timestamp { at, is_ms: auth.timestamp_unit.0.0, tolerance })
 }
 
 /// Names and texts of the presets.

@@ -6,6 +6,9 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 use super::BadRule;
 use crate::domain::label::Malformed;
 use crate::domain::{Glob, Label, Selector, Selectors, TypeName, entity, route};
@@ -18,7 +21,8 @@ const NEAREST_DISTANCE_MAX: usize = 3;
 pub type Fields = BTreeMap<String, String>;
 
 /// One recipe as configured.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct RecipeConfig {
     /// Selectors, as `posts`, `posts/42`, `tag:x`, `path:/x*`, `key:x`, `pattern:x*` or `all`.
     pub clears: Vec<String>,

@@ -11,6 +11,7 @@ mod purge;
 mod reload;
 mod revalidate;
 mod schedules;
+mod schema;
 mod secrets;
 mod settings;
 mod sources;

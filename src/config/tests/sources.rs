@@ -422,9 +422,25 @@ fn no_error_and_no_listing_shows_a_secret() {
     assert_eq!(line("auth.admin_token"), ("\"\"", "default"));
     assert_eq!(line("mirrors.login.password"), ("***", "environment SERVICE_PASSWORD"));
     assert!(listed["mirrors.peers"].0.contains("url = \"a.org\""), "{:?}", listed["mirrors.peers"]);
-    let is_map = |key: &&str| matches!(schema::kind(key), Some(schema::Kind::Map(_)));
+    let is_map = |key: &&str| schema::kind(key) == Some(schema::Kind::Map);
     let keys = schema::keys().filter(|key| !is_map(key)).count();
     assert_eq!(listed.len(), keys, "all but the free maps");
+}
+
+#[test]
+fn wrong_fields_of_tables_are_listed_and_masked() {
+    let scene = Scene::file(
+        "[[mirrors.peers]]\nurl = 'a.org'\nburst = 'many'\npasword = 'hunter2'\npassword = 7",
+    );
+    let problems = scene.bad();
+    for key in ["peers[0].burst", "peers[0].pasword", "peers[0].password"] {
+        assert_eq!(problems.matches(&format!("mirrors.{key} =")).count(), 1, "{key} in {problems}");
+    }
+    let listed = show(&scene.sources);
+    let (_, peers, _) = listed.iter().find(|(key, ..)| key == "mirrors.peers").expect("the peers");
+    for field in ["url = \"a.org\"", "burst = \"many\"", "password = ***", "pasword = ***"] {
+        assert!(peers.contains(field), "{field} in {peers}");
+    }
 }
 
 #[test]

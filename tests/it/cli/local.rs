@@ -73,6 +73,13 @@ fn config_shows_every_setting_with_its_origin_and_no_secret() {
 }
 
 #[test]
+fn config_schema_prints_a_json_schema_of_the_file() {
+    let schema = Desk::new().run(&["config", "schema"]).ended(0).json();
+    let burst = &schema["properties"]["mirrors"]["properties"]["burst"];
+    assert_eq!((&burst["type"], &burst["default"]), (&"integer".into(), &20.into()));
+}
+
+#[test]
 fn a_misspelt_key_exits_78_and_names_the_nearest() {
     let desk = Desk::new();
     desk.run(&["config", "check"]).ended(0);
