@@ -1,4 +1,4 @@
-//! Checks each submission for an echo: identifies the caller, holds copies and words the warnings.
+//! Checks each submission for an echo: identifies the caller, holds copies and writes the warnings.
 //!
 //! A submission that a gateway marked is not mirrored, so gateways alone cannot loop. But it is
 //! sent to sites and caches, and one that calls back may close a loop through several gateways: so

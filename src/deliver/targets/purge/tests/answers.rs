@@ -46,8 +46,8 @@ fn refused_credentials_are_retried_after_a_minute() {
     }
 }
 
-fn of(word: &str) -> Purge {
-    let found = targets().into_iter().find(|one| format!("{:?}", one.dialect).starts_with(word));
+fn of(dialect: &str) -> Purge {
+    let found = targets().into_iter().find(|one| format!("{:?}", one.dialect).starts_with(dialect));
     found.expect("one of each kind")
 }
 
@@ -55,7 +55,7 @@ fn of(word: &str) -> Purge {
 #[test]
 fn a_cdn_acknowledges_only_with_its_documented_answer() {
     let json = "application/json";
-    for (word, status, media, body, is_done) in [
+    for (dialect, status, media, body, is_done) in [
         ("Cloudflare", 200, json, r#"{"success":true,"errors":[]}"#, true),
         ("Cloudflare", 200, json, r#"{"success":false,"errors":[]}"#, false),
         ("Cloudflare", 200, json, "{}", false),
@@ -75,11 +75,11 @@ fn a_cdn_acknowledges_only_with_its_documented_answer() {
         ("Refresh", 500, "", "", false),
         ("Refresh", 403, "", "", false),
     ] {
-        let verdict = of(word).judge(&answer(status, media, body));
+        let verdict = of(dialect).judge(&answer(status, media, body));
         assert_eq!(
             verdict == AnswerVerdict::Acknowledged,
             is_done,
-            "{word} {status} {body}: {verdict:?}"
+            "{dialect} {status} {body}: {verdict:?}"
         );
     }
 }
