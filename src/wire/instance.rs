@@ -38,7 +38,7 @@ pub struct JournalStats {
     /// Whether the disk refuses events at present.
     pub degraded: bool,
     pub last_error: Option<String>,
-    /// What was wrong with the files at the start; every mirror was sent a clear of everything for it.
+    /// What was wrong with the files at the start; every mirror was sent a clear of everything.
     pub damaged: Option<String>,
     pub segments: usize,
     pub bytes: u64,
