@@ -2,7 +2,8 @@
 //!
 //! Three steps:
 //! 1. `merged` reads every source whole, checks keys and types, and puts the layers over each
-//!    other. Each value keeps its origin. A wrong key is an error even where a higher layer overrides it.
+//!    other. Each value keeps its origin. A wrong key is an error even where a higher layer
+//!    overrides it.
 //! 2. `reader` deserialises the result to the structs of the sections. Their field types
 //!    (`types`) hold unit, range and secrecy. A wrong value is refused and dropped, and the rest
 //!    is deserialised again, so that all problems are reported at once.
