@@ -215,7 +215,7 @@ async fn note_in_use(settings: &Settings) -> bool {
     false
 }
 
-/// What works beside the requests, until it is told to stop.
+/// The background tasks, until they are stopped.
 fn start_workers(
     pipeline: &Arc<Pipeline>,
     network: &Arc<Network>,
@@ -307,7 +307,7 @@ fn log_start(settings: &Settings, pipeline: &Pipeline, recovered: &Recovered, ad
     .emit();
 }
 
-/// A site that is known by half: said once for each reading of the settings.
+/// Logs sites with an incomplete configuration, once for each reading of the settings.
 fn log_not_revalidated(settings: &Settings) {
     let Some(missing) = &settings.not_revalidated else { return };
     Activity {

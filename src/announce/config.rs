@@ -1,4 +1,4 @@
-//! What announcing is told.
+//! The settings of the stream.
 //! True values only: origins are in the form browsers send, and every limit is at least one.
 
 use std::collections::BTreeMap;
@@ -23,6 +23,6 @@ pub struct Config {
     pub replay_events_max: usize,
     /// Reconnect hint.
     pub retry: Duration,
-    /// Other names of types, told to readers so that one table serves them too.
+    /// Aliases of types, sent to readers so that they can use the same table.
     pub aliases: BTreeMap<String, String>,
 }

@@ -1,4 +1,4 @@
-//! What readers are told, in no form yet: `form` makes bytes of it.
+//! The frames of the stream before encoding; `form` encodes them.
 //!
 //! An event of the journal becomes one `app-update` for each type it names or cascades to, or one
 //! of type null for tags, paths, keys and all. The last frame of an event has the id `epoch-seq`,
@@ -17,7 +17,7 @@ use crate::domain::{Action, Event, Label, Selectors, TypeName};
 const CAUSES_MAX: usize = 32;
 const CAUSE_BYTES_MAX: usize = 1024;
 
-/// One thing that readers are told.
+/// One frame of the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     /// What it is; a word.

@@ -24,7 +24,8 @@ use crate::support::backoff::chance;
 
 /// Events read from the journal at a time.
 const PAGE_EVENTS: usize = 512;
-/// Readers told to go come back within this, each at its own moment: no storm after a restart.
+/// Dismissed readers reconnect within this time, each at a random moment: no storm after a
+/// restart.
 const COMEBACK_MS_MAX: f64 = 10_000.0;
 
 /// Why there is no stream to be had.
@@ -44,12 +45,12 @@ enum Start {
     Now,
     /// After this place of the journal.
     Replay(Position),
-    /// With the next broadcast, and a resync before it that says why.
+    /// With the next broadcast, after a `resync` that gives the reason.
     Anew(&'static str),
 }
 
-/// How far all were told, and who.
-pub(super) struct Told {
+/// The connected readers, and the last event that all of them were sent.
+pub(super) struct BroadcastState {
     pub readers: Readers,
     /// The last seq broadcast.
     pub at: u64,
@@ -68,16 +69,17 @@ pub(super) struct Inner {
     changed: Notify,
     instance: String,
     pub journal: Journal,
-    pub told: Mutex<Told>,
+    pub broadcast: Mutex<BroadcastState>,
 }
 
 impl Hub {
     /// A hub at the journal's head.
     pub fn new(config: Config, instance: String, journal: Journal) -> Self {
         let at = *journal.head().borrow();
-        let told = Mutex::new(Told { readers: Readers::default(), at, is_closed: false });
+        let broadcast =
+            Mutex::new(BroadcastState { readers: Readers::default(), at, is_closed: false });
         let (config, changed) = (Live::new(config), Notify::new());
-        Self { inner: Arc::new(Inner { config, changed, instance, journal, told }) }
+        Self { inner: Arc::new(Inner { config, changed, instance, journal, broadcast }) }
     }
 
     /// The stream's settings.
@@ -94,10 +96,10 @@ impl Hub {
 
     /// Readers connected.
     pub fn readers(&self) -> usize {
-        self.inner.told.lock().readers.len()
+        self.inner.broadcast.lock().readers.len()
     }
 
-    /// Reads the journal and broadcasts until told to stop; then says goodbye.
+    /// Reads the journal and broadcasts until it is stopped; then dismisses the readers.
     pub async fn run(self, stop: CancellationToken) {
         let mut head = self.inner.journal.head();
         let mut every = self.config().ping_every;
@@ -107,7 +109,7 @@ impl Hub {
             self.catch_up().await;
             tokio::select! {
                 () = stop.cancelled() => return self.close(),
-                _ = ping.tick() => self.inner.told.lock().readers.ping(),
+                _ = ping.tick() => self.inner.broadcast.lock().readers.ping(),
                 () = self.inner.changed.notified() => {
                     let wanted = self.config().ping_every;
                     if std::mem::replace(&mut every, wanted) != wanted {
@@ -135,28 +137,28 @@ impl Hub {
 
     /// Broadcasts one page; false where there was nothing left.
     fn broadcast_page(&self, events_max: usize) -> bool {
-        let mut told = self.inner.told.lock();
-        if told.readers.is_empty() {
-            // Whoever comes later is told from here on, or asks for what was before.
-            told.at = *self.inner.journal.head().borrow();
+        let mut broadcast = self.inner.broadcast.lock();
+        if broadcast.readers.is_empty() {
+            // A reader that connects later gets events from here on, or asks for a replay.
+            broadcast.at = *self.inner.journal.head().borrow();
             return false;
         }
-        let page = self.inner.journal.after(told.at, events_max);
+        let page = self.inner.journal.after(broadcast.at, events_max);
         if page.gap {
             let id = page
                 .events
                 .first()
                 .map(|event| format!("{}-{}", event.epoch, event.seq.saturating_sub(1)));
-            told.readers.send(&[frame::resync(id, "gap")]);
+            broadcast.readers.send(&[frame::resync(id, "gap")]);
         }
         let Some(last) = page.events.last() else { return false };
-        told.at = last.seq;
-        if !told.readers.has_live() {
+        broadcast.at = last.seq;
+        if !broadcast.readers.has_live() {
             return true;
         }
-        for event in page.events.iter().filter(|event| is_told(event)) {
+        for event in page.events.iter().filter(|event| is_streamed(event)) {
             // One event is one piece in a reader's queue, however many types it names.
-            told.readers.send(&frame::app_updates(event));
+            broadcast.readers.send(&frame::app_updates(event));
         }
         true
     }
@@ -169,22 +171,22 @@ impl Hub {
         let inner = &self.inner;
         let config = self.config();
         let (entered, until, start) = {
-            let mut told = inner.told.lock();
-            if told.is_closed {
+            let mut broadcast = inner.broadcast.lock();
+            if broadcast.is_closed {
                 return Err(Refused::Closed);
             }
-            told.readers.sweep();
-            if told.readers.len() >= config.clients_max {
+            broadcast.readers.sweep();
+            if broadcast.readers.len() >= config.clients_max {
                 return Err(Refused::Full);
             }
-            if told.readers.is_empty() {
-                told.at = *inner.journal.head().borrow();
+            if broadcast.readers.is_empty() {
+                broadcast.at = *inner.journal.head().borrow();
             }
-            let start = self.start(last_id, told.at, config.replay_events_max);
+            let start = self.start(last_id, broadcast.at, config.replay_events_max);
             let (pieces_max, bytes_max) = (config.queue_events_max, config.queue_bytes_max);
-            let audience = F::audience(&mut told.readers);
+            let audience = F::audience(&mut broadcast.readers);
             let is_live = !matches!(start, Start::Replay(_));
-            (audience.enter(pieces_max, bytes_max, is_live), told.at, start)
+            (audience.enter(pieces_max, bytes_max, is_live), broadcast.at, start)
         };
         let (cursor, replayed) = match start {
             Start::Replay(cursor) => (Some(cursor), subscription::count(inner, cursor, until)),
@@ -203,9 +205,9 @@ impl Hub {
     /// Tells every reader to fetch everything anew. Readers that are away learn of it by the
     /// version of their next `hello`.
     pub fn resync(&self, reason: &str) {
-        let mut told = self.inner.told.lock();
-        let id = format!("{}-{}", self.inner.journal.epoch(), told.at);
-        told.readers.resync(&id, reason);
+        let mut broadcast = self.inner.broadcast.lock();
+        let id = format!("{}-{}", self.inner.journal.epoch(), broadcast.at);
+        broadcast.readers.resync(&id, reason);
     }
 
     /// Where a reader goes on that saw `last_id`, while `until` is the last broadcast.
@@ -223,7 +225,7 @@ impl Hub {
         }
         // What is left of the event that the id names: nothing, where the id says so or it has no
         // more frames than were seen.
-        let count = at.filter(|event| is_told(event)).map_or(0, |event| frame::count(event));
+        let count = at.filter(|event| is_streamed(event)).map_or(0, |event| frame::count(event));
         let frames = position.frames.filter(|seen| *seen < count);
         if position.seq > until || (frames.is_none() && position.seq == until) {
             return Start::Now;
@@ -235,9 +237,9 @@ impl Hub {
     }
 
     fn close(&self) {
-        let mut told = self.inner.told.lock();
-        told.is_closed = true;
-        told.readers.dismiss(|| {
+        let mut broadcast = self.inner.broadcast.lock();
+        broadcast.is_closed = true;
+        broadcast.readers.dismiss(|| {
             let wait = Duration::from_secs_f64((1_000.0 + chance() * COMEBACK_MS_MAX) / 1e3);
             frame::goodbye(u64::try_from(wait.as_millis()).unwrap_or(1_000))
         });
@@ -251,7 +253,7 @@ fn pings(every: Duration) -> Interval {
     ping
 }
 
-/// What the quench mirrors again was told to listeners when it was applied.
-pub(super) fn is_told(event: &Event) -> bool {
+/// Whether listeners get this event. Those that an older quench mirrored again were sent before.
+pub(super) fn is_streamed(event: &Event) -> bool {
     event.source != Source::Quench
 }

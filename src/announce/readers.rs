@@ -1,4 +1,4 @@
-//! Who listens, by the form they take: a bounded queue each, and nobody waits for the slow.
+//! The readers by the encoding they take: a bounded queue each, so that no slow one delays others.
 //!
 //! What is told is put into a form once, and only where somebody takes it; queues share the bytes.
 //! A reader that is still being replayed has its place here, but gets nothing yet: it reads the
@@ -18,7 +18,7 @@ use crate::activity::{Activity, ActivityKind, Level};
 
 /// Pings that may pass while a reader takes nothing of its replay.
 const IDLE_PINGS_MAX: usize = 4;
-/// Large frames remembered before those that nobody holds any more are forgotten.
+/// Large frames remembered before those that no queue holds any more are dropped.
 const LARGE_MIN: usize = 64;
 
 /// Everybody who listens.
@@ -36,12 +36,12 @@ impl Readers {
         self.sse.list.len() + self.messages.list.len()
     }
 
-    /// Whether nobody listens.
+    /// Whether there are no readers.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether anybody has caught up, and takes what is told.
+    /// Whether any reader has caught up and takes broadcasts.
     pub fn has_live(&self) -> bool {
         self.sse.has_live() || self.messages.has_live()
     }
@@ -83,7 +83,7 @@ impl Readers {
 /// counts.
 #[derive(Default)]
 pub struct Place {
-    /// Whether it takes what is told; else it is being replayed.
+    /// Whether it takes broadcasts; otherwise its replay is running.
     pub is_live: AtomicBool,
     /// Bytes in its queue.
     pub queued: AtomicUsize,
@@ -95,7 +95,7 @@ pub struct Place {
 
 /// The reader's end of a place.
 pub struct Entered<F> {
-    /// What is told.
+    /// The pieces to send.
     pub live: mpsc::Receiver<F>,
     /// Fires when the reader is cut off.
     pub cut: CancellationToken,

@@ -1,4 +1,4 @@
-//! What one reader gets: hello, what it missed, and from then on what is told to everybody.
+//! The subscription of one reader: hello, what it missed, and then every broadcast.
 //!
 //! What was missed is read from the journal while the reader takes it, a page at a time, so that a
 //! reader costs the same however far behind it is. Once it has caught up it joins the readers of
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::form::Form;
 use super::frame::{self, Frame, Position};
-use super::hub::{Inner, is_told};
+use super::hub::{Inner, is_streamed};
 use super::readers::{Entered, Place};
 
 /// Bytes of one page of a replay. A frame that is larger alone is a page of its own, which readers
@@ -90,23 +90,23 @@ impl<F: Form> Subscription<F> {
         loop {
             let cursor = self.cursor?;
             let until = {
-                let told = inner.told.lock();
+                let broadcast = inner.broadcast.lock();
                 let resync = self.place.resync.lock().take();
                 if let Some(reason) = resync {
-                    return Some(self.go_live_anew(told.at, &reason));
+                    return Some(self.go_live_anew(broadcast.at, &reason));
                 }
-                let has_caught_up = cursor.frames.is_none() && cursor.seq >= told.at;
+                let has_caught_up = cursor.frames.is_none() && cursor.seq >= broadcast.at;
                 // Where the instance stops, its last word is in the queue.
-                if has_caught_up || told.is_closed {
+                if has_caught_up || broadcast.is_closed {
                     self.go_live();
                     return None;
                 }
-                told.at
+                broadcast.at
             };
             match self.page(cursor, until) {
                 None => {
-                    let told = inner.told.lock();
-                    return Some(self.go_live_anew(told.at, "too far behind"));
+                    let broadcast = inner.broadcast.lock();
+                    return Some(self.go_live_anew(broadcast.at, "too far behind"));
                 }
                 Some(frames) if frames.is_empty() => {}
                 Some(frames) => return Some(self.put(&frames)),
@@ -119,7 +119,7 @@ impl<F: Form> Subscription<F> {
         self.cursor = None;
     }
 
-    /// What was missed can no longer be told one by one: everything is to be fetched anew.
+    /// What was missed cannot be replayed: the reader must fetch everything again.
     fn go_live_anew(&mut self, at: u64, reason: &str) -> F {
         self.go_live();
         let id = format!("{}-{at}", self.inner.journal.epoch());
@@ -141,7 +141,7 @@ impl<F: Form> Subscription<F> {
             }
             let seen = if event.seq == cursor.seq { cursor.frames.unwrap_or(0) } else { 0 };
             cursor = Position { epoch: event.epoch, seq: event.seq, frames: None };
-            if !is_told(event) {
+            if !is_streamed(event) {
                 continue;
             }
             let (mut some, is_whole) = frame::some_updates(event, seen, PAGE_BYTES - bytes);
@@ -169,8 +169,8 @@ impl<F: Form> Subscription<F> {
             [one] if one.data.len() >= PAGE_BYTES => {
                 let key = one.id.as_deref().and_then(Position::parse);
                 let key = key.map(|at| (at.seq, at.frames.unwrap_or(usize::MAX)));
-                let mut told = self.inner.told.lock();
-                F::audience(&mut told.readers).share(key.unwrap_or_default(), one)
+                let mut broadcast = self.inner.broadcast.lock();
+                F::audience(&mut broadcast.readers).share(key.unwrap_or_default(), one)
             }
             _ => F::of(frames),
         }
@@ -185,7 +185,7 @@ pub(super) fn count(inner: &Inner, cursor: Position, until: u64) -> usize {
         let page = inner.journal.after(seq, COUNT_EVENTS);
         let Some(last) = page.events.last().filter(|_| seq < until) else { break };
         seq = last.seq;
-        let wanted = page.events.iter().filter(|event| event.seq <= until && is_told(event));
+        let wanted = page.events.iter().filter(|event| event.seq <= until && is_streamed(event));
         frames += wanted.map(|event| frame::count(event)).sum::<usize>();
     }
     frames.saturating_sub(cursor.frames.unwrap_or(0))

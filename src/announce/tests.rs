@@ -51,7 +51,7 @@ struct Heard {
     data: Value,
 }
 
-/// What some chunks say. They may hold several frames each, as TCP would deliver them.
+/// Parses chunks, which may hold several frames each, as TCP would deliver them.
 fn hear(chunks: &[Sse]) -> Vec<Heard> {
     let text: String = chunks.iter().map(|chunk| chunk.0.as_str()).collect();
     assert!(text.is_empty() || text.ends_with("\n\n"), "whole frames only: {text:?}");

@@ -20,7 +20,7 @@ use crate::net::Network;
 use crate::resolve::Rules;
 use crate::server::{Control, Outcome, Request};
 
-/// Where settings are read again from, and who is told in words what is wrong with them.
+/// Where settings are read again from, and who receives the problems as text.
 #[derive(Clone)]
 pub struct Again {
     /// The sources of the first reading.
@@ -72,7 +72,7 @@ impl Reloader {
         self.running.instance.watched.as_ref()
     }
 
-    /// Does what is asked for, until told to stop.
+    /// Handles reload requests until it is stopped.
     pub(super) async fn run(mut self, mut asked: mpsc::Receiver<Request>, stop: CancellationToken) {
         loop {
             let request = tokio::select! {

@@ -23,7 +23,7 @@ use crate::server::Control;
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 
-/// Works until it is told to stop.
+/// Runs until it is stopped.
 pub(super) async fn run(
     control: Arc<Control>,
     running: watch::Receiver<Settings>,
@@ -43,7 +43,7 @@ pub(super) async fn run(
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
         let settings = running.borrow().clone();
-        // What is missing may be a mount; the journal says so.
+        // A missing directory may be a mount; the journal reports it.
         if !is_there(&settings.instance.data_dir).await {
             continue;
         }

@@ -1,4 +1,4 @@
-//! The line `Cache metrics`, every few minutes: how the cache does, for whoever has the log and
+//! The line `Cache metrics`, every few minutes: figures of the cache for operators with the log and
 //! nothing else. Its figures are of the time since the line before, or of the last hour; those
 //! since the start are in `/metrics`. A period of zero means none.
 

@@ -24,7 +24,7 @@ const QUIET: Duration = Duration::from_millis(200);
 /// A directory that is never quiet does not keep us from looking.
 const UNQUIET_MAX: Duration = Duration::from_secs(2);
 
-/// Watches a file and asks for a reload whenever its content changed, until told to stop.
+/// Watches a file and requests a reload whenever its content changed, until it is stopped.
 pub(super) async fn run(watched: Watched, reloads: Reloads, stop: CancellationToken) {
     let Watched { path: file, mut seen } = watched;
     let stirred = Arc::new(Notify::new());

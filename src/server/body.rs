@@ -34,7 +34,7 @@ impl Call {
             return Err(Problem::new(status, "encoded_body", detail).closing());
         }
         let limit = config.body_bytes_max;
-        // A client that asks first has sent nothing yet: reading would only tell it to go on.
+        // A client with `Expect: 100-continue` has sent nothing yet; reading would ask it to send.
         if self.headers.contains_key(EXPECT) && self.body.size_hint().lower() > limit as u64 {
             return Err(problem_too_large(limit));
         }

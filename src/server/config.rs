@@ -1,4 +1,4 @@
-//! What the control listener is told.
+//! The settings of the control listener.
 //! Every limit of a connection and of a request has its name here.
 
 use std::net::SocketAddr;

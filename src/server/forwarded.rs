@@ -1,4 +1,4 @@
-//! What the headers of a request say about the proxies that it came through.
+//! The proxies that a request came through, by its headers.
 //!
 //! Read here, judged in `gate` (whose address counts) and `https` (whether it came over HTTPS).
 
@@ -6,7 +6,7 @@ use hyper::HeaderMap;
 
 use crate::gate::{PassedOn, elements_of, parameter};
 
-/// What shows that a request was passed on, beside the headers that name the client.
+/// Headers besides those with the client's address that show that a request was forwarded.
 const SHOWING: [&str; 6] = [
     "via",
     "x-forwarded-proto",
@@ -24,14 +24,14 @@ fn lines<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
     headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default()).collect()
 }
 
-/// Who passed the request on, as far as it says.
+/// The proxies, as far as the headers name them.
 pub fn passed_on(headers: &HeaderMap) -> PassedOn<'_> {
     let [x_forwarded_for, forwarded, x_real_ip] = NAMING.map(|name| lines(headers, name));
     let is_shown = SHOWING.iter().any(|name| headers.contains_key(*name));
     PassedOn { x_forwarded_for, forwarded, x_real_ip, is_shown }
 }
 
-/// Whether anything shows that the request was passed on for somebody else.
+/// Whether any header shows that the request was forwarded.
 pub fn is_shown(headers: &HeaderMap) -> bool {
     NAMING.iter().chain(&SHOWING).any(|name| headers.contains_key(*name))
 }

@@ -87,7 +87,7 @@ enum State {
     Head,
     /// Bytes of a body to pass over.
     Body(u64),
-    /// The line that tells the size of a chunk.
+    /// The line with the size of a chunk.
     Size,
     /// Bytes of a chunk and its line end.
     Chunk(u64),

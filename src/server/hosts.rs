@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use super::respond::Problem;
 use crate::gate::is_within;
 
-/// They tell nothing.
+/// They reveal nothing.
 const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 
 /// The listed names, in lower case.
@@ -44,7 +44,7 @@ impl Hosts {
         Ok(Self(list))
     }
 
-    /// Refuses a request whose `Host` is a name of somebody else.
+    /// Refuses a request with a foreign `Host`.
     ///
     /// # Errors
     /// 421.
@@ -87,7 +87,7 @@ impl Hosts {
 /// The name in a `Host`, in lower case and without port and final dot.
 fn name_of(host: &str) -> String {
     let authority = host.parse::<Authority>();
-    // What follows a `]` that is no port belongs to the name, whatever the parser says.
+    // Text after a `]` that is no port belongs to the name, even if the parser ignores it.
     let is_odd = host
         .split_once(']')
         .is_some_and(|(_, end)| !matches!(end.chars().next(), None | Some(':')));

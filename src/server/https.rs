@@ -14,7 +14,7 @@ use super::forwarded;
 use super::respond::Problem;
 use crate::gate::is_within;
 
-/// They tell nothing, and who asks them speaks no TLS.
+/// They reveal nothing, and probes that ask them speak no TLS.
 const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 
 /// Refuses what did not come over HTTPS.

@@ -142,7 +142,7 @@ impl Connection {
             .with_upgrades();
         let served = async {
             tokio::pin!(connection);
-            // A client's protocol errors are its own affair: there is nobody to tell.
+            // A protocol error of a client concerns that client only, and needs no log line.
             tokio::select! {
                 _ = connection.as_mut() => {}
                 () = self.stop.cancelled() => {

@@ -1,4 +1,4 @@
-//! Callers that were refused, so that somebody notices.
+//! Counts and logs refused callers, so that an operator notices them.
 //!
 //! Every refusal is counted. The log gets the first one of a kind (who, where, why) at once, and
 //! after that one line a minute with their number, so that a flood of calls is no flood of lines.
@@ -20,7 +20,7 @@ use crate::wire::{RefusedBy, RefusedCalls};
 const SAID_EVERY: Duration = Duration::from_secs(60);
 /// How long refusals are remembered, in minutes.
 const MINUTES_KEPT: u64 = 60;
-/// Kinds of refusals told apart; further ones count as of `others`.
+/// Kinds of refusals counted separately; further ones count as `others`.
 const KINDS_MAX: usize = 256;
 /// Kinds shown, those with most refusals first.
 const SHOWN_MAX: usize = 20;
@@ -42,7 +42,7 @@ struct Kept {
     minutes: VecDeque<(u64, u64)>,
     said_at: Instant,
     /// Since the last line.
-    unsaid: u64,
+    unlogged: u64,
     address: ClientAddress,
 }
 
@@ -96,7 +96,7 @@ impl Refusals {
         let minute = self.minute(now);
         let mut kept = self.kept.lock();
         if kept.len() >= KINDS_MAX && !kept.contains_key(&what) {
-            kept.retain(|_, it| it.unsaid > 0 || it.last_minute() + MINUTES_KEPT > minute);
+            kept.retain(|_, it| it.unlogged > 0 || it.last_minute() + MINUTES_KEPT > minute);
             if kept.len() >= KINDS_MAX {
                 what = What { principal: OTHERS.into(), route: "any".into(), ..what };
             }
@@ -105,29 +105,29 @@ impl Refusals {
         let it = kept.entry(what.clone()).or_insert_with(|| Kept {
             minutes: VecDeque::new(),
             said_at: now,
-            unsaid: 0,
+            unlogged: 0,
             address,
         });
         it.count(minute);
         it.address = address;
-        if is_first || (it.unsaid == 0 && now >= it.said_at + SAID_EVERY) {
+        if is_first || (it.unlogged == 0 && now >= it.said_at + SAID_EVERY) {
             it.said_at = now;
             drop(kept);
-            say(&what, 1, address);
+            log_refusal(&what, 1, address);
             return;
         }
-        it.unsaid += 1;
+        it.unlogged += 1;
         // The first of those that wait for a line sets the time for it.
-        if it.unsaid == 1 {
+        if it.unlogged == 1 {
             let (at, kept) = (it.said_at + SAID_EVERY, Arc::clone(&self.kept));
             tokio::spawn(async move {
                 tokio::time::sleep_until(at).await;
-                let unsaid = kept.lock().get_mut(&what).map(|it| {
+                let unlogged = kept.lock().get_mut(&what).map(|it| {
                     it.said_at = Instant::now();
-                    (std::mem::take(&mut it.unsaid), it.address)
+                    (std::mem::take(&mut it.unlogged), it.address)
                 });
-                if let Some((count, address)) = unsaid {
-                    say(&what, count, address);
+                if let Some((count, address)) = unlogged {
+                    log_refusal(&what, count, address);
                 }
             });
         }
@@ -177,7 +177,7 @@ impl Kept {
     }
 }
 
-fn say(what: &What, count: u64, address: ClientAddress) {
+fn log_refusal(what: &What, count: u64, address: ClientAddress) {
     Activity {
         level: Level::Warn,
         event: ActivityKind::Refused,
@@ -200,7 +200,7 @@ mod tests {
     const FROM: ClientAddress = ClientAddress::Unreadable;
 
     #[tokio::test(start_paused = true)]
-    async fn the_last_hour_is_told_by_caller_route_and_reason() {
+    async fn the_last_hour_is_counted_by_caller_route_and_reason() {
         let refusals = Refusals::default();
         for _ in 0..300 {
             refusals.note(None, ROUTE, "invalid", FROM);
@@ -220,18 +220,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_flood_is_one_line_at_once_and_one_a_minute() {
         let refusals = Refusals::default();
-        let unsaid = || refusals.kept.lock().values().map(|it| it.unsaid).sum::<u64>();
+        let unlogged = || refusals.kept.lock().values().map(|it| it.unlogged).sum::<u64>();
         for _ in 0..300 {
             refusals.note(None, ROUTE, "invalid", FROM);
         }
-        assert_eq!(unsaid(), 299);
+        assert_eq!(unlogged(), 299);
         tokio::time::sleep(SAID_EVERY + Duration::from_millis(1)).await;
-        assert_eq!(unsaid(), 0, "the rest was said, though nobody called again");
+        assert_eq!(unlogged(), 0, "the rest is logged without another call");
         refusals.note(None, ROUTE, "invalid", FROM);
-        assert_eq!(unsaid(), 1, "a minute has not passed since");
+        assert_eq!(unlogged(), 1, "a minute has not passed since");
         tokio::time::sleep(2 * SAID_EVERY).await;
         refusals.note(None, ROUTE, "invalid", FROM);
-        assert_eq!(unsaid(), 0, "said at once");
+        assert_eq!(unlogged(), 0, "logged at once");
     }
 
     #[tokio::test(start_paused = true)]

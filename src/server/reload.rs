@@ -24,7 +24,7 @@ pub struct Outcome {
 pub struct Request {
     /// Who or what asks: a principal's name, `signal` or `file`.
     pub by: String,
-    /// Where the outcome goes; nobody may be waiting for it.
+    /// Receives the outcome; the receiver may be gone.
     pub answer: oneshot::Sender<Outcome>,
 }
 

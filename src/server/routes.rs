@@ -152,7 +152,7 @@ struct From {
     who: Option<String>,
 }
 
-/// Served besides where `control.dev` is on. Not described: nobody is to build on it.
+/// Served only where `control.dev` is on. Not in the OpenAPI document: no client may rely on it.
 fn dev_routes() -> Vec<Route> {
     routes! {
         GET    "/api/revalidate/{name}"            Nothing    api::compat::by_hand::get;

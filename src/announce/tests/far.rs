@@ -97,18 +97,18 @@ fn frames_of_an_event_come_in_parts() {
     let mut selectors = whole("posts");
     selectors.insert(entity("pages", "1"));
     selectors.insert(Selector::Tag(Label::parse("x").expect("tag")));
-    let told = Event { cascade: Selectors::all(), ..event(selectors) };
-    let all = app_updates(&told);
-    assert_eq!((all.len(), count(&told)), (4, 4));
+    let example = Event { cascade: Selectors::all(), ..event(selectors) };
+    let all = app_updates(&example);
+    assert_eq!((all.len(), count(&example)), (4, 4));
     let (mut parts, mut is_whole) = (vec![], false);
     while !is_whole {
-        let (mut some, ended) = some_updates(&told, parts.len(), 1);
+        let (mut some, ended) = some_updates(&example, parts.len(), 1);
         assert_eq!(some.len(), 1);
         parts.append(&mut some);
         is_whole = ended;
     }
     assert_eq!(parts, all);
-    assert_eq!(some_updates(&told, 9, 1), (vec![], true));
+    assert_eq!(some_updates(&example, 9, 1), (vec![], true));
 }
 
 /// Both bounds of a queue hold, and one event of any size passes an empty queue.
@@ -131,7 +131,7 @@ async fn a_queue_is_bounded_in_bytes() {
     assert!(!brisk.cut.is_cancelled(), "what was read is not counted any more");
 }
 
-/// Further behind than the bound, everything is to be fetched anew; up to it, all is told.
+/// Up to the bound a reader gets all it missed; past it a `resync`.
 #[tokio::test]
 async fn a_reader_too_far_behind_gets_a_resync() {
     let scene = Scene::with(Config { replay_events_max: 10, ..config() });
@@ -167,9 +167,9 @@ async fn a_replay_that_is_overtaken_ends_with_a_resync() {
     let mut probe = scene.open(next.id.as_deref());
     assert_eq!(probe.expect("hello").await.data["gap"], false);
     scene.send(whole("next")).await;
-    let mut told = reader.expect("app-update").await;
-    while told.data["type"] != "next" {
-        told = reader.expect("app-update").await;
+    let mut update = reader.expect("app-update").await;
+    while update.data["type"] != "next" {
+        update = reader.expect("app-update").await;
     }
     assert!(reader.is_quiet(), "once");
 }

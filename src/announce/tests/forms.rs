@@ -1,4 +1,4 @@
-//! Both forms of what is told: the bytes of each, that they agree, and that each is made once.
+//! Both encodings of stream events: their bytes, that they agree, and that each is made once.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -6,7 +6,7 @@ use super::frame::{app_updates, goodbye, hello, ping, resync};
 use super::readers::{Audience, Readers};
 use super::*;
 
-/// What the messages of one piece say.
+/// The parsed messages of one piece.
 fn read(piece: &Messages) -> Vec<Heard> {
     piece.0.iter().map(|text| read_one(text)).collect()
 }
@@ -28,14 +28,14 @@ fn all_sorts() -> Vec<Frame> {
     let mut selectors = whole("posts");
     selectors.insert(entity("pages", "4\"2\u{2028}\\"));
     selectors.insert(Selector::Tag(Label::parse("</script>é🦀").expect("tag")));
-    let told = Event { cascade: whole("feed"), ..event(selectors) };
+    let example = Event { cascade: whole("feed"), ..event(selectors) };
     let mut frames = vec![hello("he\"re", 9, (2, true), &config())];
-    frames.extend(app_updates(&told));
+    frames.extend(app_updates(&example));
     frames.extend([resync(Some("3-7".into()), "gap"), resync(None, "gap"), ping(), goodbye(1500)]);
     frames
 }
 
-/// S4 4.6: a message for each server-sent event, and it says the same.
+/// S4 4.6: a message for each server-sent event, with the same contents.
 #[test]
 fn both_forms_say_the_same() {
     let frames = all_sorts();
@@ -159,6 +159,6 @@ fn a_form_is_made_once_and_only_for_those_who_take_it() {
     let _missing = audience.enter(4, 1000, false);
     audience.send(&[ping(), ping()]);
     assert_eq!(MADE.load(Ordering::Relaxed), 1);
-    let (one, two) = (one.try_recv().expect("told"), two.try_recv().expect("told"));
+    let (one, two) = (one.try_recv().expect("sent"), two.try_recv().expect("sent"));
     assert!(Arc::ptr_eq(&one.0, &two.0), "they share it");
 }

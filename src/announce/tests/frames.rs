@@ -5,11 +5,11 @@ use serde_json::json;
 use super::frame::{Position, app_updates, goodbye, hello, ping, resync};
 use super::*;
 
-fn told(event: &Event) -> Vec<Heard> {
+fn rendered(event: &Event) -> Vec<Heard> {
     hear(&[Sse::of(&app_updates(event))])
 }
 
-/// S4: every sort of selector is told in one form, `type` null where it names none.
+/// S4: every sort of selector has one form, with `type` null where it names none.
 #[test]
 fn every_sort_of_selector_has_its_frame() {
     let label = |text: &str| Label::parse(text).expect("label");
@@ -23,7 +23,7 @@ fn every_sort_of_selector_has_its_frame() {
         (Selector::Pattern(pattern), json!({ "tags": [], "paths": [], "keys": ["posts:*"] })),
         (Selector::All, json!({ "tags": [], "paths": [], "keys": [], "all": true })),
     ] {
-        let [frame] = &told(&event(Selectors::one(selector.clone())))[..] else {
+        let [frame] = &rendered(&event(Selectors::one(selector.clone())))[..] else {
             panic!("one frame for {selector}");
         };
         assert_eq!((frame.event.as_str(), frame.id.as_deref()), ("app-update", Some("3-7")));
@@ -36,13 +36,13 @@ fn every_sort_of_selector_has_its_frame() {
 
 #[test]
 fn types_and_ids_say_all_there_is_to_say() {
-    let [frame] = &told(&event(whole("posts")))[..] else { panic!("one frame") };
+    let [frame] = &rendered(&event(whole("posts")))[..] else { panic!("one frame") };
     let expected = json!({
         "type": "posts", "id": null, "ids": [], "action": "delete", "tags": [], "paths": [],
         "cause": [], "version": 9, "origin": "here",
     });
     assert_eq!(frame.data, expected);
-    let [frame] = &told(&event(Selectors::one(entity("posts", "4\"2\u{2028}"))))[..] else {
+    let [frame] = &rendered(&event(Selectors::one(entity("posts", "4\"2\u{2028}"))))[..] else {
         panic!("one frame");
     };
     assert_eq!(
@@ -50,7 +50,7 @@ fn types_and_ids_say_all_there_is_to_say() {
         (&json!("4\"2\u{2028}"), &json!(["4\"2\u{2028}"]))
     );
     let two = [entity("posts", "1"), entity("posts", "2")].into_iter().collect();
-    let [frame] = &told(&event(two))[..] else { panic!("one frame") };
+    let [frame] = &rendered(&event(two))[..] else { panic!("one frame") };
     assert_eq!((&frame.data["id"], &frame.data["ids"]), (&Value::Null, &json!(["1", "2"])));
 }
 
@@ -62,7 +62,7 @@ fn a_frame_for_each_type_and_the_cascade_with_its_cause() {
     selectors.insert(Selector::Tag(Label::parse("x").expect("tag")));
     let cascade: Selectors =
         ["feed", "home"].map(whole).iter().flat_map(|one| one.iter().collect::<Vec<_>>()).collect();
-    let heard = told(&Event { cascade, ..event(selectors) });
+    let heard = rendered(&Event { cascade, ..event(selectors) });
     let ids: Vec<_> = heard.iter().filter_map(|frame| frame.id.clone()).collect();
     assert_eq!(ids, ["3-7.1", "3-7.2", "3-7.3", "3-7.4", "3-7"]);
     let types: Vec<_> = heard.iter().map(|frame| frame.data["type"].clone()).collect();
@@ -111,7 +111,7 @@ fn the_other_frames() {
     assert_eq!(frames[0].id.as_deref(), Some("3-7"));
 }
 
-/// An event of thousands of types that cascade to thousands is not told with the product of both.
+/// An event of thousands of types that cascade to thousands does not make the product of both.
 #[test]
 fn the_cause_of_a_cascade_is_bounded() {
     let types = |prefix: &str, count: usize| -> Selectors {

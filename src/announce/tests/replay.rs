@@ -31,7 +31,7 @@ async fn no_gap_and_no_double_while_events_keep_coming() {
             }
         }
     }
-    encoded.await.expect("all told");
+    encoded.await.expect("all sent");
     let expected: Vec<String> = (0..EVENTS).map(|n| format!("kind{n}")).collect();
     assert_eq!(heard, expected);
 }
@@ -74,7 +74,7 @@ async fn a_restart_replays_from_the_journal() {
     }
 }
 
-/// What cannot be told one by one is said so, with an id that works from then on.
+/// What cannot be replayed becomes a `resync`, with an id that works from then on.
 #[tokio::test]
 async fn an_unknown_id_is_told_to_fetch_everything() {
     let disk = SimDisk::new();
@@ -122,7 +122,7 @@ async fn nothing_missed_is_nothing_replayed() {
     assert!(again.is_quiet());
 }
 
-/// What the quench mirrors again was told when it came in.
+/// What an older quench mirrored again was sent when it arrived.
 #[tokio::test]
 async fn a_held_back_event_is_told_once() {
     let scene = Scene::new();

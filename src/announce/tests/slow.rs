@@ -47,7 +47,7 @@ async fn a_burst_cuts_off_nobody_who_reads() {
     for _ in 0..400 {
         reader.expect("app-update").await;
     }
-    assert!(encoded.await.expect("told").iter().all(Result::is_ok));
+    assert!(encoded.await.expect("sent").iter().all(Result::is_ok));
     assert!(!reader.cut.is_cancelled());
 }
 
@@ -60,7 +60,7 @@ async fn readers_are_bounded_and_leave_their_place() {
     assert!(scene.hub.subscribe::<Sse>(None).is_ok(), "whoever went left a place");
 }
 
-/// A stop is told, with a time to come back at, and nobody gets in any more.
+/// A stop is announced with a time to reconnect, and no reader is admitted any more.
 #[tokio::test]
 async fn a_stop_says_goodbye() {
     let scene = Scene::new();
@@ -86,7 +86,7 @@ async fn a_quiet_stream_pings() {
     reader.expect("ping").await;
 }
 
-/// Other settings hold for whoever comes, and for the next ping.
+/// New settings apply to new readers and to the next ping.
 #[tokio::test(start_paused = true)]
 async fn other_settings_take_over_while_readers_stay() {
     let scene = Scene::with(Config { ping_every: Duration::from_secs(1_000), ..config() });

@@ -18,7 +18,7 @@ use crate::wire::{Entries, EntryAnswer, Removed, Stored};
 
 const TICKET: HeaderName = HeaderName::from_static("cache-mirror-ticket");
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
-/// What a fill without a ticket is told where an invalidation came shortly before it.
+/// The warning for a fill without a ticket shortly after an invalidation of its type.
 const UNFENCED: &str = "stored without a Cache-Mirror-Ticket, so it counts from this PUT, and what \
     it shows was invalidated within the last store.fill_ms_max: it is stale if it was read before \
     that. Read the entry first and send the ticket of the miss";
@@ -175,11 +175,11 @@ pub async fn list(control: Arc<Control>, call: Call) -> Handled {
         }
     }
     let listed = control.pipeline.store.list(&filter, limit);
-    let entries = listed.into_iter().map(told).collect();
+    let entries = listed.into_iter().map(entry_answer).collect();
     Ok(json_answer(StatusCode::OK, &Entries { entries }))
 }
 
-fn told(entry: ListedEntry) -> EntryAnswer {
+fn entry_answer(entry: ListedEntry) -> EntryAnswer {
     EntryAnswer {
         key: entry.key.to_string(),
         r#type: entry.type_name.map(|name| name.to_string()),
@@ -204,7 +204,7 @@ fn number(text: &str, name: &str) -> Result<u64, Problem> {
     text.parse().map_err(|_| Problem::unprocessable("bad_value", format!("{name}: a whole number")))
 }
 
-/// What is not to be stored is not to be sent; the default is for those who say nothing.
+/// The `Cache-Control` of an answer: entries that must not be stored are not sent to caches.
 fn lifetime(text: &str, name: &str) -> Result<Duration, Problem> {
     let given = seconds(text, name)?;
     if given.is_zero() {

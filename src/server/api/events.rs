@@ -24,7 +24,7 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
         .journal
         .event(id)
         .ok_or_else(|| Problem::not_found("no such event, or no longer kept"))?;
-    let mut body = told(&event);
+    let mut body = event_answer(&event);
     let outcomes = match event.scope {
         Scope::Mirrored => control.pipeline.delivery.outcomes(&event),
         Scope::Local => vec![],
@@ -56,14 +56,14 @@ pub async fn journal(control: Arc<Control>, call: Call) -> Handled {
         }
     };
     let page = control.pipeline.journal.after(after, limit);
-    let events = page.events.iter().map(|event| told(event)).collect();
+    let events = page.events.iter().map(|event| event_answer(event)).collect();
     let epoch = control.pipeline.journal.epoch();
     let body = JournalPage { epoch, head, gap: page.gap, events };
     Ok(json_answer(StatusCode::OK, &body))
 }
 
 /// An event as every answer shows it.
-pub fn told(event: &Event) -> EventAnswer {
+pub fn event_answer(event: &Event) -> EventAnswer {
     EventAnswer {
         id: event.id,
         seq: event.seq,

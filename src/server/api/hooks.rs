@@ -85,7 +85,7 @@ fn answer(taken: WebhookOutcome, warnings: &[String]) -> Delivered<'_> {
     }
 }
 
-/// Past the limit nothing is told: a flood of forgeries must not become one of lines.
+/// Past the limit nothing is logged: a flood of forged calls must not become a flood of lines.
 fn log_refused(hook: &str, call: &Call, rejected: &Rejected, refusal: WebhookRefusal) {
     if matches!(rejected, Rejected::TooMany(_)) {
         return;
@@ -139,7 +139,7 @@ fn unknown_types(rules: &Rules, selectors: &Selectors) -> Vec<String> {
 /// Nobody reads what a webhook is answered. So what clears nothing, though nobody chose that, and
 /// what names a type that nothing may be stored under, is a warning, once in a while.
 fn log_lost(
-    said: &LogThrottle,
+    throttle: &LogThrottle,
     hook: &str,
     taken: &WebhookOutcome,
     is_puzzling: bool,
@@ -158,8 +158,9 @@ fn log_lost(
         }
         _ => return,
     };
-    if let Some(unsaid) = said.is_due(&format!("{hook} {reason}"), Instant::now()) {
-        let more = if unsaid > 0 { format!(" ({unsaid} more like this)") } else { String::new() };
+    if let Some(suppressed) = throttle.is_due(&format!("{hook} {reason}"), Instant::now()) {
+        let more =
+            if suppressed > 0 { format!(" ({suppressed} more like this)") } else { String::new() };
         log(hook, Level::Warn, msg, status, &format!("{reason}{more}"));
     }
 }

@@ -1,4 +1,4 @@
-//! Who we are, whether we are well, and a peer that says it has started.
+//! Identity, health, and the announcement of a peer that has started.
 //! All but the last is open without credentials: it tells nothing that an operator would hide, and
 //! asks no peer.
 

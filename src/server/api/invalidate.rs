@@ -134,7 +134,7 @@ fn read(call: &Call, json: &[u8]) -> Result<InvalidateBody, Problem> {
     Ok(read?)
 }
 
-/// Clears the store for a request that had its effect before; nobody else is told again.
+/// Clears the store for a request that had its effect before; nothing is sent again.
 fn clear_again(control: &Control, call: &Call, json: &[u8]) -> Result<(), Problem> {
     let body = read(call, json)?;
     if !body.dry_run {
@@ -172,9 +172,10 @@ async fn effect(control: &Control, call: &Call, json: &[u8]) -> Result<Effect, P
         SubmitOutcome::Applied(mut report) if is_dry_run => {
             report.warnings.extend(notes);
             let (mirrors, beside) = control.pipeline.delivery.dry_run(&report.event);
-            let told = answer(control, &report, true);
-            let told = Invalidated { mirrors: mirrors.into(), beside: beside.into(), ..told };
-            Effect::new(StatusCode::OK, &told, false)
+            let invalidated = answer(control, &report, true);
+            let invalidated =
+                Invalidated { mirrors: mirrors.into(), beside: beside.into(), ..invalidated };
+            Effect::new(StatusCode::OK, &invalidated, false)
         }
         SubmitOutcome::Applied(mut report) => {
             report.warnings.extend(notes);
@@ -188,7 +189,7 @@ async fn effect(control: &Control, call: &Call, json: &[u8]) -> Result<Effect, P
     }
 }
 
-/// Tells the operator what the caller is told, at most now and then: a sender may never read it.
+/// Logs the warnings of the answer, at a limited rate: many callers never read answers.
 fn log_notes(control: &Control, call: &Call, notes: &[String]) {
     let text = joined(notes);
     if notes.is_empty() || control.hooks.log_throttle.is_due(&text, Instant::now()).is_none() {

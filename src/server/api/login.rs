@@ -17,7 +17,7 @@ use crate::wire::LoggedIn;
 /// Letters of an email that are logged.
 const NAME_CHARS_MAX: usize = 128;
 
-/// What is read; further fields are ignored here, as the contract says.
+/// The members that are read; others are ignored, as the contract requires.
 #[derive(Deserialize)]
 struct Login {
     email: String,
@@ -42,9 +42,9 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
 /// not become one of lines.
 fn log(email: &str, address: &str, rejected: Option<&Rejected>) {
     let error = rejected.map(ToString::to_string);
-    let is_told = rejected.is_some_and(|rejected| !matches!(rejected, Rejected::TooMany(_)));
+    let is_streamed = rejected.is_some_and(|rejected| !matches!(rejected, Rejected::TooMany(_)));
     Activity {
-        level: if is_told { Level::Warn } else { Level::Debug },
+        level: if is_streamed { Level::Warn } else { Level::Debug },
         event: ActivityKind::Login,
         msg: if error.is_some() { "login refused" } else { "login" },
         principal: Some(email),

@@ -1,4 +1,4 @@
-//! `POST /api/reload`: reads the settings again and says what came of it.
+//! `POST /api/reload`: reads the settings again and reports the result.
 //! The work is done elsewhere, one request after the other; the caller waits for its own.
 
 use std::sync::Arc;

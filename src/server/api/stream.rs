@@ -1,5 +1,5 @@
 //! `GET /api/stream`: server-sent events, or the same over a WebSocket, and the tickets for it.
-//! Who may read is decided here; what is said, and when a slow reader is cut off, in `announce`.
+//! Admission is decided here; contents and the cut-off of slow readers in `announce`.
 
 use std::sync::Arc;
 
@@ -137,7 +137,7 @@ pub async fn admit_reader(control: &Control, call: &Call) -> Result<(), Problem>
     Ok(())
 }
 
-/// A browser says where its page is from; pages from elsewhere are refused.
+/// Refuses pages of other origins, by the `Origin` header of browsers.
 fn check_origin(control: &Control, call: &Call) -> Result<Option<HeaderValue>, Problem> {
     let Some(origin) = call.headers.get("origin") else { return Ok(None) };
     let text = origin.to_str().unwrap_or_default();

@@ -55,7 +55,7 @@ impl Wait {
         self.until != Until::Local
     }
 
-    /// Waits, renewing the outcomes in the report; says whether it came in time.
+    /// Waits and updates the outcomes in the report; gives whether they arrived in time.
     pub async fn until(self, control: &Control, report: &mut SubmitReport) -> bool {
         if self.until == Until::Local || report.event.scope == Scope::Local {
             return true;
@@ -74,7 +74,7 @@ impl Wait {
                 () = tokio::time::sleep_until(deadline) => true,
             };
             if is_over {
-                // Failed attempts ring nobody; the caller is told of them all the same.
+                // A failed attempt wakes no waiter, but its outcome belongs into the answer.
                 report.mirrors = pipeline.delivery.outcomes(&report.event);
                 return self.is_met(report);
             }

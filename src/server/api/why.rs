@@ -18,7 +18,7 @@ use crate::store::ListedEntry;
 use crate::support::clock;
 use crate::wire::{CachedEntry, Touch, Why};
 
-/// Events unless told otherwise, and at most.
+/// Events by default, and at most.
 const EVENTS_DEFAULT: usize = 5;
 const EVENTS_MAX: usize = 100;
 /// Entries that may share one path.
@@ -51,13 +51,13 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
         tokio::task::spawn_blocking(move || journal.touching(&selectors, limit)).await
     };
     let searched = searched.unwrap_or_default();
-    let told = |event: &Arc<Event>| touched(&control, event, &selectors);
+    let touch = |event: &Arc<Event>| touched(&control, event, &selectors);
     let body = Why {
         place: place.to_string(),
         cached: !entries.is_empty(),
         entries: entries.iter().map(entry).collect(),
         selectors: selectors.iter().map(ToString::to_string).collect(),
-        events: searched.events.iter().map(told).collect(),
+        events: searched.events.iter().map(touch).collect(),
         complete: searched.is_complete,
     };
     Ok(json_answer(StatusCode::OK, &body))
@@ -171,5 +171,5 @@ fn touched(control: &Control, event: &Event, selectors: &[Selector]) -> Touch {
             chain.iter().map(ToString::to_string).collect()
         })
         .collect();
-    Touch { event: events::told(event), by, by_cascade }
+    Touch { event: events::event_answer(event), by, by_cascade }
 }

@@ -32,7 +32,7 @@ fn usage(method: Method, id: &'static str, types: &mut SchemaGenerator) -> Opera
         .gives(200, "It can", types.subschema_for::<Usage>())
 }
 
-/// The form that Next.js taught; without a query it only says that the route is there.
+/// The GET form known from Next.js; without a query it only answers that the route exists.
 fn by_query(types: &mut SchemaGenerator) -> Operation {
     let done = types.subschema_for::<Revalidated<'_>>();
     let usage_told = types.subschema_for::<Usage>();

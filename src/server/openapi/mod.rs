@@ -1,6 +1,6 @@
 //! `/openapi.json`: the API described by itself, in OpenAPI 3.1.
 //!
-//! The table of routes says what exists and who may call it; each line of it has its description
+//! The table of routes defines what exists and who may call it; each line of it has its description
 //! here, and a test fails where one is missing or describes nothing. Answers are the types that are
 //! serialised. docs/openapi.json is the same document, kept so by a test.
 

@@ -1,4 +1,4 @@
-//! One operation in the making: what its route's line in the table cannot say.
+//! Builds one OpenAPI operation from what the table of routes does not hold.
 //!
 //! What every request may be answered (the guard's refusals, missing credentials, a body that is
 //! too large) is added from the kind of route, so that no description can forget it.
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::problems::{self, Codes};
 use crate::server::routes::Needs;
 
-/// What is said about one route.
+/// The description of one route.
 pub struct Operation {
     method: Method,
     path: &'static str,
@@ -168,12 +168,12 @@ impl Operation {
 
     /// Headers of an answer that was described before.
     pub fn with_headers(mut self, status: u16, headers: &[(&str, &str)]) -> Self {
-        let told = headers.iter().map(|(name, words)| {
-            let told = json!({ "description": words, "schema": { "type": "string" } });
-            ((*name).to_owned(), told)
+        let described = headers.iter().map(|(name, words)| {
+            let header = json!({ "description": words, "schema": { "type": "string" } });
+            ((*name).to_owned(), header)
         });
         if let Some(answer) = self.answers.get_mut(&status) {
-            answer["headers"] = Value::Object(told.collect());
+            answer["headers"] = Value::Object(described.collect());
         }
         self
     }
@@ -215,8 +215,8 @@ impl Operation {
                 None => drop(answers.insert(*status, problems::response(*status, codes))),
                 // A route that answers in a form of its own is still refused in ours.
                 Some(answer) => {
-                    let told = problems::content(*status, codes);
-                    answer["content"]["application/problem+json"] = told;
+                    let content = problems::content(*status, codes);
+                    answer["content"]["application/problem+json"] = content;
                 }
             }
         }
@@ -226,27 +226,27 @@ impl Operation {
             }
             responses.insert(status.to_string(), answer);
         }
-        let mut told = json!({
+        let mut operation = json!({
             "operationId": self.id,
             "tags": [self.tag],
             "summary": self.summary,
             "responses": responses,
         });
         if !self.words.is_empty() {
-            told["description"] = self.words.into();
+            operation["description"] = self.words.into();
         }
         if !self.parameters.is_empty() {
-            told["parameters"] = Value::Array(self.parameters.clone());
+            operation["parameters"] = Value::Array(self.parameters.clone());
         }
         if let Some(body) = &self.body {
-            told["requestBody"] = body.clone();
+            operation["requestBody"] = body.clone();
         }
         match (needs, self.is_judged_inside) {
-            (Needs::Nothing, true) => told["security"] = json!([{ "bearer": [] }, {}]),
-            (Needs::Nothing, false) => told["security"] = json!([]),
-            _ => told["x-role"] = role(needs).into(),
+            (Needs::Nothing, true) => operation["security"] = json!([{ "bearer": [] }, {}]),
+            (Needs::Nothing, false) => operation["security"] = json!([]),
+            _ => operation["x-role"] = role(needs).into(),
         }
-        told
+        operation
     }
 }
 

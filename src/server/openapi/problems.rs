@@ -65,18 +65,19 @@ pub fn response(status: u16, codes: &BTreeSet<&'static str>) -> Value {
     if is_usual {
         json!({ "$ref": format!("#/components/responses/{status}") })
     } else {
-        told(status, codes)
+        problem_response(status, codes)
     }
 }
 
 /// The responses that references lead to.
 pub fn shared() -> Map<String, Value> {
     let statuses = [401, 404, 405, 408, 413, 414, 415, 417, 421, 429, 501];
-    let told = |status| usual(status).map(|codes| (status.to_string(), told(status, &codes)));
-    statuses.into_iter().filter_map(told).collect()
+    let entry =
+        |status| usual(status).map(|codes| (status.to_string(), problem_response(status, &codes)));
+    statuses.into_iter().filter_map(entry).collect()
 }
 
-/// What this status says on most routes; none where it varies.
+/// The problem codes of this status on most routes; `None` where they vary.
 fn usual(status: u16) -> Option<BTreeSet<&'static str>> {
     if matches!(status, 400 | 403) {
         return None;
@@ -86,7 +87,7 @@ fn usual(status: u16) -> Option<BTreeSet<&'static str>> {
     found.map(|(_, codes)| codes.iter().copied().collect())
 }
 
-/// What a problem document of this status may say.
+/// The response of a problem document with this status, and the codes it may carry.
 pub fn content(status: u16, codes: &BTreeSet<&'static str>) -> Value {
     let schema = json!({ "allOf": [
         { "$ref": "#/components/schemas/Problem" },
@@ -95,7 +96,7 @@ pub fn content(status: u16, codes: &BTreeSet<&'static str>) -> Value {
     json!({ "schema": schema })
 }
 
-fn told(status: u16, codes: &BTreeSet<&'static str>) -> Value {
+fn problem_response(status: u16, codes: &BTreeSet<&'static str>) -> Value {
     json!({
         "description": reason(status),
         "content": { "application/problem+json": content(status, codes) },

@@ -68,7 +68,7 @@ pub async fn serve(upgrade: OnUpgrade, mut subscription: Subscription<Messages>)
     }
 }
 
-/// Tells what there is to tell, until one side ends it; gives the code to close with.
+/// Sends messages until one side ends the connection; gives the close code.
 async fn send_all(socket: &mut Socket, subscription: &mut Subscription<Messages>) -> CloseCode {
     loop {
         tokio::select! {
@@ -119,14 +119,14 @@ fn code(error: &Error) -> CloseCode {
     }
 }
 
-/// Says that it ends, or answers who said so first, and waits for the other side to have read it.
+/// Sends or answers the close frame, and waits until the other side has read it.
 async fn close(mut socket: Socket, code: CloseCode) {
     // Where the reader closed first, its own code is on its way back already.
     let _ = socket.close(Some(CloseFrame { code, reason: "".into() })).await;
     while let Some(Ok(_)) = socket.next().await {}
     let io = socket.get_mut();
     let _ = io.shutdown().await;
-    // A socket that is closed over bytes nobody read takes back what it sent last.
+    // Closing a socket with unread bytes resets it, and the peer loses what was sent last.
     let mut rest = io.take(LINGER_BYTES_MAX);
     let mut chunk = [0; 1024];
     while rest.read(&mut chunk).await.is_ok_and(|count| count > 0) {}

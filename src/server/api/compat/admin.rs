@@ -76,7 +76,7 @@ pub struct Cleared<'a> {
     warnings: Vec<String>,
 }
 
-/// What these routes say of a failure.
+/// The error body of these routes.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct AdminError {
     error: &'static str,
@@ -222,8 +222,8 @@ mod tests {
             (801, 199, "excellent"),
             (5, 0, "excellent"),
         ] {
-            let told = judged(&StoreStats { hits, misses, ..StoreStats::default() }, vec![]);
-            assert_eq!(told.recommendations.hit_rate_status, expected, "{hits} {misses}");
+            let rated = judged(&StoreStats { hits, misses, ..StoreStats::default() }, vec![]);
+            assert_eq!(rated.recommendations.hit_rate_status, expected, "{hits} {misses}");
         }
         for (expired_entries, entries, expected) in [
             (0, 0, "normal"),
@@ -233,9 +233,9 @@ mod tests {
             (300, 1000, "normal"),
             (301, 1000, "high"),
         ] {
-            let told =
+            let rated =
                 judged(&StoreStats { expired_entries, entries, ..StoreStats::default() }, vec![]);
-            let status = told.recommendations.expired_entries_status;
+            let status = rated.recommendations.expired_entries_status;
             assert_eq!(status, expected, "{expired_entries} of {entries}");
         }
     }

@@ -40,7 +40,7 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
     match named::judge(&control, &call, bearer.as_deref().or(header)).await {
         Ok(who) => named::clear(&control, &call, who, None).await,
         Err(Rejected::Missing) => Ok(ask()),
-        // A browser keeps a password until it is told that it is wrong.
+        // A browser keeps a password until a 401 rejects it.
         Err(rejected @ Rejected::Invalid) if is_typed => {
             named::log_refused(&control, &call, &rejected.to_string());
             Ok(ask())

@@ -23,7 +23,7 @@ use crate::server::Control;
 use crate::server::call::Call;
 use crate::server::respond::{Answer, Problem, bytes, json_answer};
 
-/// What the revalidation routes say of anything but success.
+/// The error body of the revalidation routes.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
 pub struct Failed<'a> {
     success: bool,
@@ -87,7 +87,7 @@ struct Asked {
     selectors: Selectors,
     mirror: Option<bool>,
     changed: Vec<String>,
-    /// What else was said of the entity.
+    /// Further members about the entity.
     fields: Fields,
     /// Routes that were named for paths.
     routes: Vec<Label>,

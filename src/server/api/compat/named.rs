@@ -103,7 +103,7 @@ pub(super) fn refused(control: &Control, call: &Call, rejected: Rejected) -> Ans
     failed(StatusCode::FORBIDDEN, "Forbidden", None)
 }
 
-/// Clears it for somebody who may.
+/// Clears it for an authorised caller.
 pub(super) async fn clear(
     control: &Control,
     call: &Call,

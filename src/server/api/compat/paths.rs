@@ -1,6 +1,6 @@
 //! `/api/revalidate`: the on-demand revalidation that content systems call with a secret and a list
 //! of paths (acceptance S1 1.13 to 1.16). Bodies, statuses and log lines are those that they know.
-//! The query may say the same, and a GET with a query is the form that Next.js taught.
+//! The query may hold the same members; a GET with a query is the form known from Next.js.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -50,7 +50,7 @@ pub struct Usage {
     usage: &'static str,
 }
 
-/// Without a query, says that it is there; with one, clears what it names for who knows the secret.
+/// Without a query: answers that the route exists. With one: needs the secret and clears.
 pub async fn get(control: Arc<Control>, call: Call) -> Handled {
     if call.query.as_deref().is_some_and(|query| !query.is_empty()) {
         return judge(&control, &call, Ok(json!({})), true).await;
