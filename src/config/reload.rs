@@ -96,7 +96,7 @@ fn refuse_shrunk(wanted: &Given, running: &Settings) -> Result<(), Vec<Invalid>>
 
 /// Secrets that changed in files of which the settings say no more than the path.
 fn changed_in_files(running: &Settings, new: &Settings, told: &[String]) -> Vec<String> {
-    let is_streamed = |section: &str| told.iter().any(|key| key.starts_with(section));
+    let is_reported = |section: &str| told.iter().any(|key| key.starts_with(section));
     let mut found = Vec::new();
     for (section, key, kind) in [
         ("mirrors.", "mirrors.peers", None),
@@ -107,17 +107,17 @@ fn changed_in_files(running: &Settings, new: &Settings, told: &[String]) -> Vec<
             let is_it = |it: &&PeerConfig| it.class.target().map(Target::kind) == kind;
             settings.deliver.peers.iter().filter(is_it).cloned().collect()
         };
-        if !is_streamed(section) && of(running) != of(new) {
+        if !is_reported(section) && of(running) != of(new) {
             found.push(key.to_owned());
         }
     }
-    if !is_streamed("auth.admin_token") && running.gate.admin_tokens != new.gate.admin_tokens {
+    if !is_reported("auth.admin_token") && running.gate.admin_tokens != new.gate.admin_tokens {
         found.push("auth.admin_token".to_owned());
     }
-    if !is_streamed("ingest.") && running.ingest != new.ingest {
+    if !is_reported("ingest.") && running.ingest != new.ingest {
         found.push("ingest.hooks".to_owned());
     }
-    if !is_streamed("auth.jwt_secret") && running.gate.jwt_secrets != new.gate.jwt_secrets {
+    if !is_reported("auth.jwt_secret") && running.gate.jwt_secrets != new.gate.jwt_secrets {
         found.push("auth.jwt_secret".to_owned());
     }
     found

@@ -138,8 +138,8 @@ fn mistakes_are_named_and_secrets_are_not_shown() {
     for (secret, warnings) in [("0123456789abcde", 1), ("0123456789abcdef", 0)] {
         let text = format!("[[ingest.hooks]]\nname='x'\npreset='github'\nsecret='{secret}'");
         let short = Scene::file(&text).good().warnings;
-        let is_streamed = |it: &&String| it.contains("ingest.hooks[0].secret is shorter");
-        assert_eq!(short.iter().filter(is_streamed).count(), warnings, "{short:?}");
+        let is_meant = |it: &&String| it.contains("ingest.hooks[0].secret is shorter");
+        assert_eq!(short.iter().filter(is_meant).count(), warnings, "{short:?}");
         assert!(!short.concat().contains(secret), "{short:?}");
     }
     let twice = file("preset = 'github'") + "\n" + &file("preset = 'shopify'");

@@ -42,9 +42,9 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
 /// not become one of lines.
 fn log(email: &str, address: &str, rejected: Option<&Rejected>) {
     let error = rejected.map(ToString::to_string);
-    let is_streamed = rejected.is_some_and(|rejected| !matches!(rejected, Rejected::TooMany(_)));
+    let is_warned = rejected.is_some_and(|rejected| !matches!(rejected, Rejected::TooMany(_)));
     Activity {
-        level: if is_streamed { Level::Warn } else { Level::Debug },
+        level: if is_warned { Level::Warn } else { Level::Debug },
         event: ActivityKind::Login,
         msg: if error.is_some() { "login refused" } else { "login" },
         principal: Some(email),

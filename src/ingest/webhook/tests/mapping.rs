@@ -110,8 +110,8 @@ fn an_absent_value_widens_or_is_ignored_as_configured() {
         let (one, other) = (join(&plain, &event), join(&strict, &event));
         let got = (one.selectors.to_string(), other.selectors.to_string());
         assert_eq!(got, (by_plain.to_owned(), by_strict.to_owned()), "{event}");
-        let is_streamed = |it: &WebhookChange| !it.selectors.is_empty() || it.ignored.is_some();
-        assert!(is_streamed(&one) && is_streamed(&other), "{event}: {one:?} {other:?}");
+        let is_meant = |it: &WebhookChange| !it.selectors.is_empty() || it.ignored.is_some();
+        assert!(is_meant(&one) && is_meant(&other), "{event}: {one:?} {other:?}");
     }
 }
 
