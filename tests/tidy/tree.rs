@@ -90,8 +90,8 @@ fn walk(root: &Path, dir: &Path, paths: &mut Vec<String>) {
         let path = entry.path();
         if kind.is_dir() {
             let is_output = |name: &&str| entry.file_name() == **name;
-            let is_run = dir == root && RUN.iter().any(|name| is_output(name));
-            if !is_run && !BUILT.iter().any(|name| is_output(name)) {
+            let is_run = dir == root && RUN.iter().any(is_output);
+            if !is_run && !BUILT.iter().any(is_output) {
                 walk(root, &path, paths);
             }
         } else if kind.is_file() {
