@@ -34,7 +34,7 @@ use crate::journal::{FileDisk, Flights, Journal, Reconciled, Recovered};
 use crate::net::{self, Network, Transport};
 use crate::pipeline::Pipeline;
 use crate::resolve::Rules;
-use crate::server::{Control, Listener, Refusals, Reloads, Request, Timings};
+use crate::server::{Control, Listener, Refusals, ReloadRequest, Reloads, Timings};
 use crate::store::Memory;
 use crate::support::{Live, LogThrottle, Secret};
 
@@ -234,7 +234,7 @@ fn start_workers(
 /// What reloads the settings, and what asks for it when their file changes.
 fn start_reloading(
     reloader: Reloader,
-    asked: tokio::sync::mpsc::Receiver<Request>,
+    asked: tokio::sync::mpsc::Receiver<ReloadRequest>,
     stop: &CancellationToken,
 ) {
     if let Some(watched) = reloader.watched() {

@@ -30,7 +30,7 @@ const COMEBACK_MS_MAX: f64 = 10_000.0;
 
 /// Why there is no stream to be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum StreamRefusal {
     /// `stream.clients_max` readers are connected.
     #[error("too many readers")]
     Full,
@@ -46,7 +46,7 @@ enum Start {
     /// After this place of the journal.
     Replay(Position),
     /// With the next broadcast, after a `resync` that gives the reason.
-    Anew(&'static str),
+    Resync(&'static str),
 }
 
 /// The connected readers, and the last event that all of them were sent.
@@ -166,18 +166,21 @@ impl Hub {
     /// A new reader, with what it missed since `last_id`.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub fn subscribe<F: Form>(&self, last_id: Option<&str>) -> Result<Subscription<F>, Refused> {
+    /// [`StreamRefusal`].
+    pub fn subscribe<F: Form>(
+        &self,
+        last_id: Option<&str>,
+    ) -> Result<Subscription<F>, StreamRefusal> {
         let inner = &self.inner;
         let config = self.config();
         let (entered, until, start) = {
             let mut broadcast = inner.broadcast.lock();
             if broadcast.is_closed {
-                return Err(Refused::Closed);
+                return Err(StreamRefusal::Closed);
             }
             broadcast.readers.sweep();
             if broadcast.readers.len() >= config.clients_max {
-                return Err(Refused::Full);
+                return Err(StreamRefusal::Full);
             }
             if broadcast.readers.is_empty() {
                 broadcast.at = *inner.journal.head().borrow();
@@ -190,12 +193,12 @@ impl Hub {
         };
         let (cursor, replayed) = match start {
             Start::Replay(cursor) => (Some(cursor), subscription::count(inner, cursor, until)),
-            Start::Now | Start::Anew(_) => (None, 0),
+            Start::Now | Start::Resync(_) => (None, 0),
         };
-        let is_gap = matches!(start, Start::Anew(_));
+        let is_gap = matches!(start, Start::Resync(_));
         let version = inner.journal.versions().version;
         let mut first = vec![frame::hello(&inner.instance, version, (replayed, is_gap), &config)];
-        if let Start::Anew(reason) = start {
+        if let Start::Resync(reason) = start {
             let id = format!("{}-{until}", inner.journal.epoch());
             first.push(frame::resync(Some(id), reason));
         }
@@ -213,7 +216,7 @@ impl Hub {
     /// Where a reader goes on that saw `last_id`, while `until` is the last broadcast.
     fn start(&self, last_id: Option<&str>, until: u64, events_max: usize) -> Start {
         let Some(last_id) = last_id else { return Start::Now };
-        let Some(position) = Position::parse(last_id) else { return Start::Anew("unknown id") };
+        let Some(position) = Position::parse(last_id) else { return Start::Resync("unknown id") };
         let journal = &self.inner.journal;
         let page = journal.after(position.seq.saturating_sub(1), 1);
         let at = page.events.first().filter(|event| event.seq == position.seq);
@@ -221,7 +224,7 @@ impl Hub {
         let is_ours = position.epoch == journal.epoch() && position.seq <= until;
         let is_known = at.map_or(is_ours, |event| is_ours || event.epoch == position.epoch);
         if page.gap || !is_known {
-            return Start::Anew("unknown id");
+            return Start::Resync("unknown id");
         }
         // What is left of the event that the id names: nothing, where the id says so or it has no
         // more frames than were seen.
@@ -231,7 +234,7 @@ impl Hub {
             return Start::Now;
         }
         if until.saturating_sub(position.seq) > events_max as u64 {
-            return Start::Anew("too far behind");
+            return Start::Resync("too far behind");
         }
         Start::Replay(Position { frames, ..position })
     }

@@ -14,7 +14,7 @@ mod tickets;
 
 pub use config::Config;
 pub use form::{Messages, Sse};
-pub use hub::{Hub, Refused};
+pub use hub::{Hub, StreamRefusal};
 pub use subscription::Subscription;
 pub use tickets::Tickets;
 

@@ -93,7 +93,7 @@ impl<F: Form> Subscription<F> {
                 let broadcast = inner.broadcast.lock();
                 let resync = self.place.resync.lock().take();
                 if let Some(reason) = resync {
-                    return Some(self.go_live_anew(broadcast.at, &reason));
+                    return Some(self.go_live_with_resync(broadcast.at, &reason));
                 }
                 let has_caught_up = cursor.frames.is_none() && cursor.seq >= broadcast.at;
                 // Where the instance stops, its last word is in the queue.
@@ -106,7 +106,7 @@ impl<F: Form> Subscription<F> {
             match self.page(cursor, until) {
                 None => {
                     let broadcast = inner.broadcast.lock();
-                    return Some(self.go_live_anew(broadcast.at, "too far behind"));
+                    return Some(self.go_live_with_resync(broadcast.at, "too far behind"));
                 }
                 Some(frames) if frames.is_empty() => {}
                 Some(frames) => return Some(self.put(&frames)),
@@ -120,7 +120,7 @@ impl<F: Form> Subscription<F> {
     }
 
     /// What was missed cannot be replayed: the reader must fetch everything again.
-    fn go_live_anew(&mut self, at: u64, reason: &str) -> F {
+    fn go_live_with_resync(&mut self, at: u64, reason: &str) -> F {
         self.go_live();
         let id = format!("{}-{at}", self.inner.journal.epoch());
         F::of(&[frame::resync(Some(id), reason)])

@@ -18,7 +18,7 @@ use crate::config::{self, Reload, Settings, Sources, Watched};
 use crate::deliver;
 use crate::net::Network;
 use crate::resolve::Rules;
-use crate::server::{Control, Outcome, Request};
+use crate::server::{Control, ReloadOutcome, ReloadRequest};
 
 /// Where settings are read again from, and who receives the problems as text.
 #[derive(Clone)]
@@ -73,19 +73,23 @@ impl Reloader {
     }
 
     /// Handles reload requests until it is stopped.
-    pub(super) async fn run(mut self, mut asked: mpsc::Receiver<Request>, stop: CancellationToken) {
+    pub(super) async fn run(
+        mut self,
+        mut asked: mpsc::Receiver<ReloadRequest>,
+        stop: CancellationToken,
+    ) {
         loop {
             let request = tokio::select! {
                 () = stop.cancelled() => return,
                 request = asked.recv() => request,
             };
-            let Some(Request { by, answer }) = request else { return };
+            let Some(ReloadRequest { by, answer }) = request else { return };
             let outcome = self.reload(&by).await;
             drop(answer.send(outcome));
         }
     }
 
-    async fn reload(&mut self, by: &str) -> Outcome {
+    async fn reload(&mut self, by: &str) -> ReloadOutcome {
         match self.read().await {
             Ok(reload) => self.take_over(reload, by).await,
             Err(problems) => {
@@ -96,7 +100,7 @@ impl Reloader {
                     by,
                     "refused",
                 );
-                Outcome { problems, ..Outcome::default() }
+                ReloadOutcome { problems, ..ReloadOutcome::default() }
             }
         }
     }
@@ -116,7 +120,7 @@ impl Reloader {
         Ok((reload, rules))
     }
 
-    async fn take_over(&mut self, (reload, rules): (Reload, Rules), by: &str) -> Outcome {
+    async fn take_over(&mut self, (reload, rules): (Reload, Rules), by: &str) -> ReloadOutcome {
         let Reload { settings, changed, needs_restart } = reload;
         let pipeline = &self.control.pipeline;
         self.log.set_level(settings.log.level);
@@ -150,7 +154,7 @@ impl Reloader {
         _ = super::note_in_use(&settings).await;
         log_changed(&changed, by);
         self.running = settings;
-        Outcome { changed, needs_restart, problems: vec![] }
+        ReloadOutcome { changed, needs_restart, problems: vec![] }
     }
 
     fn complain(&self, problem: &str) {

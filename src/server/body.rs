@@ -11,7 +11,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::EXPECT;
 
 use super::Config;
-use super::call::Call;
+use super::call::ControlCall;
 use super::respond::Problem;
 use crate::ingest::depth;
 
@@ -20,7 +20,7 @@ const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 /// How long that may take.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 
-impl Call {
+impl ControlCall {
     /// The whole body.
     ///
     /// # Errors
@@ -53,7 +53,7 @@ impl Call {
     /// for nothing.
     ///
     /// # Errors
-    /// As [`Call::read`], and 400 where there is something.
+    /// As [`ControlCall::read`], and 400 where there is something.
     pub async fn read_nothing(&mut self, config: &Config) -> Result<(), Problem> {
         let body = self.read(config).await?;
         match body.trim_ascii() {
@@ -66,7 +66,7 @@ impl Call {
     /// the empty object.
     ///
     /// # Errors
-    /// As [`Call::read`], and 400 where it nests too deep.
+    /// As [`ControlCall::read`], and 400 where it nests too deep.
     pub async fn read_json(&mut self, config: &Config, depth_max: usize) -> Result<Bytes, Problem> {
         let body = self.read(config).await?;
         if depth::exceeds(&body, depth_max) {

@@ -18,7 +18,7 @@ use crate::support::nearest;
 const NEAREST_DISTANCE_MAX: usize = 2;
 
 /// A request that passed the guard and the table.
-pub struct Call {
+pub struct ControlCall {
     /// The raw query, where there is one.
     pub query: Option<String>,
     /// The value captured by the route's `{...}`, percent-decoded once.
@@ -37,7 +37,7 @@ pub struct Call {
     pub upgrade: Option<OnUpgrade>,
 }
 
-impl Call {
+impl ControlCall {
     /// The principal of a route that needs one. Open routes ask as nobody, who may do nothing.
     pub fn principal(&self) -> Principal {
         self.who.clone().unwrap_or(Principal { name: "anonymous".into(), role: Role::Service })
@@ -67,7 +67,7 @@ impl Call {
     /// The same where some parameters may come several times.
     ///
     /// # Errors
-    /// As [`Call::takes_only`].
+    /// As [`ControlCall::takes_only`].
     pub fn takes(&self, once: &[&str], often: &[&str]) -> Result<(), Problem> {
         if self.who.as_ref().is_some_and(|who| who.role == Role::Service) {
             return Ok(());

@@ -62,7 +62,7 @@ impl Fault {
 
 /// What some bytes came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen {
+pub enum HeadCheck {
     /// Nothing that needs a word.
     Good,
     /// A fault in the head of this request, counted from 0. The head is whole.
@@ -82,7 +82,7 @@ pub enum Seen {
 }
 
 #[derive(Debug, Default)]
-enum State {
+enum HeadState {
     #[default]
     Head,
     /// Bytes of a body to pass over.
@@ -100,7 +100,7 @@ enum State {
 /// Reads along.
 #[derive(Debug, Default)]
 pub struct Heads {
-    state: State,
+    state: HeadState,
     request: u64,
     /// Of the head so far.
     bytes: usize,
@@ -117,23 +117,23 @@ pub struct Heads {
 impl Heads {
     /// Whether a head has begun and is not whole.
     pub fn is_within_head(&self) -> bool {
-        matches!(self.state, State::Head) && self.bytes > 0
+        matches!(self.state, HeadState::Head) && self.bytes > 0
     }
 
     /// Reads the next bytes of the connection.
-    pub fn read(&mut self, bytes: &[u8]) -> Seen {
+    pub fn read(&mut self, bytes: &[u8]) -> HeadCheck {
         let mut at = 0;
-        let mut seen = Seen::Good;
+        let mut seen = HeadCheck::Good;
         while at < bytes.len() {
             let rest = &bytes[at..];
             match self.state {
-                State::Blind => break,
-                State::Body(left) | State::Chunk(left) => {
+                HeadState::Blind => break,
+                HeadState::Body(left) | HeadState::Chunk(left) => {
                     let passed = left.min(rest.len() as u64);
                     at += usize::try_from(passed).unwrap_or(rest.len());
                     self.passed(left - passed);
                 }
-                State::Head => {
+                HeadState::Head => {
                     let last = self.last;
                     let (taken, is_line) = self.take(rest);
                     if let Some(cut) = self.check_bounds(at, &rest[..taken], last) {
@@ -141,10 +141,10 @@ impl Heads {
                     }
                     at += taken;
                     if is_line && let Some(fault) = self.head_line() {
-                        seen = Seen::Fault(self.request - 1, fault);
+                        seen = HeadCheck::Fault(self.request - 1, fault);
                     }
                 }
-                State::Size | State::Trailers => {
+                HeadState::Size | HeadState::Trailers => {
                     let (taken, is_line) = self.take(rest);
                     at += taken;
                     if is_line {
@@ -164,14 +164,14 @@ impl Heads {
         self.line.extend_from_slice(&rest[..room]);
         self.line_bytes += taken;
         self.last = rest[taken - 1];
-        if matches!(self.state, State::Head) {
+        if matches!(self.state, HeadState::Head) {
             self.bytes += taken;
         }
         (taken, end.is_some())
     }
 
     /// Where a head grows past its bounds: what to leave of it. The bytes were taken already.
-    fn check_bounds(&mut self, at: usize, taken: &[u8], last: u8) -> Option<Seen> {
+    fn check_bounds(&mut self, at: usize, taken: &[u8], last: u8) -> Option<HeadCheck> {
         let over = self.bytes.saturating_sub(HEAD_BYTES_MAX);
         let is_blank = self.line_bytes <= 2 && matches!(self.line[..], [b'\n'] | [b'\r', ..]);
         // The request line is the first one.
@@ -194,17 +194,17 @@ impl Heads {
             _ if is_named || before > LINE_BYTES_MAX => b"\r\n\r\n",
             _ => b":\r\n\r\n",
         };
-        self.state = State::Blind;
-        Some(Seen::Cut { request: self.request, fault, at: at + kept, end })
+        self.state = HeadState::Blind;
+        Some(HeadCheck::Cut { request: self.request, fault, at: at + kept, end })
     }
 
     /// A body or a chunk of which this many bytes are left.
     fn passed(&mut self, left: u64) {
         self.state = match self.state {
-            State::Body(_) if left == 0 => State::Head,
-            State::Body(_) => State::Body(left),
-            State::Chunk(_) if left == 0 => State::Size,
-            _ => State::Chunk(left),
+            HeadState::Body(_) if left == 0 => HeadState::Head,
+            HeadState::Body(_) => HeadState::Body(left),
+            HeadState::Chunk(_) if left == 0 => HeadState::Size,
+            _ => HeadState::Chunk(left),
         };
     }
 
@@ -258,10 +258,10 @@ impl Heads {
             fault = fault.or(Some(Fault::BothLengths));
         }
         self.state = match (fault, coding, length) {
-            (Some(_), ..) | (_, Some(false), _) | (_, None, Some(None)) => State::Blind,
-            (None, Some(true), _) => State::Size,
-            (None, None, Some(Some(length))) if length > 0 => State::Body(length),
-            (None, None, _) => State::Head,
+            (Some(_), ..) | (_, Some(false), _) | (_, None, Some(None)) => HeadState::Blind,
+            (None, Some(true), _) => HeadState::Size,
+            (None, None, Some(Some(length))) if length > 0 => HeadState::Body(length),
+            (None, None, _) => HeadState::Head,
         };
         (self.bytes, self.lines) = (0, 0);
         self.request += 1;
@@ -272,15 +272,15 @@ impl Heads {
         self.line_bytes = 0;
         let text = self.line.trim_ascii();
         self.state = match self.state {
-            State::Trailers if text.is_empty() => State::Head,
-            State::Trailers => State::Trailers,
+            HeadState::Trailers if text.is_empty() => HeadState::Head,
+            HeadState::Trailers => HeadState::Trailers,
             _ => {
                 let digits = text.split(|byte| *byte == b';').next().unwrap_or_default();
                 let digits = std::str::from_utf8(digits.trim_ascii()).unwrap_or_default();
                 match u64::from_str_radix(digits, 16) {
-                    Ok(0) => State::Trailers,
-                    Ok(size) => State::Chunk(size.saturating_add(2)),
-                    Err(_) => State::Blind,
+                    Ok(0) => HeadState::Trailers,
+                    Ok(size) => HeadState::Chunk(size.saturating_add(2)),
+                    Err(_) => HeadState::Blind,
                 }
             }
         };
@@ -299,8 +299,8 @@ mod tests {
             let mut faults = vec![];
             for piece in text.as_bytes().chunks(size) {
                 match heads.read(piece) {
-                    Seen::Good => {}
-                    Seen::Fault(request, fault) | Seen::Cut { request, fault, .. } => {
+                    HeadCheck::Good => {}
+                    HeadCheck::Fault(request, fault) | HeadCheck::Cut { request, fault, .. } => {
                         faults.push((request, fault));
                     }
                 }
@@ -368,7 +368,7 @@ mod tests {
             for size in [1, 5, 100, text.len()] {
                 let (mut heads, mut kept, mut ended) = (Heads::default(), vec![], false);
                 for piece in text.as_bytes().chunks(size) {
-                    if let Seen::Cut { at, end, .. } = heads.read(piece) {
+                    if let HeadCheck::Cut { at, end, .. } = heads.read(piece) {
                         kept.extend_from_slice(&piece[..at]);
                         kept.extend_from_slice(end);
                         ended = true;

@@ -24,7 +24,7 @@ use super::Control;
 use super::crowd::Crowd;
 use super::heads::{HEAD_BYTES_MAX, HEADERS_MAX};
 use super::line::Line;
-use super::routes::Table;
+use super::routes::RouteTable;
 use super::wire::Wire;
 use crate::activity::{Activity, ActivityKind, Level};
 
@@ -57,7 +57,7 @@ impl Listener {
 
     /// Serves until `stop`, then drains until all is done or the drain time is over.
     pub async fn serve(self, control: Arc<Control>, stop: CancellationToken) {
-        let table = Arc::new(Table::new(Arc::clone(&control)));
+        let table = Arc::new(RouteTable::new(Arc::clone(&control)));
         let permits = Arc::new(Semaphore::new(control.config.connections_max));
         let crowd = Crowd::new(control.config.connections_per_address_max);
         let mut connections = JoinSet::new();
@@ -114,7 +114,7 @@ async fn accept(
 }
 
 struct Connection {
-    table: Arc<Table>,
+    table: Arc<RouteTable>,
     from: SocketAddr,
     stop: CancellationToken,
     header_time_max: Duration,

@@ -34,7 +34,7 @@ pub use config::Config;
 pub use hosts::Hosts;
 pub use listen::Listener;
 pub use refusals::Refusals;
-pub use reload::{Outcome, Reloads, Request};
+pub use reload::{ReloadOutcome, ReloadRequest, Reloads};
 pub use timing::Timings;
 
 use crate::announce::Tickets;

@@ -11,7 +11,7 @@ const REQUESTS_MAX: usize = 8;
 
 /// What a reading came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Outcome {
+pub struct ReloadOutcome {
     /// Keys that changed.
     pub changed: Vec<String>,
     /// Keys that keep their value until a restart.
@@ -21,29 +21,29 @@ pub struct Outcome {
 }
 
 /// One request.
-pub struct Request {
+pub struct ReloadRequest {
     /// Who or what asks: a principal's name, `signal` or `file`.
     pub by: String,
     /// Receives the outcome; the receiver may be gone.
-    pub answer: oneshot::Sender<Outcome>,
+    pub answer: oneshot::Sender<ReloadOutcome>,
 }
 
 /// The near end of the queue of requests.
 #[derive(Debug, Clone)]
-pub struct Reloads(mpsc::Sender<Request>);
+pub struct Reloads(mpsc::Sender<ReloadRequest>);
 
 impl Reloads {
     /// Both ends.
-    pub fn channel() -> (Self, mpsc::Receiver<Request>) {
+    pub fn channel() -> (Self, mpsc::Receiver<ReloadRequest>) {
         let (near, far) = mpsc::channel(REQUESTS_MAX);
         (Self(near), far)
     }
 
     /// Reads the settings again and waits until that is done; `None` where the instance is stopping
     /// or has nothing to read.
-    pub async fn ask(&self, by: &str) -> Option<Outcome> {
+    pub async fn ask(&self, by: &str) -> Option<ReloadOutcome> {
         let (answer, outcome) = oneshot::channel();
-        self.0.send(Request { by: by.to_owned(), answer }).await.ok()?;
+        self.0.send(ReloadRequest { by: by.to_owned(), answer }).await.ok()?;
         outcome.await.ok()
     }
 
@@ -51,6 +51,6 @@ impl Reloads {
     /// one would.
     pub fn ask_soon(&self, by: &str) {
         let (answer, _) = oneshot::channel();
-        drop(self.0.try_send(Request { by: by.to_owned(), answer }));
+        drop(self.0.try_send(ReloadRequest { by: by.to_owned(), answer }));
     }
 }

@@ -13,7 +13,7 @@ use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use hyper::{Method, Request, StatusCode, Version};
 use matchit::Router;
 
-use super::call::Call;
+use super::call::ControlCall;
 use super::line::Line;
 use super::respond::{Answer, Handled, Problem};
 use super::timing::Timed;
@@ -34,7 +34,7 @@ pub enum Needs {
     Admin,
 }
 
-type Handler = fn(Arc<Control>, Call) -> BoxFuture<'static, Handled>;
+type Handler = fn(Arc<Control>, ControlCall) -> BoxFuture<'static, Handled>;
 
 /// One line of the table.
 pub struct Route {
@@ -165,14 +165,14 @@ pub fn served() -> impl Iterator<Item = (Method, &'static str, Needs)> {
 }
 
 /// The table, ready to be looked up.
-pub struct Table {
+pub struct RouteTable {
     control: Arc<Control>,
     router: Router<HashMap<Method, Route>>,
     /// Of what leads to no route.
     astray: Timed,
 }
 
-impl Table {
+impl RouteTable {
     /// Builds the table.
     pub fn new(control: Arc<Control>) -> Self {
         let mut by_path: HashMap<&'static str, HashMap<Method, Route>> = HashMap::new();
@@ -248,7 +248,7 @@ impl Table {
         mut request: Request<Incoming>,
         line: Line,
         from: &mut From,
-    ) -> Result<Call, Problem> {
+    ) -> Result<ControlCall, Problem> {
         // In HTTP/1.0 the header has no meaning (RFC 9110 7.8).
         let asks = request.version() == Version::HTTP_11 && request.headers().contains_key(UPGRADE);
         let upgrade = asks.then(|| hyper::upgrade::on(&mut request));
@@ -278,7 +278,7 @@ impl Table {
         if matches!(parts.method, Method::GET | Method::HEAD) && has_body(&parts.headers) {
             return Err(Problem::bad_request("unexpected_body", "a body has no meaning here"));
         }
-        let call = Call {
+        let call = ControlCall {
             query: parts.uri.query().map(ToOwned::to_owned),
             param,
             headers: parts.headers,

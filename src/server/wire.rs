@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-use super::heads::{Heads, Seen};
+use super::heads::{HeadCheck, Heads};
 use super::line::Line;
 
 /// Bytes read and thrown away after a fault, so that the client gets to read the answer.
@@ -81,9 +81,9 @@ impl Wire {
             self.line.set_tls();
         }
         match self.heads.read(&buffer.filled()[before..]) {
-            Seen::Good => {}
-            Seen::Fault(request, fault) => self.line.set_fault(request, fault),
-            Seen::Cut { request, fault, at, end } => {
+            HeadCheck::Good => {}
+            HeadCheck::Fault(request, fault) => self.line.set_fault(request, fault),
+            HeadCheck::Cut { request, fault, at, end } => {
                 self.line.set_fault(request, fault);
                 buffer.set_filled(before + at);
                 self.drained = Some(0);

@@ -55,7 +55,7 @@ async fn a_burst_cuts_off_nobody_who_reads() {
 async fn readers_are_bounded_and_leave_their_place() {
     let scene = Scene::with(Config { clients_max: 2, ..config() });
     let (one, _two) = (scene.open(None), scene.open(None));
-    assert_eq!(scene.hub.subscribe::<Sse>(None).err(), Some(Refused::Full));
+    assert_eq!(scene.hub.subscribe::<Sse>(None).err(), Some(StreamRefusal::Full));
     drop(one);
     assert!(scene.hub.subscribe::<Sse>(None).is_ok(), "whoever went left a place");
 }
@@ -73,7 +73,7 @@ async fn a_stop_says_goodbye() {
     assert_eq!(reader.next().await, None);
     assert!(!reader.cut.is_cancelled(), "it may read to the end");
     scene.task.await.expect("the hub ends");
-    assert_eq!(scene.hub.subscribe::<Sse>(None).err(), Some(Refused::Closed));
+    assert_eq!(scene.hub.subscribe::<Sse>(None).err(), Some(StreamRefusal::Closed));
 }
 
 /// The line is kept open by something scripts can see.
@@ -96,7 +96,7 @@ async fn other_settings_take_over_while_readers_stay() {
     scene.hub.adopt(Config { ping_every: Duration::from_secs(5), clients_max: 1, ..config() });
     reader.expect("ping").await;
     assert!(before.elapsed() < Duration::from_secs(10));
-    assert_eq!(scene.hub.subscribe::<Sse>(None).err(), Some(Refused::Full));
+    assert_eq!(scene.hub.subscribe::<Sse>(None).err(), Some(StreamRefusal::Full));
 }
 
 /// Tickets are random, good once, and bounded: the oldest of a principal go first.

@@ -11,7 +11,7 @@ use hyper::header::{AGE, HeaderName, HeaderValue};
 
 use crate::domain::{Label, TypeName, UrlPath, entity, label::Malformed};
 use crate::server::Control;
-use crate::server::call::Call;
+use crate::server::call::ControlCall;
 use crate::server::respond::{Answer, Handled, Problem, bytes, json_answer};
 use crate::store::{EntryFilter, Fill, ListedEntry, Lookup, ServedEntry};
 use crate::wire::{Entries, EntryAnswer, Removed, Stored};
@@ -29,7 +29,7 @@ const LIST_MAX: usize = 1000;
 
 /// `GET` and `HEAD /api/cache/entries/{key}` (hyper leaves the body of a `HEAD` away).
 /// `?wait_ms=500` waits for a fill that another caller has under way.
-pub async fn get(control: Arc<Control>, call: Call) -> Handled {
+pub async fn get(control: Arc<Control>, call: ControlCall) -> Handled {
     call.takes_only(&["wait_ms"])?;
     let key = key(&call)?;
     let store = &control.pipeline.store;
@@ -70,7 +70,7 @@ fn hit(found: &ServedEntry, status: &str, ticket: Option<String>) -> Answer {
 }
 
 /// `PUT /api/cache/entries/{key}`.
-pub async fn put(control: Arc<Control>, mut call: Call) -> Handled {
+pub async fn put(control: Arc<Control>, mut call: ControlCall) -> Handled {
     let store = &control.pipeline.store;
     // Without a ticket the fill counts from here: before its body has even arrived.
     let (ticket, is_fenced) = match call.header("cache-mirror-ticket") {
@@ -112,7 +112,7 @@ fn ticket_required() -> Problem {
 }
 
 /// Reads type, id, tags, path and lives from the query.
-fn describe(control: &Control, call: &Call, fill: &mut Fill) -> Result<(), Problem> {
+fn describe(control: &Control, call: &ControlCall, fill: &mut Fill) -> Result<(), Problem> {
     call.takes(&["type", "id", "path", "ttl", "swr"], &["tags", "tag"])?;
     for (name, value) in call.pairs() {
         match name.as_str() {
@@ -146,7 +146,7 @@ fn describe(control: &Control, call: &Call, fill: &mut Fill) -> Result<(), Probl
 }
 
 /// `DELETE /api/cache/entries/{key}`: here only, never mirrored.
-pub async fn delete(control: Arc<Control>, mut call: Call) -> Handled {
+pub async fn delete(control: Arc<Control>, mut call: ControlCall) -> Handled {
     call.takes_only(&[])?;
     call.read_nothing(&control.config).await?;
     let key = key(&call)?;
@@ -156,7 +156,7 @@ pub async fn delete(control: Arc<Control>, mut call: Call) -> Handled {
 }
 
 /// `GET /api/cache/entries?type=&tag=&prefix=&limit=`.
-pub async fn list(control: Arc<Control>, call: Call) -> Handled {
+pub async fn list(control: Arc<Control>, call: ControlCall) -> Handled {
     call.takes_only(&["type", "tag", "prefix", "limit"])?;
     let mut filter = EntryFilter::default();
     let mut limit = 100;
@@ -192,7 +192,7 @@ fn entry_answer(entry: ListedEntry) -> EntryAnswer {
     }
 }
 
-fn key(call: &Call) -> Result<Label, Problem> {
+fn key(call: &ControlCall) -> Result<Label, Problem> {
     Label::parse(&call.param).map_err(|e| bad("key", &e))
 }
 

@@ -7,7 +7,7 @@ use hyper::StatusCode;
 
 use crate::domain::{Event, EventId, Scope};
 use crate::server::Control;
-use crate::server::call::Call;
+use crate::server::call::ControlCall;
 use crate::server::respond::{Handled, Problem, json_answer};
 use crate::support::clock;
 use crate::wire::{EventAnswer, JournalPage};
@@ -16,7 +16,7 @@ use crate::wire::{EventAnswer, JournalPage};
 const PAGE_MAX: usize = 1000;
 
 /// One event with its outcome at every mirror.
-pub async fn get(control: Arc<Control>, call: Call) -> Handled {
+pub async fn get(control: Arc<Control>, call: ControlCall) -> Handled {
     let id = EventId::parse(&call.param)
         .ok_or_else(|| Problem::bad_request("bad_id", "an event id is a UUID"))?;
     let event = control
@@ -36,7 +36,7 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
 }
 
 /// A page of the journal: `?after=SEQ`, or the newest `?last=N`.
-pub async fn journal(control: Arc<Control>, call: Call) -> Handled {
+pub async fn journal(control: Arc<Control>, call: ControlCall) -> Handled {
     call.takes_only(&["after", "limit", "last"])?;
     let number = |name: &str, default: u64| match call.query(name) {
         None => Ok(default),

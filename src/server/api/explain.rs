@@ -12,12 +12,12 @@ use crate::ingest::body::InvalidateBody;
 use crate::pipeline::{SubmitOutcome, SubmitReport};
 use crate::resolve::Rules;
 use crate::server::Control;
-use crate::server::call::Call;
+use crate::server::call::ControlCall;
 use crate::server::respond::{Handled, Problem, json_answer};
 use crate::wire::{Cost, Edge, Explained, Walk};
 
 /// Explains one request.
-pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
+pub async fn post(control: Arc<Control>, mut call: ControlCall) -> Handled {
     let pipeline = &control.pipeline;
     let depth_max = pipeline.gate.config().json_depth_max;
     let json = call.read_json(&control.config, depth_max).await?;

@@ -18,7 +18,7 @@ use crate::ingest::webhook::{
 };
 use crate::resolve::Rules;
 use crate::server::Control;
-use crate::server::call::Call;
+use crate::server::call::ControlCall;
 use crate::server::respond::{Handled, Problem, json_answer};
 use crate::support::{LogThrottle, clock};
 use crate::wire::Delivered;
@@ -27,7 +27,7 @@ use crate::wire::Delivered;
 const UNKNOWN_SHOWN_MAX: usize = 8;
 
 /// Takes one delivery.
-pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
+pub async fn post(control: Arc<Control>, mut call: ControlCall) -> Handled {
     let Some(hook) = control.hooks.find(&call.param) else {
         return Err(Problem::not_found("no webhook of this name is taken here").closing());
     };
@@ -86,7 +86,7 @@ fn answer(taken: WebhookOutcome, warnings: &[String]) -> Delivered<'_> {
 }
 
 /// Past the limit nothing is logged: a flood of forged calls must not become a flood of lines.
-fn log_refused(hook: &str, call: &Call, rejected: &Rejected, refusal: WebhookRefusal) {
+fn log_refused(hook: &str, call: &ControlCall, rejected: &Rejected, refusal: WebhookRefusal) {
     if matches!(rejected, Rejected::TooMany(_)) {
         return;
     }

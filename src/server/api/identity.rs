@@ -14,7 +14,7 @@ use crate::deliver::{Hello, HelloAnswer, INVALIDATE_PATH, LOGIN_PATH};
 use crate::domain::Role;
 use crate::gate::Rejected;
 use crate::server::Control;
-use crate::server::call::Call;
+use crate::server::call::ControlCall;
 use crate::server::respond::{Handled, Problem, json_answer};
 use crate::wire::Health;
 
@@ -26,7 +26,7 @@ const HELLO_DEPTH_MAX: usize = 4;
 const FEATURES: &[&str] = &["batch", "cascade", "soft", "tags", "paths", "keys", "patterns"];
 
 /// `GET /_cache-mirror/identity?nonce=…`: who we are, and the proof that it is this process.
-pub async fn get(control: Arc<Control>, call: Call) -> Handled {
+pub async fn get(control: Arc<Control>, call: ControlCall) -> Handled {
     let nonce = call.query("nonce").unwrap_or_default();
     if nonce.is_empty() || nonce.len() > NONCE_BYTES_MAX {
         let detail = format!("nonce: 1 to {NONCE_BYTES_MAX} bytes");
@@ -53,7 +53,7 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
 /// no person with a lesser role, who could otherwise guess at leisure.
 async fn compare(
     control: &Control,
-    call: &Call,
+    call: &ControlCall,
     name: &str,
     nonce: &str,
 ) -> Result<SecretCheck, Problem> {
@@ -75,7 +75,7 @@ async fn compare(
 
 /// `POST /_cache-mirror/hello`: a peer has started. What it says is only a reason to look again at
 /// a destination that is configured here.
-pub async fn hello(control: Arc<Control>, mut call: Call) -> Handled {
+pub async fn hello(control: Arc<Control>, mut call: ControlCall) -> Handled {
     let json = call.read_json(&control.config, HELLO_DEPTH_MAX).await?;
     let hello: Hello = serde_json::from_slice(&json)
         .map_err(|_| Problem::bad_request("bad_json", "instance: expected a text"))?;
@@ -88,12 +88,12 @@ pub async fn hello(control: Arc<Control>, mut call: Call) -> Handled {
 }
 
 /// `GET /healthz`: this process answers.
-pub async fn healthy(_control: Arc<Control>, _call: Call) -> Handled {
+pub async fn healthy(_control: Arc<Control>, _call: ControlCall) -> Handled {
     Ok(json_answer(StatusCode::OK, &Health { status: "ok".into() }))
 }
 
 /// `GET /readyz`: it can take invalidations. Peers do not matter here.
-pub async fn ready(control: Arc<Control>, _call: Call) -> Handled {
+pub async fn ready(control: Arc<Control>, _call: ControlCall) -> Handled {
     let is_degraded = control.pipeline.journal.health().is_degraded;
     let (status, word) = if is_degraded {
         (StatusCode::SERVICE_UNAVAILABLE, "degraded")

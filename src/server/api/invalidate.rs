@@ -21,7 +21,7 @@ use crate::ingest::body::InvalidateBody;
 use crate::ingest::damaged_json;
 use crate::pipeline::{SubmitOutcome, SubmitReport};
 use crate::server::Control;
-use crate::server::call::Call;
+use crate::server::call::ControlCall;
 use crate::server::respond::{Answer, Handled, Problem, bytes, json_answer};
 use crate::wire::{DeliveryOutcome, Duplicate, Invalidated};
 
@@ -29,14 +29,14 @@ use crate::wire::{DeliveryOutcome, Duplicate, Invalidated};
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
 
 /// `POST /api/cache/invalidate`.
-pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
+pub async fn post(control: Arc<Control>, mut call: ControlCall) -> Handled {
     let depth_max = control.pipeline.gate.config().json_depth_max;
     let json = call.read_json(&control.config, depth_max).await?;
     take(control, call, json).await
 }
 
 /// `POST /api/cache/clear`: the same with `all` filled in.
-pub async fn clear(control: Arc<Control>, mut call: Call) -> Handled {
+pub async fn clear(control: Arc<Control>, mut call: ControlCall) -> Handled {
     let depth_max = control.pipeline.gate.config().json_depth_max;
     let json = call.read_json(&control.config, depth_max).await?;
     if call.principal().role == Role::Service {
@@ -55,7 +55,7 @@ pub async fn clear(control: Arc<Control>, mut call: Call) -> Handled {
 }
 
 /// Honours the idempotency key around the work.
-async fn take(control: Arc<Control>, call: Call, json: Bytes) -> Handled {
+async fn take(control: Arc<Control>, call: ControlCall, json: Bytes) -> Handled {
     let mut keys = call.headers.get_all("idempotency-key").iter();
     let Some(key) = keys.next() else {
         return work(&control, &call, &json).await;
@@ -94,7 +94,7 @@ async fn take(control: Arc<Control>, call: Call, json: Bytes) -> Handled {
 
 /// A key is the caller's own, and a call that carries a gateway's mark means something else than
 /// one without: neither uses up the other's key.
-fn key_identity(call: &Call, key: &str) -> String {
+fn key_identity(call: &ControlCall, key: &str) -> String {
     let who = call.principal();
     let mut parts = vec!["key", who.role.as_str(), who.name.as_str(), key];
     let ids: Vec<String> = call.event_ids().iter().map(ToString::to_string).collect();
@@ -105,7 +105,7 @@ fn key_identity(call: &Call, key: &str) -> String {
     identity(parts.into_iter().map(str::as_bytes))
 }
 
-async fn work(control: &Control, call: &Call, json: &[u8]) -> Handled {
+async fn work(control: &Control, call: &ControlCall, json: &[u8]) -> Handled {
     let Effect { status, body, .. } = effect(control, call, json).await?;
     Ok(bytes(status, "application/json", body))
 }
@@ -126,7 +126,7 @@ impl Effect {
     }
 }
 
-fn read(call: &Call, json: &[u8]) -> Result<InvalidateBody, Problem> {
+fn read(call: &ControlCall, json: &[u8]) -> Result<InvalidateBody, Problem> {
     let read = match call.principal().role {
         Role::Service => InvalidateBody::read_from_peer(json),
         _ => InvalidateBody::read(json),
@@ -135,7 +135,7 @@ fn read(call: &Call, json: &[u8]) -> Result<InvalidateBody, Problem> {
 }
 
 /// Clears the store for a request that had its effect before; nothing is sent again.
-fn clear_again(control: &Control, call: &Call, json: &[u8]) -> Result<(), Problem> {
+fn clear_again(control: &Control, call: &ControlCall, json: &[u8]) -> Result<(), Problem> {
     let body = read(call, json)?;
     if !body.dry_run {
         let submission = submission(call, body, control.pipeline.gate.config().selectors_max)?;
@@ -144,7 +144,7 @@ fn clear_again(control: &Control, call: &Call, json: &[u8]) -> Result<(), Proble
     Ok(())
 }
 
-async fn effect(control: &Control, call: &Call, json: &[u8]) -> Result<Effect, Problem> {
+async fn effect(control: &Control, call: &ControlCall, json: &[u8]) -> Result<Effect, Problem> {
     let pipeline = &control.pipeline;
     let who = call.principal();
     let wait = Wait::read(call, *control.wait_time_max.get())?;
@@ -190,7 +190,7 @@ async fn effect(control: &Control, call: &Call, json: &[u8]) -> Result<Effect, P
 }
 
 /// Logs the warnings of the answer, at a limited rate: many callers never read answers.
-fn log_notes(control: &Control, call: &Call, notes: &[String]) {
+fn log_notes(control: &Control, call: &ControlCall, notes: &[String]) {
     let text = joined(notes);
     if notes.is_empty() || control.hooks.log_throttle.is_due(&text, Instant::now()).is_none() {
         return;
@@ -252,7 +252,7 @@ fn duplicate<'a>(control: &'a Control, applied: &Applied) -> Duplicate<'a> {
 
 /// What a body asks for, before anything is decided about it.
 pub fn submission(
-    call: &Call,
+    call: &ControlCall,
     mut body: InvalidateBody,
     selectors_max: usize,
 ) -> Result<Submission, Problem> {

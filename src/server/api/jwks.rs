@@ -7,10 +7,10 @@ use std::sync::Arc;
 use hyper::StatusCode;
 
 use crate::server::Control;
-use crate::server::call::Call;
+use crate::server::call::ControlCall;
 use crate::server::respond::{Handled, json_answer};
 
 /// Publishes the keys.
-pub async fn get(control: Arc<Control>, _call: Call) -> Handled {
+pub async fn get(control: Arc<Control>, _call: ControlCall) -> Handled {
     Ok(json_answer(StatusCode::OK, &control.pipeline.gate.public_keys()))
 }

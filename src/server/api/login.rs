@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::activity::{Activity, ActivityKind, Level};
 use crate::gate::Rejected;
 use crate::server::Control;
-use crate::server::call::Call;
+use crate::server::call::ControlCall;
 use crate::server::respond::{Handled, Problem, json_answer};
 use crate::support::Secret;
 use crate::wire::LoggedIn;
@@ -25,7 +25,7 @@ struct Login {
 }
 
 /// Logs in.
-pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
+pub async fn post(control: Arc<Control>, mut call: ControlCall) -> Handled {
     let gate = &control.pipeline.gate;
     let json = call.read_json(&control.config, gate.config().json_depth_max).await?;
     let login: Login = serde_json::from_slice(&json)

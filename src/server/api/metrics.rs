@@ -20,7 +20,7 @@ use super::stream::admit_reader;
 use crate::activity::counters;
 use crate::activity::counters::PREFIX;
 use crate::server::Control;
-use crate::server::call::Call;
+use crate::server::call::ControlCall;
 use crate::server::respond::{Handled, Problem, bytes};
 use crate::support::clock;
 use crate::wire::DestinationView;
@@ -30,7 +30,7 @@ const MEDIA: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 type PerPeer<N, A> = Family<[(&'static str, String); 1], Gauge<N, A>>;
 
 /// One scrape.
-pub async fn get(control: Arc<Control>, call: Call) -> Handled {
+pub async fn get(control: Arc<Control>, call: ControlCall) -> Handled {
     if !control.config.metrics_public {
         admit_reader(&control, &call).await?;
     }

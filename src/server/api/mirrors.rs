@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::activity::{Activity, ActivityKind};
 use crate::server::Control;
-use crate::server::call::Call;
+use crate::server::call::ControlCall;
 use crate::server::respond::{Handled, Problem, json_answer};
 use crate::wire::{Limited, Mirrors, Operated};
 
@@ -17,14 +17,14 @@ use crate::wire::{Limited, Mirrors, Operated};
 const RATE_MAX: f64 = 1_000_000.0;
 
 /// Every mirror.
-pub async fn list(control: Arc<Control>, _call: Call) -> Handled {
+pub async fn list(control: Arc<Control>, _call: ControlCall) -> Handled {
     let delivery = &control.pipeline.delivery;
     let (mirrors, removed) = (delivery.view(), delivery.removed());
     Ok(json_answer(StatusCode::OK, &Mirrors { mirrors, removed }))
 }
 
 /// Holds one back until it is resumed, over restarts too.
-pub async fn pause(control: Arc<Control>, mut call: Call) -> Handled {
+pub async fn pause(control: Arc<Control>, mut call: ControlCall) -> Handled {
     call.read_nothing(&control.config).await?;
     let name = named(&control, &call)?;
     let found = control.pipeline.delivery.pause(&name);
@@ -33,7 +33,7 @@ pub async fn pause(control: Arc<Control>, mut call: Call) -> Handled {
 }
 
 /// Lets one go on.
-pub async fn resume(control: Arc<Control>, mut call: Call) -> Handled {
+pub async fn resume(control: Arc<Control>, mut call: ControlCall) -> Handled {
     call.read_nothing(&control.config).await?;
     let name = named(&control, &call)?;
     let found = control.pipeline.delivery.resume(&name);
@@ -42,7 +42,7 @@ pub async fn resume(control: Arc<Control>, mut call: Call) -> Handled {
 }
 
 /// Tries one now.
-pub async fn retry(control: Arc<Control>, mut call: Call) -> Handled {
+pub async fn retry(control: Arc<Control>, mut call: ControlCall) -> Handled {
     call.read_nothing(&control.config).await?;
     let name = named(&control, &call)?;
     let found = control.pipeline.delivery.retry(&name);
@@ -50,7 +50,7 @@ pub async fn retry(control: Arc<Control>, mut call: Call) -> Handled {
 }
 
 /// Asks one who it is and whether our account works there; nothing is changed by it.
-pub async fn ping(control: Arc<Control>, mut call: Call) -> Handled {
+pub async fn ping(control: Arc<Control>, mut call: ControlCall) -> Handled {
     call.read_nothing(&control.config).await?;
     let name = named(&control, &call)?;
     match control.pipeline.delivery.ping(&name).await {
@@ -60,7 +60,7 @@ pub async fn ping(control: Arc<Control>, mut call: Call) -> Handled {
 }
 
 /// Changes a limit until the next restart or reload.
-pub async fn limit(control: Arc<Control>, mut call: Call) -> Handled {
+pub async fn limit(control: Arc<Control>, mut call: ControlCall) -> Handled {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Limit {
@@ -88,7 +88,7 @@ pub async fn limit(control: Arc<Control>, mut call: Call) -> Handled {
 }
 
 /// The destination that the path means.
-fn named(control: &Control, call: &Call) -> Result<String, Problem> {
+fn named(control: &Control, call: &ControlCall) -> Result<String, Problem> {
     control.pipeline.delivery.find_name(&call.param).map_err(|there| match &there[..] {
         [] => unknown(control, &call.param),
         several => {
@@ -99,7 +99,7 @@ fn named(control: &Control, call: &Call) -> Result<String, Problem> {
     })
 }
 
-fn operated(control: &Control, call: &Call, name: &str, found: bool, what: &str) -> Handled {
+fn operated(control: &Control, call: &ControlCall, name: &str, found: bool, what: &str) -> Handled {
     if !found {
         return Err(unknown(control, name));
     }
@@ -109,7 +109,7 @@ fn operated(control: &Control, call: &Call, name: &str, found: bool, what: &str)
     Ok(json_answer(StatusCode::OK, &Operated { success: true, mirror }))
 }
 
-fn log(call: &Call, name: &str, what: &str) {
+fn log(call: &ControlCall, name: &str, what: &str) {
     Activity {
         event: ActivityKind::Mirror,
         msg: "changed by an operator",

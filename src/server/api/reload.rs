@@ -6,21 +6,21 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use serde_json::json;
 
-use crate::server::call::Call;
+use crate::server::call::ControlCall;
 use crate::server::respond::{Handled, Problem, bytes, json_answer};
-use crate::server::{Control, Outcome};
+use crate::server::{Control, ReloadOutcome};
 use crate::wire::Reloaded;
 
 /// 200 with what changed, or a problem document that also names each problem; then everything is as
 /// it was.
-pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
+pub async fn post(control: Arc<Control>, mut call: ControlCall) -> Handled {
     call.read_nothing(&control.config).await?;
     let Some(outcome) = control.reloads.ask(&call.principal().name).await else {
         let detail = "nothing was reloaded: the instance is stopping";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", detail));
     };
     if outcome.problems.is_empty() {
-        let Outcome { changed, needs_restart, problems } = outcome;
+        let ReloadOutcome { changed, needs_restart, problems } = outcome;
         let body = Reloaded { success: true, changed, needs_restart, problems };
         return Ok(json_answer(StatusCode::OK, &body));
     }

@@ -10,18 +10,18 @@ use super::invalidate::answered;
 use crate::activity::{Activity, ActivityKind};
 use crate::ingest::schedule::ManualRun;
 use crate::server::Control;
-use crate::server::call::Call;
+use crate::server::call::ControlCall;
 use crate::server::respond::{Handled, Problem, json_answer};
 use crate::wire::{Held, Schedules};
 
 /// Every schedule.
-pub async fn list(control: Arc<Control>, _call: Call) -> Handled {
+pub async fn list(control: Arc<Control>, _call: ControlCall) -> Handled {
     let schedules = control.schedules.view();
     Ok(json_answer(StatusCode::OK, &Schedules { schedules }))
 }
 
 /// Runs one now.
-pub async fn run(control: Arc<Control>, mut call: Call) -> Handled {
+pub async fn run(control: Arc<Control>, mut call: ControlCall) -> Handled {
     call.read_nothing(&control.config).await?;
     let asked = ManualRun {
         who: call.principal(),
@@ -36,16 +36,16 @@ pub async fn run(control: Arc<Control>, mut call: Call) -> Handled {
 }
 
 /// Holds one back.
-pub async fn pause(control: Arc<Control>, call: Call) -> Handled {
+pub async fn pause(control: Arc<Control>, call: ControlCall) -> Handled {
     hold(control, call, true).await
 }
 
 /// Lets one go on with its next time.
-pub async fn resume(control: Arc<Control>, call: Call) -> Handled {
+pub async fn resume(control: Arc<Control>, call: ControlCall) -> Handled {
     hold(control, call, false).await
 }
 
-async fn hold(control: Arc<Control>, mut call: Call, is_paused: bool) -> Handled {
+async fn hold(control: Arc<Control>, mut call: ControlCall, is_paused: bool) -> Handled {
     call.read_nothing(&control.config).await?;
     if !control.schedules.hold(&call.param, is_paused).await {
         return Err(unknown(&control, &call.param));
@@ -57,7 +57,7 @@ async fn hold(control: Arc<Control>, mut call: Call, is_paused: bool) -> Handled
     Ok(json_answer(StatusCode::OK, &Held { success: true, schedule }))
 }
 
-fn log(call: &Call, msg: &str, status: &str) {
+fn log(call: &ControlCall, msg: &str, status: &str) {
     Activity {
         event: ActivityKind::Schedule,
         msg,

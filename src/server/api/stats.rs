@@ -9,7 +9,7 @@ use hyper::StatusCode;
 use crate::activity::counters;
 use crate::domain::{Role, TypeName};
 use crate::server::Control;
-use crate::server::call::Call;
+use crate::server::call::ControlCall;
 use crate::server::respond::{Handled, Problem, json_answer};
 use crate::support::clock;
 use crate::wire::{JournalStats, LogStats, Stats, StreamStats, Versions, VersionsReset};
@@ -18,7 +18,7 @@ use crate::wire::{JournalStats, LogStats, Stats, StreamStats, Versions, Versions
 const TYPES_MAX: usize = 1000;
 
 /// Numbers of the store, the journal, the stream and the log.
-pub async fn stats(control: Arc<Control>, call: Call) -> Handled {
+pub async fn stats(control: Arc<Control>, call: ControlCall) -> Handled {
     let pipeline = &control.pipeline;
     let health = pipeline.journal.health();
     let rules = pipeline.rules.get();
@@ -46,7 +46,7 @@ pub async fn stats(control: Arc<Control>, call: Call) -> Handled {
 }
 
 /// Versions, durable. `?types=posts,feed` names which; one never cleared reads 0.
-pub async fn versions(control: Arc<Control>, call: Call) -> Handled {
+pub async fn versions(control: Arc<Control>, call: ControlCall) -> Handled {
     call.takes_only(&["types"])?;
     let versions = control.pipeline.journal.versions();
     let rules = control.pipeline.rules.get();
@@ -78,7 +78,7 @@ pub async fn versions(control: Arc<Control>, call: Call) -> Handled {
 }
 
 /// Sets the versions to 0 and the last clear to now, durably. It clears nothing.
-pub async fn reset(control: Arc<Control>, mut call: Call) -> Handled {
+pub async fn reset(control: Arc<Control>, mut call: ControlCall) -> Handled {
     call.read_nothing(&control.config).await?;
     let (before, at_ms) =
         control.pipeline.reset_versions(&call.principal()).await.map_err(|refused| {

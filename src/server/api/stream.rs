@@ -11,11 +11,11 @@ use hyper::header::{
 use hyper::upgrade::OnUpgrade;
 use hyper::{Response, StatusCode};
 
-use crate::announce::{Refused, Sse};
+use crate::announce::{Sse, StreamRefusal};
 use crate::domain::Role;
 use crate::gate::Rejected;
 use crate::server::Control;
-use crate::server::call::Call;
+use crate::server::call::ControlCall;
 use crate::server::respond::{Answer, Handled, Problem, bytes, json_answer};
 use crate::server::sse::SseBody;
 use crate::server::websocket::{self, handshake};
@@ -24,7 +24,7 @@ use crate::wire::Ticket;
 const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Opens a stream, in the form that is asked for.
-pub async fn get(control: Arc<Control>, mut call: Call) -> Handled {
+pub async fn get(control: Arc<Control>, mut call: ControlCall) -> Handled {
     // Nothing else keeps a page from elsewhere off a WebSocket: browsers do not ask first.
     let origin = check_origin(&control, &call)?;
     // With a misspelt id the stream would begin now, and what was missed would stay missed.
@@ -36,7 +36,7 @@ pub async fn get(control: Arc<Control>, mut call: Call) -> Handled {
 }
 
 /// Over a WebSocket. A handshake that is none costs no ticket.
-async fn messages(control: &Control, call: &Call, upgrade: OnUpgrade) -> Handled {
+async fn messages(control: &Control, call: &ControlCall, upgrade: OnUpgrade) -> Handled {
     let key = handshake::check(&call.headers)?;
     admit(control, call).await?;
     let subscription =
@@ -46,7 +46,7 @@ async fn messages(control: &Control, call: &Call, upgrade: OnUpgrade) -> Handled
 }
 
 /// As server-sent events.
-async fn events(control: &Control, call: &Call, origin: Option<HeaderValue>) -> Handled {
+async fn events(control: &Control, call: &ControlCall, origin: Option<HeaderValue>) -> Handled {
     admit(control, call).await?;
     let hub = &control.pipeline.hub;
     let subscription = hub.subscribe::<Sse>(last_id(call).as_deref()).map_err(unavailable)?;
@@ -77,22 +77,22 @@ const LAST_ID: [&str; 2] = ["last_event_id", "lastEventId"];
 
 /// Where a reader stopped; nothing for one that begins. The header wins: an `EventSource` that
 /// comes back sends it, and its URL still has the id of the first time.
-fn last_id(call: &Call) -> Option<String> {
+fn last_id(call: &ControlCall) -> Option<String> {
     let header = call.header("last-event-id").map(ToOwned::to_owned);
     let query = || LAST_ID.into_iter().filter_map(|name| call.query(name));
     header.into_iter().chain(query()).find(|id| !id.is_empty())
 }
 
-fn unavailable(refused: Refused) -> Problem {
+fn unavailable(refused: StreamRefusal) -> Problem {
     let code = match refused {
-        Refused::Full => "too_many_readers",
-        Refused::Closed => "stopping",
+        StreamRefusal::Full => "too_many_readers",
+        StreamRefusal::Closed => "stopping",
     };
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, refused.to_string())
 }
 
 /// The answer to a browser's question before it sends `Authorization`.
-pub async fn preflight(control: Arc<Control>, call: Call) -> Handled {
+pub async fn preflight(control: Arc<Control>, call: ControlCall) -> Handled {
     let origin = check_origin(&control, &call)?;
     let mut answer = bytes(StatusCode::NO_CONTENT, "text/plain", bytes::Bytes::new());
     let allowed = HeaderValue::from_static("authorization, last-event-id, cache-control");
@@ -102,7 +102,7 @@ pub async fn preflight(control: Arc<Control>, call: Call) -> Handled {
 }
 
 /// A one-use ticket for `?ticket=`.
-pub async fn ticket(control: Arc<Control>, mut call: Call) -> Handled {
+pub async fn ticket(control: Arc<Control>, mut call: ControlCall) -> Handled {
     call.read_nothing(&control.config).await?;
     let who = call.principal();
     let holder = format!("{} {}", who.role.as_str(), who.name);
@@ -111,7 +111,7 @@ pub async fn ticket(control: Arc<Control>, mut call: Call) -> Handled {
 }
 
 /// A bearer token that may read, a ticket, or nothing where the stream is public.
-async fn admit(control: &Control, call: &Call) -> Result<(), Problem> {
+async fn admit(control: &Control, call: &ControlCall) -> Result<(), Problem> {
     if control.pipeline.hub.config().is_public {
         return Ok(());
     }
@@ -125,7 +125,7 @@ async fn admit(control: &Control, call: &Call) -> Result<(), Problem> {
 }
 
 /// A bearer token that may read, on a route that settings may open to everybody.
-pub async fn admit_reader(control: &Control, call: &Call) -> Result<(), Problem> {
+pub async fn admit_reader(control: &Control, call: &ControlCall) -> Result<(), Problem> {
     let gate = &control.pipeline.gate;
     let header = call.header(AUTHORIZATION.as_str());
     gate.learn_key(header).await;
@@ -138,7 +138,7 @@ pub async fn admit_reader(control: &Control, call: &Call) -> Result<(), Problem>
 }
 
 /// Refuses pages of other origins, by the `Origin` header of browsers.
-fn check_origin(control: &Control, call: &Call) -> Result<Option<HeaderValue>, Problem> {
+fn check_origin(control: &Control, call: &ControlCall) -> Result<Option<HeaderValue>, Problem> {
     let Some(origin) = call.headers.get("origin") else { return Ok(None) };
     let text = origin.to_str().unwrap_or_default();
     let config = control.pipeline.hub.config();

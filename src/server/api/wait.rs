@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::domain::Scope;
 use crate::pipeline::SubmitReport;
 use crate::server::Control;
-use crate::server::call::Call;
+use crate::server::call::ControlCall;
 use crate::server::respond::Problem;
 use crate::support::duration;
 
@@ -31,7 +31,7 @@ pub struct Wait {
 
 impl Wait {
     /// Reads `wait` and `timeout` from the query.
-    pub fn read(call: &Call, timeout_max: Duration) -> Result<Self, Problem> {
+    pub fn read(call: &ControlCall, timeout_max: Duration) -> Result<Self, Problem> {
         call.takes_only(&["wait", "timeout"])?;
         let until = match call.query("wait").as_deref() {
             None | Some("local") => Until::Local,

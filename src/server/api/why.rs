@@ -12,7 +12,7 @@ use hyper::StatusCode;
 use super::events;
 use crate::domain::{Event, Label, Selector, TypeName, UrlPath, entity};
 use crate::server::Control;
-use crate::server::call::Call;
+use crate::server::call::ControlCall;
 use crate::server::respond::{Handled, Problem, json_answer};
 use crate::store::ListedEntry;
 use crate::support::clock;
@@ -34,7 +34,7 @@ struct Asked {
 }
 
 /// Looks up the entry and its newest events.
-pub async fn get(control: Arc<Control>, call: Call) -> Handled {
+pub async fn get(control: Arc<Control>, call: ControlCall) -> Handled {
     let asked = read(&control, &call)?;
     let Some(place) = &asked.place else {
         let detail = "name the entry: ?key=… or ?path=/…";
@@ -63,7 +63,7 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
     Ok(json_answer(StatusCode::OK, &body))
 }
 
-fn read(control: &Control, call: &Call) -> Result<Asked, Problem> {
+fn read(control: &Control, call: &ControlCall) -> Result<Asked, Problem> {
     call.takes_only(&["key", "path", "type", "id", "limit"])?;
     let mut asked = Asked::default();
     let bad = |name: &str, why: &dyn std::fmt::Display| {

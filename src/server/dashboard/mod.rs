@@ -21,7 +21,7 @@ use hyper::header::{
 };
 
 use super::Control;
-use super::call::Call;
+use super::call::ControlCall;
 use super::respond::{Handled, Problem, bytes};
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -72,17 +72,17 @@ static FILES: LazyLock<[File; 11]> = LazyLock::new(|| {
 });
 
 /// The page.
-pub async fn page(_control: Arc<Control>, call: Call) -> Handled {
+pub async fn page(_control: Arc<Control>, call: ControlCall) -> Handled {
     Ok(answer(&FILES[0], &call))
 }
 
 /// Leads a person who opens `/` to the page.
-pub async fn from_root(_control: Arc<Control>, _call: Call) -> Handled {
+pub async fn from_root(_control: Arc<Control>, _call: ControlCall) -> Handled {
     Ok(lead("dashboard"))
 }
 
 /// Leads a person who opens `/dashboard/` to the page.
-pub async fn from_slash(_control: Arc<Control>, _call: Call) -> Handled {
+pub async fn from_slash(_control: Arc<Control>, _call: ControlCall) -> Handled {
     Ok(lead("../dashboard"))
 }
 
@@ -94,14 +94,14 @@ fn lead(location: &'static str) -> super::respond::Answer {
 }
 
 /// A file that the page is made of.
-pub async fn file(_control: Arc<Control>, call: Call) -> Handled {
+pub async fn file(_control: Arc<Control>, call: ControlCall) -> Handled {
     let found = FILES[1..].iter().find(|file| file.name == call.param);
     let found = found.ok_or_else(|| Problem::not_found("the dashboard has no such file"))?;
     Ok(answer(found, &call))
 }
 
 /// The file, or that it is what the browser has.
-fn answer(file: &File, call: &Call) -> super::respond::Answer {
+fn answer(file: &File, call: &ControlCall) -> super::respond::Answer {
     let mut answer = if is_known(file, call) {
         bytes(StatusCode::NOT_MODIFIED, file.media, Bytes::new())
     } else {
@@ -117,7 +117,7 @@ fn answer(file: &File, call: &Call) -> super::respond::Answer {
 }
 
 /// Weak comparison, as RFC 9110 section 13.1.2 asks.
-fn is_known(file: &File, call: &Call) -> bool {
+fn is_known(file: &File, call: &ControlCall) -> bool {
     let given = call.headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let mut tags = given.flat_map(|line| line.split(',')).map(str::trim);
     tags.any(|tag| tag == "*" || tag.trim_start_matches("W/").as_bytes() == file.tag.as_bytes())

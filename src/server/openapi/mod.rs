@@ -27,7 +27,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::Control;
-use super::call::Call;
+use super::call::ControlCall;
 use super::respond::{Handled, ProblemBody, bytes};
 use super::routes::served;
 use operation::Operation;
@@ -36,7 +36,7 @@ const ABOUT: &str = "One invalidation, everywhere, once. A path parameter `key` 
     path; every error is a problem document (RFC 9457) with a `code` to branch on.";
 
 /// The document.
-pub async fn get(_control: Arc<Control>, _call: Call) -> Handled {
+pub async fn get(_control: Arc<Control>, _call: ControlCall) -> Handled {
     static TEXT: LazyLock<Bytes> = LazyLock::new(|| document().to_string().into());
     Ok(bytes(StatusCode::OK, "application/json", TEXT.clone()))
 }

@@ -16,7 +16,7 @@ use crate::ingest::fields;
 use crate::pipeline::SubmitOutcome;
 use crate::resolve::Rules;
 use crate::server::Control;
-use crate::server::call::Call;
+use crate::server::call::ControlCall;
 use crate::server::respond::{Answer, Handled, json_answer};
 use crate::support::nearest;
 use crate::wire::StoreStats;
@@ -83,7 +83,7 @@ pub struct AdminError {
 }
 
 /// Figures of the store.
-pub async fn stats(control: Arc<Control>, _call: Call) -> Handled {
+pub async fn stats(control: Arc<Control>, _call: ControlCall) -> Handled {
     let advice = control.pipeline.gate.advice.recent(Instant::now());
     let body = judged(&control.pipeline.store.stats(), advice);
     Ok(answer_or(&body, NO_STATS))
@@ -119,7 +119,7 @@ fn judged(stats: &StoreStats, advice: Vec<String>) -> AdminStats {
 }
 
 /// Clears one group by `type`, or several by flags, as one event.
-pub async fn clear(control: Arc<Control>, mut call: Call) -> Handled {
+pub async fn clear(control: Arc<Control>, mut call: ControlCall) -> Handled {
     let Ok(body) = read_value(&control, &mut call).await? else {
         return Ok(error(StatusCode::INTERNAL_SERVER_ERROR, NOT_CLEARED));
     };
@@ -189,7 +189,7 @@ fn unknown(control: &Control, body: &Value) -> Vec<String> {
     unknown.map(|name| format!("unknown {}: it has no effect", nearest::shown(name))).collect()
 }
 
-fn log_unknown(call: &Call, warnings: &[String]) {
+fn log_unknown(call: &ControlCall, warnings: &[String]) {
     Activity {
         level: Level::Warn,
         event: ActivityKind::Invalidate,

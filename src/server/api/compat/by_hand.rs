@@ -18,7 +18,7 @@ use url::{Host, Url};
 use super::{failed, named};
 use crate::gate::Rejected;
 use crate::server::Control;
-use crate::server::call::Call;
+use crate::server::call::ControlCall;
 use crate::server::respond::Handled;
 
 const CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Basic realm="cache-mirror (dev)""#);
@@ -28,7 +28,7 @@ const CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Basic realm="cache-mi
 const AHEAD: [&str; 4] = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
 
 /// Clears what the name stands for.
-pub async fn get(control: Arc<Control>, call: Call) -> Handled {
+pub async fn get(control: Arc<Control>, call: ControlCall) -> Handled {
     let header = named::authorization(&call);
     let password = header.and_then(password);
     if let Err(why) = check_asker(&call.headers, password.is_some()) {

@@ -9,11 +9,11 @@ use super::super::invalidate::answered;
 use super::{Asked, submit, value};
 use crate::ingest::{damaged_json, fields};
 use crate::server::Control;
-use crate::server::call::Call;
+use crate::server::call::ControlCall;
 use crate::server::respond::{Handled, Problem};
 
 /// Clears what the hook stands for.
-pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
+pub async fn post(control: Arc<Control>, mut call: ControlCall) -> Handled {
     let depth_max = control.pipeline.gate.config().json_depth_max;
     let json = call.read_json(&control.config, depth_max).await?;
     let body = value(&json, depth_max).map_err(|error| Problem::bad_request("bad_json", error))?;

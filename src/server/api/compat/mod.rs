@@ -20,7 +20,7 @@ use crate::ingest::{damaged_json, depth};
 use crate::pipeline::{self, SubmitOutcome};
 use crate::resolve::Fields;
 use crate::server::Control;
-use crate::server::call::Call;
+use crate::server::call::ControlCall;
 use crate::server::respond::{Answer, Problem, bytes, json_answer};
 
 /// The error body of the revalidation routes.
@@ -56,7 +56,10 @@ fn answer_or(body: &impl Serialize, failure: &str) -> Answer {
 }
 
 /// The body as JSON of any shape, or why it is none. A value that cannot be read costs only itself.
-async fn read_value(control: &Control, call: &mut Call) -> Result<Result<Value, String>, Problem> {
+async fn read_value(
+    control: &Control,
+    call: &mut ControlCall,
+) -> Result<Result<Value, String>, Problem> {
     let json = call.read(&control.config).await?;
     let depth_max = control.pipeline.gate.config().json_depth_max;
     if depth::exceeds(&json, depth_max) {
@@ -96,7 +99,7 @@ struct Asked {
 /// Clears it.
 async fn submit(
     control: &Control,
-    call: &Call,
+    call: &ControlCall,
     who: Principal,
     asked: Asked,
 ) -> Result<SubmitOutcome, pipeline::SubmitError> {

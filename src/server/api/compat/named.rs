@@ -17,7 +17,7 @@ use crate::domain::Principal;
 use crate::gate::Rejected;
 use crate::ingest::{damaged_json, fields};
 use crate::server::Control;
-use crate::server::call::Call;
+use crate::server::call::ControlCall;
 use crate::server::respond::{Answer, Handled, json_answer};
 use crate::support::clock;
 
@@ -42,7 +42,7 @@ struct Named<'a> {
 }
 
 /// Clears what the name stands for.
-pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
+pub async fn post(control: Arc<Control>, mut call: ControlCall) -> Handled {
     let body = call.read(&control.config).await?;
     let header = authorization(&call).map(ToOwned::to_owned);
     match judge(&control, &call, header.as_deref()).await {
@@ -73,7 +73,7 @@ fn asks_in_a_form(body: &[u8]) -> bool {
 }
 
 /// The one `Authorization` header; several are none.
-pub(super) fn authorization(call: &Call) -> Option<&str> {
+pub(super) fn authorization(call: &ControlCall) -> Option<&str> {
     let mut headers = call.headers.get_all(AUTHORIZATION).iter();
     match (headers.next(), headers.next()) {
         (Some(one), None) => one.to_str().ok(),
@@ -84,7 +84,7 @@ pub(super) fn authorization(call: &Call) -> Option<&str> {
 /// Who holds the secret, or a token whose role may.
 pub(super) async fn judge(
     control: &Control,
-    call: &Call,
+    call: &ControlCall,
     header: Option<&str>,
 ) -> Result<Principal, Rejected> {
     let gate = &control.pipeline.gate;
@@ -95,7 +95,7 @@ pub(super) async fn judge(
 }
 
 /// The refusal that callers of this route know.
-pub(super) fn refused(control: &Control, call: &Call, rejected: Rejected) -> Answer {
+pub(super) fn refused(control: &Control, call: &ControlCall, rejected: Rejected) -> Answer {
     if matches!(rejected, Rejected::TooMany(_)) {
         return throttled(rejected);
     }
@@ -106,7 +106,7 @@ pub(super) fn refused(control: &Control, call: &Call, rejected: Rejected) -> Ans
 /// Clears it for an authorised caller.
 pub(super) async fn clear(
     control: &Control,
-    call: &Call,
+    call: &ControlCall,
     who: Principal,
     mirror: Option<bool>,
 ) -> Handled {
@@ -136,7 +136,7 @@ pub(super) async fn clear(
 
 /// A line for who looks after the instance; the secret that was tried is not in it. Nobody needs a
 /// credential to be refused, so each reason is told once a minute; the rest is counted.
-pub(super) fn log_refused(control: &Control, call: &Call, why: &str) {
+pub(super) fn log_refused(control: &Control, call: &ControlCall, why: &str) {
     if control.hooks.log_throttle.is_due(&format!("forbidden: {why}"), Instant::now()).is_none() {
         return;
     }

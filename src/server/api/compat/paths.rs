@@ -17,7 +17,7 @@ use crate::gate::Rejected;
 use crate::ingest::fields;
 use crate::ingest::revalidation::{self, Revalidation};
 use crate::server::Control;
-use crate::server::call::Call;
+use crate::server::call::ControlCall;
 use crate::server::respond::{Answer, Handled, json_answer};
 use crate::support::clock;
 
@@ -51,7 +51,7 @@ pub struct Usage {
 }
 
 /// Without a query: answers that the route exists. With one: needs the secret and clears.
-pub async fn get(control: Arc<Control>, call: Call) -> Handled {
+pub async fn get(control: Arc<Control>, call: ControlCall) -> Handled {
     if call.query.as_deref().is_some_and(|query| !query.is_empty()) {
         return judge(&control, &call, Ok(json!({})), true).await;
     }
@@ -59,7 +59,7 @@ pub async fn get(control: Arc<Control>, call: Call) -> Handled {
 }
 
 /// Says that it is there. It has no effect, whatever the query names.
-pub async fn head(_control: Arc<Control>, call: Call) -> Handled {
+pub async fn head(_control: Arc<Control>, call: ControlCall) -> Handled {
     match call.stray(&[], &[]) {
         None => usage(),
         Some((_, problem)) => Ok(refused(problem)),
@@ -76,7 +76,7 @@ fn usage() -> Handled {
 }
 
 /// Clears paths and tags for who knows the secret.
-pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
+pub async fn post(control: Arc<Control>, mut call: ControlCall) -> Handled {
     let body = read_value(&control, &mut call).await?;
     let has_query = call.query.as_deref().is_some_and(|query| !query.is_empty());
     // All of it may stand in the query.
@@ -89,7 +89,7 @@ pub async fn post(control: Arc<Control>, mut call: Call) -> Handled {
 
 async fn judge(
     control: &Control,
-    call: &Call,
+    call: &ControlCall,
     body: Result<Value, String>,
     must_name: bool,
 ) -> Handled {
@@ -136,7 +136,7 @@ async fn judge(
 
 /// Older callers take "nothing asked" for success, so that is what they get. Where other members
 /// stand in the body the caller may have meant something by them.
-fn log_nothing_asked(control: &Control, call: &Call, body: &Value) {
+fn log_nothing_asked(control: &Control, call: &ControlCall, body: &Value) {
     let is_other = |name: &&String| !matches!(name.as_str(), "secret" | "tag" | "tags" | "path");
     let others = body.as_object().into_iter().flatten().map(|(name, _)| name);
     let others: Vec<&str> = others.filter(is_other).take(8).map(String::as_str).collect();
@@ -150,7 +150,7 @@ fn log_nothing_asked(control: &Control, call: &Call, body: &Value) {
 
 async fn revalidate(
     control: &Control,
-    call: &Call,
+    call: &ControlCall,
     who: Principal,
     (asked, mirror): (&Revalidation, Option<bool>),
 ) -> Answer {
@@ -201,7 +201,7 @@ fn log_failure(error: &str) {
     .emit();
 }
 
-fn log(level: Level, msg: &str, call: &Call, status: &str) {
+fn log(level: Level, msg: &str, call: &ControlCall, status: &str) {
     Activity {
         level,
         event: ActivityKind::Revalidate,
