@@ -18,15 +18,19 @@ pub enum Status {
     /// The destination is this instance.
     #[serde(rename = "self")]
     Oneself,
-    /// The destination cannot be told this (a legacy peer knows types only).
+    /// The destination has no form for this (a legacy server knows types only).
     Skipped,
     /// Of a dry run: it would wait for its turn there.
     #[serde(rename = "would_queue")]
     WouldQueue,
+    /// Of a newer version, which this one does not know. Never sent.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
 }
 
 impl Status {
-    /// The word used in answers, log lines and metrics.
+    /// Its name in answers, log lines and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -36,6 +40,7 @@ impl Status {
             Self::Oneself => "self",
             Self::Skipped => "skipped",
             Self::WouldQueue => "would_queue",
+            Self::Unknown => "unknown",
         }
     }
 

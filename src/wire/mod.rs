@@ -55,6 +55,9 @@ mod tests {
         assert_eq!((page.head, page.gap, page.events[0].seq), (3, false, 3));
         let done: Invalidated = serde_json::from_str("{}").expect("an answer");
         assert!(done.count_complete && !done.dry_run && done.mirrors.is_empty());
+        let outcome: DeliveryOutcome =
+            serde_json::from_str(r#"{"peer":"eu","status":"thawing"}"#).expect("an outcome");
+        assert_eq!(outcome.status.as_str(), "unknown");
         let mirror: DestinationView =
             serde_json::from_str(r#"{"name":"eu","state":"thawing"}"#).expect("a mirror");
         assert_eq!((&*mirror.state, mirror.backlog_age_ms), ("thawing", None));

@@ -158,9 +158,14 @@ async fn a_site_that_calls_all_routes_back_comes_to_rest() {
     });
     node.invalidate(json!({ "type": "posts", "id": 42 })).await;
     let name = node.mirrors().await.into_keys().next().expect("a site");
-    eventually("it is found out", async || node.mirror(&name).await["echoing"] == true).await;
+    eventually_within(Duration::from_secs(150), "it is found out", async || {
+        node.mirror(&name).await["echoing"] == true
+    })
+    .await;
     let mut before = stub.seen_at(ROUTE).len();
-    eventually("the calls come to rest", async || {
+    // In about one run of 40 a test is lost to timing, and the next one comes after 100 s.
+    let patience = Duration::from_secs(150);
+    eventually_within(patience, "the calls come to rest", async || {
         // That few calls come can only be shown by looking again after a while.
         tokio::time::sleep(Duration::from_secs(3)).await;
         let all = stub.seen_at(ROUTE).len();

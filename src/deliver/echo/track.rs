@@ -114,9 +114,10 @@ impl CallerTrack {
         self.level > 0
     }
 
-    /// Whether there were enough rounds to join a test of other selectors.
+    /// Whether there were enough rounds to join a test of other selectors. An earlier acquittal
+    /// does not count: sends of the other selectors may have caused it.
     pub fn is_near_test(&self) -> bool {
-        self.rounds * 4 >= self.needed || self.rounds_inside + 1 >= ROUNDS_INSIDE
+        self.rounds * 4 >= self.needed.min(ROUNDS) || self.rounds_inside + 1 >= ROUNDS_INSIDE
     }
 
     /// The end of the hold, if there is one.
