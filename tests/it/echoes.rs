@@ -7,7 +7,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    INVALIDATE, Node, Reply, SERVICE_EMAIL, Scene, Spec, StubPeer, client, eventually, id_of, mint,
+    INVALIDATE, Node, Reply, SERVICE_EMAIL, Scene, Spec, StubPeer, client, eventually,
+    eventually_within, id_of, mint,
 };
 
 const ROUTE: &str = "/api/revalidate";
