@@ -55,7 +55,7 @@ fn sections() -> BTreeSet<String> {
 }
 
 /// All that anybody is told about the settings.
-fn told(scene: &Scene) -> String {
+fn problems_of(scene: &Scene) -> String {
     let problems = match load(&scene.sources) {
         Ok(settings) => settings.warnings.join("\n"),
         Err(problems) => shown(&problems),
@@ -75,7 +75,7 @@ fn no_message_shows_a_secret_under_a_misspelt_name() {
         for canary in CANARIES {
             let lines = names.iter().map(|name| format!("{name} = \"{canary}\"\n"));
             let text = format!("{place}{}", lines.collect::<String>());
-            let told = told(&Scene::file(&text));
+            let told = problems_of(&Scene::file(&text));
             assert!(!told.contains("7d1f"), "{text}\n{told}");
         }
     }
@@ -108,7 +108,7 @@ fn variables_and_flags_with_misspelt_secrets_are_masked_too() {
             Scene::env(&[(&variable, "canary-7d1f"), ("CACHE_MIRROR__MIRRORS__PEERS", &table)])
                 .and_flag(&format!("auth.{name}"), "canary-7d1f")
                 .and_flag(&format!("aliases.MY_{name}_TOKN"), "canary $7d1f");
-        let told = told(&scene);
+        let told = problems_of(&scene);
         assert!(told.contains("***") && !told.contains("7d1f"), "{told}");
     }
 }
