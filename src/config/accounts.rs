@@ -1,7 +1,7 @@
 //! Accounts that peers log in with: the configured ones, else the one that we ourselves use.
 //!
-//! An account may have two valid passwords, so that a rotation locks nobody out. A person's account
-//! never becomes a peer's.
+//! An account may have two valid passwords, so that a rotation interrupts no client. A person's
+//! account never becomes a peer's.
 
 use argon2::password_hash::PasswordHash;
 use schemars::JsonSchema;

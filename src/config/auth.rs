@@ -191,7 +191,7 @@ pub(super) fn gate(from: &mut Reader, all: &Sections, instance: &Instance) -> Co
     }
 }
 
-/// Which secrets of ours nobody gave.
+/// Which of our secrets are not configured.
 pub(super) fn needs(auth: &Auth) -> Needs {
     Needs {
         admin_token: auth.admin_token.is_empty(),

@@ -1,4 +1,4 @@
-//! Secrets that nobody configured: made once, kept in the data directory, reused ever after.
+//! Secrets that are not configured: generated once, kept in the data directory, and reused.
 //!
 //! A file appears whole or not at all and is readable by its owner only; of two processes that
 //! start at once both end up with the same secret. `config check` never comes here, so it writes

@@ -1,11 +1,11 @@
 //! Whether the data directory can be trusted: who may have put what is in it.
 //!
-//! Whoever can write there can set the admin token, so a start looks first. Refused is what no
-//! instance makes and what would let somebody else decide: links, pipes, directories and devices
-//! in the place of our files, secrets that everybody may write, secrets of another user. Only told
-//! is what volumes of containers look like: directories that a group or everybody may write, and
-//! secrets that others may read. A user of the system is one of three here: us, root, or the owner
-//! of the directory.
+//! A user who can write there can set the admin token, so a start checks first. Refused is what no
+//! instance makes and what would give another user control: links, pipes, directories and devices
+//! in the place of our files, secrets that everybody may write, secrets of another user. Only a
+//! warning is given for what volumes of containers look like: directories that a group or everybody
+//! may write, and secrets that others may read. A user of the system is one of three here: us,
+//! root, or the owner of the directory.
 
 use std::fs::{self, Metadata};
 use std::io;

@@ -1,6 +1,5 @@
-//! What is wrong with the settings, told so that it can be put right: which key, from where, what
-//! was expected, and the nearest key that exists. One line each, whatever the input. Values come in
-//! masked (see [`super::mask`]); this file shows what it is given.
+//! The problems of the settings: the key, its source, what was expected, and the nearest key that
+//! exists. One line each, whatever the input. Values arrive masked (see [`super::mask`]).
 
 use std::fmt;
 
@@ -35,7 +34,7 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
-/// Control characters as spaces: a terminal or a log must not be told what to do by a bad value.
+/// Control characters as spaces: a bad value must not control a terminal or a log.
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

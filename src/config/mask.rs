@@ -82,7 +82,7 @@ fn text(node: Node, name: &str, is_free: bool, text: &str) -> String {
     }
 }
 
-/// The value of a key that nobody knows: only numbers and truths, and not where the key, or the key
+/// The value of an unknown key: only numbers and truths, and not where the key, or the key
 /// that may have been meant, looks like a secret's.
 pub(super) fn unknown(key: &str, suggestion: Option<&str>, value: &Value) -> String {
     let is_secret = |key| schema::at(key).is_some_and(|(node, _)| schema::is_secret(node));

@@ -1,4 +1,4 @@
-//! To whom we mirror and how: `[mirrors]`. The addresses themselves are judged in [`super::peers`].
+//! How this instance mirrors: `[mirrors]`. The addresses are checked in [`super::peers`].
 //!
 //! A peer named twice is one peer; two peers under one name would share a cursor in the journal,
 //! and are refused.
@@ -24,7 +24,7 @@ use crate::support::{Secret, duration};
 /// Each peer has a worker, a connection and a cursor; a mesh of more wants another topology.
 const PEERS_MAX: usize = 200;
 
-/// To whom we mirror and how.
+/// How this instance mirrors.
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct Mirrors {
     urls: Vec<Parsed<Address>>,

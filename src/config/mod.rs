@@ -112,7 +112,7 @@ pub struct Settings {
     pub announce: announce::Config,
     /// The mirrors.
     pub deliver: deliver::Config,
-    /// When somebody is told.
+    /// The settings of alerts.
     pub alerts: deliver::alerts::Config,
     /// Webhooks of other systems.
     pub ingest: webhook::Config,
@@ -160,8 +160,8 @@ pub struct Instance {
     pub watched: Option<Watched>,
 }
 
-/// A settings file, and what it held just before it was read: whoever looks later knows whether it
-/// changed since, also where that was before anybody watched.
+/// A settings file and its content just before it was read, so that a later comparison shows any
+/// change since, even one before the watch began.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watched {
     /// The file.

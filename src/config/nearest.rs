@@ -1,4 +1,4 @@
-//! What was probably meant by a key that nobody knows.
+//! Suggests the key that was probably meant by an unknown one.
 //!
 //! A slip of the fingers counts before a part of a name, and its own section before others: `rate`
 //! in `[mirrors]` is `rate_per_second`, whatever is spelt alike elsewhere. The section may be the

@@ -2,7 +2,7 @@
 //!
 //! A target with several hosts becomes several destinations, so that each has a cursor, a limit and
 //! retries of its own, and a dead one holds up none of the others. A field that means nothing for a
-//! kind is refused: whoever wrote it expects something that would not happen.
+//! kind is refused, because it suggests an effect that it would not have.
 
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
 //! From typed to true: deserialises what was merged, and gathers what is wrong with it.
 //!
 //! What a type does not take is refused and dropped, and the rest is deserialised again, so that
-//! all problems are found at once; nobody sees the settings that come of it. What no single type
-//! can judge is refused by whoever builds a module's `Config`, by the key alone: the value that is
-//! shown and where it came from are looked up here.
+//! all problems are found at once; the settings are then not used. What no single type can check
+//! is refused where a module's `Config` is built, by the key alone: the value to show and its
+//! source are looked up here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ pub(super) struct Reader {
     leaves: BTreeMap<String, Leaf>,
     /// The same as the file that would say it all.
     root: Value,
-    /// Keys of which nothing more is to be said.
+    /// Keys with a problem already: further ones are not reported.
     refused: BTreeSet<String>,
     pub(super) problems: Vec<Invalid>,
     pub(super) warnings: Vec<String>,
@@ -45,7 +45,7 @@ impl Reader {
         let refused = BTreeSet::new();
         let mut from = Self { leaves, root, refused, problems, warnings, is_test_login, workdir };
         let known = from.problems.iter().map(|known| &*known.key);
-        // Of a secret in a file that is of no use nothing but that is said.
+        // For a secret in an unusable file, only that is reported.
         let keys = known.flat_map(|key| [Some(key), key.strip_suffix("_file")]).flatten();
         from.refused = keys.map(str::to_owned).collect();
         from.read_secrets();

@@ -55,9 +55,9 @@ impl fmt::Debug for Given {
     }
 }
 
-/// Reads every source again and compares with what is in use. Secrets of ours that nobody gave any
-/// more are read from, or made in, the data directory, as at a start; where the file of one in use
-/// is gone, it stays in use.
+/// Reads every source again and compares with what is in use. Secrets of ours that are no longer
+/// configured are read from, or generated in, the data directory, as at a start; where the
+/// file of one in use is gone, it stays in use.
 ///
 /// # Errors
 /// All that is wrong, in the order of the sources.

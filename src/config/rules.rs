@@ -56,7 +56,7 @@ pub(super) fn check(rules: &Config, from: &mut Reader) -> Option<Rules> {
     let rules = match Rules::new(rules) {
         Ok(rules) => rules,
         Err(bad) => {
-            // What was refused for itself is not said again, nor in words that may hold it.
+            // A key that has a problem is not reported again: the text might show its value.
             if !from.problems.iter().any(|known| known.key == bad.key) {
                 from.refuse(&bad.key, bad.problem);
             }

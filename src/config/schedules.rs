@@ -17,7 +17,7 @@ use crate::resolve::Rules;
 
 /// Schedules at most: each is looked at whenever one is due.
 const SCHEDULES_MAX: usize = 1000;
-/// What an event cannot have said for itself: the log tells the schedule and its time.
+/// Members that a schedule's request cannot have: the event's reason is the schedule and its time.
 const NOT_TAKEN: [&str; 3] = ["reason", "dry_run", "batch"];
 
 /// An invalidation by the clock.

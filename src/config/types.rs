@@ -3,7 +3,7 @@
 //! A number carries its unit and its range ([`Int`], [`Ms`], [`Seconds`], [`Rate`]), a text what it
 //! is parsed to ([`Parsed`]), a secret that it is one. Deserialising checks them, and the schema
 //! states them, so no other list of ranges, words or secrets exists. A bound is what the code below
-//! can do, or what nobody can want.
+//! can handle, or beyond any sensible use.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -132,7 +132,7 @@ schema!([] Rate, json_schema!({ "type": "number", "minimum": RATE.0, "maximum": 
 pub(super) trait Text: Sized {
     /// The words that are allowed; none where any text may be.
     const WORDS: &'static [&'static str] = &[];
-    /// Whether it may carry a password or a query that nobody should see.
+    /// Whether it may contain a password or a query that must not be shown.
     const IS_URL: bool = false;
     /// Whether an empty text is allowed besides the words.
     const IS_OPTIONAL: bool = false;

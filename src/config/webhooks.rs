@@ -1,5 +1,5 @@
-//! `[[ingest.hooks]]`: which webhooks are accepted, how they are told from forgeries, what they
-//! mean.
+//! `[[ingest.hooks]]`: which webhooks are accepted, how they are authenticated, and what they
+//! clear.
 //!
 //! A preset is the same table, filled in for one sender and embedded; what the user writes lies
 //! over it, field by field. Everything that a delivery would stumble over is refused here.
@@ -59,13 +59,13 @@ struct Entry {
     events: Parsed<Option<JsonPath>>,
     /// The id of a delivery, as a template.
     delivery: Parsed<Option<WebhookTemplate>>,
-    /// How deliveries are told from forgeries.
+    /// How deliveries are authenticated.
     auth: Auth,
     /// What they mean.
     mapping: mapping::Keys,
 }
 
-/// How deliveries are told from forgeries.
+/// How deliveries are authenticated.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default)]
 struct Auth {
@@ -262,8 +262,8 @@ fn scheme(at: &mut At, auth: &Auth) -> Option<Scheme> {
     })))
 }
 
-/// Where nothing tells the time, a tolerance would only seem to keep old deliveries out. That of a
-/// preset is nobody's mistake.
+/// Without a signed time a tolerance has no effect, so one that the user wrote is refused. One of a
+/// preset is ignored.
 fn refuse_tolerance(at: &mut At) {
     let field = "auth.tolerance_s";
     if at.from.is_given(&at.key(field)) {
