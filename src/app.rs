@@ -196,12 +196,12 @@ fn assemble(
 /// Writes down what tokens are judged by, for commands on this host: false where it failed. It is
 /// tried often while the file is gone, so a failure is logged once a minute.
 async fn note_in_use(settings: &Settings) -> bool {
-    static SAID: LazyLock<LogThrottle> = LazyLock::new(LogThrottle::default);
+    static THROTTLE: LazyLock<LogThrottle> = LazyLock::new(LogThrottle::default);
     let (in_use, dir) = (InUse::of(settings), settings.instance.data_dir.clone());
     let file = InUse::file(&dir).display().to_string();
     let writing = tokio::task::spawn_blocking(move || in_use.write(&dir)).await;
     let Err(error) = writing.map_err(std::io::Error::other).flatten() else { return true };
-    if SAID.is_due(&file, Instant::now()).is_none() {
+    if THROTTLE.is_due(&file, Instant::now()).is_none() {
         return false;
     }
     Activity {

@@ -29,7 +29,7 @@ const CLIENTS: usize = 64;
 const SINGLE_EVENTS: usize = 100;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Who sends, how many events a storm has at so many peers, and who is told.
+/// Who sends, how many events a storm has at so many peers, and which instances receive.
 #[derive(Clone, Copy)]
 struct Case {
     kind: &'static str,
@@ -141,13 +141,13 @@ async fn measure(
     ears: &Ears,
     figures: &mut Report,
 ) -> anyhow::Result<()> {
-    let mut told = Teller::connect(from, case).await?;
+    let mut sender = EventSender::connect(from, case).await?;
     ears.expect(peers, SINGLE_EVENTS);
     let (mut any, mut last) = (Vec::new(), Vec::new());
     let mut begun = Vec::new();
     for number in 0..SINGLE_EVENTS {
         begun.push(Instant::now());
-        told.show(number).await?;
+        sender.submit(number).await?;
         tokio::time::sleep(PAUSE).await;
     }
     ears.all().await.with_context(|| format!("{}, one by one", case.kind))?;
@@ -162,11 +162,11 @@ async fn measure(
     let each = case.storm / CLIENTS;
     let begun = Instant::now();
     together(CLIENTS, |client| async move {
-        let mut told = Teller::connect(from, case).await?;
+        let mut sender = EventSender::connect(from, case).await?;
         let mut times = Vec::new();
         for number in 0..each {
             let begun = Instant::now();
-            told.show(client * each + number).await?;
+            sender.submit(client * each + number).await?;
             times.push(begun.elapsed());
         }
         Ok(times)
@@ -178,13 +178,13 @@ async fn measure(
     Ok(())
 }
 
-/// How an event is told to A.
-enum Teller {
+/// Submits events to the first instance.
+enum EventSender {
     Http(Client),
     Redis(Redis),
 }
 
-impl Teller {
+impl EventSender {
     async fn connect(to: SocketAddr, case: Case) -> anyhow::Result<Self> {
         Ok(match case.is_redis {
             true => Self::Redis(Redis::connect(to).await?),
@@ -192,7 +192,7 @@ impl Teller {
         })
     }
 
-    async fn show(&mut self, number: usize) -> anyhow::Result<()> {
+    async fn submit(&mut self, number: usize) -> anyhow::Result<()> {
         let body = event(&format!("ev-{number}"), true);
         match self {
             Self::Http(client) => client.call("POST", INVALIDATE, &body).await.map(drop),

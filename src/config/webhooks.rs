@@ -262,7 +262,7 @@ fn scheme(at: &mut At, auth: &Auth) -> Option<Scheme> {
     })))
 }
 
-/// Without a signed time a tolerance has no effect, so one that the user wrote is refused. One of a
+/// Without a signed time a tolerance has no effect, so one in the settings is refused; that of a
 /// preset is ignored.
 fn refuse_tolerance(at: &mut At) {
     let field = "auth.tolerance_s";

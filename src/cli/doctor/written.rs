@@ -272,7 +272,7 @@ mod tests {
 
     /// S0 0.9 and S1 1.22: what was loaded, and what is missing.
     #[test]
-    fn variables_are_listed_masked_and_halves_are_told() {
+    fn variables_are_listed_masked_and_halves_are_reported() {
         let env = [
             ("SERVICE_EMAIL", "m@example.org"),
             ("CACHE_MIRROR_TOKEN", "an-admin-token-of-a-user"),

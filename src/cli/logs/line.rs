@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::cli::print::{BAD, BOLD, DIM, WARN, safe, styled};
 
 /// Fields that are the same in every line.
-const UNSAID: [&str; 10] =
+const NOT_SHOWN: [&str; 10] =
     ["v", "name", "hostname", "pid", "target", "line", "file", "level", "time", "msg"];
 
 /// The order in which the rest is read; the writer's own order differs from line to line.
@@ -53,8 +53,8 @@ pub fn pretty(raw: &str) -> String {
         text("msg")
     );
     let place = |name: &str| ORDER.iter().position(|known| *known == name);
-    let is_said = |name: &&String| !UNSAID.contains(&name.as_str()) && *name != "event";
-    let mut names: Vec<&String> = line.keys().filter(is_said).collect();
+    let is_shown = |name: &&String| !NOT_SHOWN.contains(&name.as_str()) && *name != "event";
+    let mut names: Vec<&String> = line.keys().filter(is_shown).collect();
     names.sort_by_key(|name| (place(name).unwrap_or(ORDER.len()), *name));
     for (name, value) in names.into_iter().filter_map(|name| line.get_key_value(name)) {
         let value = match value {

@@ -12,7 +12,7 @@ fn refresh_of(answer: &Lookup) -> Option<Ticket> {
 
 /// S0 0.10, S1 1.2: where nobody calls, an entry ends by its life.
 #[test]
-fn an_entry_lives_as_long_as_it_was_told() {
+fn an_entry_lives_as_long_as_requested() {
     let (store, clock) = store();
     let told = Fill { ttl: Some(secs(10)), swr: Some(secs(5)), ..fill("a") };
     let admitted = store.admit(told, store.ticket()).expect("admitted");
